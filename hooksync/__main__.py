@@ -1,0 +1,8 @@
+"""`python -m hooksync` is the same as `hooksync`."""
+
+import sys
+
+from hooksync.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

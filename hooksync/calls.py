@@ -1,0 +1,105 @@
+"""A run's calls side by side: at most so many in flight, each tenancy in its turn, and a way to stop.
+
+Knows threads, and nothing of what the calls do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Tasks that one caller waits for."""
+
+    tasks: Sequence[Callable[[], object]]
+    results: list[object]
+    left: int
+    failure: BaseException | None = None
+
+
+@dataclass(slots=True)
+class CallPool:
+    """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one keeps no other waiting."""
+
+    width: int
+    stop: threading.Event  # set: tasks that have not begun are passed over
+    _lanes: OrderedDict[str, deque[tuple[_Batch, int]]] = field(default_factory=OrderedDict)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _idle: int = 0
+    _closed: bool = False
+
+    def __enter__(self) -> CallPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
+        """Carry tasks out and wait for all; None stands for one that was not begun because of a stop.
+
+        Raises what a task raised, once all are through: tasks are meant to return their failures.
+        """
+        if not tasks:
+            return []
+        batch = _Batch(tasks, [None for _ in tasks], len(tasks))
+        with self._changed:
+            queue = self._lanes.setdefault(lane, deque())
+            queue.extend((batch, index) for index in range(len(tasks)))
+            for _ in range(min(self.width - len(self._threads), len(tasks) - self._idle)):
+                thread = threading.Thread(target=self._work, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify_all()
+            while batch.left:
+                self._changed.wait()
+        if batch.failure is not None:
+            raise batch.failure
+        return cast("list[T | None]", batch.results)
+
+    def _work(self) -> None:
+        """One thread: take the next task, do it, until the pool is closed."""
+        while True:
+            with self._changed:
+                self._idle += 1
+                while not self._lanes and not self._closed:
+                    self._changed.wait()
+                self._idle -= 1
+                if not self._lanes:
+                    return
+                batch, index = self._next()
+            self._carry_out(batch, index)
+
+    def _next(self) -> tuple[_Batch, int]:
+        """Take one task from the first lane and put that lane last."""
+        lane, queue = self._lanes.popitem(last=False)
+        task = queue.popleft()
+        if queue:
+            self._lanes[lane] = queue
+        return task
+
+    def _carry_out(self, batch: _Batch, index: int) -> None:
+        result: object = None
+        failure: BaseException | None = None
+        try:
+            if not self.stop.is_set():
+                result = batch.tasks[index]()
+        except BaseException as error:
+            failure = error
+        with self._changed:
+            batch.results[index] = result
+            batch.failure = batch.failure or failure
+            batch.left -= 1
+            if batch.left == 0:
+                self._changed.notify_all()

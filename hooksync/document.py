@@ -1,0 +1,128 @@
+"""Hooks files -> what they declare, checked as far as that goes without the environment; all problems at once.
+
+Pure: the files are read already, and the schema comes through a function that is called only to word problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from hooksync.entries import Document, Settings, TenancyEntry, Written
+from hooksync.errors import FileError, Problem
+from hooksync.files import Source
+from hooksync.merge import merge_parts, unsaid_problems
+from hooksync.misfits import find_misfits, sound_part
+from hooksync.model import Location
+from hooksync.parts import TenancyPart, read_parts
+from hooksync.reading import Reading
+from hooksync.rules import (
+    clash_problems,
+    http_warning,
+    ownership_problem,
+    tenancy_identity,
+    twin_problems,
+    url_identity,
+)
+from hooksync.shape import certainly_fits
+from hooksync.template import Template
+from hooksync.triggers import TriggerBook
+from hooksync.urls import outline
+from hooksync.yaml_nodes import YamlMap
+from hooksync.yaml_source import read_yaml
+
+ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file, as far as it can be read."""
+
+    reading: Reading
+    data: YamlMap | None  # fits the schema; None: nothing can be made of it
+    is_whole: bool  # whether no part of it is missing from the data
+
+    @property
+    def extra_triggers(self) -> list[str]:
+        """Names of triggers that count for all files."""
+        return cast(list[str], self.data.get("extra_triggers", [])) if self.data else []
+
+
+def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Document:
+    """Read hooks files together. Raises FileError with every problem, in the order of the files."""
+    files = [_open_file(source, read_schema) for source in sources]
+    extra = [name for file in files for name in file.extra_triggers]
+    book = TriggerBook(extra, knows_all=any(file.data is None for file in files))
+    parts = [part for file in files if file.data for part in read_parts(file.reading, file.data, book)]
+    tenancies, problems = merge_parts(parts)
+    problems += (problem for file in files for problem in file.reading.problems)
+    problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
+    if all(file.is_whole for file in files):  # else what is missing here may stand in the part that is
+        problems += _run_problems(sources, parts, tenancies)
+    if problems:
+        raise FileError(*_in_order(problems, sources))
+    return Document(tenancies, tuple(_in_order(_warnings(tenancies), sources)))
+
+
+def _open_file(source: Source, read_schema: ReadSchema) -> _File:
+    """Read one file as far as the schema goes."""
+    reading = Reading(source.name, source.folder)
+    try:
+        data, problems = read_yaml(source.name, source.data)
+    except FileError as error:
+        reading.problems += error.problems
+        return _File(reading, None, is_whole=False)
+    reading.problems += problems
+    if certainly_fits(data):
+        return _File(reading, data, is_whole=not problems)
+    misfits = find_misfits(data, source.name, read_schema("hooks"))
+    places = {problem.where for problem in problems}
+    reading.problems += (misfit.problem for misfit in misfits if misfit.problem.where not in places)
+    return _File(reading, sound_part(data, misfits), is_whole=False)
+
+
+def _tenancy_problems(tenancy: TenancyEntry) -> Iterator[Problem]:
+    owns = tenancy.settings.owns
+    for entry in tenancy.subscriptions:
+        if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):
+            yield problem
+    yield from twin_problems((entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions)
+
+
+def _run_problems(
+    sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyEntry]
+) -> Iterator[Problem]:
+    if not tenancies:
+        where = Location(sources[0].name, 1, 1) if sources else None
+        yield Problem("no tenancy is declared", "write one under tenancies", where)
+    yield from unsaid_problems(parts)
+    yield from clash_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
+
+
+def _identity(settings: Settings) -> Hashable:
+    return tenancy_identity(_known(settings.server), _known(settings.tenant))
+
+
+def _known(written: Written | None) -> str | Template | None:
+    """Give a text without references as it is meant, one with references as it is written."""
+    if written is None or written.template.has_references:
+        return written.template if written else None
+    return written.template.fill({})
+
+
+def _warnings(tenancies: Sequence[TenancyEntry]) -> list[Problem]:
+    urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
+    warnings = (http_warning(outline(url.template), "the URL", url.location) for url in urls)
+    return [warning for warning in warnings if warning]
+
+
+def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
+    """Sort by place, files in the order in which they were named; what aliases repeat is said once."""
+    order = {source.name: index for index, source in enumerate(sources)}
+
+    def place(problem: Problem) -> tuple[int, int, int]:
+        where = problem.where
+        return (order.get(where.file, 0), where.line, where.column) if where else (0, 0, 0)
+
+    return sorted(dict.fromkeys(problems), key=place)

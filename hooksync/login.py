@@ -1,0 +1,177 @@
+"""Logging in: by password, by password and second factor, by external shared key. Sends through the caller it is given.
+
+Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, common.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from hooksync.answers import LogIn, NotUnderstood, SecondFactor, read_log_in, read_refusal
+from hooksync.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
+from hooksync.model import Secret, SecretRef, Tenancy
+from hooksync.redactor import Redactor
+from hooksync.transport import Answer, Request
+
+Send = Callable[[Request], Answer]  # one that repeats what is lost or busy
+FindSecret = Callable[[SecretRef], Secret]
+
+_PATH = "/api/accesstoken"
+_EXTERNAL_PREFIX = "preservica-external-auth"
+_SAYS_NO = frozenset({400, 401, 403})  # the credentials are wrong, not the moment
+
+
+@dataclass(frozen=True, slots=True)
+class LogInCalls:
+    """How one tenancy is logged in to."""
+
+    tenancy: Tenancy
+    find: FindSecret
+    redactor: Redactor
+
+    def make(self, send: Send) -> LogIn:
+        """Log in. Raises SecretError for a credential that is not set, ServiceError for what the service refuses."""
+        if self.tenancy.credentials.method == "external":
+            return self._external(send)
+        return self._password(send)
+
+    def _password(self, send: Send) -> LogIn:
+        form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
+        if self.tenancy.tenant:
+            form["tenant"] = self.tenancy.tenant
+        else:
+            form["includeUserDetails"] = "true"
+        request = self._request("login", form)
+        answer = send(request)
+        if answer.status == 200:
+            return self._accepted(request, answer)
+        refusal = read_refusal(answer.body)
+        if isinstance(refusal, SecondFactor):
+            return self._second_factor(send, form["username"], refusal)
+        if refusal == "needs.2fa.setup":
+            what = f"{request} -> {answer.status}: the account must use a second factor and has not set one up"
+            raise ServiceError(Problem(what, "log in to Preservica once by hand and set it up"))
+        raise self._refused(request, answer)
+
+    def _second_factor(self, send: Send, username: str, demand: SecondFactor) -> LogIn:
+        self.redactor.learn([demand.continuation])
+        code = self._one_time_code()
+        self.redactor.learn([code])
+        form = {
+            "username": username,
+            "tenant": self.tenancy.tenant or demand.tenant or "",
+            "continuationToken": demand.continuation,
+            "twoFactorToken": code,
+        }
+        request = self._request("complete-2fa", form)
+        answer = send(request)
+        if answer.status != 200:
+            raise self._refused(
+                request, answer, f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
+            )
+        found = self._accepted(request, answer)
+        return LogIn(found.token, found.hidden, found.tenant or demand.tenant)
+
+    def _external(self, send: Send) -> LogIn:
+        if not self.tenancy.tenant:
+            what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
+            raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
+        username, timestamp = self._username(), str(int(time.time()))
+        key = self._credential(self.tenancy.credentials.password)
+        recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
+        digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service's recipe, not ours to choose
+        self.redactor.learn([digest])
+        form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
+        request = self._request("acquire-external", form)
+        answer = send(request)
+        if answer.status != 200:
+            raise self._refused(request, answer, f"{self.tenancy.credentials.password} and this machine's clock")
+        return self._accepted(request, answer)
+
+    def _one_time_code(self) -> str:
+        """Work out the six digits of now from the seed."""
+        ref = self.tenancy.credentials.totp
+        try:
+            seed = self._credential(ref)
+        except SecretError as error:
+            what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
+            raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
+        try:
+            import pyotp
+        except ImportError:
+            what = f"{self.tenancy.name}: the account asks for a second factor, and pyotp is not installed"
+            raise ServiceError(Problem(what, "pip install 'hooksync[totp]'")) from None
+        try:
+            return pyotp.TOTP(seed.replace(" ", "")).now()
+        except ValueError:  # its text may hold the seed
+            what = f"{self.tenancy.name}: {ref} is not a usable base32 seed"
+            raise SecretError(Problem(what, "give the seed that the account's set-up shows", ref.location)) from None
+
+    def _username(self) -> str:
+        return self.find(self.tenancy.credentials.username).reveal()
+
+    def _credential(self, ref: SecretRef) -> str:
+        value = self.find(ref).reveal()
+        self.redactor.learn([value])
+        return value
+
+    def _request(self, call: str, form: dict[str, str]) -> Request:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return Request("POST", self.tenancy.server.base_url, f"{_PATH}/{call}", headers, urlencode(form).encode())
+
+    def _accepted(self, request: Request, answer: Answer) -> LogIn:
+        try:
+            log_in = read_log_in(answer.body)
+        except NotUnderstood as error:
+            said = self.redactor.quote(answer.text)
+            what = f"{request} -> {answer.status}: {error}: {said}"
+            raise ServiceError(Problem(what, "check that `server` names a Preservica server")) from None
+        self.redactor.learn(log_in.hidden)
+        return log_in
+
+    def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
+        credentials = self.tenancy.credentials
+        said = self.redactor.quote(answer.text) or "(an empty answer)"
+        fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
+        if answer.status not in _SAYS_NO:
+            fix = "check `server`, and try again later"
+        return Rejected(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
+
+
+class Session:
+    """The token that all threads of a tenancy share. Refused credentials are not tried again: accounts get locked."""
+
+    def __init__(self, calls: LogInCalls, send: Send) -> None:
+        self._calls = calls
+        self._send = send
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._failure: HooksyncError | None = None
+        self.tenant: str | None = calls.tenancy.tenant
+
+    def __repr__(self) -> str:
+        return f"Session({self._calls.tenancy.name})"
+
+    def token(self, instead_of: str | None = None) -> str:
+        """Give a token; logs in where there is none yet, or only the one that the service just refused.
+
+        Whoever finds the token already changed by another thread uses the new one.
+        """
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._token is None or self._token == instead_of:
+                try:
+                    found = self._calls.make(self._send)
+                except (SecretError, Rejected) as error:
+                    if isinstance(error, SecretError) or error.status in _SAYS_NO:
+                        self._failure = error
+                    raise
+                self._token = found.token
+                self.tenant = self.tenant or found.tenant
+            return self._token

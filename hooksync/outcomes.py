@@ -1,0 +1,53 @@
+"""What became of a plan: one outcome for each step. Pure nouns, made by `apply`, read by `report`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hooksync.plan import Step, TenancyPlan, is_idle
+
+Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
+RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one step."""
+
+    step: Step
+    result: Result
+    detail: str = ""  # why it is not done
+    fix: str = ""
+    warning: str = ""  # what was done otherwise than planned
+    new_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenancyOutcome:
+    """What became of a tenancy's plan."""
+
+    plan: TenancyPlan
+    outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
+    differences: tuple[Step, ...] = ()  # the steps that the last look would still ask for
+    not_verified: str = ""  # why there was no last look; empty where there was one, or no need of one
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything in the tenancy is not as it was."""
+        return any(outcome.result in ("done", "half-done") for outcome in self.outcomes)
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether every step was done and the last look found nothing amiss."""
+        return (
+            all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
+            and not self.differences
+            and not self.not_verified
+        )
+
+
+def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
+    """Make the outcome of a plan that was not begun: nothing was touched."""
+    outcomes = tuple(Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps)
+    return TenancyOutcome(plan, outcomes)

@@ -1,0 +1,133 @@
+"""A plan or a report as JSON text, versioned: `hooksync.plan/1` and `hooksync.report/1`. Pure.
+
+Adding a field is no new version; changing one is. The shapes are in `schemas/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from hooksync import __version__
+from hooksync.errors import HooksyncError, Problem
+from hooksync.outcomes import RESULTS
+from hooksync.plan import ACTIONS
+from hooksync.report import (
+    RunView,
+    StepView,
+    TenancyView,
+    config_digest,
+    credential_references,
+    digest,
+    live_digest,
+)
+
+PLAN_FORMAT = "hooksync.plan/1"
+REPORT_FORMAT = "hooksync.report/1"
+
+
+def plan_json(view: RunView) -> str:
+    """Write a plan."""
+    document = _head(view, PLAN_FORMAT)
+    document["tenancies"] = [_tenancy(tenancy) for tenancy in view.tenancies]
+    document["summary"] = _counted(view.counts(), ACTIONS)
+    return _sealed(document)
+
+
+def report_json(view: RunView) -> str:
+    """Write what became of a plan."""
+    document = _head(view, REPORT_FORMAT)
+    document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
+    document["summary"] = _counted(view.results(), RESULTS)
+    return _sealed(document)
+
+
+def _head(view: RunView, form: str) -> dict[str, object]:
+    return {
+        "format": form,
+        "created_at": view.created_at,
+        "hooksync_version": __version__,
+        "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
+        "lock": None,
+        "refusals": [_line(problem) for problem in view.refusals],
+        "warnings": [_line(problem) for problem in view.all_warnings],
+    }
+
+
+def _sealed(document: dict[str, object]) -> str:
+    """Add the digest of everything else and write it all."""
+    document["digest"] = digest(document)
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _tenancy(view: TenancyView) -> dict[str, object]:
+    tenancy = view.tenancy
+    return {
+        "name": tenancy.name,
+        "server": tenancy.server.shown,
+        "tenant": tenancy.tenant_shown,
+        "allow_http": tenancy.allow_http,
+        "credentials": credential_references(tenancy.credentials),
+        "live_digest": None if view.live is None else live_digest(view.live),
+        "live_count": None if view.live is None else len(view.live),
+        "declared_count": len(tenancy.subscriptions),
+        "replacement": tenancy.replacement,
+        "probe": tenancy.probe,
+        "steps": [_step(step) for step in view.steps],
+        "summary": _counted(view.counts(), ACTIONS),
+        "error": None if view.error is None else _error(view.error),
+    }
+
+
+def _applied_tenancy(view: TenancyView) -> dict[str, object]:
+    outcome = view.outcome
+    return {
+        **_tenancy(view),
+        "steps": [{**_step(step), **_outcome(step)} for step in view.steps],
+        "summary": _counted(view.results(), RESULTS),
+        "differences": [_step(step) for step in view.differences],
+        "not_verified": (outcome.not_verified or None) if outcome else None,
+    }
+
+
+def _step(step: StepView) -> dict[str, object]:
+    secret = None
+    if step.secret is not None:
+        secret = {"ref": {step.secret.kind: step.secret.name}, "state": step.secret_state}
+    return {
+        "action": step.action,
+        "address": step.address,
+        "name": step.name,
+        "url": step.url,
+        "trigger": step.trigger.wire,
+        "id": step.id,
+        "include_identifiers": step.include_identifiers,
+        "reasons": list(step.reasons),
+        "changes": [
+            {"field": change.field, "live": change.live, "declared": change.declared} for change in step.changes
+        ],
+        "secret": secret,
+        "receiver": {"state": "not-checked", "detail": None},
+    }
+
+
+def _outcome(step: StepView) -> dict[str, object]:
+    outcome = step.outcome
+    if outcome is None:
+        return {"outcome": "not-attempted", "detail": None, "new_id": None}
+    said = "; ".join(filter(None, (outcome.detail, outcome.warning)))
+    detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
+    return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}
+
+
+def _counted(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: counts.get(name, 0) for name in names}
+
+
+def _error(error: HooksyncError) -> str:
+    return "; ".join(map(_line, error.problems))
+
+
+def _line(problem: Problem) -> str:
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.what} (fix: {problem.fix})"

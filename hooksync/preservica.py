@@ -1,0 +1,209 @@
+"""The service as hooksync sees it: log in, list, subscribe, unsubscribe. Touches the network through `transport`.
+
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; what nobody knows of the service is handled both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from hooksync.answers import NotUnderstood, read_created_id, read_subscriptions
+from hooksync.errors import AnswerLost, Problem, Rejected, ServiceError
+from hooksync.login import LogInCalls, Session
+from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.redactor import Redactor
+from hooksync.retry import BUSY_STATUSES, TOO_MANY, RetryPolicy, read_retry_after
+from hooksync.transport import Answer, Request, Transport
+
+SUBSCRIPTIONS = "/api/webhook/subscriptions"
+TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
+ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")
+_LARGEST_LIST = 64 * 1024 * 1024  # bytes; some 300,000 subscriptions
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call that was made, for those who watch."""
+
+    tenancy: str
+    request: str  # method and path
+    result: str  # the status, or what happened instead of an answer
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What every client of a run shares: the connections, the patience, the watcher and the way to be stopped."""
+
+    transport: Transport
+    redactor: Redactor
+    stop: threading.Event  # set: no more repeats
+    watch: Callable[[CallRecord], None]
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Preservica:
+    """One tenancy's service. Safe among threads; logs in at the first call, and again once when the token expires."""
+
+    def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: Line) -> None:
+        self._tenancy = tenancy
+        self._line = line
+        self._session = Session(log_in, self._repeated)
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the log-in led to; None where the service did not say."""
+        return self._session.tenant
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
+        request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
+        answer = self._authorised(request, self._repeated)
+        if answer.status != 200:
+            raise self._rejected(request, answer, _fix_for_reading(answer.status))
+        try:
+            return read_subscriptions(answer.body)
+        except NotUnderstood as error:
+            raise self._not_understood(ServiceError, request, answer, error) from None
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        """Make a subscription and give its id, or None where the service does not tell it.
+
+        Raises AnswerLost when it may or may not have been made, Rejected when the service said no.
+        """
+        wanted = {
+            "url": declared.url.full,
+            "triggerType": declared.trigger.wire,
+            "secret": secret.reveal(),
+            "includeIdentifiers": "true" if declared.include_identifiers else "false",  # text, as pyPreservica sends it
+        }
+        self._line.redactor.learn([secret.reveal()])
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
+        answer = self._authorised(request, self._repeated_after_429)
+        if answer.status in BUSY_STATUSES - {TOO_MANY}:
+            raise AnswerLost(self._problem(request, answer, "the service or a gateway before it is busy: try again"))
+        if answer.status != 200:
+            if 200 < answer.status < 300:
+                raise AnswerLost(self._problem(request, answer, "the list will tell whether it was made"))
+            raise self._rejected(request, answer, _fix_for_subscribing(answer.status, declared))
+        try:
+            return read_created_id(answer.body)
+        except NotUnderstood as error:
+            raise self._not_understood(AnswerLost, request, answer, error) from None
+
+    def unsubscribe(self, identifier: str) -> None:
+        """Remove a live subscription; one that is gone already will do. Raises ServiceError when it may be there."""
+        path = f"{SUBSCRIPTIONS}/{_path_segment(identifier)}"
+        request = Request("DELETE", self._tenancy.server.base_url, path)
+        answer = self._authorised(request, self._repeated)
+        if answer.status not in (204, 404):
+            raise self._rejected(request, answer, _fix_for_reading(answer.status))
+
+    def _authorised(self, request: Request, send: Callable[[Request], Answer]) -> Answer:
+        """Send with a token; when it is refused, log in again once."""
+        token = self._session.token()
+        answer = send(_with_token(request, token))
+        if answer.status == 401:
+            answer = send(_with_token(request, self._session.token(instead_of=token)))
+        return answer
+
+    def _repeated(self, request: Request) -> Answer:
+        """Send what may safely be sent again, until it is answered or patience ends."""
+        return self._send(request, BUSY_STATUSES, repeats_lost=True)
+
+    def _repeated_after_429(self, request: Request) -> Answer:
+        """Send what must not be done twice: only a 429 says for sure that nothing was done."""
+        return self._send(request, frozenset({TOO_MANY}), repeats_lost=False)
+
+    def _send(self, request: Request, repeated: frozenset[int], *, repeats_lost: bool) -> Answer:
+        start = time.monotonic()
+        repeat = 0
+        while True:
+            answer: Answer | None = None
+            failure: AnswerLost | None = None
+            try:
+                answer = self._watched(request)
+            except AnswerLost as error:
+                failure = error
+            if answer is not None and answer.status not in repeated:
+                return answer
+            if failure is not None and not repeats_lost:
+                raise failure
+            asked = read_retry_after(answer.retry_after, datetime.now(UTC)) if answer else None
+            wait = self._line.policy.wait(repeat, time.monotonic() - start, asked, random.random())  # noqa: S311, spread
+            if wait is None or self._line.stop.wait(wait):
+                if failure is not None:
+                    raise failure
+                assert answer is not None  # noqa: S101, one of the two is there
+                return answer
+            repeat += 1
+
+    def _watched(self, request: Request) -> Answer:
+        """Make one try and tell the watcher."""
+        start = time.monotonic()
+        result = "failed"
+        try:
+            answer = self._line.transport.send(request)
+            result = str(answer.status)
+        except ServiceError as error:
+            result = error.summary.removeprefix(f"{request}: ")
+            raise
+        finally:
+            record = CallRecord(self._tenancy.name, str(request), result, time.monotonic() - start)
+            self._line.watch(record)
+        return answer
+
+    def _problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
+        said = self._line.redactor.quote(answer.text) or "(an empty answer)"
+        return Problem(f"{request} -> {answer.status}: {remark}{said}", fix)
+
+    def _rejected(self, request: Request, answer: Answer, fix: str) -> Rejected:
+        return Rejected(self._problem(request, answer, fix), answer.status)
+
+    def _not_understood(
+        self, kind: type[ServiceError], request: Request, answer: Answer, error: NotUnderstood
+    ) -> ServiceError:
+        fix = "check that `server` names a Preservica server; if it does, hooksync does not know this kind of answer"
+        return kind(self._problem(request, answer, fix, f"{error}: "))
+
+
+def _with_token(request: Request, token: str) -> Request:
+    return replace(request, headers={**request.headers, TOKEN_HEADER: token})
+
+
+def _path_segment(identifier: str) -> str:
+    """Percent-encode an id so that it stays one segment of the path, dots alone included."""
+    encoded = quote(identifier, safe="")
+    return encoded.replace(".", "%2E") if set(identifier) <= {"."} else encoded
+
+
+def _fix_for_reading(status: int) -> str:
+    match status:
+        case 401:
+            return "the service refused a fresh token: check the user's account, and that `tenant` is right"
+        case 403:
+            return f"give the user one of the roles {', '.join(ROLES)}"
+        case 404:
+            return "check `server`; the webhook API needs Preservica 6.8 or later"
+        case _ if 300 <= status < 400:
+            return "redirects are not followed: write the address it leads to as `server`"
+        case _ if status in BUSY_STATUSES:
+            return "the service is busy: try again later"
+        case _:
+            return "see what the service says; nothing was assumed from this answer"
+
+
+def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
+    if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
+        return _fix_for_reading(status)
+    if status == 409:
+        return "another subscription for this URL and trigger is there: plan again"
+    return f'check that the receiver runs and holds the same secret as "{declared.name}" ({declared.location})'

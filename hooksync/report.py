@@ -1,0 +1,203 @@
+"""The one view of a plan or a run that all renderings are made from. Pure; holds nothing that may not be shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hooksync.errors import HooksyncError, Problem
+from hooksync.model import CredentialRefs, LiveSubscription, SecretRef, Tenancy, Trigger
+from hooksync.outcomes import Outcome, TenancyOutcome
+from hooksync.plan import (
+    Action,
+    Change,
+    Keep,
+    Leave,
+    Resubscribe,
+    SecretState,
+    Step,
+    Subscribe,
+    TenancyPlan,
+    UnreadTenancy,
+    Unsubscribe,
+    action_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step as reports show it."""
+
+    action: Action
+    address: str | None  # of the declared subscription that it is about; None where there is none
+    name: str | None
+    url: str  # fit to be shown
+    trigger: Trigger
+    id: str | None  # of the live subscription that it is about
+    include_identifiers: bool | None  # declared, or live where nothing is declared
+    reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    secret: SecretRef | None = None
+    secret_state: SecretState = "unknown"
+    outcome: Outcome | None = None  # None in a plan
+
+
+@dataclass(frozen=True, slots=True)
+class TenancyView:
+    """One tenancy as reports show it."""
+
+    tenancy: Tenancy
+    steps: tuple[StepView, ...]
+    live: tuple[LiveSubscription, ...] | None  # None: could not be read
+    error: HooksyncError | None = None
+    refusals: tuple[Problem, ...] = ()
+    outcome: TenancyOutcome | None = None  # None in a plan
+    differences: tuple[StepView, ...] = ()  # what the last look found
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has to be done."""
+        return any(step.action in ("subscribe", "resubscribe", "unsubscribe") for step in self.steps)
+
+    def counts(self) -> Counter[str]:
+        """Count the steps of each action."""
+        return Counter(step.action for step in self.steps)
+
+    def results(self) -> Counter[str]:
+        """Count the outcomes."""
+        return Counter(step.outcome.result for step in self.steps if step.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A whole plan, or a whole run of apply."""
+
+    tenancies: tuple[TenancyView, ...]
+    created_at: str  # RFC 3339
+    sources: str  # the files, as the user named them
+    warnings: tuple[Problem, ...] = ()  # of the files and the secrets
+    unconfirmed: Problem | None = None  # why nobody said yes
+
+    @property
+    def refusals(self) -> tuple[Problem, ...]:
+        """Why something is not carried out, all reasons."""
+        refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
+        return (*refused, self.unconfirmed) if self.unconfirmed else refused
+
+    @property
+    def all_warnings(self) -> tuple[Problem, ...]:
+        """The warnings, with those of steps that were done otherwise than planned."""
+        steps = (step for tenancy in self.tenancies for step in tenancy.steps)
+        otherwise = (
+            Problem(f"{step.address}: {step.outcome.warning}", "`replacement: remove-first` says so from the start")
+            for step in steps
+            if step.outcome and step.outcome.warning
+        )
+        return (*self.warnings, *otherwise)
+
+    @property
+    def errors(self) -> tuple[HooksyncError, ...]:
+        """What kept tenancies from being planned or applied."""
+        return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has to be done."""
+        return any(tenancy.has_changes for tenancy in self.tenancies)
+
+    def counts(self) -> Counter[str]:
+        """Count the steps of each action, over all tenancies."""
+        return sum((tenancy.counts() for tenancy in self.tenancies), Counter[str]())
+
+    def results(self) -> Counter[str]:
+        """Count the outcomes, over all tenancies."""
+        return sum((tenancy.results() for tenancy in self.tenancies), Counter[str]())
+
+
+def view_of_plan(plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = ()) -> TenancyView:
+    """Show one tenancy's plan, or why there is none."""
+    match plan:
+        case UnreadTenancy(tenancy, error):
+            return TenancyView(tenancy, (), None, error)
+        case TenancyPlan(tenancy, live, steps):
+            return TenancyView(tenancy, tuple(map(view_of_step, steps)), live, refusals=tuple(refusals))
+
+
+def view_of_outcome(outcome: TenancyOutcome, refusals: Sequence[Problem], error: HooksyncError | None) -> TenancyView:
+    """Show what became of one tenancy's plan."""
+    plan = outcome.plan
+    steps = tuple(view_of_step(result.step, result) for result in outcome.outcomes)
+    differences = tuple(map(view_of_step, outcome.differences))
+    return TenancyView(plan.tenancy, steps, plan.live, error, tuple(refusals), outcome, differences)
+
+
+def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
+    """Show one step."""
+    match step:
+        case Subscribe() | Resubscribe() | Keep():
+            declared = step.declared
+            return StepView(
+                action=action_of(step),
+                address=declared.address,
+                name=declared.name,
+                url=declared.url.shown,
+                trigger=declared.trigger,
+                id=None if isinstance(step, Subscribe) else step.live.id,
+                include_identifiers=declared.include_identifiers,
+                reasons=step.reasons if isinstance(step, Resubscribe) else (),
+                changes=step.changes if isinstance(step, Resubscribe) else (),
+                secret=declared.secret,
+                secret_state=step.secret_state,
+                outcome=outcome,
+            )
+        case Unsubscribe() | Leave():
+            place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
+            return StepView(
+                action=action_of(step),
+                address=place_of.address if place_of else None,
+                name=place_of.name if place_of else None,
+                url=step.live.url.shown,
+                trigger=step.live.trigger,
+                id=step.live.id,
+                include_identifiers=step.live.include_identifiers,
+                reasons=(step.reason,),
+                outcome=outcome,
+            )
+
+
+def live_digest(live: Iterable[LiveSubscription]) -> str:
+    """Fingerprint what was live, whatever its order; query values of URLs are left out, for they may be keys."""
+    rows = sorted((s.id, s.url.shown, s.trigger.wire, str(s.include_identifiers)) for s in live)
+    return digest(rows)
+
+
+def config_digest(tenancies: Iterable[Tenancy]) -> str:
+    """Fingerprint what was declared, by reference: no value from the environment goes in."""
+    return digest([_declaration(tenancy) for tenancy in tenancies])
+
+
+def digest(data: object) -> str:
+    """Give the SHA-256 of data in its canonical JSON."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def credential_references(refs: CredentialRefs) -> dict[str, object]:
+    """Write credentials as the file does, by reference."""
+    fields = {"username": refs.username, "password": refs.password, "totp": refs.totp}
+    return {**{name: {ref.kind: ref.name} for name, ref in fields.items()}, "method": refs.method}
+
+
+def _declaration(tenancy: Tenancy) -> list[object]:
+    subscriptions = [
+        [s.name, s.url.shown, s.trigger.wire, str(s.secret), s.include_identifiers] for s in tenancy.subscriptions
+    ]
+    settings = [
+        tenancy.name, tenancy.server.shown, tenancy.tenant_shown, tenancy.allow_http,
+        credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
+        tenancy.replacement, tenancy.probe,
+    ]  # fmt: skip
+    return [settings, sorted(subscriptions, key=str)]

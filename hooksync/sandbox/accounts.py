@@ -1,0 +1,181 @@
+"""Who may log in, and with which token: passwords, second factors, shared keys. No sockets; the clock is handed in.
+
+Source: Preservica's pages on the Access Token API and on two-factor authentication, and pyPreservica 4.2.2, common.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import math
+import struct
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from hooksync.sandbox import defaults
+from hooksync.sandbox.messages import Refusal, SandboxError
+
+WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
+
+_OTP_PERIOD = 30  # seconds that one code lasts
+_OTP_DRIFT = 1  # periods that a client's clock may be off, either way
+_EXTERNAL_AGE = 300  # seconds that the timestamp of an external log-in may be off, either way
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person or a program that may log in."""
+
+    username: str = defaults.USERNAME
+    password: str = field(default=defaults.PASSWORD, repr=False)
+    tenants: tuple[str, ...] = (defaults.TENANT,)  # a log-in that names none goes to the first
+    roles: tuple[str, ...] = (defaults.ROLE,)
+    totp_seed: str | None = field(default=None, repr=False)  # base32; with one, a log-in needs a second factor
+    needs_totp_setup: bool = False  # a second factor is demanded, but none was set up
+    external_key: str | None = field(default=None, repr=False)  # for acquire-external; None: the password
+
+    def __post_init__(self) -> None:
+        if not self.tenants:
+            raise SandboxError(f"account {self.username} has no tenant; name at least one")
+        if self.totp_seed is not None:
+            one_time_code(self.totp_seed, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a token stands for."""
+
+    token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)  # None: used
+    account: Account
+    tenant: str
+    ends: float  # on the clock of `Accounts`
+
+
+class Accounts:
+    """The accounts of the service and the tokens that it gave out. Safe to use from many threads."""
+
+    def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
+        self.tenants = tuple(dict.fromkeys(tenant for account in accounts for tenant in account.tenants))
+        self._accounts = accounts
+        self._token_seconds = token_seconds
+        self._clock = clock  # seconds since 1970
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}  # by token
+        self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
+
+    def log_in(self, form: dict[str, str]) -> dict[str, object]:
+        """Log in by name and password. Raises `Refusal` for wrong ones, and where a second factor is needed."""
+        account, tenant = self._find(form)
+        if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
+            raise _bad_credentials()
+        if account.needs_totp_setup:
+            raise Refusal(401, "needs.2fa.setup", tenant=tenant)
+        if account.totp_seed is not None:
+            continuation = str(uuid.uuid4())
+            with self._lock:
+                self._pending[continuation] = (account, tenant)
+            raise Refusal(401, "needs.2fa", continuationToken=continuation, tenant=tenant)
+        answer = self._open(account, tenant)
+        if form.get("includeUserDetails") == "true":
+            answer["tenant"] = tenant
+        return answer
+
+    def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
+        """Go on with a log-in that asked for a second factor; a continuation token works once."""
+        continuation = form.get("continuationToken", "")
+        with self._lock:
+            account, tenant = self._pending.get(continuation, (None, ""))
+        if account is None or (account.username, tenant) != (form.get("username"), form.get("tenant")):
+            raise _bad_credentials()
+        period = int(self._clock() // _OTP_PERIOD)
+        near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
+        if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
+            raise Refusal(401, "the two-factor code is wrong")
+        with self._lock:
+            if self._pending.pop(continuation, None) is None:
+                raise _bad_credentials()
+        return self._open(account, tenant)
+
+    def refresh(self, token: str, form: dict[str, str]) -> dict[str, object]:
+        """Exchange a refresh token, together with its access token, for new ones; it works once."""
+        with self._lock:
+            session = self._sessions.get(token)
+            if session is None or session.refresh_token is None or session.ends <= self._clock():
+                raise Refusal(401, "there is nothing to refresh: the access token is unknown, expired or refreshed")
+            if session.refresh_token != form.get("refreshToken"):
+                raise Refusal(401, "the refresh token is wrong")
+            self._sessions[token] = replace(session, refresh_token=None)
+        return self._open(session.account, session.tenant)
+
+    def log_in_externally(self, form: dict[str, str]) -> dict[str, object]:
+        """Log in by a hash over a shared key. Raises `Refusal` for a wrong hash and for a stale timestamp."""
+        account, tenant = self._find(form)
+        timestamp = form.get("timestamp", "")
+        key = account.password if account.external_key is None else account.external_key
+        text = f"preservica-external-auth{timestamp}{account.username}{key}"
+        # SHA-1 is the service's recipe. Source: pyPreservica 4.2.2, common.py, __token__.
+        digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        if not hmac.compare_digest(digest.encode(), form.get("hash", "").encode()):
+            raise _bad_credentials()
+        if not timestamp.isdecimal() or abs(self._clock() - int(timestamp)) > _EXTERNAL_AGE:
+            raise Refusal(401, "the timestamp is too far from the present")
+        return self._open(account, tenant)
+
+    def session(self, token: str) -> Session:
+        """Find who a token belongs to. Raises `Refusal` for an unknown and for an expired one."""
+        with self._lock:
+            session = self._sessions.get(token)
+            if session is not None and session.ends <= self._clock():
+                del self._sessions[token]
+                session = None
+        if session is None:
+            raise Refusal(401, "the access token is unknown or expired")
+        return session
+
+    def drop(self, token: str) -> None:
+        """Forget a token before its time."""
+        with self._lock:
+            self._sessions.pop(token, None)
+
+    def _find(self, form: dict[str, str]) -> tuple[Account, str]:
+        named = form.get("tenant")
+        for account in self._accounts:
+            if account.username == form.get("username") and (not named or named in account.tenants):
+                return account, named or account.tenants[0]
+        raise _bad_credentials()
+
+    def _open(self, account: Account, tenant: str) -> dict[str, object]:
+        ends = self._clock() + self._token_seconds
+        session = Session(str(uuid.uuid4()), str(uuid.uuid4()), account, tenant, ends)
+        with self._lock:
+            self._sessions[session.token] = session
+        return {
+            "success": True,
+            "user": account.username,
+            "token": session.token,
+            "refresh-token": session.refresh_token,
+            "validFor": math.ceil(self._token_seconds / 60),  # minutes
+        }
+
+
+def one_time_code(seed: str, counter: int) -> str:
+    """Work out the six-digit code of a period, counted from 1970. Raises `SandboxError` for a seed that is no base32.
+
+    Source: RFC 6238, and RFC 4226 section 5.3 for the truncation.
+    """
+    letters = seed.replace(" ", "").upper()
+    try:
+        key = base64.b32decode(letters + "=" * (-len(letters) % 8))
+    except ValueError as error:
+        raise SandboxError("the TOTP seed is not base32 (the letters A to Z and the digits 2 to 7)") from error
+    digest = hmac.new(key, struct.pack(">Q", counter), hashlib.sha1).digest()
+    (number,) = struct.unpack_from(">I", digest, digest[-1] & 0x0F)
+    return f"{(number & 0x7FFFFFFF) % 10**6:06}"
+
+
+def _bad_credentials() -> Refusal:
+    return Refusal(401, "bad credentials")

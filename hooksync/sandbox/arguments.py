@@ -1,0 +1,80 @@
+"""The options of `hooksync sandbox` and their help. No other room of the sandbox is imported, so that help is cheap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hooksync.sandbox import defaults
+
+if TYPE_CHECKING:
+    import argparse
+
+_EPILOG = f"""\
+example:
+  export HOOK_SECRET="$(openssl rand -hex 32)"
+  hooksync sandbox --receiver catalogue=HOOK_SECRET --fault status-503@list:2
+
+It listens on 127.0.0.1 alone. The password is that of ${defaults.PASSWORD_ENV}, or
+"{defaults.PASSWORD}" where that is not set. Ctrl-C or SIGTERM ends it.
+
+A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES is 1 if left out and * for ever;
+SKIP lets so many such calls go right first.
+  CALL  login, complete-2fa, refresh, external, details, version, list,
+        subscribe, unsubscribe, any
+  KIND  status-N        this status, with JSON
+        gateway-N       this status, with a gateway's HTML page
+        retry-after-S, retry-after-date-S     429, with Retry-After
+        busy-S          503, with Retry-After
+        slow-S          waits S seconds, then does it and answers
+        commit-slow-S   does it, then waits S seconds before it answers
+        cut             cuts the connection, does nothing
+        commit-cut      does it, then cuts the connection
+        commit-502      does it, then answers as a failing gateway
+        half-body       does it, then sends half of the answer
+        expired-token   401, and the token is dropped
+        empty-body, not-json, wrong-shape, big    200, with such a body
+        redirect, redirect-307                    to another path
+        echo            400, quoting the call with its secrets
+
+traits, for what nobody knows of the real service:
+  refuse-duplicates   a second subscription with the same URL and trigger
+                      gets 409
+  answer-without-id   the answer to a new subscription does not tell its id
+  minimal-list        the list tells id, url and triggerType, nothing else
+  string-flags        includeIdentifiers is told as "true" or "false"
+  normalise-urls      host in lower case, no default port, / for no path
+  no-challenge        receivers are not challenged, so they need not run
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of `hooksync sandbox`, and its help."""
+    from argparse import RawDescriptionHelpFormatter  # whoever has a parser has imported argparse already
+
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    service = parser.add_argument_group("the service")
+    service.add_argument("--port", type=int, default=0, metavar="N", help="where it listens (default: any free port)")
+    service.add_argument("--state", metavar="PATH", help="keep the subscriptions in this file, secrets too")
+    service.add_argument("--latency", type=float, default=0.0, metavar="MS", help="milliseconds that each call takes")
+    service.add_argument("--fault", action="append", default=[], metavar="SPEC", help="let a call go wrong, see below")
+    service.add_argument("--trait", action="append", default=[], metavar="NAME", help="do it another way, see below")
+    service.add_argument("--extra-trigger", action="append", default=[], metavar="NAME", help="take this trigger too")
+    account = parser.add_argument_group("the account")
+    account.add_argument("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {defaults.TENANT})")
+    account.add_argument("--username-env", metavar="ENV", help=f"holds the name (default: {defaults.USERNAME})")
+    account.add_argument("--password-env", metavar="ENV", help=f"holds the password (default: {defaults.PASSWORD_ENV})")
+    account.add_argument("--totp-env", metavar="ENV", help="holds a base32 seed: ask for a second factor")
+    account.add_argument("--role", action="append", metavar="ROLE", help=f"repeatable (default: {defaults.ROLE})")
+    account.add_argument(
+        "--token-seconds", type=float, default=900.0, metavar="S", help="life of a token (default: 900)"
+    )
+    receivers = parser.add_argument_group("receivers")
+    receivers.add_argument(
+        "--receiver",
+        action="append",
+        default=[],
+        metavar="NAME=ENV,...",
+        help="run one that holds these secrets; the first answers challenges",
+    )
+    receivers.add_argument("--receiver-port", type=int, default=0, metavar="N", help="where they listen")

@@ -1,0 +1,190 @@
+"""An HTTP server on 127.0.0.1 that stops at once and leaves no thread behind. It knows nothing of Preservica.
+
+Whoever responds never sleeps, but waits on the server's `stopping`, and its connection is cut when the server stops.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, reason_phrase
+
+MAX_BODY = 1 << 20  # bytes of a request that are read; more is refused
+_POLL = 0.02  # seconds between two looks at whether to stop
+
+
+class LoopbackServer(ThreadingTCPServer):
+    """One thread for each connection, which may carry many requests.
+
+    Raises `SandboxError` where the port cannot be had. What `respond` did not expect is raised by `close`.
+    """
+
+    allow_reuse_address = True
+    request_queue_size = 512
+
+    def __init__(self, port: int, respond: Callable[[Connection, Request], None]) -> None:
+        self.respond = respond  # answers a request through `Connection.send`, or cuts the connection
+        self.stopping = threading.Event()
+        self.connections = 0  # accepted so far
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        self._crashes: list[Exception] = []
+        try:
+            super().__init__(("127.0.0.1", port), Connection)
+        except (OSError, OverflowError) as error:
+            raise SandboxError(
+                f"cannot listen on 127.0.0.1:{port}: {error}; choose another port, or 0 for any"
+            ) from error
+        self.port = int(self.socket.getsockname()[1])  # also where `port` was 0
+        self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name=f"loopback:{self.port}")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, cut every connection, and wait for every thread."""
+        self.stopping.set()
+        self.shutdown()
+        self._thread.join()
+        with self._open_lock:
+            for connection in self._open:
+                cut(connection)
+        self.server_close()
+        if self._crashes:
+            raise self._crashes[0]
+
+    def count_connection(self) -> int:
+        """Count one more connection, and give its number."""
+        with self._open_lock:
+            self.connections += 1
+            return self.connections
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note the connection before its thread starts."""
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection and forget it."""
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection until either side has had enough."""
+        try:
+            super().finish_request(request, client_address)
+        except OSError:
+            pass  # the other side went away, as it may, or the server stops
+        except Exception as error:
+            self._crashes.append(error)
+
+
+class Connection(BaseHTTPRequestHandler):
+    """One connection: reads requests whole, hands each to the server's `respond`, writes answers in one piece."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: LoopbackServer
+
+    def setup(self) -> None:
+        """Give the connection its number."""
+        super().setup()
+        self.number = self.server.count_connection()
+
+    def do_any(self) -> None:
+        """Read one request and respond to it; one that cannot be read is refused and ends the connection."""
+        path, _, query = self.path.partition("?")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            body = read_body(self.rfile, headers)
+        except Refusal as refusal:
+            self.close_connection = True
+            self.send(refusal.answer)
+            return
+        self.server.respond(self, Request(self.command, path, query, headers, body))
+
+    do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = do_any  # noqa: N815  names that http.server looks for
+
+    def send(self, answer: Answer, *, half: bool = False) -> None:
+        """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
+        head, body = _on_the_wire(answer, self.close_connection)
+        data = head + body
+        if half:
+            self.close_connection = True
+            data = data[: len(head) + len(body) // 2] if body else data[: len("HTTP/1.1")]
+        self.wfile.write(data)
+
+    def cut(self) -> None:
+        """Close the connection without an answer."""
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the sandbox never prints."""
+
+
+def _on_the_wire(answer: Answer, is_last: bool) -> tuple[bytes, bytes]:
+    """Write an answer as head and body; `is_last` says that the connection closes after it."""
+    lines = [f"HTTP/1.1 {answer.status} {reason_phrase(answer.status)}"]
+    body = answer.body
+    if answer.status in (204, 304):
+        body = b""  # these have none, by RFC 9110
+    else:
+        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    if is_last:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body
+
+
+def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
+    """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return b"".join(_read_chunks(stream))
+    length = headers.get("content-length", "0")
+    if not length.isdecimal():
+        raise Refusal(400, "Content-Length is no number")
+    if int(length) > MAX_BODY:
+        raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
+    return _read_exactly(stream, int(length))
+
+
+def _read_chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
+    total = 0
+    while size := _chunk_size(stream.readline(1024)):
+        total += size
+        if total > MAX_BODY:
+            raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
+        yield _read_exactly(stream, size)
+        stream.readline(1024)
+    while stream.readline(1024).strip():
+        pass  # trailers
+
+
+def _chunk_size(line: bytes) -> int:
+    try:
+        size = int(line.partition(b";")[0], 16)
+    except ValueError:
+        size = -1
+    if size < 0:
+        raise Refusal(400, "the chunks of the body are broken")
+    return size
+
+
+def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise ConnectionError("the other side stopped in the middle of a body")
+    return data
+
+
+def cut(connection: socket.socket) -> None:
+    """Cut a connection under whoever waits on it; they close it."""
+    with suppress(OSError):  # it may be cut already
+        connection.shutdown(socket.SHUT_RDWR)

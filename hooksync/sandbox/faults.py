@@ -1,0 +1,164 @@
+"""Misbehaviour as data: what goes wrong, with which call, how often. No sockets and no waiting; `server` plays it.
+
+A fault is written `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list`, `commit-cut@subscribe:2:5`, `slow-0.5@any:*`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from enum import Enum, auto
+
+from hooksync.sandbox.messages import Answer, Request, SandboxError, html_answer, json_answer
+from hooksync.sandbox.rules import CALL_NAMES
+
+_SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d+|\*))?(:(?P<skip>\d+))?")
+_NUMBERED = re.compile(r"(?P<kind>.+)-(?P<number>\d+(\.\d+)?)")
+_BIG = 10_000_000  # bytes
+LONGEST = 86_400  # seconds that anything may take
+
+
+class Sends(Enum):
+    """How much of an answer goes out."""
+
+    ALL = auto()
+    HALF = auto()  # of the body, although its whole length was announced; then the connection is cut
+    NOTHING = auto()  # the connection is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """How one call goes wrong. What is left at its default goes right."""
+
+    carries_out: bool = False  # whether the call does what it should
+    answer: Answer | None = None  # instead of the right one
+    waits_before: float = 0.0  # seconds, before the call is carried out
+    waits_after: float = 0.0  # seconds, before the answer goes out
+    drops_token: bool = False  # whether the token that the call bears is dropped
+    sends: Sends = Sends.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A misbehaviour, the call that it happens to, and how often."""
+
+    kind: str  # without its number
+    call: str  # a name in `CALL_NAMES`, or "any"
+    number: float = 0.0  # a status or seconds, as the kind has it
+    times: int | None = 1  # None: for ever
+    skip: int = 0  # so many such calls go right first
+
+    def misbehave(self, request: Request) -> Misbehaviour:
+        """Say how a request goes wrong."""
+        kinds = _NUMBERED_KINDS if self.kind in _NUMBERED_KINDS else _PLAIN_KINDS
+        return kinds[self.kind](self.number, request)
+
+
+class FaultBook:
+    """The faults that are still to happen, in order. Safe to use from many threads.
+
+    Each call meets the first fault that is due for it; those behind it neither happen nor count that call. So
+    `status-503@list:2` followed by `cut@list` is two 503s, then a cut.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self._lock = threading.Lock()
+        self._faults = list(faults)
+        self._met = [0] * len(self._faults)  # calls that reached each fault
+
+    def add(self, fault: Fault) -> None:
+        """Let one more thing go wrong."""
+        with self._lock:
+            self._faults.append(fault)
+            self._met.append(0)
+
+    def next(self, call: str) -> Fault | None:
+        """Give the fault that happens to this call, and count it."""
+        with self._lock:
+            for index, fault in enumerate(self._faults):
+                if fault.call not in (call, "any"):
+                    continue
+                met = self._met[index]
+                if fault.times is not None and met >= fault.skip + fault.times:
+                    continue  # it is over
+                self._met[index] += 1
+                if met >= fault.skip:
+                    return fault
+        return None
+
+
+def read_fault(spec: str) -> Fault:
+    """Read a fault as a user writes it. Raises `SandboxError` in one line for what is none."""
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        raise SandboxError(f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2')
+    if match["call"] not in (*CALL_NAMES, "any"):
+        raise SandboxError(f'fault "{spec}": unknown call "{match["call"]}"; there are {", ".join(CALL_NAMES)}, any')
+    kind, number = _read_kind(spec, match["kind"])
+    times = None if match["times"] == "*" else int(match["times"] or 1)
+    return Fault(kind, match["call"], number, times, int(match["skip"] or 0))
+
+
+def _read_kind(spec: str, written: str) -> tuple[str, float]:
+    if written in _PLAIN_KINDS:
+        return written, 0.0
+    match = _NUMBERED.fullmatch(written)
+    if match is None or match["kind"] not in _NUMBERED_KINDS:
+        known = ", ".join([*(f"{kind}-N" for kind in _NUMBERED_KINDS), *_PLAIN_KINDS])
+        raise SandboxError(f'fault "{spec}": unknown kind "{written}"; there are {known}')
+    number = float(match["number"])
+    if match["kind"] in ("status", "gateway") and number not in range(200, 600):
+        raise SandboxError(f'fault "{spec}": {match["number"]} is no HTTP status from 200 to 599')
+    if number > LONGEST:
+        raise SandboxError(f'fault "{spec}": {match["number"]} seconds are more than a day')
+    return match["kind"], number
+
+
+def _says(status: float, *headers: tuple[str, str]) -> Misbehaviour:
+    return Misbehaviour(answer=json_answer(int(status), {"message": f"the sandbox answers {status:g}"}, *headers))
+
+
+def _redirects(status: int) -> Misbehaviour:
+    return _says(status, ("Location", "/elsewhere"))
+
+
+def _says_when(seconds: float) -> Misbehaviour:
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return _says(429, ("Retry-After", format_datetime(moment, usegmt=True)))
+
+
+def _echoes(request: Request) -> Misbehaviour:
+    """Quote the call back, secrets and all: a client must not show such an answer as it is."""
+    message = f"cannot take {request.body.decode('utf-8', 'replace')}"
+    return Misbehaviour(answer=json_answer(400, {"message": message, "headers": dict(request.headers)}))
+
+
+_Kind = Callable[[float, Request], Misbehaviour]
+
+_NUMBERED_KINDS: dict[str, _Kind] = {
+    "status": lambda status, _: _says(status),
+    "gateway": lambda status, _: Misbehaviour(answer=html_answer(int(status))),
+    "retry-after": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
+    "retry-after-date": lambda seconds, _: _says_when(seconds),
+    "busy": lambda seconds, _: _says(503, ("Retry-After", f"{seconds:g}")),
+    "slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_before=seconds),
+    "commit-slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_after=seconds),
+}
+_PLAIN_KINDS: dict[str, _Kind] = {
+    "cut": lambda *_: Misbehaviour(sends=Sends.NOTHING),
+    "commit-cut": lambda *_: Misbehaviour(carries_out=True, sends=Sends.NOTHING),
+    "commit-502": lambda *_: Misbehaviour(carries_out=True, answer=html_answer(502)),
+    "half-body": lambda *_: Misbehaviour(carries_out=True, sends=Sends.HALF),
+    "expired-token": lambda *_: Misbehaviour(answer=_says(401).answer, drops_token=True),
+    "empty-body": lambda *_: Misbehaviour(answer=Answer(200)),
+    "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is no JSON")),
+    "wrong-shape": lambda *_: Misbehaviour(answer=json_answer(200, {"content": []})),
+    "redirect": lambda *_: _redirects(302),
+    "redirect-307": lambda *_: _redirects(307),
+    "echo": lambda _, request: _echoes(request),
+    "big": lambda *_: Misbehaviour(answer=Answer(200, b'["' + b"x" * _BIG + b'"]')),
+}

@@ -1,0 +1,109 @@
+"""What the service answers to each call. No sockets: a request goes in, an answer comes out.
+
+The one thing that leaves this room is the challenge to a receiver, through the function that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
+from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.tenancies import TRIGGERS, Tenancies, Trait, read_subscription
+
+# Sends a challenge to a URL under a secret; gives the reason for which the receiver failed, None if it did not.
+Challenge = Callable[[str, str], str | None]
+
+VERSION = "7.5.0"  # of Preservica, as this sandbox tells it
+SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
+
+CALLS = {  # method and path -> the name of the call, as faults and the log know it
+    ("POST", "/api/accesstoken/login"): "login",
+    ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
+    ("POST", "/api/accesstoken/refresh"): "refresh",
+    ("POST", "/api/accesstoken/acquire-external"): "external",
+    ("GET", "/api/user/details"): "details",
+    ("GET", "/api/entity/versiondetails/version"): "version",
+    ("GET", SUBSCRIPTIONS_PATH): "list",
+    ("POST", SUBSCRIPTIONS_PATH): "subscribe",
+}
+CALL_NAMES = (*CALLS.values(), "unsubscribe")
+
+_VERSION_XML = (
+    '<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="http://preservica.com/EntityAPI/v7.5">'
+    f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
+)
+
+
+def call_name(request: Request) -> str:
+    """Name the call that a request makes; "unknown" for what the service does not have."""
+    parent, _, subscription_id = request.path.rpartition("/")
+    if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
+        return "unsubscribe"
+    return CALLS.get((request.method, request.path), "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The service: its accounts, its tenancies and how it challenges receivers."""
+
+    accounts: Accounts
+    tenancies: Tenancies
+    challenge: Challenge
+    traits: frozenset[Trait] = frozenset()
+    triggers: tuple[str, ...] = TRIGGERS
+
+    def answer(self, request: Request) -> Answer:
+        """Carry a request out, or say why not."""
+        try:
+            return self._carry_out(request)
+        except Refusal as refusal:
+            return refusal.answer
+        except SandboxError as error:  # the state could not be saved
+            return json_answer(500, {"message": str(error)})
+
+    def _carry_out(self, request: Request) -> Answer:
+        match call_name(request):
+            case "login":
+                return json_answer(200, self.accounts.log_in(request.form()))
+            case "complete-2fa":
+                return json_answer(200, self.accounts.complete_second_factor(request.form()))
+            case "refresh":
+                return json_answer(200, self.accounts.refresh(_token(request), request.form()))
+            case "external":
+                return json_answer(200, self.accounts.log_in_externally(request.form()))
+            case "unknown":
+                raise Refusal(404, f"there is no {request.method} {request.path}")
+            case name:
+                return self._carry_out_for(self.accounts.session(_token(request)), name, request)
+
+    def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
+        if name == "version":
+            return Answer(200, _VERSION_XML.encode(), "application/xml")
+        if name == "details":
+            return json_answer(200, {"roles": list(session.account.roles)})
+        if WEBHOOK_ROLES.isdisjoint(session.account.roles):
+            raise Refusal(403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}")
+        if name == "list":
+            held = self.tenancies.held_by(session.tenant)
+            return json_answer(200, [self.tenancies.describe(subscription) for subscription in held])
+        if name == "subscribe":
+            return self._subscribe(session.tenant, request.body)
+        self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
+        return Answer(204)
+
+    def _subscribe(self, tenant: str, body: bytes) -> Answer:
+        wanted = read_subscription(body, self.triggers)
+        if Trait.NO_CHALLENGE not in self.traits:
+            reason = self.challenge(wanted.url, wanted.secret)
+            if reason is not None:
+                raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
+        document = self.tenancies.describe(self.tenancies.add(tenant, wanted))
+        if Trait.ANSWER_WITHOUT_ID in self.traits:
+            del document["id"]
+        return json_answer(200, document)
+
+
+def _token(request: Request) -> str:
+    return request.headers.get(TOKEN_HEADER, "")

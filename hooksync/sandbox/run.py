@@ -1,0 +1,126 @@
+"""The command `hooksync sandbox`: a sandbox, and receivers if wished, until a signal comes.
+
+Reads the environment and prints nothing itself. For the help alone, import `add_arguments` from `arguments`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+from hooksync.sandbox import defaults
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.arguments import add_arguments
+from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+
+__all__ = ["add_arguments", "run"]
+
+_DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
+
+
+def run(args: argparse.Namespace, announce: Callable[[str], None]) -> int:
+    """Run until SIGINT or SIGTERM; gives the exit code. Each line announced is an address, an export or an error.
+
+    Call it from the main thread. `announce` should flush, for whoever waits for the addresses.
+    """
+    try:
+        options = _read_options(args)
+        secrets = dict(_read_receiver(written) for written in args.receiver)
+    except SandboxError as error:
+        announce(f"error: {error}")
+        return _WRONG_USAGE
+    with _stop_signal() as wait, ExitStack() as running:
+        try:
+            box = running.enter_context(Sandbox(options))
+            announce(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
+            if secrets:
+                receiver = running.enter_context(Receiver(secrets, args.receiver_port))
+                for name in secrets:
+                    announce(f"receiver {receiver.url(name)}")
+        except SandboxError as error:
+            announce(f"error: {error}")
+            return _FAILED
+        for name, value in _exports(args, box.url):
+            announce(f"export {name}={value}")
+        wait()
+    return _DONE
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], object]]:
+    """Catch SIGINT and SIGTERM from now on; gives the function that waits for one."""
+    arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to be touched by a signal handler
+    former = {
+        number: signal.signal(number, lambda number, _: arrived.put(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield arrived.get
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _read_options(args: argparse.Namespace) -> SandboxOptions:
+    return SandboxOptions(
+        accounts=(_read_account(args),),
+        traits=frozenset(args.trait),
+        faults=tuple(args.fault),
+        latency=args.latency / 1000,
+        token_seconds=args.token_seconds,
+        extra_triggers=tuple(args.extra_trigger),
+        port=args.port,
+        state=Path(args.state) if args.state else None,
+    )
+
+
+def _read_account(args: argparse.Namespace) -> Account:
+    password_env = _password_env(args)
+    return Account(
+        username=_env(args.username_env) if args.username_env else defaults.USERNAME,
+        password=_env(password_env) if password_env else defaults.PASSWORD,
+        tenants=tuple(args.tenant or [defaults.TENANT]),
+        roles=tuple(args.role or [defaults.ROLE]),
+        totp_seed=_env(args.totp_env) if args.totp_env else None,
+    )
+
+
+def _password_env(args: argparse.Namespace) -> str | None:
+    """Name the variable that holds the password; None: the toy's own password counts."""
+    if args.password_env:
+        return str(args.password_env)
+    return defaults.PASSWORD_ENV if os.environ.get(defaults.PASSWORD_ENV) else None
+
+
+def _read_receiver(written: str) -> tuple[str, tuple[str, ...]]:
+    """Read `NAME=ENV,...` into a name and the secrets."""
+    name, equals, variables = written.partition("=")
+    if not equals or not name.replace("-", "").replace("_", "").isalnum():
+        raise SandboxError(f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET')
+    return name, tuple(_env(variable) for variable in variables.split(","))
+
+
+def _env(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SandboxError(f"the environment variable {name} is not set; export it first")
+    return value
+
+
+def _exports(args: argparse.Namespace, url: str) -> Iterator[tuple[str, str]]:
+    """Give what a user sets to use the sandbox; a value that came from the environment is named, not shown."""
+    password_env = _password_env(args)
+    yield "PRESERVICA_SERVER", url
+    yield "PRESERVICA_TENANT", shlex.quote((args.tenant or [defaults.TENANT])[0])
+    yield "PRESERVICA_USERNAME", f'"${args.username_env}"' if args.username_env else defaults.USERNAME
+    yield "PRESERVICA_PASSWORD", f'"${password_env}"' if password_env else defaults.PASSWORD
+    if args.totp_env:
+        yield "PRESERVICA_2FA_TOKEN", f'"${args.totp_env}"'

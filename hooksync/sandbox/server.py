@@ -1,0 +1,151 @@
+"""The sandbox: the rules, the faults and the log behind an HTTP server on 127.0.0.1.
+
+Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at `box.url`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from hooksync.sandbox import state
+from hooksync.sandbox.accounts import Account, Accounts
+from hooksync.sandbox.call_log import Call, CallLog
+from hooksync.sandbox.challenge import Caller, Delivery
+from hooksync.sandbox.connections import Connection, LoopbackServer
+from hooksync.sandbox.faults import LONGEST, FaultBook, Misbehaviour, Sends, read_fault
+from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
+from hooksync.sandbox.rules import Rules, call_name
+from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, read_traits
+
+_GOES_RIGHT = Misbehaviour(carries_out=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """How a sandbox is to be. Raises `SandboxError` for a fault or a trait that there is not, and for odd times."""
+
+    accounts: tuple[Account, ...] = (Account(),)
+    traits: frozenset[str] = frozenset()  # names in `tenancies.Trait`
+    faults: tuple[str, ...] = ()  # as `faults.read_fault` takes them
+    latency: float = 0.0  # seconds that each call takes at least
+    token_seconds: float = 900.0  # that a token is valid
+    extra_triggers: tuple[str, ...] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
+    challenge_timeout: float = 5.0  # seconds
+    port: int = 0  # 0: any that is free
+    state: Path | None = None  # a file; None: in memory
+    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end
+
+    def __post_init__(self) -> None:
+        read_traits(self.traits)
+        for spec in self.faults:
+            read_fault(spec)
+        for name in ("latency", "token_seconds", "challenge_timeout"):
+            if not 0 <= getattr(self, name) <= LONGEST:
+                raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
+
+
+class Sandbox:
+    """A service that runs from construction to `close`, or as a context. Raises `SandboxError` if it cannot start."""
+
+    def __init__(self, options: SandboxOptions | None = None) -> None:
+        options = options or SandboxOptions()
+        self._log = CallLog()
+        self._faults = FaultBook(map(read_fault, options.faults))
+        self._latency = options.latency
+        self._caller = Caller(options.challenge_timeout)
+        traits = read_traits(options.traits)
+        held = state.load(options.state) if options.state else {}
+        save = partial(state.save, options.state) if options.state else None
+        self._tenancies = Tenancies(held, traits, save)
+        self._rules = Rules(
+            accounts=Accounts(options.accounts, options.token_seconds, options.clock),
+            tenancies=self._tenancies,
+            challenge=self._caller.challenge,
+            traits=traits,
+            triggers=(*TRIGGERS, *options.extra_triggers),
+        )
+        self._server = LoopbackServer(options.port, self._respond)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cut every connection and wait for every thread. Raises what no handler expected."""
+        self._caller.close()
+        self._server.close()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every request so far, in the order of arrival."""
+        return self._log.calls
+
+    @property
+    def connections(self) -> int:
+        """How many connections were opened so far."""
+        return self._server.connections
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many requests were under way at once, at most."""
+        return self._log.max_in_flight
+
+    def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
+        """List what a tenant holds, in the order in which it came."""
+        return self._tenancies.held_by(tenant)
+
+    def seed(self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True) -> str:
+        """Add a subscription, unchecked and without a challenge; gives its id. `trigger` is as on the wire."""
+        return self._tenancies.add(tenant, Subscription(url, trigger, secret, include_identifiers)).id
+
+    def remove(self, tenant: str, subscription_id: str) -> None:
+        """Remove a subscription behind the client's back. Raises `Refusal` for an id that is not there."""
+        self._tenancies.remove(tenant, subscription_id)
+
+    def add_fault(self, spec: str) -> None:
+        """Let one more thing go wrong. Raises `SandboxError` for a fault that there is not."""
+        self._faults.add(read_fault(spec))
+
+    def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
+        """Send events, signed, to every subscription of a tenant for a trigger (as on the wire), one after another."""
+        held = self._tenancies.held_by(tenant)
+        return tuple(self._caller.deliver(tenant, each, events) for each in held if each.trigger == trigger)
+
+    def _respond(self, connection: Connection, request: Request) -> None:
+        """Answer one request, with the latency and the fault that are due."""
+        place = self._log.arrive(request, connection.number)
+        fault = self._faults.next(call_name(request))
+        course = fault.misbehave(request) if fault else _GOES_RIGHT
+        answer = self._run_through(course, request)
+        self._log.settle(place, answer.status if answer else None)
+        if answer is None:
+            connection.cut()
+        else:
+            connection.send(answer, half=course.sends is Sends.HALF)
+
+    def _run_through(self, course: Misbehaviour, request: Request) -> Answer | None:
+        """Take a request through its course; None where the connection is to be cut."""
+        if course.drops_token:
+            self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
+        if self._stops_within(self._latency + course.waits_before):
+            return None
+        answer = self._rules.answer(request) if course.carries_out else None
+        if self._stops_within(course.waits_after) or course.sends is Sends.NOTHING:
+            return None
+        return course.answer or answer
+
+    def _stops_within(self, seconds: float) -> bool:
+        """Wait, unless the sandbox stops meanwhile."""
+        return seconds > 0 and self._server.stopping.wait(seconds)

@@ -1,0 +1,154 @@
+"""What the tenancies hold: subscriptions, and the rules for a new one. No sockets.
+
+Where nobody has seen what the real service does, a trait says which way this one goes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from hooksync.sandbox.messages import Refusal, SandboxError
+
+# Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
+TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_FLAGS = {True: True, False: False, "true": True, "false": False}
+
+
+class Trait(StrEnum):
+    """A way in which the real service may differ from this one's default; `arguments` explains each to users."""
+
+    REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
+    ANSWER_WITHOUT_ID = "answer-without-id"
+    MINIMAL_LIST = "minimal-list"  # id, url, triggerType
+    STRING_FLAGS = "string-flags"  # "true" and "false"
+    NORMALISE_URLS = "normalise-urls"
+    NO_CHALLENGE = "no-challenge"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription as the service holds it."""
+
+    url: str
+    trigger: str  # as on the wire
+    secret: str = field(repr=False)  # kept to sign events; no call returns it
+    include_identifiers: bool = True
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # 32 hex digits
+
+
+Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
+
+
+class Tenancies:
+    """The subscriptions of every tenant, kept apart. Safe to use from many threads."""
+
+    def __init__(self, held: Holdings, traits: frozenset[Trait], save: Callable[[Holdings], None] | None) -> None:
+        self._lock = threading.Lock()
+        self._held = {tenant: {each.id: each for each in subscriptions} for tenant, subscriptions in held.items()}
+        self._traits = traits
+        self._save = save  # called under the lock after each change, so that the newest state is written last
+
+    def held_by(self, tenant: str) -> tuple[Subscription, ...]:
+        """List the subscriptions of a tenant, in the order in which they were made."""
+        with self._lock:
+            return tuple(self._held.get(tenant, {}).values())
+
+    def add(self, tenant: str, subscription: Subscription) -> Subscription:
+        """Keep a subscription, and give it as it is kept. Raises `Refusal` for a second one, where a trait says so."""
+        if Trait.NORMALISE_URLS in self._traits:
+            subscription = replace(subscription, url=normalised(subscription.url))
+        with self._lock:
+            held = self._held.setdefault(tenant, {})
+            if Trait.REFUSE_DUPLICATES in self._traits:
+                _refuse_second(held.values(), subscription)
+            held[subscription.id] = subscription
+            self._saved()
+        return subscription
+
+    def remove(self, tenant: str, subscription_id: str) -> None:
+        """Remove a subscription. Raises `Refusal` for an id that this tenant does not hold."""
+        with self._lock:
+            if self._held.get(tenant, {}).pop(subscription_id, None) is None:
+                raise Refusal(404, f"there is no subscription {subscription_id}")
+            self._saved()
+
+    def describe(self, subscription: Subscription) -> dict[str, object]:
+        """Tell a subscription as the list does: never with its secret."""
+        document: dict[str, object] = {
+            "id": subscription.id,
+            "url": subscription.url,
+            "triggerType": subscription.trigger,
+        }
+        if Trait.MINIMAL_LIST not in self._traits:
+            flag = subscription.include_identifiers
+            document["includeIdentifiers"] = str(flag).lower() if Trait.STRING_FLAGS in self._traits else flag
+        return document
+
+    def _saved(self) -> None:
+        if self._save is not None:
+            self._save({tenant: tuple(held.values()) for tenant, held in self._held.items()})
+
+
+def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
+    """Read the JSON of a new subscription. Raises `Refusal` with a reason for anything the service cannot take."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is not JSON") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "the body is not a JSON object")
+    url, trigger, secret = (document.get(name) for name in ("url", "triggerType", "secret"))
+    if not isinstance(url, str) or not _is_receiver_url(url):
+        raise Refusal(400, "url is not an http or https URL")
+    if not isinstance(trigger, str) or trigger not in triggers:
+        raise Refusal(400, f"triggerType is none of {', '.join(triggers)}")
+    if not isinstance(secret, str) or not secret or not _is_latin_1(secret):
+        raise Refusal(400, "secret is not a text of Latin-1 characters")
+    flag = document.get("includeIdentifiers", False)
+    if not isinstance(flag, bool | str) or flag not in _FLAGS:
+        raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
+    return Subscription(url, trigger, secret, _FLAGS[flag])
+
+
+def read_traits(names: Iterable[str]) -> frozenset[Trait]:
+    """Read the names of traits. Raises `SandboxError` for one that there is not."""
+    for name in names:
+        if name not in set(Trait):
+            raise SandboxError(f'unknown trait "{name}"; there are {", ".join(Trait)}')
+    return frozenset(map(Trait, names))
+
+
+def normalised(url: str) -> str:
+    """Spell a URL as a service that normalises would: host in lower case, no default port, `/` for an empty path."""
+    parts = urlsplit(url)
+    port = parts.port
+    host = parts.hostname or ""
+    netloc = f"[{host}]" if ":" in host else host
+    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
+        netloc = f"{netloc}:{port}"
+    return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
+
+
+def _refuse_second(held: Iterable[Subscription], new: Subscription) -> None:
+    if any((each.url, each.trigger) == (new.url, new.trigger) for each in held):
+        raise Refusal(409, f"there is a subscription for {new.url} and {new.trigger} already")
+
+
+def _is_receiver_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
+
+
+def _is_latin_1(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)

@@ -1,0 +1,95 @@
+"""A reference becomes a secret here: from an environment variable or a file.
+
+Only this room looks a secret up; a message names the reference and never the value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hooksync.errors import Problem, SecretError
+from hooksync.model import Secret, SecretRef
+
+SHORTEST_STRONG = 16  # bytes
+_LARGEST_FILE = 64 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSources:
+    """Where secrets come from in this run."""
+
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return "SecretSources()"
+
+    def find(self, ref: SecretRef) -> Secret:
+        """Look a secret up. Raises SecretError when it is not set, empty, or cannot be read."""
+        value = self._from_environment(ref) if ref.kind == "env" else _from_file(ref)
+        return Secret(value)
+
+    def find_shared(self, ref: SecretRef) -> Secret:
+        """Look up a secret that signs. Service and receiver must see the same bytes: only printable ASCII will do.
+
+        Raises SecretError when it cannot be had or holds another character.
+        """
+        secret = self.find(ref)
+        if not all(" " <= character <= "~" for character in secret.reveal()):
+            raise SecretError(
+                Problem(
+                    f"secret {ref} holds characters outside printable ASCII",
+                    "services and receivers disagree on how to encode them: use letters, digits and punctuation",
+                    ref.location,
+                )
+            )
+        return secret
+
+    def is_set(self, ref: SecretRef) -> bool:
+        """Tell whether a reference leads to anything, without keeping it."""
+        try:
+            self.find(ref)
+        except SecretError:
+            return False
+        return True
+
+    def _from_environment(self, ref: SecretRef) -> str:
+        value = self.environ.get(ref.name, "")
+        if not value:
+            state = "is empty" if ref.name in self.environ else "is not set"
+            raise SecretError(
+                Problem(f"secret {ref} {state}", f"export {ref.name}, or point the field at a file", ref.location)
+            )
+        return value
+
+
+def is_weak(secret: Secret) -> bool:
+    """Tell whether a secret is too short to resist guessing."""
+    return len(secret.reveal().encode()) < SHORTEST_STRONG
+
+
+def _from_file(ref: SecretRef) -> str:
+    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise SecretError(
+            Problem(
+                f"secret {ref} cannot be read: {error.strerror or type(error).__name__}",
+                "check the path (a relative one starts at the folder of the hooks file) and its permissions",
+                ref.location,
+            )
+        ) from error
+    if len(data) > _LARGEST_FILE:
+        raise SecretError(Problem(f"secret {ref} is larger than 64 KiB", "point at the right file", ref.location))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        problem = Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)
+        raise SecretError(problem) from None  # the chained error would hold the bytes
+    value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not value:
+        raise SecretError(Problem(f"secret {ref} is empty", "write the secret into that file", ref.location))
+    return value

@@ -1,0 +1,97 @@
+"""`${NAME}` in a text: parsed here, filled in later. Pure: the environment is an argument."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
+_BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
+
+
+class MissingVariableError(KeyError):
+    """The environment lacks variables that a text needs."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(*names)
+        self.names = names
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One `${NAME}` or `${NAME:-default}`."""
+
+    name: str
+    default: str | None = None  # None: without a value, filling fails
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text that may refer to environment variables."""
+
+    text: str  # as written
+    parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in order
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The references, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Reference))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables that it refers to, each once, in order."""
+        return tuple(dict.fromkeys(reference.name for reference in self.references))
+
+    @property
+    def has_references(self) -> bool:
+        """Whether filling it takes an environment."""
+        return any(isinstance(part, Reference) for part in self.parts)
+
+    def fill(self, environ: Mapping[str, str]) -> str:
+        """Fill the references in. As in a shell, an empty variable is as good as none.
+
+        Raises MissingVariableError, with every name, where there is neither value nor default.
+        """
+        missing = (ref.name for ref in self.references if ref.default is None and not environ.get(ref.name))
+        if names := tuple(dict.fromkeys(missing)):
+            raise MissingVariableError(names)
+        return "".join(
+            part if isinstance(part, str) else environ.get(part.name) or part.default or "" for part in self.parts
+        )
+
+
+def parse_template(text: str) -> Template:
+    """Find the references of a text. Raises ValueError, with the reason, for a `${` that is none."""
+    if "$" not in text:
+        return Template(text, (text,))
+    parts: list[str | Reference] = []
+    literal = ""
+    end = 0
+    for token in _TOKEN.finditer(text):
+        literal += text[end : token.start()]
+        end = token.end()
+        if token[0] == "$$":
+            literal += "$"
+            continue
+        parts += [literal, _reference(token["body"], is_closed=bool(token["end"]))]
+        literal = ""
+    parts.append(literal + text[end:])
+    return Template(text, tuple(part for part in parts if part != ""))
+
+
+def escape(text: str) -> str:
+    """Write a text so that a template of it gives the text back."""
+    return text.replace("$", "$$")
+
+
+def _reference(body: str, *, is_closed: bool) -> Reference:
+    if not is_closed:
+        raise ValueError("a `${` without its `}`")
+    if "${" in body:
+        raise ValueError("a `${` inside another")
+    match = _BODY.fullmatch(body)
+    if not match:
+        raise ValueError("a `${` that is neither `${NAME}` nor `${NAME:-default}`")
+    default = match["default"]
+    return Reference(match["name"], None if default is None else default[2:].replace("$$", "$"))

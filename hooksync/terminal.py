@@ -1,0 +1,78 @@
+"""The terminal of a command: results, asides, the question, progress. Writes to standard output and standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hooksync.preservica import CallRecord
+    from hooksync.signals import Interrupts
+
+
+class ConsoleTerminal:
+    """The real one. Safe among threads."""
+
+    def __init__(self, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
+        self._interrupts = interrupts
+        self._is_coloured = colour == "always" or (colour == "auto" and _wants_colour())
+        self._is_verbose = is_verbose
+        self._lock = threading.Lock()
+
+    def result(self, text: str) -> None:
+        """Show the result, on standard output."""
+        if self._is_coloured and not text.startswith("{"):
+            from hooksync.render import coloured
+
+            text = coloured(text)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def aside(self, text: str) -> None:
+        """Show anything else, on standard error."""
+        with self._lock:
+            sys.stderr.write(text.rstrip("\n") + "\n")
+
+    def ask(self, question: str) -> bool | None:
+        """Ask for a yes; None where there is nobody to ask. An interrupt or the end of input is a no."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        self._interrupts.is_graceful = False
+        try:
+            return sys.stdin.readline().strip().lower() == "yes"
+        except KeyboardInterrupt:
+            sys.stderr.write("\n")
+            return False
+        finally:
+            self._interrupts.is_graceful = True
+
+    def watch(self, record: CallRecord) -> None:
+        """Tell of a call, if asked to."""
+        if self._is_verbose:
+            self.aside(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show how far a number of calls is, on a terminal; from here on an interrupt lets them end."""
+        self._interrupts.is_graceful = True
+        if self._is_verbose or total == 0 or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
+
+
+def _wants_colour() -> bool:
+    """Colour on a terminal only, and not where NO_COLOR is set (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,227 @@
+"""What goes wrong on demand: how a fault is written, when it is due, and what each kind does over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+import requests
+
+from hooksync.sandbox import faults
+from hooksync.sandbox.faults import Fault, FaultBook, read_fault
+from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.server import Sandbox
+
+Start = Callable[..., Sandbox]
+Connect = Callable[..., Any]
+
+URL = "https://hooks.example.org/x"
+HTML = "text/html"
+JSON = "application/json"
+
+# Each kind, as it meets a subscribe: whether it was carried out; status and content type, or how the client fails.
+CUT = requests.ConnectionError
+HALF = requests.exceptions.ChunkedEncodingError
+KINDS = [
+    ("status-400", False, (400, JSON)),
+    ("status-503", False, (503, JSON)),
+    ("status-599", False, (599, JSON)),
+    ("gateway-502", False, (502, HTML)),
+    ("retry-after-7", False, (429, JSON)),
+    ("retry-after-date-7", False, (429, JSON)),
+    ("busy-7", False, (503, JSON)),
+    ("cut", False, CUT),
+    ("commit-cut", True, CUT),
+    ("commit-502", True, (502, HTML)),
+    ("half-body", True, HALF),
+    ("slow-0.001", True, (200, JSON)),
+    ("commit-slow-0.001", True, (200, JSON)),
+    ("expired-token", False, (401, JSON)),
+    ("empty-body", False, (200, JSON)),
+    ("not-json", False, (200, JSON)),
+    ("wrong-shape", False, (200, JSON)),
+    ("redirect", False, (302, JSON)),
+    ("redirect-307", False, (307, JSON)),
+    ("echo", False, (400, JSON)),
+    ("big", False, (200, JSON)),
+]
+
+
+@pytest.mark.parametrize(("kind", "is_done", "outcome"), KINDS)
+def test_each_kind_goes_wrong_in_its_own_way(
+    start: Start, connect: Connect, kind: str, is_done: bool, outcome: Any
+) -> None:
+    box = start(faults=(f"{kind}@subscribe",))
+    client = connect(box)
+    if isinstance(outcome, tuple):
+        answer = client.subscribe(URL)
+        assert (answer.status_code, answer.headers["Content-Type"]) == outcome
+    else:
+        with pytest.raises(outcome):
+            client.subscribe(URL)
+    assert len(box.subscriptions("DEMO")) == is_done
+    assert [call.name for call in box.calls] == ["login", "subscribe"]
+
+
+def test_table_above_has_every_kind() -> None:
+    kinds = {read_fault(f"{kind}@any").kind for kind, _, _ in KINDS}
+    assert kinds == {*faults._NUMBERED_KINDS, *faults._PLAIN_KINDS}
+
+
+def test_retry_after_comes_in_both_forms(start: Start, connect: Connect) -> None:
+    box = start(faults=("retry-after-7@list", "retry-after-date-7@list", "busy-9@list"))
+    client = connect(box)
+    before = datetime.now(UTC).replace(microsecond=0)
+    seconds, date, busy = (client.list().headers["Retry-After"] for _ in range(3))
+    assert (seconds, busy) == ("7", "9")
+    assert before + timedelta(seconds=7) <= parsedate_to_datetime(date) <= datetime.now(UTC) + timedelta(seconds=7)
+
+
+def test_expired_token_stays_expired(start: Start, connect: Connect) -> None:
+    client = connect(start(faults=("expired-token@list",)))
+    assert [client.list().status_code for _ in range(2)] == [401, 401]
+    client.log_in()
+    assert client.list().status_code == 200
+
+
+def test_cut_call_has_no_status_in_the_log(start: Start, connect: Connect) -> None:
+    box = start(faults=("cut@list",))
+    client = connect(box)
+    with pytest.raises(requests.ConnectionError):
+        client.list()
+    assert [call.status for call in box.calls] == [200, None]
+
+
+def test_half_of_a_body_comes_with_its_whole_length(start: Start, connect: Connect) -> None:
+    client = connect(start(faults=("half-body@list",)))
+    with client.session.get(f"{client.base}/webhook/subscriptions", stream=True) as answer:
+        assert answer.headers["Content-Length"] == "2"
+        assert answer.raw.read(1) == b"["
+
+
+def test_answer_without_a_body_is_cut_in_its_head(start: Start, connect: Connect) -> None:
+    box = start(faults=("half-body@unsubscribe",))
+    with pytest.raises(requests.ConnectionError):
+        connect(box).unsubscribe(box.seed("DEMO", URL, "MOVED", "a secret"))
+    assert box.subscriptions("DEMO") == ()
+
+
+def test_redirect_leads_to_a_path_where_following_it_would_show(start: Start, connect: Connect) -> None:
+    box = start(faults=("redirect@details",))
+    client = connect(box)
+    client.session.get(f"{client.base}/user/details")
+    assert [call.path for call in box.calls][1:] == ["/api/user/details", "/elsewhere"]
+
+
+def test_echo_quotes_body_and_headers(start: Start, connect: Connect) -> None:
+    client = connect(start(faults=("echo@subscribe",)))
+    text = client.subscribe(URL, secret="a-secret-that-comes-back").text
+    assert "a-secret-that-comes-back" in text
+    assert client.session.headers["Preservica-Access-Token"] in text
+
+
+def test_big_body_is_ten_megabytes(start: Start, connect: Connect) -> None:
+    client = connect(start(faults=("big@list",)))
+    assert len(client.list().content) > 10_000_000
+
+
+def test_no_content_has_no_body(start: Start, connect: Connect) -> None:
+    client = connect(start(faults=("status-204@list",)))
+    assert client.list().content == b""
+    assert client.list().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        ("login", "accesstoken/login"),
+        ("complete-2fa", "accesstoken/complete-2fa"),
+        ("refresh", "accesstoken/refresh"),
+        ("external", "accesstoken/acquire-external"),
+        ("subscribe", "webhook/subscriptions"),
+        ("any", "anything"),
+    ],
+)
+def test_fault_meets_the_call_that_it_names(start: Start, call: str, path: str) -> None:
+    box = start(faults=(f"status-418@{call}",))
+    with requests.post(f"{box.url}/api/{path}") as answer:
+        assert answer.status_code == 418
+
+
+def test_fault_may_come_later(start: Start, connect: Connect) -> None:
+    box = start()
+    client = connect(box)
+    box.add_fault("status-500@list")
+    assert [client.list().status_code for _ in range(2)] == [500, 200]
+
+
+# When a fault is due
+
+
+def due(calls: str, *specs: str) -> list[str | None]:
+    book = FaultBook(map(read_fault, specs))
+    met = (book.next(call) for call in calls.split())
+    return [fault.kind if fault else None for fault in met]
+
+
+@pytest.mark.parametrize(
+    ("calls", "specs", "kinds"),
+    [
+        ("list list", ["cut@list"], ["cut", None]),
+        ("list list list", ["cut@list:2"], ["cut", "cut", None]),
+        ("list list list", ["cut@list:*"], ["cut", "cut", "cut"]),
+        ("list list list", ["cut@list:1:1"], [None, "cut", None]),
+        ("list list list", ["cut@list:*:2"], [None, None, "cut"]),
+        ("list list", ["cut@list:0"], [None, None]),
+        ("login list", ["cut@list"], [None, "cut"]),
+        ("login list", ["cut@any"], ["cut", None]),
+        ("list list list", ["cut@list", "big@list"], ["cut", "big", None]),
+        ("list list list", ["cut@list:1:1", "big@list"], ["big", "cut", None]),
+    ],
+)
+def test_fault_is_due_as_often_and_as_late_as_it_says(calls: str, specs: list[str], kinds: list[str | None]) -> None:
+    assert due(calls, *specs) == kinds
+
+
+# How a fault is written
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        ("cut@any", Fault("cut", "any")),
+        ("status-503@list:2", Fault("status", "list", 503, 2)),
+        ("retry-after-date-5@subscribe:*:3", Fault("retry-after-date", "subscribe", 5, None, 3)),
+        ("commit-slow-0.25@unsubscribe", Fault("commit-slow", "unsubscribe", 0.25)),
+        ("redirect-307@login", Fault("redirect-307", "login")),
+    ],
+)
+def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
+    assert read_fault(spec) == fault
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("", "is not of the form"),
+        ("cut", "is not of the form"),
+        ("cut@list:often", "is not of the form"),
+        ("cut@list:1:*", "is not of the form"),
+        ("cut@list\n", "is not of the form"),
+        ("cut@listing", 'unknown call "listing"; there are login, '),
+        ("cuts@list", 'unknown kind "cuts"; there are status-N, '),
+        ("status@list", 'unknown kind "status"'),
+        ("cut-5@list", 'unknown kind "cut-5"'),
+        ("status-99@list", "99 is no HTTP status from 200 to 599"),
+        ("gateway-502.5@list", "502.5 is no HTTP status from 200 to 599"),
+        ("slow-86401@list", "86401 seconds are more than a day"),
+    ],
+)
+def test_what_is_no_fault_is_refused_in_one_line(spec: str, reason: str) -> None:
+    with pytest.raises(SandboxError) as caught:
+        read_fault(spec)
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith(f'fault "{spec}"')

@@ -1,0 +1,167 @@
+"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox takes its receiver.
+
+It reads the environment and `credentials.properties` of the working folder, so each test has a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyPreservica
+import pytest
+from pyPreservica import TriggerType, WebHooksAPI
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox
+
+SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+SECRET = "a-shared-secret-of-tests"
+CREDENTIALS = {"username": "archivist@example.org", "password": "sandbox-password", "tenant": "DEMO"}
+EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": []}
+
+
+class RecordingHandler(pyPreservica.WebHookHandler):
+    """pyPreservica's own receiver; `do_WORK` is what its users write."""
+
+    def do_WORK(self, event: dict[str, Any]) -> None:  # noqa: N802  the name is pyPreservica's
+        self.server.events.append(event)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def nobody_elses_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PRESERVICA_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def hooks(stack: ExitStack) -> Callable[..., WebHooksAPI]:
+    """Make a WebHooksAPI for a sandbox."""
+
+    def hooks(box: Sandbox, **options: Any) -> WebHooksAPI:
+        server = box.url.removeprefix("http://")
+        api = WebHooksAPI(**{**CREDENTIALS, **options}, server=server, protocol="http")
+        stack.callback(api.session.close)
+        stack.callback(api.auth_session.close)
+        return api
+
+    return hooks
+
+
+@pytest.fixture
+def receiver() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), RecordingHandler) as server:
+        server.secret_key = SECRET
+        server.events = []
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+Hooks = Callable[..., WebHooksAPI]
+Start = Callable[..., Sandbox]
+
+
+def test_it_logs_in_and_lists(start: Start, hooks: Hooks) -> None:
+    box = start()
+    seeded = box.seed("DEMO", "https://hooks.example.org/x", "MOVED", SECRET)
+    api = hooks(box)
+    assert [each["id"] for each in api.subscriptions()] == [seeded]
+    assert api.version == "7.5.0"
+    assert api.roles == ["ROLE_SDB_MANAGER_USER"]
+
+
+def test_it_is_told_its_tenant(start: Start, hooks: Hooks) -> None:
+    assert hooks(start(), tenant=None).tenant == "DEMO"
+
+
+def test_it_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
+    box = start(accounts=(Account(totp_seed=SEED),))
+    assert hooks(box, two_fa_secret_key=SEED).subscriptions() == []
+    assert [call.name for call in box.calls][:2] == ["login", "complete-2fa"]
+
+
+def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(start: Start, hooks: Hooks) -> None:
+    box = start(accounts=(Account(totp_seed=SEED), Account("new@example.org", needs_totp_setup=True)))
+    with pytest.raises(RuntimeError, match="2FA twoFactorToken required"):
+        hooks(box)
+    with pytest.raises(RuntimeError, match="2FA is activated but not yet set up"):
+        hooks(box, username="new@example.org")
+
+
+def test_it_logs_in_with_a_shared_key(start: Start, hooks: Hooks) -> None:
+    box = start(accounts=(Account(external_key="a key of the tenancy"),))
+    assert hooks(box, password="a key of the tenancy", use_shared_secret=True).subscriptions() == []
+    with pytest.raises(RuntimeError, match="shared secret"):
+        hooks(box, password="another key", use_shared_secret=True)
+
+
+def test_it_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:
+    with pytest.raises(RuntimeError, match="Check your credentials"):
+        hooks(start(), password="wrong")
+
+
+def test_it_logs_in_again_when_its_token_is_gone(start: Start, hooks: Hooks) -> None:
+    box = start(faults=("expired-token@list",))
+    assert hooks(box).subscriptions() == []
+    assert [call.name for call in box.calls].count("login") == 2
+
+
+def test_it_subscribes_and_unsubscribes(start: Start, hooks: Hooks) -> None:
+    box = start(traits=frozenset())
+    api = hooks(box)
+    with Receiver({"catalogue": [SECRET]}) as receiver:
+        api.subscribe(receiver.url("catalogue"), TriggerType.INDEXED, SECRET)
+    (subscription,) = box.subscriptions("DEMO")
+    assert (subscription.trigger, subscription.include_identifiers) == ("FULL_TEXT_INDEXED", True)
+    assert api.unsubscribe(subscription.id) == ""
+    assert box.subscriptions("DEMO") == ()
+
+
+def test_it_is_refused_where_the_receiver_has_another_secret(start: Start, hooks: Hooks) -> None:
+    box = start(traits=frozenset())
+    api = hooks(box)
+    with Receiver({"catalogue": ["another secret"]}) as receiver, pytest.raises(pyPreservica.HTTPException) as caught:
+        api.subscribe(receiver.url("catalogue"), TriggerType.MOVED, SECRET)
+    assert caught.value.http_status_code == 400
+    assert box.subscriptions("DEMO") == ()
+
+
+def test_it_removes_everything(start: Start, hooks: Hooks) -> None:
+    box = start()
+    for trigger in TriggerType:
+        box.seed("DEMO", "https://hooks.example.org/x", trigger.value, SECRET)
+    hooks(box).unsubscribe_all()
+    assert box.subscriptions("DEMO") == ()
+
+
+def test_it_is_refused_without_a_role(start: Start, hooks: Hooks) -> None:
+    with pytest.raises(RuntimeError, match="ROLE_SDB_CONFIG_MANAGER_USER"):
+        hooks(start(accounts=(Account(roles=("ROLE_SDB_INGEST_USER",)),))).subscriptions()
+
+
+def test_its_receiver_passes_the_challenge_and_takes_an_event(start: Start, hooks: Hooks, receiver: HTTPServer) -> None:
+    box = start(traits=frozenset())
+    url = f"http://127.0.0.1:{receiver.server_port}/hook?code=KEY"
+    hooks(box).subscribe(url, TriggerType.MOVED, SECRET)
+    assert [each.status for each in box.deliver("DEMO", "MOVED", [EVENT])] == [200]
+    receiver.shutdown()  # returns when the event was worked on
+    assert [event["events"] for event in receiver.events] == [[EVENT]]
+
+
+def test_its_receiver_does_not_pass_with_another_secret(start: Start, hooks: Hooks, receiver: HTTPServer) -> None:
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    with pytest.raises(pyPreservica.HTTPException, match="it may hold another secret"):
+        hooks(start(traits=frozenset())).subscribe(url, TriggerType.MOVED, "another secret")

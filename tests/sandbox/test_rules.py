@@ -1,0 +1,436 @@
+"""The service's rules, without a socket: requests in, answers out, a clock of our own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import pyotp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.sandbox.accounts import Account, Accounts, one_time_code
+from hooksync.sandbox.messages import Answer, Request, SandboxError
+from hooksync.sandbox.rules import CALLS, Rules
+from hooksync.sandbox.tenancies import TRIGGERS, Holdings, Subscription, Tenancies, normalised, read_traits
+
+SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
+NOW = 1_700_000_000.0
+GOOD = {"url": "https://hooks.example.org/x", "triggerType": "MOVED", "secret": "of the receiver"}
+
+
+@dataclass
+class Service:
+    """The rules with a clock that is set by hand and receivers that answer as they are told."""
+
+    account: Account = field(default_factory=Account)
+    traits: frozenset[str] = frozenset()
+    receiver_fails: str | None = None
+    now: float = NOW
+    token: str = ""
+    challenged: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        traits = read_traits(self.traits)
+        self.tenancies = Tenancies({}, traits, None)
+        accounts = Accounts((self.account,), token_seconds=900, clock=lambda: self.now)
+        self.rules = Rules(accounts, self.tenancies, self.challenge, traits, (*TRIGGERS, "NEWER"))
+
+    def challenge(self, url: str, secret: str) -> str | None:
+        self.challenged.append(url)
+        return self.receiver_fails
+
+    def call(self, method: str, path: str, body: bytes = b"") -> Answer:
+        headers = {"preservica-access-token": self.token}
+        return self.rules.answer(Request(method, path, headers=headers, body=body))
+
+    def post_form(self, name: str, **form: str) -> tuple[int, dict[str, Any]]:
+        answer = self.call("POST", f"/api/accesstoken/{name}", urlencode(form).encode())
+        return answer.status, json.loads(answer.body)
+
+    def log_in(self, **form: str) -> tuple[int, dict[str, Any]]:
+        form = {"username": self.account.username, "password": self.account.password} | form
+        status, document = self.post_form("login", **form)
+        self.token = document.get("token", "")
+        return status, document
+
+    def subscribe(self, **changes: object) -> tuple[int, Any]:
+        document = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+        answer = self.call("POST", "/api/webhook/subscriptions", json.dumps(document).encode())
+        return answer.status, json.loads(answer.body)
+
+    def list(self) -> Any:
+        return json.loads(self.call("GET", "/api/webhook/subscriptions").body)
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service()
+    service.log_in(tenant="DEMO")
+    return service
+
+
+# Logging in
+
+
+def test_log_in_answers_as_the_service_does() -> None:
+    status, document = Service().log_in(tenant="DEMO")
+    assert status == 200
+    assert document.keys() == {"success", "user", "token", "refresh-token", "validFor"}
+    assert (document["success"], document["user"], document["validFor"]) == (True, "archivist@example.org", 15)
+
+
+def test_log_in_without_a_tenant_goes_to_the_first_and_tells_it() -> None:
+    service = Service(Account(tenants=("ONE", "TWO")))
+    assert service.log_in(includeUserDetails="true")[1]["tenant"] == "ONE"
+
+
+@pytest.mark.parametrize(
+    "form", [{"password": "wrong"}, {"username": "nobody"}, {"tenant": "ELSEWHERE"}, {"password": ""}]
+)
+def test_wrong_credentials_get_401_and_a_message(form: dict[str, str]) -> None:
+    status, document = Service().log_in(**form)
+    assert (status, document) == (401, {"message": "bad credentials"})
+
+
+def test_body_that_is_no_form_is_a_wrong_log_in(service: Service) -> None:
+    assert service.call("POST", "/api/accesstoken/login", b"\xff{}").status == 401
+
+
+@pytest.mark.parametrize("drift", [-30, 0, 30])
+def test_second_factor_is_asked_for_and_a_near_code_is_taken(drift: int) -> None:
+    service = Service(Account(totp_seed=SEED))
+    status, document = service.log_in()
+    assert status != 200
+    assert (document["message"], document["tenant"]) == ("needs.2fa", "DEMO")
+    code = pyotp.TOTP(SEED).at(int(NOW) + drift)
+    status, answer = complete(service, document["continuationToken"], code)
+    assert status == 200
+    assert answer["token"]
+
+
+@pytest.mark.parametrize("drift", [-90, 90])
+def test_code_of_another_time_is_refused(drift: int) -> None:
+    service = Service(Account(totp_seed=SEED))
+    continuation = service.log_in()[1]["continuationToken"]
+    assert complete(service, continuation, pyotp.TOTP(SEED).at(int(NOW) + drift))[0] == 401
+
+
+def test_continuation_token_works_once() -> None:
+    service = Service(Account(totp_seed=SEED))
+    continuation = service.log_in()[1]["continuationToken"]
+    code = pyotp.TOTP(SEED).at(int(NOW))
+    assert [complete(service, continuation, code)[0] for _ in range(2)] == [200, 401]
+
+
+def test_continuation_token_is_bound_to_its_tenant() -> None:
+    service = Service(Account(totp_seed=SEED, tenants=("DEMO", "OTHER")))
+    continuation = service.log_in(tenant="OTHER")[1]["continuationToken"]
+    assert complete(service, continuation, pyotp.TOTP(SEED).at(int(NOW)))[0] == 401
+
+
+def test_second_factor_that_was_never_set_up_is_told() -> None:
+    status, document = Service(Account(needs_totp_setup=True)).log_in()
+    assert status != 200
+    assert document["message"] == "needs.2fa.setup"
+
+
+def complete(service: Service, continuation: str, code: str) -> tuple[int, dict[str, Any]]:
+    form = {"username": service.account.username, "tenant": "DEMO"}
+    return service.post_form("complete-2fa", **form, continuationToken=continuation, twoFactorToken=code)
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [(59, "287082"), (1111111109, "081804"), (1111111111, "050471"), (1234567890, "005924"), (20000000000, "353130")],
+)
+def test_one_time_codes_are_those_of_rfc_6238(moment: int, code: str) -> None:
+    assert one_time_code(SEED, moment // 30) == code
+
+
+@given(st.binary(min_size=20, max_size=40), st.integers(0, 2**40))
+def test_one_time_codes_agree_with_pyotp(key: bytes, counter: int) -> None:
+    seed = base64.b32encode(key).decode().rstrip("=")
+    assert one_time_code(seed, counter) == pyotp.TOTP(seed).generate_otp(counter)
+
+
+def test_seed_that_is_not_base32_is_refused_at_once() -> None:
+    with pytest.raises(SandboxError, match="not base32"):
+        Account(totp_seed="0189")
+
+
+def test_account_without_a_tenant_is_refused() -> None:
+    with pytest.raises(SandboxError, match="has no tenant"):
+        Account(tenants=())
+
+
+def test_refresh_token_works_once_and_gives_a_new_token() -> None:
+    service = Service()
+    first = service.log_in(tenant="DEMO")[1]
+    status, second = service.post_form("refresh", refreshToken=first["refresh-token"])
+    assert status == 200
+    assert second["token"] != first["token"]
+    assert service.post_form("refresh", refreshToken=first["refresh-token"])[0] == 401
+    service.token = second["token"]
+    assert service.list() == []
+
+
+@pytest.mark.parametrize("form", [{"refreshToken": "made-up"}, {"refreshToken": ""}, {}])
+def test_wrong_refresh_token_is_refused(service: Service, form: dict[str, str]) -> None:
+    assert service.post_form("refresh", **form)[0] == 401
+
+
+def test_refresh_needs_the_header_of_the_access_token(service: Service) -> None:
+    refresh_token = service.log_in()[1]["refresh-token"]
+    service.token = ""
+    assert service.post_form("refresh", refreshToken=refresh_token)[0] == 401
+
+
+def test_refresh_token_ends_with_its_access_token(service: Service) -> None:
+    refresh_token = service.log_in()[1]["refresh-token"]
+    service.now += 901
+    assert service.post_form("refresh", refreshToken=refresh_token)[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("age", "key", "status"),
+    [(0, "shared", 200), (299, "shared", 200), (301, "shared", 401), (-301, "shared", 401), (0, "wrong", 401)],
+)
+def test_external_log_in_wants_the_right_key_and_a_fresh_timestamp(age: int, key: str, status: int) -> None:
+    service = Service(Account(external_key="shared"))
+    timestamp = str(int(NOW) - age)
+    text = f"preservica-external-auth{timestamp}{service.account.username}{key}"
+    digest = hashlib.sha1(text.encode()).hexdigest()
+    form = {"username": service.account.username, "tenant": "DEMO", "timestamp": timestamp, "hash": digest}
+    assert service.post_form("acquire-external", **form)[0] == status
+
+
+def test_token_ends_after_its_time(service: Service) -> None:
+    service.now += 899
+    assert service.call("GET", "/api/webhook/subscriptions").status == 200
+    service.now += 1
+    assert service.call("GET", "/api/webhook/subscriptions").status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [call for call in CALLS if "accesstoken" not in call[1]] + [("DELETE", f"/api/webhook/subscriptions/{'0' * 32}")],
+)
+def test_every_call_but_a_log_in_wants_a_token(method: str, path: str) -> None:
+    assert Service().call(method, path).status == 401
+
+
+# What else there is to read
+
+
+def test_details_tell_the_roles(service: Service) -> None:
+    assert json.loads(service.call("GET", "/api/user/details").body) == {"roles": ["ROLE_SDB_MANAGER_USER"]}
+
+
+def test_version_is_xml(service: Service) -> None:
+    answer = service.call("GET", "/api/entity/versiondetails/version")
+    assert b"<CurrentVersion>7.5.0</CurrentVersion>" in answer.body
+    assert answer.content_type == "application/xml"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("PUT", "/api/user/details"), ("DELETE", "/api/webhook/subscriptions/")]
+)
+def test_what_the_service_does_not_have_is_404(service: Service, method: str, path: str) -> None:
+    assert service.call(method, path).status == 404
+
+
+# Subscriptions
+
+
+@pytest.mark.parametrize("role", ["ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"])
+def test_each_of_three_roles_may_manage_subscriptions(role: str) -> None:
+    service = Service(Account(roles=("ROLE_OTHER", role)))
+    service.log_in()
+    assert service.subscribe()[0] == 200
+
+
+def test_account_without_a_role_gets_403_for_every_webhook_call() -> None:
+    service = Service(Account(roles=("ROLE_SDB_INGEST_USER",)))
+    service.log_in()
+    path = "/api/webhook/subscriptions"
+    answers = [service.call("GET", path), service.call("POST", path), service.call("DELETE", f"{path}/{'0' * 32}")]
+    assert [answer.status for answer in answers] == [403, 403, 403]
+
+
+def test_new_subscription_is_described_and_listed_without_its_secret(service: Service) -> None:
+    status, document = service.subscribe(includeIdentifiers="true")
+    assert status == 200
+    assert document == {
+        "id": document["id"],
+        "url": "https://hooks.example.org/x",
+        "triggerType": "MOVED",
+        "includeIdentifiers": True,
+    }
+    assert len(document["id"]) == 32
+    assert int(document["id"], 16)
+    assert service.list() == [document]
+
+
+@pytest.mark.parametrize(
+    ("flag", "kept"), [("true", True), ("false", False), (True, True), (False, False), (None, False)]
+)
+def test_flag_may_be_a_text_or_a_boolean_or_left_out(service: Service, flag: object, kept: bool) -> None:
+    assert service.subscribe(includeIdentifiers=flag)[1]["includeIdentifiers"] is kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"url": None}, "url"),
+        ({"url": 5}, "url"),
+        ({"url": "ftp://example.org/"}, "url"),
+        ({"url": "https:///no-host"}, "url"),
+        ({"url": "https://example.org:0/"}, "url"),
+        ({"url": "https://example.org:port/"}, "url"),
+        ({"url": "https://[::1/"}, "url"),
+        ({"url": "https://example.org/\n"}, "url"),
+        ({"triggerType": None}, "triggerType"),
+        ({"triggerType": "INDEXED"}, "triggerType"),
+        ({"triggerType": ["MOVED"]}, "triggerType"),
+        ({"secret": None}, "secret"),
+        ({"secret": ""}, "secret"),
+        ({"secret": 7}, "secret"),
+        ({"secret": "\u20ac"}, "secret"),
+        ({"includeIdentifiers": "yes"}, "includeIdentifiers"),
+        ({"includeIdentifiers": 1}, "includeIdentifiers"),
+    ],
+)
+def test_bad_field_is_refused_by_name(service: Service, changes: dict[str, object], reason: str) -> None:
+    status, document = service.subscribe(**changes)
+    assert status == 400
+    assert document["message"].startswith(reason)
+    assert service.challenged == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff", b"[" * 100_000])
+def test_body_that_is_no_json_object_is_refused(service: Service, body: bytes) -> None:
+    assert service.call("POST", "/api/webhook/subscriptions", body).status == 400
+
+
+def test_trigger_that_the_sandbox_was_told_of_is_taken(service: Service) -> None:
+    assert service.subscribe(triggerType="NEWER")[1]["triggerType"] == "NEWER"
+
+
+def test_receiver_that_fails_the_challenge_is_named_but_not_its_secret(service: Service) -> None:
+    service.receiver_fails = "it was asleep"
+    status, document = service.subscribe()
+    assert status == 400
+    assert document["message"] == "the receiver at https://hooks.example.org/x failed the challenge: it was asleep"
+    assert service.list() == []
+
+
+def test_second_subscription_for_the_same_url_and_trigger_is_taken(service: Service) -> None:
+    ids = {service.subscribe()[1]["id"], service.subscribe()[1]["id"]}
+    assert {each["id"] for each in service.list()} == ids
+
+
+def test_removal_answers_204_once_and_404_afterwards(service: Service) -> None:
+    path = f"/api/webhook/subscriptions/{service.subscribe()[1]['id']}"
+    assert service.call("DELETE", path) == Answer(204)
+    assert service.call("DELETE", path).status == 404
+
+
+def test_tenants_neither_see_nor_remove_each_others_subscriptions() -> None:
+    service = Service(Account(tenants=("ONE", "TWO")))
+    service.log_in(tenant="ONE")
+    subscription_id = service.subscribe()[1]["id"]
+    service.log_in(tenant="TWO")
+    assert service.list() == []
+    assert service.call("DELETE", f"/api/webhook/subscriptions/{subscription_id}").status == 404
+    service.log_in(tenant="ONE")
+    assert [each["id"] for each in service.list()] == [subscription_id]
+
+
+# Traits: what nobody knows of the real service
+
+
+def with_trait(trait: str) -> Service:
+    service = Service(traits=frozenset({trait}))
+    service.log_in()
+    return service
+
+
+def test_refuse_duplicates_answers_409_for_the_same_url_and_trigger_only() -> None:
+    service = with_trait("refuse-duplicates")
+    statuses = [service.subscribe()[0], service.subscribe()[0], service.subscribe(triggerType="INGEST_FAILED")[0]]
+    assert statuses == [200, 409, 200]
+
+
+def test_answer_without_id_leaves_the_id_to_the_list() -> None:
+    service = with_trait("answer-without-id")
+    assert "id" not in service.subscribe()[1]
+    assert "id" in service.list()[0]
+
+
+def test_minimal_list_tells_three_fields() -> None:
+    service = with_trait("minimal-list")
+    service.subscribe()
+    assert service.list()[0].keys() == {"id", "url", "triggerType"}
+
+
+@pytest.mark.parametrize("flag", ["true", "false"])
+def test_string_flags_tells_the_flag_as_text(flag: str) -> None:
+    service = with_trait("string-flags")
+    service.subscribe(includeIdentifiers=flag)
+    assert service.list()[0]["includeIdentifiers"] == flag
+
+
+def test_normalise_urls_spells_the_url_anew() -> None:
+    service = with_trait("normalise-urls")
+    service.subscribe(url="https://Hooks.Example.ORG:443?Key=A")
+    assert service.list()[0]["url"] == "https://hooks.example.org/?Key=A"
+
+
+@pytest.mark.parametrize(
+    ("url", "spelt"),
+    [
+        ("http://A:80", "http://a/"),
+        ("http://a:8080/B?c=D", "http://a:8080/B?c=D"),
+        ("http://[::1]:80/x", "http://[::1]/x"),
+        ("https://a:80/%7e", "https://a:80/%7e"),
+    ],
+)
+def test_urls_are_normalised_in_host_port_and_empty_path(url: str, spelt: str) -> None:
+    assert normalised(url) == spelt
+
+
+def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
+    service = with_trait("no-challenge")
+    assert service.subscribe()[0] == 200
+    assert service.challenged == []
+
+
+def test_unknown_trait_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(SandboxError, match='unknown trait "refuse-duplicate"; there are refuse-duplicates, answer-'):
+        read_traits(["refuse-duplicate"])
+
+
+# Bits and pieces
+
+
+def test_state_that_cannot_be_saved_is_a_500() -> None:
+    def fail(_: Holdings) -> None:
+        raise SandboxError("the disk is full")
+
+    service = Service()
+    rules = Rules(service.rules.accounts, Tenancies({}, frozenset(), fail), service.challenge)
+    service.rules = rules
+    service.log_in()
+    assert service.subscribe() == (500, {"message": "the disk is full"})
+
+
+def test_no_repr_shows_a_secret() -> None:
+    account = Account(password="pass-word", totp_seed=SEED, external_key="ex-key")
+    shown = repr((account, Subscription("https://a/", "MOVED", "se-cret"), Request("POST", "/", body=b"se-cret")))
+    assert not any(secret in shown for secret in ("pass-word", SEED, "ex-key", "se-cret"))
