@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from hooksync.commands import PlanOptions
     from hooksync.errors import ExitCode
+    from hooksync.world import PlanOptions, World
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,30 +77,37 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
     import os
     from threading import Event
 
-    from hooksync import commands
     from hooksync.errors import ExitCode
     from hooksync.signals import Interrupts
     from hooksync.terminal import ConsoleTerminal
+    from hooksync.world import World
 
     stop = Event()
     interrupts = Interrupts(stop)
     colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
     terminal = ConsoleTerminal(interrupts, colour, is_verbose=is_verbose)
-    world = commands.World(os.environ, sys.stdin.buffer, terminal, stop)
-    match arguments.command:
-        case "validate":
-            return commands.validate(commands.FileOptions(tuple(arguments.file), arguments.format), world)
-        case "schema":
-            return commands.schema(arguments.kind, world)
-        case command:
-            verb = commands.plan if command == "plan" else commands.apply
-            with interrupts:
-                code = verb(_plan_options(arguments), world)
-            return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
+    world = World(os.environ, sys.stdin.buffer, terminal, stop)
+    if arguments.command in ("validate", "schema"):
+        return _without_network(arguments, world)
+    from hooksync import commands
+
+    verb = commands.plan if arguments.command == "plan" else commands.apply
+    with interrupts:
+        code = verb(_plan_options(arguments), world)
+    return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
+
+
+def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.validation import schema, validate
+    from hooksync.world import FileOptions
+
+    if arguments.command == "schema":
+        return schema(arguments.kind, world)
+    return validate(FileOptions(tuple(arguments.file), arguments.format), world)
 
 
 def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
-    from hooksync.commands import PlanOptions
+    from hooksync.world import PlanOptions
 
     return PlanOptions(
         files=tuple(arguments.file),

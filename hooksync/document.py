@@ -13,7 +13,7 @@ from hooksync.entries import Document, Settings, TenancyEntry, Written
 from hooksync.errors import FileError, Problem
 from hooksync.files import Source
 from hooksync.merge import merge_parts, unsaid_problems
-from hooksync.misfits import find_misfits, sound_part
+from hooksync.misfits import find_misfits
 from hooksync.model import Location
 from hooksync.parts import TenancyPart, read_parts
 from hooksync.reading import Reading
@@ -25,6 +25,7 @@ from hooksync.rules import (
     twin_problems,
     url_identity,
 )
+from hooksync.salvage import hides_triggers, salvage
 from hooksync.shape import certainly_fits
 from hooksync.template import Template
 from hooksync.triggers import TriggerBook
@@ -40,21 +41,17 @@ class _File:
     """One file, as far as it can be read."""
 
     reading: Reading
-    data: YamlMap | None  # fits the schema; None: nothing can be made of it
-    is_whole: bool  # whether no part of it is missing from the data
-
-    @property
-    def extra_triggers(self) -> list[str]:
-        """Names of triggers that count for all files."""
-        return cast(list[str], self.data.get("extra_triggers", [])) if self.data else []
+    data: YamlMap  # fits the schema
+    is_whole: bool = True  # whether all that the file says is in the data
+    has_all_triggers: bool = True  # whether all that it says of extra_triggers is
 
 
 def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Document:
     """Read hooks files together. Raises FileError with every problem, in the order of the files."""
     files = [_open_file(source, read_schema) for source in sources]
-    extra = [name for file in files for name in file.extra_triggers]
-    book = TriggerBook(extra, knows_all=any(file.data is None for file in files))
-    parts = [part for file in files if file.data for part in read_parts(file.reading, file.data, book)]
+    extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
+    book = TriggerBook(extra, knows_all=not all(file.has_all_triggers for file in files))
+    parts = [part for file in files for part in read_parts(file.reading, file.data, book)]
     tenancies, problems = merge_parts(parts)
     problems += (problem for file in files for problem in file.reading.problems)
     problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
@@ -72,14 +69,19 @@ def _open_file(source: Source, read_schema: ReadSchema) -> _File:
         data, problems = read_yaml(source.name, source.data)
     except FileError as error:
         reading.problems += error.problems
-        return _File(reading, None, is_whole=False)
+        return _File(reading, YamlMap(), is_whole=False, has_all_triggers=False)
     reading.problems += problems
     if certainly_fits(data):
         return _File(reading, data, is_whole=not problems)
     misfits = find_misfits(data, source.name, read_schema("hooks"))
     places = {problem.where for problem in problems}
     reading.problems += (misfit.problem for misfit in misfits if misfit.problem.where not in places)
-    return _File(reading, sound_part(data, misfits), is_whole=False)
+    return _File(
+        reading,
+        salvage(data, misfits),
+        is_whole=not (problems or misfits),
+        has_all_triggers=not hides_triggers(misfits),
+    )
 
 
 def _tenancy_problems(tenancy: TenancyEntry) -> Iterator[Problem]:

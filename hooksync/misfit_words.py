@@ -104,18 +104,17 @@ def word_unknown_key(holder: Path, key: str, known: Sequence[str]) -> UnknownKey
     import difflib  # a large module, needed for mistakes alone
 
     guesses = difflib.get_close_matches(key, known, n=1)
-    guess = f"did you mean {guesses[0]}? " if guesses else ""
-    note = "; keys that begin with x- are ignored" if "version" in known or "secret" in known else ""
     quoted = f' "{key}"' if _QUOTABLE.fullmatch(key) else ""
-    return UnknownKey(f"unknown key{quoted}", f"{guess}(known: {listed}{note})", is_slip=bool(guesses) or not quoted)
+    fix = f"did you mean {guesses[0]}? (known: {listed})" if guesses else f"known: {listed}"
+    return UnknownKey(f"unknown key{quoted}", fix, is_slip=bool(guesses) or not quoted)
 
 
 def word_refusal(refusal: Refusal) -> Words:
     """Say what is wrong and how to mend it."""
+    if refusal.keyword in ("enum", "const") or refusal.field == "version":
+        return _wrong_choice(refusal)
     if refusal.keyword == "type":
         return _wrong_type(refusal)
-    if refusal.keyword in ("enum", "const"):
-        return _wrong_choice(refusal)
     if refusal.keyword == "pattern":
         return _wrong_form(refusal)
     return _wrong_content(refusal)

@@ -19,6 +19,7 @@ from hooksync.yaml_nodes import YamlMap
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
 
+
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """A place in a file that the schema refuses."""
@@ -59,9 +60,11 @@ def _misfits(error: ValidationError, data: YamlMap, file: str) -> Iterator[Misfi
 
 
 def _unknown_keys(error: ValidationError, path: Path, data: YamlMap, file: str) -> Iterator[Misfit]:
-    known = tuple(cast(dict[str, dict[str, object]], error.schema)["properties"])
+    schema = cast(dict[str, dict[str, object]], error.schema)
+    allows_x = "patternProperties" in schema
+    known = (*schema["properties"], *(["x-..."] if allows_x else []))
     for key in cast(YamlMap, error.instance):
-        if key not in known and not key.startswith("x-"):
+        if key not in known and not (allows_x and key.startswith("x-")):
             wording = word_unknown_key(path, key, known)
             where = Location(file, *mark_at(data, (*path, key), of_key=True))
             yield Misfit((*path, key), Problem(wording.what, wording.fix, where), is_apart=not wording.is_slip)

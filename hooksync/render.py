@@ -59,7 +59,7 @@ def _tenancy_text(view: TenancyView, *, shows_kept: bool) -> str:
         return ""
     lines = [_heading(view)]
     if view.error is not None:
-        lines += ["", "!   not planned", *(f"      {line}" for line in str(view.error).splitlines())]
+        lines += ["", "!   nothing planned, see the error"]
     if shown:
         width = max(20, *(len(_name(step)) + 2 for step in shown))
         lines.append("")

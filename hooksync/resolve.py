@@ -109,13 +109,15 @@ class _Filling:
     def _tenant(self) -> tuple[str | None, str | None]:
         """Give the tenant's name, and how it may be shown; an empty one is as good as none."""
         written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
-        text = self._fill(written) if written else None
-        if text and not text.isprintable():
-            subject = filled_subject("the tenant", written.template) if written else "the tenant"
-            self._note(f"{subject} holds a line break or a control character", "check the variable", written)
-        if not text and self.entry.settings.credentials.method == "external" and not self.problems:
+        text = self._fill(written) if written else ""
+        if written and text:
+            if not text.isprintable():
+                subject = filled_subject("the tenant", written.template)
+                self._note(f"{subject} holds a line break or a control character", "check the variable", written)
+            return text, written.template.text
+        if text is not None and self.entry.settings.credentials.method == "external":
             self._note("method: external needs a tenant", "write tenant: NAME, or set PRESERVICA_TENANT")
-        return (text, written.template.text) if text and written else (None, None)
+        return None, None
 
     def _subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]

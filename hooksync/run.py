@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hooksync.redactor import Redactor
 
 AnyPlan = TenancyPlan | UnreadTenancy
+Ready = tuple[TenancyPlan, Mapping[SecretRef, Secret]]  # a plan and all secrets that it needs
 Advance = Callable[[], None]
 
 
@@ -99,6 +100,19 @@ class Run:
             return ()
         return unsafe_reasons(plan, count_owned(plan.tenancy, plan.live))
 
+    def ready(self, plans: Sequence[AnyPlan]) -> tuple[dict[str, Ready], dict[str, SecretError]]:
+        """Look up the secrets of every plan that is to be carried out; gives plans and failures by the tenancy's name."""
+        ready: dict[str, Ready] = {}
+        errors: dict[str, SecretError] = {}
+        for plan in plans:
+            if isinstance(plan, UnreadTenancy) or plan.is_empty or self.refusals(plan):
+                continue
+            try:
+                ready[plan.tenancy.name] = plan, self.secrets(plan)
+            except SecretError as error:
+                errors[plan.tenancy.name] = error
+        return ready, errors
+
     def secrets(self, plan: TenancyPlan) -> dict[SecretRef, Secret]:
         """Look up every secret that a plan needs. Raises SecretError naming all that cannot be had."""
         found: dict[SecretRef, Secret] = {}
@@ -129,9 +143,7 @@ class Run:
                     )
         return tuple(doubts)
 
-    def apply(
-        self, plans: Mapping[str, tuple[TenancyPlan, Mapping[SecretRef, Secret]]], advance: Advance
-    ) -> dict[str, TenancyOutcome]:
+    def apply(self, plans: Mapping[str, Ready], advance: Advance) -> dict[str, TenancyOutcome]:
         """Carry plans out, tenancies side by side; gives each one's outcome by name."""
 
         def task(name: str) -> Callable[[], TenancyOutcome]:

@@ -26,5 +26,5 @@ class TriggerBook:
         import difflib  # a large module, needed for mistakes alone
 
         guesses = difflib.get_close_matches(name.upper(), self._triggers, n=1)
-        guess = f"did you mean {guesses[0]}? " if guesses else ""
-        return f"{guess}(known: {', '.join(self._shown)}; newer ones go under extra_triggers)"
+        known = f"known: {', '.join(self._shown)}; newer ones go under extra_triggers"
+        return f"did you mean {guesses[0]}? ({known})" if guesses else known

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from hooksync.sandbox import defaults
-from hooksync.sandbox.messages import Refusal, SandboxError
+from hooksync.sandbox.messages import Refusal, SandboxError, read_number
 
 WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
 
@@ -59,7 +59,6 @@ class Accounts:
     """The accounts of the service and the tokens that it gave out. Safe to use from many threads."""
 
     def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
-        self.tenants = tuple(dict.fromkeys(tenant for account in accounts for tenant in account.tenants))
         self._accounts = accounts
         self._token_seconds = token_seconds
         self._clock = clock  # seconds since 1970
@@ -121,7 +120,8 @@ class Accounts:
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         if not hmac.compare_digest(digest.encode(), form.get("hash", "").encode()):
             raise _bad_credentials()
-        if not timestamp.isdecimal() or abs(self._clock() - int(timestamp)) > _EXTERNAL_AGE:
+        seconds = read_number(timestamp)
+        if seconds is None or abs(self._clock() - seconds) > _EXTERNAL_AGE:
             raise Refusal(401, "the timestamp is too far from the present")
         return self._open(account, tenant)
 

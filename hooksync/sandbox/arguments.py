@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--fault", action="append", default=[], metavar="SPEC", help="let a call go wrong, see below")
     service.add_argument("--trait", action="append", default=[], metavar="NAME", help="do it another way, see below")
     service.add_argument("--extra-trigger", action="append", default=[], metavar="NAME", help="take this trigger too")
+    _add_account(parser)
+    _add_receivers(parser)
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
     account = parser.add_argument_group("the account")
     account.add_argument("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {defaults.TENANT})")
     account.add_argument("--username-env", metavar="ENV", help=f"holds the name (default: {defaults.USERNAME})")
@@ -69,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     account.add_argument(
         "--token-seconds", type=float, default=900.0, metavar="S", help="life of a token (default: 900)"
     )
+
+
+def _add_receivers(parser: argparse.ArgumentParser) -> None:
     receivers = parser.add_argument_group("receivers")
     receivers.add_argument(
         "--receiver",

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, reason_phrase
+from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, read_number, reason_phrase
 
 MAX_BODY = 1 << 20  # bytes of a request that are read; more is refused
 _POLL = 0.02  # seconds between two looks at whether to stop
@@ -147,12 +147,12 @@ def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
     """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return b"".join(_read_chunks(stream))
-    length = headers.get("content-length", "0")
-    if not length.isdecimal():
+    length = read_number(headers.get("content-length", "0"))
+    if length is None:
         raise Refusal(400, "Content-Length is no number")
-    if int(length) > MAX_BODY:
+    if length > MAX_BODY:
         raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
-    return _read_exactly(stream, int(length))
+    return _read_exactly(stream, length)
 
 
 def _read_chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:

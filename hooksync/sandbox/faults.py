@@ -16,7 +16,7 @@ from enum import Enum, auto
 from hooksync.sandbox.messages import Answer, Request, SandboxError, html_answer, json_answer
 from hooksync.sandbox.rules import CALL_NAMES
 
-_SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d+|\*))?(:(?P<skip>\d+))?")
+_SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?")
 _NUMBERED = re.compile(r"(?P<kind>.+)-(?P<number>\d+(\.\d+)?)")
 _BIG = 10_000_000  # bytes
 LONGEST = 86_400  # seconds that anything may take
@@ -54,7 +54,7 @@ class Fault:
 
     def misbehave(self, request: Request) -> Misbehaviour:
         """Say how a request goes wrong."""
-        kinds = _NUMBERED_KINDS if self.kind in _NUMBERED_KINDS else _PLAIN_KINDS
+        kinds = NUMBERED_KINDS if self.kind in NUMBERED_KINDS else PLAIN_KINDS
         return kinds[self.kind](self.number, request)
 
 
@@ -104,11 +104,11 @@ def read_fault(spec: str) -> Fault:
 
 
 def _read_kind(spec: str, written: str) -> tuple[str, float]:
-    if written in _PLAIN_KINDS:
+    if written in PLAIN_KINDS:
         return written, 0.0
     match = _NUMBERED.fullmatch(written)
-    if match is None or match["kind"] not in _NUMBERED_KINDS:
-        known = ", ".join([*(f"{kind}-N" for kind in _NUMBERED_KINDS), *_PLAIN_KINDS])
+    if match is None or match["kind"] not in NUMBERED_KINDS:
+        known = ", ".join([*(f"{kind}-N" for kind in NUMBERED_KINDS), *PLAIN_KINDS])
         raise SandboxError(f'fault "{spec}": unknown kind "{written}"; there are {known}')
     number = float(match["number"])
     if match["kind"] in ("status", "gateway") and number not in range(200, 600):
@@ -139,7 +139,7 @@ def _echoes(request: Request) -> Misbehaviour:
 
 _Kind = Callable[[float, Request], Misbehaviour]
 
-_NUMBERED_KINDS: dict[str, _Kind] = {
+NUMBERED_KINDS: dict[str, _Kind] = {
     "status": lambda status, _: _says(status),
     "gateway": lambda status, _: Misbehaviour(answer=html_answer(int(status))),
     "retry-after": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
@@ -148,7 +148,7 @@ _NUMBERED_KINDS: dict[str, _Kind] = {
     "slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_before=seconds),
     "commit-slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_after=seconds),
 }
-_PLAIN_KINDS: dict[str, _Kind] = {
+PLAIN_KINDS: dict[str, _Kind] = {
     "cut": lambda *_: Misbehaviour(sends=Sends.NOTHING),
     "commit-cut": lambda *_: Misbehaviour(carries_out=True, sends=Sends.NOTHING),
     "commit-502": lambda *_: Misbehaviour(carries_out=True, answer=html_answer(502)),

@@ -60,6 +60,11 @@ def html_answer(status: int) -> Answer:
     return Answer(status, page.encode(), "text/html")
 
 
+def read_number(text: str) -> int | None:
+    """Read a whole number that came over the wire; None for what is none, or has more digits than any sane one."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
 def reason_phrase(status: int) -> str:
     """Give the words that follow a status on the wire."""
     try:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox import faults
-from hooksync.sandbox.faults import Fault, FaultBook, read_fault
+from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS, Fault, FaultBook, read_fault
 from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.server import Sandbox
 
@@ -68,7 +67,7 @@ def test_each_kind_goes_wrong_in_its_own_way(
 
 def test_table_above_has_every_kind() -> None:
     kinds = {read_fault(f"{kind}@any").kind for kind, _, _ in KINDS}
-    assert kinds == {*faults._NUMBERED_KINDS, *faults._PLAIN_KINDS}
+    assert kinds == {*NUMBERED_KINDS, *PLAIN_KINDS}
 
 
 def test_retry_after_comes_in_both_forms(start: Start, connect: Connect) -> None:
@@ -211,6 +210,7 @@ def test_fault_is_read_as_it_is_written(spec: str, fault: Fault) -> None:
         ("cut@list:often", "is not of the form"),
         ("cut@list:1:*", "is not of the form"),
         ("cut@list\n", "is not of the form"),
+        (f"cut@list:{'9' * 5000}", "is not of the form"),
         ("cut@listing", 'unknown call "listing"; there are login, '),
         ("cuts@list", 'unknown kind "cuts"; there are status-N, '),
         ("status@list", 'unknown kind "status"'),

@@ -1,0 +1,69 @@
+"""What a command is given: the flags, the environment, a terminal, and the word to stop. Nouns and one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+
+if TYPE_CHECKING:
+    from hooksync.preservica import CallRecord
+
+Format = Literal["text", "json"]
+
+
+class Terminal(Protocol):
+    """Where a command shows what it has to show. Only the door has a real one."""
+
+    def result(self, text: str) -> None:
+        """Show the result, on standard output."""
+
+    def aside(self, text: str) -> None:
+        """Show anything else, on standard error."""
+
+    def ask(self, question: str) -> bool | None:
+        """Ask for a yes; None where there is nobody to ask."""
+
+    def watch(self, record: CallRecord) -> None:
+        """Hear of a call that was made."""
+
+    def progress(self, what: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+        """Show how far a number of calls is; gives what is to be called after each."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a command can reach outside the process."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    stdin: BinaryIO
+    terminal: Terminal
+    stop: Event  # set by an interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """Which files, and how to show what comes of them."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the flags of `plan` and `apply` say."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    prunes: bool = True
+    allows_mass_unsubscribe: bool = False
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+    shows_kept: bool = False
+    has_detailed_exit_code: bool = False  # plan
+    is_confirmed: bool = False  # apply
