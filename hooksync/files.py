@@ -39,9 +39,9 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
     for path in _all_paths(arguments, problems):
-        identity = path if path == "-" else os.path.realpath(path)
-        if identity not in sources:
-            with _collecting(problems, path):
+        with _collecting(problems, path):
+            identity = path if path == "-" else os.path.realpath(path)
+            if identity not in sources:
                 sources[identity] = _read_stdin(stdin) if path == "-" else _read_file(path)
     if problems:
         raise FileError(*problems)

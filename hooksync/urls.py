@@ -118,6 +118,8 @@ def _is_under(prefix: str, url: str, *, is_open: bool) -> bool:
     prefix, path = _normal_prefix(prefix)
     _, _, rest = url.partition("://")
     netloc, tail = split_netloc(rest)
+    if is_open and "?" not in tail:
+        tail = tail[: tail.rfind("/") + 1]  # the last segment may go on
     if "@" in netloc or "\\" in url or (path != "/" and _has_dot_segments(tail)):
         return False
     if is_open and prefix.startswith(url):

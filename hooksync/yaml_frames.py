@@ -14,7 +14,7 @@ from typing import Protocol
 from hooksync.yaml_nodes import YamlList, YamlMap
 
 
-class Written(Protocol):
+class EventMark(Protocol):
     """A mark as PyYAML makes it: where a node begins, 0-based."""
 
     @property
@@ -24,7 +24,7 @@ class Written(Protocol):
     def column(self) -> int: ...  # noqa: D102
 
 
-Report = Callable[[Written, str, str], None]  # where, what, fix
+Report = Callable[[EventMark, str, str], None]  # where, what, fix
 
 _PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
 _QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
@@ -46,7 +46,7 @@ class OpenList:
         self.node = node
         self.outer = outer
 
-    def take(self, value: object, mark: Written) -> None:
+    def take(self, value: object, mark: EventMark) -> None:
         """Append the next item."""
         self.node.append(value)
         self.node.places.extend((mark.line, mark.column))
@@ -72,9 +72,9 @@ class OpenMap:
         self._is_value_next = False
         self._key: str | _Role = _Role.DROP  # the latest
         self._line = self._column = 0  # of the latest key
-        self._merges: list[tuple[object, Written]] | None = None
+        self._merges: list[tuple[object, EventMark]] | None = None
 
-    def take(self, value: object, mark: Written) -> None:
+    def take(self, value: object, mark: EventMark) -> None:
         """Take the next key or value."""
         if not self._is_value_next:
             self._is_value_next = True
@@ -105,9 +105,8 @@ class OpenMap:
             for source in sources:
                 if isinstance(source, YamlMap):
                     self._merge(source)
-                else:
-                    what = "`<<` takes a mapping or a list of mappings"
-                    self._report(mark, what, "merge an alias, as in `<<: *common`")
+            if not all(isinstance(source, YamlMap) for source in sources):
+                self._report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
         return len(self.node) - before
 
     def _merge(self, source: YamlMap) -> None:
@@ -115,7 +114,7 @@ class OpenMap:
             if key not in self.node:
                 self.node.add(key, value, source.place(key))
 
-    def _role_of_key(self, value: object, mark: Written) -> str | _Role:
+    def _role_of_key(self, value: object, mark: EventMark) -> str | _Role:
         """Sort out a key that is not plainly a new text."""
         if not isinstance(value, str):
             self._report(mark, *_untextual_key(value))

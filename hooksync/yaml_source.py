@@ -27,7 +27,7 @@ from yaml.events import (
 
 from hooksync.errors import FileError, Problem
 from hooksync.model import Location
-from hooksync.yaml_frames import OpenList, OpenMap, Written
+from hooksync.yaml_frames import EventMark, OpenList, OpenMap
 from hooksync.yaml_nodes import YamlList, YamlMap
 from hooksync.yaml_scalars import NUMBER_STARTS, WORDS, read_plain
 from hooksync.yaml_text import read_text
@@ -39,17 +39,17 @@ Event = Any  # one of yaml.events; the stubs allow for one without a mark, the p
 _MOST_ALIASED = 1_000_000  # nodes that aliases and merges may bring in, each counted as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
-_QUOTED = re.compile(r"\s*(['\"]).*\1")
+_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
 
 
-def read_yaml(file: str, data: bytes) -> tuple[YamlMap, tuple[Problem, ...]]:
+def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[YamlMap, tuple[Problem, ...]]:
     """Read one file: its top level, and the problems that did not stop the reading (double keys, tags and the like).
 
     Raises FileError, problems so far included, where reading on makes no sense.
     """
     builder = _Builder(file)
     text = read_text(file, data)
-    loader = yaml.CSafeLoader(text) if has_fast_parser else yaml.SafeLoader(text)
+    loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
     try:
         builder.take_all(loader.get_event)
     except yaml.YAMLError as error:
@@ -101,7 +101,7 @@ class _Builder:
         }
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
-        """Take events to the end of the stream. Written for speed: it sees every node of the file."""
+        """Take events to the end of the stream. EventMark for speed: it sees every node of the file."""
         while True:
             event = next_event()
             kind = type(event)
@@ -155,9 +155,8 @@ class _Builder:
     def _adorn(self, node: object, event: Event) -> _Anchor | None:
         """Heed an anchor, refuse a tag."""
         if event.tag is not None:
-            self._add_problem(
-                event.start_mark, "tags (`!...`) are not used here", "remove it; between quotes a leading ! is text"
-            )
+            fix = "remove it; between quotes a leading ! is text"
+            self._add_problem(event.start_mark, "tags (`!...`) are not used here", fix)
         if event.anchor is None:
             return None
         anchor = _Anchor(node, 1 if isinstance(event, ScalarEvent) else 0)
@@ -167,9 +166,8 @@ class _Builder:
     def _take_alias(self, event: Event) -> None:
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
-            self._add_problem(
-                event.start_mark, "no anchor (`&name`) of this name above", "between quotes a leading * is text"
-            )
+            fix = "between quotes a leading * is text"
+            self._add_problem(event.start_mark, "no anchor (`&name`) of this name above", fix)
             self._top.take(None, event.start_mark)
         elif anchor.size == 0:
             self._stop(event, "an alias inside the very node that it names", "move the anchor to another node")
@@ -190,7 +188,7 @@ class _Builder:
     def _ignore(self, event: Event) -> None:
         """Events that say nothing."""
 
-    def _add_problem(self, mark: Written, what: str, fix: str) -> None:
+    def _add_problem(self, mark: EventMark, what: str, fix: str) -> None:
         self.problems.append(Problem(what, fix, Location(self.file, mark.line + 1, mark.column + 1)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)

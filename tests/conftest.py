@@ -1,0 +1,106 @@
+"""What the tests of the whole command share: a tenancy with receivers to reconcile, and a way to run hooksync on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+
+SECRET = "s3cret-of-the-catalogue-0123456789"
+URL_KEY = "k3y-in-the-url-0123456789"
+PASSWORD = "sandbox-password"
+HIDDEN = (SECRET, URL_KEY, PASSWORD)
+
+HOOKS = """\
+version: 1
+tenancies:
+  prod:
+    server: ${BOX}
+    tenant: DEMO
+    subscriptions:
+      catalogue:
+        url: ${RECEIVER}?code=${FN_KEY}
+        triggers: [INDEXED, MOVED]
+        secret: {env: CATALOGUE_SECRET}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of hooksync came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Place:
+    """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds them."""
+
+    folder: Path
+    box: Sandbox
+    receiver: Receiver
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def write(self, text: str, name: str = "hooks.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def popen(self, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        return subprocess.Popen(
+            [sys.executable, "-m", "hooksync", *arguments], cwd=self.folder, env=self.environ, text=True, **streams
+        )
+
+    def run(self, *arguments: str, given: str | None = None) -> Run:
+        settings = {"stdin": subprocess.PIPE} if given is not None else {}
+        with self.popen(*arguments, **settings) as process:
+            out, err = process.communicate(given, timeout=60)
+        for hidden in HIDDEN:
+            assert hidden not in out
+            assert hidden not in err
+        assert "Traceback" not in err
+        return Run(process.returncode, out, err)
+
+
+def make_environ(**more: str) -> dict[str, str]:
+    """The environment of a child: of ours only what it needs to start."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
+    return {
+        **kept,
+        "PRESERVICA_USERNAME": "archivist@example.org",
+        "PRESERVICA_PASSWORD": PASSWORD,
+        "CATALOGUE_SECRET": SECRET,
+        "FN_KEY": URL_KEY,
+        **more,
+    }
+
+
+@pytest.fixture
+def options(request: pytest.FixtureRequest) -> SandboxOptions:
+    """How the sandbox of `place` behaves; parametrize it indirectly to have another."""
+    return getattr(request, "param", SandboxOptions())
+
+
+@pytest.fixture
+def place(tmp_path: Path, options: SandboxOptions) -> Iterator[Place]:
+    with Sandbox(options) as box, Receiver({"catalogue": [SECRET]}) as receiver:
+        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+        place.write(HOOKS)
+        yield place

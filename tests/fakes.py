@@ -1,0 +1,85 @@
+"""A service in memory, for the logic of apply; its faults are scripted."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from hooksync.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
+from hooksync.model import DeclaredSubscription, LiveSubscription, Secret
+
+
+def rejected(status: int) -> Rejected:
+    return Rejected(Problem(f"-> {status}: no", "look"), status)
+
+
+def lost() -> AnswerLost:
+    return AnswerLost(Problem("the connection was cut", "try again"))
+
+
+@dataclass
+class FakeService:
+    """Holds subscriptions. A script says of each call: None, do it; an error, fail; ("after", error), do and fail."""
+
+    live: dict[str, LiveSubscription] = field(default_factory=dict)
+    refuses_duplicates: bool = False
+    tells_ids: bool = True
+    is_upsert: bool = False  # gives the id that is there for a URL and trigger it knows
+    on_subscribe: deque[object] = field(default_factory=deque)
+    on_unsubscribe: deque[object] = field(default_factory=deque)
+    on_list: deque[object] = field(default_factory=deque)
+    calls: list[str] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def holding(cls, live: Iterable[LiveSubscription], **settings: object) -> FakeService:
+        return cls({subscription.id: subscription for subscription in live}, **settings)  # type: ignore[arg-type]
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        with self.lock:
+            self.calls.append("list")
+            after = self._script(self.on_list)
+            found = tuple(self.live.values())
+            self._raise(after)
+            return found
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        with self.lock:
+            self.calls.append(f"subscribe {declared.url.shown}")
+            after = self._script(self.on_subscribe)
+            twins = [s for s in self.live.values() if s.key == declared.key]
+            if twins and self.refuses_duplicates:
+                raise rejected(409)
+            if twins and self.is_upsert:
+                return twins[0].id
+            identifier = f"new-{len(self.calls)}"
+            self.live[identifier] = LiveSubscription(
+                identifier, declared.url, declared.trigger, declared.include_identifiers
+            )
+            self._raise(after)
+            return identifier if self.tells_ids else None
+
+    def unsubscribe(self, identifier: str) -> None:
+        with self.lock:
+            self.calls.append(f"unsubscribe {identifier}")
+            after = self._script(self.on_unsubscribe)
+            self.live.pop(identifier, None)
+            self._raise(after)
+
+    @staticmethod
+    def _script(script: deque[object]) -> HooksyncError | None:
+        entry = script.popleft() if script else None
+        if isinstance(entry, HooksyncError):
+            raise entry
+        return entry[1] if isinstance(entry, tuple) else None
+
+    @staticmethod
+    def _raise(error: HooksyncError | None) -> None:
+        if error is not None:
+            raise error
+
+
+def unreachable() -> ServiceError:
+    return ServiceError(Problem("the server refuses connections", "check the network"))

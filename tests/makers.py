@@ -1,0 +1,109 @@
+"""Makes the nouns that tests need, with sensible defaults, and strategies that draw them."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from hooksync.model import (
+    CredentialRefs,
+    DeclaredSubscription,
+    HookUrl,
+    LiveSubscription,
+    Location,
+    SecretRef,
+    Server,
+    Tenancy,
+    Trigger,
+    UnsubscribeLimit,
+    live_url,
+)
+
+HERE = Location("hooks.yaml", 1, 1)
+SECRET = SecretRef("env", "HOOK_SECRET", HERE)
+INDEXED = Trigger("FULL_TEXT_INDEXED")
+MOVED = Trigger("MOVED")
+
+
+def declared(
+    url: str = "https://hooks.example.org/a",
+    trigger: Trigger = MOVED,
+    *,
+    name: str = "catalogue",
+    include_identifiers: bool = True,
+    secret: SecretRef = SECRET,
+) -> DeclaredSubscription:
+    """A declared subscription of the tenancy `prod`."""
+    return DeclaredSubscription("prod", name, HookUrl(url, url), trigger, secret, include_identifiers, HERE)
+
+
+def live(
+    identifier: str = "1" * 32,
+    url: str = "https://hooks.example.org/a",
+    trigger: Trigger = MOVED,
+    *,
+    include_identifiers: bool | None = True,
+) -> LiveSubscription:
+    """A live subscription."""
+    return LiveSubscription(identifier, live_url(url), trigger, include_identifiers)
+
+
+def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy:
+    """The tenancy `prod`, which owns everything."""
+    refs = (SecretRef("env", f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD", "2FA_TOKEN"))
+    defaults: dict[str, object] = {
+        "name": "prod",
+        "server": Server("eu.preservica.com", "https://eu.preservica.com"),
+        "tenant": "BRAMA",
+        "tenant_shown": "BRAMA",
+        "allow_http": False,
+        "credentials": CredentialRefs(*refs),
+        "owns": None,
+        "limit": UnsubscribeLimit(percent=50),
+        "replacement": "create-first",
+        "probe": "auto",
+        "location": HERE,
+    }
+    return Tenancy(subscriptions=subscriptions, **(defaults | settings))  # type: ignore[arg-type]
+
+
+URLS = st.sampled_from(
+    [
+        "https://hooks.example.org/a",
+        "https://HOOKS.example.org:443/a",
+        "https://hooks.example.org/a/b?code=tenthousandkeys",
+        "https://hooks.example.org/ab",
+        "https://hooks.example.org.evil.example/a",
+        "http://hooks.example.org/a",
+        "https://vendor.example/x",
+        "https://vendor.example",
+        "https://vendor.example/",
+    ]
+)
+TRIGGERS = st.sampled_from([MOVED, INDEXED, Trigger("ENTITY_DELETED")])
+OWNS = st.sampled_from(
+    [None, ("https://hooks.example.org/a",), ("https://vendor.example", "https://hooks.example.org")]
+)
+FLAGS = st.sampled_from([True, False, None])
+
+
+@st.composite
+def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ...]:
+    """Live subscriptions with ids of their own; identities may repeat."""
+    number = draw(st.integers(0, most))
+    return tuple(
+        live(f"{index:032x}", draw(URLS), draw(TRIGGERS), include_identifiers=draw(FLAGS)) for index in range(number)
+    )
+
+
+@st.composite
+def tenancies(draw: st.DrawFn, **settings: object) -> Tenancy:
+    """A tenancy as a checked file gives it: no identity twice, every URL within what it owns."""
+    from hooksync.urls import owns_url
+
+    owns = draw(OWNS)
+    wanted: dict[object, DeclaredSubscription] = {}
+    for index in range(draw(st.integers(0, 8))):
+        one = declared(draw(URLS), draw(TRIGGERS), name=f"hook-{index}", include_identifiers=draw(st.booleans()))
+        if owns_url(owns, one.url.full):
+            wanted.setdefault(one.key, one)
+    return tenancy(*wanted.values(), **({"owns": owns} | settings))

@@ -1,0 +1,466 @@
+"""The whole command, run as a user runs it, against a sandbox over real HTTP."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+from http.server import HTTPServer
+from typing import Any
+
+import pytest
+from pyPreservica.webHooksAPI import WebHookHandler
+
+from hooksync import __version__
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+
+NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
+
+
+def methods(place: Place) -> list[str]:
+    return [f"{call.method} {call.name}" for call in place.box.calls]
+
+
+def test_plan_apply_and_plan_again_bring_the_tenancy_to_what_is_declared(place: Place) -> None:
+    first = place.run("plan", "--detailed-exitcode")
+    assert first.code == 2
+    assert "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged." in first.out
+    done = place.run("apply", "--yes")
+    assert done.code == 0, done.err
+    assert "Applied: 2 done, 0 failed, 0 not tried; 0 unchanged." in done.out
+    assert done.out.endswith("Verified: live matches declared.\n")
+    last = place.run("plan", "--detailed-exitcode")
+    assert (last.code, last.out) == (0, "No changes. 1 tenancy matches hooks.yaml.\n")
+    assert {one.secret for one in place.box.subscriptions("DEMO")} == {SECRET}
+    assert {one.url for one in place.box.subscriptions("DEMO")} == {
+        place.receiver.url("catalogue") + f"?code={URL_KEY}"
+    }
+
+
+def test_a_plan_is_two_calls_on_one_connection(place: Place) -> None:
+    place.run("plan")
+    assert methods(place) == ["POST login", "GET list"]
+    assert place.box.connections == 1
+
+
+def test_an_apply_is_two_calls_the_changes_and_one_last_look(place: Place) -> None:
+    place.run("apply", "--yes", "--parallelism", "2")
+    assert methods(place) == ["POST login", "GET list", "POST subscribe", "POST subscribe", "GET list"]
+    assert place.box.connections <= 2
+
+
+def test_an_apply_with_nothing_to_do_needs_no_yes_and_makes_no_further_call(place: Place) -> None:
+    place.run("apply", "--yes")
+    before = len(place.box.calls)
+    again = place.run("apply")
+    assert (again.code, again.out) == (0, "No changes. 1 tenancy matches hooks.yaml.\n")
+    assert len(place.box.calls) == before + 2
+
+
+def test_a_change_of_the_flag_is_replaced_and_what_is_not_declared_is_removed(place: Place) -> None:
+    place.run("apply", "--yes")
+    place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]\n        include_identifiers: false"))
+    plan = place.run("plan")
+    assert "+/- catalogue" in plan.out
+    assert "include_identifiers  true -> false" in plan.out
+    assert "-   not declared" in plan.out
+    assert "?code=***" in plan.out
+    assert place.run("apply", "--yes").code == 0
+    [left] = place.box.subscriptions("DEMO")
+    assert left.include_identifiers is False
+
+
+def test_no_terminal_and_no_yes_is_refused_with_whole_json(place: Place) -> None:
+    run = place.run("apply", "--format", "json")
+    assert run.code == 3
+    assert [step["outcome"] for step in run.json["tenancies"][0]["steps"]] == ["not-attempted"] * 2
+    assert "--yes" in run.json["refusals"][0]
+    assert place.box.subscriptions("DEMO") == ()
+
+
+def test_a_wrong_password_is_said_once_and_tried_once(place: Place) -> None:
+    place.environ["PRESERVICA_PASSWORD"] = "wrong-password"
+    run = place.run("apply", "--yes")
+    assert run.code == 1
+    assert "error: prod: POST /api/accesstoken/login -> 401" in run.err
+    assert "fix: check env:PRESERVICA_USERNAME, env:PRESERVICA_PASSWORD and the tenant" in run.err
+    assert methods(place) == ["POST login"]
+
+
+@pytest.mark.parametrize("options", [NO_ROLE], indirect=True)
+def test_a_missing_role_names_the_roles_that_would_do(place: Place) -> None:
+    run = place.run("plan")
+    assert run.code == 1
+    assert "403" in run.err
+    assert "ROLE_SDB_CONFIG_MANAGER_USER" in run.err
+
+
+def test_a_secret_that_is_not_set_stops_apply_before_any_change_and_names_its_line(place: Place) -> None:
+    del place.environ["CATALOGUE_SECRET"]
+    plan = place.run("plan")
+    assert plan.code == 0
+    assert "warning: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in plan.err
+    run = place.run("apply", "--yes")
+    assert run.code == 1
+    assert "hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in run.err
+    assert place.box.subscriptions("DEMO") == ()
+
+
+def test_a_reference_that_is_not_set_is_an_error_of_the_file(place: Place) -> None:
+    del place.environ["FN_KEY"]
+    run = place.run("plan")
+    assert (run.code, run.out) == (1, "")
+    assert run.err.startswith("hooks.yaml:8:14: ${FN_KEY} is not set\n  fix: ")
+
+
+def test_nobody_listening_is_one_clear_error(place: Place) -> None:
+    place.environ["BOX"] = "http://127.0.0.1:1"
+    run = place.run("plan")
+    assert run.code == 1
+    assert "error: prod: POST /api/accesstoken/login: the server refuses connections" in run.err
+
+
+def test_a_receiver_with_another_secret_is_refused_by_the_service_and_said_so(place: Place) -> None:
+    place.receiver.set_secret("catalogue", "another-secret-0123456789")
+    run = place.run("apply", "--yes", "--format", "json")
+    assert run.code == 1
+    assert {step["outcome"] for step in run.json["tenancies"][0]["steps"]} == {"failed"}
+    detail = run.json["tenancies"][0]["steps"][0]["detail"]
+    assert "-> 400" in detail
+    assert 'holds the same secret as "catalogue" (hooks.yaml:7:7)' in detail
+
+
+def test_what_the_service_echoes_of_a_secret_is_hidden(place: Place) -> None:
+    place.box.add_fault("echo@subscribe:*")
+    run = place.run("apply", "--yes", "-v")  # place.run looks for every secret in the output
+    assert run.code == 1
+    assert "***" in run.out
+
+
+def test_what_the_service_echoes_of_a_password_is_hidden(place: Place) -> None:
+    place.box.add_fault("echo@login:*")
+    run = place.run("plan", "--format", "json")
+    assert run.code == 1
+    assert "***" in run.json["tenancies"][0]["error"]
+
+
+TWO = (
+    HOOKS
+    + """\
+  staging:
+    server: ${DOWN}
+    tenant: TEST
+    subscriptions: {}
+"""
+)
+
+
+def test_an_unreachable_tenancy_neither_stops_nor_falsifies_the_other(place: Place) -> None:
+    place.environ["DOWN"] = "http://127.0.0.1:1"
+    place.write(TWO)
+    plan = place.run("plan", "--format", "json")
+    assert plan.code == 1
+    prod, staging = plan.json["tenancies"]
+    assert (prod["error"], prod["summary"]["subscribe"]) == (None, 2)
+    assert "refuses connections" in staging["error"]
+    assert staging["live_count"] is None
+    run = place.run("apply", "--yes", "--format", "json")
+    assert run.code == 4
+    assert run.json["summary"]["done"] == 2
+    assert len(place.box.subscriptions("DEMO")) == 2
+    assert place.run("apply", "--yes").code == 1  # nothing was left to change, and one tenancy is still unread
+
+
+def test_only_the_chosen_tenancy_needs_its_environment(place: Place) -> None:
+    place.write(TWO)
+    assert place.run("plan", "--tenancy", "prod").code == 0
+    assert place.run("plan").code == 1
+
+
+def test_one_tenancy_under_two_names_is_refused_after_the_log_in(place: Place) -> None:
+    place.environ["DOWN"] = place.box.url
+    place.write(TWO.replace("    tenant: TEST\n", ""))
+    run = place.run("apply", "--yes")
+    assert run.code == 1
+    assert "prod and staging are one and the same tenancy" in run.err
+    assert place.box.subscriptions("DEMO") == ()
+
+
+def seeded(place: Place, number: int) -> None:
+    for index in range(number):
+        place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
+
+
+def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place) -> None:
+    seeded(place, 3)
+    plan = place.run("plan")
+    assert plan.code == 0
+    assert "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
+    run = place.run("apply", "--yes", "--format", "json")
+    assert run.code == 3
+    assert len(run.json["refusals"]) == 1
+    assert len(place.box.subscriptions("DEMO")) == 3
+    assert place.run("apply", "--yes", "--allow-mass-unsubscribe").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_no_prune_leaves_what_is_not_declared(place: Place) -> None:
+    seeded(place, 3)
+    run = place.run("apply", "--yes", "--no-prune")
+    assert run.code == 0
+    assert ".   not declared, kept by --no-prune" in run.out
+    assert len(place.box.subscriptions("DEMO")) == 5
+
+
+def test_a_target_leaves_all_else_alone(place: Place) -> None:
+    seeded(place, 3)
+    run = place.run("apply", "--yes", "--target", "prod/*/MOVED")
+    assert run.code == 0
+    assert sorted(one.trigger for one in place.box.subscriptions("DEMO")) == ["MOVED"] * 4
+
+
+@pytest.mark.parametrize("flag", ["--tenancy", "--target", "--replace"])
+def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> None:
+    run = place.run("plan", flag, "prd*")
+    assert run.code == 64
+    assert f'{flag} "prd*" names nothing' in run.err
+    assert place.box.calls == ()
+
+
+def test_replace_makes_a_subscription_anew(place: Place) -> None:
+    place.run("apply", "--yes")
+    before = {one.trigger: one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0
+    after = {one.trigger: one.id for one in place.box.subscriptions("DEMO")}
+    assert after["FULL_TEXT_INDEXED"] == before["FULL_TEXT_INDEXED"]
+    assert after["MOVED"] != before["MOVED"]
+
+
+@pytest.mark.parametrize(
+    "trait", ["refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"]
+)
+def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Place, trait: str) -> None:
+    with type(place.box)(SandboxOptions(traits=frozenset({trait}))) as box:
+        place.environ["BOX"] = box.url
+        assert place.run("apply", "--yes").code == 0
+        run = place.run("apply", "--yes", "--replace", "*")
+        assert run.code == 0, run.err
+        assert ("removed first" in run.err) == (trait == "refuse-duplicates")
+        assert place.run("plan").out.startswith("No changes.")
+        assert len(box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.parametrize(
+    "fault", ["status-503@list:2", "cut@list", "half-body@list", "expired-token@subscribe", "gateway-502@login"]
+)
+def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
+    place.box.add_fault(fault)
+    run = place.run("apply", "--yes")
+    assert run.code == 0, run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.parametrize(
+    "fault", ["commit-cut@subscribe", "commit-502@subscribe", "cut@subscribe", "half-body@subscribe"]
+)
+def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str) -> None:
+    place.box.add_fault(fault)
+    run = place.run("apply", "--yes")
+    assert run.code == 0, run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape", "redirect", "status-418", "big"])
+def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(place: Place, fault: str) -> None:
+    place.run("apply", "--yes")
+    place.box.add_fault(f"{fault}@list:*")
+    run = place.run("apply", "--yes")
+    assert run.code == 1
+    assert "error: prod: GET /api/webhook/subscriptions -> " in run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_a_failing_last_look_is_said(place: Place) -> None:
+    place.box.add_fault("status-500@list:*:1")
+    run = place.run("apply", "--yes")
+    assert run.code == 4
+    assert "Not verified: prod: GET /api/webhook/subscriptions -> 500" in run.out
+
+
+def test_the_file_may_come_through_standard_input(place: Place) -> None:
+    run = place.run("plan", "-f", "-", given=HOOKS)
+    assert run.code == 0
+    assert "2 to subscribe" in run.out
+
+
+def test_the_file_may_be_named_by_the_environment(place: Place) -> None:
+    place.write(HOOKS, "other.yaml")
+    (place.folder / "hooks.yaml").unlink()
+    place.environ["HOOKSYNC_FILE"] = "other.yaml"
+    assert place.run("validate").out == "other.yaml: valid: 1 tenancy, 2 subscriptions.\n"
+
+
+def test_a_missing_file_is_one_clear_error(place: Place) -> None:
+    run = place.run("plan", "-f", "nowhere.yaml")
+    assert (run.code, run.out) == (1, "")
+    assert "nowhere.yaml" in run.err
+    assert "fix:" in run.err
+
+
+def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
+    place.write(HOOKS.replace("INDEXED", "INDEXD").replace("secret", "secrte"))
+    run = place.run("validate", "--format", "json")
+    assert run.code == 1
+    assert run.json["is_valid"] is False
+    assert len(run.json["problems"]) >= 2
+    assert {problem["file"] for problem in run.json["problems"]} == {"hooks.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        ((), "COMMAND"),
+        (("bogus",), "bogus"),
+        (("plan", "--parallelism", "0"), "parallelism"),
+        (("plan", "--timeout", "-1"), "timeout"),
+        (("plan", "--format", "yaml"), "format"),
+        (("apply", "--out", "x"), "--out"),
+    ],
+)
+def test_wrong_usage_exits_with_64_and_says_where_help_is(
+    place: Place, arguments: tuple[str, ...], needle: str
+) -> None:
+    run = place.run(*arguments)
+    assert (run.code, run.out) == (64, "")
+    assert needle in run.err
+    assert "--help" in run.err
+
+
+def test_version_and_help_go_to_standard_output(place: Place) -> None:
+    assert place.run("--version").out == f"hooksync {__version__}\n"
+    assert place.run("--help").out.startswith("usage: hooksync")
+    assert place.run("apply", "--help").code == 0
+
+
+def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
+    run = place.run("apply", "--yes", "-v")
+    lines = [line for line in run.err.splitlines() if line.startswith("prod: ")]
+    assert len(lines) == 5
+    assert lines[0].startswith("prod: POST /api/accesstoken/login -> 200 (")
+
+
+def test_colour_is_asked_for_or_on_a_terminal(place: Place) -> None:
+    assert "\x1b[" not in place.run("plan").out
+    assert "\x1b[32m+   catalogue" in place.run("plan", "--color", "always").out
+
+
+def test_a_reader_that_leaves_early_is_no_traceback(place: Place) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with place.popen("schema", stdout=writing) as process:
+        os.close(writing)
+        _, err = process.communicate(timeout=30)
+    assert "Traceback" not in err
+    assert "Exception" not in err
+    assert process.returncode == 1
+
+
+def test_pypreservica_s_own_receiver_can_be_subscribed(place: Place) -> None:
+    class Quiet(WebHookHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Quiet) as server:
+        server.secret_key = SECRET  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        place.environ["RECEIVER"] = f"http://127.0.0.1:{server.server_port}/hook"
+        run = place.run("apply", "--yes")
+        server.shutdown()
+        thread.join()
+    assert run.code == 0, run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+class Terminal:
+    """A real terminal with hooksync on it."""
+
+    def __init__(self, place: Place, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hooksync", *arguments],
+            cwd=place.folder, env=place.environ | {"TERM": "xterm"},
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.seen = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.seen:
+            ready, _, _ = select.select([self._ours], [], [], 30)
+            assert ready, self.seen
+            self.seen += os.read(self._ours, 4096).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def finish(self) -> int:
+        try:
+            while data := os.read(self._ours, 4096):
+                self.seen += data.decode()
+        except OSError:  # Linux says so when the other side is closed
+            pass
+        os.close(self._ours)
+        return self.process.wait(30)
+
+
+@pytest.mark.parametrize(("answer", "code", "made"), [("yes\n", 0, 2), ("no\n", 3, 0), ("y\n", 3, 0), ("\x04", 3, 0)])
+def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
+    terminal = Terminal(place, "apply")
+    terminal.read_until('Only "yes" is taken for an answer: ')
+    terminal.type(answer)
+    assert terminal.finish() == code
+    assert len(place.box.subscriptions("DEMO")) == made
+    assert "\x1b[32m+" in terminal.seen
+
+
+def test_an_interrupt_at_the_question_is_a_no(place: Place) -> None:
+    terminal = Terminal(place, "apply")
+    terminal.read_until("for an answer: ")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert place.box.subscriptions("DEMO") == ()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_calls_end_and_the_report_says_what_was_done(
+    place: Place, number: signal.Signals, code: int
+) -> None:
+    lines = "".join(
+        f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+        for n in range(40)
+    )
+    place.write(HOOKS.split("      catalogue:")[0] + lines)
+    place.box.add_fault("slow-0.3@subscribe:*")
+    with place.popen("apply", "--yes", "--format", "json", "-v", "--parallelism", "2") as process:
+        assert process.stderr is not None
+        while "POST /api/webhook/subscriptions -> 200" not in process.stderr.readline():
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "interrupted: nothing new starts" in err
+    import json
+
+    report = json.loads(out)
+    made = len(place.box.subscriptions("DEMO"))
+    assert 1 <= made < 40
+    assert report["summary"]["done"] == made
+    assert report["summary"]["not-attempted"] == 40 - made
+    assert report["tenancies"][0]["not_verified"] == "interrupted"
