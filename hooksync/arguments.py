@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hooksync.errors import Problem, UsageError
 
@@ -26,7 +26,10 @@ class Help(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong command line as our error, with our exit code."""
+    """Reports a wrong command line as our error, with our exit code; flags are written out, never guessed."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -74,6 +77,7 @@ def _add_validate(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "validate", "check the files; needs no network", "hooksync validate -f hooks.yaml")
     _add_files(parser)
     _add_format(parser)
+    _add_selection(parser)
 
 
 def _add_plan(commands: _Commands[_Parser]) -> None:
@@ -117,21 +121,13 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
         help="a hooks file, a directory of them, or - for standard input; may be repeated "
         "(default: HOOKSYNC_FILE, or hooks.yaml)",
     )  # fmt: skip
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour the result (default: on a terminal)",
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell of each call on standard error")
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text", help="form of the result (default: text)")
 
 
-def _add_planning(parser: argparse.ArgumentParser) -> None:
-    _add_format(parser)
+def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tenancy",
         action="append",
@@ -143,6 +139,11 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         "--target", action="append", default=[], metavar="GLOB",
         help="only subscriptions with such an address (tenancy/name/TRIGGER); may be repeated",
     )  # fmt: skip
+
+
+def _add_planning(parser: argparse.ArgumentParser) -> None:
+    _add_format(parser)
+    _add_selection(parser)
     parser.add_argument(
         "--replace", action="append", default=[], metavar="GLOB",
         help="resubscribe such addresses even if nothing differs; may be repeated",
@@ -162,6 +163,13 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="calls at a time over the whole run (default: 8)",
     )
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour the result (default: on a terminal)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell of each call on standard error")
 
 
 def _seconds(text: str) -> float:

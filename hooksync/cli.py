@@ -103,7 +103,8 @@ def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
 
     if arguments.command == "schema":
         return schema(arguments.kind, world)
-    return validate(FileOptions(tuple(arguments.file), arguments.format), world)
+    options = FileOptions(tuple(arguments.file), arguments.format, tuple(arguments.tenancy), tuple(arguments.target))
+    return validate(options, world)
 
 
 def _plan_options(arguments: argparse.Namespace) -> PlanOptions:

@@ -9,7 +9,7 @@ from hooksync.document import read_document
 from hooksync.entries import TenancyEntry
 from hooksync.errors import ExitCode, FileError, Problem
 from hooksync.files import SchemaKind, read_schema, read_sources, schema_text
-from hooksync.selection import addresses
+from hooksync.selection import addresses, select
 from hooksync.world import FileOptions, World
 
 FORMAT = "hooksync.validation/1"
@@ -23,12 +23,13 @@ def validate(options: FileOptions, world: World) -> ExitCode:
         if options.format == "json":
             world.terminal.result(_json((), error.problems, ()))
         raise
+    entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
         world.terminal.aside(f"warning: {warning}")
     if options.format == "json":
-        world.terminal.result(_json(document.tenancies, (), document.warnings))
+        world.terminal.result(_json(entries, (), document.warnings))
     else:
-        world.terminal.result(_text(options.files, document.tenancies))
+        world.terminal.result(_text(options.files, entries))
     return ExitCode.DONE
 
 

@@ -45,10 +45,12 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """Which files, and how to show what comes of them."""
+    """Which files, what of them, and how to show what comes of it."""
 
     files: tuple[str, ...]
     format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,74 @@
+"""What of a file a run looks at."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooksync.document import read_document
+from hooksync.entries import Document
+from hooksync.errors import UsageError
+from hooksync.files import Source, read_schema
+from hooksync.selection import addresses, check_replaced, select
+
+FILE = b"""\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  archive-prod:
+    server: a.example
+    subscriptions:
+      catalogue: {url: 'https://h.example/a', triggers: [INDEXED, MOVED]}
+      alert: {url: 'https://h.example/b', trigger: INGEST_FAILED}
+  archive-test:
+    server: b.example
+    subscriptions:
+      catalogue: {url: 'https://h.example/a', trigger: MOVED}
+"""
+
+
+@pytest.fixture
+def document() -> Document:
+    return read_document([Source("hooks.yaml", "", FILE)], read_schema)
+
+
+def test_without_flags_everything_is_looked_at(document: Document) -> None:
+    assert select(document, [], []) == document.tenancies
+
+
+def test_a_glob_chooses_tenancies(document: Document) -> None:
+    assert [entry.name for entry in select(document, ["*-test"], [])] == ["archive-test"]
+
+
+def test_several_globs_add_up(document: Document) -> None:
+    assert len(select(document, ["*-test", "*-prod"], [])) == 2
+
+
+def test_a_target_narrows_down_to_single_triggers(document: Document) -> None:
+    assert addresses(select(document, [], ["*/catalogue/MOVED"])) == [
+        "archive-prod/catalogue/MOVED",
+        "archive-test/catalogue/MOVED",
+    ]
+
+
+def test_a_target_drops_tenancies_that_it_does_not_name(document: Document) -> None:
+    assert [entry.name for entry in select(document, [], ["archive-test/*"])] == ["archive-test"]
+
+
+def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(document, ["nope", "*", "neither"], [])
+    assert [problem.what for problem in caught.value.problems] == [
+        '--tenancy "nope" names nothing',
+        '--tenancy "neither" names nothing',
+    ]
+
+
+def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
+    with pytest.raises(UsageError, match='--target "archive-prod/\\*" names nothing'):
+        select(document, ["archive-test"], ["archive-prod/*"])
+
+
+def test_replace_must_name_something(document: Document) -> None:
+    check_replaced(document.tenancies, ["archive-prod/*"])
+    with pytest.raises(UsageError, match="--replace"):
+        check_replaced(document.tenancies, ["archive-prod/MOVED"])
