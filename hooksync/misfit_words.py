@@ -17,7 +17,7 @@ from hooksync.yaml_nodes import Timestamp
 
 Words = tuple[str, str]  # what, fix
 
-_QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
+_QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
 _REFERENCE = "{env: NAME} or {file: PATH}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
 

@@ -97,7 +97,9 @@ def places_in(node: Any) -> Iterator[Callable[[Any], None]]:
 
 mishaps = st.one_of(
     scalars,
-    st.sampled_from([[], {}, 0, 1.0, -1, True, "", "\n", "MOVED\n", "all\n", "50%\n", "101%", "100.1%", "create-first\n"]),
+    st.sampled_from(
+        [[], {}, 0, 1.0, -1, True, "", "\n", "MOVED\n", "all\n", "50%\n", "101%", "100.1%", "create-first\n"]
+    ),
 )
 
 

@@ -128,13 +128,16 @@ def test_server_that_is_still_open_has_no_fault(server: str) -> None:
     assert server_fault(outline(parse_template(server))) is None
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"]
+)
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost.evil.org", "127.0.0.1.evil.org", "127.0.0.256", "127.1", "128.0.0.1", "[::2]", "[x]", "mylocalhost"]
+    "host",
+    ["localhost.evil.org", "127.0.0.1.evil.org", "127.0.0.256", "127.1", "128.0.0.1", "[::2]", "[x]", "mylocalhost"],
 )
 def test_other_machines_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
@@ -158,7 +161,9 @@ def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> N
     assert is_plain_http(outline(parse_template(url))) is is_plain
 
 
-@pytest.mark.parametrize("prefix", ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"])
+@pytest.mark.parametrize(
+    "prefix", ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"]
+)
 def test_prefix_with_a_fault_cannot_own(prefix: str) -> None:
     assert prefix_fault(prefix)
 

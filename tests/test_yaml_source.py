@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 import yaml
 from hypothesis import example, given
@@ -14,8 +12,8 @@ PARSERS = [False, True] if has_fast_parser else [False]
 
 
 @pytest.fixture(params=PARSERS, ids=lambda fast: "libyaml" if fast else "pure")
-def fast(request: pytest.FixtureRequest) -> Iterator[bool]:
-    yield request.param
+def fast(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 def read(text: str | bytes, *, fast: bool = has_fast_parser) -> YamlMap:
@@ -109,12 +107,14 @@ def test_merge_order_is_that_of_pyyaml(sources: list[dict[str, int]], own: dict[
     assert read(text.replace("'<<'", "<<"))["y"] == expected == yaml.safe_load(text.replace("'<<'", "<<"))["y"]
 
 
-PLAIN = """off on no yes NO Off y n true True tRUE null Null ~ 0 -0 +1 0123 0o17 08 0x1F 0b101 0b_ 0x 1_000 _1 12:30:45
+PLAIN = """\
+off on no yes NO Off y n true True tRUE null Null ~ 0 -0 +1 0123 0o17 08 0x1F 0b101 0b_ 0x 1_000 _1 12:30:45
 12:30 1:60 190:20:30.15 1.5 1. .5 . -.5 1e3 1.0e+3 1.0e3 .inf -.INF .NaN +.inf -.nan 2024-01-01 2024-1-1 = << 50% 1-2
-2001-12-14t21:59:43.10-05:00 2001-12-14T21:59:43Z a-b http://x:80/y -1:30 +12:30.5 0_7 00 -0x1f 1__0 +""".split()
+2001-12-14t21:59:43.10-05:00 2001-12-14T21:59:43Z a-b http://x:80/y -1:30 +12:30.5 0_7 00 -0x1f 1__0 +
+"""
 
 
-@pytest.mark.parametrize("text", [*PLAIN, "2001-12-14 21:59:43.10 -5", ""])
+@pytest.mark.parametrize("text", [*PLAIN.split(), "2001-12-14 21:59:43.10 -5", ""])
 def test_words_without_quotes_are_read_as_pyyaml_reads_them(text: str) -> None:
     tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
     kinds = {"null": type(None), "timestamp": Timestamp, "value": str, "merge": str}
