@@ -78,7 +78,7 @@ class SecretRef:
     kind: Literal["env", "file"]
     name: str  # the variable's name, or the path as written
     location: Location | None = field(default=None, compare=False)  # None: the default of a field that was left out
-    base: str = field(default="", compare=False, repr=False)  # folder that a relative path starts at
+    base: str = field(default="", repr=False)  # folder that a relative path starts at
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"

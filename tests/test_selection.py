@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hooksync.document import read_document
 from hooksync.entries import Document
 from hooksync.errors import UsageError
 from hooksync.files import Source, read_schema
+from hooksync.model import SecretRef
+from hooksync.secret_sources import SecretSources
 from hooksync.selection import addresses, check_replaced, select
 
 FILE = b"""\
@@ -72,3 +76,14 @@ def test_replace_must_name_something(document: Document) -> None:
     check_replaced(document.tenancies, ["archive-prod/*"])
     with pytest.raises(UsageError, match="--replace"):
         check_replaced(document.tenancies, ["archive-prod/MOVED"])
+
+
+def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None:
+    refs = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
+        refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
+    sources = SecretSources({})
+    assert {ref: sources.find(ref).reveal() for ref in refs}.keys() == set(refs)
+    assert len(set(refs)) == 2
