@@ -49,9 +49,6 @@ traits, for what nobody knows of the real service:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of `hooksync sandbox`, and its help."""
-    from argparse import RawDescriptionHelpFormatter  # whoever has a parser has imported argparse already
-
-    parser.formatter_class = RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     service = parser.add_argument_group("the service")
     service.add_argument("--port", type=int, default=0, metavar="N", help="where it listens (default: any free port)")

@@ -1,0 +1,244 @@
+"""The tour: what it shows, what it hides, and that it leaves nothing. Run as a process of its own, as users run it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox.demo import run_demo
+from hooksync.sandbox.demo_shell import Shell, Unexpected, Watch, clean_environ
+
+STORY = (
+    "A tour of hooksync",
+    "1. The file",
+    "$ cat hooks.yaml",
+    "version: 1",
+    "$ hooksync validate",
+    "hooks.yaml: valid: 1 tenancy, 3 subscriptions.",
+    "2. Plan",
+    "$ hooksync plan",
+    "not ours",
+    "Plan: 3 to subscribe",
+    "3. Apply",
+    "$ hooksync apply --yes",
+    "(the same plan as above)",
+    "Applied: 3 done",
+    "Verified: live matches declared.",
+    "$ hooksync plan",
+    "No changes.",
+    "4. Drift",
+    "$ hooksync plan --detailed-exitcode",
+    "not declared",
+    "(exit code 2)",
+    "$ hooksync apply --yes",
+    "Applied: 2 done",
+    "Verified: live matches declared.",
+    "5. A receiver with the wrong secret",
+    "+ triggers: [INGEST_FAILED, SECURITY_CHANGED]",
+    "$ hooksync apply --yes",
+    "another secret",
+    "fix: ",
+    "(exit code ",
+    "$ hooksync apply --yes",
+    "Applied: 1 done",
+    "Verified: live matches declared.",
+    "Nothing is left behind",
+    "README",
+    "hooksync sandbox",
+)
+SETTINGS_OF_THE_USER = {
+    "HOOKSYNC_FILE": "nowhere.yaml",
+    "PRESERVICA_SERVER": "nowhere.example",
+    "PRESERVICA_TENANT": "OTHER",
+    "http_proxy": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A clean home, an empty working directory and a folder for temporary files, for the tour alone."""
+
+    root: Path
+
+    def start(self, **settings: Any) -> subprocess.Popen[str]:
+        environ = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+        environ |= SETTINGS_OF_THE_USER | {"PYTHONWARNINGS": "error", "TERM": "xterm", **settings.pop("environ", {})}
+        environ |= {"HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+        return subprocess.Popen(
+            [sys.executable, "-m", "hooksync", "demo"],
+            cwd=self.root / "work",
+            env=environ,
+            text=True,
+            start_new_session=True,  # what Ctrl-C would reach is known by its group
+            **streams,
+        )
+
+    def left_behind(self) -> list[str]:
+        """Name the files that are left, and the processes."""
+        files = [str(path) for folder in self.root.iterdir() for path in folder.rglob("*")]
+        return files + [f"process {number}" for number in self._processes()]
+
+    def _processes(self) -> Iterator[str]:
+        """Find by its environment whatever was started here; a system without /proc tells nothing."""
+        marker = f"TMPDIR={self.root / 'tmp'}".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if marker in (entry / "environ").read_bytes().split(b"\0"):
+                    yield entry.name
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    for name in ("home", "tmp", "work"):
+        (tmp_path / name).mkdir()
+    return Place(tmp_path)
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if wanted in line:
+            return
+    raise AssertionError(f"it never said {wanted}")
+
+
+def on_a_terminal(place: Place, **environ: str) -> str:
+    """Give what the tour shows on a terminal."""
+    ours, its = pty.openpty()
+    with place.start(stdout=its, environ=environ) as process, open(ours, "rb", buffering=0) as screen:
+        os.close(its)
+        shown = b""
+        with suppress(OSError):  # how Linux tells that nobody writes any more
+            while piece := screen.read(65536):
+                shown += piece
+        assert process.wait(timeout=60) == 0
+    return shown.decode()
+
+
+def test_tour_tells_its_story_in_order_and_leaves_nothing(place: Place) -> None:
+    with place.start() as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    rest = " ".join(out.split())  # where lines break depends on the ports
+    for part in STORY:
+        _, found, rest = rest.partition(part)
+        assert found, f"{part} is not in its place in:\n{out}"
+    assert place.left_behind() == []
+
+
+def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(place: Place) -> None:
+    with place.start() as process:
+        out, _ = process.communicate(timeout=60)
+    assert max(map(len, out.splitlines())) <= 80
+    assert len(out.splitlines()) < 180
+    assert not re.search("[0-9a-f]{16}", out), "the secrets and the password are hexadecimal digits"
+    assert str(place.root) not in out
+    assert "\x1b" not in out, "colour is for terminals"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("line", ["A tour of hooksync", "2. Plan", "$ hooksync plan --detailed-exitcode"])
+def test_signal_ends_it_and_nothing_is_left(place: Place, line: str, number: signal.Signals, code: int) -> None:
+    with place.start() as process:
+        read_until(process, line)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, "")
+    assert "5. " not in out
+    assert "Traceback" not in out
+    assert place.left_behind() == []
+
+
+def test_reader_that_goes_away_ends_it_and_nothing_is_left(place: Place) -> None:
+    with place.start() as process:
+        read_until(process, "1. The file")
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+    assert place.left_behind() == []
+
+
+def test_terminal_gets_colours(place: Place) -> None:
+    shown = on_a_terminal(place)
+    assert "\x1b[1m$ hooksync plan\x1b[0m" in shown
+    assert "\x1b[32m+" in shown
+    assert "(the same plan as above)" in shown
+
+
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_terminal_that_wants_no_colour_gets_none(place: Place, environ: dict[str, str]) -> None:
+    assert "\x1b" not in on_a_terminal(place, **environ)
+
+
+def test_command_that_does_not_do_as_told_ends_the_tour_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lines: list[str] = []
+
+    def announce(line: str) -> None:
+        lines.append(line)
+        if line.startswith("2. "):
+            next(tmp_path.glob("*/hooks.yaml")).unlink()
+
+    assert run_demo(announce) == 1
+    assert "there is no file hooks.yaml" in "\n".join(lines)
+    assert lines[-1].startswith("The tour ends early: `hooksync plan` ended with exit code 1, not 0.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_server_that_cannot_be_started_or_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    lines: list[str] = []
+    assert run_demo(lines.append) == 1
+    assert lines[-1].startswith("The tour ends early: ")
+
+
+def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
+    lines: list[str] = []
+    program = tmp_path / "hooksync"
+    program.mkdir()
+    (program / "__init__.py").touch()
+    (program / "__main__.py").write_text("import sys; print('head', *sys.argv[1:], sep='\\n'); print('Plan: x\\nrest')")
+    with Watch() as watch:
+        shell = Shell(lines.append, watch, tmp_path, dict(os.environ), False)
+        for argument in ("one", "one", "two"):
+            shell.hooksync(argument)
+    same, one, two = ("    (the same plan as above)", "    one", "    two")
+    assert [line for line in lines if line in (same, one, two)] == [one, same, two]
+    assert lines.count("    rest") == 3
+
+
+def test_wrong_exit_code_is_told_and_a_right_one_is_shown(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with Watch() as watch:
+        shell = Shell(lines.append, watch, tmp_path, clean_environ(), False)
+        shell.hooksync("plan", expects=(1,))
+        with pytest.raises(Unexpected, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
+            shell.hooksync("plan", expects=(2, 3))
+    assert lines.count("    (exit code 1)") == 2
+
+
+def test_command_runs_without_what_is_about_the_users_own_tenancies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SETTINGS_OF_THE_USER.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LANG", "C")
+    environ = clean_environ()
+    assert not SETTINGS_OF_THE_USER.keys() & environ.keys()
+    assert environ["LANG"] == "C"
