@@ -1,0 +1,351 @@
+"""Holds the rooms of hooksync apart: who may import whom, touch what, and how large anything may be.
+
+To add a module, add its line to ROOMS. What a line allows and the module does not use is an error too, so the table
+stays a true picture.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.command_line import ROOT
+
+PACKAGE = ROOT / "hooksync"
+MOST_LINES_OF_A_MODULE = 220
+MOST_LINES_OF_A_FUNCTION = 30
+MOST_PARAMETERS = 4
+TAKES_MORE = {
+    "sandbox.server.seed": "a tenant and the fields of a subscription, spelt out where tests and tours call it"
+}
+
+
+class Room(NamedTuple):
+    """What one module may do."""
+
+    touches: str  # of the world outside; "": pure; "rooms": nothing by itself, all through the rooms that it imports
+    libraries: str  # not of Python's own; with a ~, only inside a function or for types: it costs start-up
+    rooms: str  # modules of hooksync
+
+
+# fmt: off
+ROOMS = {
+    # nouns and words
+    "": Room("", "", ""),  # the version
+    "model": Room("", "", ""),
+    "errors": Room("", "", "model"),
+    "handshake": Room("", "", ""),
+    "template": Room("", "", ""),
+    "urls": Room("", "", "model template"),
+    "triggers": Room("", "", "model"),
+    "world": Room("", "", "preservica"),
+    # a hooks file: text -> data -> what is declared
+    "yaml_nodes": Room("", "", ""),
+    "yaml_text": Room("", "", "errors model"),
+    "yaml_scalars": Room("", "", "yaml_nodes"),
+    "yaml_frames": Room("", "", "yaml_nodes"),
+    "yaml_source": Room("", "yaml", "errors model yaml_frames yaml_nodes yaml_scalars yaml_text"),
+    "places": Room("", "", "yaml_nodes"),
+    "shape": Room("", "", ""),
+    "misfit_words": Room("", "", "model places yaml_nodes"),
+    "misfits": Room("", "~jsonschema", "errors misfit_words model places yaml_nodes"),
+    "salvage": Room("", "", "misfits places yaml_nodes"),
+    "entries": Room("", "", "errors model template"),
+    "rules": Room("", "", "entries errors model template urls"),
+    "reading": Room("", "", "entries errors model template yaml_nodes"),
+    "settings": Room("", "", "entries model reading rules urls yaml_nodes"),
+    "parts": Room("", "", "entries model reading rules settings triggers urls yaml_nodes"),
+    "merge": Room("", "", "entries errors parts"),
+    "document": Room("", "", "entries errors files merge misfits model parts reading rules salvage shape template triggers urls yaml_nodes yaml_source"),  # noqa: E501
+    "selection": Room("", "", "diff entries errors model"),
+    "resolve": Room("", "", "entries errors model rules template urls"),
+    # the plan: declared + live -> steps -> outcomes -> a view -> text or JSON
+    "plan": Room("", "", "errors model"),
+    "diff": Room("", "~deepdiff", "model plan urls"),
+    "outcomes": Room("", "", "plan"),
+    "attempt": Room("", "", "errors model outcomes plan"),
+    "calls": Room("", "", ""),
+    "apply": Room("", "", "attempt calls diff errors model outcomes plan"),
+    "redactor": Room("", "", ""),
+    "report": Room("", "", "errors model outcomes plan"),
+    "plan_file": Room("", "", ". errors outcomes plan report"),
+    "render": Room("", "~rich", "model plan redactor report"),
+    # the world outside
+    "files": Room("os open", "", "errors"),
+    "secret_sources": Room("os open", "", "errors model"),
+    "answers": Room("", "", "model"),
+    "retry": Room("", "", ""),
+    "transport": Room("os time", "requests urllib3 certifi", ". errors urls"),
+    "login": Room("time", "~pyotp", "answers errors model redactor transport"),
+    "preservica": Room("time now random", "", "answers errors login model redactor retry transport"),
+    # the corridor and the door
+    "run": Room("rooms", "", "apply calls diff errors login model outcomes plan preservica redactor secret_sources transport"),  # noqa: E501
+    "commands": Room("now", "", "diff document errors files model outcomes plan plan_file redactor render report resolve run selection world"),  # noqa: E501
+    "validation": Room("rooms", "", "document entries errors files selection world"),
+    "arguments": Room("rooms", "", "errors sandbox.arguments"),
+    "signals": Room("os signal", "", "errors"),
+    "terminal": Room("os stdio", "~rich", "preservica render signals"),
+    "cli": Room("os stdio print", "", ". arguments commands errors signals terminal validation world sandbox.demo sandbox.run"),  # noqa: E501
+    "__main__": Room("exit", "", "cli"),
+}
+# fmt: on
+
+ONLY_NOUNS = {  # a pure room takes from one that is not pure: one noun, which touches nothing
+    ("document", "files"): "Source",
+    ("world", "preservica"): "CallRecord",
+}
+TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
+    **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput"), "os"),
+    **dict.fromkeys(("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"),
+    **dict.fromkeys(("subprocess", "multiprocessing"), "subprocess"),
+    **dict.fromkeys(("random", "secrets", "uuid"), "random"),
+    "time": "time",
+    "signal": "signal",
+    "logging": "logging",
+}
+TOUCHING_CALLS = {"open": "open", "print": "print", "input": "stdio", "exit": "exit", "quit": "exit"}
+TOUCHING_ATTRIBUTES = {
+    ("sys", "stdin"): "stdio",
+    ("sys", "stdout"): "stdio",
+    ("sys", "stderr"): "stdio",
+    ("sys", "exit"): "exit",
+    ("sys", "argv"): "stdio",
+    ("datetime", "now"): "now",
+    ("datetime", "today"): "now",
+    ("date", "today"): "now",
+}
+IMPLIED = {"transport": {"socket"}}  # touched by a network's own room without a word in the table
+
+REVEALING = {"login", "preservica", "secret_sources"}  # the rooms that may see what a secret is
+LIBRARY_ROOMS = {  # each library of ours lives in these rooms alone
+    "requests": {"transport"},
+    "urllib3": {"transport"},
+    "certifi": {"transport"},
+    "yaml": {"yaml_source"},
+    "jsonschema": {"misfits"},
+    "deepdiff": {"diff"},
+    "rich": {"render", "terminal"},
+    "pyotp": {"login"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One name that a module imports."""
+
+    target: str  # the module, in full
+    names: tuple[str, ...]  # what is taken from it; empty: itself
+    is_lazy: bool  # inside a function, or for types only
+
+
+def modules() -> dict[str, ast.Module]:
+    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.run"."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+ROOM_NAMES = [name for name in MODULES if not name.startswith("sandbox")]
+KNOWN_ROOMS = [name for name in ROOM_NAMES if name in ROOMS]
+SANDBOX_NAMES = [name for name in MODULES if name.startswith("sandbox")]
+
+
+def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
+    """Find all imports, those inside functions and those for types as well."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.Import():
+                yield from (Import(alias.name, (), is_lazy) for alias in node.names)
+            case ast.ImportFrom():
+                assert node.level == 0, "imports are written in full"
+                yield from _from_import(node, is_lazy=is_lazy)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                yield from imports(node, is_lazy=True)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from imports(node, is_lazy=True)
+            case _:
+                yield from imports(node, is_lazy=is_lazy)
+
+
+def _from_import(node: ast.ImportFrom, *, is_lazy: bool) -> Iterator[Import]:
+    """Tell `from hooksync import commands`, a module, from `from hooksync import __version__`, a name."""
+    module = node.module or ""
+    below = module.removeprefix("hooksync").removeprefix(".")
+    for alias in node.names:
+        inner = ".".join(filter(None, (below, alias.name)))
+        if module.split(".")[0] == "hooksync" and (inner in MODULES or inner == "sandbox.demo"):
+            yield Import(f"hooksync.{inner}", (), is_lazy)
+        else:
+            yield Import(module, (alias.name,), is_lazy)
+
+
+def own_imports(name: str) -> set[str]:
+    """Name the modules of hooksync that a module imports; "." is the package itself."""
+    targets = {each.target for each in imports(MODULES[name]) if each.target.split(".")[0] == "hooksync"}
+    return {target.removeprefix("hooksync").removeprefix(".") or "." for target in targets}
+
+
+def foreign_imports(name: str) -> Iterator[Import]:
+    """Give the imports of libraries that are not Python's own."""
+    own = {"hooksync", "__future__"} | sys.stdlib_module_names
+    return (each for each in imports(MODULES[name]) if each.target.split(".")[0] not in own)
+
+
+def touched(name: str) -> set[str]:
+    """Say what of the world outside a module touches by itself."""
+    found = set()
+    for each in imports(MODULES[name]):
+        spelt = [each.target, *(f"{each.target}.{taken}" for taken in each.names)]
+        found |= {TOUCHING_MODULES[module] for module in spelt if module in TOUCHING_MODULES}
+        pairs = [(each.target, taken) for taken in each.names]
+        found |= {TOUCHING_ATTRIBUTES[pair] for pair in pairs if pair in TOUCHING_ATTRIBUTES}
+    for node in ast.walk(MODULES[name]):
+        match node:
+            case ast.Call(func=ast.Name(id=called)) if called in TOUCHING_CALLS:
+                found.add(TOUCHING_CALLS[called])
+            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
+                found |= {TOUCHING_ATTRIBUTES[key] for key in [(holder, attribute)] if key in TOUCHING_ATTRIBUTES}
+            case ast.Name(id="SystemExit"):
+                found.add("exit")
+    return found
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def line_for(name: str) -> str:
+    """Write the line of ROOMS that a module would need as it is: to be judged, then pasted."""
+    lazy = {each.target.split(".")[0]: each.is_lazy for each in foreign_imports(name)}
+    libraries = " ".join(f"~{library}" if is_lazy else library for library, is_lazy in lazy.items())
+    return (
+        f'"{name}": Room("{" ".join(sorted(touched(name)))}", "{libraries}", "{" ".join(sorted(own_imports(name)))}"),'
+    )
+
+
+def test_the_table_has_a_line_for_every_module() -> None:
+    missing = [line_for(name) for name in ROOM_NAMES if name not in ROOMS]
+    assert not missing, "\n".join(["judge and add:", *missing])
+    assert not set(ROOMS) - set(ROOM_NAMES)
+
+
+@pytest.mark.parametrize("name", KNOWN_ROOMS)
+def test_a_room_imports_just_the_rooms_that_the_table_allows(name: str) -> None:
+    assert own_imports(name) == set(ROOMS[name].rooms.split())
+
+
+@pytest.mark.parametrize("name", KNOWN_ROOMS)
+def test_a_room_imports_just_the_libraries_that_the_table_allows(name: str) -> None:
+    allowed = {library.removeprefix("~") for library in ROOMS[name].libraries.split()}
+    assert {each.target.split(".")[0] for each in foreign_imports(name)} == allowed
+    lazy = {library[1:] for library in ROOMS[name].libraries.split() if library.startswith("~")}
+    assert not [each for each in foreign_imports(name) if each.target.split(".")[0] in lazy and not each.is_lazy]
+
+
+@pytest.mark.parametrize("name", KNOWN_ROOMS)
+def test_a_room_touches_of_the_world_just_what_the_table_allows(name: str) -> None:
+    allowed = set(ROOMS[name].touches.split()) - {"rooms"}
+    assert touched(name) - IMPLIED.get(name, set()) == allowed
+
+
+def test_a_pure_room_takes_from_others_that_are_not_pure_at_most_a_noun() -> None:
+    pure = {name for name, room in ROOMS.items() if not room.touches}
+    for name in sorted(pure):
+        for other in own_imports(name) - pure - {"."}:
+            taken = {n for each in imports(MODULES[name]) if each.target == f"hooksync.{other}" for n in each.names}
+            assert taken == {ONLY_NOUNS.get((name, other))}, f"{name} takes {taken} from {other}"
+
+
+def test_each_library_lives_in_its_rooms_alone() -> None:
+    found: dict[str, set[str]] = {}
+    for name in MODULES:
+        for each in foreign_imports(name):
+            found.setdefault(each.target.split(".")[0], set()).add(name)
+    assert found == LIBRARY_ROOMS
+
+
+def test_only_the_door_prints() -> None:
+    assert [name for name in MODULES if "print" in touched(name)] == ["cli"]
+
+
+def test_only_the_door_and_the_terminal_touch_the_standard_streams() -> None:
+    assert [name for name in MODULES if "stdio" in touched(name)] == ["cli", "terminal"]
+
+
+def test_only_the_rooms_that_sign_or_send_reveal_a_secret() -> None:
+    revealing = {
+        name
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "reveal"
+    }
+    assert revealing == REVEALING
+
+
+@pytest.mark.parametrize("name", SANDBOX_NAMES)
+def test_the_sandbox_shares_the_handshake_with_the_client_and_nothing_else(name: str) -> None:
+    others = {other for other in own_imports(name) if not other.startswith("sandbox")}
+    assert others <= {"handshake"}
+
+
+@pytest.mark.parametrize("name", SANDBOX_NAMES)
+def test_the_sandbox_needs_no_library(name: str) -> None:
+    assert not list(foreign_imports(name))
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a circle: {' -> '.join((*path, name))}"
+        if name not in done:
+            for other in sorted(own_imports(name) & set(MODULES)):
+                walk(other, (*path, name))
+            done.add(name)
+
+    for name in MODULES:
+        walk(name, ())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_what_it_is_for(name: str) -> None:
+    assert ast.get_docstring(MODULES[name])
+
+
+def test_modules_are_short() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not [f"{_shown(path)}: {lines}" for path, lines in lengths.items() if lines > MOST_LINES_OF_A_MODULE]
+
+
+def test_functions_are_short() -> None:
+    long = []
+    for name, tree in MODULES.items():
+        for function in functions(tree):
+            lines = (function.end_lineno or 0) - function.lineno + 1
+            if lines > MOST_LINES_OF_A_FUNCTION:
+                long.append(f"{name}.{function.name}: {lines}")
+    assert not long
+
+
+def test_functions_have_few_parameters() -> None:
+    wide = []
+    for name, tree in MODULES.items():
+        for function in functions(tree):
+            given = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+            if len([argument for argument in given if argument not in ("self", "cls")]) > MOST_PARAMETERS:
+                wide.append(f"{name}.{function.name}")
+    assert wide == sorted(TAKES_MORE)
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
