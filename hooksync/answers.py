@@ -9,6 +9,10 @@ import json
 from dataclasses import dataclass, field
 
 from hooksync.model import LiveSubscription, Trigger, live_url
+from hooksync.retry import BUSY_STATUSES
+
+ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one will do
+_NOT_JSON = object()
 
 
 class NotUnderstood(Exception):
@@ -36,10 +40,9 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood when it is empty, cut short or no JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
-    try:
-        parsed: object = json.loads(body)
-    except (ValueError, RecursionError):
-        raise NotUnderstood("the answer is not JSON") from None
+    parsed = _parsed(body)
+    if parsed is _NOT_JSON:
+        raise NotUnderstood("the answer is not JSON")
     return parsed
 
 
@@ -49,7 +52,7 @@ def read_log_in(body: bytes) -> LogIn:
     token = data.get("token")
     if not isinstance(token, str) or not token or data.get("success") is False:
         raise NotUnderstood("the answer holds no token")
-    if not token.isascii() or not token.isprintable():
+    if not all("!" <= character <= "~" for character in token):
         raise NotUnderstood("the answer's token cannot be sent in a header")
     refresh = data.get("refresh-token")
     hidden = (token, refresh) if isinstance(refresh, str) else (token,)
@@ -88,6 +91,36 @@ def read_created_id(body: bytes) -> str | None:
     if not isinstance(identifier, str) or not identifier:
         raise NotUnderstood("the id is not text")
     return identifier
+
+
+def fix_for_status(status: int) -> str:
+    """Say what to do about a status that is no success."""
+    match status:
+        case 401:
+            return "the service refused a fresh token: check the user's account, and that `tenant` is right"
+        case 403:
+            return f"give the user one of the roles {', '.join(ROLES)}"
+        case 404:
+            return "check `server`; the webhook API needs Preservica 6.8 or later"
+        case 407:
+            return "the proxy wants a name and a password: check HTTPS_PROXY and HTTP_PROXY"
+        case _ if 300 <= status < 400:
+            return "redirects are not followed: write the address it leads to as `server`"
+        case _ if status in BUSY_STATUSES:
+            return "the service is busy: try again later"
+        case _:
+            return "see what the service says; nothing was assumed from this answer"
+
+
+def _parsed(body: bytes) -> object:
+    """Parse JSON. Errors of the parser are not raised or chained: they hold the whole text."""
+    try:
+        parsed: object = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():  # perhaps half a surrogate pair, which cannot be sent or shown
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+    return parsed
 
 
 def _live(item: object) -> LiveSubscription:

@@ -13,9 +13,10 @@ from hooksync.attempt import Attempt, Service
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions, make_plan
 from hooksync.errors import HooksyncError, Problem, ServiceError
+from hooksync.memory import Memory
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.outcomes import Outcome, TenancyOutcome
-from hooksync.plan import Resubscribe, Step, Subscribe, TenancyPlan, is_idle
+from hooksync.plan import Resubscribe, Subscribe, TenancyPlan, is_idle
 
 _NEXT_RUN = "run apply again: it looks afresh at what is there"
 
@@ -28,6 +29,7 @@ class Means:
     secrets: Mapping[SecretRef, Secret]  # of every subscription that is to be made
     pool: CallPool
     options: DiffOptions  # those that the plan was made with
+    memory: Memory  # that the plan was made with
     advance: Callable[[], None]  # called after each call that brought a step forward
 
 
@@ -41,8 +43,8 @@ def apply_plan(plan: TenancyPlan, means: Means) -> TenancyOutcome:
     _make(makers, plan, means, known)
     _settle(makers, plan, means, known)
     _remove([attempt for attempt in attempts if attempt.needs_removal], plan, means)
-    differences, not_verified = _look_again(plan, means)
-    return TenancyOutcome(plan, _outcomes(plan, attempts), differences, not_verified)
+    made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
+    return _look_again(TenancyOutcome(plan, _outcomes(plan, attempts)), means, means.memory.after(made))
 
 
 def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> None:
@@ -98,6 +100,7 @@ def _leave_open(attempt: Attempt, error: HooksyncError) -> None:
     if attempt.state == "lost":
         attempt.give_up(f"it may have been made, and {why}", _NEXT_RUN)
     else:
+        attempt.is_open = True
         attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", _NEXT_RUN
 
 
@@ -109,14 +112,15 @@ def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> Non
             attempt.detail, attempt.fix = "interrupted: the new one is made, the old one is still there", _NEXT_RUN
 
 
-def _look_again(plan: TenancyPlan, means: Means) -> tuple[tuple[Step, ...], str]:
-    """Fetch once more and compare: the steps that would still be needed, and why there was no look."""
+def _look_again(outcome: TenancyOutcome, means: Means, memory: Memory) -> TenancyOutcome:
+    """Fetch once more and compare: add the steps that would still be needed, or why there was no look."""
     try:
-        live = _fetch(plan, means)
+        live = _fetch(outcome.plan, means)
     except HooksyncError as error:
-        return (), error.summary
-    found = make_plan(plan.tenancy, live, replace(means.options, replace=()))
-    return tuple(step for step in found.steps if not is_idle(step)), ""
+        return replace(outcome, not_verified=error.summary)
+    found = make_plan(outcome.plan.tenancy, live, replace(means.options, replace=()), memory)
+    differences = tuple(step for step in found.steps if not is_idle(step))
+    return replace(outcome, differences=differences, last_live=live)
 
 
 def _side_by_side(do: Callable[[Attempt], None], attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:

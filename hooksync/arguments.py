@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from hooksync.errors import Problem, UsageError
+from hooksync.flags import add_calling, add_files, add_format, add_selection
 
 _WIDTH = 79  # columns of a help text
-_MOST_PARALLEL = 64
 
 DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
 EPILOG = """\
@@ -20,6 +20,16 @@ part; 64 wrong usage; 130 interrupted; 143 terminated
 example: hooksync plan -f hooks.yaml
 """
 
+_CHECK = """\
+See whether all of this can work; changes nothing. For each tenancy: its name,
+the connection, TLS, the log-in, the user's role, the list. For each
+subscription: its secret, and its receiver's answer to a challenge.
+
+Exits with 0 when nothing failed, and with 1 otherwise. Warnings alone, such as
+a weak secret, or a receiver that signs challenge codes which begin as a signed
+event does, leave it at 0.
+"""
+
 
 class Help(Exception):
     """A help text was asked for; carries it."""
@@ -28,8 +38,9 @@ class Help(Exception):
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as our error, with our exit code; flags are written out, never guessed."""
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, allow_abbrev=False, **settings)
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("allow_abbrev", False)
+        super().__init__(**settings)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -48,12 +59,14 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
 
 def make_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    parser = _Parser("hooksync", description=DESCRIPTION, epilog=EPILOG, formatter_class=_formatter)
+    parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG, formatter_class=_formatter)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
     _add_validate(commands)
     _add_plan(commands)
     _add_apply(commands)
+    _add_check(commands)
+    _add_secret(commands)
     _add_schema(commands)
     _add_sandbox(commands)
     _add_demo(commands)
@@ -75,14 +88,14 @@ def _add(commands: _Commands[_Parser], name: str, text: str, example: str) -> _P
 
 def _add_validate(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "validate", "check the files; needs no network", "hooksync validate -f hooks.yaml")
-    _add_files(parser)
-    _add_format(parser)
-    _add_selection(parser)
+    add_files(parser)
+    add_format(parser)
+    add_selection(parser)
 
 
 def _add_plan(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "plan", "show what apply would do", "hooksync plan --tenancy 'archive-*' --format json")
-    _add_files(parser)
+    add_files(parser)
     _add_planning(parser)
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit with 2 when there are changes, 0 when there are none"
@@ -91,59 +104,56 @@ def _add_plan(commands: _Commands[_Parser]) -> None:
 
 def _add_apply(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "apply", "plan, ask, and do it", "hooksync apply --yes --parallelism 16")
-    _add_files(parser)
+    add_files(parser)
     _add_planning(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="record the declared secrets of kept subscriptions in the lock as the live ones",
+    )
+
+
+def _add_check(commands: _Commands[_Parser]) -> None:
+    parser = _add(
+        commands, "check", "see whether all of this can work; changes nothing", "hooksync check --format json"
+    )
+    parser.description = _CHECK
+    add_files(parser)
+    add_format(parser, "markdown")
+    add_selection(parser)
+    add_calling(parser)
+
+
+def _add_secret(commands: _Commands[_Parser]) -> None:
+    example = "hooksync secret generate > secret.txt"
+    parser = _add(commands, "secret", "make a secret for Preservica and a receiver to share", example)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
+    text = "print a new secret, 32 random bytes as 43 printable characters, and nothing else"
+    _add(actions, "generate", text, example)
 
 
 def _add_schema(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "schema", "print a JSON Schema", "hooksync schema > hooks.schema.json")
     parser.add_argument(
-        "--kind", choices=("hooks", "plan", "report"), default="hooks",
-        help="of the hooks file (default), of plan --format json, or of apply --format json",
+        "--kind", choices=("hooks", "plan", "report", "lock"), default="hooks",
+        help="of the hooks file (default), of plan --format json, of apply --format json, or of the lock",
     )  # fmt: skip
 
 
 def _add_sandbox(commands: _Commands[_Parser]) -> None:
     from hooksync.sandbox.arguments import add_arguments
 
-    example = "hooksync sandbox --port 8080 --receiver catalogue=HOOK_SECRET"
-    add_arguments(_add(commands, "sandbox", "run a local tenancy to try things on", example))
+    add_arguments(_add(commands, "sandbox", "run a local tenancy to try things on", example="see below"))
 
 
 def _add_demo(commands: _Commands[_Parser]) -> None:
     _add(commands, "demo", "show all of this on a sandbox, in less than a minute", "hooksync demo")
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-f", "--file", action="append", metavar="PATH",
-        help="a hooks file, a directory of them, or - for standard input; may be repeated "
-        "(default: HOOKSYNC_FILE, or hooks.yaml)",
-    )  # fmt: skip
-
-
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="form of the result (default: text)")
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tenancy",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="only tenancies with such a name; may be repeated",
-    )
-    parser.add_argument(
-        "--target", action="append", default=[], metavar="GLOB",
-        help="only subscriptions with such an address (tenancy/name/TRIGGER); may be repeated",
-    )  # fmt: skip
-
-
 def _add_planning(parser: argparse.ArgumentParser) -> None:
-    _add_format(parser)
-    _add_selection(parser)
+    add_format(parser)
+    add_selection(parser)
     parser.add_argument(
         "--replace", action="append", default=[], metavar="GLOB",
         help="resubscribe such addresses even if nothing differs; may be repeated",
@@ -153,41 +163,18 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         "--allow-mass-unsubscribe", action="store_true", help="go beyond limits.unsubscribe of the file"
     )
     parser.add_argument("--all", action="store_true", help="show what is kept, too")
-    parser.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for each call (default: 30; 10 to connect)"
+    locks = parser.add_mutually_exclusive_group()
+    locks.add_argument("--lock", metavar="PATH", help="the lock (default: beside the first file, as NAME.lock.json)")
+    locks.add_argument("--no-lock", action="store_true", help="neither read nor write a lock")
+    probes = parser.add_mutually_exclusive_group()
+    probes.add_argument(
+        "--probe",
+        action="store_true",
+        default=None,
+        help="challenge receivers first (apply does, unless the file says never)",
     )
-    parser.add_argument(
-        "--parallelism",
-        type=_parallelism,
-        default=8,
-        metavar="N",
-        help="calls at a time over the whole run (default: 8)",
-    )
-    parser.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour the result (default: on a terminal)",
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell of each call on standard error")
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:
-        raise ValueError
-    return seconds
-
-
-def _parallelism(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_PARALLEL:
-        raise ValueError
-    return number
-
-
-_seconds.__name__ = "number of seconds (more than 0, at most 3600)"
-_parallelism.__name__ = f"number from 1 to {_MOST_PARALLEL}"
+    probes.add_argument("--no-probe", action="store_false", dest="probe", help="do not challenge receivers")
+    add_calling(parser)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

@@ -41,6 +41,7 @@ class Attempt:
     detail: str = ""
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
+    is_open: bool = False  # it may have been made, and this run will not find out
 
     @property
     def needs_removal(self) -> bool:
@@ -106,14 +107,23 @@ class Attempt:
         self.detail = self.fix = ""
 
     def give_up(self, why: str, fix: str) -> None:
-        """Note that it will not be known, or not be made, in this run."""
+        """Note that this run will not find it, or find out about it."""
         self.state = "failed"
+        self.is_open = True
         self.detail = f"{self.detail}; {why}" if self.detail else why
         self.fix = fix
 
     def outcome(self) -> Outcome:
         """Say what became of it."""
-        return Outcome(self.step, self._result(), self.detail, self.fix, self.warning, self.new_id)
+        return Outcome(
+            step=self.step,
+            result=self._result(),
+            detail=self.detail,
+            fix=self.fix,
+            warning=self.warning,
+            new_id=self.new_id,
+            is_open=self.is_open,
+        )
 
     def _result(self) -> Result:
         is_resubscribe = isinstance(self.step, Resubscribe)

@@ -55,12 +55,15 @@ class CallPool:
             return []
         batch = _Batch(tasks, [None for _ in tasks], len(tasks))
         with self._changed:
+            if self._closed:
+                raise RuntimeError("the pool is closed")
             queue = self._lanes.setdefault(lane, deque())
             queue.extend((batch, index) for index in range(len(tasks)))
-            for _ in range(min(self.width - len(self._threads), len(tasks) - self._idle)):
+            waiting = sum(map(len, self._lanes.values()))  # idle threads may be on their way to some of them
+            for _ in range(min(self.width - len(self._threads), waiting - self._idle)):
                 thread = threading.Thread(target=self._work, daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
             self._changed.notify_all()
             while batch.left:
                 self._changed.wait()

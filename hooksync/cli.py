@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from hooksync.checking import CheckOptions
     from hooksync.errors import ExitCode
     from hooksync.world import PlanOptions, World
 
@@ -65,10 +66,16 @@ def _run(argv: Sequence[str]) -> ExitCode:
             from hooksync.sandbox.run import run
 
             return ExitCode(run(arguments, _announce))
+        case "secret":
+            from hooksync.secret_maker import generate_secret
+
+            print(generate_secret())  # the one place where a secret is shown, by request
+            return ExitCode.DONE
         case "demo":
             from hooksync.sandbox.demo import run_demo
+            from hooksync.terminal import wants_colour
 
-            return ExitCode(run_demo(_announce))
+            return ExitCode(run_demo(_announce, is_coloured=wants_colour()))
         case _:
             return _run_command(arguments)
 
@@ -89,6 +96,12 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
     world = World(os.environ, sys.stdin.buffer, terminal, stop)
     if arguments.command in ("validate", "schema"):
         return _without_network(arguments, world)
+    if arguments.command == "check":
+        from hooksync.checking import check
+
+        with interrupts:
+            code = check(_check_options(arguments), world)
+        return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
     from hooksync import commands
 
     verb = commands.plan if arguments.command == "plan" else commands.apply
@@ -107,6 +120,19 @@ def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
     return validate(options, world)
 
 
+def _check_options(arguments: argparse.Namespace) -> CheckOptions:
+    from hooksync.checking import CheckOptions
+
+    return CheckOptions(
+        files=tuple(arguments.file),
+        format=arguments.format,
+        tenancies=tuple(arguments.tenancy),
+        targets=tuple(arguments.target),
+        timeout=arguments.timeout,
+        parallelism=arguments.parallelism,
+    )
+
+
 def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
     from hooksync.world import PlanOptions
 
@@ -123,6 +149,10 @@ def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
         shows_kept=arguments.all,
         has_detailed_exit_code=getattr(arguments, "detailed_exitcode", False),
         is_confirmed=getattr(arguments, "yes", False),
+        lock=arguments.lock,
+        uses_lock=not arguments.no_lock,
+        adopts=getattr(arguments, "adopt", False),
+        probes=arguments.probe,
     )
 
 

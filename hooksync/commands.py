@@ -1,4 +1,4 @@
-"""The verbs that reach the service, each read like a sentence: files -> document -> live -> plan -> report.
+"""The verbs `plan` and `apply`, each read like a sentence: files -> document -> live -> plan -> report.
 
 The corridor between the rooms. Prints nothing and ends nothing: what is to be seen goes to the terminal it is given;
 each verb gives an exit code.
@@ -6,39 +6,68 @@ each verb gives an exit code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from hooksync.carrying import Carried, Carrier, ask_receivers
 from hooksync.diff import DiffOptions
-from hooksync.document import read_document
-from hooksync.errors import ExitCode, Problem, SecretError
-from hooksync.files import read_schema, read_sources
-from hooksync.model import Tenancy
-from hooksync.outcomes import TenancyOutcome, not_attempted
-from hooksync.plan import UnreadTenancy, is_idle
+from hooksync.errors import ExitCode, Problem
+from hooksync.fingerprints import KeyRing
+from hooksync.journal import Journal
+from hooksync.lock_store import load, lock_path
+from hooksync.model import SecretRef
+from hooksync.outcomes import not_attempted
+from hooksync.plan import UnreadTenancy
 from hooksync.plan_file import plan_json, report_json
-from hooksync.redactor import Redactor
+from hooksync.planning import Planned, PlannedTenancy, Planner
+from hooksync.preparation import Choice, Prepared, prepare
+from hooksync.probing import NOT_ASKED, Verdict
 from hooksync.render import plan_text, report_text
 from hooksync.report import RunView, TenancyView, view_of_outcome, view_of_plan
-from hooksync.resolve import resolve, url_environment_values
-from hooksync.run import AnyPlan, Run, RunSettings, Surroundings, open_run
-from hooksync.selection import check_replaced, select
+from hooksync.run import Run, RunSettings, open_run
 from hooksync.world import PlanOptions, World
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What a verb works with once everything is open."""
+
+    run: Run
+    planner: Planner
+    prepared: Prepared
+    options: PlanOptions
+    world: World
+    lock: str | None  # its path
+
+    def look(self) -> tuple[Planned, ...]:
+        """Read the tenancies and plan them."""
+        with self.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
+            readings = self.run.read(advance)
+        return self.planner.plan(readings)
+
+    def carrier(self) -> Carrier:
+        """Make what carries plans out."""
+        journal = None
+        if self.lock:
+            planner = self.planner
+            journal = Journal(self.lock, planner.lock, planner.book, planner.ring, self.options.adopts)
+        return Carrier(self.run, journal, self.world.terminal, probes=self.options.probes)
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
     """Fetch what is live, compare, show."""
-    prepared = _prepare(options, world)
-    with _open(prepared, options, world) as run:
-        plans = _read_tenancies(run, world)
-        views = [view_of_plan(plan, run.refusals(plan)) for plan in plans]
-        doubts = [doubt for plan in plans for doubt in run.doubts(plan)]
-    view = _run_view(views, options, (*prepared.warnings, *doubts))
+    with _open(options, world) as scene:
+        planned = scene.look()
+        verdicts = ask_receivers(planned, scene.run, world.terminal) if options.probes else {}
+        doubts = scene.run.book.doubts(_declared_secrets(planned))
+    view = _run_view([_view(one, verdicts) for one in planned], scene, doubts)
     world.terminal.result(
         plan_json(view) if options.format == "json" else plan_text(view, shows_kept=options.shows_kept)
     )
+    if scene.lock and scene.planner.lock is None:
+        world.terminal.aside(f"note: there is no lock at {scene.lock} yet: a rotated secret cannot be seen")
     _complain(view, world, refused="apply would refuse")
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
@@ -49,58 +78,42 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
 
 def apply(options: PlanOptions, world: World) -> ExitCode:
     """Plan, ask, do, look again."""
-    prepared = _prepare(options, world)
-    with _open(prepared, options, world) as run:
-        plans = _read_tenancies(run, world)
-        before = _run_view([view_of_plan(plan, run.refusals(plan)) for plan in plans], options, prepared.warnings)
+    with _open(options, world) as scene:
+        planned = scene.look()
+        before = _run_view([_view(one, {}) for one in planned], scene, ())
         if options.format == "text":
             world.terminal.result(plan_text(before, shows_kept=options.shows_kept))
         unconfirmed = _ask(before, options, world)
-        views = _carry_out([] if unconfirmed else plans, plans, run, world)
-        doubts = [] if unconfirmed else [doubt for plan in plans for doubt in run.doubts(plan)]
-    after = replace(_run_view(views, options, (*prepared.warnings, *doubts)), unconfirmed=unconfirmed)
+        carried = Carried() if unconfirmed else scene.carrier().carry_out(planned)
+    view = _run_view([_finished(one, carried) for one in planned], scene, carried.warnings)
+    view = replace(view, unconfirmed=unconfirmed, lock_error=carried.lock_error)
     if options.format == "json":
-        world.terminal.result(report_json(after))
-    elif after.has_changes:
-        world.terminal.result("\n" + report_text(after))
-    _complain(after, world, refused="refused")
-    return _exit_code(after, world)
+        world.terminal.result(report_json(view))
+    elif view.has_changes:
+        world.terminal.result("\n" + report_text(view))
+    _complain(view, world, refused="refused")
+    return _exit_code(view, world)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What the files and the environment come to."""
-
-    tenancies: tuple[Tenancy, ...]
-    warnings: tuple[Problem, ...]
-    redactor: Redactor
-
-
-def _prepare(options: PlanOptions, world: World) -> _Prepared:
-    """Read the files, choose what the flags name, fill in what comes from the environment."""
-    document = read_document(read_sources(options.files, world.stdin), read_schema)
-    entries = select(document, options.tenancies, options.targets)
-    check_replaced(entries, options.replace)
-    redactor = Redactor()
-    redactor.learn(url_environment_values(entries, world.environ))
-    tenancies, warnings = resolve(entries, world.environ)
-    return _Prepared(tenancies, (*document.warnings, *warnings), redactor)
-
-
-def _open(prepared: _Prepared, options: PlanOptions, world: World) -> AbstractContextManager[Run]:
+@contextmanager
+def _open(options: PlanOptions, world: World) -> Iterator[_Scene]:
+    """Read the files and the lock, and open the run. A lock that cannot be read never makes a plan."""
+    prepared = prepare(Choice(options.files, options.tenancies, options.targets, options.replace), world)
+    path = lock_path(options.files, options.lock, disabled=not options.uses_lock)
+    lock = load(path) if path else None
     settings = RunSettings(
         diff=DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
         timeout=options.timeout,
         parallelism=options.parallelism,
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe,
     )
-    around = Surroundings(world.environ, prepared.redactor, world.stop, world.terminal.watch)
-    return open_run(prepared.tenancies, settings, around)
+    with open_run(prepared.tenancies, settings, prepared.around) as run:
+        ring = KeyRing(options.parallelism)
+        planner = Planner(settings.diff, options.allows_mass_unsubscribe, lock, run.book, ring)
+        yield _Scene(run, planner, prepared, options, world, path)
 
 
-def _read_tenancies(run: Run, world: World) -> tuple[AnyPlan, ...]:
-    with world.terminal.progress("reading", len(run.tenancies)) as advance:
-        return run.plan(advance)
+def _declared_secrets(planned: Sequence[Planned]) -> list[SecretRef]:
+    return [one.secret for each in planned if isinstance(each, PlannedTenancy) for one in each.tenancy.subscriptions]
 
 
 def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
@@ -119,30 +132,27 @@ def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
             return Problem("not confirmed", 'answer "yes", or give --yes')
 
 
-def _carry_out(chosen: Sequence[AnyPlan], plans: Sequence[AnyPlan], run: Run, world: World) -> list[TenancyView]:
-    """Apply the chosen plans, and view all; a tenancy whose secrets cannot be had is left as it is."""
-    ready, errors = run.ready(chosen)
-    total = sum(not is_idle(step) for plan, _ in ready.values() for step in plan.steps)
-    with world.terminal.progress("applying", total) as advance:
-        outcomes = run.apply(ready, advance)
-    return [_finished(plan, run.refusals(plan), outcomes, errors) for plan in plans]
+def _view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
+    return view_of_plan(one.plan, (*one.refusals, *verdict.refusals), verdict.readings)
 
 
-def _finished(
-    plan: AnyPlan,
-    refusals: Sequence[Problem],
-    outcomes: Mapping[str, TenancyOutcome],
-    errors: Mapping[str, SecretError],
-) -> TenancyView:
-    if isinstance(plan, UnreadTenancy):
-        return view_of_plan(plan)
-    name = plan.tenancy.name
-    return view_of_outcome(outcomes.get(name) or not_attempted(plan), refusals, errors.get(name))
+def _finished(one: Planned, carried: Carried) -> TenancyView:
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    name = one.tenancy.name
+    verdict = carried.verdicts.get(name, NOT_ASKED)
+    outcome = carried.outcomes.get(name) or not_attempted(one.plan)
+    view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.readings)
+    return replace(view, error=carried.errors.get(name))
 
 
-def _run_view(tenancies: Sequence[TenancyView], options: PlanOptions, warnings: Sequence[Problem]) -> RunView:
+def _run_view(tenancies: Sequence[TenancyView], scene: _Scene, warnings: Sequence[Problem]) -> RunView:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return RunView(tuple(tenancies), now, ", ".join(options.files), tuple(warnings))
+    sources = ", ".join(scene.options.files)
+    return RunView(tuple(tenancies), now, sources, (*scene.prepared.warnings, *warnings), scene.lock)
 
 
 def _complain(view: RunView, world: World, *, refused: str) -> None:
@@ -154,6 +164,8 @@ def _complain(view: RunView, world: World, *, refused: str) -> None:
     for tenancy in view.tenancies:
         for problem in tenancy.error.problems if tenancy.error else ():
             world.terminal.aside(f"error: {tenancy.tenancy.name}: {problem}")
+    if view.lock_error:
+        world.terminal.aside(f"error: {view.lock_error}")
 
 
 def _exit_code(view: RunView, world: World) -> ExitCode:
@@ -161,10 +173,11 @@ def _exit_code(view: RunView, world: World) -> ExitCode:
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     tried = [tenancy.outcome for tenancy in view.tenancies if tenancy.outcome]
-    if all(outcome.is_as_declared for outcome in tried) and not (view.errors or view.refusals):
+    has_errors = bool(view.errors or view.lock_error)
+    if all(outcome.is_as_declared for outcome in tried) and not (has_errors or view.refusals):
         return ExitCode.DONE
     if any(outcome.has_changed for outcome in tried):
         return ExitCode.PARTLY_APPLIED
-    if view.errors or view.results()["failed"]:
+    if has_errors or view.results()["failed"]:
         return ExitCode.ERROR
     return ExitCode.REFUSED

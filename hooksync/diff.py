@@ -1,6 +1,7 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
-Declared and live meet by identity, in a dictionary. Nothing outside what the tenancy owns is ever touched.
+First they are paired (by what the lock remembers, then by identity, in dictionaries), then each pair is judged. Nothing
+outside what the tenancy owns is ever touched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from hooksync.memory import NOTHING, Memory
 from hooksync.model import DeclaredSubscription, LiveSubscription, SubscriptionKey, Tenancy
 from hooksync.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, step_order
 from hooksync.urls import owns_url
@@ -24,17 +26,56 @@ class DiffOptions:
     is_targeted: bool = False  # True: only some of the declared are looked at, so what is not declared says nothing
 
 
-def make_plan(tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions) -> TenancyPlan:
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A declared subscription and what fills its place."""
+
+    declared: DeclaredSubscription
+    live: LiveSubscription | None
+    duplicates: tuple[LiveSubscription, ...] = ()  # others that would fill it too
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """All that is declared and live in a tenancy, each once."""
+
+    tenancy: Tenancy
+    live: tuple[LiveSubscription, ...]
+    pairs: tuple[Pair, ...]
+    undeclared: tuple[LiveSubscription, ...]
+
+
+def make_plan(
+    tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, memory: Memory = NOTHING
+) -> TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
+    return decide(pair(tenancy, live, memory), options, memory)
+
+
+def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NOTHING) -> Pairing:
+    """Find the live subscription that fills each declared one's place."""
+    remembered = _remembered(tenancy, live, memory)
+    claimed = {subscription.id for several in remembered.values() for subscription in several}
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in live:
-        found[subscription.key].append(subscription)
+        if subscription.id not in claimed:
+            found[subscription.key].append(subscription)
+    pairs = tuple(
+        _paired(declared, [*remembered.get(declared.address, ()), *found.pop(declared.key, ())], memory)
+        for declared in tenancy.subscriptions
+    )
+    undeclared = tuple(subscription for several in found.values() for subscription in several)
+    return Pairing(tenancy, tuple(live), pairs, undeclared)
+
+
+def decide(pairing: Pairing, options: DiffOptions, memory: Memory = NOTHING) -> TenancyPlan:
+    """Judge every pair, and what has none."""
     steps: list[Step] = []
-    for declared in tenancy.subscriptions:
-        steps.extend(_steps_for(declared, found.pop(declared.key, []), options))
-    for undeclared in found.values():
-        steps.extend(_step_without_declaration(subscription, tenancy, options) for subscription in undeclared)
-    return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)))
+    for one in pairing.pairs:
+        steps.append(_step_for(one, options, memory))
+        steps.extend(Unsubscribe(live, "duplicate", duplicate_of=one.declared) for live in one.duplicates)
+    steps.extend(_step_without_declaration(live, pairing.tenancy, options) for live in pairing.undeclared)
+    return TenancyPlan(pairing.tenancy, pairing.live, tuple(sorted(steps, key=step_order)))
 
 
 def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
@@ -62,22 +103,45 @@ def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> t
     return tuple(Change(level.path(output_format="list")[0], level.t1, level.t2) for level in changed)
 
 
-def _steps_for(
-    declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], options: DiffOptions
-) -> Iterable[Step]:
-    """Pair a declared subscription with one live one at most; the others of its identity are duplicates."""
+def _remembered(
+    tenancy: Tenancy, live: Iterable[LiveSubscription], memory: Memory
+) -> dict[str, list[LiveSubscription]]:
+    """Find live subscriptions that were made for this very declared URL and trigger, however they are spelled."""
+    if not memory.made:
+        return {}
+    addresses = {memory.digest_of(declared.key): declared.address for declared in tenancy.subscriptions}
+    remembered: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
+    for subscription in live:
+        made = memory.made.get(subscription.id)
+        if made and (address := addresses.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
+            remembered[address].append(subscription)
+    return remembered
+
+
+def _paired(declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], memory: Memory) -> Pair:
+    """Keep the newest that the lock knows, else one whose content is right, else the first."""
     if not candidates:
-        yield Subscribe(declared)
-        return
-    kept = next((live for live in candidates if not content_changes(declared, live)), candidates[0])
-    changes = content_changes(declared, kept)
+        return Pair(declared, None)
+
+    def worth(live: LiveSubscription) -> tuple[int, bool]:
+        return memory.run_of(live), not content_changes(declared, live)
+
+    kept = candidates[0] if len(candidates) == 1 else max(candidates, key=worth)
+    return Pair(declared, kept, tuple(live for live in candidates if live is not kept))
+
+
+def _step_for(one: Pair, options: DiffOptions, memory: Memory) -> Step:
+    declared, live = one.declared, one.live
+    state = memory.state_of(declared, live)
+    if live is None:
+        return Subscribe(declared, state)
+    changes = content_changes(declared, live)
     reasons = [f"{change.field} differs" for change in changes]
+    if state == "changed":
+        reasons.append("secret changed")
     if address_matches(declared.address, options.replace):
         reasons.append("asked for by --replace")
-    yield Resubscribe(declared, kept, tuple(reasons), changes) if reasons else Keep(declared, kept)
-    for live in candidates:
-        if live is not kept:
-            yield Unsubscribe(live, "duplicate", duplicate_of=declared)
+    return Resubscribe(declared, live, tuple(reasons), changes, state) if reasons else Keep(declared, live, state)
 
 
 def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options: DiffOptions) -> Step:

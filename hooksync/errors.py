@@ -80,7 +80,3 @@ class Rejected(ServiceError):
     def __init__(self, problem: Problem, status: int) -> None:
         super().__init__(problem)
         self.status = status  # the HTTP status
-
-
-class Stopped(ServiceError):
-    """The run was interrupted before this call could be made."""

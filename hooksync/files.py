@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
@@ -122,3 +122,44 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         name = STDIN if path == "-" else path
         problems.append(Problem(f"{name} cannot be read: {reason.lower()}", "check the path and its permissions"))
+
+
+def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
+    """Replace a file as a whole, or not at all: whoever reads, and whatever is cut short, finds the old or the new.
+
+    A symbolic link stays, and what it leads to is replaced. Raises FileError when it cannot be done.
+    """
+    try:
+        _replace(os.path.realpath(path), text.encode(), mode)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        fix = "check that its folder is there, may be written to and has room; nothing was changed"
+        raise FileError(Problem(f"{path} cannot be written: {reason.lower()}", fix)) from error
+
+
+def _replace(path: str, data: bytes, mode: int) -> None:
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(draft, mode)  # whatever the umask took away
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a new name last through a power cut, where the system knows how; the file itself is safe already."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

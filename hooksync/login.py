@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from hooksync.answers import LogIn, NotUnderstood, SecondFactor, read_log_in, read_refusal
+from hooksync.answers import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
 from hooksync.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.model import Secret, SecretRef, Tenancy
 from hooksync.redactor import Redactor
+from hooksync.retry import BUSY_STATUSES
 from hooksync.transport import Answer, Request
 
 Send = Callable[[Request], Answer]  # one that repeats what is lost or busy
@@ -55,7 +56,7 @@ class LogInCalls:
             return self._second_factor(send, form["username"], refusal)
         if refusal == "needs.2fa.setup":
             what = f"{request} -> {answer.status}: the account must use a second factor and has not set one up"
-            raise ServiceError(Problem(what, "log in to Preservica once by hand and set it up"))
+            raise Rejected(Problem(what, "log in to Preservica once by hand and set it up"), answer.status)
         raise self._refused(request, answer)
 
     def _second_factor(self, send: Send, username: str, demand: SecondFactor) -> LogIn:
@@ -101,16 +102,27 @@ class LogInCalls:
         except SecretError as error:
             what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
+        code = self._code_of(seed.replace(" ", ""))
+        if code is None:
+            what = f"{self.tenancy.name}: {ref} is no base32 seed (16 or more of A to Z and 2 to 7)"
+            raise SecretError(Problem(what, "give the seed that the account's set-up shows", ref.location))
+        return code
+
+    def _code_of(self, seed: str) -> str | None:
+        """Work out the code of a seed; None where it is none. Errors are not chained: they may hold the seed."""
         try:
             import pyotp
-        except ImportError:
+        except ImportError as error:
             what = f"{self.tenancy.name}: the account asks for a second factor, and pyotp is not installed"
-            raise ServiceError(Problem(what, "pip install 'hooksync[totp]'")) from None
+            raise SecretError(Problem(what, "pip install 'hooksync[totp]'")) from error
+
+        class Totp(pyotp.TOTP):
+            min_secret_length_bits = 80  # 16 characters are usual, and not ours to choose; pyotp 2.12 wants 112
+
         try:
-            return pyotp.TOTP(seed.replace(" ", "")).now()
-        except ValueError:  # its text may hold the seed
-            what = f"{self.tenancy.name}: {ref} is not a usable base32 seed"
-            raise SecretError(Problem(what, "give the seed that the account's set-up shows", ref.location)) from None
+            return Totp(seed).now()
+        except ValueError:
+            return None
 
     def _username(self) -> str:
         return self.find(self.tenancy.credentials.username).reveal()
@@ -128,18 +140,19 @@ class LogInCalls:
         try:
             log_in = read_log_in(answer.body)
         except NotUnderstood as error:
-            said = self.redactor.quote(answer.text)
+            said = self.redactor.quote(answer.text) or "(an empty answer)"
             what = f"{request} -> {answer.status}: {error}: {said}"
-            raise ServiceError(Problem(what, "check that `server` names a Preservica server")) from None
+            raise Rejected(Problem(what, "check that `server` names a Preservica server"), answer.status) from error
         self.redactor.learn(log_in.hidden)
         return log_in
 
     def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
         credentials = self.tenancy.credentials
         said = self.redactor.quote(answer.text) or "(an empty answer)"
-        fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
-        if answer.status not in _SAYS_NO:
-            fix = "check `server`, and try again later"
+        if answer.status in _SAYS_NO:
+            fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
+        else:
+            fix = fix_for_status(answer.status)
         return Rejected(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
 
 
@@ -151,7 +164,9 @@ class Session:
         self._send = send
         self._lock = threading.Lock()
         self._token: str | None = None
-        self._failure: HooksyncError | None = None
+        self._final: HooksyncError | None = None  # trying again would bring the same, or lock the account
+        self._latest: HooksyncError | None = None
+        self._failures = 0
         self.tenant: str | None = calls.tenancy.tenant
 
     def __repr__(self) -> str:
@@ -160,18 +175,27 @@ class Session:
     def token(self, instead_of: str | None = None) -> str:
         """Give a token; logs in where there is none yet, or only the one that the service just refused.
 
-        Whoever finds the token already changed by another thread uses the new one.
+        Whoever finds the token already changed by another thread uses the new one; whoever waited while another
+        thread's log-in failed fails with it.
         """
+        failures = self._failures
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
+            if self._final is not None:
+                raise self._final
+            if self._latest is not None and self._failures > failures:
+                raise self._latest
             if self._token is None or self._token == instead_of:
-                try:
-                    found = self._calls.make(self._send)
-                except (SecretError, Rejected) as error:
-                    if isinstance(error, SecretError) or error.status in _SAYS_NO:
-                        self._failure = error
-                    raise
-                self._token = found.token
-                self.tenant = self.tenant or found.tenant
+                self._token = self._log_in()
             return self._token
+
+    def _log_in(self) -> str:
+        try:
+            found = self._calls.make(self._send)
+        except HooksyncError as error:
+            self._failures += 1
+            self._latest = error
+            if isinstance(error, SecretError) or (isinstance(error, Rejected) and error.status not in BUSY_STATUSES):
+                self._final = error
+            raise
+        self.tenant = self.tenant or found.tenant
+        return found.token

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
+from hooksync.url_forms import masked_url, normal_url
+
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
 LoginMethod = Literal["password", "external"]
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
 TRIGGER_NAMES = {
@@ -92,13 +92,8 @@ class Trigger:
 
     @property
     def short(self) -> str:
-        """PyPreservica's name, or the wire's where there is none."""
+        """Give pyPreservica's name, or the wire's where there is none."""
         return _SHORT_NAMES.get(self.wire, self.wire)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether this version of hooksync has heard of it."""
-        return self.wire in _SHORT_NAMES
 
     @classmethod
     def named(cls, name: str) -> Trigger:
@@ -210,45 +205,6 @@ class Tenancy:
     probe: Probe
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
-
-
-def normal_url(url: str) -> str:
-    """Bring a URL into the form that identities are compared in; what is no http(s) URL stays as it is.
-
-    Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
-    """
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    if not separator or scheme not in DEFAULT_PORTS:
-        return url
-    netloc, tail = split_netloc(rest)
-    user, at, host = netloc.rpartition("@")
-    host = host.lower()
-    name, colon, port = host.rpartition(":")
-    if colon and (port == "" or port == str(DEFAULT_PORTS[scheme])):
-        host = name
-    slash = "" if tail.startswith("/") else "/"
-    return f"{scheme}://{user}{at}{host}{slash}{tail}"
-
-
-def split_netloc(rest: str) -> tuple[str, str]:
-    """Cut what follows `://` into user, host and port, and the rest from the first `/`, `?` or `#` on."""
-    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-    return rest[:end], rest[end:]
-
-
-def masked_url(url: str) -> str:
-    """Hide what may be a key in a live URL: user information, the values of its query, its fragment."""
-    head, hash_mark, fragment = url.partition("#")
-    head, question_mark, query = head.partition("?")
-    scheme, separator, rest = head.partition("://")
-    netloc, path = split_netloc(rest) if separator else ("", head)
-    _, at, host = netloc.rpartition("@")
-    shown = f"{scheme}://{'***@' if at else ''}{host}{path}" if separator else head
-    if query:
-        pairs = (pair.partition("=") for pair in query.split("&"))
-        query = "&".join(f"{name}=***" if equals else "***" for name, equals, _ in pairs)
-    return f"{shown}{question_mark}{query}{hash_mark}{'***' if fragment else ''}"
 
 
 def live_url(url: str) -> HookUrl:

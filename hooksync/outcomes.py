@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hooksync.model import LiveSubscription
 from hooksync.plan import Step, TenancyPlan, is_idle
 
 Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
@@ -21,6 +22,7 @@ class Outcome:
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
     new_id: str | None = None
+    is_open: bool = False  # whether it may have been made all the same: no answer and no list told
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,12 @@ class TenancyOutcome:
     outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
     differences: tuple[Step, ...] = ()  # the steps that the last look would still ask for
     not_verified: str = ""  # why there was no last look; empty where there was one, or no need of one
+    last_live: tuple[LiveSubscription, ...] | None = None  # what the last look saw; None: there was none
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything in the tenancy is not as it was."""
-        return any(outcome.result in ("done", "half-done") for outcome in self.outcomes)
+        """Whether anything in the tenancy is not as it was, or may not be."""
+        return any(outcome.is_open or outcome.result in ("done", "half-done") for outcome in self.outcomes)
 
     @property
     def is_as_declared(self) -> bool:

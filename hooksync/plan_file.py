@@ -39,6 +39,7 @@ def report_json(view: RunView) -> str:
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
     document["summary"] = _counted(view.results(), RESULTS)
+    document["error"] = None if view.lock_error is None else _error(view.lock_error)
     return _sealed(document)
 
 
@@ -48,7 +49,7 @@ def _head(view: RunView, form: str) -> dict[str, object]:
         "created_at": view.created_at,
         "hooksync_version": __version__,
         "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
-        "lock": None,
+        "lock": view.lock,
         "refusals": [_line(problem) for problem in view.refusals],
         "warnings": [_line(problem) for problem in view.all_warnings],
     }
@@ -107,7 +108,15 @@ def _step(step: StepView) -> dict[str, object]:
             {"field": change.field, "live": change.live, "declared": change.declared} for change in step.changes
         ],
         "secret": secret,
-        "receiver": {"state": "not-checked", "detail": None},
+        "receiver": _receiver(step),
+    }
+
+
+def _receiver(step: StepView) -> dict[str, object]:
+    reading = step.receiver
+    return {
+        "state": reading.state if reading else "not-checked",
+        "detail": (reading.detail or None) if reading else None,
     }
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from hooksync.answers import NotUnderstood, read_created_id, read_subscriptions
+from hooksync.answers import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
 from hooksync.errors import AnswerLost, Problem, Rejected, ServiceError
+from hooksync.failures import TooLarge
 from hooksync.login import LogInCalls, Session
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.redactor import Redactor
@@ -24,7 +25,6 @@ from hooksync.transport import Answer, Request, Transport
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
-ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")
 _LARGEST_LIST = 64 * 1024 * 1024  # bytes; some 300,000 subscriptions
 
 
@@ -67,11 +67,11 @@ class Preservica:
         request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
         answer = self._authorised(request, self._repeated)
         if answer.status != 200:
-            raise self._rejected(request, answer, _fix_for_reading(answer.status))
+            raise self._rejected(request, answer, fix_for_status(answer.status))
         try:
             return read_subscriptions(answer.body)
         except NotUnderstood as error:
-            raise self._not_understood(ServiceError, request, answer, error) from None
+            raise self._not_understood(ServiceError, request, answer, error) from error
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription and give its id, or None where the service does not tell it.
@@ -97,15 +97,14 @@ class Preservica:
         try:
             return read_created_id(answer.body)
         except NotUnderstood as error:
-            raise self._not_understood(AnswerLost, request, answer, error) from None
+            raise self._not_understood(AnswerLost, request, answer, error) from error
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription; one that is gone already will do. Raises ServiceError when it may be there."""
-        path = f"{SUBSCRIPTIONS}/{_path_segment(identifier)}"
-        request = Request("DELETE", self._tenancy.server.base_url, path)
+        request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
         answer = self._authorised(request, self._repeated)
         if answer.status not in (204, 404):
-            raise self._rejected(request, answer, _fix_for_reading(answer.status))
+            raise self._rejected(request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, send: Callable[[Request], Answer]) -> Answer:
         """Send with a token; when it is refused, log in again once."""
@@ -135,7 +134,7 @@ class Preservica:
                 failure = error
             if answer is not None and answer.status not in repeated:
                 return answer
-            if failure is not None and not repeats_lost:
+            if failure is not None and (not repeats_lost or isinstance(failure, TooLarge)):
                 raise failure
             asked = read_retry_after(answer.retry_after, datetime.now(UTC)) if answer else None
             wait = self._line.policy.wait(repeat, time.monotonic() - start, asked, random.random())  # noqa: S311, spread
@@ -179,31 +178,20 @@ def _with_token(request: Request, token: str) -> Request:
     return replace(request, headers={**request.headers, TOKEN_HEADER: token})
 
 
-def _path_segment(identifier: str) -> str:
-    """Percent-encode an id so that it stays one segment of the path, dots alone included."""
-    encoded = quote(identifier, safe="")
-    return encoded.replace(".", "%2E") if set(identifier) <= {"."} else encoded
+def _path_of(identifier: str) -> str:
+    """Give the path of a subscription, its id percent-encoded so that it stays one segment.
 
-
-def _fix_for_reading(status: int) -> str:
-    match status:
-        case 401:
-            return "the service refused a fresh token: check the user's account, and that `tenant` is right"
-        case 403:
-            return f"give the user one of the roles {', '.join(ROLES)}"
-        case 404:
-            return "check `server`; the webhook API needs Preservica 6.8 or later"
-        case _ if 300 <= status < 400:
-            return "redirects are not followed: write the address it leads to as `server`"
-        case _ if status in BUSY_STATUSES:
-            return "the service is busy: try again later"
-        case _:
-            return "see what the service says; nothing was assumed from this answer"
+    Raises ServiceError for an id that leads elsewhere however it is encoded: `%2E%2E` is `..` to any server.
+    """
+    if identifier in ("", ".", ".."):
+        what = f'the id "{identifier}" is no name in a path: a call with it would reach something else'
+        raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
+    return f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
 
 
 def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
     if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
-        return _fix_for_reading(status)
+        return fix_for_status(status)
     if status == 409:
         return "another subscription for this URL and trigger is there: plan again"
     return f'check that the receiver runs and holds the same secret as "{declared.name}" ({declared.location})'

@@ -11,18 +11,30 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_from_bytes, quote_plus, unquote
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
 _MASK = "***"
+_LOOKED_AT = 64 * 1024  # characters of a long answer that are looked at for those to quote
+_SHORTEST_IN_BASE64 = 4  # bytes; fewer leave too little of their own in base64 to be told from other text
+
+# what hides values that this run does not know: the keys of others' URLs, tokens that came in an answer
+_UNKNOWN = (
+    re.compile(r"(://)[^/\s\"'<>@]{1,1000}(?=@)"),
+    re.compile(r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+"),
+    re.compile(
+        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+',
+        re.IGNORECASE,
+    ),
+)
 
 
 class Redactor:
     """Knows the values of this run that must not be seen and replaces them, plain or encoded. Safe among threads."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._values: set[str] = set()
+        self._forms: frozenset[str] = frozenset()  # replaced as a whole, so that readers need no lock
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -31,21 +43,26 @@ class Redactor:
     def learn(self, values: Iterable[str]) -> None:
         """Take in values to hide; empty ones are passed over."""
         with self._lock:
-            self._forms.update(form for value in values if value for form in _forms(value))
-            self._pattern = None
+            if fresh := {value for value in values if value} - self._values:
+                self._values |= fresh
+                self._forms |= {form for value in fresh for form in _forms(value) if form}
 
     def clean(self, text: str) -> str:
         """Hide every known value in a text, in any of its forms."""
-        with self._lock:
-            if self._pattern is None and self._forms:
-                longest_first = sorted(self._forms, key=len, reverse=True)
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-            pattern = self._pattern
-        return pattern.sub(_MASK, text) if pattern else text
+        return _masked(text, self._forms, len(text))
 
     def quote(self, text: str) -> str:
-        """Make foreign text fit for an error message: redacted, on one line, printable, cut at 256 characters."""
-        line = printable(" ".join(self.clean(text).split()))
+        """Make foreign text fit for an error message: redacted, on one line, printable, cut at 256 characters.
+
+        Hides also what only looks like a secret: user information and query values of URLs, tokens in JSON.
+        """
+        forms = self._forms
+        end = min(len(text), _LOOKED_AT)
+        overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
+        known_hidden = _masked(text[: end + overhang], forms, end)
+        for pattern in _UNKNOWN:
+            known_hidden = pattern.sub(rf"\1{_MASK}", known_hidden)
+        line = printable(" ".join(known_hidden.split()))
         return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
 
 
@@ -56,30 +73,91 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def _masked(text: str, forms: Iterable[str], end: int) -> str:
+    """Give a text up to `end` with a mask over all that any form covers; forms may overlap."""
+    pieces: list[str] = []
+    covered = 0  # up to here the text is written or masked
+    for start, stop in sorted(span for form in forms for span in _spans(text, form)):
+        if start >= end:
+            break
+        if start > covered or not pieces:
+            pieces += (text[covered:start], _MASK)
+        covered = max(covered, stop)
+    return "".join([*pieces, text[covered:end]])
+
+
+def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = text.find(form, start + 1)
+
+
 def _forms(value: str) -> Iterator[str]:
     """Yield the ways in which a peer may echo a value: as sent, escaped (JSON, Python, HTML, URL), hex, base64."""
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield repr(value)[1:-1]
-    yield html.escape(value)
-    yield quote(value, safe="")
-    yield quote(value)
-    yield quote_plus(value)
-    raw = value.encode("utf-8", "surrogatepass")
-    yield raw.hex()
-    if len(raw) >= _SHORTEST_IN_BASE64:
-        yield from _base64_forms(raw)
+    for text in {value, unquote(value)}:  # what stands in a URL is decoded by whoever gets it
+        yield from _escaped_forms(text)
+        for raw in _bytes_forms(text):
+            yield raw.decode("utf-8", "replace")  # as an answer in Latin-1 is read
+            yield from _python_forms(repr(raw + b"\"'")[2:-1])
+            yield from _recased(quote_from_bytes(raw, safe=""), "%")
+            yield raw.hex()
+            yield raw.hex().upper()
+            yield from _base64_forms(raw)
 
 
-_SHORTEST_IN_BASE64 = 4  # bytes; fewer leave too little of their own in base64 to be told from other text
+def _escaped_forms(text: str) -> Iterator[str]:
+    yield text
+    yield from _python_forms(repr(text + "\"'")[1:-1])
+    for is_ascii in (True, False):
+        once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
+        twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # our JSON, quoted in theirs
+        for escaped in (once, once.replace("/", r"\/"), twice):
+            yield from _recased(escaped, r"\\u")
+    yield html.escape(text)
+    yield html.escape(text, quote=False)
+    yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    if text.isascii():  # other characters: by their bytes
+        yield quote(text)
+        yield quote_plus(text)
+    else:
+        yield from _recased(quote_from_bytes(_utf_8(text)), "%")
+        yield from _recased(quote_from_bytes(_utf_8(text), safe=" ").replace(" ", "+"), "%")
+
+
+def _python_forms(shown: str) -> Iterator[str]:
+    """Yield a repr without the `"'` at its end, with single quotes escaped or not."""
+    escaped = shown.removesuffix("\"\\'")
+    yield escaped
+    yield escaped.replace("\\'", "'")
+
+
+def _recased(text: str, mark: str) -> Iterator[str]:
+    """Yield an escaped text with the hex digits of its escapes in either case."""
+    yield text
+    pattern = re.compile(f"({mark})([0-9A-Fa-f]{{{4 if 'u' in mark else 2}}})")
+    yield pattern.sub(lambda match: match[1] + match[2].lower(), text)
+    yield pattern.sub(lambda match: match[1] + match[2].upper(), text)
+
+
+def _bytes_forms(text: str) -> Iterator[bytes]:
+    yield _utf_8(text)
+    if not text.isascii() and max(text) <= "\xff":
+        yield text.encode("latin-1")
+
+
+def _utf_8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Yield the part of a value's base64 that is its own, at each of the three places it can start in a longer text."""
-    for lead in range(3):
-        encoded = base64.b64encode(b"\0" * lead + raw).decode("ascii")
-        own = encoded[(0, 2, 3)[lead] :].rstrip("=")
-        own = own[:-1] if (lead + len(raw)) % 3 else own  # the last character shares its bits with what follows
-        yield own
-        yield own.replace("+", "-").replace("/", "_")
+    """Yield a value's base64, and the part of it that is its own at each of the three places it can start in others."""
+    forms = [base64.b64encode(raw).decode("ascii")]
+    if len(raw) >= _SHORTEST_IN_BASE64:
+        for lead in range(3):
+            encoded = base64.b64encode(b"\0" * lead + raw).decode("ascii")
+            own = encoded[(0, 2, 3)[lead] :].rstrip("=")
+            forms.append(own[:-1] if (lead + len(raw)) % 3 else own)  # the last one shares its bits with what follows
+    for form in forms:
+        yield form
+        yield form.replace("+", "-").replace("/", "_")

@@ -12,6 +12,7 @@ from hooksync.report import RunView, StepView, TenancyView
 _SYMBOLS: dict[Action, str] = {"subscribe": "+", "resubscribe": "+/-", "unsubscribe": "-", "keep": "=", "leave": "."}
 _REMOVE_FIRST_SYMBOL = "-/+"
 _STYLES = {"+": "green", "+/-": "yellow", "-/+": "yellow", "-": "red", "=": "dim", ".": "dim"}
+_STYLES |= {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}  # marks of a check
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _ID_SHOWN = 8  # characters of an id
@@ -30,7 +31,9 @@ def report_text(view: RunView) -> str:
     parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{counts['not-attempted']} not tried"]
     if counts["half-done"]:
         parts.insert(1, f"{counts['half-done']} half done")
-    lines.append(f"Applied: {', '.join(parts)}; {counts['unchanged']} unchanged.")
+    was_begun = counts["done"] or counts["half-done"] or counts["failed"]
+    what = ", ".join(parts) if was_begun else f"nothing, {counts['not-attempted']} not tried"
+    lines.append(f"Applied: {what}; {counts['unchanged']} unchanged.")
     lines += _verification(view)
     return "\n".join(lines) + "\n"
 

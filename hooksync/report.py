@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from hooksync.errors import HooksyncError, Problem
+from hooksync.errors import FileError, HooksyncError, Problem
 from hooksync.model import CredentialRefs, LiveSubscription, SecretRef, Tenancy, Trigger
 from hooksync.outcomes import Outcome, TenancyOutcome
 from hooksync.plan import (
     Action,
     Change,
-    Keep,
     Leave,
     Resubscribe,
     SecretState,
@@ -25,6 +24,10 @@ from hooksync.plan import (
     Unsubscribe,
     action_of,
 )
+from hooksync.probing import NOT_ASKED
+from hooksync.receiver_answers import Reading
+
+Readings = Mapping[str, Reading]  # by address
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class StepView:
     changes: tuple[Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
+    receiver: Reading | None = None  # None: not asked
     outcome: Outcome | None = None  # None in a plan
 
 
@@ -79,7 +83,9 @@ class RunView:
     created_at: str  # RFC 3339
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
+    lock: str | None = None  # path
     unconfirmed: Problem | None = None  # why nobody said yes
+    lock_error: FileError | None = None  # why the lock could not be written
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
@@ -117,55 +123,66 @@ class RunView:
         return sum((tenancy.results() for tenancy in self.tenancies), Counter[str]())
 
 
-def view_of_plan(plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = ()) -> TenancyView:
+def view_of_plan(
+    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+) -> TenancyView:
     """Show one tenancy's plan, or why there is none."""
     match plan:
         case UnreadTenancy(tenancy, error):
             return TenancyView(tenancy, (), None, error)
         case TenancyPlan(tenancy, live, steps):
-            return TenancyView(tenancy, tuple(map(view_of_step, steps)), live, refusals=tuple(refusals))
+            views = tuple(_with_reading(view_of_step(step), readings) for step in steps)
+            return TenancyView(tenancy, views, live, refusals=tuple(refusals))
 
 
-def view_of_outcome(outcome: TenancyOutcome, refusals: Sequence[Problem], error: HooksyncError | None) -> TenancyView:
+def view_of_outcome(
+    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+) -> TenancyView:
     """Show what became of one tenancy's plan."""
     plan = outcome.plan
-    steps = tuple(view_of_step(result.step, result) for result in outcome.outcomes)
+    steps = tuple(_with_reading(view_of_step(result.step, result), readings) for result in outcome.outcomes)
     differences = tuple(map(view_of_step, outcome.differences))
-    return TenancyView(plan.tenancy, steps, plan.live, error, tuple(refusals), outcome, differences)
+    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences)
+
+
+def _with_reading(view: StepView, readings: Readings) -> StepView:
+    is_asked = view.action in ("subscribe", "resubscribe") and view.address in readings
+    return replace(view, receiver=readings[view.address]) if is_asked and view.address else view
 
 
 def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
     """Show one step."""
-    match step:
-        case Subscribe() | Resubscribe() | Keep():
-            declared = step.declared
-            return StepView(
-                action=action_of(step),
-                address=declared.address,
-                name=declared.name,
-                url=declared.url.shown,
-                trigger=declared.trigger,
-                id=None if isinstance(step, Subscribe) else step.live.id,
-                include_identifiers=declared.include_identifiers,
-                reasons=step.reasons if isinstance(step, Resubscribe) else (),
-                changes=step.changes if isinstance(step, Resubscribe) else (),
-                secret=declared.secret,
-                secret_state=step.secret_state,
-                outcome=outcome,
-            )
-        case Unsubscribe() | Leave():
-            place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
-            return StepView(
-                action=action_of(step),
-                address=place_of.address if place_of else None,
-                name=place_of.name if place_of else None,
-                url=step.live.url.shown,
-                trigger=step.live.trigger,
-                id=step.live.id,
-                include_identifiers=step.live.include_identifiers,
-                reasons=(step.reason,),
-                outcome=outcome,
-            )
+    if isinstance(step, Unsubscribe | Leave):
+        return _view_of_undeclared(step, outcome)
+    declared = step.declared
+    view = StepView(
+        action=action_of(step),
+        address=declared.address,
+        name=declared.name,
+        url=declared.url.shown,
+        trigger=declared.trigger,
+        id=None if isinstance(step, Subscribe) else step.live.id,
+        include_identifiers=declared.include_identifiers,
+        secret=declared.secret,
+        secret_state=step.secret_state,
+        outcome=outcome,
+    )
+    return replace(view, reasons=step.reasons, changes=step.changes) if isinstance(step, Resubscribe) else view
+
+
+def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> StepView:
+    place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
+    return StepView(
+        action=action_of(step),
+        address=place_of.address if place_of else None,
+        name=place_of.name if place_of else None,
+        url=step.live.url.shown,
+        trigger=step.live.trigger,
+        id=step.live.id,
+        include_identifiers=step.live.include_identifiers,
+        reasons=(step.reason,),
+        outcome=outcome,
+    )
 
 
 def live_digest(live: Iterable[LiveSubscription]) -> str:

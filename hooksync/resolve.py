@@ -10,15 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.entries import CredentialsEntry, SubscriptionEntry, TenancyEntry, Written
 from hooksync.errors import FileError, Problem
-from hooksync.model import (
-    CredentialRefs,
-    DeclaredSubscription,
-    HookUrl,
-    SecretRef,
-    Server,
-    Tenancy,
-    normal_url,
-)
+from hooksync.model import CredentialRefs, DeclaredSubscription, HookUrl, SecretRef, Server, Tenancy
 from hooksync.rules import (
     SERVER_FIX,
     clash_problems,
@@ -31,6 +23,7 @@ from hooksync.rules import (
     url_problem,
 )
 from hooksync.template import MissingVariableError, parse_template
+from hooksync.url_forms import normal_url
 from hooksync.urls import closed, is_plain_http, outline, server_url
 
 Environment = Mapping[str, str]

@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 TOO_MANY = 429
 BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
 
+_LONGEST_NUMBER = 9  # digits; more are longer than anyone waits
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -26,7 +28,9 @@ class RetryPolicy:
         """
         if repeat >= self.repeats:
             return None
-        wait = self.first_wait * 2**repeat * (0.5 + dice / 2) if retry_after is None else retry_after
+        wait = self.first_wait * 2**repeat * (0.5 + dice / 2)
+        if retry_after is not None:
+            wait = max(wait, retry_after)  # never sooner than it asks, nor at once because it asks for nothing
         wait = min(wait, self.longest_wait)
         return wait if elapsed + wait <= self.window else None
 
@@ -35,12 +39,13 @@ def read_retry_after(header: str | None, now: datetime) -> float | None:
     """Read a Retry-After header in either form, seconds or an HTTP date; None where there is none to go by."""
     if header is None:
         return None
-    if header.strip().isdecimal() and header.strip().isascii():
-        return float(header.strip()[:9])
+    header = header.strip()
+    if header.isdecimal() and header.isascii():
+        return float(header) if len(header) <= _LONGEST_NUMBER else float("inf")
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, TypeError, LookupError, OverflowError):  # the parser lets through what odd dates break in it
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

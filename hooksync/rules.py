@@ -10,8 +10,9 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from hooksync.entries import SubscriptionEntry, TenancyEntry
 from hooksync.errors import Problem
-from hooksync.model import Location, Trigger, normal_url
+from hooksync.model import Location, Trigger
 from hooksync.template import Template
+from hooksync.url_forms import normal_url
 from hooksync.urls import is_plain_http, may_own, server_fault, server_url, url_fault
 
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"

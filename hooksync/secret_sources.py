@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hooksync.errors import Problem, SecretError
 from hooksync.model import Secret, SecretRef
 
-SHORTEST_STRONG = 16  # bytes
 _LARGEST_FILE = 64 * 1024  # bytes
 
 
@@ -61,35 +60,39 @@ class SecretSources:
             raise SecretError(
                 Problem(f"secret {ref} {state}", f"export {ref.name}, or point the field at a file", ref.location)
             )
+        if any("\ud800" <= character <= "\udfff" for character in value):  # how the system hands on other bytes
+            raise SecretError(_not_utf_8(ref))
         return value
 
 
-def is_weak(secret: Secret) -> bool:
-    """Tell whether a secret is too short to resist guessing."""
-    return len(secret.reveal().encode()) < SHORTEST_STRONG
-
-
 def _from_file(ref: SecretRef) -> str:
-    path = os.path.join(ref.base, os.path.expanduser(ref.name))
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise SecretError(
-            Problem(
-                f"secret {ref} cannot be read: {error.strerror or type(error).__name__}",
-                "check the path (a relative one starts at the folder of the hooks file) and its permissions",
-                ref.location,
-            )
-        ) from error
+    data = _read(ref)
     if len(data) > _LARGEST_FILE:
         raise SecretError(Problem(f"secret {ref} is larger than 64 KiB", "point at the right file", ref.location))
+    text = ""
+    is_text = True
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        problem = Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)
-        raise SecretError(problem) from None  # the chained error would hold the bytes
+        is_text = False  # raised below, unchained: this error holds the bytes
+    if not is_text:
+        raise SecretError(_not_utf_8(ref))
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
         raise SecretError(Problem(f"secret {ref} is empty", "write the secret into that file", ref.location))
     return value
+
+
+def _read(ref: SecretRef) -> bytes:
+    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: no path at all, it holds a NUL
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no path"
+        fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
+        raise SecretError(Problem(f"secret {ref} cannot be read: {reason}", fix, ref.location)) from error
+
+
+def _not_utf_8(ref: SecretRef) -> Problem:
+    return Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)

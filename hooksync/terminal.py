@@ -19,7 +19,7 @@ class ConsoleTerminal:
 
     def __init__(self, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
         self._interrupts = interrupts
-        self._is_coloured = colour == "always" or (colour == "auto" and _wants_colour())
+        self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
         self._is_verbose = is_verbose
         self._lock = threading.Lock()
 
@@ -73,6 +73,6 @@ class ConsoleTerminal:
             yield lambda: bar.advance(task)
 
 
-def _wants_colour() -> bool:
+def wants_colour() -> bool:
     """Colour on a terminal only, and not where NO_COLOR is set (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hooksync.model import DEFAULT_PORTS, normal_url, split_netloc
 from hooksync.template import Template
+from hooksync.url_forms import DEFAULT_PORTS, normal_url, split_netloc
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address

@@ -69,3 +69,7 @@ class PlanOptions:
     shows_kept: bool = False
     has_detailed_exit_code: bool = False  # plan
     is_confirmed: bool = False  # apply
+    lock: str | None = None  # path; None: beside the first file
+    uses_lock: bool = True
+    adopts: bool = False  # apply: record the declared secret of what is kept and not in the lock
+    probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hooksync.apply import Means, apply_plan
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions, make_plan
+from hooksync.memory import NOTHING
 from hooksync.model import LiveSubscription, Secret, Tenancy
 from hooksync.outcomes import TenancyOutcome
 from hooksync.plan import Unsubscribe
@@ -33,7 +34,7 @@ def carry_out(
     options = options or DiffOptions()
     plan = make_plan(wanted, tuple(service.live.values()), options)
     with CallPool(4, stop or threading.Event()) as pool:
-        return apply_plan(plan, Means(service, {SECRET: Secret("x" * 32)}, pool, options, advance))
+        return apply_plan(plan, Means(service, {SECRET: Secret("x" * 32)}, pool, options, NOTHING, advance))
 
 
 def results(outcome: TenancyOutcome) -> list[str]:

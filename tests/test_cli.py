@@ -128,7 +128,7 @@ def test_nobody_listening_is_one_clear_error(place: Place) -> None:
 
 def test_a_receiver_with_another_secret_is_refused_by_the_service_and_said_so(place: Place) -> None:
     place.receiver.set_secret("catalogue", "another-secret-0123456789")
-    run = place.run("apply", "--yes", "--format", "json")
+    run = place.run("apply", "--yes", "--format", "json", "--no-probe")
     assert run.code == 1
     assert {step["outcome"] for step in run.json["tenancies"][0]["steps"]} == {"failed"}
     detail = run.json["tenancies"][0]["steps"][0]["detail"]

@@ -1,0 +1,79 @@
+"""One call to find out how the other side is doing: made once, told to the watcher, its failure sorted by kind.
+
+Own words only: the transport's texts hold paths, and a receiver's path may hold a key. Touches the network.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hooksync.errors import ServiceError
+from hooksync.preservica import CallRecord, Line
+from hooksync.receiver_answers import FailureKind, Reading
+from hooksync.transport import Answer, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """How a call is shown to those who watch."""
+
+    whom: str  # the tenancy, or "receiver"
+    request: str  # holds no key
+
+
+# what the transport says, by a part of its text -> the kind of failure
+_SIGNS: tuple[tuple[str, FailureKind], ...] = (
+    ("proxy cannot be used", "proxy"),  # whatever the reason
+    ("certificate is not trusted", "tls"),
+    ("no TLS connection", "tls"),
+    ("TLS connection broke", "tls"),
+    ("certificate bundle", "tls"),
+    ("name does not resolve", "no-name"),
+    ("address cannot be used", "no-name"),
+    ("refuses connections", "refused"),
+    ("cannot be reached", "no-route"),
+    ("no connection could be made", "no-route"),
+    ("no connection within", "time-out"),
+    ("answer within", "time-out"),
+    ("is larger than", "too-large"),
+)
+_WORDS: dict[FailureKind, tuple[str, str]] = {
+    "no-name": ("its name does not resolve", "check the host's name, and this machine's DNS"),
+    "refused": ("it refuses connections", "check that it runs, and the port"),
+    "no-route": ("it cannot be reached from this network", "check the network, and where it may be reached from"),
+    "proxy": ("the proxy on the way to it cannot be used", "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
+    "tls": ("no TLS connection can be made, or it breaks off", "check that it speaks https on this port"),
+    "time-out": ("it does not answer in time", "check that it runs, or give more --timeout"),
+    "cut": ("its answer breaks off, or is no HTTP", "see its log; check the port, and http or https"),
+    "too-large": ("its answer is too large", "check the URL: this looks like a web page or a download"),
+}
+_UNTRUSTED = "is not trusted: "
+
+
+def try_once(request: Request, label: Label, line: Line) -> Answer | Reading:
+    """Make a call, without a repeat: its answer, or why there is none to judge."""
+    start = time.monotonic()
+    result = "failed"
+    try:
+        answer = line.transport.send(request)
+        result = str(answer.status)
+    except ServiceError as error:
+        reading = _failed(error, line)
+        result = reading.detail
+        return reading
+    finally:
+        line.watch(CallRecord(label.whom, label.request, result, time.monotonic() - start))
+    return answer
+
+
+def _failed(error: ServiceError, line: Line) -> Reading:
+    said = error.summary
+    kind: FailureKind = next((kind for sign, kind in _SIGNS if sign in said), "cut")
+    what, fix = _WORDS[kind]
+    if "certificate bundle" in said:  # about this machine, and without a URL
+        return Reading(kind, said, error.problems[0].fix)
+    if kind == "tls" and _UNTRUSTED in said:
+        reason = line.redactor.quote(said.rpartition(_UNTRUSTED)[2])  # of the TLS library; may quote the certificate
+        return Reading(kind, f"its certificate is not trusted: {reason}", error.problems[0].fix)
+    return Reading(kind, what, fix)

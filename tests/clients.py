@@ -1,0 +1,68 @@
+"""Makes clients of a service on loopback: patient ones that never really wait, and whose calls are noted."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from hooksync.login import LogInCalls
+from hooksync.model import CredentialRefs, SecretRef, Server
+from hooksync.preservica import CallRecord, Line, Preservica
+from hooksync.redactor import Redactor
+from hooksync.retry import RetryPolicy
+from hooksync.secret_sources import SecretSources
+from hooksync.transport import Timeouts, Transport
+from tests.makers import HERE, tenancy
+
+USERNAME = "archivist@example.org"
+PASSWORD = "sandbox-password"
+SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
+REFS = [SecretRef("env", f"PRESERVICA_{name}", HERE) for name in ("USERNAME", "PASSWORD", "2FA_TOKEN")]
+
+
+class Patience(threading.Event):
+    """A stop that notes for how long it was waited on, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+@dataclass
+class Clients:
+    """Clients on one transport."""
+
+    transport: Transport = field(default_factory=lambda: Transport(Timeouts(), 8, {}))
+    redactor: Redactor = field(default_factory=Redactor)
+    stop: threading.Event = field(default_factory=Patience)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
+    records: list[CallRecord] = field(default_factory=list)
+    tenant: str | None = "DEMO"
+    method: str = "password"
+
+    @property
+    def waits(self) -> list[float | None]:
+        assert isinstance(self.stop, Patience)
+        return self.stop.waits
+
+    @property
+    def results(self) -> list[str]:
+        return [record.result for record in self.records]
+
+    def log_in_calls(self, url: str) -> LogInCalls:
+        refs = CredentialRefs(*REFS, method=self.method)  # type: ignore[arg-type,misc]
+        wanted = tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_shown=self.tenant, credentials=refs)
+        return LogInCalls(wanted, SecretSources(self.environ).find, self.redactor)
+
+    def client(self, url: str) -> Preservica:
+        calls = self.log_in_calls(url)
+        return Preservica(calls.tenancy, calls, Line(self.transport, self.redactor, self.stop, self.note, self.policy))
+
+    def note(self, record: CallRecord) -> None:
+        self.records.append(record)

@@ -1,0 +1,75 @@
+"""Makes locks and what is in them, with sensible defaults, and strategies that draw them."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from hooksync.lock import (
+    Entry,
+    Intent,
+    Key,
+    Lock,
+    Salt,
+    declared_digest,
+    fingerprint,
+    intent_fingerprint,
+)
+
+KEY = Key(b"k" * 32)
+SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
+URL_SALT = b"u" * 16
+DECLARED = declared_digest(URL_SALT, "https://hooks.example.org/a", "MOVED")
+
+
+def entry(
+    tenancy: str = "prod", identifier: str = "1" * 32, *, run: int = 1, salt: Salt = SALT, key: Key = KEY
+) -> Entry:
+    """An entry for `catalogue`."""
+    mark = fingerprint(key, tenancy, identifier)
+    return Entry(tenancy, identifier, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED)
+
+
+def intent(
+    tenancy: str = "prod", name: str = "catalogue", *, run: int = 1, salt: Salt = SALT, key: Key = KEY
+) -> Intent:
+    """An intent to make one subscription."""
+    address = f"{tenancy}/{name}/MOVED"
+    return Intent(tenancy, address, run, salt.id, intent_fingerprint(key, tenancy, address), DECLARED, ("2" * 32,))
+
+
+def lock(*records: Entry | Intent, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> Lock:
+    """A lock that holds these."""
+    entries = tuple(each for each in records if isinstance(each, Entry))
+    intents = tuple(each for each in records if isinstance(each, Intent))
+    return Lock(last_run, URL_SALT, salts, entries, intents)
+
+
+TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
+TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["\ud800", "a\nb", '"', "ü", "\x1b[2J"])
+DIGESTS = st.binary(min_size=32, max_size=32)
+SALT_BYTES = st.binary(min_size=16, max_size=16)
+COSTS_N = st.sampled_from([2**power for power in range(10, 18)])
+
+
+def salts() -> st.SearchStrategy[Salt]:
+    """Salts as a file may hold them."""
+    return st.builds(Salt, TEXTS, SALT_BYTES, COSTS_N, st.integers(2, 8), st.integers(1, 4))
+
+
+@st.composite
+def locks(draw: st.DrawFn) -> Lock:
+    """Whole locks: each record once, every salt there, no run later than the last."""
+    last_run = draw(st.integers(1, 2**53 - 1))
+    known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
+    names = st.sampled_from([salt.id for salt in known])
+    runs = st.integers(1, last_run)
+    entries = st.builds(Entry, TENANCIES | TEXTS, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS)
+    seen = st.lists(TEXTS, max_size=3).map(tuple)
+    intents = st.builds(Intent, TENANCIES | TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS, seen)
+    return Lock(
+        last_run,
+        draw(SALT_BYTES),
+        tuple(known),
+        tuple(draw(st.lists(entries, max_size=6, unique_by=lambda it: (it.tenancy, it.id)))),
+        tuple(draw(st.lists(intents, max_size=4, unique_by=lambda it: (it.tenancy, it.address, it.run)))),
+    )

@@ -1,0 +1,257 @@
+"""`hooksync check` as a user runs it: what is fine, what is not, and that it changes nothing."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import HTTPServer
+from typing import Any
+
+import pytest
+from pyPreservica.webHooksAPI import WebHookHandler
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
+from tests.conftest import HIDDEN, HOOKS, SECRET, Place, Run
+
+NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
+STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_changed(place: Place) -> Iterator[None]:
+    """Whatever was checked, nothing but a log-in and reads reached the service, and its subscriptions are the same."""
+    before = place.box.subscriptions("DEMO")
+    yield
+    assert place.box.subscriptions("DEMO") == before
+    assert {(call.method, call.name) for call in place.box.calls} <= {
+        ("POST", "login"), ("GET", "list"), ("GET", "unknown"),
+    }  # fmt: skip
+
+
+def states(run: Run, hook: str | None = None) -> dict[str, str]:
+    """Give the state of each thing that was looked at: of the first tenancy, or of one of its hooks."""
+    (first,) = run.json["tenancies"]
+    holder = first if hook is None else next(each for each in first["subscriptions"] if each["name"] == hook)
+    return {finding["subject"]: finding["state"] for finding in holder["findings"]}
+
+
+def found(run: Run, subject: str) -> dict[str, Any]:
+    (first,) = run.json["tenancies"]
+    holders = (first, *first["subscriptions"])
+    return next(f for holder in holders for f in holder["findings"] if f["subject"] == subject)
+
+
+def check(place: Place, *arguments: str) -> Run:
+    return place.run("check", "--format", "json", *arguments)
+
+
+def test_where_all_is_fine_it_says_so_and_exits_with_0(place: Place) -> None:
+    run = place.run("check")
+    assert (run.code, run.err) == (0, "")
+    assert (
+        run.out
+        == """\
+prod   ${BOX} / DEMO
+
+ok        name
+ok        connection
+skipped   tls                 plain http, as declared
+ok        log-in
+ok        role
+ok        list                0 live
+
+ok        catalogue           INDEXED, MOVED   receiver ready
+
+Check: 8 ok, 0 warnings, 0 failed, 1 skipped.
+"""
+    )
+
+
+def test_json_tells_each_finding(place: Place) -> None:
+    run = check(place)
+    assert run.code == 0
+    document = run.json
+    assert (document["format"], document["is_fine"]) == ("hooksync.check/1", True)
+    assert document["summary"] == {"ok": 8, "warning": 0, "failed": 0, "skipped": 1}
+    assert states(run) == {stage: "skipped" if stage == "tls" else "ok" for stage in STAGES}
+    (hook,) = document["tenancies"][0]["subscriptions"]
+    assert hook["addresses"] == ["prod/catalogue/INDEXED", "prod/catalogue/MOVED"]
+    assert hook["url"] == "${RECEIVER}?code=${FN_KEY}"
+    assert hook["secret"] == {"env": "CATALOGUE_SECRET"}
+    assert hook["receiver"] == {"state": "ready", "kind": "ready", "detail": None}
+    assert hook["signs_events_in_disguise"] is False
+
+
+def test_a_wrong_password_stops_the_log_in_and_not_the_receivers(place: Place) -> None:
+    place.environ["PRESERVICA_PASSWORD"] = "not-the-password-of-it"
+    run = check(place)
+    assert run.code == 1
+    assert states(run) == {
+        **dict.fromkeys(("name", "connection"), "ok"), "tls": "skipped", "log-in": "failed", "role": "skipped",
+        "list": "skipped",
+    }  # fmt: skip
+    assert "PRESERVICA_PASSWORD" in found(run, "log-in")["fix"]
+    assert states(run, "catalogue")["receiver"] == "ok"
+
+
+def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -> None:
+    del place.environ["PRESERVICA_PASSWORD"]
+    run = check(place)
+    assert run.code == 1
+    assert states(run)["connection"] == "ok"
+    assert found(run, "log-in")["detail"] == "secret env:PRESERVICA_PASSWORD is not set"
+    assert states(run, "catalogue")["receiver"] == "ok"
+
+
+@pytest.mark.parametrize("options", [NO_ROLE], indirect=True)
+def test_a_user_without_the_role_is_told_which_would_do(place: Place) -> None:
+    run = check(place)
+    assert run.code == 1
+    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == ("ok", "failed", "skipped")
+    for role in ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"):
+        assert role in found(run, "role")["fix"]
+
+
+@pytest.mark.parametrize("options", [SandboxOptions(faults=("not-json@list",))], indirect=True)
+def test_a_list_that_is_none_is_told_from_a_missing_role(place: Place) -> None:
+    run = check(place)
+    assert run.code == 1
+    assert (states(run)["log-in"], states(run)["role"], states(run)["list"]) == ("ok", "skipped", "failed")
+
+
+def test_a_server_whose_name_does_not_resolve_stops_everything_but_the_receivers(place: Place) -> None:
+    place.environ["BOX"] = "https://nowhere.invalid"
+    run = check(place)
+    assert run.code == 1
+    assert states(run) == {"name": "failed", **dict.fromkeys(STAGES[1:], "skipped")}
+    assert states(run, "catalogue")["receiver"] == "ok"
+
+
+def test_a_server_that_speaks_no_tls_is_told(place: Place) -> None:
+    place.environ["BOX"] = place.box.url.replace("http:", "https:")
+    run = check(place)
+    assert run.code == 1
+    assert (states(run)["connection"], states(run)["tls"], states(run)["log-in"]) == ("ok", "failed", "skipped")
+
+
+def test_one_tenancy_that_fails_stops_no_other(place: Place) -> None:
+    place.write(HOOKS + "  other:\n    server: nowhere.invalid\n    subscriptions: {}\n")
+    run = place.run("check", "--format", "json")
+    assert run.code == 1
+    prod, other = run.json["tenancies"]
+    assert {finding["state"] for finding in prod["findings"]} == {"ok", "skipped"}
+    assert other["findings"][0]["state"] == "failed"
+
+
+def test_tenancies_and_subscriptions_can_be_chosen(place: Place) -> None:
+    place.write(HOOKS + "  other:\n    server: nowhere.invalid\n    subscriptions: {}\n")
+    run = check(place, "--tenancy", "prod", "--target", "*/MOVED")
+    assert run.code == 0
+    assert run.json["tenancies"][0]["subscriptions"][0]["addresses"] == ["prod/catalogue/MOVED"]
+    assert place.run("check", "--tenancy", "none").code == 64
+
+
+def test_a_receiver_with_another_secret_is_told(place: Place) -> None:
+    place.receiver.set_secret("catalogue", "another secret of tests")
+    run = check(place)
+    assert run.code == 1
+    assert run.json["tenancies"][0]["subscriptions"][0]["receiver"]["state"] == "wrong-secret"
+    assert states(run, "catalogue") == {"secret": "ok", "receiver": "failed"}
+
+
+def test_a_receiver_that_is_down_is_told_with_the_way_to_say_that_it_cannot_be_reached(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place.environ["RECEIVER"] = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
+    run = check(place)
+    assert run.code == 1
+    assert run.json["tenancies"][0]["subscriptions"][0]["receiver"]["state"] == "unreachable"
+    assert "probe: never" in found(run, "receiver")["fix"]
+
+
+def test_a_receiver_that_the_file_says_never_to_probe_is_left_alone(place: Place) -> None:
+    place.write(HOOKS.replace("    subscriptions:", "    probe: never\n    subscriptions:"))
+    run = check(place)
+    assert run.code == 0
+    assert states(run, "catalogue") == {"secret": "ok", "receiver": "skipped"}
+    assert place.receiver.inbox("catalogue").challenges == 0
+
+
+def test_a_secret_that_is_not_set_is_a_finding_and_no_stop(place: Place) -> None:
+    del place.environ["CATALOGUE_SECRET"]
+    run = check(place)
+    assert run.code == 1
+    assert states(run)["list"] == "ok"
+    assert states(run, "catalogue") == {"secret": "failed", "receiver": "skipped"}
+    assert found(run, "secret")["detail"] == "secret env:CATALOGUE_SECRET is not set"
+    text = place.run("check")
+    assert "            secret env:CATALOGUE_SECRET is not set\n              fix: export" in text.out
+
+
+def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
+    place.environ["CATALOGUE_SECRET"] = "changeme"
+    place.receiver.set_secret("catalogue", "changeme")
+    run = check(place)
+    assert run.code == 0
+    assert states(run, "catalogue") == {"secret": "warning", "receiver": "ok", "event-signing": "ok"}
+    assert "changeme" not in run.out + run.err
+
+
+def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(place: Place) -> None:
+    class Handler(WebHookHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as shipped:
+        shipped.secret_key = SECRET  # type: ignore[attr-defined]
+        thread = threading.Thread(target=shipped.serve_forever)
+        thread.start()
+        place.environ["RECEIVER"] = f"http://127.0.0.1:{shipped.server_port}/hook"
+        try:
+            run, text = check(place), place.run("check")
+        finally:
+            shipped.shutdown()
+            thread.join()
+    assert run.code == text.code == 0
+    assert states(run, "catalogue")["event-signing"] == "warning"
+    assert "preservica-webhook-auth" in found(run, "event-signing")["fix"]
+    assert "\nwarning   catalogue " in text.out
+    assert text.out.count("event-signing") == 1
+
+
+def test_calls_are_told_when_asked_without_a_key(place: Place) -> None:
+    run = place.run("check", "-v")
+    assert "prod: GET / -> 404" in run.err
+    assert "prod: GET /api/webhook/subscriptions -> 200" in run.err
+    assert "receiver: POST ${RECEIVER}?code=${FN_KEY} challenge -> 200" in run.err
+
+
+def test_each_receiver_is_challenged_once_for_all_its_triggers(place: Place) -> None:
+    place.run("check")
+    inbox = place.receiver.inbox("catalogue")
+    assert (inbox.challenges, inbox.refused) == (1, 1)  # the refused one began as an event does
+
+
+def test_no_secret_and_no_key_is_in_any_form_of_output(place: Place) -> None:
+    place.receiver.set_secret("catalogue", "another secret of tests")
+    for form in ("text", "json", "markdown"):
+        run = place.run("check", "--format", form, "-v")  # looks for them itself
+        assert not any(hidden in run.out + run.err for hidden in HIDDEN)
+
+
+HOSTILE = HOOKS.replace("?code=${FN_KEY}", "?a=|b`c``d<img>&lt;[x](http://e.example)@octocat\\\\|_e_*f*~~g~~")
+
+
+def test_nothing_in_a_url_breaks_out_of_the_markdown_table(place: Place) -> None:
+    place.write(HOSTILE.replace("url: ${", "url: '${").replace("~~g~~", "~~g~~'"))
+    run = place.run("check", "--format", "markdown")
+    assert run.code == 0, run.err
+    rows = [line for line in run.out.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 6 + 3
+    assert {len(re.findall(r"\|", row)) for row in rows} == {7}
+    assert "<img>" not in run.out
+    assert "`" not in run.out
+    assert "@" not in run.out
+    assert "](" not in run.out

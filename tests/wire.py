@@ -1,0 +1,174 @@
+"""A server on loopback that says what a test wants, byte by byte, where the sandbox is too well-behaved."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps the connection open
+
+
+class Wire:
+    """Reads whole requests and hands each to `respond`; as a context, it is gone at the end."""
+
+    def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.stopping = threading.Event()
+        self._respond = respond
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def request_lines(self) -> list[str]:
+        return [request.partition(b"\r\n")[0].decode("latin-1") for request in self.requests]
+
+    def header(self, name: str, request: int = -1) -> str | None:
+        head = self.requests[request].partition(b"\r\n\r\n")[0].decode("latin-1")
+        pairs = (line.partition(": ") for line in head.split("\r\n")[1:])
+        return next((value for key, _, value in pairs if key.lower() == name.lower()), None)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(plain)
+            self._threads.append(threading.Thread(target=self._serve, args=(plain,)))
+            self._threads[-1].start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        with plain, suppress(OSError):
+            self.connections += 1
+            connection = plain
+            if self._tls:
+                connection = self._tls.wrap_socket(plain, server_side=True)
+                self._sockets.append(connection)
+            with connection:
+                while (request := _read_request(connection)) and not self.stopping.is_set():
+                    self.requests.append(request)
+                    if not self._respond(self, connection, request):
+                        return
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (more := connection.recv(65536)):
+            return b""
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    while lengths and len(body) < lengths[0]:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def saying(data: bytes) -> Respond:
+    """Give one answer to everything, and keep the connection."""
+
+    def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
+        connection.sendall(data)
+        return True
+
+    return respond
+
+
+def cutting(data: bytes) -> Respond:
+    """Say something and cut the connection."""
+
+    def respond(_: Wire, connection: socket.socket, __: bytes) -> bool:
+        connection.sendall(data)
+        return False
+
+    return respond
+
+
+def endless(start: bytes, piece: bytes, pause: float = 0.0) -> Respond:
+    """Say something again and again until the client has had enough."""
+
+    def respond(wire: Wire, connection: socket.socket, _: bytes) -> None:
+        connection.sendall(start)
+        while not wire.stopping.wait(pause):
+            connection.sendall(piece)
+
+    return respond
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate and the server's side of it."""
+
+    pem: Path  # the certificate alone, as a client's bundle
+    server: ssl.SSLContext
+
+
+def make_certificate(folder: Path, name: str, *, days: int = 1) -> Certificate:
+    """Make a certificate for a host name or an address; `days` below zero: expired so long ago."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooksync tests")])
+    try:
+        host: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        host = x509.DNSName(name)
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(end - datetime.timedelta(days=10))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / f"{name}{days}.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    both = folder / f"{name}{days}.server.pem"
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    both.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain) + pem.read_bytes())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(both)
+    return Certificate(pem, server)
