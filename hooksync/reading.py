@@ -50,4 +50,5 @@ class Reading:
         if key not in fields:
             return None
         ((kind, name),) = cast(dict[Literal["env", "file"], str], fields[key]).items()
-        return SecretRef(kind, name, self.at(fields.value_mark(key)), self.folder)
+        base = self.folder if kind == "file" else ""
+        return SecretRef(kind, name, self.at(fields.value_mark(key)), base)

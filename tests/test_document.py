@@ -91,8 +91,7 @@ tenancies:
     ).tenancies
     settings = tenancy.settings
     assert settings.allow_http
-    assert settings.credentials.username == SecretRef("file", "secrets/name")
-    assert settings.credentials.username.base == "folder"
+    assert settings.credentials.username == SecretRef("file", "secrets/name", base="folder")
     assert settings.credentials.method == "external"
     assert settings.owns == ("https://h/api", "https://h/b")
     assert settings.limit == UnsubscribeLimit(percent=12.5)

@@ -122,7 +122,7 @@ def finished(*results: str, **settings: object) -> RunView:
         Outcome(step, result, detail="it broke" if result in ("failed", "half-done") else "", fix="mend it")  # type: ignore[arg-type]
         for step, result in zip(plan.steps, results, strict=True)  # type: ignore[attr-defined]
     )
-    return view(view_of_outcome(TenancyOutcome(plan, outcomes, **settings), (), None))  # type: ignore[arg-type]
+    return view(view_of_outcome(TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
 
 
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:

@@ -195,7 +195,7 @@ def test_command_that_does_not_do_as_told_ends_the_tour_with_1(tmp_path: Path, m
         if line.startswith("2. "):
             next(tmp_path.glob("*/hooks.yaml")).unlink()
 
-    assert run_demo(announce) == 1
+    assert run_demo(announce, is_coloured=False) == 1
     assert "there is no file hooks.yaml" in "\n".join(lines)
     assert lines[-1].startswith("The tour ends early: `hooksync plan` ended with exit code 1, not 0.")
     assert list(tmp_path.iterdir()) == []
@@ -206,7 +206,7 @@ def test_server_that_cannot_be_started_or_folder_that_cannot_be_made_is_told(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     lines: list[str] = []
-    assert run_demo(lines.append) == 1
+    assert run_demo(lines.append, is_coloured=False) == 1
     assert lines[-1].startswith("The tour ends early: ")
 
 

@@ -198,7 +198,7 @@ def test_port_that_is_taken_is_one_line_and_1(
 
 def test_help_fits_80_columns_and_names_every_kind_call_and_trait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    parser = argparse.ArgumentParser("hooksync sandbox")
+    parser = argparse.ArgumentParser("hooksync sandbox", formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
     text = parser.format_help()
     assert max(map(len, text.splitlines())) <= 80
