@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from hooksync.carrying import Carried, Carrier, ask_receivers
 from hooksync.diff import DiffOptions
 from hooksync.errors import ExitCode, Problem
 from hooksync.fingerprints import KeyRing
-from hooksync.journal import Journal
 from hooksync.lock_store import load, lock_path
 from hooksync.model import SecretRef
 from hooksync.outcomes import not_attempted
@@ -28,6 +27,9 @@ from hooksync.render import plan_text, report_text
 from hooksync.report import RunView, TenancyView, view_of_outcome, view_of_plan
 from hooksync.run import Run, RunSettings, open_run
 from hooksync.world import PlanOptions, World
+
+if TYPE_CHECKING:  # `plan` starts without the rooms that only `apply` needs
+    from hooksync.carrying import Carried, Carrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class _Scene:
 
     def carrier(self) -> Carrier:
         """Make what carries plans out."""
+        from hooksync.carrying import Carrier
+        from hooksync.journal import Journal
+
         journal = None
         if self.lock:
             planner = self.planner
@@ -60,7 +65,7 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     """Fetch what is live, compare, show."""
     with _open(options, world) as scene:
         planned = scene.look()
-        verdicts = ask_receivers(planned, scene.run, world.terminal) if options.probes else {}
+        verdicts = _ask_receivers(planned, scene) if options.probes else {}
         doubts = scene.run.book.doubts(_declared_secrets(planned))
     view = _run_view([_view(one, verdicts) for one in planned], scene, doubts)
     world.terminal.result(
@@ -78,6 +83,8 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
 
 def apply(options: PlanOptions, world: World) -> ExitCode:
     """Plan, ask, do, look again."""
+    from hooksync.carrying import Carried
+
     with _open(options, world) as scene:
         planned = scene.look()
         before = _run_view([_view(one, {}) for one in planned], scene, ())
@@ -110,6 +117,12 @@ def _open(options: PlanOptions, world: World) -> Iterator[_Scene]:
         ring = KeyRing(options.parallelism)
         planner = Planner(settings.diff, options.allows_mass_unsubscribe, lock, run.book, ring)
         yield _Scene(run, planner, prepared, options, world, path)
+
+
+def _ask_receivers(planned: Sequence[Planned], scene: _Scene) -> dict[str, Verdict]:
+    from hooksync.carrying import ask_receivers
+
+    return ask_receivers(planned, scene.run, scene.world.terminal)
 
 
 def _declared_secrets(planned: Sequence[Planned]) -> list[SecretRef]:

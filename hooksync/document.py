@@ -13,7 +13,6 @@ from hooksync.entries import Document, Settings, TenancyEntry, Written
 from hooksync.errors import FileError, Problem
 from hooksync.files import Source
 from hooksync.merge import merge_parts, unsaid_problems
-from hooksync.misfits import find_misfits
 from hooksync.model import Location
 from hooksync.parts import TenancyPart, read_parts
 from hooksync.reading import Reading
@@ -25,7 +24,6 @@ from hooksync.rules import (
     twin_problems,
     url_identity,
 )
-from hooksync.salvage import hides_triggers, salvage
 from hooksync.shape import certainly_fits
 from hooksync.template import Template
 from hooksync.triggers import TriggerBook
@@ -73,6 +71,9 @@ def _open_file(source: Source, read_schema: ReadSchema) -> _File:
     reading.problems += problems
     if certainly_fits(data):
         return _File(reading, data, is_whole=not problems)
+    from hooksync.misfits import find_misfits  # only here: a file that fits needs none of this
+    from hooksync.salvage import hides_triggers, salvage
+
     misfits = find_misfits(data, source.name, read_schema("hooks"))
     places = {problem.where for problem in problems}
     reading.problems += (misfit.problem for misfit in misfits if misfit.problem.where not in places)
