@@ -34,7 +34,7 @@ _SIGNS: tuple[tuple[str, FailureKind], ...] = (
     ("refuses connections", "refused"),
     ("cannot be reached", "no-route"),
     ("no connection could be made", "no-route"),
-    ("no connection within", "time-out"),
+    ("no connection within", "no-connection"),
     ("answer within", "time-out"),
     ("is larger than", "too-large"),
 )
@@ -42,6 +42,7 @@ _WORDS: dict[FailureKind, tuple[str, str]] = {
     "no-name": ("its name does not resolve", "check the host's name, and this machine's DNS"),
     "refused": ("it refuses connections", "check that it runs, and the port"),
     "no-route": ("it cannot be reached from this network", "check the network, and where it may be reached from"),
+    "no-connection": ("it takes no connection in time", "check the network: a firewall may keep this machine away"),
     "proxy": ("the proxy on the way to it cannot be used", "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
     "tls": ("no TLS connection can be made, or it breaks off", "check that it speaks https on this port"),
     "time-out": ("it does not answer in time", "check that it runs, or give more --timeout"),

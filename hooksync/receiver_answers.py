@@ -16,13 +16,15 @@ from hooksync import handshake
 
 State = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 AnswerKind = Literal["ready", "wrong-secret", "not-json", "wrong-shape", "not-hex", "not-echoed", "status", "redirect"]
-FailureKind = Literal["no-name", "refused", "no-route", "proxy", "tls", "time-out", "cut", "too-large"]
+FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut", "too-large"]
 Kind = AnswerKind | FailureKind
 
 _STATES: dict[Kind, State] = {
     "ready": "ready",
     "wrong-secret": "wrong-secret",
-    **dict.fromkeys(("no-name", "refused", "no-route", "proxy", "tls", "time-out", "cut"), "unreachable"),
+    **dict.fromkeys(
+        ("no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut"), "unreachable"
+    ),
 }
 _RESPONSE = re.compile("[0-9a-f]{64}")
 _ANY_CASE = re.compile("[0-9A-Fa-f]{64}")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import quote
 
 from hooksync.calls import CallPool
@@ -26,6 +27,7 @@ Pair = tuple[HookUrl, Secret]
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # of chance in a code; written as hex
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"  # in a path and a query; other characters are percent-encoded
+_DEAF = frozenset({"no-name", "no-route", "no-connection"})  # kinds that hold for every receiver of the server
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
 
 
@@ -47,19 +49,29 @@ def probe_all(
     for pair in pairs:
         distinct.setdefault(_identity(pair), pair)
     line.redactor.learn({secret.reveal() for _, secret in distinct.values()})
-
-    def task(pair: Pair) -> Callable[[], Reading]:
-        def run() -> Reading:
-            try:
-                return _challenge(*pair, line)
-            finally:
-                advance()
-
-        return run
-
-    found = pool.run("receivers", [task(pair) for pair in distinct.values()])
+    prober = _Prober(line, advance)
+    found = pool.run("receivers", [partial(prober.ask, pair) for pair in distinct.values()])
     readings: Mapping[tuple[str, Secret], Reading | None] = dict(zip(distinct, found, strict=True))
     return {pair: reading for pair in pairs if (reading := readings[_identity(pair)]) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Prober:
+    """Challenges receivers, and does not wait again for a server that takes no connection."""
+
+    line: Line
+    advance: Callable[[], None]
+    deaf: dict[str, Reading] = field(default_factory=dict)  # by host and port
+
+    def ask(self, pair: Pair) -> Reading:
+        server, _ = split_netloc(pair[0].full.partition("://")[2])
+        try:
+            reading = self.deaf.get(server) or _challenge(*pair, self.line)
+        finally:
+            self.advance()
+        if reading.kind in _DEAF:
+            self.deaf[server] = reading
+        return reading
 
 
 def signs_events_in_disguise(url: HookUrl, secret: Secret, line: Line) -> bool | None:

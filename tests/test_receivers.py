@@ -386,3 +386,13 @@ def test_the_code_in_disguise_spells_no_event(line: Line) -> None:
     body = code.removeprefix(EVENT_PREFIX.decode())
     assert len(body) == 32
     assert set(body) <= set("0123456789abcdef")
+
+
+def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, line: Line) -> None:
+    wanted = [
+        (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32)) for n in range(20)
+    ]
+    with CallPool(1, threading.Event()) as pool:
+        found = probe_all(wanted, pool, line)
+    assert {reading.kind for reading in found.values()} == {"no-name"}
+    assert (len(found), len(watched.records)) == (20, 1)
