@@ -54,7 +54,9 @@ class Journal:
             ends = [self._end(one, outcomes.get(one.tenancy.name), lock) for one in planned]
             return lock.settled(ends, self._salts.values())
 
-        update(self.path, change)
+        known = self.lock or Lock(0, b"")
+        if self._run or change(known) != known:  # else the folder may be one that nobody can write to
+            update(self.path, change)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""
