@@ -152,6 +152,8 @@ class Attempt:
         self.state = state
         self.detail = error.summary
         self.fix = "; ".join(problem.fix for problem in error.problems)
-        if self.is_old_gone and state == "failed":
+        if state == "made":
+            self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
+        elif self.is_old_gone and state == "failed":
             self.detail = f"the old one was removed, and the new one could not be made: {self.detail}"
             self.fix = f"this subscription is missing now: {self.fix}, then run apply again"

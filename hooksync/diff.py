@@ -1,13 +1,13 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
-First they are paired (by what the lock remembers, then by identity, in dictionaries), then each pair is judged. Nothing
-outside what the tenancy owns is ever touched.
+First they are paired, in dictionaries: by identity, and where the service has respelled a URL, by what the lock
+remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever touched.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -54,16 +54,17 @@ def make_plan(
 
 def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NOTHING) -> Pairing:
     """Find the live subscription that fills each declared one's place."""
-    remembered = _remembered(tenancy, live, memory)
-    claimed = {subscription.id for several in remembered.values() for subscription in several}
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in live:
-        if subscription.id not in claimed:
-            found[subscription.key].append(subscription)
-    pairs = tuple(
-        _paired(declared, [*remembered.get(declared.address, ()), *found.pop(declared.key, ())], memory)
-        for declared in tenancy.subscriptions
-    )
+        found[subscription.key].append(subscription)
+    candidates = {declared.address: found.pop(declared.key, []) for declared in tenancy.subscriptions}
+    respelled = _respelled(tenancy, found, memory)
+    for declared in tenancy.subscriptions:
+        if not candidates[declared.address]:
+            candidates[declared.address] = respelled.pop(declared.address, [])
+            for subscription in candidates[declared.address]:
+                found[subscription.key].remove(subscription)
+    pairs = tuple(_paired(declared, candidates[declared.address], memory) for declared in tenancy.subscriptions)
     undeclared = tuple(subscription for several in found.values() for subscription in several)
     return Pairing(tenancy, tuple(live), pairs, undeclared)
 
@@ -103,19 +104,23 @@ def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> t
     return tuple(Change(level.path(output_format="list")[0], level.t1, level.t2) for level in changed)
 
 
-def _remembered(
-    tenancy: Tenancy, live: Iterable[LiveSubscription], memory: Memory
+def _respelled(
+    tenancy: Tenancy, found: Mapping[SubscriptionKey, Iterable[LiveSubscription]], memory: Memory
 ) -> dict[str, list[LiveSubscription]]:
-    """Find live subscriptions that were made for this very declared URL and trigger, however they are spelled."""
+    """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise; by address.
+
+    Only among those whose spelling is nobody's: whoever can write the lock cannot make one declared
+    subscription pass for another.
+    """
     if not memory.made:
         return {}
     addresses = {memory.digest_of(declared.key): declared.address for declared in tenancy.subscriptions}
-    remembered: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
-    for subscription in live:
+    respelled: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
+    for subscription in (each for several in found.values() for each in several):
         made = memory.made.get(subscription.id)
         if made and (address := addresses.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
-            remembered[address].append(subscription)
-    return remembered
+            respelled[address].append(subscription)
+    return respelled
 
 
 def _paired(declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], memory: Memory) -> Pair:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from hooksync.errors import FileError, Problem
 from hooksync.files import write_atomically
 from hooksync.lock import SALT_BYTES, Lock
+from hooksync.lock_fields import LARGEST_RUN
 from hooksync.lock_file import lock_text, read_lock
 
 MOST_BYTES = 64 * 1024 * 1024  # of a lock; 10,000 subscriptions take 4 MiB
@@ -52,6 +53,9 @@ def update(path: str, change: Callable[[Lock], Lock], patience: float = PATIENCE
         text = _read(path)
         before = Lock(last_run=0, url_salt=os.urandom(SALT_BYTES)) if text is None else read_lock(text, path)
         after = change(before)
+        if after.last_run > LARGEST_RUN:
+            what = f"the lock {path} has counted its runs to the end"
+            raise FileError(Problem(what, "no lock comes to this by itself: restore it from Git or the CI cache"))
         if text is None and after == before:
             return after
         written = lock_text(after)

@@ -89,7 +89,7 @@ ROOMS = {
     "files": Room("open os", "", "errors"),
     "lock_fields": Room("", "", "lock"),
     "lock_file": Room("", "", "errors lock lock_fields model"),
-    "lock_store": Room("open os", "~filelock", "errors files lock lock_file"),
+    "lock_store": Room("open os", "~filelock", "errors files lock lock_fields lock_file"),
     "secret_sources": Room("open os", "", "errors model"),
     "strength": Room("", "", "errors model"),
     "secret_maker": Room("random", "", ""),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.diff import DiffOptions, address_matches, content_changes, make_plan
+from hooksync.memory import Memory
 from hooksync.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger
 from hooksync.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle
 from hooksync.urls import owns_url
@@ -194,3 +196,55 @@ def test_a_longer_host_is_not_ours() -> None:
 def test_a_glob_of_addresses_minds_letter_case() -> None:
     assert address_matches("prod/a/MOVED", ["prod/*"])
     assert not address_matches("prod/a/MOVED", ["prod/a/moved"])
+
+
+def remembering(**made: tuple[int, DeclaredSubscription]) -> Memory:
+    """A lock that says of live ids which run made them, for which declared subscription."""
+    empty = Memory(url_salt=b"salt")
+    return replace(empty, made={each: Made(run, empty.digest_of(wanted.key)) for each, (run, wanted) in made.items()})
+
+
+@dataclass(frozen=True)
+class Made:
+    run: int
+    declared: bytes
+
+
+def test_a_url_that_the_service_respells_is_known_by_the_lock() -> None:
+    wanted, there = declared("https://h.example/a%7Eb"), live("respelled", "https://h.example/a~b")
+    assert len(make_plan(tenancy(wanted), (there,), PLAIN).steps) == 2
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted))))
+    assert step == Keep(wanted, there)
+
+
+def test_of_duplicates_the_newest_that_the_lock_knows_stays() -> None:
+    wanted, there = declared(), (live("older"), live("newer"), live("unknown"))
+    plan = make_plan(tenancy(wanted), there, PLAIN, remembering(older=(1, wanted), newer=(2, wanted)))
+    assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["newer"]
+    assert len(plan.steps) == 3
+
+
+def test_a_forged_lock_makes_no_declared_one_pass_for_another() -> None:
+    one, two = declared("https://h.example/a", name="a"), declared("https://h.example/b", name="b")
+    there = (live("a", "https://h.example/a"), live("b", "https://h.example/b"), live("x", "https://h.example/x"))
+    forged = remembering(a=(1, one), b=(2, one), x=(3, one))
+    plan = make_plan(tenancy(one, two), there, PLAIN, forged)
+    assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["a", "b"]
+    [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
+    assert (removed.live.id, removed.duplicate_of) == ("x", None)
+
+
+@given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
+def test_whatever_the_lock_says_each_one_is_in_exactly_one_step_and_the_next_plan_is_empty(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], known: list[int], dice: random.Random
+) -> None:
+    made = {
+        there[index].id: (dice.randint(1, 3), dice.choice(wanted.subscriptions))
+        for index in known
+        if index < len(there) and wanted.subscriptions
+    }
+    memory = remembering(**made)
+    plan = make_plan(wanted, there, PLAIN, memory)
+    live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
+    assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
+    assert make_plan(wanted, after(plan), PLAIN, memory).is_empty

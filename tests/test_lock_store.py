@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hooksync.errors import FileError
 from hooksync.files import write_atomically
 from hooksync.lock import Entry, Lock, Settlement
+from hooksync.lock_fields import LARGEST_RUN
 from hooksync.lock_file import lock_text
 from hooksync.lock_store import MOST_BYTES, load, lock_path, update
 from tests.command_line import ROOT
@@ -392,3 +393,11 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
         write_atomically(str(tmp_path / "plan.json"), "x")
     assert os.listdir(tmp_path) == ["plan.json"]
     assert os.listdir(tmp_path / "plan.json") == []
+
+
+def test_a_lock_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
+    full = Lock(last_run=LARGEST_RUN, url_salt=b"0" * 16)
+    write_atomically(path, lock_text(full))
+    with pytest.raises(FileError, match="counted its runs to the end"):
+        update(path, lambda lock: lock.with_intents([], []))
+    assert load(path) == full
