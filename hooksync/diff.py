@@ -57,16 +57,17 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NO
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in live:
         found[subscription.key].append(subscription)
-    candidates = {declared.address: found.pop(declared.key, []) for declared in tenancy.subscriptions}
+    same = [found.pop(declared.key, []) for declared in tenancy.subscriptions]
     respelled = _respelled(tenancy, found, memory)
-    for declared in tenancy.subscriptions:
-        if not candidates[declared.address]:
-            candidates[declared.address] = respelled.pop(declared.address, [])
-            for subscription in candidates[declared.address]:
+    pairs = []
+    for declared, candidates in zip(tenancy.subscriptions, same, strict=True):
+        if not candidates:
+            candidates = respelled.get(declared.key, [])
+            for subscription in candidates:
                 found[subscription.key].remove(subscription)
-    pairs = tuple(_paired(declared, candidates[declared.address], memory) for declared in tenancy.subscriptions)
+        pairs.append(_paired(declared, candidates, memory))
     undeclared = tuple(subscription for several in found.values() for subscription in several)
-    return Pairing(tenancy, tuple(live), pairs, undeclared)
+    return Pairing(tenancy, tuple(live), tuple(pairs), undeclared)
 
 
 def decide(pairing: Pairing, options: DiffOptions, memory: Memory = NOTHING) -> TenancyPlan:
@@ -106,20 +107,20 @@ def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> t
 
 def _respelled(
     tenancy: Tenancy, found: Mapping[SubscriptionKey, Iterable[LiveSubscription]], memory: Memory
-) -> dict[str, list[LiveSubscription]]:
-    """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise; by address.
+) -> dict[SubscriptionKey, list[LiveSubscription]]:
+    """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise.
 
     Only among those whose spelling is nobody's: whoever can write the lock cannot make one declared
     subscription pass for another.
     """
     if not memory.made:
         return {}
-    addresses = {memory.digest_of(declared.key): declared.address for declared in tenancy.subscriptions}
-    respelled: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
+    keys = {memory.digest_of(declared.key): declared.key for declared in tenancy.subscriptions}
+    respelled: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in (each for several in found.values() for each in several):
         made = memory.made.get(subscription.id)
-        if made and (address := addresses.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
-            respelled[address].append(subscription)
+        if made and (key := keys.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
+            respelled[key].append(subscription)
     return respelled
 
 
