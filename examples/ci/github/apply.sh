@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Carry out exactly the saved plan. hooksync refuses it (exit 3) where the tenancy has moved since.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
+
+markdown=$FOLDER/apply.md status=0
+hooksync apply "$FOLDER/plan.json" "${lock[@]}" \
+    --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
+
+cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+case $status in
+    0) ;;
+    3) echo "::error title=hooksync refused the plan::Nothing was changed. Start this workflow by hand for a new plan." ;;
+    4) echo "::error title=hooksync applied in part::See the summary for what was done; start this workflow by hand." ;;
+    *) echo "::error title=hooksync failed::It exited with $status; see the log." ;;
+esac
+exit "$status"

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Compare live with declared. Exits with 2 where they differ, so that the job fails and somebody is told.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
+
+mkdir -p "$FOLDER"
+markdown=$FOLDER/drift.md status=0
+hooksync plan "${selection[@]}" "${lock[@]}" --detailed-exitcode --format markdown >"$markdown" || status=$?
+
+cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+case $status in
+    0) echo "drift=false" >>"$GITHUB_OUTPUT" ;;
+    2)
+        echo "drift=true" >>"$GITHUB_OUTPUT"
+        echo "::error title=Live is not as declared::Somebody changed the tenancy, or a merge was not applied; see the summary."
+        ;;
+    *) echo "::error title=hooksync could not tell::It exited with $status; see the log." ;;
+esac
+exit "$status"
