@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from hooksync.errors import Problem, UsageError
-from hooksync.flags import add_calling, add_files, add_format, add_selection
+from hooksync.flags import (
+    APPLY_EXAMPLE,
+    add_calling,
+    add_export,
+    add_files,
+    add_format,
+    add_init,
+    add_saved_plan,
+    add_selection,
+    refuse_choosing,
+)
 
 _WIDTH = 79  # columns of a help text
 
@@ -52,6 +62,11 @@ class _Parser(argparse.ArgumentParser):
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Parse a command line. Raises UsageError when it is wrong, Help when help is asked for."""
     arguments = make_parser().parse_args(argv)
+    if getattr(arguments, "plan", None) is not None:
+        refuse_choosing(arguments)
+    elif getattr(arguments, "max_age", None) is not None:
+        raise UsageError(Problem("--max-age is of a saved plan, and none is named", "see `hooksync apply --help`"))
+    arguments.names_files = getattr(arguments, "file", None) is not None
     if getattr(arguments, "file", ()) is None:
         arguments.file = [environ.get("HOOKSYNC_FILE") or "hooks.yaml"]
     return arguments
@@ -65,11 +80,16 @@ def make_parser() -> argparse.ArgumentParser:
     _add_validate(commands)
     _add_plan(commands)
     _add_apply(commands)
+    add_export(
+        _add(commands, "export", "print what is live as a hooks file", "hooksync export --server eu.preservica.com")
+    )
+    add_init(_add(commands, "init", "write a first hooks file", "hooksync init --from-live --server eu.preservica.com"))
     _add_check(commands)
     _add_secret(commands)
     _add_schema(commands)
     _add_sandbox(commands)
     _add_demo(commands)
+    _add_completion(commands)
     return parser
 
 
@@ -94,16 +114,21 @@ def _add_validate(commands: _Commands[_Parser]) -> None:
 
 
 def _add_plan(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "plan", "show what apply would do", "hooksync plan --tenancy 'archive-*' --format json")
+    parser = _add(commands, "plan", "show what apply would do", "hooksync plan --tenancy 'archive-*' --out plan.json")
     add_files(parser)
     _add_planning(parser)
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit with 2 when there are changes, 0 when there are none"
     )
+    parser.add_argument(
+        "--out", metavar="PLAN",
+        help="save the plan as JSON for `apply PLAN`, which does exactly this; signed where HOOKSYNC_PLAN_KEY is set",
+    )  # fmt: skip
 
 
 def _add_apply(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "apply", "plan, ask, and do it", "hooksync apply --yes --parallelism 16")
+    parser = _add(commands, "apply", "plan, ask, and do it; or do what a saved plan says", APPLY_EXAMPLE)
+    add_saved_plan(parser)
     add_files(parser)
     _add_planning(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
@@ -111,6 +136,9 @@ def _add_apply(commands: _Commands[_Parser]) -> None:
         "--adopt",
         action="store_true",
         help="record the declared secrets of kept subscriptions in the lock as the live ones",
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", help="write the result as JSON to a file, too, whatever comes of the run"
     )
 
 
@@ -129,7 +157,7 @@ def _add_secret(commands: _Commands[_Parser]) -> None:
     example = "hooksync secret generate > secret.txt"
     parser = _add(commands, "secret", "make a secret for Preservica and a receiver to share", example)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    text = "print a new secret, 32 random bytes as 43 printable characters, and nothing else"
+    text = "print a new secret and nothing else: 32 random bytes as 43 characters"
     _add(actions, "generate", text, example)
 
 
@@ -151,8 +179,14 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
     _add(commands, "demo", "show all of this on a sandbox, in less than a minute", "hooksync demo")
 
 
+def _add_completion(commands: _Commands[_Parser]) -> None:
+    example = "hooksync completion bash > hooksync.bash && source hooksync.bash"
+    parser = _add(commands, "completion", "print a script that completes commands and flags in a shell", example)
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell it is for")
+
+
 def _add_planning(parser: argparse.ArgumentParser) -> None:
-    add_format(parser)
+    add_format(parser, "markdown")
     add_selection(parser)
     parser.add_argument(
         "--replace", action="append", default=[], metavar="GLOB",

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from hooksync.errors import FileError, Problem, SecretError
 from hooksync.journal import Journal
+from hooksync.model import SecretRef
 from hooksync.outcomes import Outcome, TenancyOutcome
-from hooksync.plan import Resubscribe, is_idle
+from hooksync.plan import Keep, Resubscribe, is_idle
 from hooksync.planning import Planned, PlannedTenancy, needed_secrets
 from hooksync.probing import Verdict, asked, judge
 from hooksync.receivers import probe_all
@@ -28,6 +29,7 @@ class Carried:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     lock_error: FileError | None = None
+    adopted: int = 0  # subscriptions whose declared secret the lock now takes for the live one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Carrier:
     def carry_out(self, planned: Sequence[Planned]) -> Carried:
         """Do what is ready to be done. Nothing is changed before every secret, receiver and intent is in order."""
         works, errors = self._works(planned)
-        doubts = self.run.book.doubts(ref for work in works.values() for ref in work.secrets)
+        doubts = self.run.book.doubts(self._wanted_secrets(works, planned))
         verdicts = (
             {} if self.probes is False else ask_receivers([w.planned for w in works.values()], self.run, self.terminal)
         )
@@ -60,7 +62,7 @@ class Carrier:
         with self.terminal.progress("applying", total) as advance:
             outcomes = self.run.apply(works, advance)
         hinted = {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}
-        return replace(carried, outcomes=hinted, lock_error=self._settle(planned, hinted))
+        return self._settled(planned, replace(carried, outcomes=hinted))
 
     def _works(self, planned: Sequence[Planned]) -> tuple[dict[str, Work], dict[str, SecretError]]:
         """Look up the secrets of every plan that is ready; a plan that lacks one is not begun."""
@@ -74,20 +76,29 @@ class Carrier:
                     errors[one.tenancy.name] = error
         return works, errors
 
-    def _settle(self, planned: Sequence[Planned], outcomes: Mapping[str, TenancyOutcome]) -> FileError | None:
+    def _wanted_secrets(self, works: Mapping[str, Work], planned: Sequence[Planned]) -> list[SecretRef]:
+        """Name the secrets that this run has a use for: those of what is made, and of what may be adopted."""
+        wanted = [ref for work in works.values() for ref in work.secrets]
+        if self.journal and self.journal.adopts:
+            plans = (one.plan for one in planned if isinstance(one, PlannedTenancy))
+            wanted += (step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep))
+        return wanted
+
+    def _settled(self, planned: Sequence[Planned], carried: Carried) -> Carried:
         """Write the end of the run into the lock, for what was carried out and for what is as it should be."""
         if self.journal is None:
-            return None
+            return carried
+        outcomes = carried.outcomes
         settled = [
             one
             for one in planned
-            if isinstance(one, PlannedTenancy) and (one.plan.is_empty or one.tenancy.name in outcomes)
+            if isinstance(one, PlannedTenancy) and not one.refusals
+            if one.plan.is_empty or one.tenancy.name in outcomes
         ]
         try:
-            self.journal.settle(settled, outcomes)
+            return replace(carried, adopted=self.journal.settle(settled, outcomes))
         except FileError as error:
-            return error
-        return None
+            return replace(carried, lock_error=error)
 
 
 def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> dict[str, Verdict]:

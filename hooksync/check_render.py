@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
 from hooksync import __version__
 from hooksync.check import MARKS, CheckView, Finding, HookCheck, TenancyCheck
 from hooksync.errors import Problem
+from hooksync.markup import ROOM, escaped, fitting, marker, size
 from hooksync.redactor import printable
 
 FORMAT = "hooksync.check/1"
 
 _MARK = 10  # columns that a mark takes
 _NAME = 20  # columns that a name takes, at least
+_WORD_ROOM = 100  # bytes of the words that tell what is left out
 _INDENT = " " * _MARK
 _HEAD = ("tenancy", "subscription", "looked at", "state", "found", "fix")
 
@@ -40,14 +41,26 @@ def check_json(view: CheckView) -> str:
 
 
 def check_markdown(view: CheckView) -> str:
-    """Write a check as one table."""
-    rows = [_row(*_HEAD), _row(*("---" for _ in _HEAD))]
+    """Write a check as one table; where it would grow too large, what is not fine comes first."""
+    findings = list(_findings(view))
+    head = [marker("check"), "### hooksync check", "", _row(*_HEAD), _row(*("---" for _ in _HEAD))]
+    room = ROOM - size(head) - size([_summary(view)]) - _WORD_ROOM
+    if size(row for _, row in findings) > room:
+        findings.sort(key=lambda pair: pair[0].mark == "ok")
+    number = fitting(([row] for _, row in findings), room)
+    left = len(findings) - number
+    more = [f"{left} more left out here.", ""] if left else []
+    return "\n".join([*head, *(row for _, row in findings[:number]), "", *more, _summary(view)]) + "\n"
+
+
+def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
+    """Give every finding with its row."""
     for tenancy in view.tenancies:
         name = tenancy.tenancy.name
-        rows += [_finding_row(name, "", finding) for finding in tenancy.findings]
+        yield from ((finding, _finding_row(name, "", finding)) for finding in tenancy.findings)
         for hook in tenancy.hooks:
-            rows += [_finding_row(name, f"{_title(hook)} {hook.subscription.url.shown}", f) for f in hook.findings]
-    return "\n".join(["### hooksync check", "", *rows, "", _summary(view)]) + "\n"
+            subject = f"{_title(hook)} {hook.subscription.url.shown}"
+            yield from ((finding, _finding_row(name, subject, finding)) for finding in hook.findings)
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[str]:
@@ -134,21 +147,8 @@ def _line(problem: Problem) -> str:
 
 def _finding_row(tenancy: str, subscription: str, finding: Finding) -> str:
     texts = (tenancy, subscription, finding.subject, finding.mark, finding.detail, finding.fix)
-    return _row(*map(_cell, texts))
+    return _row(*map(escaped, texts))
 
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-_ACTIVE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
-
-
-def _cell(text: str) -> str:
-    """Write any text so that it stays one cell, says what it says, and makes no link, no mention and no markup.
-
-    A character reference starts nothing in Markdown, and nobody is mentioned and nothing linked within <code>.
-    """
-    if not text or text.replace("-", "").isalnum():
-        return text
-    return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"

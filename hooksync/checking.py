@@ -51,7 +51,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     view = _view(checks, prepared.warnings)
     world.terminal.result(_RENDERINGS[options.format](view))
     for warning in view.warnings:
-        world.terminal.aside(f"warning: {warning}")
+        world.terminal.warn(warning)
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR

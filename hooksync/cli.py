@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from hooksync.checking import CheckOptions
-    from hooksync.errors import ExitCode
+    from hooksync.errors import ExitCode, HooksyncError
     from hooksync.world import PlanOptions, World
 
 
@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         sys.stdout.flush()
     except HooksyncError as error:
-        for problem in error.problems:
-            print(_error_text(str(problem), has_place=problem.where is not None), file=sys.stderr)
+        _tell(error)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
@@ -45,9 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(code)
 
 
-def _error_text(text: str, *, has_place: bool) -> str:
+def _tell(error: HooksyncError) -> None:
     """Start a problem of the file with its place, as compilers do, and any other with what it is."""
-    return text if has_place else f"error: {text}"
+    from hooksync.terminal import annotation_lines
+
+    for problem in error.problems:
+        print(str(problem) if problem.where else f"error: {problem}", file=sys.stderr)
+    for line in annotation_lines(error.problems):
+        print(line, file=sys.stderr)
 
 
 def _run(argv: Sequence[str]) -> ExitCode:
@@ -71,6 +75,8 @@ def _run(argv: Sequence[str]) -> ExitCode:
 
             print(generate_secret())  # the one place where a secret is shown, by request
             return ExitCode.DONE
+        case "completion":
+            return _print_completion(arguments)
         case "demo":
             from hooksync.sandbox.demo import run_demo
             from hooksync.terminal import wants_colour
@@ -78,6 +84,15 @@ def _run(argv: Sequence[str]) -> ExitCode:
             return ExitCode(run_demo(_announce, is_coloured=wants_colour()))
         case _:
             return _run_command(arguments)
+
+
+def _print_completion(arguments: argparse.Namespace) -> ExitCode:
+    from hooksync.arguments import make_parser
+    from hooksync.completion import completion_script
+    from hooksync.errors import ExitCode
+
+    print(completion_script(make_parser(), arguments.shell), end="")
+    return ExitCode.DONE
 
 
 def _run_command(arguments: argparse.Namespace) -> ExitCode:
@@ -96,11 +111,9 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
     world = World(os.environ, sys.stdin.buffer, terminal, stop)
     if arguments.command in ("validate", "schema"):
         return _without_network(arguments, world)
-    if arguments.command == "check":
-        from hooksync.checking import check
-
+    if arguments.command in ("check", "export", "init"):
         with interrupts:
-            code = check(_check_options(arguments), world)
+            code = _look(arguments, world)
         return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
     from hooksync import commands
 
@@ -118,6 +131,29 @@ def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
         return schema(arguments.kind, world)
     options = FileOptions(tuple(arguments.file), arguments.format, tuple(arguments.tenancy), tuple(arguments.target))
     return validate(options, world)
+
+
+def _look(arguments: argparse.Namespace, world: World) -> ExitCode:
+    """Carry out what only looks at tenancies."""
+    if arguments.command == "check":
+        from hooksync.checking import check
+
+        return check(_check_options(arguments), world)
+    from hooksync.exporting import ExportOptions, export
+    from hooksync.starter import InitOptions, init
+
+    live = ExportOptions(
+        files=tuple(arguments.file),
+        names_files=arguments.names_files,
+        tenancies=tuple(arguments.tenancy),
+        server=arguments.server,
+        tenant=arguments.tenant,
+        timeout=arguments.timeout,
+        parallelism=arguments.parallelism,
+    )
+    if arguments.command == "export":
+        return export(live, world)
+    return init(InitOptions(arguments.path, arguments.from_live, live), world)
 
 
 def _check_options(arguments: argparse.Namespace) -> CheckOptions:
@@ -152,6 +188,10 @@ def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
         lock=arguments.lock,
         uses_lock=not arguments.no_lock,
         adopts=getattr(arguments, "adopt", False),
+        out=getattr(arguments, "out", None),
+        saved_plan=getattr(arguments, "plan", None),
+        max_age=getattr(arguments, "max_age", None),
+        report=getattr(arguments, "report", None),
         probes=arguments.probe,
     )
 

@@ -56,6 +56,12 @@ class FileError(HooksyncError):
     """The hooks file, the environment it asks for, or a schema cannot be used."""
 
 
+class Refused(HooksyncError):
+    """Nothing may be done, and nothing was."""
+
+    exit_code = ExitCode.REFUSED
+
+
 class UsageError(HooksyncError):
     """The command line is wrong."""
 

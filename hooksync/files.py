@@ -18,6 +18,7 @@ SchemaKind = Literal["hooks", "plan", "report", "lock"]
 
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
+MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -46,6 +47,21 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
+
+
+def read_plan(path: str) -> bytes:
+    """Read the file of a saved plan. Raises FileError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_PLAN_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
+        raise FileError(Problem(f"the plan {path} cannot be read: {reason.lower()}", fix)) from error
+    if len(data) > MOST_PLAN_BYTES:
+        what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
+        raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
+    return data
 
 
 def schema_text(kind: SchemaKind) -> str:
@@ -130,14 +146,52 @@ def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
     A symbolic link stays, and what it leads to is replaced. Raises FileError when it cannot be done.
     """
     try:
-        _replace(os.path.realpath(path), text.encode(), mode)
+        target = os.path.realpath(path)
+        with _draft(target, text.encode(), mode) as draft:
+            os.replace(draft, target)
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        fix = "check that its folder is there, may be written to and has room; nothing was changed"
-        raise FileError(Problem(f"{path} cannot be written: {reason.lower()}", fix)) from error
+        raise FileError(_unwritable(path, error)) from error
 
 
-def _replace(path: str, data: bytes, mode: int) -> None:
+def create_atomically(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file that is not there yet, as a whole or not at all.
+
+    Raises FileExistsError where something has the name already, however late it came; FileError for the rest.
+    """
+    try:
+        with _draft(os.path.abspath(path), text.encode(), mode) as draft:
+            _name(draft, path)
+    except FileExistsError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(_unwritable(path, error)) from error
+
+
+def _name(draft: str, path: str) -> None:
+    """Give a draft its name, which nothing else may have."""
+    try:
+        os.link(draft, path)  # unlike a renaming, it takes the place of nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: take the name first
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.replace(draft, path)
+
+
+def is_there(path: str) -> bool:
+    """Tell whether anything has this name, a link that leads nowhere as well."""
+    return os.path.lexists(path)
+
+
+def _unwritable(path: str, error: OSError | ValueError) -> Problem:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    fix = "check that its folder is there, may be written to and has room; nothing was changed"
+    return Problem(f"{path} cannot be written: {reason.lower()}", fix)
+
+
+@contextmanager
+def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
+    """Write a file of another name beside a path; it is gone afterwards, unless it was given that name."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
@@ -147,12 +201,11 @@ def _replace(path: str, data: bytes, mode: int) -> None:
             file.flush()
             os.fsync(descriptor)
         os.chmod(draft, mode)  # whatever the umask took away
-        os.replace(draft, path)
-    except BaseException:
+        yield draft
+        _sync_folder(folder)
+    finally:
         with suppress(OSError):
             os.unlink(draft)
-        raise
-    _sync_folder(folder)
 
 
 def _sync_folder(folder: str) -> None:

@@ -45,9 +45,13 @@ class Journal:
         if any(True for work in works.values() for _ in needed_secrets(work.planned.plan)):
             self._run = begun.last_run
 
-    def settle(self, planned: Sequence[PlannedTenancy], outcomes: Mapping[str, TenancyOutcome]) -> None:
-        """Write what was made, adopted and looked after, and forget what is gone. Raises FileError."""
-        kept = [step for one in planned for step in (*self._adopted(one), *_recovered(one))]
+    def settle(self, planned: Sequence[PlannedTenancy], outcomes: Mapping[str, TenancyOutcome]) -> int:
+        """Write what was made, adopted and looked after, and forget what is gone. Raises FileError.
+
+        Gives the number of subscriptions that were adopted.
+        """
+        adopted = [step for one in planned for step in self._adopted(one)]
+        kept = [*adopted, *(step for one in planned for step in _recovered(one))]
         self._prepare([step.declared.secret for step in kept])
 
         def change(lock: Lock) -> Lock:
@@ -57,6 +61,7 @@ class Journal:
         known = self.lock or Lock(0, b"")
         if self._run or change(known) != known:  # else the folder may be one that nobody can write to
             update(self.path, change)
+        return len(adopted)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""

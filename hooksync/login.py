@@ -9,7 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from hooksync.answers import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
@@ -125,10 +125,19 @@ class LogInCalls:
             return None
 
     def _username(self) -> str:
-        return self.find(self.tenancy.credentials.username).reveal()
+        return self._found(self.tenancy.credentials.username)
+
+    def _found(self, ref: SecretRef) -> str:
+        """Look a credential up. Where there is none, as in a pull request from a fork, say what needs none."""
+        try:
+            return self.find(ref).reveal()
+        except SecretError as error:
+            advice = "; `hooksync validate` needs no credentials and is what a pull request from a fork can run"
+            problems = (replace(problem, fix=f"{problem.fix}{advice}") for problem in error.problems)
+            raise SecretError(*problems) from error
 
     def _credential(self, ref: SecretRef) -> str:
-        value = self.find(ref).reveal()
+        value = self._found(ref)
         self.redactor.learn([value])
         return value
 

@@ -7,39 +7,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hooksync import __version__
+from hooksync.digests import config_digest, credential_references, digest, live_digest, reference
 from hooksync.errors import HooksyncError, Problem
+from hooksync.model import LiveSubscription
 from hooksync.outcomes import RESULTS
 from hooksync.plan import ACTIONS
-from hooksync.report import (
-    RunView,
-    StepView,
-    TenancyView,
-    config_digest,
-    credential_references,
-    digest,
-    live_digest,
-)
+from hooksync.plan_key import PlanKey
+from hooksync.report import RunView, StepView, TenancyView
+
+if TYPE_CHECKING:
+    from hooksync.origin import Origin
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
 
 
-def plan_json(view: RunView) -> str:
-    """Write a plan."""
+@dataclass(frozen=True, slots=True)
+class PlannedWith:
+    """The flags that a plan was made with, for who carries it out later."""
+
+    prunes: bool
+    replace: tuple[str, ...]
+    is_targeted: bool
+    allows_mass_unsubscribe: bool
+
+
+def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -> str:
+    """Write a plan; signed, where there is a key."""
     document = _head(view, PLAN_FORMAT)
+    document["options"] = {
+        "prune": options.prunes,
+        "replace": list(options.replace),
+        "targeted": options.is_targeted,
+        "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
+    }
     document["tenancies"] = [_tenancy(tenancy) for tenancy in view.tenancies]
     document["summary"] = _counted(view.counts(), ACTIONS)
+    if key:
+        document["signature"] = key.signature(document)
     return _sealed(document)
 
 
-def report_json(view: RunView) -> str:
+def report_json(view: RunView, origin: Origin) -> str:
     """Write what became of a plan."""
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
     document["summary"] = _counted(view.results(), RESULTS)
     document["error"] = None if view.lock_error is None else _error(view.lock_error)
+    document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
     return _sealed(document)
 
 
@@ -68,7 +87,11 @@ def _tenancy(view: TenancyView) -> dict[str, object]:
         "server": tenancy.server.shown,
         "tenant": tenancy.tenant_shown,
         "allow_http": tenancy.allow_http,
-        "credentials": credential_references(tenancy.credentials),
+        "place": str(tenancy.location),
+        "credentials": credential_references(tenancy.credentials, reference),
+        "owns": "all" if tenancy.owns is None else list(tenancy.owns),
+        "limit": {"percent": tenancy.limit.percent, "number": tenancy.limit.number},
+        "live": None if view.live is None else [_live(live) for live in sorted(view.live, key=lambda one: one.id)],
         "live_digest": None if view.live is None else live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
@@ -94,7 +117,7 @@ def _applied_tenancy(view: TenancyView) -> dict[str, object]:
 def _step(step: StepView) -> dict[str, object]:
     secret = None
     if step.secret is not None:
-        secret = {"ref": {step.secret.kind: step.secret.name}, "state": step.secret_state}
+        secret = {"ref": reference(step.secret), "state": step.secret_state}
     return {
         "action": step.action,
         "address": step.address,
@@ -109,6 +132,16 @@ def _step(step: StepView) -> dict[str, object]:
         ],
         "secret": secret,
         "receiver": _receiver(step),
+        "place": str(step.place) if step.place else None,
+    }
+
+
+def _live(live: LiveSubscription) -> dict[str, object]:
+    return {
+        "id": live.id,
+        "url": live.url.shown,
+        "trigger": live.trigger.wire,
+        "include_identifiers": live.include_identifiers,
     }
 
 

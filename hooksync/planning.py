@@ -71,6 +71,12 @@ class Planner:
             for one in fetched
         )
 
+    def remember(self, fetched: Sequence[Fetched]) -> dict[str, Memory]:
+        """Say what this run knows of each tenancy that could be read, for plans that are made already."""
+        paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
+        states = self._secret_states(paired.values())
+        return {name: replace(memory, states=states.get(name, {})) for name, (_, memory) in paired.items()}
+
     def _pair(self, one: FetchedTenancy) -> tuple[Pairing, Memory]:
         tenancy, live = one.tenancy, one.live
         memory = recall(self.lock, tenancy.name, live)

@@ -15,27 +15,31 @@ _STYLES = {"+": "green", "+/-": "yellow", "-/+": "yellow", "-": "red", "=": "dim
 _STYLES |= {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}  # marks of a check
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
+_NARROWEST_NAME = 20  # columns
 _ID_SHOWN = 8  # characters of an id
 
 
 def plan_text(view: RunView, *, shows_kept: bool = False) -> str:
     """Write a plan: each tenancy with its steps, and a line that sums up."""
     blocks = [_tenancy_text(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies]
-    return "\n".join([*filter(None, blocks), _plan_summary(view)]) + "\n"
+    return "\n".join([*filter(None, blocks), plan_summary(view)]) + "\n"
 
 
 def report_text(view: RunView) -> str:
     """Write what became of a plan: what did not go as planned, and a line that sums up."""
-    lines = list(_unplanned(view))
+    lines = [*_unplanned(view), applied_summary(view), *verification(view)]
+    return "\n".join(lines) + "\n"
+
+
+def applied_summary(view: RunView) -> str:
+    """Sum up what became of a plan."""
     counts = view.results()
     parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{counts['not-attempted']} not tried"]
     if counts["half-done"]:
         parts.insert(1, f"{counts['half-done']} half done")
     was_begun = counts["done"] or counts["half-done"] or counts["failed"]
     what = ", ".join(parts) if was_begun else f"nothing, {counts['not-attempted']} not tried"
-    lines.append(f"Applied: {what}; {counts['unchanged']} unchanged.")
-    lines += _verification(view)
-    return "\n".join(lines) + "\n"
+    return f"Applied: {what}; {counts['unchanged']} unchanged."
 
 
 def coloured(text: str) -> str:
@@ -57,17 +61,27 @@ def short_id(identifier: str | None) -> str:
 
 
 def _tenancy_text(view: TenancyView, *, shows_kept: bool) -> str:
-    shown = [step for step in view.steps if step.action != "keep" or shows_kept]
+    shown = shown_steps(view, shows_kept=shows_kept)
     if not shown and view.error is None:
         return ""
     lines = [_heading(view)]
     if view.error is not None:
         lines += ["", "!   nothing planned, see the error"]
     if shown:
-        width = max(20, *(len(_name(step)) + 2 for step in shown))
+        width = name_width(shown)
         lines.append("")
-        lines += [line for step in shown for line in _step_lines(step, view, width)]
+        lines += [line for step in shown for line in step_lines(step, view, width)]
     return "\n".join(lines) + "\n"
+
+
+def shown_steps(view: TenancyView, *, shows_kept: bool) -> list[StepView]:
+    """Leave out what is kept, unless it is asked for."""
+    return [step for step in view.steps if step.action != "keep" or shows_kept]
+
+
+def name_width(steps: Iterable[StepView]) -> int:
+    """Measure the column of names."""
+    return max((_NARROWEST_NAME, *(len(name_of(step)) + 2 for step in steps)))
 
 
 def _heading(view: TenancyView) -> str:
@@ -77,19 +91,20 @@ def _heading(view: TenancyView) -> str:
     return printable(f"{tenancy.name}   {where}   {live}, {len(tenancy.subscriptions)} declared")
 
 
-def _step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[str]:
+def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[str]:
+    """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
     symbol = _symbol(step, view)
-    yield f"{symbol:<4}{_name(step):<{width}}{_short(step.trigger):<15}{_remark(step, view)}".rstrip()
-    yield _field("url", step.url)
+    yield f"{symbol:<4}{name_of(step):<{width}}{_short(step.trigger):<15}{_remark(step, view)}".rstrip()
+    yield field_line("url", step.url)
     if step.action == "subscribe":
-        yield _field("include_identifiers", _yes_no(step.include_identifiers))
+        yield field_line("include_identifiers", _yes_no(step.include_identifiers))
     for change in step.changes:
-        yield _field(change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}")
+        yield field_line(change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}")
     if step.action == "resubscribe" and not step.changes:
-        yield _field("reason", ", ".join(step.reasons))
-    if step.secret is not None and step.action != "keep":
-        state = _SECRET_STATES[step.secret_state]
-        yield _field("secret", f"{state} ({step.secret})" if state else str(step.secret))
+        yield field_line("reason", ", ".join(step.reasons))
+    if step.secret is not None:
+        state = _SECRET_STATES[step.secret_state] or ("unknown" if step.action == "keep" else "")
+        yield field_line("secret", f"{state} ({step.secret})" if state else str(step.secret))
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:
@@ -98,7 +113,8 @@ def _symbol(step: StepView, view: TenancyView) -> str:
     return _SYMBOLS[step.action]
 
 
-def _name(step: StepView) -> str:
+def name_of(step: StepView) -> str:
+    """Name a step, or say why there is one."""
     if step.name is not None:
         return f"{step.name} (duplicate)" if step.action == "unsubscribe" else step.name
     return ", ".join(step.reasons)
@@ -111,7 +127,8 @@ def _remark(step: StepView, view: TenancyView) -> str:
     return short_id(step.id)
 
 
-def _field(label: str, value: str) -> str:
+def field_line(label: str, value: str) -> str:
+    """Write a line below a step."""
     return f"      {label:<{_LABEL}}{printable(value)}"
 
 
@@ -123,7 +140,8 @@ def _yes_no(value: bool | None) -> str:
     return {True: "true", False: "false", None: "not reported"}[value]
 
 
-def _plan_summary(view: RunView) -> str:
+def plan_summary(view: RunView) -> str:
+    """Sum up a plan."""
     counts = view.counts()
     left = f", {counts['leave']} left alone" if counts["leave"] else ""
     if not view.has_changes and not view.errors:
@@ -150,7 +168,7 @@ def _unplanned(view: RunView) -> Iterator[str]:
                 yield f"  fix: {outcome.fix}"
 
 
-def _verification(view: RunView) -> Iterator[str]:
+def verification(view: RunView) -> Iterator[str]:
     """Say what the last look at each tenancy found."""
     looked = [tenancy for tenancy in view.tenancies if tenancy.outcome and tenancy.has_changes and _was_tried(tenancy)]
     if looked and all(not t.differences and t.outcome and not t.outcome.not_verified for t in looked):
@@ -163,7 +181,8 @@ def _verification(view: RunView) -> Iterator[str]:
         elif tenancy.differences:
             yield f"Not as declared: {name}: {_counted(step.action for step in tenancy.differences)} still to do"
             for step in tenancy.differences:
-                yield f"{_symbol(step, tenancy):<4}{_name(step)}  {_short(step.trigger)}  {short_id(step.id)}".rstrip()
+                line = f"{_symbol(step, tenancy):<4}{name_of(step)}  {_short(step.trigger)}  {short_id(step.id)}"
+                yield line.rstrip()
         else:
             yield f"Verified: {name}: live matches declared."
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hooksync.errors import FileError, HooksyncError, Problem
-from hooksync.model import CredentialRefs, LiveSubscription, SecretRef, Tenancy, Trigger
+from hooksync.model import LiveSubscription, Location, SecretRef, Tenancy, Trigger
 from hooksync.outcomes import Outcome, TenancyOutcome
 from hooksync.plan import (
     Action,
@@ -47,6 +45,7 @@ class StepView:
     secret_state: SecretState = "unknown"
     receiver: Reading | None = None  # None: not asked
     outcome: Outcome | None = None  # None in a plan
+    place: Location | None = None  # in the hooks file; None where nothing is declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +165,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         secret=declared.secret,
         secret_state=step.secret_state,
         outcome=outcome,
+        place=declared.location,
     )
     return replace(view, reasons=step.reasons, changes=step.changes) if isinstance(step, Resubscribe) else view
 
@@ -183,38 +183,3 @@ def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> S
         reasons=(step.reason,),
         outcome=outcome,
     )
-
-
-def live_digest(live: Iterable[LiveSubscription]) -> str:
-    """Fingerprint what was live, whatever its order; query values of URLs are left out, for they may be keys."""
-    rows = sorted((s.id, s.url.shown, s.trigger.wire, str(s.include_identifiers)) for s in live)
-    return digest(rows)
-
-
-def config_digest(tenancies: Iterable[Tenancy]) -> str:
-    """Fingerprint what was declared, by reference: no value from the environment goes in."""
-    return digest([_declaration(tenancy) for tenancy in tenancies])
-
-
-def digest(data: object) -> str:
-    """Give the SHA-256 of data in its canonical JSON."""
-    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def credential_references(refs: CredentialRefs) -> dict[str, object]:
-    """Write credentials as the file does, by reference."""
-    fields = {"username": refs.username, "password": refs.password, "totp": refs.totp}
-    return {**{name: {ref.kind: ref.name} for name, ref in fields.items()}, "method": refs.method}
-
-
-def _declaration(tenancy: Tenancy) -> list[object]:
-    subscriptions = [
-        [s.name, s.url.shown, s.trigger.wire, str(s.secret), s.include_identifiers] for s in tenancy.subscriptions
-    ]
-    settings = [
-        tenancy.name, tenancy.server.shown, tenancy.tenant_shown, tenancy.allow_http,
-        credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
-        tenancy.replacement, tenancy.probe,
-    ]  # fmt: skip
-    return [settings, sorted(subscriptions, key=str)]

@@ -147,7 +147,7 @@ class _Filling:
             return written.template.fill(self._environ)
         except MissingVariableError as error:
             for name in error.names:
-                fix = f"export {name}, or give it a default: ${{{name}:-...}}"
+                fix = f"export {name}, or give it a default: ${{{name}:-...}}; `hooksync validate` needs neither"
                 self._note(f"${{{name}}} is not set", fix, written)
             return None
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hooksync.annotations import Level
+    from hooksync.errors import Problem
     from hooksync.preservica import CallRecord
     from hooksync.signals import Interrupts
+
+_NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured
 
 
 class ConsoleTerminal:
@@ -25,7 +29,7 @@ class ConsoleTerminal:
 
     def result(self, text: str) -> None:
         """Show the result, on standard output."""
-        if self._is_coloured and not text.startswith("{"):
+        if self._is_coloured and not text.startswith(_NOT_TEXT):
             from hooksync.render import coloured
 
             text = coloured(text)
@@ -36,6 +40,12 @@ class ConsoleTerminal:
         """Show anything else, on standard error."""
         with self._lock:
             sys.stderr.write(text.rstrip("\n") + "\n")
+
+    def warn(self, problem: Problem) -> None:
+        """Show what is doubtful; in GitHub Actions beside its line as well."""
+        self.aside(f"warning: {problem}")
+        for line in annotation_lines([problem], "warning"):
+            self.aside(line)
 
     def ask(self, question: str) -> bool | None:
         """Ask for a yes; None where there is nobody to ask. An interrupt or the end of input is a no."""
@@ -71,6 +81,24 @@ class ConsoleTerminal:
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.advance(task)
+
+
+def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:
+    """Write, in GitHub Actions, what shows problems beside their lines in the files of the repository."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    from hooksync.annotations import annotation
+
+    return list(filter(None, (annotation(level, problem, _path_in_repository) for problem in problems)))
+
+
+def _path_in_repository(path: str) -> str:
+    """Name a file from where the repository starts, for a step may work in a folder of it."""
+    try:
+        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
+    except ValueError:  # another drive
+        return path
+    return path if relative.startswith("..") else relative.replace(os.sep, "/")
 
 
 def wants_colour() -> bool:

@@ -25,7 +25,7 @@ def validate(options: FileOptions, world: World) -> ExitCode:
         raise
     entries = select(document, options.tenancies, options.targets)
     for warning in document.warnings:
-        world.terminal.aside(f"warning: {warning}")
+        world.terminal.warn(warning)
     if options.format == "json":
         world.terminal.result(_json(entries, (), document.warnings))
     else:

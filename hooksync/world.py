@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 if TYPE_CHECKING:
+    from hooksync.errors import Problem
     from hooksync.preservica import CallRecord
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "markdown"]
 
 
 class Terminal(Protocol):
@@ -22,6 +24,9 @@ class Terminal(Protocol):
 
     def aside(self, text: str) -> None:
         """Show anything else, on standard error."""
+
+    def warn(self, problem: Problem) -> None:
+        """Show what is doubtful, on standard error."""
 
     def ask(self, question: str) -> bool | None:
         """Ask for a yes; None where there is nobody to ask."""
@@ -72,4 +77,8 @@ class PlanOptions:
     lock: str | None = None  # path; None: beside the first file
     uses_lock: bool = True
     adopts: bool = False  # apply: record the declared secret of what is kept and not in the lock
+    out: str | None = None  # plan: path to save it at
+    saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
+    max_age: timedelta | None = None  # apply: of the saved plan
+    report: str | None = None  # apply: path to write the report at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says

@@ -45,7 +45,7 @@ ROOMS = {
     "urls": Room("", "", "template url_forms"),
     "url_forms": Room("", "", ""),
     "triggers": Room("", "", "model"),
-    "world": Room("", "", "preservica"),
+    "world": Room("", "", "errors preservica"),
     # a hooks file: text -> data -> what is declared
     "yaml_nodes": Room("", "", ""),
     "yaml_text": Room("", "", "errors model"),
@@ -80,11 +80,20 @@ ROOMS = {
     "receiver_answers": Room("", "", "handshake"),
     "probing": Room("", "", "errors model plan receiver_answers"),
     "redactor": Room("", "", ""),
+    "digests": Room("", "", "model"),
     "report": Room("", "", "errors model outcomes plan probing receiver_answers"),
-    "plan_file": Room("", "", ". errors outcomes plan report"),
+    "plan_key": Room("", "", "digests errors"),
+    "plan_file": Room("", "", ". digests errors model origin outcomes plan plan_key report"),
+    "plan_fields": Room("", "", "entries model template urls"),
+    "saved_records": Room("", "", "entries errors model plan plan_fields rules template urls"),
+    "saved_plan": Room("", "", "digests errors plan_fields plan_file plan_key saved_records"),
+    "rebuilding": Room("rooms", "", "diff digests errors memory model plan planning redactor saved_records urls"),
     "render": Room("", "~rich", "model plan redactor report"),
+    "markup": Room("", "", "redactor"),
+    "markdown": Room("", "", "errors markup redactor render report"),
+    "annotations": Room("", "", "errors redactor"),
     "check": Room("", "", "errors model receiver_answers"),
-    "check_render": Room("", "", ". check errors redactor"),
+    "check_render": Room("", "", ". check errors markup redactor"),
     # the world outside
     "files": Room("open os", "", "errors"),
     "lock_fields": Room("", "", "lock"),
@@ -92,6 +101,7 @@ ROOMS = {
     "lock_store": Room("open os", "~filelock", "errors files lock lock_fields lock_file"),
     "secret_sources": Room("open os", "", "errors model"),
     "strength": Room("", "", "errors model"),
+    "origin": Room("os", "", ""),
     "secret_maker": Room("random", "", ""),
     "secret_book": Room("rooms", "", "errors model secret_sources strength"),
     "answers": Room("", "", "model retry"),
@@ -106,16 +116,25 @@ ROOMS = {
     # the corridor and the door
     "run": Room("rooms", "", "apply calls diff errors login model outcomes plan planning preservica redactor secret_book secret_sources transport"),  # noqa: E501
     "journal": Room("os", "", "fingerprints lock lock_store model outcomes plan planning run secret_book"),
-    "carrying": Room("rooms", "", "errors journal outcomes plan planning probing receivers run world"),
+    "carrying": Room("rooms", "", "errors journal model outcomes plan planning probing receivers run world"),
     "preparation": Room("rooms", "", "document errors files model redactor resolve run selection world"),
-    "commands": Room("now", "", "carrying diff errors fingerprints journal lock_store model outcomes plan plan_file planning preparation probing render report run world"),  # noqa: E501
+    "scene": Room("rooms", "", "carrying errors journal planning run world"),
+    "ending": Room("now", "", "carrying errors files markdown origin outcomes plan plan_file planning probing render report scene world"),  # noqa: E501
+    "commands": Room("rooms", "", "carrying diff ending errors files fingerprints lock_store markdown model plan_file plan_key planning preparation probing render report run saved_apply scene world"),  # noqa: E501
+    "saved_apply": Room("now", "", "diff ending errors files fingerprints lock_store plan plan_key planning rebuilding redactor render resolve run saved_plan scene world"),  # noqa: E501
     "checking": Room("now", "", "check check_render diff errors model one_try preparation receiver_answers receivers run strength transport world"),  # noqa: E501
     "validation": Room("rooms", "", "document entries errors files selection world"),
+    "export_names": Room("", "", "url_forms"),
+    "export_entries": Room("", "", "errors export_names model redactor template url_forms urls"),
+    "export_file": Room("", "", "export_entries model plan redactor yaml_scalars"),
+    "exporting": Room("rooms", "", "diff entries errors export_entries export_file export_names files model plan planning preparation redactor resolve rules run template urls world"),  # noqa: E501
+    "starter": Room("rooms", "", "errors exporting files world"),
     "arguments": Room("rooms", "", "errors flags sandbox.arguments"),
-    "flags": Room("", "", ""),
+    "flags": Room("", "", "errors"),
+    "completion": Room("", "", ""),
     "signals": Room("os signal", "", "errors"),
-    "terminal": Room("os stdio", "~rich", "preservica render signals"),
-    "cli": Room("os print stdio", "", ". arguments checking commands errors sandbox.demo sandbox.run secret_maker signals terminal validation world"),  # noqa: E501
+    "terminal": Room("os stdio", "~rich", "annotations errors preservica render signals"),
+    "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting sandbox.demo sandbox.run secret_maker signals starter terminal validation world"),  # noqa: E501
     "__main__": Room("exit", "", "cli"),
 }
 # fmt: on
@@ -123,9 +142,10 @@ ROOMS = {
 ONLY_NOUNS = {  # a pure room takes from one that is not pure: one noun, which touches nothing
     ("document", "files"): "Source",
     ("world", "preservica"): "CallRecord",
+    ("plan_file", "origin"): "Origin",
 }
 TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
-    **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput"), "os"),
+    **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"), "os"),
     **dict.fromkeys(("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"),
     **dict.fromkeys(("subprocess", "multiprocessing"), "subprocess"),
     **dict.fromkeys(("random", "secrets", "uuid"), "random"),

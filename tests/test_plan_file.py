@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from hooksync.report import digest
+from hooksync.digests import digest
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.command_line import LOG_IN, ROOT, Finished, hooksync
 

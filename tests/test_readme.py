@@ -33,8 +33,6 @@ FORBIDDEN = re.compile(
 )
 PLACES = re.compile(r"(?<![\w.:/*'-])/\w+/[\w/.-]*")  # absolute paths: of no use on another machine
 FAMILIAR_PLACES = ("/run/secrets/", "/api/webhook/")
-NOT_YET = ("--out", "--report", "hooksync export", "hooksync init", "completion")
-NO_MARKDOWN_YET = ("plan", "apply")
 
 
 def text_of(page: Path) -> str:
@@ -116,16 +114,6 @@ def test_help_texts_in_the_readme_are_those_of_the_commands() -> None:
 @pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)
 def test_a_help_text_fits_on_a_terminal(command: tuple[str, ...]) -> None:
     assert not [line for line in help_of(*command).splitlines() if len(line) > WIDEST]
-
-
-@pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)
-def test_a_help_text_promises_nothing_that_is_not_there(command: tuple[str, ...]) -> None:
-    assert not [flag for flag in NOT_YET if f"{flag} " in help_of(*command).replace("\n", " ")]
-
-
-@pytest.mark.parametrize("command", NO_MARKDOWN_YET)
-def test_what_writes_no_markdown_yet_does_not_offer_it(command: str) -> None:
-    assert "markdown" not in help_of(command)
 
 
 def test_the_two_commands_set_everything_up() -> None:

@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 
 from hooksync.diff import DiffOptions, make_plan
+from hooksync.digests import config_digest, live_digest
 from hooksync.errors import Problem, ServiceError
 from hooksync.model import CredentialRefs, HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.outcomes import Outcome, TenancyOutcome
 from hooksync.plan import UnreadTenancy
 from hooksync.render import coloured, plan_text, report_text
-from hooksync.report import RunView, config_digest, live_digest, view_of_outcome, view_of_plan
+from hooksync.report import RunView, view_of_outcome, view_of_plan
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
 

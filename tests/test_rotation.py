@@ -123,10 +123,32 @@ def test_without_a_lock_nothing_is_changed_and_it_is_said(made: Place) -> None:
 def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> None:
     (made.folder / "hooks.lock.json").unlink()
     before = len(made.box.calls)
-    assert made.run("apply", "--adopt").code == 0
+    adopted = made.run("apply", "--adopt")
+    assert (adopted.code, adopted.err) == (0, "adopted: 1 kept, with the declared secret, in hooks.lock.json\n")
     assert calls_since(made, before) == ["POST login", "GET list"]
     rotate(made)
     assert made.run("plan", "--detailed-exitcode").code == 2
+
+
+def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place) -> None:
+    (made.folder / "hooks.lock.json").unlink()
+    del made.environ["CATALOGUE_SECRET"]
+    run = made.run("apply", "--adopt")
+    assert run.code == 0
+    assert "warning: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in run.err
+    assert "adopted" not in run.err
+
+
+def test_adopt_without_a_lock_is_wrong_usage(made: Place) -> None:
+    run = made.run("apply", "--adopt", "--no-lock")
+    assert run.code == 64
+    assert "--adopt has no lock to write to" in run.err
+
+
+def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:
+    assert "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
+    (made.folder / "hooks.lock.json").unlink()
+    assert "      secret               unknown (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
 
 
 def test_an_apply_without_adopt_adopts_nothing(made: Place) -> None:

@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     import argparse
 
 _EPILOG = f"""\
-example:
-  export HOOK_SECRET="$(openssl rand -hex 32)"
-  hooksync sandbox --receiver catalogue=HOOK_SECRET --fault status-503@list:2
-
 It listens on 127.0.0.1 alone. The password is that of ${defaults.PASSWORD_ENV}, or
 "{defaults.PASSWORD}" where that is not set. Ctrl-C or SIGTERM ends it.
 
@@ -44,6 +40,10 @@ traits, for what nobody knows of the real service:
   string-flags        includeIdentifiers is told as "true" or "false"
   normalise-urls      host in lower case, no default port, / for no path
   no-challenge        receivers are not challenged, so they need not run
+
+example:
+  export HOOK_SECRET="$(openssl rand -hex 32)"
+  hooksync sandbox --receiver catalogue=HOOK_SECRET --fault status-503@list:2
 """
 
 
