@@ -22,7 +22,7 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from hooksync.errors import Problem, ServiceError
-from hooksync.failures import Flood, Unreachable
+from hooksync.failures import Flood, NoTls
 
 _SERVERS = 1024  # whose connections are kept; a pool that is thrown out would fail the calls that just took it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
@@ -172,7 +172,7 @@ class Connections(requests.adapters.HTTPAdapter):
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE.
 
-    Raises Unreachable for a bundle that cannot be used.
+    Raises NoTls for a bundle that cannot be used.
     """
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
@@ -194,6 +194,6 @@ def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
             f"the certificate bundle {place} of {variable} cannot be used: {reason}",
             f"point {variable} at a PEM file, or at a folder prepared by `openssl rehash`, or unset it",
         )
-        failure = Unreachable(problem)
+        failure = NoTls(problem)
     if failure is not None:
         raise failure

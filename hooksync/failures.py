@@ -29,6 +29,34 @@ class Unreachable(ServiceError):
     """The call was never sent: no name, no connection, no trust."""
 
 
+class NoName(Unreachable):
+    """The server's name or address leads nowhere."""
+
+
+class Refused(Unreachable):
+    """Nobody listens there."""
+
+
+class NoRoute(Unreachable):
+    """The server cannot be reached from this network."""
+
+
+class NoProxy(Unreachable):
+    """The proxy on the way cannot be used."""
+
+
+class NoTls(Unreachable):
+    """No TLS connection could be made."""
+
+
+class NoConnection(AnswerLost):
+    """No connection came about in time."""
+
+
+class TimedOut(AnswerLost):
+    """The answer was not whole in time."""
+
+
 class TooLarge(AnswerLost):
     """The answer is larger than any that makes sense. Asking again would bring the same."""
 
@@ -65,7 +93,7 @@ def _after_sending(causes: tuple[BaseException, ...], known: Circumstances) -> E
                 what = f"the answer is larger than {known.answer_limit} bytes"
                 return TooLarge, what, "check that the server is a Preservica server, not a portal or a proxy before it"
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
-                return AnswerLost, f"no whole answer within {known.call:g} s", "try again, or give more --timeout"
+                return TimedOut, f"no whole answer within {known.call:g} s", "try again, or give more --timeout"
             case ssl.SSLError():
                 return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
             case urllib3.exceptions.DecodeError():
@@ -84,22 +112,22 @@ def _before_sending(causes: tuple[BaseException, ...], known: Circumstances) -> 
         match cause:
             case ssl.SSLCertVerificationError():
                 what = f"the server's certificate is not trusted: {cause.verify_message}"
-                return Unreachable, what, _fix_for_certificate(cause.verify_code)
+                return NoTls, what, _fix_for_certificate(cause.verify_code)
             case urllib3.exceptions.NameResolutionError():
-                return Unreachable, "the server's name does not resolve", _NETWORK
+                return NoName, "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return Unreachable, "the server refuses connections", f"{_NETWORK}, and the port"
+                return Refused, "the server refuses connections", f"{_NETWORK}, and the port"
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-                return Unreachable, "the server cannot be reached from this network", _NETWORK
+                return NoRoute, "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
-                return AnswerLost, f"no connection within {known.connect:g} s", _NETWORK
+                return NoConnection, f"no connection within {known.connect:g} s", _NETWORK
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return AnswerLost, "no TLS connection could be made: it was cut", _NETWORK
             case ssl.SSLError():
                 what = f"no TLS connection could be made{_reason(cause)}"
-                return Unreachable, what, "check that the server speaks https on this port"
+                return NoTls, what, "check that the server speaks https on this port"
             case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
-                return Unreachable, "the server's address cannot be used", "check `server` in the file"
+                return NoName, "the server's address cannot be used", "check `server` in the file"
     system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
     if system is not None and not isinstance(system, ConnectionError):
         return AnswerLost, f"no connection could be made: {system.strerror}", _NETWORK
@@ -113,23 +141,23 @@ def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
     for cause in causes:
         if isinstance(cause, requests.exceptions.InvalidSchema):
             what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
-            return Unreachable, what, "pip install 'requests[socks]', or name an http proxy"
+            return NoProxy, what, "pip install 'requests[socks]', or name an http proxy"
         if isinstance(cause, OSError) and (refused := _TUNNEL_REFUSED.match(str(cause))):
             what = f"the proxy cannot be used: it answers {refused[1]}"
             wants_password = refused[1] == "407"
-            return Unreachable, what, f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
+            return NoProxy, what, f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
     if not any(isinstance(c, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for c in causes):
         return None
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
                 what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
-                return Unreachable, what, _fix_for_certificate(cause.verify_code)
+                return NoProxy, what, _fix_for_certificate(cause.verify_code)
             case urllib3.exceptions.NameResolutionError():
-                return Unreachable, "the proxy cannot be used: its name does not resolve", _PROXY
+                return NoProxy, "the proxy cannot be used: its name does not resolve", _PROXY
             case ConnectionRefusedError():
-                return Unreachable, "the proxy cannot be used: it refuses connections", _PROXY
-    return Unreachable, "the proxy cannot be used", _PROXY
+                return NoProxy, "the proxy cannot be used: it refuses connections", _PROXY
+    return NoProxy, "the proxy cannot be used", _PROXY
 
 
 def _fix_for_certificate(code: int) -> str:

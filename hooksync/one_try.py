@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from hooksync.errors import ServiceError
+from hooksync.failures import NoConnection, NoName, NoProxy, NoRoute, NoTls, Refused, TimedOut, TooLarge
 from hooksync.preservica import CallRecord, Line
 from hooksync.receiver_answers import FailureKind, Reading
 from hooksync.transport import Answer, Request
@@ -22,22 +23,16 @@ class Label:
     request: str  # holds no key
 
 
-# what the transport says, by a part of its text -> the kind of failure
-_SIGNS: tuple[tuple[str, FailureKind], ...] = (
-    ("proxy cannot be used", "proxy"),  # whatever the reason
-    ("certificate is not trusted", "tls"),
-    ("no TLS connection", "tls"),
-    ("TLS connection broke", "tls"),
-    ("certificate bundle", "tls"),
-    ("name does not resolve", "no-name"),
-    ("address cannot be used", "no-name"),
-    ("refuses connections", "refused"),
-    ("cannot be reached", "no-route"),
-    ("no connection could be made", "no-route"),
-    ("no connection within", "no-connection"),
-    ("answer within", "time-out"),
-    ("is larger than", "too-large"),
-)
+_KINDS: tuple[tuple[type[ServiceError], FailureKind], ...] = (
+    (NoName, "no-name"),
+    (Refused, "refused"),
+    (NoRoute, "no-route"),
+    (NoProxy, "proxy"),
+    (NoTls, "tls"),
+    (NoConnection, "no-connection"),
+    (TimedOut, "time-out"),
+    (TooLarge, "too-large"),
+)  # any other: "cut"
 _WORDS: dict[FailureKind, tuple[str, str]] = {
     "no-name": ("its name does not resolve", "check the host's name, and this machine's DNS"),
     "refused": ("it refuses connections", "check that it runs, and the port"),
@@ -70,7 +65,7 @@ def try_once(request: Request, label: Label, line: Line) -> Answer | Reading:
 
 def _failed(error: ServiceError, line: Line) -> Reading:
     said = error.summary
-    kind: FailureKind = next((kind for sign, kind in _SIGNS if sign in said), "cut")
+    kind: FailureKind = next((kind for failure, kind in _KINDS if isinstance(error, failure)), "cut")
     what, fix = _WORDS[kind]
     if "certificate bundle" in said:  # about this machine, and without a URL
         return Reading(kind, said, error.problems[0].fix)

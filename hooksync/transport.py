@@ -19,7 +19,7 @@ import urllib3.util
 from hooksync import __version__
 from hooksync.connections import Connections, bounded_call, make_tls
 from hooksync.errors import Problem, ServiceError
-from hooksync.failures import Circumstances, Flood, Unreachable, explain
+from hooksync.failures import Circumstances, Flood, NoProxy, explain
 from hooksync.urls import is_loopback
 
 USER_AGENT = f"hooksync/{__version__}"
@@ -127,7 +127,7 @@ class Transport:
             proxy = requests.utils.select_proxy(base_url, found)
             if proxy and not _is_proxy(proxy):
                 what = "the proxy cannot be used: its address is none"
-                raise Unreachable(Problem(what, "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"))
+                raise NoProxy(Problem(what, "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"))
             self._proxies[base_url] = found
         return self._proxies[base_url]
 

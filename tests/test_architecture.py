@@ -111,7 +111,7 @@ ROOMS = {
     "transport": Room("socket", "requests urllib3", ". connections errors failures urls"),
     "login": Room("time", "~pyotp", "answers errors model redactor retry transport"),
     "preservica": Room("now random time", "", "answers errors failures login model redactor retry transport"),
-    "one_try": Room("time", "", "errors preservica receiver_answers transport"),
+    "one_try": Room("time", "", "errors failures preservica receiver_answers transport"),
     "receivers": Room("random", "", "calls handshake model one_try preservica receiver_answers transport url_forms"),
     # the corridor and the door
     "run": Room("rooms", "", "apply calls diff errors login model outcomes plan planning preservica redactor secret_book secret_sources transport"),  # noqa: E501
