@@ -67,7 +67,12 @@ class Redactor:
 
 
 def printable(text: str) -> str:
-    """Write every character that could steer a terminal or hide text (controls, direction marks) as an escape."""
+    """Write every character that could steer a terminal or hide text (controls, direction marks) as an escape.
+
+    And `##[`, which CI runners take for a command wherever it stands in a line.
+    Source: GitHub's runner, ActionCommand.cs, the older of its two forms.
+    """
+    text = text.replace("##[", r"##\x5b")
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -166,3 +166,7 @@ def test_what_could_steer_a_terminal_is_written_as_an_escape() -> None:
 
 def test_a_redactor_shows_nothing_of_what_it_knows() -> None:
     assert "s3cret" not in repr(redactor("s3cret"))
+
+
+def test_a_command_to_a_ci_runner_is_shown_and_not_given() -> None:
+    assert printable("https://evil.example/##[error]x") == r"https://evil.example/##\x5berror]x"
