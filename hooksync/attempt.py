@@ -11,6 +11,7 @@ from hooksync.outcomes import Outcome, Result
 from hooksync.plan import Resubscribe, Step, Subscribe, Unsubscribe
 
 CONFLICT = 409
+BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 
 # waiting: not begun.  lost: no answer, or none that makes sense.  accepted: a yes without a new id.
 # made: the new subscription is known to exist.  failed: it will not be made.  removed: an unsubscribe is through.
@@ -41,7 +42,7 @@ class Attempt:
     detail: str = ""
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
-    is_open: bool = False  # it may have been made, and this run will not find out
+    is_open: bool = False  # the call may have been carried out all the same
 
     @property
     def needs_removal(self) -> bool:
@@ -103,7 +104,7 @@ class Attempt:
 
     def found(self, identifier: str) -> None:
         """Note that the new subscription exists under this id."""
-        self.state, self.new_id = "made", identifier
+        self.state, self.new_id, self.is_open = "made", identifier, False
         self.detail = self.fix = ""
 
     def give_up(self, why: str, fix: str) -> None:
@@ -150,6 +151,7 @@ class Attempt:
 
     def _note(self, state: State, error: HooksyncError) -> None:
         self.state = state
+        self.is_open = isinstance(error, AnswerLost) or (isinstance(error, Rejected) and error.status >= BROKEN)
         self.detail = error.summary
         self.fix = "; ".join(problem.fix for problem in error.problems)
         if state == "made":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from hooksync.lock import Lock, declared_digest
+from hooksync.lock import Intent, Lock, declared_digest
 from hooksync.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey
 from hooksync.plan import SecretState
 
@@ -75,13 +76,15 @@ def recall(lock: Lock | None, tenancy: str, live: Iterable[LiveSubscription]) ->
         return NOTHING
     entries, intents = lock.entries_of(tenancy), lock.intents_of(tenancy)
     memory = Memory(url_salt=lock.url_salt)
-    meant = {intent.declared: intent for intent in intents}
+    meant: defaultdict[bytes, list[Intent]] = defaultdict(list)
+    for intent in intents:
+        meant[intent.declared].append(intent)
     made: dict[str, Made] = {}
     for subscription in live:
         if entry := entries.get(subscription.id):
             made[subscription.id] = entry
         elif meant:
-            intent = meant.get(memory.digest_of(subscription.key))
-            if intent and subscription.id not in intent.seen:
-                made[subscription.id] = intent
+            for intent in meant.get(memory.digest_of(subscription.key), ()):  # the newest last
+                if subscription.id not in intent.seen:
+                    made[subscription.id] = intent
     return replace(memory, made=made)

@@ -22,7 +22,7 @@ class Outcome:
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
     new_id: str | None = None
-    is_open: bool = False  # whether it may have been made all the same: no answer and no list told
+    is_open: bool = False  # whether it may have been carried out all the same, whatever the result says
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,14 @@ class TenancyOutcome:
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything in the tenancy is not as it was, or may not be."""
-        return any(outcome.is_open or outcome.result in ("done", "half-done") for outcome in self.outcomes)
+        """Whether anything in the tenancy is not as it was, or may not be: what is open, the last look tells."""
+        if any(outcome.result in ("done", "half-done") for outcome in self.outcomes):
+            return True
+        if self.last_live is None:
+            return any(outcome.is_open for outcome in self.outcomes)
+        return {live.id for live in self.last_live} != {live.id for live in self.plan.live} and any(
+            outcome.is_open for outcome in self.outcomes
+        )
 
     @property
     def is_as_declared(self) -> bool:

@@ -51,10 +51,10 @@ class ConsoleTerminal:
         """Ask for a yes; None where there is nobody to ask. An interrupt or the end of input is a no."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
-        sys.stderr.write(question)
-        sys.stderr.flush()
-        self._interrupts.is_graceful = False
+        self._interrupts.is_graceful = False  # before anybody can see the question, and interrupt it
         try:
+            sys.stderr.write(question)
+            sys.stderr.flush()
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
             sys.stderr.write("\n")

@@ -269,3 +269,25 @@ def test_whatever_goes_wrong_the_report_is_honest_and_the_next_run_puts_it_right
     again = carry_out(wanted, service)
     assert again.is_as_declared
     assert make_plan(wanted, tuple(service.live.values()), DiffOptions()).is_empty
+
+
+@pytest.mark.parametrize("replacement", ["create-first", "remove-first"])
+def test_a_removal_whose_answer_was_lost_is_not_said_to_have_changed_nothing(replacement: str) -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())]))
+    outcome = carry_out(tenancy(declared(), replacement=replacement), service)
+    assert outcome.has_changed
+    assert not outcome.is_as_declared
+
+
+def test_a_refusal_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
+    service = FakeService.holding([live("x", "https://hooks.example.org/x")], on_unsubscribe=deque([rejected(500)]))
+    outcome = carry_out(tenancy(), service)
+    assert results(outcome) == ["failed"]
+    assert not outcome.has_changed
+
+
+def test_a_create_that_broke_and_was_made_all_the_same_is_seen_by_the_last_look() -> None:
+    service = FakeService(on_subscribe=deque([("after", rejected(500))]))
+    outcome = carry_out(tenancy(declared()), service)
+    assert results(outcome) == ["failed"]
+    assert outcome.has_changed
