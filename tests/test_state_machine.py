@@ -37,7 +37,7 @@ from hooksync.diff import DiffOptions
 from hooksync.errors import Rejected
 from hooksync.fingerprints import KeyRing
 from hooksync.journal import Journal
-from hooksync.lock import Entry, Intent, Key, Lock, Salt, declared_digest
+from hooksync.lock import Entry, Intent, Key, Lock, Salt
 from hooksync.lock_store import load
 from hooksync.memory import recall
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
@@ -391,16 +391,6 @@ class Reconciling(RuleBasedStateMachine):
             is_wrong = isinstance(made, Intent) and not made.is_made_with(self.true_key(identifier, lock, made))
             if is_wrong and (identifier not in self.service.made or self.was_stale):
                 self.misled.add(identifier)
-        self.knowable -= {identifier for identifier in self.service.live if self.is_shadowed(identifier, lock)}
-
-    def is_shadowed(self, identifier: str, lock: Lock) -> bool:
-        """Whether only an older intent knows a live one, and a newer one hides it: see the test at the end."""
-        if identifier in lock.entries_of("prod"):
-            return False
-        one = self.service.live[identifier]
-        digest = declared_digest(lock.url_salt, one.key.url, one.trigger.wire)
-        *older, newest = [it for it in lock.intents_of("prod") if it.declared == digest] or [None]
-        return bool(newest and identifier in newest.seen and any(it and identifier not in it.seen for it in older))
 
     def true_key(self, identifier: str, lock: Lock, made: Entry | Intent) -> Key:
         return cheap_key(Secret(self.service.secrets[identifier]), lock.salts_by_id()[made.salt])
