@@ -109,7 +109,7 @@ def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[
         with open_run(prepared.tenancies, settings, prepared.around) as run:
             yield run, prepared.warnings
     else:
-        around = Surroundings(world.environ, Redactor(), world.stop, world.terminal.watch)
+        around = Surroundings(world.environ, Redactor(), world.stop, world.terminal.watch, world.patience)
         with open_run([_named_tenancy(options, world)], settings, around) as run:
             yield run, ()
 

@@ -43,5 +43,5 @@ def prepare(choice: Choice, world: World) -> Prepared:
     redactor = Redactor()
     redactor.learn(url_environment_values(entries, world.environ))
     tenancies, warnings = resolve(entries, world.environ)
-    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch)
+    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
     return Prepared(tenancies, (*document.warnings, *warnings), around)

@@ -22,6 +22,7 @@ from hooksync.outcomes import TenancyOutcome
 from hooksync.plan import UnreadTenancy
 from hooksync.planning import Fetched, FetchedTenancy, PlannedTenancy
 from hooksync.preservica import Line, Preservica
+from hooksync.retry import RetryPolicy
 from hooksync.secret_book import SecretBook
 from hooksync.secret_sources import SecretSources
 from hooksync.transport import Timeouts, Transport
@@ -50,6 +51,7 @@ class Surroundings:
     redactor: Redactor
     stop: Event  # set: nothing new starts
     watch: Callable[[CallRecord], None]
+    patience: RetryPolicy | None = None  # None: the usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Work:
 def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: Surroundings) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end."""
     transport = Transport(Timeouts(call=settings.timeout), settings.parallelism, around.environ)
-    line = Line(transport, around.redactor, around.stop, around.watch)
+    line = Line(transport, around.redactor, around.stop, around.watch, around.patience or RetryPolicy())
     sources = SecretSources(around.environ)
     clients = {
         tenancy.name: Preservica(tenancy, LogInCalls(tenancy, sources.find, around.redactor), line)

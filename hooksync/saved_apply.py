@@ -55,7 +55,7 @@ def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | N
         timeout=options.timeout,
         parallelism=options.parallelism,
     )
-    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch)
+    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
     with open_run(tenancies, settings, around) as run:
         allows = options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe
         planner = Planner(settings.diff, allows, lock, run.book, KeyRing(options.parallelism))

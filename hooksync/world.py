@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 if TYPE_CHECKING:
     from hooksync.errors import Problem
     from hooksync.preservica import CallRecord
+    from hooksync.retry import RetryPolicy
 
 Format = Literal["text", "json", "markdown"]
 
@@ -46,6 +47,7 @@ class World:
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt
+    patience: RetryPolicy | None = None  # with calls that fail; None: the usual
 
 
 @dataclass(frozen=True, slots=True)

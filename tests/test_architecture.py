@@ -45,7 +45,7 @@ ROOMS = {
     "urls": Room("", "", "template url_forms"),
     "url_forms": Room("", "", ""),
     "triggers": Room("", "", "model"),
-    "world": Room("", "", "errors preservica"),
+    "world": Room("", "", "errors preservica retry"),
     # a hooks file: text -> data -> what is declared
     "yaml_nodes": Room("", "", ""),
     "yaml_text": Room("", "", "errors model"),
@@ -114,7 +114,7 @@ ROOMS = {
     "one_try": Room("time", "", "errors failures preservica receiver_answers transport"),
     "receivers": Room("random", "", "calls handshake model one_try preservica receiver_answers transport url_forms"),
     # the corridor and the door
-    "run": Room("rooms", "", "apply calls diff errors login model outcomes plan planning preservica redactor secret_book secret_sources transport"),  # noqa: E501
+    "run": Room("rooms", "", "apply calls diff errors login model outcomes plan planning preservica redactor retry secret_book secret_sources transport"),  # noqa: E501
     "journal": Room("os", "", "fingerprints lock lock_store model outcomes plan planning run secret_book"),
     "carrying": Room("rooms", "", "errors journal model outcomes plan planning probing receivers run world"),
     "preparation": Room("rooms", "", "document errors files model redactor resolve run selection world"),
