@@ -43,8 +43,7 @@ def apply_plan(plan: TenancyPlan, means: Means) -> TenancyOutcome:
     _make(makers, plan, means, known)
     _settle(makers, plan, means, known)
     _remove([attempt for attempt in attempts if attempt.needs_removal], plan, means)
-    made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
-    return _look_again(TenancyOutcome(plan, _outcomes(plan, attempts)), means, means.memory.after(made))
+    return _look_again(plan, attempts, means)
 
 
 def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> None:
@@ -59,22 +58,25 @@ def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: f
 
 
 def _settle(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> None:
-    """Find in the list what came of lost answers and of those without an id; try once more what is not there."""
+    """Find out from the list what came of calls without a telling answer; make once more what is not there."""
     unsettled = _find(attempts, plan, means, known)
-    again = [attempt for attempt in unsettled if attempt.state == "lost"]
-    if again and not means.pool.stop.is_set():
+    again = [attempt for attempt in unsettled if attempt.state in ("lost", "waiting")]
+    tries = "two tries"
+    if means.pool.stop.is_set():
+        tries = "one try: interrupted"
+    elif again:
         _make(again, plan, means, known | _new_ids(attempts))
         unsettled = _find(attempts, plan, means, known)
     for attempt in unsettled:
-        if attempt.state == "lost":
-            attempt.give_up("it is not there after two tries", _NEXT_RUN)
-        else:
+        if attempt.state == "accepted":
             attempt.give_up("the service said yes, and does not list it", _NEXT_RUN)
+        else:
+            attempt.give_up(f"it is not there after {tries}", _NEXT_RUN)
 
 
 def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> list[Attempt]:
-    """Match unsettled attempts with subscriptions that were not there before; give those that have no match."""
-    unsettled = [attempt for attempt in attempts if attempt.state in ("lost", "accepted")]
+    """Judge unsettled attempts by what is live; give those that are still to be made, or to be found."""
+    unsettled = [attempt for attempt in attempts if attempt.state in ("lost", "accepted", "stuck")]
     if not unsettled:
         return []
     try:
@@ -83,44 +85,70 @@ def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: f
         for attempt in unsettled:
             _leave_open(attempt, error)
         return []
-    accounted = known | _new_ids(attempts)
+    _learn(unsettled, live)
+    _match(unsettled, live, known | _new_ids(attempts))
+    return [attempt for attempt in unsettled if attempt.state not in ("made", "failed")]
+
+
+def _learn(attempts: Iterable[Attempt], live: Iterable[LiveSubscription]) -> None:
+    ids = frozenset(subscription.id for subscription in live)
+    for attempt in attempts:
+        attempt.learn(ids)
+
+
+def _match(attempts: Iterable[Attempt], live: Iterable[LiveSubscription], accounted: frozenset[str]) -> None:
+    """Match attempts that may have made something with what was not there before and is nobody else's."""
     fresh: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in live:
         if subscription.id not in accounted:
             fresh[subscription.key].append(subscription)
-    for attempt in unsettled:
-        if candidates := fresh[_declared(attempt).key]:
+    for attempt in attempts:
+        if (attempt.may_be_made or attempt.state == "accepted") and (candidates := fresh[_declared(attempt).key]):
             attempt.found(candidates.pop(0).id)
-    return [attempt for attempt in unsettled if attempt.state != "made"]
 
 
 def _leave_open(attempt: Attempt, error: HooksyncError) -> None:
     """Say that the list could not tell what came of an attempt. What was accepted stays accepted."""
     why = f"the list could not be read to find out: {error.summary}"
-    if attempt.state == "lost":
-        attempt.give_up(f"it may have been made, and {why}", _NEXT_RUN)
-    else:
-        attempt.is_open = True
-        attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", _NEXT_RUN
+    match attempt.state:
+        case "accepted":
+            attempt.may_be_made = True
+            attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", _NEXT_RUN
+        case "stuck":
+            attempt.give_up(f"the old one may have been removed, and {why}", _NEXT_RUN)
+        case _:
+            attempt.give_up(f"it may have been made, and {why}", _NEXT_RUN)
 
 
 def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:
     """Remove what is not wanted, and the old halves of what was made anew."""
     _side_by_side(lambda attempt: attempt.remove(means.service), attempts, plan, means)
+    _explain_halves(attempts, "interrupted: the new one is made")
+
+
+def _explain_halves(attempts: Iterable[Attempt], why: str) -> None:
     for attempt in attempts:
         if attempt.needs_removal and isinstance(attempt.step, Resubscribe) and not attempt.detail:
-            attempt.detail, attempt.fix = "interrupted: the new one is made, the old one is still there", _NEXT_RUN
+            attempt.detail, attempt.fix = f"{why}, the old one is still there", _NEXT_RUN
 
 
-def _look_again(outcome: TenancyOutcome, means: Means, memory: Memory) -> TenancyOutcome:
-    """Fetch once more and compare: add the steps that would still be needed, or why there was no look."""
+def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: Means) -> TenancyOutcome:
+    """Fetch once more and compare: what came of each step, and the steps that would still be needed.
+
+    The list has the last word on calls without a telling answer.
+    """
     try:
-        live = _fetch(outcome.plan, means)
+        live = _fetch(plan, means)
     except HooksyncError as error:
-        return replace(outcome, not_verified=error.summary)
-    found = make_plan(outcome.plan.tenancy, live, replace(means.options, replace=()), memory)
+        return TenancyOutcome(plan, _outcomes(plan, attempts), not_verified=error.summary)
+    makers = [attempt for attempt in attempts if isinstance(attempt.step, Subscribe | Resubscribe)]
+    _learn(attempts, live)
+    _match(makers, live, frozenset(one.id for one in plan.live) | _new_ids(makers))
+    _explain_halves(attempts, "only the last look found the new one")
+    made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
+    found = make_plan(plan.tenancy, live, replace(means.options, replace=()), means.memory.after(made))
     differences = tuple(step for step in found.steps if not is_idle(step))
-    return replace(outcome, differences=differences, last_live=live)
+    return TenancyOutcome(plan, _outcomes(plan, attempts), differences, last_live=live)
 
 
 def _side_by_side(do: Callable[[Attempt], None], attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:

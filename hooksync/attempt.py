@@ -13,9 +13,10 @@ from hooksync.plan import Resubscribe, Step, Subscribe, Unsubscribe
 CONFLICT = 409
 BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 
-# waiting: not begun.  lost: no answer, or none that makes sense.  accepted: a yes without a new id.
+# waiting: not begun.  stuck: the old one has to go first, and it is not known whether it went.
+# lost: no answer, or none that makes sense.  accepted: a yes without a new id.
 # made: the new subscription is known to exist.  failed: it will not be made.  removed: an unsubscribe is through.
-State = Literal["waiting", "lost", "accepted", "made", "failed", "removed"]
+State = Literal["waiting", "stuck", "lost", "accepted", "made", "failed", "removed"]
 
 
 class Service(Protocol):
@@ -42,7 +43,8 @@ class Attempt:
     detail: str = ""
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
-    is_open: bool = False  # the call may have been carried out all the same
+    may_be_made: bool = False  # although no answer said so
+    may_be_removed: bool = False  # likewise
 
     @property
     def needs_removal(self) -> bool:
@@ -69,11 +71,11 @@ class Attempt:
         try:
             identifier = service.subscribe(step.declared, secret)
         except AnswerLost as error:
-            self._note("lost", error)
+            self._not_made("lost", error)
         except Rejected as error:
             self._rejected(error, service, secret, known)
         except HooksyncError as error:
-            self._note("failed", error)
+            self._not_made("failed", error)
         else:
             self.state = "accepted"
             if identifier and identifier not in known:
@@ -87,7 +89,7 @@ class Attempt:
         elif error.status == CONFLICT and self.state == "lost":
             self.detail = error.summary  # the first try may have come through: the list will tell
         else:
-            self._note("failed", error)
+            self._not_made("failed", error)
 
     def remove(self, service: Service) -> None:
         """Remove what the step says must go."""
@@ -96,7 +98,8 @@ class Attempt:
                 try:
                     service.unsubscribe(live.id)
                 except HooksyncError as error:
-                    self._note("failed", error)
+                    self.state, self.may_be_removed = "failed", _is_open(error)
+                    self._explain(error)
                 else:
                     self.state = "removed"
             case Resubscribe() as step:
@@ -104,13 +107,28 @@ class Attempt:
 
     def found(self, identifier: str) -> None:
         """Note that the new subscription exists under this id."""
-        self.state, self.new_id, self.is_open = "made", identifier, False
+        self.state, self.new_id, self.may_be_made = "made", identifier, False
         self.detail = self.fix = ""
+
+    def learn(self, ids: frozenset[str]) -> None:
+        """Learn from what is live how a removal ended that was not seen to end: gone is gone, as with a 404."""
+        match self.step:
+            case Unsubscribe(live) if self.state == "failed" and live.id not in ids:
+                self.state, self.may_be_removed = "removed", False
+                self.detail = self.fix = ""
+            case Resubscribe() as step if step.live.id not in ids and (self.may_be_removed or self.state == "made"):
+                self.is_old_gone, self.may_be_removed = True, False
+                if self.state == "stuck":
+                    self.state = "waiting"
+                elif self.state == "made":
+                    self.detail = self.fix = ""
+            case _ if self.state == "stuck":
+                self.state = "failed"
 
     def give_up(self, why: str, fix: str) -> None:
         """Note that this run will not find it, or find out about it."""
+        self.may_be_made |= self.state == "accepted"
         self.state = "failed"
-        self.is_open = True
         self.detail = f"{self.detail}; {why}" if self.detail else why
         self.fix = fix
 
@@ -123,7 +141,8 @@ class Attempt:
             fix=self.fix,
             warning=self.warning,
             new_id=self.new_id,
-            is_open=self.is_open,
+            may_be_made=self.may_be_made,
+            may_be_removed=self.may_be_removed,
         )
 
     def _result(self) -> Result:
@@ -133,29 +152,37 @@ class Attempt:
                 return "half-done" if self.is_old_gone else "not-attempted"
             case "removed":
                 return "done"
-            case "made":
+            case "made" | "accepted":
                 return "half-done" if is_resubscribe and not self.is_old_gone else "done"
-            case "failed" | "lost":
+            case "failed" | "lost" | "stuck":
                 return "half-done" if self.is_old_gone else "failed"
-            case "accepted":
-                return "half-done" if is_resubscribe and not self.is_old_gone else "done"
 
     def _remove_old(self, service: Service, step: Resubscribe) -> bool:
         try:
             service.unsubscribe(step.live.id)
         except HooksyncError as error:
-            self._note("made" if self.state == "made" else "failed", error)
+            self.may_be_removed = _is_open(error)
+            self._explain(error)
+            if self.state == "made":
+                self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
+            else:
+                self.state = "stuck" if self.may_be_removed else "failed"
             return False
         self.is_old_gone = True
         return True
 
-    def _note(self, state: State, error: HooksyncError) -> None:
-        self.state = state
-        self.is_open = isinstance(error, AnswerLost) or (isinstance(error, Rejected) and error.status >= BROKEN)
-        self.detail = error.summary
-        self.fix = "; ".join(problem.fix for problem in error.problems)
-        if state == "made":
-            self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
-        elif self.is_old_gone and state == "failed":
+    def _not_made(self, state: State, error: HooksyncError) -> None:
+        self.state, self.may_be_made = state, self.may_be_made or _is_open(error)  # an earlier try, too
+        self._explain(error)
+        if self.is_old_gone and state == "failed":
             self.detail = f"the old one was removed, and the new one could not be made: {self.detail}"
             self.fix = f"this subscription is missing now: {self.fix}, then run apply again"
+
+    def _explain(self, error: HooksyncError) -> None:
+        self.detail = error.summary
+        self.fix = "; ".join(problem.fix for problem in error.problems)
+
+
+def _is_open(error: HooksyncError) -> bool:
+    """Say whether the call may have been carried out all the same."""
+    return isinstance(error, AnswerLost) or (isinstance(error, Rejected) and error.status >= BROKEN)

@@ -136,7 +136,7 @@ def _made(outcome: TenancyOutcome | None) -> Iterator[tuple[DeclaredSubscription
 
 def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
     """Name what may have been made without this run's knowing."""
-    steps = [one.step for one in outcome.outcomes if one.is_open] if outcome else []
+    steps = [one.step for one in outcome.outcomes if one.may_be_made] if outcome else []
     return frozenset(step.declared.address for step in steps if isinstance(step, Subscribe | Resubscribe))
 
 

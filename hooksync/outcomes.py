@@ -22,7 +22,13 @@ class Outcome:
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
     new_id: str | None = None
-    is_open: bool = False  # whether it may have been carried out all the same, whatever the result says
+    may_be_made: bool = False  # a subscription without an answer that says so, whatever the result is
+    may_be_removed: bool = False  # likewise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more of it may have been carried out than the result says."""
+        return self.may_be_made or self.may_be_removed
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,18 +100,25 @@ class Preservica:
             raise self._not_understood(AnswerLost, request, answer, error) from error
 
     def unsubscribe(self, identifier: str) -> None:
-        """Remove a live subscription; one that is gone already will do. Raises ServiceError when it may be there."""
+        """Remove a live subscription; one that is gone already will do.
+
+        Raises AnswerLost when it may be gone or there, ServiceError when it is there.
+        """
         request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
         answer = self._authorised(request, self._repeated)
-        if answer.status not in (204, 404):
-            raise self._rejected(request, answer, fix_for_status(answer.status))
+        if answer.status in (204, 404):
+            return
+        if answer.follows_lost or 200 <= answer.status < 300:
+            raise AnswerLost(self._problem(request, answer, "the list will tell whether it was removed"))
+        raise self._rejected(request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, send: Callable[[Request], Answer]) -> Answer:
         """Send with a token; when it is refused, log in again once."""
         token = self._session.token()
         answer = send(_with_token(request, token))
         if answer.status == 401:
-            answer = send(_with_token(request, self._session.token(instead_of=token)))
+            again = send(_with_token(request, self._session.token(instead_of=token)))
+            return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
         return answer
 
     def _repeated(self, request: Request) -> Answer:
@@ -125,6 +132,7 @@ class Preservica:
     def _send(self, request: Request, repeated: frozenset[int], *, repeats_lost: bool) -> Answer:
         start = time.monotonic()
         repeat = 0
+        follows_lost = False
         while True:
             answer: Answer | None = None
             failure: AnswerLost | None = None
@@ -133,16 +141,17 @@ class Preservica:
             except AnswerLost as error:
                 failure = error
             if answer is not None and answer.status not in repeated:
-                return answer
+                return replace(answer, follows_lost=follows_lost)
             if failure is not None and (not repeats_lost or isinstance(failure, TooLarge)):
                 raise failure
             asked = read_retry_after(answer.retry_after, datetime.now(UTC)) if answer else None
             wait = self._line.policy.wait(repeat, time.monotonic() - start, asked, random.random())  # noqa: S311, spread
+            follows_lost |= answer is None or answer.status != TOO_MANY
             if wait is None or self._line.stop.wait(wait):
                 if failure is not None:
                     raise failure
                 assert answer is not None  # noqa: S101, one of the two is there
-                return answer
+                return replace(answer, follows_lost=follows_lost)
             repeat += 1
 
     def _watched(self, request: Request) -> Answer:

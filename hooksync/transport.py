@@ -58,6 +58,7 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     retry_after: str | None = None  # the header as sent
+    follows_lost: bool = False  # an earlier try of the same call got no telling answer
 
     @property
     def text(self) -> str:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hooksync.apply import Means, apply_plan
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions, make_plan
+from hooksync.errors import HooksyncError
 from hooksync.memory import NOTHING
 from hooksync.model import LiveSubscription, Secret, Tenancy
 from hooksync.outcomes import TenancyOutcome
-from hooksync.plan import Unsubscribe
+from hooksync.plan import Resubscribe, Subscribe, Unsubscribe
 from tests.fakes import FakeService, lost, rejected, unreachable
 from tests.makers import SECRET, declared, lists_of_live, live, tenancies, tenancy
 
@@ -234,6 +235,27 @@ def test_progress_is_told_for_each_call_that_brings_a_step_forward() -> None:
     assert len(ticks) == 3
 
 
+def assert_true(outcome: TenancyOutcome) -> None:
+    """Hold what the report says of each step against what is live."""
+    assert outcome.last_live is not None
+    ids = {one.id for one in outcome.last_live}
+    accounted = {one.id for one in outcome.plan.live} | {one.new_id for one in outcome.outcomes}
+    unclaimed = {one.key for one in outcome.last_live if one.id not in accounted}
+    for one in outcome.outcomes:
+        match one.step:
+            case Unsubscribe(gone):
+                assert (one.result == "done") == (gone.id not in ids)
+            case Resubscribe() as step:
+                assert (one.result == "done") == (step.live.id not in ids and one.new_id in ids)
+                assert (one.result == "half-done") == ((step.live.id in ids) == (one.new_id in ids))
+            case Subscribe():
+                assert (one.result == "done") == (one.new_id in ids)
+            case _:
+                assert one.result == "unchanged"
+        if one.result == "failed" and isinstance(one.step, Subscribe | Resubscribe):
+            assert one.step.declared.key not in unclaimed
+
+
 SCRIPTS = st.lists(
     st.sampled_from([None, None, lost(), ("after", lost()), rejected(400), rejected(409), rejected(500)]), max_size=12
 )
@@ -265,29 +287,81 @@ def test_whatever_goes_wrong_the_report_is_honest_and_the_next_run_puts_it_right
         if one.result in ("failed", "half-done"):
             assert one.detail
             assert one.fix
+    if outcome.last_live is not None:
+        assert_true(outcome)
     service.on_subscribe, service.on_unsubscribe, service.on_list = deque(), deque(), deque()
     again = carry_out(wanted, service)
     assert again.is_as_declared
     assert make_plan(wanted, tuple(service.live.values()), DiffOptions()).is_empty
 
 
+GONE = live("x", "https://hooks.example.org/x")
+
+
 @pytest.mark.parametrize("replacement", ["create-first", "remove-first"])
-def test_a_removal_whose_answer_was_lost_is_not_said_to_have_changed_nothing(replacement: str) -> None:
-    service = FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())]))
+@pytest.mark.parametrize("error", [lost(), rejected(500)])
+def test_a_removal_whose_answer_was_lost_is_known_by_the_list(replacement: str, error: HooksyncError) -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([("after", error)]))
     outcome = carry_out(tenancy(declared(), replacement=replacement), service)
+    assert results(outcome) == ["done"]
+    assert outcome.is_as_declared
+    assert [name.partition(" ")[0] for name in service.calls].count("subscribe") == 1
+
+
+def test_an_unsubscribe_whose_answer_was_lost_is_known_by_the_last_look() -> None:
+    service = FakeService.holding([GONE], on_unsubscribe=deque([("after", lost())]))
+    outcome = carry_out(tenancy(), service)
+    assert results(outcome) == ["done"]
+    assert outcome.outcomes[0].detail == ""
+    assert outcome.is_as_declared
+
+
+@pytest.mark.parametrize("replacement", ["create-first", "remove-first"])
+def test_a_removal_that_was_lost_and_not_carried_out_leaves_the_old_one(replacement: str) -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([lost()]))
+    outcome = carry_out(tenancy(declared(), replacement=replacement), service)
+    assert "old" in service.live
+    assert results(outcome) == (["half-done"] if replacement == "create-first" else ["failed"])
+    assert len(service.live) == (2 if replacement == "create-first" else 1)
+    assert outcome.has_changed == (replacement == "create-first")
+
+
+def test_an_old_one_that_may_be_gone_is_not_replaced_before_the_list_tells() -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([("after", lost())]), on_list=deque([rejected(500)]))
+    outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
+    assert results(outcome) == ["half-done"]
+    assert "the list could not be read" in outcome.outcomes[0].detail
+    assert [name.partition(" ")[0] for name in service.calls].count("subscribe") == 0
     assert outcome.has_changed
-    assert not outcome.is_as_declared
+
+
+def test_a_removal_that_nothing_can_tell_of_is_not_said_to_have_changed_nothing() -> None:
+    broken: deque[object] = deque([rejected(500)])
+    service = FakeService.holding([GONE], on_unsubscribe=deque([("after", lost())]), on_list=broken)
+    outcome = carry_out(tenancy(), service)
+    assert results(outcome) == ["failed"]
+    assert outcome.not_verified
+    assert outcome.has_changed
 
 
 def test_a_refusal_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
-    service = FakeService.holding([live("x", "https://hooks.example.org/x")], on_unsubscribe=deque([rejected(500)]))
+    service = FakeService.holding([GONE], on_unsubscribe=deque([rejected(500)]))
     outcome = carry_out(tenancy(), service)
     assert results(outcome) == ["failed"]
     assert not outcome.has_changed
 
 
-def test_a_create_that_broke_and_was_made_all_the_same_is_seen_by_the_last_look() -> None:
+def test_a_create_that_broke_and_was_made_all_the_same_is_known_by_the_last_look() -> None:
     service = FakeService(on_subscribe=deque([("after", rejected(500))]))
     outcome = carry_out(tenancy(declared()), service)
-    assert results(outcome) == ["failed"]
-    assert outcome.has_changed
+    assert results(outcome) == ["done"]
+    assert outcome.outcomes[0].new_id == "new-1"
+    assert outcome.is_as_declared
+
+
+def test_a_replacement_that_broke_and_was_made_all_the_same_leaves_the_old_one_to_the_next_run() -> None:
+    service = FakeService.holding([OLD], on_subscribe=deque([("after", rejected(500))]))
+    outcome = carry_out(tenancy(declared()), service)
+    assert results(outcome) == ["half-done"]
+    assert "old" in service.live
+    assert outcome.outcomes[0].new_id in service.live

@@ -181,6 +181,20 @@ def test_a_removal_is_repeated_and_gone_is_gone(clients: Clients, start: Start, 
     assert names(box).count("unsubscribe") == 5
 
 
+@pytest.mark.parametrize("faults", [["gateway-502@unsubscribe:*"], ["cut@unsubscribe", "status-500@unsubscribe"]])
+def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
+    clients: Clients, start: Start, faults: list[str]
+) -> None:
+    box = start(*faults)
+    assert isinstance(failure_of(lambda: clients.client(box.url).unsubscribe("1")), AnswerLost)
+
+
+@pytest.mark.parametrize("fault", ["status-500@unsubscribe", "retry-after-0@unsubscribe:*", "status-202@unsubscribe"])
+def test_a_removal_is_lost_only_where_it_may_have_been_carried_out(clients: Clients, start: Start, fault: str) -> None:
+    error = failure_of(lambda: clients.client(start(fault).url).unsubscribe("1"))
+    assert isinstance(error, AnswerLost) == ("202" in fault)
+
+
 def test_a_call_that_takes_too_long_is_repeated(stack: ExitStack, start: Start) -> None:
     transport = Transport(Timeouts(call=0.2), 1, {})
     stack.callback(transport.close)
