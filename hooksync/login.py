@@ -9,6 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
@@ -27,6 +28,10 @@ _EXTERNAL_PREFIX = "preservica-external-auth"
 _SAYS_NO = frozenset({400, 401, 403})  # the credentials are wrong, not the moment
 
 
+class _Outdated(Rejected):
+    """A code or timestamp was refused after repeats: its moment may have passed, or a lost try have used it up."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogInCalls:
     """How one tenancy is logged in to."""
@@ -37,9 +42,10 @@ class LogInCalls:
 
     def make(self, send: Send) -> LogIn:
         """Log in. Raises SecretError for a credential that is not set, ServiceError for what the service refuses."""
-        if self.tenancy.credentials.method == "external":
-            return self._external(send)
-        return self._password(send)
+        log_in = self._external if self.tenancy.credentials.method == "external" else self._password
+        with suppress(_Outdated):
+            return log_in(send)
+        return log_in(send)  # with a code, or timestamp, of now
 
     def _password(self, send: Send) -> LogIn:
         form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
@@ -156,13 +162,15 @@ class LogInCalls:
         return log_in
 
     def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
+        """Word a refusal. `doubt`: what of the moment it may be about, where anything is."""
         credentials = self.tenancy.credentials
         said = self.redactor.quote(answer.text) or "(an empty answer)"
+        kind = _Outdated if doubt and answer.repeats and answer.status in _SAYS_NO else Rejected
         if answer.status in _SAYS_NO:
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
             fix = fix_for_status(answer.status)
-        return Rejected(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
+        return kind(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
 
 
 class Session:

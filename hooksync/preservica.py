@@ -141,7 +141,7 @@ class Preservica:
             except AnswerLost as error:
                 failure = error
             if answer is not None and answer.status not in repeated:
-                return replace(answer, follows_lost=follows_lost)
+                return replace(answer, repeats=repeat, follows_lost=follows_lost)
             if failure is not None and (not repeats_lost or isinstance(failure, TooLarge)):
                 raise failure
             asked = read_retry_after(answer.retry_after, datetime.now(UTC)) if answer else None
@@ -151,7 +151,7 @@ class Preservica:
                 if failure is not None:
                     raise failure
                 assert answer is not None  # noqa: S101, one of the two is there
-                return replace(answer, follows_lost=follows_lost)
+                return replace(answer, repeats=repeat, follows_lost=follows_lost)
             repeat += 1
 
     def _watched(self, request: Request) -> Answer:

@@ -58,7 +58,8 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     retry_after: str | None = None  # the header as sent
-    follows_lost: bool = False  # an earlier try of the same call got no telling answer
+    repeats: int = 0  # tries of the same call before the one that got this answer
+    follows_lost: bool = False  # one of them may have been carried out
 
     @property
     def text(self) -> str:

@@ -256,7 +256,30 @@ def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Star
     assert "continuationToken=***&twoFactorToken=***" in error.summary
 
 
+def test_a_second_factor_whose_answer_was_lost_is_asked_for_anew(clients: Clients, start: Start) -> None:
+    clients.environ = WITH_SEED
+    box = start("commit-cut@complete-2fa", totp_seed=SEED)
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["login", "complete-2fa", "complete-2fa", "login", "complete-2fa", "list"]
+
+
+def test_a_second_factor_that_is_refused_after_waits_is_made_anew_once(clients: Clients, start: Start) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
+    box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
+    client = clients.client(box.url)
+    for _ in range(2):
+        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(failure_of(client.list_subscriptions))
+    assert names(box).count("login") == 2
+
+
 # by external key
+
+
+def test_an_external_log_in_that_is_refused_after_waits_has_a_new_timestamp(clients: Clients, start: Start) -> None:
+    clients.method = "external"
+    box = start("gateway-502@external", "status-401@external")
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["external", "external", "external", "list"]
 
 
 def test_a_log_in_by_external_key(clients: Clients, start: Start) -> None:
