@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from hooksync.calling import CallRecord, Line
 from hooksync.errors import ServiceError
 from hooksync.failures import NoConnection, NoName, NoProxy, NoRoute, NoTls, Refused, TimedOut, TooLarge
-from hooksync.preservica import CallRecord, Line
 from hooksync.receiver_answers import FailureKind, Reading
 from hooksync.transport import Answer, Request
 

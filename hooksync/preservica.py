@@ -6,47 +6,20 @@ Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; what nobody know
 from __future__ import annotations
 
 import json
-import random
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from urllib.parse import quote
 
 from hooksync.answers import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
+from hooksync.calling import CREATION, LOOK, REMOVAL, Caller, Line, Manner
 from hooksync.errors import AnswerLost, Problem, Rejected, ServiceError
-from hooksync.failures import TooLarge
 from hooksync.login import LogInCalls, Session
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
-from hooksync.redactor import Redactor
-from hooksync.retry import BUSY_STATUSES, TOO_MANY, RetryPolicy, read_retry_after
-from hooksync.transport import Answer, Request, Transport
+from hooksync.retry import BUSY_STATUSES, TOO_MANY
+from hooksync.transport import Answer, Request
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
 _LARGEST_LIST = 64 * 1024 * 1024  # bytes; some 300,000 subscriptions
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call that was made, for those who watch."""
-
-    tenancy: str
-    request: str  # method and path
-    result: str  # the status, or what happened instead of an answer
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What every client of a run shares: the connections, the patience, the watcher and the way to be stopped."""
-
-    transport: Transport
-    redactor: Redactor
-    stop: threading.Event  # set: no more repeats
-    watch: Callable[[CallRecord], None]
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 class Preservica:
@@ -54,8 +27,9 @@ class Preservica:
 
     def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: Line) -> None:
         self._tenancy = tenancy
-        self._line = line
-        self._session = Session(log_in, self._repeated)
+        self._caller = Caller(tenancy.name, line)
+        self._redactor = line.redactor
+        self._session = Session(log_in, lambda request: self._caller.send(request, LOOK))
 
     @property
     def tenant(self) -> str | None:
@@ -65,7 +39,7 @@ class Preservica:
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
         request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
-        answer = self._authorised(request, self._repeated)
+        answer = self._authorised(request, LOOK)
         if answer.status != 200:
             raise self._rejected(request, answer, fix_for_status(answer.status))
         try:
@@ -84,10 +58,10 @@ class Preservica:
             "secret": secret.reveal(),
             "includeIdentifiers": "true" if declared.include_identifiers else "false",  # text, as pyPreservica sends it
         }
-        self._line.redactor.learn([secret.reveal()])
+        self._redactor.learn([secret.reveal()])
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
-        answer = self._authorised(request, self._repeated_after_429)
+        answer = self._authorised(request, CREATION)
         if answer.status in BUSY_STATUSES - {TOO_MANY}:
             raise AnswerLost(self._problem(request, answer, "the service or a gateway before it is busy: try again"))
         if answer.status != 200:
@@ -105,72 +79,24 @@ class Preservica:
         Raises AnswerLost when it may be gone or there, ServiceError when it is there.
         """
         request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
-        answer = self._authorised(request, self._repeated)
+        answer = self._authorised(request, REMOVAL)
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300:
             raise AnswerLost(self._problem(request, answer, "the list will tell whether it was removed"))
         raise self._rejected(request, answer, fix_for_status(answer.status))
 
-    def _authorised(self, request: Request, send: Callable[[Request], Answer]) -> Answer:
+    def _authorised(self, request: Request, manner: Manner) -> Answer:
         """Send with a token; when it is refused, log in again once."""
         token = self._session.token()
-        answer = send(_with_token(request, token))
+        answer = self._caller.send(_with_token(request, token), manner)
         if answer.status == 401:
-            again = send(_with_token(request, self._session.token(instead_of=token)))
+            again = self._caller.send(_with_token(request, self._session.token(instead_of=token)), manner)
             return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
         return answer
 
-    def _repeated(self, request: Request) -> Answer:
-        """Send what may safely be sent again, until it is answered or patience ends."""
-        return self._send(request, BUSY_STATUSES, repeats_lost=True)
-
-    def _repeated_after_429(self, request: Request) -> Answer:
-        """Send what must not be done twice: only a 429 says for sure that nothing was done."""
-        return self._send(request, frozenset({TOO_MANY}), repeats_lost=False)
-
-    def _send(self, request: Request, repeated: frozenset[int], *, repeats_lost: bool) -> Answer:
-        start = time.monotonic()
-        repeat = 0
-        follows_lost = False
-        while True:
-            answer: Answer | None = None
-            failure: AnswerLost | None = None
-            try:
-                answer = self._watched(request)
-            except AnswerLost as error:
-                failure = error
-            if answer is not None and answer.status not in repeated:
-                return replace(answer, repeats=repeat, follows_lost=follows_lost)
-            if failure is not None and (not repeats_lost or isinstance(failure, TooLarge)):
-                raise failure
-            asked = read_retry_after(answer.retry_after, datetime.now(UTC)) if answer else None
-            wait = self._line.policy.wait(repeat, time.monotonic() - start, asked, random.random())  # noqa: S311, spread
-            follows_lost |= answer is None or answer.status != TOO_MANY
-            if wait is None or self._line.stop.wait(wait):
-                if failure is not None:
-                    raise failure
-                assert answer is not None  # noqa: S101, one of the two is there
-                return replace(answer, repeats=repeat, follows_lost=follows_lost)
-            repeat += 1
-
-    def _watched(self, request: Request) -> Answer:
-        """Make one try and tell the watcher."""
-        start = time.monotonic()
-        result = "failed"
-        try:
-            answer = self._line.transport.send(request)
-            result = str(answer.status)
-        except ServiceError as error:
-            result = error.summary.removeprefix(f"{request}: ")
-            raise
-        finally:
-            record = CallRecord(self._tenancy.name, str(request), result, time.monotonic() - start)
-            self._line.watch(record)
-        return answer
-
     def _problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
-        said = self._line.redactor.quote(answer.text) or "(an empty answer)"
+        said = self._redactor.quote(answer.text) or "(an empty answer)"
         return Problem(f"{request} -> {answer.status}: {remark}{said}", fix)
 
     def _rejected(self, request: Request, answer: Answer, fix: str) -> Rejected:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import quote
 
+from hooksync.calling import Line
 from hooksync.calls import CallPool
 from hooksync.handshake import EVENT_PREFIX
 from hooksync.model import HookUrl, Secret
 from hooksync.one_try import Label, try_once
-from hooksync.preservica import Line
 from hooksync.receiver_answers import READY, Reading, judge_answer, signed_in_disguise
 from hooksync.transport import Answer, Request
 from hooksync.url_forms import split_netloc

@@ -13,6 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from hooksync.apply import Means, apply_plan
+from hooksync.calling import Line
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions
 from hooksync.errors import HooksyncError, Problem, ServiceError
@@ -21,14 +22,14 @@ from hooksync.model import Secret, SecretRef, Tenancy
 from hooksync.outcomes import TenancyOutcome
 from hooksync.plan import UnreadTenancy
 from hooksync.planning import Fetched, FetchedTenancy, PlannedTenancy
-from hooksync.preservica import Line, Preservica
+from hooksync.preservica import Preservica
 from hooksync.retry import RetryPolicy
 from hooksync.secret_book import SecretBook
 from hooksync.secret_sources import SecretSources
 from hooksync.transport import Timeouts, Transport
 
 if TYPE_CHECKING:
-    from hooksync.preservica import CallRecord
+    from hooksync.calling import CallRecord
     from hooksync.redactor import Redactor
 
 Advance = Callable[[], None]

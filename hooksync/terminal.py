@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hooksync.annotations import Level
+    from hooksync.calling import CallRecord
     from hooksync.errors import Problem
-    from hooksync.preservica import CallRecord
     from hooksync.signals import Interrupts
 
 _NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured

@@ -10,8 +10,8 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 if TYPE_CHECKING:
+    from hooksync.calling import CallRecord
     from hooksync.errors import Problem
-    from hooksync.preservica import CallRecord
     from hooksync.retry import RetryPolicy
 
 Format = Literal["text", "json", "markdown"]

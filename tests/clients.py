@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from hooksync.calling import CallRecord, Line
 from hooksync.login import LogInCalls
 from hooksync.model import CredentialRefs, SecretRef, Server
-from hooksync.preservica import CallRecord, Line, Preservica
+from hooksync.preservica import Preservica
 from hooksync.redactor import Redactor
 from hooksync.retry import RetryPolicy
 from hooksync.secret_sources import SecretSources

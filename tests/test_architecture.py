@@ -45,7 +45,8 @@ ROOMS = {
     "urls": Room("", "", "template url_forms"),
     "url_forms": Room("", "", ""),
     "triggers": Room("", "", "model"),
-    "world": Room("", "", "errors preservica retry"),
+    "shards": Room("", "", "errors"),
+    "world": Room("", "", "calling errors retry shards"),
     # a hooks file: text -> data -> what is declared
     "yaml_nodes": Room("", "", ""),
     "yaml_text": Room("", "", "errors model"),
@@ -64,8 +65,9 @@ ROOMS = {
     "parts": Room("", "", "entries model reading rules settings triggers urls yaml_nodes"),
     "merge": Room("", "", "entries errors parts"),
     "document": Room("", "", "entries errors files merge misfits model parts reading rules salvage shape template triggers urls yaml_nodes yaml_source"),  # noqa: E501
-    "selection": Room("", "", "diff entries errors model"),
+    "selection": Room("", "", "diff entries errors model shards"),
     "resolve": Room("", "", "entries errors model rules template url_forms urls"),
+    "twins": Room("", "", "entries errors model resolve rules"),
     # the plan: declared + live -> steps -> outcomes -> a view -> text or JSON
     "plan": Room("", "", "errors model"),
     "lock": Room("", "", "model"),
@@ -110,30 +112,31 @@ ROOMS = {
     "connections": Room("os socket time", "certifi requests urllib3", "errors failures"),
     "transport": Room("socket", "requests urllib3", ". connections errors failures urls"),
     "login": Room("time", "~pyotp", "answers errors model redactor retry transport"),
-    "preservica": Room("now random time", "", "answers errors failures login model redactor retry transport"),
-    "one_try": Room("time", "", "errors failures preservica receiver_answers transport"),
-    "receivers": Room("random", "", "calls handshake model one_try preservica receiver_answers transport url_forms"),
+    "calling": Room("now random time", "", "errors failures redactor retry transport"),
+    "preservica": Room("rooms", "", "answers calling errors login model retry transport"),
+    "one_try": Room("time", "", "calling errors failures receiver_answers transport"),
+    "receivers": Room("random", "", "calling calls handshake model one_try receiver_answers transport url_forms"),
     # the corridor and the door
-    "run": Room("rooms", "", "apply calls diff errors login model outcomes plan planning preservica redactor retry secret_book secret_sources transport"),  # noqa: E501
+    "run": Room("rooms", "", "apply calling calls diff errors login model outcomes plan planning preservica redactor retry secret_book secret_sources transport"),  # noqa: E501
     "journal": Room("os", "", "fingerprints lock lock_store model outcomes plan planning run secret_book"),
     "carrying": Room("rooms", "", "errors journal model outcomes plan planning probing receivers run world"),
-    "preparation": Room("rooms", "", "document errors files model redactor resolve run selection world"),
+    "preparation": Room("rooms", "", "document entries errors files model redactor resolve run selection shards twins world"),  # noqa: E501
     "scene": Room("rooms", "", "carrying errors journal planning run world"),
     "ending": Room("now", "", "carrying errors files markdown origin outcomes plan plan_file planning probing render report scene world"),  # noqa: E501
     "commands": Room("rooms", "", "carrying diff ending errors files fingerprints lock_store markdown model plan_file plan_key planning preparation probing render report run saved_apply scene world"),  # noqa: E501
     "saved_apply": Room("now", "", "diff ending errors files fingerprints lock_store plan plan_key planning rebuilding redactor render resolve run saved_plan scene world"),  # noqa: E501
-    "checking": Room("now", "", "check check_render diff errors model one_try preparation receiver_answers receivers run strength transport world"),  # noqa: E501
+    "checking": Room("now", "", "check check_render diff errors model one_try preparation receiver_answers receivers run shards strength transport world"),  # noqa: E501
     "validation": Room("rooms", "", "document entries errors files selection world"),
     "export_names": Room("", "", "url_forms"),
     "export_entries": Room("", "", "errors export_names model redactor template url_forms urls"),
     "export_file": Room("", "", "export_entries model plan redactor yaml_scalars"),
-    "exporting": Room("rooms", "", "diff entries errors export_entries export_file export_names files model plan planning preparation redactor resolve rules run template urls world"),  # noqa: E501
+    "exporting": Room("rooms", "", "diff entries errors export_entries export_file export_names files model plan planning preparation redactor resolve rules run shards template urls world"),  # noqa: E501
     "starter": Room("rooms", "", "errors exporting files world"),
     "arguments": Room("rooms", "", "errors flags sandbox.arguments"),
-    "flags": Room("", "", "errors"),
+    "flags": Room("", "", "errors shards"),
     "completion": Room("", "", ""),
     "signals": Room("os signal", "", "errors"),
-    "terminal": Room("os stdio", "~rich", "annotations errors preservica render signals"),
+    "terminal": Room("os stdio", "~rich", "annotations calling errors render signals"),
     "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting sandbox.demo sandbox.run secret_maker signals starter terminal validation world"),  # noqa: E501
     "__main__": Room("exit", "", "cli"),
 }
@@ -141,7 +144,7 @@ ROOMS = {
 
 ONLY_NOUNS = {  # a pure room takes from one that is not pure: one noun, which touches nothing
     ("document", "files"): "Source",
-    ("world", "preservica"): "CallRecord",
+    ("world", "calling"): "CallRecord",
     ("plan_file", "origin"): "Origin",
 }
 TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
+from hooksync.calling import CallRecord
 from hooksync.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.model import HookUrl, Secret
-from hooksync.preservica import SUBSCRIPTIONS, CallRecord
+from hooksync.preservica import SUBSCRIPTIONS
 from hooksync.retry import RetryPolicy
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.transport import Timeouts, Transport
-from tests.clients import PASSWORD, Clients
+from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
 from tests.wire import Wire, answer, cutting
 
@@ -193,6 +194,55 @@ def test_a_removal_that_may_have_been_carried_out_is_lost_not_refused(
 def test_a_removal_is_lost_only_where_it_may_have_been_carried_out(clients: Clients, start: Start, fault: str) -> None:
     error = failure_of(lambda: clients.client(start(fault).url).unsubscribe("1"))
     assert isinstance(error, AnswerLost) == ("202" in fault)
+
+
+def test_a_service_that_is_out_is_waited_for_by_one_change_and_not_by_each(clients: Clients, start: Start) -> None:
+    box = start("gateway-503@unsubscribe:7")
+    client = clients.client(box.url)
+    for _ in range(3):
+        failure_of(lambda: client.unsubscribe("1"))
+    assert names(box).count("unsubscribe") == 5 + 1 + 1
+    client.unsubscribe("1")  # it is back
+    assert names(box).count("unsubscribe") == 8
+    assert len(clients.waits) == 4
+
+
+def test_a_look_is_patient_with_a_service_that_is_out(clients: Clients, start: Start) -> None:
+    box = start("gateway-503@unsubscribe:5", "gateway-503@list:4")
+    client = clients.client(box.url)
+    failure_of(lambda: client.unsubscribe("1"))
+    assert client.list_subscriptions() == ()
+
+
+class Restarting(Patience):
+    """A wait in which the service starts again, on the port that it had."""
+
+    def __init__(self, start: Callable[[], object]) -> None:
+        super().__init__()
+        self.start = start
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self.waits:
+            self.start()
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize("call", ["list", "unsubscribe", "subscribe"])
+def test_a_service_that_restarts_is_waited_for(clients: Clients, start: Start, call: str) -> None:
+    box = start()
+    again: list[Sandbox] = []
+    clients.stop = Restarting(lambda: again.append(start(port=int(box.url.rpartition(":")[2]))))
+    client = clients.client(box.url)
+    client.list_subscriptions()
+    box.close()
+    calls: dict[str, Callable[[], object]] = {
+        "list": client.list_subscriptions,
+        "unsubscribe": lambda: client.unsubscribe("1"),
+        "subscribe": lambda: client.subscribe(WANTED, SECRET),
+    }
+    calls[call]()
+    assert names(again[0]) == [call, "login", call]
+    assert len(again[0].subscriptions("DEMO")) == (call == "subscribe")
 
 
 def test_a_call_that_takes_too_long_is_repeated(stack: ExitStack, start: Start) -> None:

@@ -17,10 +17,10 @@ from urllib.parse import parse_qs
 import pytest
 from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler, WebHookHandler
 
+from hooksync.calling import CallRecord, Line
 from hooksync.calls import CallPool
 from hooksync.handshake import EVENT_PREFIX
 from hooksync.model import HookUrl, Secret
-from hooksync.preservica import CallRecord, Line
 from hooksync.receivers import READY, Reading, challenge, probe_all, signs_events_in_disguise
 from hooksync.redactor import Redactor
 from hooksync.sandbox.connections import Connection, LoopbackServer
