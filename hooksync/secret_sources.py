@@ -45,14 +45,6 @@ class SecretSources:
             )
         return secret
 
-    def is_set(self, ref: SecretRef) -> bool:
-        """Tell whether a reference leads to anything, without keeping it."""
-        try:
-            self.find(ref)
-        except SecretError:
-            return False
-        return True
-
     def _from_environment(self, ref: SecretRef) -> str:
         value = self.environ.get(ref.name, "")
         if not value:

@@ -55,14 +55,6 @@ class YamlMap(dict[str, object]):
         _, _, line, column = self.place(key)
         return line + 1, column + 1
 
-    def without(self, key: str) -> YamlMap:
-        """Copy all keys but one, places included; what the keys hold is shared."""
-        copy = YamlMap()
-        for name, value in self.items():
-            if name != key:
-                copy.add(name, value, self.place(name))
-        return copy
-
     def __repr__(self) -> str:
         """Keep it short: jsonschema puts it into every message, and aliases can make a small file huge."""
         return "YamlMap(...)"

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.clients import Clients
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
 URL_KEY = "k3y-in-the-url-0123456789"
@@ -90,6 +92,19 @@ def make_environ(**more: str) -> dict[str, str]:
         "FN_KEY": URL_KEY,
         **more,
     }
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def clients(stack: ExitStack) -> Clients:
+    clients = Clients()
+    stack.callback(clients.transport.close)
+    return clients
 
 
 @pytest.fixture

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import HTTPServer
 from typing import Any
 
 import pytest
-from pyPreservica.webHooksAPI import WebHookHandler
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, Run
+from tests.shipped_receiver import shipped_receiver
 
 NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
 STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
@@ -200,20 +198,9 @@ def test_a_weak_secret_is_a_warning_and_exits_with_0(place: Place) -> None:
 
 
 def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(place: Place) -> None:
-    class Handler(WebHookHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as shipped:
-        shipped.secret_key = SECRET  # type: ignore[attr-defined]
-        thread = threading.Thread(target=shipped.serve_forever)
-        thread.start()
-        place.environ["RECEIVER"] = f"http://127.0.0.1:{shipped.server_port}/hook"
-        try:
-            run, text = check(place), place.run("check")
-        finally:
-            shipped.shutdown()
-            thread.join()
+    with shipped_receiver(SECRET) as address:
+        place.environ["RECEIVER"] = address
+        run, text = check(place), place.run("check")
     assert run.code == text.code == 0
     assert states(run, "catalogue")["event-signing"] == "warning"
     assert "preservica-webhook-auth" in found(run, "event-signing")["fix"]

@@ -8,17 +8,14 @@ import select
 import signal
 import subprocess
 import sys
-import threading
-from http.server import HTTPServer
-from typing import Any
 
 import pytest
-from pyPreservica.webHooksAPI import WebHookHandler
 
 from hooksync import __version__
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+from tests.shipped_receiver import shipped_receiver
 
 NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
 
@@ -372,18 +369,9 @@ def test_a_reader_that_leaves_early_is_no_traceback(place: Place) -> None:
 
 
 def test_pypreservica_s_own_receiver_can_be_subscribed(place: Place) -> None:
-    class Quiet(WebHookHandler):
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Quiet) as server:
-        server.secret_key = SECRET  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        place.environ["RECEIVER"] = f"http://127.0.0.1:{server.server_port}/hook"
+    with shipped_receiver(SECRET) as address:
+        place.environ["RECEIVER"] = address
         run = place.run("apply", "--yes")
-        server.shutdown()
-        thread.join()
     assert run.code == 0, run.err
     assert len(place.box.subscriptions("DEMO")) == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -27,19 +27,6 @@ OTHER_SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 SHORT_SEED = "GEZDGNBVGY3TQOJQ"
 
 Start = Callable[..., Sandbox]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def clients(stack: ExitStack) -> Clients:
-    clients = Clients()
-    stack.callback(clients.transport.close)
-    return clients
 
 
 @pytest.fixture

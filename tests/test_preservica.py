@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -30,19 +30,6 @@ ITEM = {"id": "1", "url": "https://h.example/a", "triggerType": "MOVED"}
 
 Start = Callable[..., Sandbox]
 Serve = Callable[..., Wire]
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def clients(stack: ExitStack) -> Clients:
-    clients = Clients()
-    stack.callback(clients.transport.close)
-    return clients
 
 
 @pytest.fixture

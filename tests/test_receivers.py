@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import HTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler, WebHookHandler
+from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler
 
 from hooksync.calling import CallRecord, Line
 from hooksync.calls import CallPool
@@ -28,6 +26,7 @@ from hooksync.sandbox.messages import Answer, Request
 from hooksync.sandbox.receiver import Receiver
 from hooksync.transport import Timeouts, Transport
 from tests.conftest import SECRET, URL_KEY
+from tests.shipped_receiver import shipped_receiver
 
 KEY = Secret(SECRET)
 SHORT_OF_PATIENCE = Timeouts(connect=0.5, call=0.5)
@@ -141,21 +140,10 @@ def test_another_secret_is_told_apart(line: Line) -> None:
 
 
 def test_the_receivers_that_pypreservica_ships_are_ready(line: Line) -> None:
-    class Handler(WebHookHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as shipped:
-        shipped.secret_key = SECRET  # type: ignore[attr-defined]
-        thread = threading.Thread(target=shipped.serve_forever)
-        thread.start()
-        address = url(f"http://127.0.0.1:{shipped.server_port}/hook?code=KEY")
-        try:
-            assert challenge(address, KEY, line) == READY
-            assert signs_events_in_disguise(address, KEY, line) is True
-        finally:
-            shipped.shutdown()
-            thread.join()
+    with shipped_receiver(SECRET) as address:
+        receiver = url(f"{address}?code=KEY")
+        assert challenge(receiver, KEY, line) == READY
+        assert signs_events_in_disguise(receiver, KEY, line) is True
 
 
 def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line: Line) -> None:
@@ -268,37 +256,18 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-@contextmanager
-def over_tls(certificate: Path) -> Iterator[str]:
-    """A receiver with a certificate of its own making."""
-
-    class Handler(WebHookHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with HTTPServer(("127.0.0.1", 0), Handler) as shipped:
-        shipped.secret_key = SECRET  # type: ignore[attr-defined]
-        shipped.socket = context.wrap_socket(shipped.socket, server_side=True)
-        thread = threading.Thread(target=shipped.serve_forever)
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{shipped.server_port}/hook"
-        finally:
-            shipped.shutdown()
-            thread.join()
-
-
 def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, line: Line) -> None:
-    with over_tls(certificate) as address:
+    with shipped_receiver(SECRET, certificate) as address:
         reading = challenge(url(address), KEY, line)
     assert (reading.kind, reading.state) == ("tls", "unreachable")
     assert "not trusted" in reading.detail
 
 
 def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
-    with over_tls(certificate) as address, Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as line:
+    with (
+        shipped_receiver(SECRET, certificate) as address,
+        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as line,
+    ):
         assert challenge(url(address), KEY, line) == READY
 
 
