@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None  # whoever read our result has left; do not complain again at exit
         code = ExitCode.ERROR
+    gc.freeze()  # else all of it is searched at exit for what could be freed
     return int(code)
 
 
@@ -67,8 +68,11 @@ def _run(argv: Sequence[str]) -> ExitCode:
         return ExitCode.DONE
     match arguments.command:
         case "sandbox":
+            import gc
+
             from hooksync.sandbox.run import run
 
+            gc.enable()  # this one is to run for long
             return ExitCode(run(arguments, _announce))
         case "secret":
             from hooksync.secret_maker import generate_secret
