@@ -18,6 +18,7 @@ from hooksync.preparation import Choice, prepare
 from hooksync.receiver_answers import READY, Reading
 from hooksync.receivers import Pair, probe_all, signs_events_in_disguise
 from hooksync.run import Run, RunSettings, open_run
+from hooksync.shards import Shard
 from hooksync.strength import doubts_about
 from hooksync.transport import Request
 from hooksync.world import World
@@ -38,13 +39,14 @@ class CheckOptions:
     format: Literal["text", "json", "markdown"] = "text"
     tenancies: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
     timeout: float = 30.0  # seconds a call may take
     parallelism: int = 8  # calls in flight over the whole run
 
 
 def check(options: CheckOptions, world: World) -> ExitCode:
     """Look whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
-    prepared = prepare(Choice(options.files, options.tenancies, options.targets), world)
+    prepared = prepare(Choice(options.files, options.tenancies, options.targets, shard=options.shard), world)
     settings = RunSettings(DiffOptions(), options.timeout, options.parallelism)
     with open_run(prepared.tenancies, settings, prepared.around) as run:
         checks = _look(run, world)

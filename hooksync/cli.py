@@ -68,12 +68,7 @@ def _run(argv: Sequence[str]) -> ExitCode:
         return ExitCode.DONE
     match arguments.command:
         case "sandbox":
-            import gc
-
-            from hooksync.sandbox.run import run
-
-            gc.enable()  # this one is to run for long
-            return ExitCode(run(arguments, _announce))
+            return _run_sandbox(arguments)
         case "secret":
             from hooksync.secret_maker import generate_secret
 
@@ -88,6 +83,16 @@ def _run(argv: Sequence[str]) -> ExitCode:
             return ExitCode(run_demo(_announce, is_coloured=wants_colour()))
         case _:
             return _run_command(arguments)
+
+
+def _run_sandbox(arguments: argparse.Namespace) -> ExitCode:
+    import gc
+
+    from hooksync.errors import ExitCode
+    from hooksync.sandbox.run import run
+
+    gc.enable()  # it is to run for long
+    return ExitCode(run(arguments, _announce))
 
 
 def _print_completion(arguments: argparse.Namespace) -> ExitCode:
@@ -133,7 +138,13 @@ def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
 
     if arguments.command == "schema":
         return schema(arguments.kind, world)
-    options = FileOptions(tuple(arguments.file), arguments.format, tuple(arguments.tenancy), tuple(arguments.target))
+    options = FileOptions(
+        files=tuple(arguments.file),
+        format=arguments.format,
+        tenancies=tuple(arguments.tenancy),
+        targets=tuple(arguments.target),
+        shard=arguments.shard,
+    )
     return validate(options, world)
 
 
@@ -150,6 +161,7 @@ def _look(arguments: argparse.Namespace, world: World) -> ExitCode:
         files=tuple(arguments.file),
         names_files=arguments.names_files,
         tenancies=tuple(arguments.tenancy),
+        shard=getattr(arguments, "shard", None),  # `init` writes a whole file
         server=arguments.server,
         tenant=arguments.tenant,
         timeout=arguments.timeout,
@@ -168,6 +180,7 @@ def _check_options(arguments: argparse.Namespace) -> CheckOptions:
         format=arguments.format,
         tenancies=tuple(arguments.tenancy),
         targets=tuple(arguments.target),
+        shard=arguments.shard,
         timeout=arguments.timeout,
         parallelism=arguments.parallelism,
     )
@@ -181,6 +194,7 @@ def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
         format=arguments.format,
         tenancies=tuple(arguments.tenancy),
         targets=tuple(arguments.target),
+        shard=arguments.shard,
         replace=tuple(arguments.replace),
         prunes=not arguments.no_prune,
         allows_mass_unsubscribe=arguments.allow_mass_unsubscribe,

@@ -74,7 +74,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
 @contextmanager
 def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Iterator[Scene]:
     """Read the files and the lock, and open the run. A lock that cannot be read never makes a plan."""
-    prepared = prepare(Choice(options.files, options.tenancies, options.targets, options.replace), world)
+    prepared = prepare(Choice(options.files, options.tenancies, options.targets, options.replace, options.shard), world)
     if key:
         prepared.around.redactor.learn([key.text])
     path = lock_path(options.files, options.lock, disabled=not options.uses_lock)

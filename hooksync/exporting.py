@@ -21,6 +21,7 @@ from hooksync.redactor import Redactor
 from hooksync.resolve import resolve
 from hooksync.rules import server_problem
 from hooksync.run import Run, RunSettings, Surroundings, open_run
+from hooksync.shards import Shard
 from hooksync.template import escape, parse_template
 from hooksync.urls import closed, is_plain_http, server_url
 from hooksync.world import World
@@ -35,6 +36,7 @@ class ExportOptions:
     files: tuple[str, ...]
     names_files: bool = False  # whether the command line names them
     tenancies: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
     server: str | None = None
     tenant: str | None = None
     timeout: float = 30.0  # seconds a call may take
@@ -105,7 +107,7 @@ def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[
     """Open a run over the tenancies that are meant."""
     settings = RunSettings(DiffOptions(), options.timeout, options.parallelism)
     if _reads_files(options, world):
-        prepared = prepare(Choice(options.files, options.tenancies), world)
+        prepared = prepare(Choice(options.files, options.tenancies, shard=options.shard), world)
         with open_run(prepared.tenancies, settings, prepared.around) as run:
             yield run, prepared.warnings
     else:
@@ -117,11 +119,11 @@ def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[
 def _reads_files(options: ExportOptions, world: World) -> bool:
     """Tell whether the files say which tenancies are meant. Raises an error where nothing does, or two do."""
     if options.server or options.tenant:
-        if options.tenancies or options.names_files:
-            fix = "leave out --server and --tenant, or else --file and --tenancy"
+        if options.tenancies or options.shard or options.names_files:
+            fix = "leave out --server and --tenant, or else --file, --tenancy and --shard"
             raise UsageError(Problem("--server and --tenant name one tenancy, and the files others", fix))
         return False
-    asks_for_files = options.names_files or options.tenancies or world.environ.get("HOOKSYNC_FILE")
+    asks_for_files = options.names_files or options.tenancies or options.shard or world.environ.get("HOOKSYNC_FILE")
     if asks_for_files or is_there(options.files[0]):
         return True
     if world.environ.get("PRESERVICA_SERVER"):

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 from hooksync.errors import Problem, UsageError
+from hooksync.shards import read_shard
 
 _MOST_PARALLEL = 64
 _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
@@ -52,6 +53,7 @@ def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add what narrows a command to a part of the files."""
     add_tenancies(parser)
+    add_shard(parser)
     parser.add_argument(
         "--target", action="append", default=[], metavar="GLOB",
         help="only subscriptions with such an address (tenancy/name/TRIGGER); may be repeated",
@@ -90,10 +92,19 @@ def add_tenancies(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_shard(parser: argparse.ArgumentParser) -> None:
+    """Add --shard."""
+    parser.add_argument(
+        "--shard", type=read_shard, metavar="I/N",
+        help="only the I-th of N shares of the tenancies, counted from 1; a name is always in the same one",
+    )  # fmt: skip
+
+
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Add what `export` takes."""
     parser.description = _EXPORT
     _add_live(parser)
+    add_shard(parser)
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +146,7 @@ def refuse_choosing(arguments: argparse.Namespace) -> None:
     given = {
         "--file": arguments.file is not None,
         "--tenancy": arguments.tenancy,
+        "--shard": arguments.shard,
         "--target": arguments.target,
         "--replace": arguments.replace,
         "--no-prune": arguments.no_prune,

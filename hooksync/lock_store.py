@@ -17,7 +17,7 @@ from hooksync.lock_fields import LARGEST_RUN
 from hooksync.lock_file import lock_text, read_lock
 
 MOST_BYTES = 64 * 1024 * 1024  # of a lock; 10,000 subscriptions take 4 MiB
-PATIENCE = 5.0  # seconds to wait for another run's writing
+PATIENCE = 30.0  # seconds to wait for others' writing: one of 10,000 entries takes some tenths of a second
 
 _POLL = 0.01  # seconds
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from hooksync.errors import Problem
@@ -18,6 +19,8 @@ from hooksync.yaml_nodes import YamlMap
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
+
+MOST_MISFITS = 1000  # in one file; more would not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,9 @@ class Misfit:
 
 
 def find_misfits(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[Misfit, ...]:
-    """Ask jsonschema what is wrong with a file, and say it in our own words."""
+    """Ask jsonschema what is wrong with a file, and say it in our own words. With MOST_MISFITS, there may be more."""
     errors = _validator(schema).iter_errors(data)
-    return tuple(misfit for error in errors for misfit in _misfits(error, data, file))
+    return tuple(islice((misfit for error in errors for misfit in _misfits(error, data, file)), MOST_MISFITS))
 
 
 def _validator(schema: Mapping[str, object]) -> Draft202012Validator:
@@ -47,6 +50,8 @@ def _validator(schema: Mapping[str, object]) -> Draft202012Validator:
 def _misfits(error: ValidationError, data: YamlMap, file: str) -> Iterator[Misfit]:
     path = tuple(error.absolute_path)
     keyword = str(error.validator)
+    if keyword == "not" and not isinstance(error.instance, dict):
+        return  # a mapping without the two fields passes, and so, to its cost, what is no mapping
     if keyword == "additionalProperties":
         yield from _unknown_keys(error, path, data, file)
         return

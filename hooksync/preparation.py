@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hooksync.document import read_document
-from hooksync.errors import Problem
+from hooksync.entries import TenancyEntry
+from hooksync.errors import FileError, Problem
 from hooksync.files import read_schema, read_sources
 from hooksync.model import Tenancy
 from hooksync.redactor import Redactor
 from hooksync.resolve import resolve, url_environment_values
 from hooksync.run import Surroundings
-from hooksync.selection import check_replaced, select
+from hooksync.selection import check_replaced, nothing_in, select, share_of
+from hooksync.shards import Shard
 from hooksync.world import World
 
 
@@ -24,6 +26,7 @@ class Choice:
     tenancies: Sequence[str] = ()  # globs of names
     targets: Sequence[str] = ()  # globs of addresses
     replaced: Sequence[str] = ()  # globs of addresses, which must name something
+    shard: Shard | None = None  # of those tenancies; None: all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,36 @@ class Prepared:
 
 
 def prepare(choice: Choice, world: World) -> Prepared:
-    """Bring files and environment together. Raises FileError or UsageError with every problem."""
+    """Bring files and environment together. Raises FileError or UsageError with every problem.
+
+    A shard is a part of a whole: globs are judged, and tenancies held apart, over all shards together.
+    """
     document = read_document(read_sources(choice.files, world.stdin), read_schema)
-    entries = select(document, choice.tenancies, choice.targets)
-    check_replaced(entries, choice.replaced)
+    chosen = select(document, choice.tenancies, choice.targets)
+    check_replaced(chosen, choice.replaced)
+    entries = share_of(chosen, choice.shard)
     redactor = Redactor()
     redactor.learn(url_environment_values(entries, world.environ))
-    tenancies, warnings = resolve(entries, world.environ)
+    tenancies, warnings = _resolved(entries, chosen, choice, world)
+    if choice.shard and not entries:
+        world.terminal.aside(nothing_in(choice.shard))
     around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
     return Prepared(tenancies, (*document.warnings, *warnings), around)
+
+
+def _resolved(
+    entries: Sequence[TenancyEntry], chosen: Sequence[TenancyEntry], choice: Choice, world: World
+) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
+    """Fill in what the environment says. `chosen`: with the tenancies of other shards, which must be others."""
+    if choice.shard is None or choice.shard.total == 1:
+        return resolve(entries, world.environ)
+    from hooksync.twins import twins_among_shards  # only here: most runs have no shards
+
+    twins = tuple(twins_among_shards(chosen, world.environ))
+    try:
+        resolved = resolve(entries, world.environ)
+    except FileError as error:
+        raise FileError(*dict.fromkeys((*twins, *error.problems))) from error
+    if twins:
+        raise FileError(*twins)
+    return resolved

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hooksync.misfits import Misfit
+from hooksync.misfits import MOST_MISFITS, Misfit
 from hooksync.places import Path, split_path
 from hooksync.yaml_nodes import YamlList, YamlMap
 
@@ -19,7 +19,9 @@ _NOWHERE = (0, 0, 0, 0)
 
 
 def salvage(data: YamlMap, misfits: Sequence[Misfit]) -> YamlMap:
-    """Give a copy without the fields that do not fit."""
+    """Give a copy without the fields that do not fit; an empty one where not all of them are known."""
+    if len(misfits) >= MOST_MISFITS:
+        return YamlMap()
     cut = [(misfit, *split_path(misfit.path)) for misfit in misfits]
     dropped = {(*holder, fields[0]) for _, holder, fields in cut if fields}
     wanting = {holder for misfit, holder, fields in cut if not _is_apart(misfit, fields)}
@@ -32,7 +34,9 @@ def salvage(data: YamlMap, misfits: Sequence[Misfit]) -> YamlMap:
 def hides_triggers(misfits: Sequence[Misfit]) -> bool:
     """Tell whether `extra_triggers` may be among what does not fit."""
     cut = ((misfit, *split_path(misfit.path)) for misfit in misfits)
-    return any(holder == () and not _is_apart(misfit, fields) for misfit, holder, fields in cut)
+    return len(misfits) >= MOST_MISFITS or any(
+        holder == () and not _is_apart(misfit, fields) for misfit, holder, fields in cut
+    )
 
 
 def _is_apart(misfit: Misfit, fields: tuple[str, ...]) -> bool:

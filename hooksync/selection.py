@@ -10,6 +10,7 @@ from hooksync.diff import address_matches
 from hooksync.entries import Document, TenancyEntry
 from hooksync.errors import Problem, UsageError
 from hooksync.model import address_of
+from hooksync.shards import Shard
 
 
 def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyEntry, ...]:
@@ -25,6 +26,16 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
     _refuse_unmatched("--target", targets, addresses(chosen))
     narrowed = (_narrowed(entry, targets) for entry in chosen)
     return tuple(entry for entry in narrowed if entry.subscriptions)
+
+
+def share_of(entries: Sequence[TenancyEntry], shard: Shard | None) -> tuple[TenancyEntry, ...]:
+    """Keep the tenancies of a shard (all where there is none); that may be no tenancy at all."""
+    return tuple(entry for entry in entries if shard is None or shard.holds(entry.name))
+
+
+def nothing_in(shard: Shard) -> str:
+    """Say that a shard is empty: with few tenancies, some are, and that is no slip."""
+    return f"No tenancy falls in shard {shard}."
 
 
 def check_replaced(entries: Iterable[TenancyEntry], replace_globs: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from hooksync.document import read_document
 from hooksync.entries import TenancyEntry
 from hooksync.errors import ExitCode, FileError, Problem
 from hooksync.files import SchemaKind, read_schema, read_sources, schema_text
-from hooksync.selection import addresses, select
+from hooksync.selection import addresses, nothing_in, select, share_of
 from hooksync.world import FileOptions, World
 
 FORMAT = "hooksync.validation/1"
@@ -23,7 +23,9 @@ def validate(options: FileOptions, world: World) -> ExitCode:
         if options.format == "json":
             world.terminal.result(_json((), error.problems, ()))
         raise
-    entries = select(document, options.tenancies, options.targets)
+    entries = share_of(select(document, options.tenancies, options.targets), options.shard)
+    if options.shard and not entries:
+        world.terminal.aside(nothing_in(options.shard))
     for warning in document.warnings:
         world.terminal.warn(warning)
     if options.format == "json":

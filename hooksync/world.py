@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hooksync.calling import CallRecord
     from hooksync.errors import Problem
     from hooksync.retry import RetryPolicy
+    from hooksync.shards import Shard
 
 Format = Literal["text", "json", "markdown"]
 
@@ -58,6 +59,7 @@ class FileOptions:
     format: Format = "text"
     tenancies: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class PlanOptions:
     format: Format = "text"
     tenancies: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
     replace: tuple[str, ...] = ()
     prunes: bool = True
     allows_mass_unsubscribe: bool = False

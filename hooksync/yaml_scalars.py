@@ -56,7 +56,7 @@ def _integer(text: str) -> int:
     sign = -1 if text.startswith("-") else 1
     digits = text.lstrip("+-")
     if ":" in digits:
-        return sign * int(_in_sixties(digits))
+        return sign * int(_in_sixties(digits, int))
     for prefix, base in (("0b", 2), ("0x", 16), ("0", 8)):
         if digits.startswith(prefix):
             return sign * int(digits.removeprefix(prefix) or "0", base)
@@ -68,12 +68,12 @@ def _float(text: str) -> float:
     digits = text.lstrip("+-")
     if digits in (".inf", ".nan"):
         return sign * float(digits[1:])
-    return sign * (_in_sixties(digits) if ":" in digits else float(digits))
+    return sign * (_in_sixties(digits, float) if ":" in digits else float(digits))
 
 
-def _in_sixties(digits: str) -> float:
-    """Add up `12:30:45` or `12:30.5`, each place worth 60 of the next."""
+def _in_sixties(digits: str, number: type[int] | type[float]) -> float:
+    """Add up `12:30:45` or `12:30.5`, each place worth 60 of the next. Floats throughout: a long integer is none."""
     total: float = 0
     for part in digits.split(":"):
-        total = total * 60 + (float(part) if "." in part else int(part))
+        total = total * 60 + number(part)
     return total

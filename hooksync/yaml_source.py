@@ -30,13 +30,13 @@ from hooksync.model import Location
 from hooksync.yaml_frames import EventMark, OpenList, OpenMap
 from hooksync.yaml_nodes import YamlList, YamlMap
 from hooksync.yaml_scalars import NUMBER_STARTS, WORDS, read_plain
-from hooksync.yaml_text import read_text
+from hooksync.yaml_text import place_after, read_text
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
 Event = Any  # one of yaml.events; the stubs allow for one without a mark, the parsers make none
 
-_MOST_ALIASED = 1_000_000  # nodes that aliases and merges may bring in, each counted as often as it appears
+_MOST_ALIASED = 200_000  # nodes that aliases and merges may bring in, each counted as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
@@ -53,17 +53,18 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
     try:
         builder.take_all(loader.get_event)
     except yaml.YAMLError as error:
-        raise FileError(*builder.problems, _syntax_problem(file, error)) from None  # it may quote the text
+        raise FileError(*builder.problems, _syntax_problem(file, text, error)) from None  # it may quote the text
     finally:
         loader.dispose()
     return builder.top_level(), tuple(builder.problems)
 
 
-def _syntax_problem(file: str, error: yaml.YAMLError) -> Problem:
+def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     reasons = (getattr(error, "context", None), getattr(error, "problem", None))
     reason = _QUOTED.sub("", " ".join(filter(None, reasons))) or "it cannot be parsed"
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file, 1, 1)
+    where = min(where, place_after(file, text))  # libyaml ends the last line, where the file does not
     return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
 
 

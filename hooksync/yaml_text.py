@@ -24,12 +24,12 @@ def read_text(file: str, data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        where = _place(file, data[: error.start].decode("utf-8"))
+        where = place_after(file, data[: error.start].decode("utf-8"))
         raise FileError(Problem("this byte is not UTF-8", _SAVE_AS_UTF8, where)) from None  # it would quote the bytes
     if forbidden := _FORBIDDEN.search(text):
         what = f"character U+{ord(forbidden[0]):04X} is not allowed in YAML"
         fix = 'remove it, or write it as an escape between double quotes, as in "\\x07"'
-        raise FileError(Problem(what, fix, _place(file, text[: forbidden.start()])))
+        raise FileError(Problem(what, fix, place_after(file, text[: forbidden.start()])))
     return text
 
 
@@ -38,6 +38,7 @@ def _looks_like_utf16(data: bytes) -> bool:
     return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and 0 in data[:2])
 
 
-def _place(file: str, before: str) -> Location:
+def place_after(file: str, before: str) -> Location:
+    """Say where a file goes on after the text before."""
     lines = _LINE_BREAK.split(before)
     return Location(file, len(lines), len(lines[-1]) + 1)

@@ -10,10 +10,12 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ from typing import Any
 import pytest
 import yaml
 
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
+from hooksync.shards import shard_of
 from tests.command_line import ROOT
 from tests.conftest import HIDDEN, Place
 
@@ -718,17 +723,43 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
     }  # fmt: skip
 
 
-def kubernetes(kind: str) -> dict[str, Any]:
-    (found,) = (document for path in KUBERNETES.glob("*.yml") if (document := load(path))["kind"] == kind)
-    return found
+LOCKS_OF = {"cronjob.yml": "lock.yml", "sharded-cronjob.yml": "sharded-lock.yml"}
+JOB_SPEC = {  # the fields of a JobSpec of batch/v1
+    *("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex", "completionMode", "completions", "managedBy"),
+    *("manualSelector", "maxFailedIndexes", "parallelism", "podFailurePolicy", "podReplacementPolicy", "selector"),
+    *("successPolicy", "suspend", "template", "ttlSecondsAfterFinished"),
+}
 
 
-def test_kubernetes_runs_one_at_a_time_and_may_do_little() -> None:
-    cron = kubernetes("CronJob")["spec"]
-    job = cron["jobTemplate"]["spec"]
-    pod = job["template"]["spec"]
+def job_of(cron: str) -> dict[str, Any]:
+    document = load(KUBERNETES / cron)
+    assert (document["apiVersion"], document["kind"]) == ("batch/v1", "CronJob")
+    return document["spec"]["jobTemplate"]["spec"]
+
+
+def pod_of(cron: str) -> dict[str, Any]:
+    return job_of(cron)["template"]["spec"]
+
+
+def command_of(cron: str, moved: Mapping[str, str], **environ: str) -> list[str]:
+    """Give the command as Kubernetes starts it, with folders put elsewhere: what $(NAME) stands for is filled in."""
+    (container,) = pod_of(cron)["containers"]
+
+    def expanded(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else environ.get(found[1], found[0])  # what is no variable stays as it is
+
+    command = [*container.get("command", ["hooksync"]), *container["args"]]
+    command = [re.sub(r"\$\$|\$\(([^)]*)\)", expanded, each) for each in command]
+    return [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in command]
+
+
+@pytest.mark.parametrize("cron", LOCKS_OF)
+def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
+    spec, job, pod = load(KUBERNETES / cron)["spec"], job_of(cron), pod_of(cron)
     (container,) = pod["containers"]
-    assert (cron["concurrencyPolicy"], job["backoffLimit"], pod["restartPolicy"]) == ("Forbid", 0, "Never")
+    assert (spec["concurrencyPolicy"], pod["restartPolicy"]) == ("Forbid", "Never")
+    assert job.get("backoffLimit", job.get("backoffLimitPerIndex")) == 0
+    assert set(job) <= JOB_SPEC
     assert 0 < job["activeDeadlineSeconds"] < 15 * 60
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -744,18 +775,22 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little() -> None:
     assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
 
 
-def test_kubernetes_finds_all_that_it_names() -> None:
+@pytest.mark.parametrize("cron", LOCKS_OF)
+def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
     assert all((KUBERNETES / name).exists() for name in made["resources"])
     (files,), (secrets,), (image,) = made["configMapGenerator"], made["secretGenerator"], made["images"]
-    pod = kubernetes("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod = pod_of(cron)
     (container,) = pod["containers"]
     assert container["envFrom"] == [{"secretRef": {"name": secrets["name"]}}]
     assert container["image"] == image["name"]
     volumes = {each["name"]: each for each in pod["volumes"]}
     assert volumes["files"]["configMap"]["name"] == files["name"]
-    claim = volumes["lock"]["persistentVolumeClaim"]["claimName"]
-    assert claim == kubernetes("PersistentVolumeClaim")["metadata"]["name"]
+    (claim,) = (
+        each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each
+    )
+    lock = load(KUBERNETES / LOCKS_OF[cron])
+    assert (lock["kind"], lock["metadata"]["name"]) == ("PersistentVolumeClaim", claim)
     assert secrets["envs"] == (KUBERNETES / ".gitignore").read_text(encoding="utf-8").split()
     example = (KUBERNETES / "secrets.env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))) <= set(
@@ -764,17 +799,74 @@ def test_kubernetes_finds_all_that_it_names() -> None:
 
 
 def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
-    pod = kubernetes("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     lock = runner.folder / "volume"
     lock.mkdir()
     moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(lock)}
-    (container,) = pod["containers"]
-    arguments = [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in container["args"]]
-    assert place.run(*arguments).code == 0
+    command = command_of("cronjob.yml", moved)
+    assert command[0] == "hooksync"
+    assert place.run(*command[1:]).code == 0
     meddle(place)
-    assert place.run(*arguments).code == 0
+    assert place.run(*command[1:]).code == 0
     assert len(live(place)) == 2
     assert (lock / "hooks.lock.json").exists()
+
+
+def test_kubernetes_takes_one_of_the_two_cron_jobs_and_its_lock() -> None:
+    text = (KUBERNETES / "kustomization.yml").read_text(encoding="utf-8")
+    instead = dict(re.findall(r"^  - (\S+) # for very many tenancies: (\S+)$", text, re.MULTILINE))
+    assert instead == {"cronjob.yml": "sharded-cronjob.yml", "lock.yml": "sharded-lock.yml"}
+    named = {*load(KUBERNETES / "kustomization.yml")["resources"], *instead.values()}
+    assert named == {path.name for path in KUBERNETES.glob("*.yml")} - {"kustomization.yml"}
+    one, other = (load(KUBERNETES / cron) for cron in LOCKS_OF)
+    assert one["metadata"] == other["metadata"]  # the one replaces the other, and never runs beside it
+
+
+def test_kubernetes_shards_are_as_many_as_the_command_says_and_none_stops_another() -> None:
+    job = job_of("sharded-cronjob.yml")
+    assert (job["completionMode"], job["backoffLimitPerIndex"]) == ("Indexed", 0)
+    assert not {"backoffLimit", "maxFailedIndexes", "podFailurePolicy", "successPolicy"} & set(job)
+    assert 1 < job["parallelism"] <= job["completions"]
+    (container,) = pod_of("sharded-cronjob.yml")["containers"]
+    assert re.findall(r"--shard=\"\$shard/(\d+)\"", " ".join(container["command"])) == [str(job["completions"])]
+    assert load(KUBERNETES / "sharded-lock.yml")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_kubernetes_shards_differ_from_the_one_pod_in_nothing_but_the_share() -> None:
+    one, shard = (pod_of(cron) for cron in LOCKS_OF)
+    (alone,), (sharded,) = one.pop("containers"), shard.pop("containers")
+    assert [each for each in alone.pop("args") if not each.startswith("--lock=")] == sharded.pop("args")
+    assert sharded.pop("command")[:2] == ["sh", "-c"]
+    one_text, shard_text = (json.dumps([pod, container]) for pod, container in ((one, alone), (shard, sharded)))
+    assert shard_text.replace('"locks"', '"lock"').replace("hooksync-locks", "hooksync-lock") == one_text
+
+
+TENANTS = tuple(f"T{number}" for number in range(12))
+
+
+@pytest.mark.parametrize("options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True)
+def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -> None:
+    tenants = {f"archive-{tenant.lower()}": tenant for tenant in TENANTS}
+    hook = "hook: {url: '${RECEIVER}', trigger: MOVED, secret: {env: CATALOGUE_SECRET}}"
+    settings = {name: f"server: '${{BOX}}', tenant: {tenant}" for name, tenant in tenants.items()}
+    lines = (f"  {name}: {{{settings[name]}, subscriptions: {{{hook}}}}}\n" for name in tenants)
+    place.write("version: 1\ntenancies:\n" + "".join(lines))
+    volume = place.folder / "volume"
+    volume.mkdir()
+    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(volume)}
+
+    def run(index: int) -> subprocess.CompletedProcess[str]:
+        environ = {"JOB_COMPLETION_INDEX": str(index)}
+        return runner.bash(shlex.join(command_of("sharded-cronjob.yml", moved, **environ)), environ)
+
+    with ThreadPoolExecutor(job_of("sharded-cronjob.yml")["parallelism"]) as pods:
+        done = list(pods.map(run, range(job_of("sharded-cronjob.yml")["completions"])))
+    assert [each.returncode for each in done] == [0] * 8, [each.stderr for each in done]
+    assert [len(place.box.subscriptions(tenant)) for tenant in TENANTS] == [1] * len(tenants)
+    assert [call.name for call in place.box.calls].count("login") == len(tenants)
+    numbers = {shard_of(name, 8) for name in tenants}
+    assert {path.name for path in volume.glob("*.json")} == {f"hooks.{number}.lock.json" for number in numbers}
+    for number, each in enumerate(done, 1):
+        assert (f"No tenancy falls in shard {number}/8." in each.stderr) == (number not in numbers)
 
 
 def test_the_hooks_file_of_kubernetes_is_valid(runner: Runner) -> None:

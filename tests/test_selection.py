@@ -12,7 +12,8 @@ from hooksync.errors import UsageError
 from hooksync.files import Source, read_schema
 from hooksync.model import SecretRef
 from hooksync.secret_sources import SecretSources
-from hooksync.selection import addresses, check_replaced, select
+from hooksync.selection import addresses, check_replaced, select, share_of
+from hooksync.shards import Shard
 
 FILE = b"""\
 version: 1
@@ -70,6 +71,16 @@ def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> No
 def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
     with pytest.raises(UsageError, match='--target "archive-prod/\\*" names nothing'):
         select(document, ["archive-test"], ["archive-prod/*"])
+
+
+def test_a_shard_is_a_share_of_what_was_chosen(document: Document) -> None:
+    chosen = select(document, ["archive-*"], ["*/MOVED"])
+    shares = [share_of(chosen, Shard(number, 3)) for number in (1, 2, 3)]
+    assert [addresses(share) for share in shares] == [
+        [],
+        ["archive-prod/catalogue/MOVED"],
+        ["archive-test/catalogue/MOVED"],
+    ]
 
 
 def test_replace_must_name_something(document: Document) -> None:
