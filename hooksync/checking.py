@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from hooksync.check import CheckView, HookEvidence, TenancyCheck, TenancyEvidence, judge_hook, judge_tenancy
 from hooksync.check_render import check_json, check_markdown, check_text
@@ -18,10 +17,9 @@ from hooksync.preparation import Choice, prepare
 from hooksync.receiver_answers import READY, Reading
 from hooksync.receivers import Pair, probe_all, signs_events_in_disguise
 from hooksync.run import Run, RunSettings, open_run
-from hooksync.shards import Shard
 from hooksync.strength import doubts_about
 from hooksync.transport import Request
-from hooksync.world import World
+from hooksync.world import CheckOptions, World
 
 _RENDERINGS: Mapping[str, Callable[[CheckView], str]] = {
     "text": check_text,
@@ -29,19 +27,6 @@ _RENDERINGS: Mapping[str, Callable[[CheckView], str]] = {
     "markdown": check_markdown,
 }
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something answers
-
-
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
-    """What the flags of `check` say."""
-
-    files: tuple[str, ...]
-    format: Literal["text", "json", "markdown"] = "text"
-    tenancies: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    shard: Shard | None = None  # None: all tenancies
-    timeout: float = 30.0  # seconds a call may take
-    parallelism: int = 8  # calls in flight over the whole run
 
 
 def check(options: CheckOptions, world: World) -> ExitCode:

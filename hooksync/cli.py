@@ -11,9 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from hooksync.checking import CheckOptions
     from hooksync.errors import ExitCode, HooksyncError
-    from hooksync.world import PlanOptions, World
+    from hooksync.world import World
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,93 +124,39 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
             code = _look(arguments, world)
         return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
     from hooksync import commands
+    from hooksync.options import plan_options
 
     verb = commands.plan if arguments.command == "plan" else commands.apply
     with interrupts:
-        code = verb(_plan_options(arguments), world)
+        code = verb(plan_options(arguments), world)
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 
 
 def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.options import file_options
     from hooksync.validation import schema, validate
-    from hooksync.world import FileOptions
 
     if arguments.command == "schema":
         return schema(arguments.kind, world)
-    options = FileOptions(
-        files=tuple(arguments.file),
-        format=arguments.format,
-        tenancies=tuple(arguments.tenancy),
-        targets=tuple(arguments.target),
-        shard=arguments.shard,
-    )
-    return validate(options, world)
+    return validate(file_options(arguments), world)
 
 
 def _look(arguments: argparse.Namespace, world: World) -> ExitCode:
     """Carry out what only looks at tenancies."""
+    from hooksync.options import check_options, export_options
+
     if arguments.command == "check":
         from hooksync.checking import check
 
-        return check(_check_options(arguments), world)
-    from hooksync.exporting import ExportOptions, export
+        return check(check_options(arguments), world)
+    live = export_options(arguments)
+    if arguments.command == "export":
+        from hooksync.exporting import export
+
+        return export(live, world)
     from hooksync.starter import InitOptions, init
 
-    live = ExportOptions(
-        files=tuple(arguments.file),
-        names_files=arguments.names_files,
-        tenancies=tuple(arguments.tenancy),
-        shard=getattr(arguments, "shard", None),  # `init` writes a whole file
-        server=arguments.server,
-        tenant=arguments.tenant,
-        timeout=arguments.timeout,
-        parallelism=arguments.parallelism,
-    )
-    if arguments.command == "export":
-        return export(live, world)
     return init(InitOptions(arguments.path, arguments.from_live, live), world)
-
-
-def _check_options(arguments: argparse.Namespace) -> CheckOptions:
-    from hooksync.checking import CheckOptions
-
-    return CheckOptions(
-        files=tuple(arguments.file),
-        format=arguments.format,
-        tenancies=tuple(arguments.tenancy),
-        targets=tuple(arguments.target),
-        shard=arguments.shard,
-        timeout=arguments.timeout,
-        parallelism=arguments.parallelism,
-    )
-
-
-def _plan_options(arguments: argparse.Namespace) -> PlanOptions:
-    from hooksync.world import PlanOptions
-
-    return PlanOptions(
-        files=tuple(arguments.file),
-        format=arguments.format,
-        tenancies=tuple(arguments.tenancy),
-        targets=tuple(arguments.target),
-        shard=arguments.shard,
-        replace=tuple(arguments.replace),
-        prunes=not arguments.no_prune,
-        allows_mass_unsubscribe=arguments.allow_mass_unsubscribe,
-        timeout=arguments.timeout,
-        parallelism=arguments.parallelism,
-        shows_kept=arguments.all,
-        has_detailed_exit_code=getattr(arguments, "detailed_exitcode", False),
-        is_confirmed=getattr(arguments, "yes", False),
-        lock=arguments.lock,
-        uses_lock=not arguments.no_lock,
-        adopts=getattr(arguments, "adopt", False),
-        out=getattr(arguments, "out", None),
-        saved_plan=getattr(arguments, "plan", None),
-        max_age=getattr(arguments, "max_age", None),
-        report=getattr(arguments, "report", None),
-        probes=arguments.probe,
-    )
 
 
 def _announce(text: str) -> None:

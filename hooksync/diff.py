@@ -58,7 +58,10 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NO
     for subscription in live:
         found[subscription.key].append(subscription)
     same = [found.pop(declared.key, []) for declared in tenancy.subscriptions]
-    respelled = _respelled(tenancy, found, memory)
+    unfilled = [
+        declared.key for declared, candidates in zip(tenancy.subscriptions, same, strict=True) if not candidates
+    ]
+    respelled = _respelled(tenancy, unfilled, found, memory)
     pairs = []
     for declared, candidates in zip(tenancy.subscriptions, same, strict=True):
         if not candidates:
@@ -106,16 +109,19 @@ def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> t
 
 
 def _respelled(
-    tenancy: Tenancy, found: Mapping[SubscriptionKey, Iterable[LiveSubscription]], memory: Memory
+    tenancy: Tenancy,
+    unfilled: Iterable[SubscriptionKey],
+    found: Mapping[SubscriptionKey, Iterable[LiveSubscription]],
+    memory: Memory,
 ) -> dict[SubscriptionKey, list[LiveSubscription]]:
     """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise.
 
-    Only among those whose spelling is nobody's: whoever can write the lock cannot make one declared
-    subscription pass for another.
+    Only for those that nothing live is spelt like, and among those whose spelling is nobody's: whoever can write the
+    lock cannot make one declared subscription pass for another.
     """
     if not memory.made:
         return {}
-    keys = {memory.digest_of(declared.key): declared.key for declared in tenancy.subscriptions}
+    keys = {memory.digest_of(key): key for key in unfilled}
     respelled: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in (each for several in found.values() for each in several):
         made = memory.made.get(subscription.id)

@@ -29,7 +29,7 @@ from hooksync.template import Template
 from hooksync.triggers import TriggerBook
 from hooksync.urls import outline
 from hooksync.yaml_nodes import YamlMap
-from hooksync.yaml_source import read_yaml
+from hooksync.yaml_source import parser_warning, read_yaml
 
 ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
 
@@ -57,7 +57,7 @@ def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Documen
         problems += _run_problems(sources, parts, tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
-    return Document(tenancies, tuple(_in_order(_warnings(tenancies), sources)))
+    return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
 
 
 def _open_file(source: Source, read_schema: ReadSchema) -> _File:

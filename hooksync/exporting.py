@@ -21,26 +21,11 @@ from hooksync.redactor import Redactor
 from hooksync.resolve import resolve
 from hooksync.rules import server_problem
 from hooksync.run import Run, RunSettings, Surroundings, open_run
-from hooksync.shards import Shard
 from hooksync.template import escape, parse_template
 from hooksync.urls import closed, is_plain_http, server_url
-from hooksync.world import World
+from hooksync.world import ExportOptions, World
 
 _NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What the flags of `export` say."""
-
-    files: tuple[str, ...]
-    names_files: bool = False  # whether the command line names them
-    tenancies: tuple[str, ...] = ()
-    shard: Shard | None = None  # None: all tenancies
-    server: str | None = None
-    tenant: str | None = None
-    timeout: float = 30.0  # seconds a call may take
-    parallelism: int = 8  # calls in flight over the whole run
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,11 +115,11 @@ class HookUrl:
 
     shown: str  # declared: as the file writes it, `${NAME}` unfilled; live: its query values hidden
     full: str = field(repr=False)  # may hold a key; goes to the service and the receiver, nowhere else
+    identity: str = field(init=False, repr=False, compare=False)  # the full one in its normal form
 
-    @property
-    def identity(self) -> str:
-        """The normal form: scheme and host in lower case, default port dropped, empty path as `/`."""
-        return normal_url(self.full)
+    def __post_init__(self) -> None:
+        """Work the identity out once: it is asked for again and again."""
+        object.__setattr__(self, "identity", normal_url(self.full))
 
 
 @dataclass(frozen=True, slots=True)

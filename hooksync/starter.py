@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hooksync.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.files import create_atomically, is_there
-from hooksync.world import World
-
-if TYPE_CHECKING:
-    from hooksync.exporting import ExportOptions
+from hooksync.world import ExportOptions, World
 
 STARTER = """\
 # The webhook subscriptions of a Preservica tenancy, as they should be.

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hooksync.document import read_document
-from hooksync.entries import TenancyEntry
 from hooksync.errors import ExitCode, FileError, Problem
 from hooksync.files import SchemaKind, read_schema, read_sources, schema_text
-from hooksync.selection import addresses, nothing_in, select, share_of
 from hooksync.world import FileOptions, World
+
+if TYPE_CHECKING:
+    from hooksync.entries import TenancyEntry
 
 FORMAT = "hooksync.validation/1"
 
 
 def validate(options: FileOptions, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment. Raises FileError with all that is wrong."""
+    from hooksync.document import read_document  # only here: `schema` needs none of it
+    from hooksync.selection import nothing_in, select, share_of
+
     try:
         document = read_document(read_sources(options.files, world.stdin), read_schema)
     except FileError as error:
@@ -43,7 +47,7 @@ def schema(kind: SchemaKind, world: World) -> ExitCode:
 
 def _text(files: Sequence[str], entries: Sequence[TenancyEntry]) -> str:
     """Say that the files are valid, and how much they declare."""
-    tenancies, subscriptions = len(entries), len(addresses(entries))
+    tenancies, subscriptions = len(entries), _count(entries)
     return (
         f"{', '.join(files)}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
         f"{subscriptions} {'subscription' if subscriptions == 1 else 'subscriptions'}.\n"
@@ -56,11 +60,16 @@ def _json(entries: Sequence[TenancyEntry], problems: Sequence[Problem], warnings
         "format": FORMAT,
         "is_valid": not problems,
         "problems": [_problem_json(problem) for problem in problems],
-        "subscriptions": len(addresses(entries)),
+        "subscriptions": _count(entries),
         "tenancies": len(entries),
         "warnings": [_problem_json(warning) for warning in warnings],
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _count(entries: Sequence[TenancyEntry]) -> int:
+    """Count what is declared: one for each trigger."""
+    return sum(len(one.triggers) for entry in entries for one in entry.subscriptions)
 
 
 def _problem_json(problem: Problem) -> dict[str, object]:

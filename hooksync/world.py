@@ -63,6 +63,33 @@ class FileOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What the flags of `check` say."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What the flags of `export` say."""
+
+    files: tuple[str, ...]
+    names_files: bool = False  # whether the command line names them
+    tenancies: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+    server: str | None = None
+    tenant: str | None = None
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+
+
+@dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What the flags of `plan` and `apply` say."""
 

@@ -42,6 +42,14 @@ _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
 
 
+def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
+    """Say that reading is slow where it is."""
+    if is_fast:
+        return ()
+    what = "PyYAML comes without libyaml here: large files are read ten times slower"
+    return (Problem(what, "install a wheel of PyYAML for this platform, or build it with libyaml"),)
+
+
 def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[YamlMap, tuple[Problem, ...]]:
     """Read one file: its top level, and the problems that did not stop the reading (double keys, tags and the like).
 

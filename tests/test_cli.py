@@ -8,12 +8,13 @@ import select
 import signal
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from hooksync import __version__
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.shipped_receiver import shipped_receiver
 
@@ -374,6 +375,18 @@ def test_pypreservica_s_own_receiver_can_be_subscribed(place: Place) -> None:
         run = place.run("apply", "--yes")
     assert run.code == 0, run.err
     assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(place: Place) -> None:
+    line = "      s{0}: {{url: 'https://hooks.example.org/{0}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+    head, _, _ = HOOKS.partition("      catalogue:")
+    place.write(head.replace("    sub", "    probe: never\n    sub") + "".join(map(line.format, range(12))))
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=0.02)) as box:
+        place.environ["BOX"] = box.url
+        assert place.run("apply", "--yes", "--parallelism", "3").code == 0
+        assert Counter(call.name for call in box.calls) == {"login": 1, "list": 2, "subscribe": 12}
+        assert box.connections <= 3
+        assert 1 < box.max_in_flight <= 3
 
 
 class Terminal:

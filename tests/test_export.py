@@ -21,13 +21,13 @@ from hooksync.errors import ExitCode, Problem
 from hooksync.export_entries import free_variables, gather
 from hooksync.export_file import export_text, scalar
 from hooksync.export_names import Names, name_of_url, slug, variable_name
-from hooksync.exporting import ExportOptions, export
+from hooksync.exporting import export
 from hooksync.files import Source, read_schema
 from hooksync.model import LiveSubscription
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.template import Reference, Template, parse_template
 from hooksync.url_forms import normal_url
-from hooksync.world import PlanOptions, World
+from hooksync.world import ExportOptions, PlanOptions, World
 from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, MOVED, Trigger, declared, live, tenancy
 

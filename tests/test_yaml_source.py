@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import example, given
@@ -6,7 +8,8 @@ from hypothesis import strategies as st
 from hooksync.errors import FileError, Problem
 from hooksync.yaml_nodes import Timestamp, YamlList, YamlMap
 from hooksync.yaml_scalars import read_plain
-from hooksync.yaml_source import has_fast_parser, read_yaml
+from hooksync.yaml_source import has_fast_parser, parser_warning, read_yaml
+from tests.command_line import run_python
 
 PARSERS = [False, True] if has_fast_parser else [False]
 
@@ -267,3 +270,20 @@ def test_arbitrary_bytes_raise_nothing_but_file_errors(data: bytes) -> None:
 def test_arbitrary_text_raises_nothing_but_file_errors(text: str) -> None:
     for fast in PARSERS:
         problems_of(text, fast=fast)
+
+
+def test_a_slow_parser_is_a_warning_that_says_what_to_install() -> None:
+    assert parser_warning(is_fast=True) == ()
+    (warning,) = parser_warning(is_fast=False)
+    assert "ten times slower" in warning.what
+    assert "libyaml" in warning.fix
+
+
+def test_without_the_fast_parser_a_command_warns_and_works(tmp_path: Path) -> None:
+    without = (
+        'import sys; sys.modules["yaml._yaml"] = None; from hooksync.cli import main; sys.exit(main(sys.argv[1:]))'
+    )
+    (tmp_path / "hooks.yaml").write_text("version: 1\ntenancies: {a: {server: s.example, subscriptions: {}}}\n")
+    done = run_python(["-c", without, "validate"], {}, tmp_path)
+    assert (done.code, done.out) == (0, "hooks.yaml: valid: 1 tenancy, 0 subscriptions.\n")
+    assert done.err.startswith("warning: PyYAML comes without libyaml here")
