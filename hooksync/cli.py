@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run hooksync and give its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    _open_missing_streams()
     if arguments in (["--version"], ["-V"]):  # answered before anything is imported
-        print(f"hooksync {__version__}")
-        return 0
+        return _print_version()
     import gc
 
     gc.disable()  # a short-lived process: collecting while a large file is read costs more than the reading
@@ -31,27 +31,46 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding, nothing is lost
     try:
         code = _run(arguments)
-        sys.stdout.flush()
     except HooksyncError as error:
         _tell(error)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = None  # whoever read our result has left; do not complain again at exit
-        code = ExitCode.ERROR
     gc.freeze()  # else all of it is searched at exit for what could be freed
     return int(code)
 
 
+def _open_missing_streams() -> None:
+    """Open on nothing what is closed of the standard streams, lest a connection takes the number of one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            import os
+
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor > number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
+def _print_version() -> int:
+    try:
+        print(f"hooksync {__version__}", flush=True)
+    except OSError as error:
+        sys.stdout = None  # it would be tried again at exit
+        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def _tell(error: HooksyncError) -> None:
     """Start a problem of the file with its place, as compilers do, and any other with what it is."""
-    from hooksync.terminal import annotation_lines
+    from hooksync.terminal import annotation_lines, write_aside
 
     for problem in error.problems:
-        print(str(problem) if problem.where else f"error: {problem}", file=sys.stderr)
+        write_aside(str(problem) if problem.where else f"error: {problem}")
     for line in annotation_lines(error.problems):
-        print(line, file=sys.stderr)
+        write_aside(line)
 
 
 def _run(argv: Sequence[str]) -> ExitCode:
@@ -63,7 +82,7 @@ def _run(argv: Sequence[str]) -> ExitCode:
     try:
         arguments = read_arguments(argv, os.environ)
     except Help as text:
-        print(text, end="")
+        _show(str(text))
         return ExitCode.DONE
     match arguments.command:
         case "sandbox":
@@ -71,7 +90,7 @@ def _run(argv: Sequence[str]) -> ExitCode:
         case "secret":
             from hooksync.secret_maker import generate_secret
 
-            print(generate_secret())  # the one place where a secret is shown, by request
+            _show(f"{generate_secret()}\n")  # the one place where a secret is shown, by request
             return ExitCode.DONE
         case "completion":
             return _print_completion(arguments)
@@ -99,7 +118,7 @@ def _print_completion(arguments: argparse.Namespace) -> ExitCode:
     from hooksync.completion import completion_script
     from hooksync.errors import ExitCode
 
-    print(completion_script(make_parser(), arguments.shell), end="")
+    _show(completion_script(make_parser(), arguments.shell))
     return ExitCode.DONE
 
 
@@ -160,4 +179,10 @@ def _look(arguments: argparse.Namespace, world: World) -> ExitCode:
 
 
 def _announce(text: str) -> None:
-    print(text, flush=True)
+    _show(f"{text}\n")
+
+
+def _show(text: str) -> None:
+    from hooksync.terminal import write_result
+
+    write_result(text)

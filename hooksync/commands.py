@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from hooksync.diff import DiffOptions
 from hooksync.ending import complain, end_apply, planned_view, run_view
 from hooksync.errors import ExitCode, Problem, UsageError
-from hooksync.files import write_atomically
 from hooksync.fingerprints import KeyRing
 from hooksync.lock_store import load, lock_path
 from hooksync.model import SecretRef
@@ -26,6 +25,7 @@ from hooksync.report import RunView
 from hooksync.run import RunSettings, open_run
 from hooksync.scene import Scene
 from hooksync.world import PlanOptions, World
+from hooksync.writing import write_atomically
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hooksync.errors import ExitCode, FileError, Problem
-from hooksync.files import write_atomically
+from hooksync.errors import ExitCode, FileError, OutputLost, Problem
 from hooksync.outcomes import not_attempted
 from hooksync.plan import UnreadTenancy
 from hooksync.plan_file import report_json
@@ -18,6 +17,7 @@ from hooksync.render import report_text
 from hooksync.report import RunView, TenancyView, view_of_outcome, view_of_plan
 from hooksync.scene import Scene
 from hooksync.world import PlanOptions, World
+from hooksync.writing import write_atomically
 
 if TYPE_CHECKING:
     from hooksync.carrying import Carried
@@ -29,21 +29,13 @@ def end_apply(planned: Sequence[Planned], carried: Carried, scene: Scene, unconf
     view = run_view([_finished(one, carried) for one in planned], scene, carried.warnings)
     view = replace(view, unconfirmed=unconfirmed, lock_error=carried.lock_error)
     text = _report(view, options, world)
-    if options.format == "json":
-        world.terminal.result(text)
-    elif options.format == "markdown":
-        from hooksync.markdown import report_markdown
-
-        world.terminal.result(report_markdown(view, shows_kept=options.shows_kept))
-    elif view.has_changes:
-        world.terminal.result("\n" + report_text(view))
+    is_told = _is_saved(text, options.report, world)  # first: it is asked for whatever comes of standard output
+    is_told &= _is_shown(_result(text, view, options), world)
     if carried.adopted:
         world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.lock}")
     complain(view, world, refused="refused")
     code = _exit_code(view, world)
-    if not options.report or _is_saved(text, options.report, world):
-        return code
-    if code not in (ExitCode.DONE, ExitCode.REFUSED):
+    if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
@@ -58,12 +50,36 @@ def _report(view: RunView, options: PlanOptions, world: World) -> str:
     return report_json(view, find_origin(world.environ))
 
 
-def _is_saved(text: str, path: str, world: World) -> bool:
-    """Write the report to its file. Where that fails, what was done stands."""
+def _result(text: str, view: RunView, options: PlanOptions) -> str:
+    """Give what is to be shown. `text`: the report as JSON."""
+    if options.format == "json":
+        return text
+    if options.format == "markdown":
+        from hooksync.markdown import report_markdown
+
+        return report_markdown(view, shows_kept=options.shows_kept)
+    return "\n" + report_text(view) if view.has_changes else ""
+
+
+def _is_shown(text: str, world: World) -> bool:
+    """Show what came of it. Where that fails, what was done stands."""
+    try:
+        world.terminal.result(text)
+    except OutputLost as error:
+        for problem in error.problems:
+            world.terminal.aside(f"error: {problem}")
+        return False
+    return True
+
+
+def _is_saved(text: str, path: str | None, world: World) -> bool:
+    """Write the report to its file, where it has one. Where that fails, what was done stands."""
+    if path is None:
+        return True
     try:
         write_atomically(path, text)
     except FileError as error:
-        fix = "what was done is told above; check that the folder of the report is there and may be written to"
+        fix = "what was done is told on standard output; check that the report's folder is there and may be written to"
         for problem in error.problems:
             world.terminal.aside(f"error: {Problem(f'the report {problem.what}', fix)}")
         return False

@@ -62,6 +62,10 @@ class Refused(HooksyncError):
     exit_code = ExitCode.REFUSED
 
 
+class OutputLost(HooksyncError):
+    """The result could not be shown. Without problems where its reader has left, who wants to hear no more."""
+
+
 class UsageError(HooksyncError):
     """The command line is wrong."""
 

@@ -12,7 +12,6 @@ from hooksync.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.export_entries import ExportedTenancy, Need, free_variables, gather
 from hooksync.export_file import export_text
 from hooksync.export_names import slug
-from hooksync.files import is_there
 from hooksync.model import Location, Tenancy
 from hooksync.plan import UnreadTenancy
 from hooksync.planning import Fetched
@@ -24,6 +23,7 @@ from hooksync.run import Run, RunSettings, Surroundings, open_run
 from hooksync.template import escape, parse_template
 from hooksync.urls import closed, is_plain_http, server_url
 from hooksync.world import ExportOptions, World
+from hooksync.writing import is_there
 
 _NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
 

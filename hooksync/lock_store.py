@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hooksync.errors import FileError, Problem
-from hooksync.files import write_atomically
 from hooksync.lock import SALT_BYTES, Lock
 from hooksync.lock_fields import LARGEST_RUN
 from hooksync.lock_file import lock_text, read_lock
+from hooksync.writing import write_atomically
 
 MOST_BYTES = 64 * 1024 * 1024  # of a lock; 10,000 subscriptions take 4 MiB
 PATIENCE = 30.0  # seconds to wait for others' writing: one of 10,000 entries takes some tenths of a second

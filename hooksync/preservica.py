@@ -19,7 +19,7 @@ from hooksync.transport import Answer, Request
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
-_LARGEST_LIST = 64 * 1024 * 1024  # bytes; some 300,000 subscriptions
+_LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
 class Preservica:

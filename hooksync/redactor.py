@@ -10,7 +10,7 @@ import html
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_from_bytes, quote_plus, unquote
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
@@ -27,6 +27,7 @@ _UNKNOWN = (
         re.IGNORECASE,
     ),
 )
+_RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
 
 
 class Redactor:
@@ -34,6 +35,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._values: set[str] = set()
+        self._waiting: list[Callable[[], Iterable[str]]] = []
         self._forms: frozenset[str] = frozenset()  # replaced as a whole, so that readers need no lock
         self._lock = threading.Lock()
 
@@ -47,8 +49,13 @@ class Redactor:
                 self._values |= fresh
                 self._forms |= {form for value in fresh for form in _forms(value) if form}
 
+    def learn_later(self, values: Callable[[], Iterable[str]]) -> None:
+        """Take in where to find values to hide: they are looked up when there first is a foreign text to show."""
+        self._waiting.append(values)
+
     def clean(self, text: str) -> str:
         """Hide every known value in a text, in any of its forms."""
+        self._look_up()
         return _masked(text, self._forms, len(text))
 
     def quote(self, text: str) -> str:
@@ -56,6 +63,7 @@ class Redactor:
 
         Hides also what only looks like a secret: user information and query values of URLs, tokens in JSON.
         """
+        self._look_up()
         forms = self._forms
         end = min(len(text), _LOOKED_AT)
         overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
@@ -65,14 +73,19 @@ class Redactor:
         line = printable(" ".join(known_hidden.split()))
         return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
 
+    def _look_up(self) -> None:
+        for values in self._waiting:
+            self.learn(values())
+        self._waiting = []
+
 
 def printable(text: str) -> str:
     """Write every character that could steer a terminal or hide text (controls, direction marks) as an escape.
 
-    And `##[`, which CI runners take for a command wherever it stands in a line.
-    Source: GitHub's runner, ActionCommand.cs, the older of its two forms.
+    And `##[` and `##vso[`, which CI runners take for commands wherever they stand in a line.
+    Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging commands.
     """
-    text = text.replace("##[", r"##\x5b")
+    text = _RUNNER_COMMAND.sub(r"\1\\x5b", text)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

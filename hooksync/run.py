@@ -69,6 +69,8 @@ def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: Surrou
     transport = Transport(Timeouts(call=settings.timeout), settings.parallelism, around.environ)
     line = Line(transport, around.redactor, around.stop, around.watch, around.patience or RetryPolicy())
     sources = SecretSources(around.environ)
+    refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
+    around.redactor.learn_later(lambda: sources.values(refs))  # a service may quote what it holds, needed here or not
     clients = {
         tenancy.name: Preservica(tenancy, LogInCalls(tenancy, sources.find, around.redactor), line)
         for tenancy in tenancies

@@ -6,7 +6,8 @@ Only this room looks a secret up; a message names the reference and never the va
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hooksync.errors import Problem, SecretError
@@ -44,6 +45,12 @@ class SecretSources:
                 )
             )
         return secret
+
+    def values(self, refs: Iterable[SecretRef]) -> Iterator[str]:
+        """Give what references lead to, where they do: for the redactor, and for nobody else."""
+        for ref in dict.fromkeys(refs):
+            with suppress(SecretError):
+                yield self.find(ref).reveal()
 
     def _from_environment(self, ref: SecretRef) -> str:
         value = self.environ.get(ref.name, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from threading import Event
 from types import FrameType
 
@@ -41,4 +42,5 @@ class Interrupts:
         self._stop.set()
         if not self.is_graceful:
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
-        os.write(2, _NOTICE)  # print may be in the middle of a line
+        with suppress(OSError):  # nobody may be there to read it
+            os.write(2, _NOTICE)  # print may be in the middle of a line

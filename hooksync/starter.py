@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hooksync.errors import ExitCode, FileError, Problem, UsageError
-from hooksync.files import create_atomically, is_there
 from hooksync.world import ExportOptions, World
+from hooksync.writing import create_atomically, is_there
 
 STARTER = """\
 # The webhook subscriptions of a Preservica tenancy, as they should be.

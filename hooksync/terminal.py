@@ -7,15 +7,42 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
+
+from hooksync.errors import OutputLost, Problem
 
 if TYPE_CHECKING:
     from hooksync.annotations import Level
     from hooksync.calling import CallRecord
-    from hooksync.errors import Problem
     from hooksync.signals import Interrupts
 
 _NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured
+
+
+def write_result(text: str) -> None:
+    """Write to standard output. Raises OutputLost where that takes no more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = _nowhere()  # else what is left would be tried again at exit, and complained of
+        if isinstance(error, BrokenPipeError):
+            raise OutputLost from error
+        what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
+        raise OutputLost(Problem(what, "see that what it leads to may be written to and has room")) from error
+
+
+def write_aside(text: str) -> None:
+    """Write to standard error. What cannot be said there stops nothing."""
+    try:
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 class ConsoleTerminal:
@@ -33,13 +60,12 @@ class ConsoleTerminal:
             from hooksync.render import coloured
 
             text = coloured(text)
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        write_result(text)
 
     def aside(self, text: str) -> None:
         """Show anything else, on standard error."""
         with self._lock:
-            sys.stderr.write(text.rstrip("\n") + "\n")
+            write_aside(text)
 
     def warn(self, problem: Problem) -> None:
         """Show what is doubtful; in GitHub Actions beside its line as well."""

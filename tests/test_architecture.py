@@ -98,9 +98,10 @@ ROOMS = {
     "check_render": Room("", "", ". check errors markup redactor"),
     # the world outside
     "files": Room("open os", "", "errors"),
+    "writing": Room("open os", "", "errors"),
     "lock_fields": Room("", "", "lock"),
     "lock_file": Room("", "", "errors lock lock_fields model"),
-    "lock_store": Room("open os", "~filelock", "errors files lock lock_fields lock_file"),
+    "lock_store": Room("open os", "~filelock", "errors lock lock_fields lock_file writing"),
     "secret_sources": Room("open os", "", "errors model"),
     "strength": Room("", "", "errors model"),
     "origin": Room("os", "", ""),
@@ -122,22 +123,22 @@ ROOMS = {
     "carrying": Room("rooms", "", "errors journal model outcomes plan planning probing receivers run world"),
     "preparation": Room("rooms", "", "document entries errors files model redactor resolve run selection shards twins world"),  # noqa: E501
     "scene": Room("rooms", "", "carrying errors journal planning run world"),
-    "ending": Room("now", "", "carrying errors files markdown origin outcomes plan plan_file planning probing render report scene world"),  # noqa: E501
-    "commands": Room("rooms", "", "carrying diff ending errors files fingerprints lock_store markdown model plan_file plan_key planning preparation probing render report run saved_apply scene world"),  # noqa: E501
+    "ending": Room("now", "", "carrying errors markdown origin outcomes plan plan_file planning probing render report scene world writing"),  # noqa: E501
+    "commands": Room("rooms", "", "carrying diff ending errors fingerprints lock_store markdown model plan_file plan_key planning preparation probing render report run saved_apply scene world writing"),  # noqa: E501
     "saved_apply": Room("now", "", "diff ending errors files fingerprints lock_store plan plan_key planning rebuilding redactor render resolve run saved_plan scene world"),  # noqa: E501
     "checking": Room("now", "", "check check_render diff errors model one_try preparation receiver_answers receivers run strength transport world"),  # noqa: E501
     "validation": Room("rooms", "", "document entries errors files selection world"),
     "export_names": Room("", "", "url_forms"),
     "export_entries": Room("", "", "errors export_names model redactor template url_forms urls"),
     "export_file": Room("", "", "export_entries model plan redactor yaml_scalars"),
-    "exporting": Room("rooms", "", "diff entries errors export_entries export_file export_names files model plan planning preparation redactor resolve rules run template urls world"),  # noqa: E501
-    "starter": Room("rooms", "", "errors exporting files world"),
+    "exporting": Room("rooms", "", "diff entries errors export_entries export_file export_names model plan planning preparation redactor resolve rules run template urls world writing"),  # noqa: E501
+    "starter": Room("rooms", "", "errors exporting world writing"),
     "arguments": Room("rooms", "", "errors flags sandbox.arguments"),
     "flags": Room("", "", "errors shards"),
     "options": Room("", "", "world"),
     "completion": Room("", "", ""),
     "signals": Room("os signal", "", "errors"),
-    "terminal": Room("os stdio", "~rich", "annotations calling errors render signals"),
+    "terminal": Room("open os stdio", "~rich", "annotations calling errors render signals"),
     "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting options sandbox.demo sandbox.run secret_maker signals starter terminal validation world"),  # noqa: E501
     "__main__": Room("exit", "", "cli"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.errors import FileError
-from hooksync.files import create_atomically
+from hooksync.writing import create_atomically
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
 

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooksync.errors import FileError
-from hooksync.files import write_atomically
 from hooksync.lock import Entry, Lock, Settlement
 from hooksync.lock_fields import LARGEST_RUN
 from hooksync.lock_file import lock_text
 from hooksync.lock_store import MOST_BYTES, load, lock_path, update
+from hooksync.writing import write_atomically
 from tests.command_line import ROOT
 from tests.lock_makers import SALT, entry, lock
 

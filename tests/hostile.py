@@ -1,0 +1,602 @@
+"""Peers that misbehave on purpose, and whole processes of hooksync measured against them.
+
+Each case is data: one call, and what comes instead of its answer; every other call is answered as it should be.
+`python -m tests.hostile [WORD ...]` plays the cases whose name holds every word, and shows a table.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from hooksync.handshake import answer_challenge
+from hooksync.retry import RetryPolicy
+from tests.conftest import HIDDEN, SECRET, URL_KEY, make_environ
+from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate, saying
+
+Play = Callable[[str], Respond]  # is given the URL of a place where nothing must ever arrive
+
+TOKEN, REFRESH = "t0ken-0123456789-of-the-service", "r3fresh-0123456789-of-the-service"
+NEVER_SHOWN = (*HIDDEN, TOKEN, REFRESH)
+RECEIVER = "https://hooks.example.org/catalogue"  # declared where no case challenges it
+TIMEOUT = 2.0  # seconds that a call may take
+SIDE_BY_SIDE = 24  # children at a time: most wait most of the time
+
+_START = 25.0  # seconds that a child may take for all but its calls, on a machine that has much else to do
+_END = 100.0  # seconds after which a child is ended
+_MOST_MEMORY = 4 * 1024**3  # bytes of address space: a child that wants more fails, and the machine does not
+_MIB = 1024 * 1024
+_LITTLE = 40  # MiB, of which a child may always take more than where all is well
+
+HOOKS = """\
+version: 1
+tenancies:
+  prod:
+    server: ${BOX}
+    tenant: DEMO
+    probe: require
+    subscriptions:
+      catalogue:
+        url: ${RECEIVER}?code=${FN_KEY}
+        trigger: MOVED
+        secret: {env: CATALOGUE_SECRET}
+"""
+DECLARED = {"id": "0" * 31 + "1", "url": f"{RECEIVER}?code={URL_KEY}", "triggerType": "MOVED"}
+NOT_DECLARED = {"id": "0" * 31 + "2", "url": "https://old.example.org/hook", "triggerType": "MOVED"}
+
+# --- ways to misbehave
+
+
+def always(respond: Respond) -> Play:
+    return lambda _: respond
+
+
+def body(data: bytes, *headers: str) -> Play:
+    return always(saying(answer(data, "200 OK", *headers)))
+
+
+def raw(data: bytes) -> Play:
+    return always(cutting(data))
+
+
+def flood(start: bytes, piece: bytes) -> Play:
+    """Say something again and again, up to 1 GiB of it."""
+
+    def respond(wire: Wire, connection: socket.socket, __: bytes) -> bool:
+        connection.sendall(start)
+        for _ in range((1 << 30) // len(piece)):
+            if wire.stopping.is_set():
+                break
+            connection.sendall(piece)
+        return False
+
+    return always(respond)
+
+
+def trickle(start: bytes, piece: bytes) -> Play:
+    return always(endless(start, piece, pause=0.1))
+
+
+def redirect(status: int) -> Play:
+    return lambda elsewhere: saying(answer(b"", f"{status} Elsewhere", f"Location: {elsewhere}/take"))
+
+
+def bomb(*layers: str, size: int = 1 << 28) -> Play:
+    """Compress a list with so many bytes of spaces in it, once for each layer."""
+    return lambda _: saying(
+        answer(
+            _compressed(layers, size), "200 OK", "Content-Type: application/json", f"Content-Encoding: {_of(layers)}"
+        )
+    )
+
+
+def _of(layers: Sequence[str]) -> str:
+    return ", ".join(layers)
+
+
+@functools.cache
+def _compressed(layers: Sequence[str], size: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=31 if layers[0] == "gzip" else 15)
+    spaces = b" " * _MIB
+    packed = packer.compress(b"[") + b"".join(packer.compress(spaces) for _ in range(size // _MIB))
+    packed += packer.compress(b"]") + packer.flush()
+    for _ in layers[1:]:
+        packed = gzip.compress(packed)
+    return packed
+
+
+def _keep_silent(wire: Wire, _: socket.socket, __: bytes) -> None:
+    wire.stopping.wait()
+
+
+def _echo(wire: Wire, connection: socket.socket, request: bytes) -> bool:
+    """Refuse, and quote what came in: its body and its last headers first, for not much of a quotation is shown."""
+    head, _, sent = request.decode("latin-1").partition("\r\n\r\n")
+    said = " ".join([sent, *reversed(head.split("\r\n"))])
+    connection.sendall(answer(json.dumps({"message": said}).encode(), "422 No"))
+    return True
+
+
+def _echo_in_the_head(_: Wire, connection: socket.socket, request: bytes) -> bool:
+    said = " ".join(request.decode("latin-1").split())
+    connection.sendall(f"HTTP/1.1 422 {said}\r\nX-Said: {said}\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))
+    return True
+
+
+def _code_in(request: bytes) -> str:
+    return parse_qs(urlsplit(request.split(b" ")[1].decode("latin-1")).query).get("challengeCode", [""])[0]
+
+
+def _echo_the_challenge(_: Wire, connection: socket.socket, request: bytes) -> bool:
+    code = _code_in(request)
+    connection.sendall(answer(json.dumps({"challengeCode": code, "challengeResponse": code}).encode()))
+    return True
+
+
+def _tell_the_secret(_: Wire, connection: socket.socket, request: bytes) -> bool:
+    document = {"challengeCode": _code_in(request), "challengeResponse": SECRET}
+    connection.sendall(answer(json.dumps(document).encode()))
+    return True
+
+
+def answer_well(_: Wire, connection: socket.socket, request: bytes) -> bool:
+    """Answer a challenge as a receiver should."""
+    code = _code_in(request)
+    document = {"challengeCode": code, "challengeResponse": answer_challenge(SECRET.encode(), code.encode())}
+    connection.sendall(answer(json.dumps(document).encode()))
+    return True
+
+
+# --- what goes wrong
+
+
+@dataclass(frozen=True)
+class Mischief:
+    """What a peer does instead of answering."""
+
+    play: Play
+    said: tuple[str, ...] = ()  # hooksync must say one of these; none: it must find nothing amiss
+    is_repeated: bool = False  # a call that may be repeated is, up to four times
+    speaks_first: bool = False  # once it is connected to, whatever comes
+    mib: int = _LITTLE  # that a child may take beyond what it takes where all is well
+
+
+_LATE, _CUT = "no whole answer within", "the connection was cut before the answer was whole"
+_HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
+_SHAPE, _HEAD, _ENCODING = "another shape", "the answer's headers make no sense", "the answer's compression is broken"
+_NOT_FOLLOWED = "redirects are not followed"
+_NO_TLS = "no TLS connection could be made"
+_REFUSED = "-> 422: "
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
+_LIST = json.dumps([DECLARED, NOT_DECLARED]).encode()
+_BOM = b"\xef\xbb\xbf"
+_ODD = b'[{"id": "1", "id": "2", "url": "https://h.example/", "triggerType": "MOVED", "x": NaN, "y": 1e999}]'
+
+
+def _lengths(*lengths: object) -> bytes:
+    return _OK + "".join(f"Content-Length: {length}\r\n" for length in lengths).encode() + b"\r\n"
+
+
+def _repeated(play: Play, *said: str) -> Mischief:
+    return Mischief(play, said, is_repeated=True)
+
+
+def _large(play: Play, mib: int = _LITTLE) -> Mischief:
+    """More than is taken: what comes first, the bound of size or that of time, depends on the machine."""
+    return Mischief(play, (_HUGE, _LATE), is_repeated=True, mib=mib)
+
+
+MISCHIEFS = {
+    # how much
+    "10 MB": Mischief(body(b'["' + b"x" * 10_000_000 + b'"]'), (_HUGE, _SHAPE)),
+    "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE, _SHAPE), mib=300),
+    "1 GB in chunks": _large(flood(_CHUNKED, b"10000\r\n" + b"x" * 65536 + b"\r\n"), 80),
+    "1 GB without a length": _large(flood(_OK + b"\r\n", b"x" * 65536), 80),
+    "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
+    "trailers without end": _large(flood(_CHUNKED + b"0\r\n", b"T: t\r\n" * 1024)),
+    "a chunk size without end": _repeated(flood(_CHUNKED, b"1" * 65536), _CUT, _HUGE),
+    "headers without end": _repeated(flood(_OK, b"X: y\r\n" * 1024), _CUT),
+    "a header without end": _repeated(flood(_OK + b"X: ", b"y" * 65536), _CUT),
+    "a status line without end": _repeated(flood(b"HTTP/1.1 200 ", b"O" * 65536), _CUT),
+    "103 Early Hints without end": Mischief(flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), ("-> 103: ",)),
+    # how slowly
+    "silence": _repeated(always(_keep_silent), _LATE),
+    "a slow header": _repeated(trickle(_OK + b"X: ", b"y"), _LATE),
+    "a slow body": _repeated(trickle(_lengths(100_000), b"["), _LATE),
+    "slow chunks": _repeated(trickle(_CHUNKED, b"1\r\n[\r\n"), _LATE),
+    "slow 100 Continues": _repeated(trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), _LATE),
+    "a length too long, left open": _repeated(trickle(_lengths(1000) + _LIST, b""), _LATE),
+    # compressed, although identity was asked for
+    "a gzip bomb": _large(bomb("gzip"), 80),
+    "a deflate bomb": _large(bomb("deflate"), 80),
+    "a gzip bomb in gzip": _large(bomb("gzip", "gzip"), 80),
+    "six layers of gzip": _repeated(bomb(*["gzip"] * 6, size=_MIB), _ENCODING),
+    "gzip that is none": _repeated(body(b"plain", "Content-Encoding: gzip"), _ENCODING),
+    "br that is none": Mischief(body(b"\x1b\x03\x00plain", "Content-Encoding: br"), (_NO_JSON, _ENCODING)),
+    # JSON that is none, or odd
+    "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NO_JSON,)),
+    "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NO_JSON,)),
+    "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NO_JSON,)),
+    "NaN for an id": Mischief(body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), ("no text",)),
+    "UTF-16": Mischief(body(_LIST.decode().encode("utf-16")), (_NO_JSON,)),
+    "Latin-1": Mischief(body(b'[{"id": "\xe9"}]'), (_NO_JSON,)),
+    "broken UTF-8": Mischief(body(b'[{"id": "\xc3\x28\xed\xa0\x80\xf8"}]'), (_NO_JSON,)),
+    "nothing": Mischief(body(b""), ("the answer is empty",)),
+    "a byte order mark": Mischief(body(_BOM + _LIST)),
+    "keys twice, NaN and infinity": Mischief(body(_ODD)),
+    # HTTP that is none
+    "a length too long, cut": _repeated(raw(_lengths(1000) + _LIST), _CUT),
+    "a length too short": Mischief(raw(_lengths(5) + _LIST), (_NO_JSON,)),
+    "a negative length": Mischief(raw(_lengths(-5) + b"[nonsense"), (_NO_JSON,)),
+    "two lengths": _repeated(raw(_lengths(3, len(_LIST)) + _LIST), _HEAD),
+    "chunks that are none": _repeated(raw(_CHUNKED + b"nonsense\r\n"), _CUT),
+    "a chunk of 2^64 bytes": _repeated(raw(_CHUNKED + b"F" * 16 + b"\r\n[]"), _CUT),
+    "a negative chunk": _repeated(raw(_CHUNKED + b"-5\r\n[]\r\n0\r\n\r\n"), _CUT),
+    "HTTP/0.9": _repeated(raw(_LIST), _CUT),
+    "garbage": _repeated(raw(bytes(range(256)) * 40), _CUT),
+    "no answer": _repeated(raw(b""), _CUT),
+    # another protocol
+    "TLS where http is spoken": _repeated(raw(b"\x15\x03\x03\x00\x02\x02\x28"), _CUT),
+    "a mail server": Mischief(raw(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True),
+    "http where TLS is spoken": Mischief(raw(answer(b"{}")), (_NO_TLS,), speaks_first=True),
+    "TLS that is none": Mischief(raw(b"\x16\x03\x03\x00\x04nope"), (_NO_TLS,), speaks_first=True),
+    "TLS that keeps silent": Mischief(
+        always(_keep_silent), ("no connection within",), is_repeated=True, speaks_first=True
+    ),
+    "slow TLS": Mischief(
+        trickle(b"\x16\x03\x03\x40\x00", b"\x02"), ("no connection within",), is_repeated=True, speaks_first=True
+    ),
+    # elsewhere, and back
+    **{f"redirect {status}": Mischief(redirect(status), (_NOT_FOLLOWED,)) for status in (301, 302, 303, 307, 308)},
+    "an echo": Mischief(always(_echo), (_REFUSED,)),
+    "the stored secret": Mischief(always(saying(answer(f"cannot read {SECRET}".encode(), "422 No"))), (_REFUSED,)),
+    "an echo in the head": Mischief(always(_echo_in_the_head), (_REFUSED,)),
+    "an echo of the challenge": Mischief(always(_echo_the_challenge), ("not the hex of an HMAC-SHA256",)),
+    "the secret itself": Mischief(always(_tell_the_secret), ("not the hex of an HMAC-SHA256",)),
+    # and what is none
+    "all is well": Mischief(always(answer_well)),
+    "an empty list": Mischief(body(b"[]")),
+}
+
+# What is said of a receiver: our own words for what the service is quoted on.
+_OF_A_RECEIVER = {
+    _LATE: "it does not answer in time",
+    _CUT: "its answer breaks off, or is no HTTP",
+    _HEAD: "its answer breaks off, or is no HTTP",
+    _ENCODING: "its answer breaks off, or is no HTTP",
+    _HUGE: "its answer is too large",
+    _NO_JSON: "its answer is not JSON",
+    _SHAPE: "its answer is not a JSON object",
+    _NOT_FOLLOWED: ", a redirect",
+    _REFUSED: "it answers 422, not 200",
+    "the answer is empty": "its answer is not JSON",
+}
+
+# --- the cases
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mischief in answer to one call, and what must come of it."""
+
+    call: str  # "log-in", "list", "subscribe", "unsubscribe"; "receiver": of an apply; "check": a receiver, too
+    name: str  # of the mischief
+    code: int
+    said: tuple[str, ...]
+    tries: int  # of the call, at most
+    mib: int  # that the child may take beyond what it takes where all is well
+    is_https: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.call}: {self.name}{' over https' if self.is_https else ''}"
+
+    @property
+    def seconds(self) -> float:
+        """The longest that the child may take."""
+        policy = RetryPolicy()
+        waits: float = sum(policy.first_wait * 2**repeat for repeat in range(self.tries - 1))
+        return _START + self.tries * TIMEOUT + waits
+
+
+_OF_RECEIVERS = ("an echo of the challenge", "the secret itself", "all is well")
+_TRIES = {"log-in": 5, "list": 5, "subscribe": 2, "unsubscribe": 5, "receiver": 1, "check": 1}
+
+
+def _cases(call: str, *names: str, is_https: bool = False) -> Iterator[Case]:
+    for name in names:
+        mischief = MISCHIEFS[name]
+        is_lost = mischief.is_repeated or (call == "subscribe" and _REFUSED not in mischief.said)
+        said = mischief.said
+        if call in ("receiver", "check"):
+            said = tuple(_OF_A_RECEIVER.get(each, each) for each in said)
+        elif call == "unsubscribe" and not is_lost:
+            said = (*said, "-> 200: ")  # whatever came with it: 204 is the answer, and 404 will do
+        code = 0 if not said else 3 if call == "receiver" else 1
+        mib = mischief.mib if call == "list" else _LITTLE  # of other answers 1 MiB is taken, of a receiver's 64 KiB
+        yield Case(call, name, code, said, _TRIES[call] if is_lost else 1, mib, is_https)
+
+
+def _all_cases() -> Iterator[Case]:
+    """Let lists, the largest answers, meet everything, and the other calls what may be otherwise with them."""
+    of_others = {"trailers without end", "100 Continue without end", "deep JSON, 60 KB", *_OF_RECEIVERS}
+    of_others |= {f"redirect {status}" for status in (301, 303, 308)}
+    over_tls = {name for name in MISCHIEFS if "TLS" in name} - {"TLS where http is spoken"}
+    yield from _cases("list", *(name for name in MISCHIEFS if name not in of_others | over_tls))
+    yield from _cases("list", *sorted(over_tls), "a slow body", "redirect 307", is_https=True)
+    large = ("10 MB", "1 GB in chunks", "a gzip bomb")
+    redirects = tuple(name for name in MISCHIEFS if name.startswith("redirect"))
+    odd = ("deep JSON, 60 KB", "broken UTF-8", "nothing", "two lengths", "garbage")
+    echoes = ("an echo", "an echo in the head")
+    endless_heads = ("100 Continue without end", "headers without end", "a header without end")
+    yield from _cases("log-in", *large, *endless_heads, *odd, *redirects, *echoes, "silence", "trailers without end")
+    yield from _cases("log-in", "redirect 307", is_https=True)
+    yield from _cases("subscribe", *large, *odd, *redirects, *echoes, "silence", "a slow body", "a length too short")
+    yield from _cases("unsubscribe", *large, "redirect 307", "two lengths", "garbage", "silence", *echoes)
+    yield from _cases("unsubscribe", "the stored secret")
+    yield from _cases("receiver", *large, *endless_heads, *odd, *redirects, *echoes, "a gzip bomb in gzip")
+    yield from _cases("receiver", "silence", "a slow header", "a slow body", "the stored secret", *_OF_RECEIVERS)
+    yield from _cases("check", "1 GB in chunks", "silence", "an echo", "the stored secret", "redirect 307", "garbage")
+
+
+CASES = tuple(_all_cases())
+
+# --- playing them
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a child came to."""
+
+    seconds: float
+    mib: float  # resident, at its most
+    code: int
+    out: str
+    err: str
+    requests: tuple[bytes, ...] = ()  # that the service got
+    challenges: tuple[bytes, ...] = ()  # that the receiver got
+    elsewhere: int = 0  # connections to the place where nothing must arrive
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+
+# A small process between us and the child: on Linux a child's peak counts from the size of whoever starts it.
+# It hears signals and lets the child, which gets them too, decide.
+_LAUNCHER = """
+import contextlib, json, os, resource, signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+with contextlib.suppress(OSError, ValueError):  # not every system bounds it
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+start = time.monotonic()
+child = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[3:]], os.environ)
+_, status, usage = os.wait4(child, 0)
+found = {"seconds": time.monotonic() - start, "code": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss}
+with open(sys.argv[1], "w") as file:
+    json.dump(found, file)
+"""
+
+
+def start(arguments: Sequence[str], environ: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a command whose time and memory `finish` will tell; it and its launcher are a group of processes."""
+    measuring = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(folder / "usage.json"), str(_MOST_MEMORY)]
+    return subprocess.Popen(
+        [*measuring, "-m", "hooksync", *arguments],
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes], folder: Path) -> Measured:
+    """Wait for the end of a command that `start` started, or end it when it has had more time than any may have."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=_END)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            return Measured(_END, 0.0, -signal.SIGKILL, out.decode(), f"it had to be ended\n{err.decode()}")
+    found = json.loads((folder / "usage.json").read_text())
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
+    mib = found["peak"] * unit / _MIB
+    return Measured(found["seconds"], mib, found["code"], out.decode("utf-8"), err.decode("utf-8"))
+
+
+class Blunt(Wire):
+    """Speaks as soon as it is connected to, and listens to nothing."""
+
+    def _serve(self, plain: socket.socket) -> None:
+        with plain, suppress(OSError):
+            self.connections += 1
+            self._respond(self, plain, b"")
+            plain.shutdown(socket.SHUT_WR)
+            while plain.recv(65536):
+                pass
+
+
+def service(call: str, misbehave: Respond, live: Sequence[Mapping[str, object]] = ()) -> Respond:
+    """Be a service that answers all calls but one as it should, and remembers what it is told."""
+    held = {str(one["id"]): one for one in live}
+
+    def respond(wire: Wire, connection: socket.socket, request: bytes) -> object:
+        name = call_in(request)
+        if name == call:
+            return misbehave(wire, connection, request)
+        match name:
+            case "log-in":
+                said = answer(json.dumps({"success": True, "token": TOKEN, "refresh-token": REFRESH}).encode())
+            case "list":
+                said = answer(json.dumps(list(held.values())).encode())
+            case "subscribe":
+                wanted = json.loads(request.partition(b"\r\n\r\n")[2])
+                made = {"id": f"{len(held) + 3:032}", "url": wanted["url"], "triggerType": wanted["triggerType"]}
+                held[made["id"]] = made
+                said = answer(json.dumps(made).encode())
+            case "unsubscribe":
+                held.pop(unquote(request.split(b" ")[1].rpartition(b"/")[2].decode("ascii")), None)
+                said = answer(b"", "204 No Content")
+            case _:
+                said = answer(b"{}", "404 Not Found")
+        connection.sendall(said)
+        return True
+
+    return respond
+
+
+def call_in(request: bytes) -> str:
+    method, path, _ = request.split(b" ", 2)
+    if path.startswith(b"/api/accesstoken/"):
+        return "log-in"
+    if path.startswith(b"/api/webhook/subscriptions"):
+        return {b"GET": "list", b"POST": "subscribe", b"DELETE": "unsubscribe"}.get(method, "other")
+    return "other"
+
+
+_OF_SERVICES = ("log-in", "list", "subscribe", "unsubscribe")
+_APPLY = ("apply", "--yes", "--no-lock")  # the lock costs memory and time of its own
+_COMMANDS = {
+    "log-in": ("plan", "--no-lock"),
+    "list": ("plan", "--no-lock"),
+    "subscribe": (*_APPLY, "--no-probe"),
+    "unsubscribe": (*_APPLY, "--no-probe"),
+    "receiver": _APPLY,
+    "check": ("check",),
+}
+
+
+def play(case: Case) -> Measured:
+    """Run hooksync against a service, or a receiver, that misbehaves so."""
+    mischief = MISCHIEFS[case.name]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        elsewhere = stack.enter_context(Wire(saying(answer(b"{}"))))
+        misbehave = mischief.play(f"http://localhost:{elsewhere.port}")
+        is_service = case.call in _OF_SERVICES
+        live = [DECLARED, NOT_DECLARED] if case.call == "unsubscribe" else []
+        environ: dict[str, str] = {}
+        tls = None
+        if case.is_https:
+            certificate = make_certificate(folder, "127.0.0.1")
+            environ["REQUESTS_CA_BUNDLE"], tls = str(certificate.pem), certificate.server
+        if mischief.speaks_first:
+            box: Wire = stack.enter_context(Blunt(misbehave))
+        else:
+            box = stack.enter_context(Wire(service(case.call if is_service else "", misbehave, live), tls))
+        receiver = None if is_service else stack.enter_context(Wire(misbehave))
+        scheme = "https" if case.is_https else "http"
+        environ |= {
+            "BOX": f"{scheme}://127.0.0.1:{box.port}",
+            "RECEIVER": f"{receiver.url}/x" if receiver else RECEIVER,
+        }
+        (folder / "hooks.yaml").write_text(HOOKS)
+        arguments = (*_COMMANDS[case.call], "--format", "json", "--timeout", f"{TIMEOUT:g}")
+        measured = finish(start(arguments, make_environ(**environ), folder), folder)
+        asked = tuple(receiver.requests) if receiver else ()
+        return replace(measured, requests=tuple(box.requests), challenges=asked, elsewhere=elsewhere.connections)
+
+
+# --- judging them
+
+
+def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
+    """Say all that is not as it should be. `at_rest`: MiB that such a command takes where all is well."""
+    more = measured.mib - at_rest
+    calls = measured.challenges if case.call in ("receiver", "check") else measured.requests
+    tried = sum(call_in(request) == case.call for request in calls) if case.call in _OF_SERVICES else len(calls)
+    claims = {
+        f"it took {measured.seconds:.1f} s, and may take {case.seconds:.1f} s": measured.seconds <= case.seconds,
+        f"it took {more:.0f} MiB more than at rest, and may take {case.mib}": more <= case.mib,
+        f"it exited with {measured.code}, not {case.code}": measured.code == case.code,
+        f"it tried {tried} times, and may {case.tries} times": tried <= case.tries,
+        f"it said none of {case.said}": not case.said or any(said in measured.said for said in case.said),
+        "it said something of an error": bool(case.said) or "error" not in measured.err,
+        "something arrived elsewhere": measured.elsewhere == 0,
+        "its standard output is no JSON": _is_json(measured.out),
+        "there is a traceback": "Traceback" not in measured.err and "Exception" not in measured.err,
+        "its standard error steers a terminal or a CI runner": is_inert(measured.err),
+        "a receiver that is not ready was subscribed": case.call != "receiver"
+        or (not case.code) == any(call_in(request) == "subscribe" for request in measured.requests),
+    }
+    shown = [f"it shows {hidden}" for hidden in NEVER_SHOWN if hidden in measured.said]
+    return [claim for claim, holds in claims.items() if not holds] + shown
+
+
+def is_inert(text: str) -> bool:
+    """Tell whether a text holds nothing that a terminal or a CI runner takes for a command."""
+    return all(line.isprintable() and not line.startswith("::") and "##[" not in line for line in text.split("\n"))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+AT_REST = {
+    **dict.fromkeys(("log-in", "list"), Case("list", "an empty list", 0, (), 1, 0)),
+    **dict.fromkeys(("subscribe", "unsubscribe", "receiver"), Case("receiver", "all is well", 0, (), 1, 0)),
+    "check": Case("check", "all is well", 0, (), 1, 0),
+}
+
+
+def first_said(measured: Measured) -> str:
+    """Give the first line on standard error, or the first failure that standard output tells."""
+    found: list[str] = []
+
+    def note(one: dict[str, Any]) -> dict[str, Any]:
+        if "failed" in (one.get("state"), one.get("outcome")):
+            found.append(str(one["detail"]))
+        return one
+
+    with suppress(ValueError):
+        json.loads(measured.out, object_hook=note)
+    return next(iter([*measured.err.splitlines(), *found]), "")
+
+
+def main(words: Sequence[str]) -> None:
+    chosen = [case for case in CASES if all(word in str(case) for word in words)]
+    sys.stdout.write(f"{'case':42} {'s':>5} {'MiB':>5} {'more':>5} {'exit':>4} {'calls':>5}  what is said first\n")
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        rest = {call: pool.submit(play, case) for call, case in AT_REST.items()}
+        for case, measured in zip(chosen, pool.map(play, chosen), strict=True):
+            base = rest[case.call].result().mib
+            sys.stdout.write(
+                f"{case!s:42} {measured.seconds:5.1f} {measured.mib:5.0f} {measured.mib - base:+5.0f}"
+                f" {measured.code:4} {len(measured.requests) + len(measured.challenges):5}"
+                f"  {first_said(measured)[:120]}\n"
+            )
+            for complaint in complaints(case, measured, base):
+                sys.stdout.write(f"    !! {complaint}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
