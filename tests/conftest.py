@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.clients import Clients
+
+# an example's time says how busy the machine is, not whether the code is right
+settings.register_profile("hooksync", settings.default, deadline=None)
+settings.load_profile("hooksync")
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
 URL_KEY = "k3y-in-the-url-0123456789"

@@ -14,8 +14,8 @@ LIMIT = 65_536  # characters of a comment on GitHub
 
 def gh(*arguments: str, given: object = None) -> list[dict]:
     """Call GitHub's API; give what all pages of the answer hold."""
-    done = subprocess.run(  # noqa: S603
-        ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607
+    done = subprocess.run(  # noqa: S603, a list and no shell
+        ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607, the runner's own
         input=json.dumps(given) if given else None,
         stdout=subprocess.PIPE,
         text=True,

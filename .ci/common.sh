@@ -1,0 +1,40 @@
+# What the scripts beside this one share; they source it from the top of the working tree.
+# Each makes what it needs in a folder $work of its own, and leaves nothing behind.
+# shellcheck shell=bash
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+is_new_enough() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# Print the Python to use: that of $PYTHON, or else the first that will do, those named here before the others.
+find_python() {
+    local name
+    if [ -n "${PYTHON:-}" ]; then
+        is_new_enough "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or later with venv"
+        command -v "$PYTHON"
+        return
+    fi
+    for name in "$@" python3.11 python3.12 python3.13 python3.14 python3 python; do
+        if is_new_enough "$name"; then command -v "$name" && return; fi
+    done
+    fail "no Python 3.11 or later with venv was found; install one, or name it: PYTHON=/path/to/python3 $0"
+}
+
+# Copy what a clone would have, and what is new here, to a folder.
+copy_tree() {
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard |
+            while IFS= read -r -d '' file; do
+                if [ -e "$file" ]; then printf '%s\0' "$file"; fi
+            done | tar -cf - --null -T - | tar -xf - -C "$1"
+    else
+        tar -cf - --exclude=./.git --exclude=./.venv . | tar -xf - -C "$1"
+    fi
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PIP_DISABLE_PIP_VERSION_CHECK=1
