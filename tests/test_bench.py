@@ -1,0 +1,215 @@
+"""The benchmarks run and tell what they should; what they measure is not judged here."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.bench.box import Box
+from tests.bench.figures import Figure, Found, Sample, compare_cpu, growth, highest_peak, median, ratio
+from tests.bench.measure import Failed, interleave, run_child
+from tests.bench.startup import COMMANDS, FLOORS, SIZE
+from tests.bench.table import json_text, markdown_table, text_table
+from tests.bench.workload import TENANT, hooks_file, like_live, unlike_live
+from tests.command_line import ROOT, hooksync
+
+CIRCUMSTANCES = {"hooksync": "1.2.3", "python": "3.11.0", "cores": 2, "libraries": {"PyYAML": "6.0"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of the command."""
+
+    out: str
+    err: str
+    document: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    path = tmp_path_factory.mktemp("bench") / "result.json"
+    command = [sys.executable, "-m", "tests.bench", "--quick", "--only", "startup", "--json", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    return Measured(done.stdout, done.stderr, json.loads(path.read_text(encoding="utf-8")))
+
+
+def sample(cpu: float, peak: float | None = 30.0) -> Sample:
+    return Sample(cpu, 2 * cpu, peak)
+
+
+# the command
+
+
+def test_the_table_has_a_line_for_every_command_with_what_it_was_made_from(measured: Measured) -> None:
+    lines = measured.out.splitlines()
+    for command in COMMANDS:
+        [line] = [line for line in lines if line.startswith(f"  python -m hooksync {command.name}  ")]
+        assert " x " in line
+        assert line.endswith(command.floor)
+        assert (f"{command.limit:.2f} x" in line) if command.limit else ("OVER" not in line)
+
+
+def test_progress_stays_out_of_the_result(measured: Measured) -> None:
+    assert measured.err == "startup\n"
+    assert measured.out.startswith("hooksync ")
+
+
+def test_the_json_tells_where_and_with_what_it_was_measured(measured: Measured) -> None:
+    document = measured.document
+    assert document["format"] == "hooksync.bench/1"
+    assert document["is_quick"] is True
+    assert {"hooksync", "python", "platform", "cores", "libraries", "load", "seconds"} <= set(document)
+    assert {"PyYAML", "jsonschema", "requests", "deepdiff", "pyPreservica"} <= set(document["libraries"])
+    assert [len(loads) for loads in document["load"].values()] == [3, 3]
+
+
+def test_the_json_holds_each_figure_and_the_samples_behind_it(measured: Measured) -> None:
+    [startup] = measured.document["benchmarks"]
+    assert len(startup["figures"]) in (len(COMMANDS), len(COMMANDS) + 1, 2 * len(COMMANDS))
+    for figure in startup["figures"]:
+        assert set(figure) == {"name", "value", "unit", "limit", "detail", "is_over"}
+        assert figure["value"] >= 0
+        assert figure["is_over"] is (figure["limit"] is not None and figure["value"] > figure["limit"])
+    assert set(FLOORS) < set(startup["samples"])
+    for samples in startup["samples"].values():
+        assert all(set(each) == {"cpu", "wall", "peak"} and each["cpu"] > 0 and each["wall"] > 0 for each in samples)
+
+
+# the arithmetic
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"), [([3.0], 3.0), ([9.0, 1.0, 2.0], 2.0), ([4.0, 1.0, 2.0, 9.0], 3.0), ([5.0, 5.0], 5.0)]
+)
+def test_the_median_is_the_middle_or_the_mean_of_the_two_there(values: list[float], middle: float) -> None:
+    assert median(values) == middle
+
+
+def test_there_is_no_median_of_nothing() -> None:
+    with pytest.raises(ValueError, match="nothing was measured"):
+        median([])
+
+
+def test_a_ratio_is_that_of_medians_not_of_means() -> None:
+    assert ratio([2.0, 4.0, 90.0], [1.0, 2.0, 3.0]) == 2.0
+    figure = compare_cpu("plan", [sample(0.2), sample(0.4), sample(9.0)], [sample(0.1), sample(0.2), sample(0.3)], 1.5)
+    assert (figure.value, figure.is_over, figure.detail) == (2.0, True, "400 ms over 200 ms")
+
+
+@pytest.mark.parametrize(("value", "limit", "is_over"), [(1.2, 1.2, False), (1.3, 1.2, True), (99.0, None, False)])
+def test_only_what_exceeds_a_limit_is_over(value: float, limit: float | None, is_over: bool) -> None:
+    assert Figure("x", value, "x", limit).is_over is is_over
+
+
+@pytest.mark.parametrize(
+    ("cost", "exponent"), [(lambda n: 0.2 + 3e-5 * n, 1.0), (lambda n: 0.2 + 1e-8 * n * n, 2.0)], ids=["n", "n²"]
+)
+def test_growth_is_told_whatever_every_run_pays_alike(cost: Callable[[int], float], exponent: float) -> None:
+    sizes = (100, 1_000, 10_000, 100_000)
+    assert growth([(size, cost(size)) for size in sizes]) == pytest.approx([exponent, exponent])
+
+
+def test_growth_that_noise_hides_is_not_told() -> None:
+    assert [math.isnan(each) for each in growth([(1, 1.0), (10, 0.9), (100, 2.0)])] == [True]
+
+
+def test_a_peak_that_the_harness_hides_does_not_count() -> None:
+    assert highest_peak([sample(1, None), sample(1, 40.0), sample(1, 39.0)]) == 40.0
+    with pytest.raises(ValueError, match="max"):
+        highest_peak([sample(1, None)])
+
+
+# the harness
+
+
+def test_subjects_take_turns_and_every_other_round_goes_backwards() -> None:
+    order: list[str] = []
+    subjects = {name: lambda name=name: order.append(name) or sample(1) for name in "abc"}
+    samples = interleave(subjects, 3)
+    assert "".join(order) == "abc" + "abc" + "cba" + "abc"  # the first is not counted
+    assert {name: len(each) for name, each in samples.items()} == {"a": 3, "b": 3, "c": 3}
+
+
+@pytest.mark.parametrize(("rounds", "warms_up", "runs"), [(2, True, 3), (2, False, 2), (1, True, 1)])
+def test_one_round_is_run_for_nothing_where_there_are_several_and_start_up_counts(
+    rounds: int, warms_up: bool, runs: int
+) -> None:
+    order: list[str] = []
+    interleave({"a": lambda: order.append("a") or sample(1)}, rounds, warms_up=warms_up)
+    assert len(order) == runs
+
+
+def test_a_process_is_measured_alone(tmp_path: Path) -> None:
+    idle = run_child([sys.executable, "-c", "pass"], tmp_path)
+    busy = run_child([sys.executable, "-c", "x = bytearray(300 << 20); sum(range(9_000_000))"], tmp_path)
+    assert busy.cpu > idle.cpu
+    assert busy.peak is not None
+    assert 300 < busy.peak < 600
+    assert idle.peak is None or idle.peak < 300
+
+
+def test_a_process_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="ended with 3: what went wrong"):
+        run_child([sys.executable, "-c", "import sys; print('what went wrong'); sys.exit(3)"], tmp_path)
+
+
+def test_the_sandbox_tells_what_it_was_asked_since_the_last_report(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text("".join(hooks_file([(TENANT, like_live(SIZE))])))
+    with Box() as box:
+        run_child([sys.executable, "-m", "hooksync", "apply", "--yes", "--no-lock"], tmp_path, box.environ)
+        first = box.traffic()
+        run_child([sys.executable, "-m", "hooksync", "plan", "--no-lock"], tmp_path, box.environ)
+        second = box.traffic()
+    assert (first.calls, first.subscribes) == (2 + SIZE + 1, SIZE)
+    assert (second.calls, second.subscribes, second.span) == (2, 0, 0.0)
+
+
+# what is measured
+
+
+def test_a_file_that_differs_differs_in_3_of_100_and_is_as_long() -> None:
+    same, other = list(like_live(1_000)), list(unlike_live(1_000))
+    assert len(other) == len({entry.number for entry in other}) == len(same)
+    gone = {entry.number for entry in same} - {entry.number for entry in other}
+    new = {entry.number for entry in other} - {entry.number for entry in same}
+    changed = [entry for entry in other if not entry.include_identifiers]
+    assert (len(gone), len(new), len(changed)) == (10, 10, 10)
+
+
+def test_the_files_are_good_hooks_files(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text("".join(hooks_file([("A", unlike_live(100)), ("B", like_live(3))])))
+    done = hooksync(["validate"], {}, tmp_path)
+    assert (done.code, done.err) == (0, "")
+    tenancies = yaml.safe_load((tmp_path / "hooks.yaml").read_text())["tenancies"]
+    assert [len(each["subscriptions"]) for each in tenancies.values()] == [100, 3]
+
+
+# the tables
+
+
+def test_a_figure_over_its_limit_is_marked_in_every_form() -> None:
+    over, within = Figure("slow", 2.0, "x", 1.0, "2 s over 1 s"), Figure("lean", 20.0, "MiB", 120.0)
+    found = [Found("start-up", [over, within], {"slow": [sample(2.0)]})]
+    text, markdown = text_table(CIRCUMSTANCES, found), markdown_table(CIRCUMSTANCES, found)
+    assert "  slow  2.00 x    1.00 x   OVER  2 s over 1 s\n" in text
+    assert "  lean  20 MiB    120 MiB\n" in text
+    assert "| slow | 2.00 x | 1.00 x | OVER | 2 s over 1 s |\n" in markdown
+    [benchmark] = json.loads(json_text(CIRCUMSTANCES, found))["benchmarks"]
+    assert [figure["is_over"] for figure in benchmark["figures"]] == [True, False]
+    assert benchmark["samples"] == {"slow": [{"cpu": 2.0, "wall": 4.0, "peak": 30.0}]}
+
+
+def test_a_figure_that_is_unclear_stays_valid_json() -> None:
+    found = [Found("growth", [Figure("exponent", math.nan, "", 1.1)])]
+    assert "unclear" in text_table(CIRCUMSTANCES, found)
+    [benchmark] = json.loads(json_text(CIRCUMSTANCES, found))["benchmarks"]
+    assert benchmark["figures"][0]["value"] is None
