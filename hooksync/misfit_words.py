@@ -17,6 +17,7 @@ from hooksync.yaml_nodes import Timestamp
 
 Words = tuple[str, str]  # what, fix
 
+_NAME = re.compile("[A-Za-z0-9_-]+")  # what else stands where a name should may be anything
 _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
 _REFERENCE = "{env: NAME} or {file: PATH}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
@@ -70,8 +71,8 @@ class Refusal:
         if self.fields:
             return ("an item of " if isinstance(self.path[-1], int) else "") + ".".join(self.fields)
         kinds = {0: "the top level", 1: "defaults", 2: "tenancy", 4: "subscription"}
-        name = f' "{self.path[-1]}"' if len(self.path) > 1 else ""
-        return kinds[len(self.path)] + name
+        name = str(self.path[-1]) if len(self.path) > 1 else ""
+        return kinds[len(self.path)] + (f' "{name}"' if _NAME.fullmatch(name) else "")
 
     @property
     def is_private(self) -> bool:

@@ -59,6 +59,8 @@ def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
         return _saved_plan(record, warnings)
     except Wrong as wrong:
         raise FileError(Problem(f"{path}: {wrong}", _MAKE_ANEW)) from None
+    except RecursionError:  # what can be parsed cannot always be written again, for its digest
+        raise FileError(Problem(f"{path}: it is nested too deeply", _MAKE_ANEW)) from None
 
 
 def _saved_plan(record: Record, warnings: tuple[Problem, ...]) -> SavedPlan:

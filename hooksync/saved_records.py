@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from hooksync.entries import CredentialsEntry, Settings, SubscriptionEntry, TenancyEntry, Written
 from hooksync.errors import FileError, Problem
@@ -20,8 +19,6 @@ from hooksync.urls import outline
 
 SECRET_STATES: tuple[SecretState, ...] = ("same", "changed", "unknown", "not-set")
 DECLARING: tuple[Action, ...] = ("subscribe", "resubscribe", "keep")  # the actions that are about a declared one
-
-_SCALARS = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,7 @@ def _step(step: Record) -> SavedStep:
 
 
 def _change(record: Record) -> Change:
-    live, declared = record.fields.get("live"), record.fields.get("declared")
-    if not all(isinstance(value, _SCALARS) for value in (live, declared)):
-        raise Wrong(f"{record.where} holds more than a value")
-    if not all(value.isprintable() for value in (live, declared) if isinstance(value, str)):
-        raise Wrong(f"{record.where} holds text that cannot be shown")
-    return Change(record.text("field"), cast(bool, live), cast(bool, declared))
+    return Change(record.text("field"), record.flag("live"), record.flag("declared"))
 
 
 def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from hooksync.errors import OutputLost, Problem
 
@@ -25,7 +26,7 @@ def write_result(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        sys.stdout = _nowhere()  # else what is left would be tried again at exit, and complained of
+        sys.stdout = _Nowhere()  # else what is left would be tried again at exit, and complained of
         if isinstance(error, BrokenPipeError):
             raise OutputLost from error
         what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
@@ -38,11 +39,14 @@ def write_aside(text: str) -> None:
         sys.stderr.write(text.rstrip("\n") + "\n")
         sys.stderr.flush()
     except OSError:
-        sys.stderr = _nowhere()
+        sys.stderr = _Nowhere()
 
 
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")
+class _Nowhere(io.TextIOBase):
+    """Takes whatever is written, and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class ConsoleTerminal:

@@ -99,7 +99,7 @@ def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. What servers read in
     different ways is owned by none (user information, a backslash) or by whole hosts only (dot segments).
     """
-    return prefixes is None or any(_is_under(prefix, normal_url(url), is_open=False) for prefix in prefixes)
+    return prefixes is None or _is_under(prefixes, normal_url(url), is_open=False)
 
 
 def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
@@ -110,23 +110,30 @@ def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
     _, _, rest = head.partition("://")
     if not split_netloc(rest)[1]:
         return True  # the host is open
-    return any(_is_under(prefix, normal_url(head), is_open=True) for prefix in prefixes)
+    return _is_under(prefixes, normal_url(head), is_open=True)
 
 
-def _is_under(prefix: str, url: str, *, is_open: bool) -> bool:
-    """Compare normal forms; an open one goes on in a way that is not known yet."""
-    prefix, path = _normal_prefix(prefix)
+def _is_under(prefixes: tuple[str, ...], url: str, *, is_open: bool) -> bool:
+    """Tell whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
     _, _, rest = url.partition("://")
     netloc, tail = split_netloc(rest)
     if is_open and "?" not in tail:
         tail = tail[: tail.rfind("/") + 1]  # the last segment may go on
-    if "@" in netloc or "\\" in url or (path != "/" and _has_dot_segments(tail)):
+    if "@" in netloc or "\\" in url:
         return False
-    if is_open and prefix.startswith(url):
-        return True
-    return url.startswith(prefix) and (
-        prefix.endswith("/") or url[len(prefix) : len(prefix) + 1] in ("", "/", "?", "#")
+    climbs = _has_dot_segments(tail)
+    return any(
+        _covers(prefix, url, is_open=is_open)
+        for prefix, path in map(_normal_prefix, prefixes)
+        if path == "/" or not climbs
     )
+
+
+def _covers(prefix: str, url: str, *, is_open: bool) -> bool:
+    """Compare normal forms, by whole segments of the path."""
+    if url.startswith(prefix):
+        return prefix.endswith("/") or url[len(prefix) : len(prefix) + 1] in ("", "/", "?", "#")
+    return is_open and prefix.startswith(url)
 
 
 @lru_cache(maxsize=1024)

@@ -36,7 +36,7 @@ has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten time
 
 Event = Any  # one of yaml.events; the stubs allow for one without a mark, the parsers make none
 
-_MOST_ALIASED = 200_000  # nodes that aliases and merges may bring in, each counted as often as it appears
+_MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
@@ -55,8 +55,8 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
 
     Raises FileError, problems so far included, where reading on makes no sense.
     """
-    builder = _Builder(file)
     text = read_text(file, data)
+    builder = _Builder(file, most_aliased=max(_MOST_ALIASED, len(text)))  # one for each character is no bomb
     loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
     try:
         builder.take_all(loader.get_event)
@@ -89,7 +89,7 @@ class _Anchor:
 class _Builder:
     """Turns events into nodes. The open ones are on a stack; the lowest of them holds the top level."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, most_aliased: int) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self._root = OpenList(YamlList(), None)
@@ -98,6 +98,7 @@ class _Builder:
         self._anchors: dict[str, _Anchor] = {}
         self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
         self._aliased = 0
+        self._most_aliased = most_aliased
         self._steps: dict[type, Callable[[Event], None]] = {
             MappingStartEvent: self._open_map,
             SequenceStartEvent: self._open_list,
@@ -187,8 +188,9 @@ class _Builder:
 
     def _bring_in(self, size: int, event: Event) -> None:
         self._aliased += size
-        if self._aliased > _MOST_ALIASED:
-            self._stop(event, f"aliases bring in more than {_MOST_ALIASED:,} nodes", "write fewer aliases of aliases")
+        if self._aliased > self._most_aliased:
+            what = f"aliases bring in more than {self._most_aliased:,} nodes"
+            self._stop(event, what, "write fewer aliases of aliases")
 
     def _start_document(self, event: Event) -> None:
         if self._root.node:

@@ -138,7 +138,7 @@ ROOMS = {
     "options": Room("", "", "world"),
     "completion": Room("", "", ""),
     "signals": Room("os signal", "", "errors"),
-    "terminal": Room("open os stdio", "~rich", "annotations calling errors render signals"),
+    "terminal": Room("os stdio", "~rich", "annotations calling errors render signals"),
     "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting options sandbox.demo sandbox.run secret_maker signals starter terminal validation world"),  # noqa: E501
     "__main__": Room("exit", "", "cli"),
 }

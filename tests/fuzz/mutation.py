@@ -1,0 +1,158 @@
+"""Changes inputs: bytes, lines, words, encodings, and the tree that a text of YAML or JSON stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import yaml
+
+LONGEST = 64 * 1024  # bytes of an input
+
+_MOST_CHANGES = 5  # to one input
+_LARGEST_TREE = 8 * 1024  # bytes of a text that is taken apart
+_ENCODINGS = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig", "latin-1")
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 2**53, 2**64, 10**400, 0.5, -0.0, 1e308, float("inf"), float("nan"), "", " ", "\0",
+    "a\nb", "\x1b[2J", "\u2028", "\ufeff", "\ud800", "\u017f", "\u0663", "<<", "${HOST}", "a" * 300, [], {}, [[]],
+    {"": None}, {"<<": {}},
+)  # fmt: skip
+
+
+class Mutator:
+    """Makes new inputs of old ones, always the same for the same dice."""
+
+    def __init__(self, dice: Random, words: Sequence[bytes]) -> None:
+        self._dice = dice
+        self._words = words
+        self._ways: tuple[Callable[[bytes, bytes], bytes], ...] = (
+            self._flip, self._drop, self._insert, self._insert, self._replace, self._splice, self._repeat, self._move,
+            self._lines, self._lines, self._encode, self._tree, self._tree,
+        )  # fmt: skip
+        self._gentle = (self._tree, self._tree, self._tree, self._replace)  # what they give is mostly well-formed
+
+    def mutate(self, pool: Sequence[bytes]) -> bytes:
+        """Make an input of one or two from the pool."""
+        data = self._dice.choice(pool)
+        ways = self._dice.choice((self._ways, self._gentle))
+        for _ in range(self._dice.randint(1, _MOST_CHANGES)):
+            data = self._dice.choice(ways)(data, self._dice.choice(pool))[:LONGEST]
+        return data
+
+    def _span(self, data: bytes, longest: int = 16) -> tuple[int, int]:
+        start = self._dice.randint(0, len(data))
+        return start, min(len(data), start + self._dice.randint(0, longest))
+
+    def _flip(self, data: bytes, _: bytes) -> bytes:
+        start, _end = self._span(data)
+        return data[:start] + bytes([self._dice.randrange(256)]) + data[start + 1 :]
+
+    def _drop(self, data: bytes, _: bytes) -> bytes:
+        start, end = self._span(data, self._dice.choice((1, 16, len(data))))
+        return data[:start] + data[end:]
+
+    def _insert(self, data: bytes, _: bytes) -> bytes:
+        start, _end = self._span(data)
+        return data[:start] + self._dice.choice(self._words) + data[start:]
+
+    def _replace(self, data: bytes, _: bytes) -> bytes:
+        """Put a word in the place of each of another, or of one."""
+        old, new = self._dice.choice(self._words), self._dice.choice(self._words)
+        return data.replace(old, new, self._dice.choice((1, 2, -1)))
+
+    def _splice(self, data: bytes, other: bytes) -> bytes:
+        start, _end = self._span(data)
+        begin, end = self._span(other, len(other))
+        return data[:start] + other[begin:end] + data[self._dice.choice((start, len(data))) :]
+
+    def _repeat(self, data: bytes, _: bytes) -> bytes:
+        """Write a word, or a part of the input, many times: depth, length, floods."""
+        start, end = self._span(data, 64)
+        part = self._dice.choice((data[start:end], self._dice.choice(self._words), b"".join(self._some_words())))
+        return data[:start] + part * self._dice.choice((2, 101, self._dice.randrange(1200), 30_000)) + data[end:]
+
+    def _some_words(self) -> list[bytes]:
+        return self._dice.choices(self._words, k=self._dice.randint(1, 4))
+
+    def _move(self, data: bytes, _: bytes) -> bytes:
+        start, end = self._span(data, 64)
+        rest = data[:start] + data[end:]
+        to, _end = self._span(rest)
+        return rest[:to] + data[start:end] + rest[to:]
+
+    def _lines(self, data: bytes, other: bytes) -> bytes:
+        """Drop, double, indent, or bring in a line."""
+        lines = data.split(b"\n")
+        at = self._dice.randrange(len(lines))
+        match self._dice.randrange(5):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(self._dice.randrange(len(lines)), lines[at])
+            case 2:
+                lines[at] = b" " * self._dice.randint(1, 4) + lines[at]
+            case 3:
+                lines[at] = lines[at].strip()
+            case _:
+                lines.insert(at, self._dice.choice(other.split(b"\n")))
+        return b"\n".join(lines)
+
+    def _encode(self, data: bytes, _: bytes) -> bytes:
+        if self._dice.random() < 0.7:  # what is encoded otherwise is refused at once
+            return data
+        return data.decode("utf-8", "replace").encode(self._dice.choice(_ENCODINGS), "replace")
+
+    def _tree(self, data: bytes, _: bytes) -> bytes:
+        """Change a node: another value, another place for it (in YAML by an alias), a key more or less."""
+        if len(data) > _LARGEST_TREE:
+            return data
+        try:
+            return self._changed_tree(data)
+        except Exception:  # what cannot be taken apart, or not written again, stays as it is
+            return data
+
+    def _changed_tree(self, data: bytes) -> bytes:
+        is_json = data.lstrip()[:1] in (b"{", b"[")
+        if not is_json and (b"<<" in data or data.count(b"*") > 8):
+            return data  # may take PyYAML for ever
+        tree = [json.loads(data) if is_json else yaml.load(data, _LOADER)]
+        nodes = _nodes(tree)
+        holder, key = self._dice.choice(nodes)
+        _, word = self._dice.choice(nodes)
+        from_holder, from_key = self._dice.choice(nodes)
+        match self._dice.randrange(6):
+            case 0 | 1:
+                holder[key] = self._dice.choice(_VALUES)
+            case 2:
+                holder[key] = from_holder[from_key]
+            case 3:
+                holder[key] = {str(word): holder[key], "x-a": from_holder[from_key]}
+            case 4 if holder is not tree:
+                del holder[key]
+            case _ if isinstance(holder, dict):
+                holder[self._dice.choice((str(word), f"x-{key}", ""))] = from_holder[from_key]
+            case _:
+                holder[key] = [holder[key]] * self._dice.choice((2, 20))
+        if is_json:
+            return json.dumps(tree[0], ensure_ascii=self._dice.random() < 0.5).encode("utf-8", "surrogatepass")
+        is_flow = self._dice.choice((True, False, None))
+        text: str = yaml.dump(tree[0], Dumper=_DUMPER, sort_keys=False, default_flow_style=is_flow)
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _nodes(tree: Any) -> list[tuple[Any, Any]]:
+    """Give every place of a tree, once each: what holds it, and its key or index."""
+    found, seen, waiting = [], set(), [tree]
+    while waiting:
+        holder = waiting.pop()
+        if id(holder) in seen or not isinstance(holder, dict | list):
+            continue
+        seen.add(id(holder))
+        pairs = list(holder.items() if isinstance(holder, dict) else enumerate(holder))
+        found += [(holder, key) for key, _ in pairs]
+        waiting += [value for _, value in pairs]
+    return found

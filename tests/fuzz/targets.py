@@ -1,0 +1,216 @@
+"""The readers of foreign bytes, each with what must hold of it.
+
+A target takes bytes and gives what they came to, in outline, so that an input with a new outline can be told. It raises
+Broken, or whatever the reader should not have let out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from io import BytesIO
+from typing import get_type_hints
+
+from hooksync import answers
+from hooksync.digests import digest
+from hooksync.document import read_document
+from hooksync.entries import Document, TenancyEntry
+from hooksync.errors import FileError, Problem, Refused
+from hooksync.files import read_schema, read_sources
+from hooksync.handshake import answer_challenge
+from hooksync.lock import Lock
+from hooksync.lock_file import lock_text, read_lock
+from hooksync.memory import NOTHING
+from hooksync.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.plan_key import PlanKey
+from hooksync.planning import FetchedTenancy, PlannedTenancy
+from hooksync.rebuilding import rebuild
+from hooksync.receiver_answers import Reading, judge_answer, signed_in_disguise
+from hooksync.resolve import resolve
+from hooksync.retry import read_retry_after
+from hooksync.saved_plan import Demands, SavedPlan, read_saved_plan
+from hooksync.saved_records import SavedTenancy
+from hooksync.yaml_source import has_fast_parser, read_yaml
+from tests.fuzz.checks import LITERAL, check_problems, check_type, demand, outline, yaml_lines
+
+Target = Callable[[bytes], frozenset[str]]
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+KEY = PlanKey(b"a-key-that-signs-plans-0123456789")
+CODE = "challenge-0123456789"
+SECRET = b"a-secret-that-no-message-repeats"
+SIGNATURE = answer_challenge(SECRET, CODE.encode())
+ENVIRON = {
+    "FN_KEY": "k3y",
+    "HOST": "fn.example.net",
+    "LINES": "a\nb",
+    "NUL": "\0",
+    "HALF": "\udc80",
+    "EMPTY": "",
+    "PRESERVICA_SERVER": "eu.preservica.com",
+}
+
+_PURE_SHARE = 4  # one in so many is read with the parser that is not libyaml, too: it is slow
+_LONGEST_FOR_PURE = 4096  # bytes
+_STATUSES = (200, 204, 302, 401, 404, 429, 503)
+_read_schema = cache(read_schema)
+
+
+def read_hooks_file(data: bytes) -> frozenset[str]:
+    """A hooks file, from bytes to tenancies."""
+    if has_fast_parser and len(data) <= _LONGEST_FOR_PURE and len(data) % _PURE_SHARE == 0:
+        with suppress(FileError):
+            read_yaml("<stdin>", data, fast=False)
+    try:
+        document = read_document(read_sources(["-"], BytesIO(data)), _read_schema)
+    except FileError as error:
+        return check_problems(error.problems, yaml_lines(data))
+    check_type(document, Document)
+    said = check_problems(document.warnings, yaml_lines(data)) if document.warnings else frozenset()
+    return frozenset({"valid", *said, *_resolved(document.tenancies, data)})
+
+
+def _resolved(entries: tuple[TenancyEntry, ...], data: bytes) -> frozenset[str]:
+    try:
+        tenancies, warnings = resolve(entries, ENVIRON)
+    except FileError as error:
+        return check_problems(error.problems, yaml_lines(data))
+    check_type(tenancies, tuple[Tenancy, ...])
+    check_type(warnings, tuple[Problem, ...])
+    return frozenset({"resolved"})
+
+
+def read_answers(data: bytes) -> frozenset[str]:
+    """An answer of the service, read as each kind that there is."""
+    return frozenset(f"{read.__name__}: {_answer(read, data)}" for read in _READERS)
+
+
+_READERS = (answers.read_log_in, answers.read_refusal, answers.read_subscriptions, answers.read_created_id)
+
+
+def _answer(read: Callable[[bytes], object], data: bytes) -> str:
+    try:
+        found = read(data)
+    except answers.NotUnderstood as error:
+        said = str(error)
+        demand(said.isprintable() and len(said) < 100 and LITERAL not in said, "an error quotes the answer", said)
+        return said
+    check_type(found, get_type_hints(read)["return"])
+    if isinstance(found, answers.LogIn | answers.SecondFactor):
+        demand(LITERAL not in repr(replace(found, tenant=None)), "a repr shows a token")
+    for text in _texts(found):
+        text.encode()  # what is half a character can be neither sent nor shown
+    return type(found).__name__
+
+
+def _texts(found: object) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, tuple):
+        for each in found:
+            yield from (each.id, each.url.full, each.url.shown, each.key.url, each.trigger.short)
+    elif isinstance(found, answers.LogIn):
+        yield from (*found.hidden, found.tenant or "")
+
+
+def read_receiver(data: bytes) -> frozenset[str]:
+    """A receiver's answer to a challenge, under several statuses."""
+    kinds = set()
+    for status in _STATUSES:
+        reading = judge_answer(status, data, CODE, SECRET)
+        check_type(reading, Reading)
+        demand(reading.state in ("ready", "wrong-secret", "wrong-answer", "unreachable"), "a state that is none")
+        said = reading.detail + reading.fix
+        demand(said.isprintable() and len(said) < 400, "a detail cannot be shown")
+        demand(not any(text in said for text in (LITERAL, SECRET.decode(), SIGNATURE)), "a detail quotes the answer")
+        demand(bool(said) != (reading.kind == "ready"), "a fault says nothing, or no fault something")
+        disguise = signed_in_disguise(status, data, CODE, SECRET)
+        demand(disguise in (True, False, None), "a truth that is none")
+        kinds.add(f"{reading.kind} {disguise}")
+    return frozenset(kinds)
+
+
+def read_lock_file(data: bytes) -> frozenset[str]:
+    """A lock."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return frozenset({"not UTF-8"})  # `lock_store` says so, and reads no further
+    try:
+        lock = read_lock(text, "hooks.lock.json")
+    except FileError as error:
+        return check_problems(error.problems, text.split("\n"))
+    check_type(lock, Lock)
+    demand(read_lock(lock_text(lock), "hooks.lock.json") == lock, "a lock does not survive being written")
+    return frozenset({"a lock"})
+
+
+def read_plan(data: bytes) -> frozenset[str]:
+    """A saved plan: as it is, and sealed again, as one who knows how would."""
+    said: frozenset[str] = frozenset()
+    for text in (data, *_sealed(data)):
+        for demands in (Demands(None, None, NOW), Demands(KEY, timedelta(days=1), NOW)):
+            said |= _plan(text, demands)
+    return said
+
+
+def _sealed(data: bytes) -> Iterator[bytes]:
+    with suppress(ValueError, RecursionError):
+        document = json.loads(data)
+        if isinstance(document, dict):
+            document["signature"] = KEY.signature(document)
+            document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+            yield json.dumps(document).encode()
+
+
+def _plan(text: bytes, demands: Demands) -> frozenset[str]:
+    try:
+        saved = read_saved_plan(text, "plan.json", demands)
+    except (FileError, Refused) as error:
+        for problem in error.problems:
+            demand(LITERAL not in str(problem), "a message repeats a secret", problem)
+            demand(problem.what.isprintable(), "a message cannot be shown", problem)
+        return frozenset(outline(problem.what) for problem in error.problems)
+    check_type(saved, SavedPlan)
+    try:
+        tenancies, _ = resolve([each.entry for each in saved.tenancies], ENVIRON)
+    except FileError as error:
+        return frozenset(outline(problem.what) for problem in error.problems)
+    for each, tenancy in zip(saved.tenancies, tenancies, strict=True):
+        _rebuilt(each, tenancy)
+    return frozenset({"a plan"})
+
+
+def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
+    """Demand that a plan that was let through can be made again, whether what was live still is or not."""
+    rows = (saved.live or {}).items()
+    live = (
+        LiveSubscription(id_, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
+        for id_, row in rows
+    )
+    for found in (tuple(live), ()):
+        planned = rebuild(saved, FetchedTenancy(tenancy, found), NOTHING, allows_mass_unsubscribe=False)
+        demand(isinstance(planned, PlannedTenancy), "a plan that is none")
+
+
+def read_header(data: bytes) -> frozenset[str]:
+    """A Retry-After header, as the HTTP library gives it."""
+    seconds = read_retry_after(data.decode("latin-1"), NOW)
+    if seconds is None:
+        return frozenset({"none"})
+    demand(type(seconds) is float and seconds >= 0, "a wait that is none", seconds)
+    return frozenset({f"{len(str(int(min(seconds, 1e12))))} digits"})
+
+
+TARGETS: dict[str, Target] = {
+    "yaml": read_hooks_file,
+    "answers": read_answers,
+    "receiver": read_receiver,
+    "lock": read_lock_file,
+    "plan": read_plan,
+    "header": read_header,
+}

@@ -1,0 +1,110 @@
+"""One input after another: tried, timed, and kept where it does something new or breaks something."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.fuzz.checks import Broken
+from tests.fuzz.mutation import Mutator
+from tests.fuzz.seeds import seeds, words
+from tests.fuzz.targets import TARGETS
+
+SLOWEST = 5.0  # seconds of processor time that an input of up to 64 KiB may take
+
+_LARGEST_POOL = 3000
+_MOST_CUTS = 1000  # tries to make a find smaller
+_LONGEST_CUTTING = 20.0  # seconds for them
+
+
+@dataclass(frozen=True)
+class Find:
+    """An input that breaks something."""
+
+    target: str
+    data: bytes
+    what: str  # the error and where it came from, or what is broken; the same for finds of a kind
+    example: str = ""
+
+    @property
+    def name(self) -> str:
+        """The same for finds of one kind."""
+        return f"{self.target}-{hashlib.sha256(self.what.encode()).hexdigest()[:8]}"
+
+
+@dataclass
+class Fuzzer:
+    """One target under fire. The same seed and number of inputs always does the same."""
+
+    target: str
+    seed: str
+    before: Callable[[bytes], None] = lambda _: None  # is shown each input before it is tried
+    finds: dict[str, Find] = field(default_factory=dict)  # by name
+    said: set[str] = field(default_factory=set)
+    inputs: int = 0
+
+    def __post_init__(self) -> None:
+        self._mutator = Mutator(Random(self.seed), words(self.target))
+        self._pool = seeds(self.target)
+        for data in self._pool:
+            self.take(data)
+
+    def step(self) -> Find | None:
+        """Make an input and try it. Gives a find of a new kind."""
+        return self.take(self._mutator.mutate(self._pool))
+
+    def take(self, data: bytes) -> Find | None:
+        """Try an input; one that says something new is a parent of others from here on."""
+        self.inputs += 1
+        self.before(data)
+        found, said = try_input(self.target, data)
+        if said - self.said and len(self._pool) < _LARGEST_POOL:
+            self.said |= said
+            self._pool.append(data)
+        if found is None or found.name in self.finds:
+            return None
+        self.finds[found.name] = found
+        return found
+
+
+def try_input(target: str, data: bytes) -> tuple[Find | None, frozenset[str]]:
+    """Give what an input breaks, and what it came to."""
+    start = time.process_time()
+    try:
+        said = TARGETS[target](data)
+    except Exception as error:
+        return Find(target, data, *_told(error)), frozenset()
+    seconds = time.process_time() - start
+    return (Find(target, data, "too slow", f"{seconds:.1f} s") if seconds > SLOWEST else None), said
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    if isinstance(error, Broken):
+        return error.what, repr(error.example)[:300]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).parent.name == "hooksync"] or frames
+    return f"{type(error).__name__} in {Path(ours[-1].filename).name}, {ours[-1].name}", str(error)[:300]
+
+
+def smaller(find: Find, before: Callable[[bytes], None] = lambda _: None) -> Find:
+    """Cut from a find what it does not need."""
+    data, tries, size = find.data, 0, max(1, len(find.data) // 2)
+    end = time.process_time() + _LONGEST_CUTTING
+    while size and tries < _MOST_CUTS and time.process_time() < end:
+        at = 0
+        while at < len(data) and tries < _MOST_CUTS and time.process_time() < end:
+            tries += 1
+            cut = data[:at] + data[at + size :]
+            before(cut)
+            found, _ = try_input(find.target, cut)
+            if found and found.name == find.name:
+                data = cut
+            else:
+                at += size
+        size //= 2
+    return Find(find.target, data, find.what, find.example)

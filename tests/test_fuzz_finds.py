@@ -1,0 +1,154 @@
+"""The fuzzer itself, on a small scale, and what it and its makers found: the bytes, and what must be said of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.command_line import ROOT
+from tests.fuzz.seeds import seeds
+from tests.fuzz.targets import TARGETS
+from tests.fuzz.trial import Fuzzer, smaller, try_input
+
+# what a short run must come to, so that it is known to reach the end of each reader, and inputs for about a second
+REACHED = {
+    "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not used here"}, 200),
+    "answers": ({"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"}, 1000),
+    "receiver": ({"ready True", "wrong-secret None", "not-json False"}, 700),
+    "lock": ({"a lock", "hooks.lock.json: ~ stands twice in one object"}, 1500),
+    "plan": ({"a plan", "plan.json was altered since it was saved: its digest is another"}, 400),
+    "header": ({"none", "1 digits"}, 1500),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_some_broken_inputs_break_nothing(target: str) -> None:
+    reached, inputs = REACHED[target]
+    fuzzer = Fuzzer(target, "smoke")
+    for _ in range(inputs):
+        fuzzer.step()
+    assert not [find.what for find in fuzzer.finds.values()]
+    assert reached <= fuzzer.said
+
+
+def test_the_same_seed_does_the_same_again() -> None:
+    runs = []
+    for _ in range(2):
+        shown: list[bytes] = []
+        fuzzer = Fuzzer("header", "1", shown.append)
+        for _ in range(100):
+            fuzzer.step()
+        runs.append(shown)
+    assert runs[0] == runs[1]
+
+
+def test_a_find_is_told_by_its_kind_and_cut_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def brittle(data: bytes) -> frozenset[str]:
+        if b"Mar" in data and b"2026" in data:
+            raise IndexError(data)
+        return frozenset({"fine"})
+
+    monkeypatch.setitem(TARGETS, "header", brittle)
+    fuzzer = Fuzzer("header", "1")
+    assert [find.what for find in fuzzer.finds.values()] == ["IndexError in test_fuzz_finds.py, brittle"]
+    (find,) = fuzzer.finds.values()
+    assert smaller(find).data == b"Mar2026"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the command needs signals and limits of POSIX")
+def test_the_command_says_how_many_inputs_it_tried() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "header", "--minutes", "0.03"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    target, inputs, unit, *_ = done.stdout.split()
+    assert (target, unit) == ("header", "inputs")
+    assert int(inputs) > 100
+
+
+HEAD = b"version: 1\ntenancies:\n"
+HOOK = b"      b: {url: 'https://h/', trigger: MOVED, secret: {env: A}}\n"
+TRIGGERS = ", ".join(f"NEW_{n:04}" for n in range(1000))
+SUBSCRIPTIONS = ", ".join(f"s{n}: " for n in range(4000))
+PREFIXES = ", ".join(f"'https://h/{n:04}'" for n in range(900))
+URLS = ", ".join(f"s{n}: {{url: 'https://h/x{n}', <<: *c}}" for n in range(400))
+SEALS = {
+    "plan.json is not signed, and HOOKSYNC_PLAN_KEY demands it",
+    "plan.json was altered since it was saved: its digest is another",
+}
+PLAN = seeds("plan")[0]
+NO_VERSION = {"version must be ~, the only one there is", "tenancies is missing"}
+
+# target | input | all that is said of it, numbers and names aside
+FINDS = {
+    "a sexagesimal number too long for a float": ("yaml", b"version: 1:" + b"0:" * 200 + b"0.5", NO_VERSION),
+    "a sexagesimal number that begins with too many digits": (
+        "yaml",
+        b"version: " + b"9" * 400 + b":0.5",
+        NO_VERSION,
+    ),
+    "a syntax error at the end of a file without a last line break": (  # it was placed on the line below
+        "yaml",
+        b"a: [M",
+        {"not valid YAML: while parsing a flow sequence did not find expected"},
+    ),
+    "an empty subscription": (  # it was said to have both trigger and triggers
+        "yaml",
+        HEAD + b"  a:\n    server: h\n    subscriptions:\n      b:\n",
+        {"subscription ~ is empty"},
+    ),
+    "a name with a line break and an escape sequence": (  # it reached the terminal, and the log of a CI, as it is
+        "yaml",
+        HEAD + b'  "a\\n::error::b\\e[2J":\n',
+        {"a name has letters, digits, - and _ only", "tenancy is empty"},
+    ),
+    "aliases that repeat mistakes": (  # it took 68 s and 1 GB
+        "yaml",
+        f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
+        + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(240)),
+        {"aliases bring in more than ~,~ nodes"},
+    ),
+    "more mistakes than anyone reads": (
+        "yaml",
+        f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
+        + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(40)),
+        {"subscription ~ is empty"},
+    ),
+    "many unknown triggers beside many extra ones": (  # each was compared with each
+        "yaml",
+        f"extra_triggers: [{TRIGGERS}]\n".encode()
+        + HEAD
+        + b"  a:\n    server: h\n    subscriptions:\n"
+        + HOOK.replace(b"trigger: MOVED", f"triggers: [{TRIGGERS}]".replace("NEW", "NEX").encode()),
+        {"unknown trigger ~"},
+    ),
+    "many URLs under many prefixes": (  # each was compared with each, in each tenancy
+        "yaml",
+        b"version: 1\nx-c: &c {trigger: MOVED, secret: {env: A}}\n"
+        + f"x-s: &s {{{URLS}}}\nx-o: &o [{PREFIXES}]\ntenancies:\n".encode()
+        + b"".join(b"  t%d: {server: h%d, owns: *o, subscriptions: *s}\n" % (n, n) for n in range(6)),
+        {"the URL lies outside `owns` of its tenancy"},
+    ),
+    "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
+        "plan",
+        PLAN.replace(b'"live": false', b'"live": "no"'),
+        {*SEALS, "plan.json: the plan.tenancies[~].steps[~].changes[~]: live must be true or false"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("target", "data", "said"), FINDS.values(), ids=FINDS)
+def test_find_is_said_to_be_what_it_is_and_no_more(target: str, data: bytes, said: set[str]) -> None:
+    find, found = try_input(target, data)
+    assert find is None, find.what
+    assert found == said
+
+
+def test_a_saved_plan_of_any_depth_is_read_or_refused() -> None:
+    # a RecursionError came out of the digest at two depths, which depend on the caller's own
+    for depth in range(900, 1000):
+        find, found = try_input("plan", PLAN[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}")
+        assert find is None, (depth, find.what)
+        assert found
