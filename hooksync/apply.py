@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hooksync.attempt import Attempt, Service
+from hooksync.attempt import NEXT_RUN, Attempt, Service
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions, make_plan
 from hooksync.errors import HooksyncError, Problem, ServiceError
@@ -17,8 +17,6 @@ from hooksync.memory import Memory
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.outcomes import Outcome, TenancyOutcome
 from hooksync.plan import Resubscribe, Subscribe, TenancyPlan, is_idle
-
-_NEXT_RUN = "run apply again: it looks afresh at what is there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +65,16 @@ def _settle(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known:
     elif again:
         _make(again, plan, means, known | _new_ids(attempts))
         unsettled = _find(attempts, plan, means, known)
+    _give_up_accepted(unsettled)
     for attempt in unsettled:
+        if attempt.state != "failed":
+            attempt.give_up(f"it is not there after {tries}", NEXT_RUN)
+
+
+def _give_up_accepted(attempts: Iterable[Attempt]) -> None:
+    for attempt in attempts:
         if attempt.state == "accepted":
-            attempt.give_up("the service said yes, and does not list it", _NEXT_RUN)
-        else:
-            attempt.give_up(f"it is not there after {tries}", _NEXT_RUN)
+            attempt.give_up("the service said yes, and does not list it", NEXT_RUN)
 
 
 def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> list[Attempt]:
@@ -113,11 +116,11 @@ def _leave_open(attempt: Attempt, error: HooksyncError) -> None:
     match attempt.state:
         case "accepted":
             attempt.may_be_made = True
-            attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", _NEXT_RUN
+            attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", NEXT_RUN
         case "stuck":
-            attempt.give_up(f"the old one may have been removed, and {why}", _NEXT_RUN)
+            attempt.give_up(f"the old one may have been removed, and {why}", NEXT_RUN)
         case _:
-            attempt.give_up(f"it may have been made, and {why}", _NEXT_RUN)
+            attempt.give_up(f"it may have been made, and {why}", NEXT_RUN)
 
 
 def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:
@@ -129,13 +132,13 @@ def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> Non
 def _explain_halves(attempts: Iterable[Attempt], why: str) -> None:
     for attempt in attempts:
         if attempt.needs_removal and isinstance(attempt.step, Resubscribe) and not attempt.detail:
-            attempt.detail, attempt.fix = f"{why}, the old one is still there", _NEXT_RUN
+            attempt.detail, attempt.fix = f"{why}, the old one is still there", NEXT_RUN
 
 
 def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: Means) -> TenancyOutcome:
     """Fetch once more and compare: what came of each step, and the steps that would still be needed.
 
-    The list has the last word on calls without a telling answer.
+    The list has the last word on every call, whatever the service answered.
     """
     try:
         live = _fetch(plan, means)
@@ -144,6 +147,7 @@ def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: Means) ->
     makers = [attempt for attempt in attempts if isinstance(attempt.step, Subscribe | Resubscribe)]
     _learn(attempts, live)
     _match(makers, live, frozenset(one.id for one in plan.live) | _new_ids(makers))
+    _give_up_accepted(makers)
     _explain_halves(attempts, "only the last look found the new one")
     made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
     found = make_plan(plan.tenancy, live, replace(means.options, replace=()), means.memory.after(made))
@@ -181,5 +185,5 @@ def _fetch(plan: TenancyPlan, means: Means) -> tuple[LiveSubscription, ...]:
     """List once more, as one call among the run's. Raises ServiceError, after an interrupt too."""
     [live] = means.pool.run(plan.tenancy.name, [means.service.list_subscriptions])
     if live is None:
-        raise ServiceError(Problem("interrupted", _NEXT_RUN))
+        raise ServiceError(Problem("interrupted", NEXT_RUN))
     return live

@@ -11,6 +11,7 @@ from hooksync.outcomes import Outcome, Result
 from hooksync.plan import Resubscribe, Step, Subscribe, Unsubscribe
 
 CONFLICT = 409
+NEXT_RUN = "run apply again: it looks afresh at what is there"
 BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 
 # waiting: not begun.  stuck: the old one has to go first, and it is not known whether it went.
@@ -111,19 +112,39 @@ class Attempt:
         self.detail = self.fix = ""
 
     def learn(self, ids: frozenset[str]) -> None:
-        """Learn from what is live how a removal ended that was not seen to end: gone is gone, as with a 404."""
+        """Learn from what is live what came of calls, whatever was answered: gone is gone, and a yes may not be so."""
+        if self.new_id and self.new_id not in ids:
+            self.state, self.new_id = "accepted", None
         match self.step:
-            case Unsubscribe(live) if self.state == "failed" and live.id not in ids:
-                self.state, self.may_be_removed = "removed", False
+            case Unsubscribe(live):
+                self._learn_of_removal(is_gone=live.id not in ids)
+            case Resubscribe() as step:
+                self._learn_of_old(is_gone=step.live.id not in ids)
+
+    def _learn_of_removal(self, *, is_gone: bool) -> None:
+        if is_gone and self.state == "failed":
+            self.state, self.may_be_removed = "removed", False
+            self.detail = self.fix = ""
+        elif not is_gone and self.state == "removed":
+            self.state = "failed"
+            self._still_listed()
+
+    def _learn_of_old(self, *, is_gone: bool) -> None:
+        if is_gone and (self.may_be_removed or self.state == "made"):
+            self.is_old_gone, self.may_be_removed = True, False
+            if self.state == "stuck":
+                self.state = "waiting"
+            elif self.state == "made":
                 self.detail = self.fix = ""
-            case Resubscribe() as step if step.live.id not in ids and (self.may_be_removed or self.state == "made"):
-                self.is_old_gone, self.may_be_removed = True, False
-                if self.state == "stuck":
-                    self.state = "waiting"
-                elif self.state == "made":
-                    self.detail = self.fix = ""
-            case _ if self.state == "stuck":
-                self.state = "failed"
+        elif self.state == "stuck":
+            self.state = "failed"
+        elif not is_gone and self.is_old_gone:
+            self.is_old_gone = False
+            self._still_listed()
+
+    def _still_listed(self) -> None:
+        self.may_be_removed = True
+        self.detail, self.fix = "the service said that it is gone, and still lists it", NEXT_RUN
 
     def give_up(self, why: str, fix: str) -> None:
         """Note that this run will not find it, or find out about it."""
@@ -168,7 +189,7 @@ class Attempt:
             else:
                 self.state = "stuck" if self.may_be_removed else "failed"
             return False
-        self.is_old_gone = True
+        self.is_old_gone, self.may_be_removed = True, False
         return True
 
     def _not_made(self, state: State, error: HooksyncError) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from hooksync.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret
 
+LIE = "a yes that is not so"
+
 
 def rejected(status: int) -> Rejected:
     return Rejected(Problem(f"-> {status}: no", "look"), status)
@@ -21,7 +23,10 @@ def lost() -> AnswerLost:
 
 @dataclass
 class FakeService:
-    """Holds subscriptions. A script says of each call: None, do it; an error, fail; ("after", error), do and fail."""
+    """Holds subscriptions.
+
+    A script says of each call: None, do it; an error, fail; ("after", error), do and fail; LIE, do nothing and say yes.
+    """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)
     refuses_duplicates: bool = False
@@ -48,6 +53,8 @@ class FakeService:
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         with self.lock:
             self.calls.append(f"subscribe {declared.url.shown}")
+            if self._is_lie(self.on_subscribe):
+                return f"lie-{len(self.calls)}" if self.tells_ids else None
             after = self._script(self.on_subscribe)
             twins = [s for s in self.live.values() if s.key == declared.key]
             if twins and self.refuses_duplicates:
@@ -64,9 +71,15 @@ class FakeService:
     def unsubscribe(self, identifier: str) -> None:
         with self.lock:
             self.calls.append(f"unsubscribe {identifier}")
+            if self._is_lie(self.on_unsubscribe):
+                return
             after = self._script(self.on_unsubscribe)
             self.live.pop(identifier, None)
             self._raise(after)
+
+    @staticmethod
+    def _is_lie(script: deque[object]) -> bool:
+        return bool(script) and script[0] == LIE and bool(script.popleft())
 
     @staticmethod
     def _script(script: deque[object]) -> HooksyncError | None:
