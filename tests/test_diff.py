@@ -14,7 +14,7 @@ from hooksync.memory import Memory
 from hooksync.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger
 from hooksync.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle
 from hooksync.urls import owns_url
-from tests.makers import INDEXED, MOVED, declared, lists_of_live, live, tenancies, tenancy
+from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, tenancies, tenancy
 
 OPTIONS = st.builds(
     DiffOptions,
@@ -155,6 +155,24 @@ def test_replace_resubscribes_what_is_alike() -> None:
     assert step.reasons == ("asked for by --replace",)
 
 
+def test_a_secret_that_changed_is_a_resubscribe_that_says_why() -> None:
+    wanted, there = declared(), live("made")
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "changed"})))
+    assert step == Resubscribe(wanted, there, ("secret changed",), (), "changed")
+
+
+def test_a_secret_that_is_the_same_is_said_to_be() -> None:
+    wanted, there = declared(), live("made")
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "same"})))
+    assert step == Keep(wanted, there, "same")
+
+
+def test_a_secret_that_is_not_set_is_said_of_what_is_to_be_made() -> None:
+    wanted = declared()
+    step = only_step(make_plan(tenancy(wanted), (), PLAIN, Memory(not_set=frozenset({SECRET}))))
+    assert step == Subscribe(wanted, "not-set")
+
+
 def test_the_duplicate_whose_content_is_right_stays() -> None:
     wrong, right = live("1", include_identifiers=False), live("2", include_identifiers=True)
     plan = make_plan(tenancy(declared()), (wrong, right), PLAIN)
@@ -215,6 +233,13 @@ def test_a_url_that_the_service_respells_is_known_by_the_lock() -> None:
     assert len(make_plan(tenancy(wanted), (there,), PLAIN).steps) == 2
     step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted))))
     assert step == Keep(wanted, there)
+
+
+def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> None:
+    wanted, there = declared("https://hooks.example.org/a"), live("respelled", "https://hooks.example.com/a")
+    owner = tenancy(wanted, owns=("https://hooks.example.org",))
+    plan = make_plan(owner, (there,), PLAIN, remembering(respelled=(1, wanted)))
+    assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
 
 
 def test_of_duplicates_the_newest_that_the_lock_knows_stays() -> None:

@@ -71,6 +71,13 @@ def test_order_and_layout_say_nothing(one: Lock, random: Any) -> None:
 
 def test_an_empty_lock_comes_back() -> None:
     one = Lock(0, URL_SALT)
+    text = lock_text(one)
+    assert read_lock(text, PATH) == one
+    assert text.splitlines()[1] == '  "entries": [],'
+
+
+def test_intents_of_two_runs_for_one_address_come_back() -> None:
+    one = lock(intent(run=1), intent(run=2), last_run=2)
     assert read_lock(lock_text(one), PATH) == one
 
 
@@ -140,7 +147,11 @@ def test_a_lock_with_a_character_changed_is_refused_or_whole(data: st.DataObject
 SALT_OF = f'salts["{SALT.id}"]'
 HEX = "must be 64 digits of 0-9 and a-f"
 NO_NUMBER = "is not a number that may stand here"
-WAY_OUT = "restore it from Git or the CI cache; or delete it"
+NEWER = "a newer hooksync wrote it, in the format hooksync.lock/2: install that, this one reads hooksync.lock/1"
+WAY_OUT = (
+    "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
+    " until `hooksync apply --adopt`"
+)
 
 
 def put(*path: Any) -> Callable[[Any], None]:
@@ -169,7 +180,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (put("format", "hooksync.lock/2"), "a newer hooksync wrote it, in the format hooksync.lock/2: install that"),
+        (put("format", "hooksync.lock/2"), NEWER),
         (put("format", "hooksync.plan/1"), "not a lock of hooksync but a plan"),
         (put("format", "1"), "not a lock of hooksync: its format is not hooksync.lock/1"),
         (put("format", ["hooksync.lock/1"]), "not a lock of hooksync: its format"),
@@ -204,7 +215,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (drop("intents", 0, "seen"), "intents[0]: seen is missing"),
         (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
         (drop("salts", SALT.id), "the salt of"),
-        (put("salts", "", {"salt": "00" * 16, "n": 1024, "r": 8, "p": 1}), "a salt needs a name"),
+        (put("salts", "", {"salt": "00" * 16, "n": 1024, "r": 8, "p": 1}), 'salts[""]: a salt needs a name'),
         (put("salts", SALT.id, "salt", "00" * 15), f"{SALT_OF}: salt must be 32 digits"),
         (put("salts", SALT.id, "salt", "00" * 17), f"{SALT_OF}: salt must be 32 digits"),
         (put("salts", SALT.id, "n", 2**15 + 1), f"{SALT_OF}: n {NO_NUMBER}"),
@@ -227,8 +238,19 @@ def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], 
         assert read_lock(text, PATH)
         return
     problem = problem_of(text)
-    assert said in problem
-    assert WAY_OUT in problem
+    assert problem.startswith(f"{PATH}: {said}")
+    assert problem.endswith(f"\n  fix: {WAY_OUT}")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [("entries[1]", ("entries", 1)), ("intents[0]", ("intents", 0)), (SALT_OF, ("salts", SALT.id))],
+)
+def test_a_record_and_each_of_its_fields_are_named_by_their_place(place: str, path: tuple[str, int]) -> None:
+    assert problem_of(changed(put(*path, []))).startswith(f"{PATH}: {place} must be an object\n")
+    several, which = path
+    for name in json.loads(lock_text(WHOLE))[several][which]:
+        assert problem_of(changed(drop(*path, name))).startswith(f"{PATH}: {place}: {name} is missing\n")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +271,7 @@ def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], 
 def test_what_is_not_a_lock_at_all_is_named_with_a_way_out(text: str, said: str) -> None:
     problem = problem_of(text)
     assert problem.startswith(said)
-    assert WAY_OUT in problem
+    assert problem.endswith(f"\n  fix: {WAY_OUT}")
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -259,7 +281,19 @@ def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, endin
     text = ending.join([*lines[:3], marker, *lines[3:]])
     problem = problem_of(text)
     assert problem.startswith("hooks.lock.json:4:1: the lock has conflict markers of a merge")
-    assert "git checkout --ours" in problem
+    assert problem.endswith(
+        "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
+        " then, until `hooksync apply --adopt`"
+    )
+
+
+def test_a_blank_line_before_a_conflict_marker_counts() -> None:
+    assert problem_of("\n<<<<<<< HEAD\n").startswith("hooks.lock.json:2:1: ")
+
+
+def test_a_message_shows_foreign_text_whole_where_it_just_fits() -> None:
+    for length, shown in ((78, f'"{"x" * 78}"\n'), (79, f'"{"x" * 79}..."\n')):
+        assert f"is missing: {shown}" in problem_of(changed(put("entries", 0, "salt", "x" * length)))
 
 
 def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import Counter
 
 import pytest
 
 from hooksync.diff import DiffOptions, count_owned, make_plan
 from hooksync.model import HookUrl, Secret, UnsubscribeLimit, live_url
-from hooksync.plan import action_of, unsafe_reasons
+from hooksync.plan import Leave, TenancyPlan, Unsubscribe, action_of, unsafe_reasons
 from hooksync.url_forms import masked_url, normal_url
-from tests.makers import declared, live, tenancy
+from tests.makers import HERE, declared, live, tenancy
 
 
 def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
@@ -46,13 +47,29 @@ def test_a_plan_that_removes_more_than_the_limit_is_unsafe(
 
 def test_the_reason_holds_the_numbers() -> None:
     [reason] = reasons(UnsubscribeLimit(percent=12.5), 3, 2)
-    assert "3 of the 5" in reason
-    assert "12.5%" in reason
+    assert reason == "prod: would unsubscribe 3 of the 5 it owns, more than limits.unsubscribe allows (12.5%)"
+
+
+def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
+    there = (live("1"), live("2", "https://hooks.example.org/b"))
+    problems = unsafe_reasons(make_plan(tenancy(), there, DiffOptions()), 2)
+    assert len(problems) == 2
+    for problem in problems:
+        assert problem.where == HERE
+        assert problem.fix == "check the file; if this is meant, give --allow-mass-unsubscribe"
 
 
 @pytest.mark.parametrize("removed", [1, 2])
 def test_removing_all_where_none_is_declared_is_unsafe(removed: int) -> None:
-    assert any("none is declared" in reason for reason in reasons(UnsubscribeLimit(percent=100), removed, 0))
+    said = f"prod: would unsubscribe all it owns ({removed}), for none is declared"
+    assert reasons(UnsubscribeLimit(percent=100), removed, 0) == [said]
+
+
+def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:
+    owner = tenancy(limit=UnsubscribeLimit(percent=100))
+    gone, left = live("1"), live("2", "https://hooks.example.org/b")
+    steps = (Unsubscribe(gone, "not declared"), Leave(left, "not declared, kept by --no-prune"))
+    assert unsafe_reasons(TenancyPlan(owner, (gone, left), steps), 2) == ()
 
 
 def test_nothing_live_and_nothing_declared_is_safe() -> None:
@@ -81,7 +98,9 @@ def test_steps_stand_in_the_order_of_their_actions() -> None:
     there.append(live("4", "https://other.example/x"))
     owner = tenancy(*wanted, owns=("https://h.example",))
     plan = make_plan(owner, there, DiffOptions())
-    assert [action_of(step) for step in plan.steps] == ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
+    actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
+    assert [action_of(step) for step in plan.steps] == actions
+    assert plan.counts() == Counter(actions)
 
 
 def test_a_secret_gives_nothing_away() -> None:
