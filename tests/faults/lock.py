@@ -1,0 +1,55 @@
+"""Holds the lock of a cell of the fault matrix against what the sandbox holds, secrets included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from hooksync.lock import Lock
+from hooksync.lock_file import read_lock
+from tests.faults.run import Came, Result
+from tests.faults.scene import OURS, SALT, key_of
+
+TENANCY = "prod"
+
+
+def untruths_of_the_lock(result: Result) -> Iterator[str]:
+    """Name what the lock says that is not so, and what it does not know."""
+    first, second = (read_lock(came.lock, "hooks.lock.json") for came in (result.first, result.second))
+    yield from (
+        f"the lock after the faults {text}" for text in (*_untrue(first, result.first), *_unknown(first, result))
+    )
+    yield from (f"the lock at the end {text}" for text in _untrue(second, result.second))
+    there = {one.id for one in result.second.live if one.url.startswith(f"{OURS}/")}
+    if set(second.entries_of(TENANCY)) != there:
+        yield f"the lock at the end knows {len(second.entries)} subscriptions, and there are {len(there)}"
+    if second.intents:
+        yield f"the lock at the end has {len(second.intents)} intents left"
+
+
+def _untrue(lock: Lock, came: Came) -> Iterator[str]:
+    """Compare each fingerprint with the secret that the sandbox holds."""
+    if any(salt != SALT for salt in lock.salts):
+        yield "has another salt than the one that there was"
+        return
+    secrets = {one.id: one.secret for one in came.live}
+    for identifier, entry in lock.entries_of(TENANCY).items():
+        if identifier in secrets and not entry.is_made_with(key_of(secrets[identifier])):
+            yield f"has a wrong fingerprint for {entry.address}"
+
+
+def _unknown(lock: Lock, result: Result) -> Iterator[str]:
+    """Name what the run made and the next one would not know, and intents whose end is known."""
+    came, earlier = result.first, {one.id for one in result.first.before}
+    entries, intents = lock.entries_of(TENANCY), {intent.address for intent in lock.intents}
+    [tenancy] = json.loads(came.out)["tenancies"]
+    steps = {step["address"]: step for step in tenancy["steps"] if step["action"] in ("subscribe", "resubscribe")}
+    addresses = {(step["url"].lower().replace(":443", ""), step["trigger"]): address for address, step in steps.items()}
+    for one in came.live:
+        if one.id not in earlier and one.id not in entries and addresses[one.url, one.trigger] not in intents:
+            yield f"does not know {one.url} {one.trigger}, which was made"
+    for address, step in steps.items():
+        if step["new_id"] and step["new_id"] not in entries:
+            yield f"has no entry for the new id of {address}"
+        if step["new_id"] and address in intents:
+            yield f"has an intent left for {address}, which was made"

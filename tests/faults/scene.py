@@ -1,0 +1,136 @@
+"""What every cell of the fault matrix begins with, and what is to be there at its end.
+
+A tenancy that asks for steps of every kind, the hooks file for it, and the lock of the run that made most of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from hooksync.fingerprints import stretch
+from hooksync.lock import Entry, Key, Lock, Salt, declared_digest, fingerprint
+from hooksync.lock_file import lock_text
+from hooksync.model import Secret
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.tenancies import Subscription, normalised
+from tests.command_line import LOG_IN, PASSWORD
+from tests.faults.table import Way
+
+SECRET = "s3cret-of-every-hook-0123456789abc"
+OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
+OTHER_SECRET = "s3cret-of-somebody-else-0123456789"
+HIDDEN = (SECRET, OLD_SECRET, OTHER_SECRET, PASSWORD)
+OURS, THEIRS = "https://hooks.example.org", "https://vendor.example"
+SPELT_OTHERWISE = "https://Hooks.Example.org:443"
+TENANT = "DEMO"
+TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
+SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
+URL_SALT = b"u" * 16
+HOOKS = """\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  prod:
+    server: ${BOX}
+    tenant: DEMO
+    owns: ["https://hooks.example.org"]
+    limits: {unsubscribe: 100%}
+    replacement: create-first
+    subscriptions:
+      fresh: {url: "https://hooks.example.org/fresh", triggers: [INDEXED, MOVED]}
+      extra: {url: "https://hooks.example.org/extra", trigger: MOVED, include_identifiers: false}
+      turned: {url: "https://hooks.example.org/turned", triggers: [INDEXED, MOVED], include_identifiers: false}
+      steady: {url: "https://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
+"""
+
+What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
+
+
+def hooks(way: Way) -> str:
+    """Write the hooks file."""
+    text = HOOKS.replace("create-first", way.replacement)
+    if "normalise-urls" in way.traits:
+        text = text.replace(f'url: "{OURS}', f'url: "{SPELT_OTHERWISE}')
+    if not way.subscribes:
+        text = "".join(line for line in text.splitlines(True) if not line.strip().startswith(("fresh:", "extra:")))
+    return text
+
+
+def environ(url: str) -> dict[str, str]:
+    """The environment of hooksync, for a service at a URL."""
+    return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url}
+
+
+def wanted(way: Way) -> Counter[What]:
+    """What is to be there at the end, of what is ours."""
+    steady = [(f"{OURS}/steady", trigger, True, SECRET) for trigger in TRIGGERS]
+    turned = [(f"{OURS}/turned", trigger, False, SECRET) for trigger in TRIGGERS]
+    fresh = [(f"{OURS}/fresh", trigger, True, SECRET) for trigger in TRIGGERS]
+    extra = [(f"{OURS}/extra", "MOVED", False, SECRET)]
+    return Counter([*steady, *turned, *(fresh + extra if way.subscribes else [])])
+
+
+def what(one: Subscription) -> What:
+    return one.url, one.trigger, one.include_identifiers, one.secret
+
+
+def ours(live: Iterable[Subscription]) -> Counter[What]:
+    return Counter(what(one) for one in live if one.url.startswith(f"{OURS}/"))
+
+
+def theirs(live: Iterable[Subscription]) -> list[Subscription]:
+    return [one for one in live if not one.url.startswith(f"{OURS}/")]
+
+
+def same_url(shown: str) -> str:
+    """Give a URL of a report as the sandbox would hold it in the one spelling that is compared here."""
+    return normalised(shown)
+
+
+def options_of(way: Way, state: Path) -> SandboxOptions:
+    """How the sandbox is to be."""
+    return SandboxOptions(traits=way.traits | {"no-challenge"}, state=state)
+
+
+def prepare(way: Way, folder: Path) -> None:
+    """Write the hooks file, what the sandbox holds, and the lock."""
+    (folder / "hooks.yaml").write_text(hooks(way), encoding="utf-8")
+    with Sandbox(options_of(way, folder / "held.json")) as box:
+        made = list(_seed(box, way))
+    if way.uses_lock:
+        (folder / "hooks.lock.json").write_text(lock_text(_old_lock(made)), encoding="utf-8")
+
+
+def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
+    """Hold what asks for every kind of step; give what the lock is to know."""
+    for trigger in TRIGGERS:
+        # the lock tells of one that its secret has changed; of the other, and without a lock, the flag must tell
+        flag = trigger != "MOVED" or not way.uses_lock
+        box.seed(TENANT, f"{OURS}/turned", trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
+        box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
+        box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
+        box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
+    made = box.subscriptions(TENANT)
+    if not way.refuses_duplicates:
+        box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
+    yield from (one for one in made if one.url.startswith(f"{OURS}/"))
+
+
+def _old_lock(made: Iterable[Subscription]) -> Lock:
+    entries = []
+    for one in made:
+        name = one.url.rpartition("/")[2]
+        address = f"prod/{name}/{one.trigger.removeprefix('FULL_TEXT_')}"
+        mark = fingerprint(key_of(one.secret), "prod", one.id)
+        digest = declared_digest(URL_SALT, one.url, one.trigger)
+        entries.append(Entry("prod", one.id, address, 1, SALT.id, mark, digest))
+    return Lock(1, URL_SALT, (SALT,), tuple(entries))
+
+
+@cache
+def key_of(secret: str) -> Key:
+    """Stretch a secret under the one salt; once in a process, for it costs 0.1 s."""
+    return stretch((Secret(secret), SALT))

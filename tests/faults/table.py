@@ -1,0 +1,200 @@
+"""The fault matrix as data: what goes wrong, with which call, how often, and how hooksync and the service are.
+
+`cells` multiplies the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is slow comes after the last look
+
+# What becomes of a subscribe that meets a fault.
+#   found: it was carried out and only its answer is lost; the list shows it, so there is no second one
+#   again: it was not carried out and nobody can tell from its answer; the list does not show it: once more
+#   believed: the service says yes and has done nothing; the list does not show it, and there is no second one
+#   repeated: the service asked for patience, and has done nothing
+#   renewed: the token is refused; there is a second one, under a new token
+#   expired: likewise, and the token is of no use any more
+#   refused: the service said no; there is no second one
+#   conflict: likewise, but the old one may be in the way: it is removed, and there is a second one
+After = Literal["found", "again", "believed", "repeated", "renewed", "expired", "refused", "conflict"]
+
+FAULTS: dict[str, After] = {
+    "cut": "again",
+    "commit-cut": "found",
+    f"slow-{SLOW}": "again",
+    f"commit-slow-{SLOW}": "found",
+    "half-body": "found",
+    "gateway-502": "again",
+    "commit-502": "found",
+    "gateway-504": "again",
+    "busy-1": "again",
+    "retry-after-1": "repeated",
+    "retry-after-9999": "repeated",
+    "retry-after-date-1": "repeated",
+    "expired-token": "expired",
+    "status-401": "renewed",
+    "status-204": "again",
+    "status-400": "refused",
+    "status-403": "refused",
+    "status-404": "refused",
+    "status-409": "conflict",
+    "status-429": "repeated",
+    "status-500": "refused",
+    "empty-body": "again",
+    "not-json": "again",
+    "wrong-shape": "believed",
+    "big": "again",
+    "redirect": "refused",
+    "redirect-307": "refused",
+    "echo": "refused",
+}
+FEW_FAULTS = ("cut", "commit-cut", "half-body", "status-500", "not-json", "commit-502")
+LOST_ANSWERS = tuple(kind for kind, after in FAULTS.items() if after == "found" or kind == "cut")
+LIES = ("wrong-shape@subscribe", "status-204@unsubscribe", "status-404@unsubscribe")  # a yes that is not so
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How hooksync is run, and how the service is."""
+
+    name: str
+    replacement: Literal["create-first", "remove-first"] = "create-first"
+    traits: frozenset[str] = frozenset()  # of the sandbox
+    uses_lock: bool = True
+    subscribes: bool = True  # whether there is anything to subscribe, besides what is to be resubscribed
+    at_once: int = 1  # calls in flight; by ones, it is sure which call is the first and which the last
+
+    @property
+    def refuses_duplicates(self) -> bool:
+        return "refuse-duplicates" in self.traits
+
+    @property
+    def tells_no_flag(self) -> bool:
+        """Whether the last look, with neither flags nor a lock, cannot tell an old one from a new one."""
+        return "minimal-list" in self.traits and not self.uses_lock
+
+    @property
+    def resubscribes(self) -> int:
+        return 2
+
+    @property
+    def makes(self) -> int:
+        """How many subscriptions are to be made."""
+        return self.resubscribes + (3 if self.subscribes else 0)
+
+    def calls(self, name: str) -> int:
+        """How many calls of this name an apply without faults makes."""
+        conflicts = self.resubscribes if self.refuses_duplicates else 0
+        match name:
+            case "subscribe":
+                return self.makes + conflicts
+            case "unsubscribe":  # two that are not declared, two old ones, and a twin where there can be one
+                return 4 if self.refuses_duplicates else 5
+            case "list":
+                return 3 if "answer-without-id" in self.traits else 2
+            case _:
+                return 1
+
+
+def _ways() -> Iterator[Way]:
+    for uses_lock in (True, False):
+        rest = "" if uses_lock else ", no lock"
+        yield Way(f"create-first{rest}", uses_lock=uses_lock)
+        yield Way(f"remove-first{rest}", "remove-first", uses_lock=uses_lock)
+        for trait in ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"):
+            yield Way(trait + rest, traits=frozenset({trait}), uses_lock=uses_lock)
+    yield Way("remove-first, nothing to subscribe", "remove-first", subscribes=False)
+    yield Way("create-first, eight at a time", at_once=8)
+
+
+WAYS = tuple(_ways())
+MAIN = WAYS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """With which call something goes wrong, and how often."""
+
+    call: str  # as the sandbox names it
+    place: Literal["first", "middle", "last"]  # among the calls of that name
+    times: Literal["1", "2", "*"]
+    name: str  # the column's
+
+    def spec(self, way: Way) -> str:
+        """Write it as the sandbox takes it, behind the kind."""
+        calls = way.calls(self.call)
+        skip = {"first": 0, "middle": calls // 2, "last": calls - 1}[self.place]
+        return f"{self.call}:{self.times}:{skip}"
+
+
+def _positions() -> Iterator[Position]:
+    often: dict[Literal["1", "2", "*"], str] = {"1": "once", "2": "twice", "*": "for ever"}
+    for call, shown in (("login", "log-in"), ("list", "list")):
+        yield from (Position(call, "first", times, f"{shown} {word}") for times, word in often.items())
+    for call in ("subscribe", "unsubscribe"):
+        yield Position(call, "first", "1", f"{call} first")
+        yield Position(call, "middle", "1", f"{call} middle")
+        yield Position(call, "last", "1", f"{call} last")
+        yield Position(call, "first", "2", f"{call} twice")
+        yield Position(call, "first", "*", f"{call} for ever")
+    yield from (Position("list", "last", times, f"verifying list {word}") for times, word in often.items())
+
+
+POSITIONS = tuple(_positions())
+FINDING = (  # the list by which ids are found that the answers do not tell
+    Position("list", "middle", "1", "finding list once"),
+    Position("list", "middle", "*", "finding list for ever"),
+)
+
+
+def positions_of(way: Way) -> tuple[Position, ...]:
+    """Give the columns of a way's table: all for the main one, else those that may differ from the main one."""
+    if way == MAIN:
+        return POSITIONS
+    few = [one for one in POSITIONS if one.call != "login" and one.times != "2"]
+    if way.at_once > 1:
+        few = [one for one in few if one.call == "list" or one.times == "*"]
+    places = {one.spec(way): one for one in (*few, *(FINDING if way.calls("list") > 2 else ()))}
+    return tuple(places.values())  # where there are two calls, the middle one is the last
+
+
+SEVERAL = (  # a fault that makes another one worse
+    ("commit-cut@subscribe", "status-500@list:1:1"),
+    ("commit-cut@subscribe", "status-500@list:*:1"),
+    ("commit-cut@subscribe:*", "status-500@list:1:1"),
+    ("commit-cut@subscribe:*", "status-500@list:*:1"),
+    ("commit-cut@subscribe:*", "status-500@list:1:2"),
+    ("commit-502@subscribe:1:4", "cut@list:*:1"),
+    ("cut@subscribe:*", "status-500@list:1:1"),
+    ("cut@subscribe:5", "status-500@list:1:2"),
+    ("cut@subscribe:5", "commit-cut@subscribe:*"),
+    ("cut@subscribe:5", "commit-cut@subscribe:*", "status-500@list:*:2"),
+    ("cut@subscribe:5", "status-409@subscribe:*"),
+    ("commit-cut@subscribe:*", "commit-cut@unsubscribe:*"),
+    ("commit-cut@subscribe:*", "cut@unsubscribe:*"),
+    ("commit-cut@subscribe:*", "not-json@list:1:1"),
+    ("commit-cut@subscribe:*", "empty-body@list:1:1"),
+    ("wrong-shape@subscribe:*", "status-500@list:1:1"),
+    ("wrong-shape@subscribe:1:4", "status-500@list:*:1"),
+    ("status-500@subscribe:1:4", "status-500@list:*:1"),
+    ("commit-cut@unsubscribe:*", "status-500@list:*:1"),
+    ("commit-502@unsubscribe:*", "cut@list:*:1"),
+    ("cut@unsubscribe:*", "status-500@list:*:1"),
+    ("commit-cut@unsubscribe:2", "status-404@unsubscribe:*"),
+    ("expired-token@list", "cut@login:1:1"),
+    ("expired-token@list:1:1", "gateway-502@login:*:1"),
+    ("expired-token@subscribe", "gateway-503@login:1:1"),
+    ("expired-token@subscribe:1:2", "status-401@login:*:1"),
+    ("expired-token@subscribe:1:4", "cut@login:*:1"),
+    ("expired-token@unsubscribe:1:2", "status-403@login:*:1"),
+    ("expired-token@subscribe:1", "commit-cut@subscribe:1"),
+    ("retry-after-1@subscribe:1", "commit-cut@subscribe:1"),
+    ("status-409@subscribe:1:3", "cut@subscribe:*"),
+    ("status-409@subscribe:1:4", "cut@unsubscribe:1"),
+    ("status-409@subscribe:1:4", "cut@unsubscribe:*"),
+    ("status-409@subscribe:1:4", "commit-cut@unsubscribe:*"),
+)
