@@ -221,7 +221,16 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
         re.findall(r"--[a-z][a-z-]+", "".join(help_of(*([name] if name else [])) for name in ("", *commands())))
     )
     others = {"--quiet", "--editable", "--check"}  # of pip, ruff and .ci/reproducible
-    others |= {"--minutes", "--seed", "--atheris", "--only", "--quick", "--json", "--markdown"}  # of our own test tools
+    others |= {
+        "--minutes",
+        "--seed",
+        "--atheris",
+        "--only",
+        "--quick",
+        "--json",
+        "--markdown",
+        "--cell",
+    }  # of our own test tools
     used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text_of(page)))
     assert used <= known | others
 
