@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -22,6 +22,10 @@ from tests.clients import Clients
 # an example's time says how busy the machine is, not whether the code is right
 settings.register_profile("hooksync", settings.default, deadline=None)
 settings.load_profile("hooksync")
+# for mutants, of which only whether they are caught is asked: the same examples each time, and none made smaller
+settings.register_profile(
+    "mutants", deadline=None, database=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
 URL_KEY = "k3y-in-the-url-0123456789"

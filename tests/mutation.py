@@ -28,7 +28,6 @@ TESTS = {
 CAUGHT = {"killed", "timeout", "segfault"}
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")
 
-# `ci` is hypothesis' own profile: always the same examples, and no deadline that a busy machine misses.
 SETTINGS = """\
 [mutmut]
 source_paths = hooksync
@@ -38,7 +37,7 @@ also_copy =
     hooksync
     schemas
 pytest_add_cli_args =
-    --hypothesis-profile=ci
+    --hypothesis-profile=mutants
 pytest_add_cli_args_test_selection =
     {tests}
 timeout_constant = 30
