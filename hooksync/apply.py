@@ -78,7 +78,7 @@ def _give_up_accepted(attempts: Iterable[Attempt]) -> None:
 
 
 def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> list[Attempt]:
-    """Judge unsettled attempts by what is live; give those that are still to be made, or to be found."""
+    """Judge unsettled attempts by what is live; give those that are not there."""
     unsettled = [attempt for attempt in attempts if attempt.state in ("lost", "accepted", "stuck")]
     if not unsettled:
         return []
@@ -90,7 +90,7 @@ def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: f
         return []
     _learn(unsettled, live)
     _match(unsettled, live, known | _new_ids(attempts))
-    return [attempt for attempt in unsettled if attempt.state not in ("made", "failed")]
+    return [attempt for attempt in unsettled if attempt.state != "made"]
 
 
 def _learn(attempts: Iterable[Attempt], live: Iterable[LiveSubscription]) -> None:

@@ -175,7 +175,7 @@ class Attempt:
                 return "done"
             case "made" | "accepted":
                 return "half-done" if is_resubscribe and not self.is_old_gone else "done"
-            case "failed" | "lost" | "stuck":
+            case _:
                 return "half-done" if self.is_old_gone else "failed"
 
     def _remove_old(self, service: Service, step: Resubscribe) -> bool:

@@ -40,7 +40,7 @@ pytest_add_cli_args =
     --hypothesis-profile=mutants
 pytest_add_cli_args_test_selection =
     {tests}
-timeout_constant = 30
+timeout_constant = 2
 use_git_change_detection = false
 """
 MUTMUT = (sys.executable, "-m", "mutmut")

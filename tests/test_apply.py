@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hooksync.apply import Means, apply_plan
 from hooksync.calls import CallPool
 from hooksync.diff import DiffOptions, make_plan
-from hooksync.errors import HooksyncError
+from hooksync.errors import HooksyncError, Problem, ServiceError
 from hooksync.memory import NOTHING
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy, live_url
 from hooksync.outcomes import TenancyOutcome
@@ -427,6 +427,7 @@ def test_a_new_one_that_is_not_listed_in_the_end_is_not_done(tells_ids: bool) ->
 def test_a_removed_one_that_is_still_listed_is_not_done() -> None:
     outcome = carry_out(tenancy(), FakeService.holding([GONE], on_unsubscribe=deque([LIE])))
     assert (results(outcome), said(outcome)) == (["failed"], [STILL_LISTED])
+    assert outcome.outcomes[0].is_open
     assert not outcome.has_changed
     assert [type(step) for step in outcome.differences] == [Unsubscribe]
 
@@ -438,8 +439,11 @@ def test_an_old_one_that_is_still_listed_makes_a_replacement_half_done() -> None
     assert outcome.has_changed
 
 
-def test_an_old_one_that_is_still_listed_is_removed_once_more_before_there_is_a_second_try() -> None:
-    service = FakeService.holding([OLD], on_unsubscribe=deque([LIE]), on_subscribe=deque([lost()]))
+@pytest.mark.parametrize("last_look", [None, unreachable()])
+def test_an_old_one_that_is_still_listed_is_removed_once_more_before_there_is_a_second_try(last_look: object) -> None:
+    service = FakeService.holding(
+        [OLD], on_unsubscribe=deque([LIE]), on_subscribe=deque([lost()]), on_list=deque([None, last_look])
+    )
     outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
     assert (results(outcome), said(outcome)) == (["done"], [("", "")])
     assert not outcome.outcomes[0].is_open
@@ -454,6 +458,11 @@ def test_a_new_one_that_is_listed_under_another_id_is_known_by_what_it_is() -> N
 
 
 # --- the same, to the last word and call
+
+
+def test_all_that_is_wrong_and_every_mend_is_told() -> None:
+    service = FakeService(on_subscribe=deque([ServiceError(Problem("this", "mend this"), Problem("that", "and that"))]))
+    assert said(carry_out(tenancy(declared()), service)) == [("this; that", "mend this; and that")]
 
 
 @dataclass
