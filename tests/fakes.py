@@ -11,6 +11,7 @@ from hooksync.errors import AnswerLost, HooksyncError, Problem, Rejected, Servic
 from hooksync.model import DeclaredSubscription, LiveSubscription, Secret
 
 LIE = "a yes that is not so"
+SAME = "a yes with the id of an old one"
 
 
 def rejected(status: int) -> Rejected:
@@ -25,7 +26,8 @@ def lost() -> AnswerLost:
 class FakeService:
     """Holds subscriptions.
 
-    A script says of each call: None, do it; an error, fail; ("after", error), do and fail; LIE, do nothing and say yes.
+    A script says of each call: None, do it; an error, fail; ("after", error), do and fail; LIE, do nothing and say yes;
+    SAME, where there is one for the URL and trigger, give its id and make none.
     """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)
@@ -53,13 +55,14 @@ class FakeService:
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         with self.lock:
             self.calls.append(f"subscribe {declared.url.shown}")
-            if self._is_lie(self.on_subscribe):
+            if self._takes(LIE, self.on_subscribe):
                 return f"lie-{len(self.calls)}" if self.tells_ids else None
+            is_upsert = self._takes(SAME, self.on_subscribe) or self.is_upsert
             after = self._script(self.on_subscribe)
             twins = [s for s in self.live.values() if s.key == declared.key]
             if twins and self.refuses_duplicates:
                 raise rejected(409)
-            if twins and self.is_upsert:
+            if twins and is_upsert:
                 return twins[0].id
             identifier = f"new-{len(self.calls)}"
             self.live[identifier] = LiveSubscription(
@@ -71,15 +74,16 @@ class FakeService:
     def unsubscribe(self, identifier: str) -> None:
         with self.lock:
             self.calls.append(f"unsubscribe {identifier}")
-            if self._is_lie(self.on_unsubscribe):
+            if self._takes(LIE, self.on_unsubscribe):
                 return
             after = self._script(self.on_unsubscribe)
             self.live.pop(identifier, None)
             self._raise(after)
 
     @staticmethod
-    def _is_lie(script: deque[object]) -> bool:
-        return bool(script) and script[0] == LIE and bool(script.popleft())
+    def _takes(word: str, script: deque[object]) -> bool:
+        """Take this word from a script, if it is next."""
+        return bool(script) and script[0] == word and bool(script.popleft())
 
     @staticmethod
     def _script(script: deque[object]) -> HooksyncError | None:
