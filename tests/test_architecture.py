@@ -139,7 +139,7 @@ ROOMS = {
     "completion": Room("", "", ""),
     "signals": Room("os signal", "", "errors"),
     "terminal": Room("os stdio", "~rich", "annotations calling errors render signals"),
-    "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting options sandbox.demo sandbox.run secret_maker signals starter terminal validation world"),  # noqa: E501
+    "cli": Room("os print stdio", "", ". arguments checking commands completion errors exporting options sandbox.demo sandbox.run secret_maker signals starter terminal transport validation world"),  # noqa: E501
     "__main__": Room("exit", "", "cli"),
 }
 # fmt: on
