@@ -151,7 +151,7 @@ def _step_for(one: Pair, options: DiffOptions, memory: Memory) -> Step:
     reasons = [f"{change.field} differs" for change in changes]
     if state == "changed":
         reasons.append("secret changed")
-    if address_matches(declared.address, options.replace):
+    if options.replace and address_matches(declared.address, options.replace):
         reasons.append("asked for by --replace")
     return Resubscribe(declared, live, tuple(reasons), changes, state) if reasons else Keep(declared, live, state)
 

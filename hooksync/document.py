@@ -87,7 +87,7 @@ def _open_file(source: Source, read_schema: ReadSchema) -> _File:
 
 def _tenancy_problems(tenancy: TenancyEntry) -> Iterator[Problem]:
     owns = tenancy.settings.owns
-    for entry in tenancy.subscriptions:
+    for entry in tenancy.subscriptions if owns is not None else ():
         if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):
             yield problem
     yield from twin_problems((entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions)

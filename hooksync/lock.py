@@ -42,10 +42,10 @@ class Salt:
     """What a secret is stretched with: one for each reference, however many subscriptions share the secret."""
 
     id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; two runs never call two salts the same
-    salt: bytes = field(repr=False)
-    n: int = COST_N
-    r: int = COST_R
-    p: int = COST_P
+    salt: bytes = field(repr=False, hash=False)  # the id is hash enough, ten thousand times over
+    n: int = field(default=COST_N, hash=False)
+    r: int = field(default=COST_R, hash=False)
+    p: int = field(default=COST_P, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Nothing here reads, writes, calls or looks at a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from hooksync.url_forms import masked_url, normal_url
 
@@ -25,8 +25,7 @@ TRIGGER_NAMES = {
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Location:
+class Location(NamedTuple):
     """A place in a hooks file."""
 
     file: str  # as the user named it; "<stdin>" for standard input
@@ -84,8 +83,7 @@ class SecretRef:
         return f"{self.kind}:{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Trigger:
+class Trigger(NamedTuple):
     """The kind of event that a subscription waits for."""
 
     wire: str  # as the service writes it

@@ -23,7 +23,6 @@ from hooksync.rules import (
     url_problem,
 )
 from hooksync.template import MissingVariableError, parse_template
-from hooksync.url_forms import normal_url
 from hooksync.urls import closed, is_plain_http, outline, server_url
 
 Environment = Mapping[str, str]
@@ -114,8 +113,8 @@ class _Filling:
 
     def _subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
-        known = [(entry, url) for entry, url in filled if url is not None]
-        self.problems += twin_problems((entry, normal_url(url)) for entry, url in known)
+        known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
+        self.problems += twin_problems((entry, url.identity) for entry, url in known)
         return tuple(made for entry, url in known for made in _declared(self.entry.name, entry, url))
 
     def _url(self, entry: SubscriptionEntry) -> str | None:
@@ -155,13 +154,12 @@ class _Filling:
         self.problems.append(Problem(what, fix, written.location if written else self.entry.location))
 
 
-def _declared(tenancy: str, entry: SubscriptionEntry, url: str) -> Iterator[DeclaredSubscription]:
-    hook_url = HookUrl(shown=entry.url.template.text, full=url)
+def _declared(tenancy: str, entry: SubscriptionEntry, url: HookUrl) -> Iterator[DeclaredSubscription]:
     for trigger in entry.triggers:
         yield DeclaredSubscription(
             tenancy=tenancy,
             name=entry.name,
-            url=hook_url,
+            url=url,
             trigger=trigger,
             secret=entry.secret,
             include_identifiers=entry.include_identifiers,

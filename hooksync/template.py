@@ -31,7 +31,7 @@ class Template:
     """A text that may refer to environment variables."""
 
     text: str  # as written
-    parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in order
+    parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -46,13 +46,16 @@ class Template:
     @property
     def has_references(self) -> bool:
         """Whether filling it takes an environment."""
-        return any(isinstance(part, Reference) for part in self.parts)
+        return len(self.parts) > 1 or isinstance(self.parts[0], Reference)
 
     def fill(self, environ: Mapping[str, str]) -> str:
         """Fill the references in. As in a shell, an empty variable is as good as none.
 
         Raises MissingVariableError, with every name, where there is neither value nor default.
         """
+        match self.parts:
+            case (str(text),):
+                return text
         missing = (ref.name for ref in self.references if ref.default is None and not environ.get(ref.name))
         if names := tuple(dict.fromkeys(missing)):
             raise MissingVariableError(names)

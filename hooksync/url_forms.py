@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_AFTER_NETLOC = re.compile("[/?#]")
 
 
 def normal_url(url: str) -> str:
@@ -26,7 +30,8 @@ def normal_url(url: str) -> str:
 
 def split_netloc(rest: str) -> tuple[str, str]:
     """Cut what follows `://` into user, host and port, and the rest from the first `/`, `?` or `#` on."""
-    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    found = _AFTER_NETLOC.search(rest)
+    end = found.start() if found else len(rest)
     return rest[:end], rest[end:]
 
 

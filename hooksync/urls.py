@@ -27,6 +27,9 @@ _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 def outline(template: Template) -> str:
     """Give a text with OPEN for each reference."""
+    match template.parts:
+        case (str(text),):
+            return closed(text)
     return "".join(closed(part) if isinstance(part, str) else OPEN for part in template.parts)
 
 

@@ -66,7 +66,7 @@ ROOMS = {
     "merge": Room("", "", "entries errors parts"),
     "document": Room("", "", "entries errors files merge misfits model parts reading rules salvage shape template triggers urls yaml_nodes yaml_source"),  # noqa: E501
     "selection": Room("", "", "diff entries errors model shards"),
-    "resolve": Room("", "", "entries errors model rules template url_forms urls"),
+    "resolve": Room("", "", "entries errors model rules template urls"),
     "twins": Room("", "", "entries errors model resolve rules"),
     # the plan: declared + live -> steps -> outcomes -> a view -> text or JSON
     "plan": Room("", "", "errors model"),

@@ -215,7 +215,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
         server=replace(tenancy().server, shown=text),
     )
     plan = make_plan(owner, there, DiffOptions())
-    bad = Problem(text, text, replace(owner.location, file=text))
+    bad = Problem(text, text, owner.location._replace(file=text))
     results = tuple(Outcome(step, "failed", text, text, text) for step in plan.steps)
     made = view_of_outcome(TenancyOutcome(plan, results, plan.steps, text), [bad])
     return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
