@@ -115,12 +115,21 @@ def test_a_refused_replacement_keeps_the_old_one() -> None:
     assert not outcome.is_as_declared
 
 
-def test_a_create_that_fails_after_the_removal_is_half_done_and_says_what_is_missing() -> None:
-    service = FakeService.holding([OLD], on_subscribe=deque([rejected(400)]))
+@pytest.mark.parametrize(
+    ("error", "what", "fix"),
+    [
+        (rejected(400), "-> 400: no", "look"),
+        (unreachable(), "the server refuses connections", "check the network"),
+    ],
+)
+def test_a_create_that_fails_after_the_removal_is_half_done_and_says_what_is_missing(
+    error: HooksyncError, what: str, fix: str
+) -> None:
+    service = FakeService.holding([OLD], on_subscribe=deque([error]))
     outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
     assert results(outcome) == ["half-done"]
-    detail = "the old one was removed, and the new one could not be made: -> 400: no"
-    assert said(outcome) == [(detail, "this subscription is missing now: look, then run apply again")]
+    detail = f"the old one was removed, and the new one could not be made: {what}"
+    assert said(outcome) == [(detail, f"this subscription is missing now: {fix}, then run apply again")]
     assert outcome.has_changed
 
 
