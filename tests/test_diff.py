@@ -155,6 +155,12 @@ def test_replace_resubscribes_what_is_alike() -> None:
     assert step.reasons == ("asked for by --replace",)
 
 
+@pytest.mark.parametrize("glob", ["prod/cat*/INDEXED", "prod/CAT*/MOVED", "other/*"])
+def test_replace_leaves_alone_what_it_does_not_name(glob: str) -> None:
+    step = only_step(make_plan(tenancy(declared()), (live(),), DiffOptions(replace=(glob,))))
+    assert isinstance(step, Keep)
+
+
 def test_a_secret_that_changed_is_a_resubscribe_that_says_why() -> None:
     wanted, there = declared(), live("made")
     step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "changed"})))
