@@ -68,6 +68,10 @@ class Flood(OSError):
         super().__init__(errno.EFBIG, "more than was to be read")  # readers of sockets look at the number
 
 
+class Interim(OSError):
+    """An answer that announces another (1xx). Of these, Python's http.client waits on after 100 alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What was known of a call when it failed."""
@@ -92,6 +96,9 @@ def _after_sending(causes: tuple[BaseException, ...], known: Circumstances) -> E
             case Flood():
                 what = f"the answer is larger than {known.answer_limit} bytes"
                 return TooLarge, what, "check that the server is a Preservica server, not a portal or a proxy before it"
+            case Interim():
+                what = "only an interim answer (1xx) came, and the one after it is not waited for"
+                return AnswerLost, what, "check what stands between here and the server"
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
                 return TimedOut, f"no whole answer within {known.call:g} s", "try again, or give more --timeout"
             case ssl.SSLError():

@@ -19,7 +19,7 @@ import urllib3.util
 from hooksync import __version__
 from hooksync.connections import Connections, bounded_call, make_tls
 from hooksync.errors import Problem, ServiceError
-from hooksync.failures import Circumstances, Flood, NoProxy, explain
+from hooksync.failures import Circumstances, Flood, Interim, NoProxy, explain
 from hooksync.urls import is_loopback
 
 USER_AGENT = f"hooksync/{__version__}"
@@ -101,6 +101,8 @@ class Transport:
         with bounded_call(self._timeouts.call, request.answer_limit) as call:
             try:
                 with self._respond(request) as response:
+                    if response.status_code < 200:
+                        raise Interim  # and leaving closes the connection, lest the next call reads what comes
                     body = b"".join(_read(response, request.answer_limit))
                     return Answer(response.status_code, body, response.headers.get("Retry-After"))
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:

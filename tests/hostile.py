@@ -179,7 +179,7 @@ class Mischief:
 _LATE, _CUT = "no whole answer within", "the connection was cut before the answer was whole"
 _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
 _SHAPE, _HEAD, _ENCODING = "another shape", "the answer's headers make no sense", "the answer's compression is broken"
-_NOT_FOLLOWED = "redirects are not followed"
+_NOT_FOLLOWED, _INTERIM = "redirects are not followed", "only an interim answer (1xx) came"
 _NO_TLS = "no TLS connection could be made"
 _REFUSED = "-> 422: "
 
@@ -215,7 +215,7 @@ MISCHIEFS = {
     "headers without end": _repeated(flood(_OK, b"X: y\r\n" * 1024), _CUT),
     "a header without end": _repeated(flood(_OK + b"X: ", b"y" * 65536), _CUT),
     "a status line without end": _repeated(flood(b"HTTP/1.1 200 ", b"O" * 65536), _CUT),
-    "103 Early Hints without end": Mischief(flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), ("-> 103: ",)),
+    "103 Early Hints without end": _repeated(flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), _INTERIM),
     # how slowly
     "silence": _repeated(always(_keep_silent), _LATE),
     "a slow header": _repeated(trickle(_OK + b"X: ", b"y"), _LATE),

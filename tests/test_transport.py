@@ -191,6 +191,34 @@ def test_a_header_that_cannot_be_sent_is_an_error_in_our_words(make: Make) -> No
     assert isinstance(failure_of(make(), request), Unreachable)
 
 
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "102 Processing", "103 Early Hints", "199 Huh"])
+def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after_it(
+    make: Make, serve: Serve, status: str
+) -> None:
+    is_asked_again = threading.Event()
+
+    def respond(wire: Wire, connection: socket.socket, _: bytes) -> bool:
+        if wire.connections > 1:
+            is_asked_again.set()
+            connection.sendall(answer(b"the second"))
+            return True
+        connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        is_asked_again.wait(20)  # so that what follows comes late
+        connection.sendall(answer(b"the first"))
+        return True
+
+    transport, url = make(), serve(respond).url
+    error = failure_of(transport, get(url))
+    assert isinstance(error, AnswerLost)
+    assert error.summary == "GET /x: only an interim answer (1xx) came, and the one after it is not waited for"
+    assert transport.send(get(url)) == Answer(200, b"the second")
+
+
+def test_the_answer_after_100_continue_is_the_answer(make: Make, serve: Serve) -> None:
+    wire = serve(saying(b"HTTP/1.1 100 Continue\r\n\r\n" + OK))
+    assert make().send(get(wire.url)) == Answer(200, b"[]")
+
+
 @pytest.mark.parametrize(
     "data",
     [
