@@ -15,7 +15,7 @@ import yaml
 
 from tests.bench.box import Box
 from tests.bench.figures import Figure, Found, Sample, compare_cpu, growth, highest_peak, median, ratio
-from tests.bench.measure import Failed, interleave, run_child
+from tests.bench.measure import Failed, interleave, own_peak, run_child
 from tests.bench.startup import COMMANDS, FLOORS, SIZE
 from tests.bench.table import json_text, markdown_table, text_table
 from tests.bench.workload import TENANT, hooks_file, like_live, unlike_live
@@ -148,25 +148,14 @@ def test_one_round_is_run_for_nothing_where_there_are_several_and_start_up_count
     assert len(order) == runs
 
 
-MEASURES_TWO = """
-import json, sys
-from pathlib import Path
-from tests.bench.measure import run_child
-
-for code in ("pass", "x = bytearray(300 << 20); sum(range(9_000_000))"):
-    sample = run_child([sys.executable, "-c", code], Path(sys.argv[1]))
-    print(json.dumps([sample.cpu, sample.peak]))
-"""
-
-
 def test_a_process_is_measured_alone(tmp_path: Path) -> None:
-    """From a process of its own: one that has been larger than what it measures cannot tell a peak, as this may be."""
-    script = [sys.executable, "-c", MEASURES_TWO, str(tmp_path)]
-    lines = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    (idle_cpu, idle_peak), (busy_cpu, busy_peak) = map(json.loads, lines)
-    assert busy_cpu > idle_cpu
-    assert 300 < busy_peak < 600
-    assert idle_peak is None or idle_peak < 300
+    size = int(own_peak()) + 100  # MiB; a process that is no larger than we have been has no peak to tell
+    idle = run_child([sys.executable, "-c", "pass"], tmp_path)
+    busy = run_child([sys.executable, "-c", f"x = bytearray({size} << 20); sum(range(9_000_000))"], tmp_path)
+    assert busy.cpu > idle.cpu
+    assert busy.peak is not None
+    assert size < busy.peak < size + 300
+    assert idle.peak is None or idle.peak < size
 
 
 def test_a_process_that_fails_is_no_measurement(tmp_path: Path) -> None:

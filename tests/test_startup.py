@@ -38,6 +38,8 @@ BROUGHT = {  # what a library may bring along, by its version and by what else i
     "requests": {"importlib.metadata"},
     "jsonschema": {"attr", "importlib.metadata", "referencing", "rpds"},
     "deepdiff": {"asyncio", "concurrent.futures", "importlib.metadata", "numpy", "pandas", "polars"},
+    "filelock": {"asyncio", "concurrent.futures"},  # before 4.2
+    "rich": {"attr"},  # older ones, where attrs is installed
 }
 WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.run"}, *BROUGHT.values())
 

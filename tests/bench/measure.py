@@ -73,6 +73,11 @@ def interleave(subjects: Mapping[str, Callable[[], T]], rounds: int, *, warms_up
     return samples
 
 
+def own_peak() -> float:
+    """Give the peak memory of this process, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _TO_BYTES / 1024**2
+
+
 def _wait(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
     """Wait for the end of a process, and give what it used. One that does not end is killed."""
     watchdog = threading.Timer(_LONGEST, process.kill)
@@ -90,8 +95,8 @@ def _wait(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
 
 def _peak(usage: resource.struct_rusage) -> float | None:
     """Give the peak memory of a process, in MiB; None where it may be ours: a new process begins as a copy of us."""
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return usage.ru_maxrss * _TO_BYTES / 1024**2 if usage.ru_maxrss > ours else None
+    peak = usage.ru_maxrss * _TO_BYTES / 1024**2
+    return peak if peak > own_peak() else None
 
 
 def _last_words(out: BinaryIO) -> str:
