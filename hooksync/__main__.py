@@ -2,7 +2,7 @@
 
 import sys
 
-from hooksync.cli import main
+from hooksync.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

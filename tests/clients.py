@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from hooksync.calling import CallRecord, Line
-from hooksync.login import LogInCalls
-from hooksync.model import CredentialRefs, SecretRef, Server
-from hooksync.preservica import Preservica
-from hooksync.redactor import Redactor
-from hooksync.retry import RetryPolicy
-from hooksync.secret_sources import SecretSources
-from hooksync.transport import Timeouts, Transport
+from hooksync.config.secret_sources import SecretSources
+from hooksync.core.model import CredentialRefs, SecretRef, Server
+from hooksync.core.redaction import Redactor
+from hooksync.service.auth import LogInCalls
+from hooksync.service.calling import CallRecord, Line
+from hooksync.service.client import Preservica
+from hooksync.service.http import Timeouts, Transport
+from hooksync.service.retry import RetryPolicy
 from tests.makers import HERE, tenancy
 
 USERNAME = "archivist@example.org"

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hooksync.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
-from hooksync.model import DeclaredSubscription, LiveSubscription, Secret
+from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
 
 LIE = "a yes that is not so"
 SAME = "a yes with the id of an old one"

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hooksync.handshake import answer_challenge
-from hooksync.retry import RetryPolicy
+from hooksync.core.handshake import answer_challenge
+from hooksync.service.retry import RetryPolicy
 from tests.conftest import HIDDEN, SECRET, URL_KEY, make_environ
 from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate, saying
 

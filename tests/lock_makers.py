@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from hooksync.lock import (
+from hooksync.state.model import (
     Entry,
     Intent,
     Key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from hooksync.model import (
+from hooksync.core.model import (
     CredentialRefs,
     DeclaredSubscription,
     HookUrl,
@@ -98,7 +98,7 @@ def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ..
 @st.composite
 def tenancies(draw: st.DrawFn, **settings: object) -> Tenancy:
     """A tenancy as a checked file gives it: no identity twice, every URL within what it owns."""
-    from hooksync.urls import owns_url
+    from hooksync.core.urls import owns_url
 
     owns = draw(OWNS)
     wanted: dict[object, DeclaredSubscription] = {}

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import parse_qs
 
-from hooksync import handshake
-from hooksync.sandbox.connections import Connection, LoopbackServer
+from hooksync.core import handshake
+from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, json_answer
 
 

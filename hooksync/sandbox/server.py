@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from hooksync.sandbox import state
+from hooksync.sandbox import data
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.call_log import Call, CallLog
-from hooksync.sandbox.challenge import Caller, Delivery
-from hooksync.sandbox.connections import Connection, LoopbackServer
 from hooksync.sandbox.faults import LONGEST, FaultBook, Misbehaviour, Sends, read_fault
+from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
 from hooksync.sandbox.rules import Rules, call_name
 from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, read_traits
+from hooksync.sandbox.webhook_sender import Caller, Delivery
 
 _GOES_RIGHT = Misbehaviour(carries_out=True)
 
@@ -59,8 +59,8 @@ class Sandbox:
         self._latency = options.latency
         self._caller = Caller(options.challenge_timeout)
         traits = read_traits(options.traits)
-        held = state.load(options.state) if options.state else {}
-        save = partial(state.save, options.state) if options.state else None
+        held = data.load(options.state) if options.state else {}
+        save = partial(data.save, options.state) if options.state else None
         self._tenancies = Tenancies(held, traits, save)
         self._rules = Rules(
             accounts=Accounts(options.accounts, options.token_seconds, options.clock),

@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 
-from hooksync.errors import ExitCode
+from hooksync.core.errors import ExitCode
 from tests.command_line import ROOT
 from tests.faults.cells import Cell
 from tests.faults.lock import untruths_of_the_lock

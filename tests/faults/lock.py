@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from hooksync.lock import Lock
-from hooksync.lock_file import read_lock
+from hooksync.state.format import read_lock
+from hooksync.state.model import Lock
 from tests.faults.run import Came, Result
 from tests.faults.scene import OURS, SALT, key_of
 

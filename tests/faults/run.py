@@ -16,20 +16,20 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from hooksync import commands
-from hooksync.errors import HooksyncError, Problem
-from hooksync.retry import RetryPolicy
+from hooksync.commands import plan_apply
+from hooksync.core.errors import HooksyncError, Problem
+from hooksync.reconcile.context import PlanOptions, World
 from hooksync.sandbox.call_log import Call
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.world import PlanOptions, World
+from hooksync.service.retry import RetryPolicy
 from tests.faults.cells import Cell
 from tests.faults.posts import REPEATS
 from tests.faults.scene import TENANT, environ, options_of, prepare
 from tests.faults.table import SLOW, Way
 
 if TYPE_CHECKING:
-    from hooksync.calling import CallRecord
+    from hooksync.service.calling import CallRecord
 
 QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05)
 TIMEOUT, SHORT_TIMEOUT = 15.0, 0.8  # seconds; the short one where something is slow
@@ -125,15 +125,15 @@ def _try(cell: Cell) -> tuple[Result, bool]:
                 box.add_fault(spec)
             timeout, parallelism = (SHORT_TIMEOUT, SIDE_BY_SIDE) if cell.is_slow else (TIMEOUT, cell.way.at_once)
             options = options_for(cell.way, files=files, timeout=timeout, parallelism=parallelism)
-            first = carry_out(commands.apply, options, Recorder(), box)
+            first = carry_out(plan_apply.apply, options, Recorder(), box)
             is_distinct = not cell.is_late or _is_distinct(first, time.monotonic())
             if cell.is_late:
                 wait_until_all_is_carried_out(box)
         with Sandbox(options_of(cell.way, folder / "held.json")) as box:  # the same tenancy; nothing goes wrong
             options = options_for(cell.way, files=files, timeout=TIMEOUT, parallelism=SIDE_BY_SIDE)
-            second = carry_out(commands.apply, options, Recorder(), box)
+            second = carry_out(plan_apply.apply, options, Recorder(), box)
             plan = PlanOptions(files, "json", uses_lock=False, has_detailed_exit_code=True)
-            third = carry_out(commands.plan, plan, Recorder(), box)
+            third = carry_out(plan_apply.plan, plan, Recorder(), box)
     return Result(cell, first, second, third), is_distinct
 
 

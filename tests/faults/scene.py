@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from hooksync.fingerprints import stretch
-from hooksync.lock import Entry, Key, Lock, Salt, declared_digest, fingerprint
-from hooksync.lock_file import lock_text
-from hooksync.model import Secret
+from hooksync.core.model import Secret
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, normalised
+from hooksync.state.fingerprints import stretch
+from hooksync.state.format import lock_text
+from hooksync.state.model import Entry, Key, Lock, Salt, declared_digest, fingerprint
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
 

@@ -10,7 +10,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from hooksync.errors import Problem
+from hooksync.core.errors import Problem
 
 LITERAL = "hunter2/hunter2"  # stands in seeds where a secret, a key or a password may; no message repeats it
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hooksync.digests import digest
-from hooksync.lock import Entry, Intent, Lock, Salt
-from hooksync.lock_file import lock_text
+from hooksync.documents.sealing import digest
+from hooksync.state.format import lock_text
+from hooksync.state.model import Entry, Intent, Lock, Salt
 from tests.fuzz.checks import LITERAL
 from tests.fuzz.targets import CODE, SIGNATURE
 

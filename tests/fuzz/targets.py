@@ -15,26 +15,26 @@ from functools import cache
 from io import BytesIO
 from typing import get_type_hints
 
-from hooksync import answers
-from hooksync.digests import digest
-from hooksync.document import read_document
-from hooksync.entries import Document, TenancyEntry
-from hooksync.errors import FileError, Problem, Refused
-from hooksync.files import read_schema, read_sources
-from hooksync.handshake import answer_challenge
-from hooksync.lock import Lock
-from hooksync.lock_file import lock_text, read_lock
-from hooksync.memory import NOTHING
-from hooksync.model import HookUrl, LiveSubscription, Tenancy, Trigger
-from hooksync.plan_key import PlanKey
-from hooksync.planning import FetchedTenancy, PlannedTenancy
-from hooksync.rebuilding import rebuild
-from hooksync.receiver_answers import Reading, judge_answer, signed_in_disguise
-from hooksync.resolve import resolve
-from hooksync.retry import read_retry_after
-from hooksync.saved_plan import Demands, SavedPlan, read_saved_plan
-from hooksync.saved_records import SavedTenancy
-from hooksync.yaml_source import has_fast_parser, read_yaml
+from hooksync.config.declarations import Document, TenancyEntry
+from hooksync.config.document import read_document
+from hooksync.config.files import read_schema, read_sources
+from hooksync.config.resolve import resolve
+from hooksync.config.yaml_loader import has_fast_parser, read_yaml
+from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.handshake import answer_challenge
+from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.documents.plan_key import PlanKey
+from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
+from hooksync.documents.replay import rebuild
+from hooksync.documents.saved_records import SavedTenancy
+from hooksync.documents.sealing import digest
+from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
+from hooksync.service import responses as answers
+from hooksync.service.challenge import Reading, judge_answer, signed_in_disguise
+from hooksync.service.retry import read_retry_after
+from hooksync.state.format import lock_text, read_lock
+from hooksync.state.history import NOTHING
+from hooksync.state.model import Lock
 from tests.fuzz.checks import LITERAL, check_problems, check_type, demand, outline, yaml_lines
 
 Target = Callable[[bytes], frozenset[str]]

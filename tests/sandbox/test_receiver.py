@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.handshake import EVENT_PREFIX, answer_challenge, sign_event
+from hooksync.core.handshake import EVENT_PREFIX, answer_challenge, sign_event
 from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox

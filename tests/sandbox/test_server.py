@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.connections import MAX_BODY, read_body
+from hooksync.sandbox.http_server import MAX_BODY, read_body
 from hooksync.sandbox.messages import Refusal, SandboxError
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 

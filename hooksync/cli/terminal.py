@@ -1,0 +1,136 @@
+"""The terminal of a command: results, asides, the question, progress. Writes to standard output and standard error."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hooksync.core.errors import OutputLost, Problem
+
+if TYPE_CHECKING:
+    from hooksync.cli.signals import Interrupts
+    from hooksync.report.ci import Level
+    from hooksync.service.calling import CallRecord
+
+_NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured
+
+
+def write_result(text: str) -> None:
+    """Write to standard output. Raises OutputLost where that takes no more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = _Nowhere()  # else what is left would be tried again at exit, and complained of
+        if isinstance(error, BrokenPipeError):
+            raise OutputLost from error
+        what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
+        raise OutputLost(Problem(what, "see that what it leads to may be written to and has room")) from error
+
+
+def write_aside(text: str) -> None:
+    """Write to standard error. What cannot be said there stops nothing."""
+    try:
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _Nowhere()
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes whatever is written, and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class ConsoleTerminal:
+    """The real one. Safe among threads."""
+
+    def __init__(self, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
+        self._interrupts = interrupts
+        self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
+        self._is_verbose = is_verbose
+        self._lock = threading.Lock()
+
+    def result(self, text: str) -> None:
+        """Show the result, on standard output."""
+        if self._is_coloured and not text.startswith(_NOT_TEXT):
+            from hooksync.report.text import coloured
+
+            text = coloured(text)
+        write_result(text)
+
+    def aside(self, text: str) -> None:
+        """Show anything else, on standard error."""
+        with self._lock:
+            write_aside(text)
+
+    def warn(self, problem: Problem) -> None:
+        """Show what is doubtful; in GitHub Actions beside its line as well."""
+        self.aside(f"warning: {problem}")
+        for line in annotation_lines([problem], "warning"):
+            self.aside(line)
+
+    def ask(self, question: str) -> bool | None:
+        """Ask for a yes; None where there is nobody to ask. An interrupt or the end of input is a no."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        self._interrupts.is_graceful = False  # before anybody can see the question, and interrupt it
+        try:
+            sys.stderr.write(question)
+            sys.stderr.flush()
+            return sys.stdin.readline().strip().lower() == "yes"
+        except KeyboardInterrupt:
+            sys.stderr.write("\n")
+            return False
+        finally:
+            self._interrupts.is_graceful = True
+
+    def watch(self, record: CallRecord) -> None:
+        """Tell of a call, if asked to."""
+        if self._is_verbose:
+            self.aside(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show how far a number of calls is, on a terminal; from here on an interrupt lets them end."""
+        self._interrupts.is_graceful = True
+        if self._is_verbose or total == 0 or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
+
+
+def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:
+    """Write, in GitHub Actions, what shows problems beside their lines in the files of the repository."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    from hooksync.report.ci import annotation
+
+    return list(filter(None, (annotation(level, problem, _path_in_repository) for problem in problems)))
+
+
+def _path_in_repository(path: str) -> str:
+    """Name a file from where the repository starts, for a step may work in a folder of it."""
+    try:
+        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
+    except ValueError:  # another drive
+        return path
+    return path if relative.startswith("..") else relative.replace(os.sep, "/")
+
+
+def wants_colour() -> bool:
+    """Colour on a terminal only, and not where NO_COLOR is set (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

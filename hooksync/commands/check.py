@@ -1,0 +1,133 @@
+"""The verb `check`: looks at tenancies, secrets and receivers side by side. Changes nothing; prints nothing itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hooksync.commands.setup import Choice, prepare
+from hooksync.config.secret_strength import doubts_about
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError
+from hooksync.core.model import DeclaredSubscription, Secret, Tenancy
+from hooksync.reconcile.context import CheckOptions, World
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.session import Run, RunSettings, open_run
+from hooksync.report.check import CheckView, HookEvidence, TenancyCheck, TenancyEvidence, judge_hook, judge_tenancy
+from hooksync.report.check_render import check_json, check_markdown, check_text
+from hooksync.service.challenge import READY, Reading
+from hooksync.service.http import Request
+from hooksync.service.one_try import Label, try_once
+from hooksync.service.receivers import Pair, probe_all, signs_events_in_disguise
+
+_RENDERINGS: Mapping[str, Callable[[CheckView], str]] = {
+    "text": check_text,
+    "json": check_json,
+    "markdown": check_markdown,
+}
+_LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something answers
+
+
+def check(options: CheckOptions, world: World) -> ExitCode:
+    """Look whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
+    prepared = prepare(Choice(options.files, options.tenancies, options.targets, shard=options.shard), world)
+    settings = RunSettings(DiffOptions(), options.timeout, options.parallelism)
+    with open_run(prepared.tenancies, settings, prepared.around) as run:
+        checks = _look(run, world)
+    view = _view(checks, prepared.warnings)
+    world.terminal.result(_RENDERINGS[options.format](view))
+    for warning in view.warnings:
+        world.terminal.warn(warning)
+    if world.stop.is_set():
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE if view.is_fine else ExitCode.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """One declared name, with its secret or why it cannot be had."""
+
+    subscriptions: tuple[DeclaredSubscription, ...]
+    secret: Secret | SecretError
+
+    @property
+    def pair(self) -> Pair | None:
+        """What there is to challenge its receiver with."""
+        return None if isinstance(self.secret, SecretError) else (self.subscriptions[0].url, self.secret)
+
+
+def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
+    """Gather the evidence, and judge it."""
+    hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
+    wanted = [hook.pair for tenancy in run.tenancies if tenancy.probe != "never" for hook in hooks[tenancy.name]]
+    pairs = list(dict.fromkeys(filter(None, wanted)))
+    with world.terminal.progress("checking", len(run.tenancies) + len({(url.full, key) for url, key in pairs})) as step:
+        services = run.pool.run("tenancies", [_service_task(tenancy, run, step) for tenancy in run.tenancies])
+        readings = probe_all(pairs, run.pool, run.line, step)
+        ready = [pair for pair, reading in readings.items() if reading.state == "ready"]
+        disguises = run.pool.run("receivers", [_disguise_task(pair, run) for pair in ready])
+    signs = dict(zip(ready, disguises, strict=True))
+    return tuple(
+        TenancyCheck(
+            tenancy,
+            judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
+            tuple(judge_hook(_evidence(hook, tenancy, readings, signs)) for hook in hooks[tenancy.name]),
+        )
+        for tenancy, service in zip(run.tenancies, services, strict=True)
+    )
+
+
+def _hooks(tenancy: Tenancy, run: Run) -> Iterator[_Hook]:
+    """Gather the subscriptions of one name, and look their secret up."""
+    names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
+    for subscription in tenancy.subscriptions:
+        names[subscription.name].append(subscription)
+    for subscriptions in names.values():
+        try:
+            yield _Hook(tuple(subscriptions), run.book.find(subscriptions[0].secret))
+        except SecretError as error:
+            yield _Hook(tuple(subscriptions), error)
+
+
+def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Callable[[], TenancyEvidence]:
+    def task() -> TenancyEvidence:
+        try:
+            return _service_evidence(tenancy, run)
+        finally:
+            advance()
+
+    return task
+
+
+def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
+    """See whether the server answers at all, without credentials; then log in and list."""
+    request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
+    answer = try_once(request, Label(tenancy.name, str(request)), run.line)
+    reach = answer if isinstance(answer, Reading) else READY
+    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be a passing one, and the list is repeated
+        return TenancyEvidence(reach, None)
+    try:
+        return TenancyEvidence(reach, len(run.clients[tenancy.name].list_subscriptions()))
+    except HooksyncError as error:
+        return TenancyEvidence(reach, error)
+
+
+def _disguise_task(pair: Pair, run: Run) -> Callable[[], bool | None]:
+    return lambda: signs_events_in_disguise(*pair, run.line)
+
+
+def _evidence(
+    hook: _Hook, tenancy: Tenancy, readings: Mapping[Pair, Reading], signs: Mapping[Pair, bool | None]
+) -> HookEvidence:
+    if isinstance(hook.secret, SecretError):
+        return HookEvidence(hook.subscriptions, tenancy.probe, hook.secret)
+    pair = hook.subscriptions[0].url, hook.secret
+    doubts = doubts_about(hook.secret, hook.subscriptions[0].secret)
+    reading = readings.get(pair) if tenancy.probe != "never" else None
+    return HookEvidence(hook.subscriptions, tenancy.probe, None, doubts, reading, signs.get(pair))
+
+
+def _view(checks: Sequence[TenancyCheck], warnings: Sequence[Problem]) -> CheckView:
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return CheckView(tuple(checks), now, tuple(warnings))

@@ -1,0 +1,130 @@
+"""Exported tenancies -> the text of a hooks file. Pure.
+
+Every text from outside goes through `scalar` or `_comment`: whatever a service holds, it stays a text on its line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy
+from hooksync.config.yaml_scalars import read_plain
+from hooksync.core.model import TRIGGER_NAMES, CredentialRefs, SecretRef, Tenancy, UnsubscribeLimit
+from hooksync.core.redaction import printable
+from hooksync.reconcile.plan import UnreadTenancy
+
+_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
+_WORDS_OF_OTHERS = frozenset({"y", "n"})  # booleans to some readers of YAML 1.1
+_HEAD = """\
+# Written by `hooksync export`: the webhook subscriptions that were live.
+# No secret and no value of a URL's query is in here, only names of variables.
+# To use it: save it as hooks.yaml, set the variables that the export listed, then
+#   hooksync plan             says "No changes."
+#   hooksync apply --adopt    records the secrets as those in use
+"""
+_USUAL = {"username": "PRESERVICA_USERNAME", "password": "PRESERVICA_PASSWORD", "totp": "PRESERVICA_2FA_TOKEN"}
+
+
+def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
+    """Write a hooks file. What could not be read is a comment in it."""
+    lines = ["version: 1"]
+    if extra := _extra_triggers(tenancies):
+        lines.append(f"extra_triggers: [{', '.join(map(scalar, extra))}]")
+    lines.append("tenancies:")
+    for one in tenancies:
+        lines += _unread(one) if isinstance(one, UnreadTenancy) else _tenancy(one)
+    return _HEAD + "\n" + "\n".join(lines) + "\n"
+
+
+def scalar(text: str) -> str:
+    """Write any text so that YAML gives it back as a text: plain where nobody could misread it, else quoted.
+
+    In ASCII: standard output is not UTF-8 everywhere, and a hooks file must be.
+    """
+    if _PLAIN.fullmatch(text) and read_plain(text) == text and text.lower() not in _WORDS_OF_OTHERS:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if " " <= c <= "~" else f"\\U{ord(c):08x}" for c in quoted)
+
+
+def _comment(text: str) -> str:
+    return f"# {printable(text)}".encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _unread(one: UnreadTenancy) -> Iterator[str]:
+    yield f"  {_comment(f'{one.tenancy.name} is not in here, for it could not be read: {one.error.summary}')}"
+
+
+def _tenancy(one: ExportedTenancy) -> Iterator[str]:
+    yield f"  {scalar(one.tenancy.name)}:"
+    for line in _settings(one.tenancy):
+        yield f"    {line}"
+    if one.not_owned:
+        yield f"    # live and not in here, for they lie outside `owns`: {one.not_owned}"
+    for left_out in one.left_out:
+        yield f"    {_comment(f'left out: {left_out}')}"
+    yield "    subscriptions:" if one.entries else "    subscriptions: {}"
+    for entry in one.entries:
+        yield f"      {scalar(entry.name)}:"
+        yield from (f"        {line}" for line in _entry(entry))
+
+
+def _settings(tenancy: Tenancy) -> Iterator[str]:
+    yield f"server: {scalar(tenancy.server.shown)}"
+    if tenancy.tenant_shown:
+        yield f"tenant: {scalar(tenancy.tenant_shown)}"
+    if tenancy.allow_http:
+        yield "allow_http: true"
+    if credentials := list(_credentials(tenancy.credentials)):
+        yield "credentials:"
+        yield from (f"  {line}" for line in credentials)
+    if tenancy.owns is not None:
+        yield "owns:"
+        yield from (f"  - {scalar(prefix)}" for prefix in tenancy.owns)
+    if tenancy.limit != UnsubscribeLimit(percent=50):
+        yield f"limits: {{unsubscribe: {_limit(tenancy.limit)}}}"
+    if tenancy.replacement != "create-first":
+        yield f"replacement: {tenancy.replacement}"
+    if tenancy.probe != "auto":
+        yield f"probe: {tenancy.probe}"
+
+
+def _credentials(credentials: CredentialRefs) -> Iterator[str]:
+    """Write what differs from the usual variables."""
+    for field, usual in _USUAL.items():
+        ref: SecretRef = getattr(credentials, field)
+        if ref != SecretRef("env", usual):
+            yield f"{field}: {_reference(ref)}"
+    if credentials.method != "password":
+        yield f"method: {credentials.method}"
+
+
+def _limit(limit: UnsubscribeLimit) -> str:
+    if limit.percent is None:
+        return str(limit.number)
+    digits = f"{limit.percent:.12f}".rstrip("0").rstrip(".")
+    return f"{digits}%"
+
+
+def _entry(entry: ExportedEntry) -> Iterator[str]:
+    yield f"url: {scalar(entry.url)}"
+    names = [scalar(trigger.short) for trigger in entry.triggers]
+    yield f"trigger: {names[0]}" if len(names) == 1 else f"triggers: [{', '.join(names)}]"
+    yield f"secret: {_reference(entry.secret)}"
+    if entry.include_identifiers is None:
+        yield "# include_identifiers is not known: the service does not report it"
+    else:
+        yield f"include_identifiers: {str(entry.include_identifiers).lower()}"
+
+
+def _reference(ref: SecretRef) -> str:
+    return f"{{{ref.kind}: {scalar(ref.name)}}}"
+
+
+def _extra_triggers(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> list[str]:
+    known = {*TRIGGER_NAMES, *TRIGGER_NAMES.values()}
+    exported = (one for one in tenancies if isinstance(one, ExportedTenancy))
+    used = {trigger.wire for one in exported for entry in one.entries for trigger in entry.triggers}
+    return sorted(used - known)

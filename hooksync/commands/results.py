@@ -1,0 +1,139 @@
+"""How `plan` and `apply` end: what they came to is shown, saved, complained of and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hooksync.commands.scene import Scene
+from hooksync.core.atomic_write import write_atomically
+from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem
+from hooksync.documents.writer import report_json
+from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.outcomes import not_attempted
+from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.reconcile.planner import Planned
+from hooksync.reconcile.preflight import NOT_ASKED, Verdict
+from hooksync.report.text import report_text
+from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
+
+if TYPE_CHECKING:
+    from hooksync.reconcile.executor import Carried
+
+
+def end_apply(planned: Sequence[Planned], carried: Carried, scene: Scene, unconfirmed: Problem | None) -> ExitCode:
+    """Show what became of plans, write the report, and judge."""
+    options, world = scene.options, scene.world
+    view = run_view([_finished(one, carried) for one in planned], scene, carried.warnings)
+    view = replace(view, unconfirmed=unconfirmed, lock_error=carried.lock_error)
+    text = _report(view, options, world)
+    is_told = _is_saved(text, options.report, world)  # first: it is asked for whatever comes of standard output
+    is_told &= _is_shown(_result(text, view, options), world)
+    if carried.adopted:
+        world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.lock}")
+    complain(view, world, refused="refused")
+    code = _exit_code(view, world)
+    if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):
+        return code
+    has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
+    return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
+
+
+def _report(view: RunView, options: PlanOptions, world: World) -> str:
+    """Write the report, where anybody wants it."""
+    if options.format != "json" and not options.report:
+        return ""
+    from hooksync.report.origin import find_origin
+
+    return report_json(view, find_origin(world.environ))
+
+
+def _result(text: str, view: RunView, options: PlanOptions) -> str:
+    """Give what is to be shown. `text`: the report as JSON."""
+    if options.format == "json":
+        return text
+    if options.format == "markdown":
+        from hooksync.report.markdown import report_markdown
+
+        return report_markdown(view, shows_kept=options.shows_kept)
+    return "\n" + report_text(view) if view.has_changes else ""
+
+
+def _is_shown(text: str, world: World) -> bool:
+    """Show what came of it. Where that fails, what was done stands."""
+    try:
+        world.terminal.result(text)
+    except OutputLost as error:
+        for problem in error.problems:
+            world.terminal.aside(f"error: {problem}")
+        return False
+    return True
+
+
+def _is_saved(text: str, path: str | None, world: World) -> bool:
+    """Write the report to its file, where it has one. Where that fails, what was done stands."""
+    if path is None:
+        return True
+    try:
+        write_atomically(path, text)
+    except FileError as error:
+        fix = "what was done is told on standard output; check that the report's folder is there and may be written to"
+        for problem in error.problems:
+            world.terminal.aside(f"error: {Problem(f'the report {problem.what}', fix)}")
+        return False
+    return True
+
+
+def planned_view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
+    """Show what is planned for one tenancy."""
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
+    return view_of_plan(one.plan, (*one.refusals, *verdict.refusals), verdict.readings)
+
+
+def _finished(one: Planned, carried: Carried) -> TenancyView:
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    name = one.tenancy.name
+    verdict = carried.verdicts.get(name, NOT_ASKED)
+    outcome = carried.outcomes.get(name) or not_attempted(one.plan)
+    view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.readings)
+    return replace(view, error=carried.errors.get(name))
+
+
+def run_view(tenancies: Sequence[TenancyView], scene: Scene, warnings: Sequence[Problem]) -> RunView:
+    """Show a whole run, as of now."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    sources = scene.options.saved_plan or ", ".join(scene.options.files)
+    return RunView(tuple(tenancies), now, sources, (*scene.warnings, *warnings), scene.lock)
+
+
+def complain(view: RunView, world: World, *, refused: str) -> None:
+    """Show warnings, refusals and errors, each with its mend."""
+    for problem in view.all_warnings:
+        world.terminal.warn(problem)
+    for problem in view.refusals:
+        world.terminal.aside(f"{refused}: {problem}")
+    for tenancy in view.tenancies:
+        for problem in tenancy.error.problems if tenancy.error else ():
+            world.terminal.aside(f"error: {tenancy.tenancy.name}: {problem}")
+    if view.lock_error:
+        world.terminal.aside(f"error: {view.lock_error}")
+
+
+def _exit_code(view: RunView, world: World) -> ExitCode:
+    """Judge an apply: partly applied is worse than not at all."""
+    if world.stop.is_set():
+        return ExitCode.INTERRUPTED
+    tried = [tenancy.outcome for tenancy in view.tenancies if tenancy.outcome]
+    has_errors = bool(view.errors or view.lock_error)
+    if all(outcome.is_as_declared for outcome in tried) and not (has_errors or view.refusals):
+        return ExitCode.DONE
+    if any(outcome.has_changed for outcome in tried):
+        return ExitCode.PARTLY_APPLIED
+    if has_errors or view.results()["failed"]:
+        return ExitCode.ERROR
+    return ExitCode.REFUSED

@@ -1,0 +1,74 @@
+"""The verb `apply PLAN`: a saved plan is read, held against what is live now, and carried out as it was reviewed.
+
+Prints nothing and ends nothing, as `commands`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from hooksync.commands.results import end_apply, planned_view, run_view
+from hooksync.commands.scene import Scene
+from hooksync.config.files import read_plan
+from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.core.errors import ExitCode
+from hooksync.core.redaction import Redactor
+from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey, plan_key
+from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
+from hooksync.documents.replay import rebuild
+from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.reconcile.planner import Fetched, Planned, Planner
+from hooksync.reconcile.session import RunSettings, Surroundings, open_run
+from hooksync.report.text import plan_text
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.store import load
+
+
+def apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
+    """Do what a saved plan says, unasked. Raises Refused or FileError, before any call, where it cannot be trusted."""
+    key = plan_key(world.environ.get(KEY_VARIABLE))
+    saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, datetime.now(UTC)))
+    with _open(saved, options, world, key) as scene:
+        planned = _rebuilt(saved, scene.read(), scene)
+        if options.format == "text":
+            before = run_view([planned_view(one, {}) for one in planned], scene, ())
+            world.terminal.result(plan_text(before, shows_kept=options.shows_kept))
+        carried = scene.carrier().carry_out(planned)
+    return end_apply(planned, carried, scene, None)
+
+
+@contextmanager
+def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | None) -> Iterator[Scene]:
+    """Fill in what the environment says, under the rules of hooks files, and open the lock and the run."""
+    entries = [one.entry for one in saved.tenancies]
+    redactor = Redactor()
+    redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
+    tenancies, warnings = resolve(entries, world.environ)
+    path = (options.lock or saved.lock) if options.uses_lock else None
+    lock = load(path) if path else None
+    settings = RunSettings(
+        diff=DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
+        timeout=options.timeout,
+        parallelism=options.parallelism,
+    )
+    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
+    with open_run(tenancies, settings, around) as run:
+        allows = options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe
+        planner = Planner(settings.diff, allows, lock, run.book, KeyRing(options.parallelism))
+        yield Scene(run, planner, options, world, (*saved.warnings, *warnings), path)
+
+
+def _rebuilt(saved: SavedPlan, fetched: Sequence[Fetched], scene: Scene) -> tuple[Planned, ...]:
+    """Make each tenancy's plan again out of what is live there now."""
+    memories = scene.planner.remember(fetched)
+    allows = scene.planner.allows_mass_unsubscribe
+    return tuple(
+        now
+        if isinstance(now, UnreadTenancy)
+        else rebuild(then, now, memories[now.tenancy.name], allows_mass_unsubscribe=allows)
+        for then, now in zip(saved.tenancies, fetched, strict=True)
+    )

@@ -1,0 +1,46 @@
+"""What the verbs `plan` and `apply` work with once files, lock and run are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hooksync.core.errors import Problem
+from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.planner import Fetched, Planned, Planner
+from hooksync.reconcile.session import Run
+
+if TYPE_CHECKING:  # `plan` starts without the rooms that only `apply` needs
+    from hooksync.reconcile.executor import Carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that is open, and what was said on the way."""
+
+    run: Run
+    planner: Planner
+    options: PlanOptions
+    world: World
+    warnings: tuple[Problem, ...]  # of the files
+    lock: str | None  # its path
+
+    def read(self) -> tuple[Fetched, ...]:
+        """Read the tenancies."""
+        with self.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
+            return self.run.read(advance)
+
+    def look(self) -> tuple[Planned, ...]:
+        """Read the tenancies and plan them."""
+        return self.planner.plan(self.read())
+
+    def carrier(self) -> Carrier:
+        """Make what carries plans out."""
+        from hooksync.reconcile.executor import Carrier
+        from hooksync.reconcile.journal import Journal
+
+        journal = None
+        if self.lock:
+            planner = self.planner
+            journal = Journal(self.lock, planner.lock, planner.book, planner.ring, self.options.adopts)
+        return Carrier(self.run, journal, self.world.terminal, probes=self.options.probes)

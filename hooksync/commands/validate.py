@@ -1,0 +1,83 @@
+"""The verbs that need no network: `validate` and `schema`. Loads none of the network's rooms; prints nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hooksync.config.files import SchemaKind, read_schema, read_sources, schema_text
+from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.reconcile.context import FileOptions, World
+
+if TYPE_CHECKING:
+    from hooksync.config.declarations import TenancyEntry
+
+FORMAT = "hooksync.validation/1"
+
+
+def validate(options: FileOptions, world: World) -> ExitCode:
+    """Check the files; needs neither network nor environment. Raises FileError with all that is wrong."""
+    from hooksync.config.document import read_document  # only here: `schema` needs none of it
+    from hooksync.config.selection import nothing_in, select, share_of
+
+    try:
+        document = read_document(read_sources(options.files, world.stdin), read_schema)
+    except FileError as error:
+        if options.format == "json":
+            world.terminal.result(_json((), error.problems, ()))
+        raise
+    entries = share_of(select(document, options.tenancies, options.targets), options.shard)
+    if options.shard and not entries:
+        world.terminal.aside(nothing_in(options.shard))
+    for warning in document.warnings:
+        world.terminal.warn(warning)
+    if options.format == "json":
+        world.terminal.result(_json(entries, (), document.warnings))
+    else:
+        world.terminal.result(_text(options.files, entries))
+    return ExitCode.DONE
+
+
+def schema(kind: SchemaKind, world: World) -> ExitCode:
+    """Show a JSON Schema."""
+    world.terminal.result(schema_text(kind))
+    return ExitCode.DONE
+
+
+def _text(files: Sequence[str], entries: Sequence[TenancyEntry]) -> str:
+    """Say that the files are valid, and how much they declare."""
+    tenancies, subscriptions = len(entries), _count(entries)
+    return (
+        f"{', '.join(files)}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
+        f"{subscriptions} {'subscription' if subscriptions == 1 else 'subscriptions'}.\n"
+    )
+
+
+def _json(entries: Sequence[TenancyEntry], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
+    """Write what is declared, what is wrong and what is doubtful."""
+    document = {
+        "format": FORMAT,
+        "is_valid": not problems,
+        "problems": [_problem_json(problem) for problem in problems],
+        "subscriptions": _count(entries),
+        "tenancies": len(entries),
+        "warnings": [_problem_json(warning) for warning in warnings],
+    }
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _count(entries: Sequence[TenancyEntry]) -> int:
+    """Count what is declared: one for each trigger."""
+    return sum(len(one.triggers) for entry in entries for one in entry.subscriptions)
+
+
+def _problem_json(problem: Problem) -> dict[str, object]:
+    where = problem.where
+    return {
+        "file": where.file if where else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "what": problem.what,
+        "fix": problem.fix,
+    }

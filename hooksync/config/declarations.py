@@ -1,0 +1,74 @@
+"""The nouns of the file: what it says, each with its place, and nothing from the environment filled in.
+
+Nothing here reads, checks or fills in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hooksync.core.errors import Problem
+from hooksync.core.model import Location, LoginMethod, Probe, Replacement, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text with references, and where it is written."""
+
+    template: Template
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEntry:
+    """One subscription as the file declares it, its defaults already in place."""
+
+    name: str
+    url: Written
+    triggers: tuple[Trigger, ...]  # at least one, each once
+    secret: SecretRef
+    include_identifiers: bool
+    location: Location  # of its name
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsEntry:
+    """How to log in; None where the file leaves it to the environment."""
+
+    username: SecretRef | None = None
+    password: SecretRef | None = None
+    totp: SecretRef | None = None
+    method: LoginMethod = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a tenancy says besides its subscriptions. Made without arguments: what holds where it is silent."""
+
+    server: Written | None = None
+    tenant: Written | None = None
+    allow_http: bool = False
+    credentials: CredentialsEntry = field(default_factory=CredentialsEntry)
+    owns: tuple[str, ...] | None = None  # None: all
+    limit: UnsubscribeLimit = field(default_factory=lambda: UnsubscribeLimit(percent=50))
+    replacement: Replacement = "create-first"
+    probe: Probe = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TenancyEntry:
+    """One tenancy as the files declare it."""
+
+    name: str
+    settings: Settings
+    subscriptions: tuple[SubscriptionEntry, ...]
+    location: Location  # of its name where its settings stand, or else where it comes first
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All files of a run together, checked as far as that goes without the environment."""
+
+    tenancies: tuple[TenancyEntry, ...]
+    warnings: tuple[Problem, ...] = ()

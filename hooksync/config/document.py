@@ -1,0 +1,131 @@
+"""Hooks files -> what they declare, checked as far as that goes without the environment; all problems at once.
+
+Pure: the files are read already, and the schema comes through a function that is called only to word problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from hooksync.config.declarations import Document, Settings, TenancyEntry, Written
+from hooksync.config.files import Source
+from hooksync.config.merge import merge_parts, unsaid_problems
+from hooksync.config.parts import TenancyPart, read_parts
+from hooksync.config.reader import Reading
+from hooksync.config.rules import (
+    clash_problems,
+    http_warning,
+    ownership_problem,
+    tenancy_identity,
+    twin_problems,
+    url_identity,
+)
+from hooksync.config.schema import certainly_fits
+from hooksync.config.triggers import TriggerBook
+from hooksync.config.yaml_loader import parser_warning, read_yaml
+from hooksync.config.yaml_nodes import YamlMap
+from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import Location
+from hooksync.core.template import Template
+from hooksync.core.urls import outline
+
+ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file, as far as it can be read."""
+
+    reading: Reading
+    data: YamlMap  # fits the schema
+    is_whole: bool = True  # whether all that the file says is in the data
+    has_all_triggers: bool = True  # whether all that it says of extra_triggers is
+
+
+def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Document:
+    """Read hooks files together. Raises FileError with every problem, in the order of the files."""
+    files = [_open_file(source, read_schema) for source in sources]
+    extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
+    book = TriggerBook(extra, knows_all=not all(file.has_all_triggers for file in files))
+    parts = [part for file in files for part in read_parts(file.reading, file.data, book)]
+    tenancies, problems = merge_parts(parts)
+    problems += (problem for file in files for problem in file.reading.problems)
+    problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
+    if all(file.is_whole for file in files):  # else what is missing here may stand in the part that is
+        problems += _run_problems(sources, parts, tenancies)
+    if problems:
+        raise FileError(*_in_order(problems, sources))
+    return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
+
+
+def _open_file(source: Source, read_schema: ReadSchema) -> _File:
+    """Read one file as far as the schema goes."""
+    reading = Reading(source.name, source.folder)
+    try:
+        data, problems = read_yaml(source.name, source.data)
+    except FileError as error:
+        reading.problems += error.problems
+        return _File(reading, YamlMap(), is_whole=False, has_all_triggers=False)
+    reading.problems += problems
+    if certainly_fits(data):
+        return _File(reading, data, is_whole=not problems)
+    from hooksync.config.misfits import find_misfits  # only here: a file that fits needs none of this
+    from hooksync.config.salvage import hides_triggers, salvage
+
+    misfits = find_misfits(data, source.name, read_schema("hooks"))
+    places = {problem.where for problem in problems}
+    reading.problems += (misfit.problem for misfit in misfits if misfit.problem.where not in places)
+    return _File(
+        reading,
+        salvage(data, misfits),
+        is_whole=not (problems or misfits),
+        has_all_triggers=not hides_triggers(misfits),
+    )
+
+
+def _tenancy_problems(tenancy: TenancyEntry) -> Iterator[Problem]:
+    owns = tenancy.settings.owns
+    for entry in tenancy.subscriptions if owns is not None else ():
+        if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):
+            yield problem
+    yield from twin_problems((entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions)
+
+
+def _run_problems(
+    sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyEntry]
+) -> Iterator[Problem]:
+    if not tenancies:
+        where = Location(sources[0].name, 1, 1) if sources else None
+        yield Problem("no tenancy is declared", "write one under tenancies", where)
+    yield from unsaid_problems(parts)
+    yield from clash_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
+
+
+def _identity(settings: Settings) -> Hashable:
+    return tenancy_identity(_known(settings.server), _known(settings.tenant))
+
+
+def _known(written: Written | None) -> str | Template | None:
+    """Give a text without references as it is meant, one with references as it is written."""
+    if written is None or written.template.has_references:
+        return written.template if written else None
+    return written.template.fill({})
+
+
+def _warnings(tenancies: Sequence[TenancyEntry]) -> list[Problem]:
+    urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
+    warnings = (http_warning(outline(url.template), "the URL", url.location) for url in urls)
+    return [warning for warning in warnings if warning]
+
+
+def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
+    """Sort by place, files in the order in which they were named; what aliases repeat is said once."""
+    order = {source.name: index for index, source in enumerate(sources)}
+
+    def place(problem: Problem) -> tuple[int, int, int]:
+        where = problem.where
+        return (order.get(where.file, 0), where.line, where.column) if where else (0, 0, 0)
+
+    return sorted(dict.fromkeys(problems), key=place)

@@ -1,0 +1,140 @@
+"""Hooks files and schemas as they lie on the disk: find them and read their bytes.
+
+This room touches the disk and standard input; it does not look into what it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, cast
+
+from hooksync.core.errors import FileError, Problem
+
+SchemaKind = Literal["hooks", "plan", "report", "lock"]
+
+STDIN = "<stdin>"
+MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
+MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One hooks file, read but not understood."""
+
+    name: str  # as the user named it; "<stdin>" for standard input
+    folder: str  # that relative paths in it start at; "" is the current one
+    data: bytes
+
+
+def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
+    """Read files, the *.yaml and *.yml files of directories (sorted, not recursive) and, for `-`, standard input.
+
+    What is named twice is read once. Raises FileError with every problem.
+    """
+    sources: dict[str, Source] = {}  # by real path
+    problems: list[Problem] = []
+    for path in _all_paths(arguments, problems):
+        with _collecting(problems, path):
+            identity = path if path == "-" else os.path.realpath(path)
+            if identity not in sources:
+                sources[identity] = _read_stdin(stdin) if path == "-" else _read_file(path)
+    if problems:
+        raise FileError(*problems)
+    return tuple(sources.values())
+
+
+def read_plan(path: str) -> bytes:
+    """Read the file of a saved plan. Raises FileError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_PLAN_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
+        raise FileError(Problem(f"the plan {path} cannot be read: {reason.lower()}", fix)) from error
+    if len(data) > MOST_PLAN_BYTES:
+        what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
+        raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
+    return data
+
+
+def schema_text(kind: SchemaKind) -> str:
+    """Give a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
+    name = f"{kind}.schema.json"
+    wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
+    for folder in (wheel, checkout):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
+
+
+def read_schema(kind: SchemaKind) -> dict[str, object]:
+    """Give a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
+    return cast(dict[str, object], json.loads(schema_text(kind)))
+
+
+def _all_paths(arguments: Sequence[str], problems: list[Problem]) -> list[str]:
+    paths: list[str] = []
+    for argument in arguments:
+        with _collecting(problems, argument):
+            paths += _paths(argument)
+    return paths
+
+
+def _paths(argument: str) -> list[str]:
+    """Say what an argument names: `-`, a file, or the files of a directory."""
+    if argument == "-" or not os.path.isdir(argument):
+        return [argument]
+    names = sorted(name for name in os.listdir(argument) if _is_hooks_file(argument, name))
+    if not names:
+        what = f"{argument} holds no *.yaml or *.yml file"
+        raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
+    return [os.path.join(argument, name) for name in names]
+
+
+def _is_hooks_file(folder: str, name: str) -> bool:
+    """Tell hooks files from the rest; hidden ones belong to editors."""
+    is_yaml = name.endswith((".yaml", ".yml")) and not name.startswith(".")
+    return is_yaml and not os.path.isdir(os.path.join(folder, name))
+
+
+def _read_file(path: str) -> Source:
+    with open(path, "rb") as file:
+        return Source(path, os.path.dirname(path), _read_limited(file, path))
+
+
+def _read_stdin(stdin: BinaryIO) -> Source:
+    return Source(STDIN, "", _read_limited(stdin, STDIN))
+
+
+def _read_limited(file: BinaryIO, name: str) -> bytes:
+    data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        what = f"{name} is larger than {MOST_BYTES // 1024**2} MiB"
+        raise FileError(Problem(what, "name a hooks file; a large one can be spread over several"))
+    return data
+
+
+@contextmanager
+def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
+    """Turn what goes wrong inside into problems, so that the other files are looked at too."""
+    try:
+        yield
+    except FileError as error:
+        problems += error.problems
+    except FileNotFoundError:
+        fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml"
+        problems.append(Problem(f"there is no file {path}", fix))
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path, or a closed standard input
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        name = STDIN if path == "-" else path
+        problems.append(Problem(f"{name} cannot be read: {reason.lower()}", "check the path and its permissions"))

@@ -1,0 +1,177 @@
+"""What the files declare + the environment -> the tenancies as they are wanted, with all but secrets filled in.
+
+Pure: the environment is an argument. What depended on a `${NAME}` is checked again here. Messages name variables and
+never quote what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from hooksync.config.declarations import CredentialsEntry, SubscriptionEntry, TenancyEntry, Written
+from hooksync.config.rules import (
+    SERVER_FIX,
+    clash_problems,
+    filled_subject,
+    http_warning,
+    ownership_problem,
+    server_problem,
+    tenancy_identity,
+    twin_problems,
+    url_problem,
+)
+from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import CredentialRefs, DeclaredSubscription, HookUrl, SecretRef, Server, Tenancy
+from hooksync.core.template import MissingVariableError, parse_template
+from hooksync.core.urls import closed, is_plain_http, outline, server_url
+
+Environment = Mapping[str, str]
+
+
+def resolve(entries: Sequence[TenancyEntry], environ: Environment) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
+    """Fill in what the environment says. Returns the tenancies and new warnings, in the order of the entries.
+
+    Raises FileError with every problem.
+    """
+    fillings = [_Filling(entry, environ) for entry in entries]
+    tenancies = [filling.tenancy() for filling in fillings]
+    problems = [problem for filling in fillings for problem in filling.problems]
+    known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
+    problems += clash_problems((entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known)
+    if problems:
+        raise FileError(*dict.fromkeys(problems))
+    warnings = [warning for filling in fillings for warning in filling.warnings]
+    return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
+
+
+def url_environment_values(entries: Sequence[TenancyEntry], environ: Environment) -> tuple[str, ...]:
+    """Give what URLs were filled in with, for the redactor: foreign text may echo it."""
+    urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
+    names = dict.fromkeys(name for url in urls if url.has_references for name in url.names)
+    return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
+
+
+class _Filling:
+    """One tenancy while it is filled in, with what is wrong with it."""
+
+    def __init__(self, entry: TenancyEntry, environ: Environment) -> None:
+        self.entry = entry
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self._environ = environ
+
+    def tenancy(self) -> Tenancy | None:
+        """Fill everything in. None: it has no server, or none that will do."""
+        settings = self.entry.settings
+        server = self._server()
+        tenant, tenant_shown = self._tenant()
+        subscriptions = self._subscriptions()
+        if server is None:
+            return None
+        return Tenancy(
+            name=self.entry.name,
+            server=server,
+            tenant=tenant,
+            tenant_shown=tenant_shown,
+            allow_http=settings.allow_http,
+            credentials=_credentials(settings.credentials),
+            owns=settings.owns,
+            limit=settings.limit,
+            replacement=settings.replacement,
+            probe=settings.probe,
+            subscriptions=subscriptions,
+            location=self.entry.location,
+        )
+
+    def _server(self) -> Server | None:
+        written = self._given_or_environment(self.entry.settings.server, "PRESERVICA_SERVER")
+        if written is None:
+            self._note(f'tenancy "{self.entry.name}" has no server', f"{SERVER_FIX}, or set PRESERVICA_SERVER")
+            return None
+        text = self._fill(written)
+        if text is None:
+            return None
+        subject = filled_subject("the server", written.template)
+        allow_http = self.entry.settings.allow_http
+        if problem := server_problem(closed(text), subject, written.location, allow_http=allow_http):
+            self.problems.append(problem)
+            return None
+        return Server(written.template.text, server_url(text))
+
+    def _tenant(self) -> tuple[str | None, str | None]:
+        """Give the tenant's name, and how it may be shown; an empty one is as good as none."""
+        written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
+        text = self._fill(written) if written else ""
+        if written and text:
+            if not text.isprintable():
+                subject = filled_subject("the tenant", written.template)
+                self._note(f"{subject} holds a line break or a control character", "check the variable", written)
+            return text, written.template.text
+        if text is not None and self.entry.settings.credentials.method == "external":
+            self._note("method: external needs a tenant", "write tenant: NAME, or set PRESERVICA_TENANT")
+        return None, None
+
+    def _subscriptions(self) -> tuple[DeclaredSubscription, ...]:
+        filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
+        known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
+        self.problems += twin_problems((entry, url.identity) for entry, url in known)
+        return tuple(made for entry, url in known for made in _declared(self.entry.name, entry, url))
+
+    def _url(self, entry: SubscriptionEntry) -> str | None:
+        """Fill a URL in, and judge it again if that changed it."""
+        written = entry.url
+        if not written.template.has_references:
+            return written.template.fill({})
+        url = self._fill(written)
+        if url is None:
+            return None
+        text, subject, where = closed(url), filled_subject("the URL", written.template), written.location
+        owns = self.entry.settings.owns
+        problem = url_problem(text, subject, where) or ownership_problem(owns, text, subject, where)
+        if problem:
+            self.problems.append(problem)
+            return None
+        warning = http_warning(text, subject, where)
+        if warning and not is_plain_http(outline(written.template)):  # else it was given before
+            self.warnings.append(warning)
+        return url
+
+    def _given_or_environment(self, given: Written | None, variable: str) -> Written | None:
+        if given or not self._environ.get(variable):
+            return given
+        return Written(parse_template(f"${{{variable}}}"), self.entry.location)
+
+    def _fill(self, written: Written) -> str | None:
+        try:
+            return written.template.fill(self._environ)
+        except MissingVariableError as error:
+            for name in error.names:
+                fix = f"export {name}, or give it a default: ${{{name}:-...}}; `hooksync validate` needs neither"
+                self._note(f"${{{name}}} is not set", fix, written)
+            return None
+
+    def _note(self, what: str, fix: str, written: Written | None = None) -> None:
+        self.problems.append(Problem(what, fix, written.location if written else self.entry.location))
+
+
+def _declared(tenancy: str, entry: SubscriptionEntry, url: HookUrl) -> Iterator[DeclaredSubscription]:
+    for trigger in entry.triggers:
+        yield DeclaredSubscription(
+            tenancy=tenancy,
+            name=entry.name,
+            url=url,
+            trigger=trigger,
+            secret=entry.secret,
+            include_identifiers=entry.include_identifiers,
+            location=entry.location,
+        )
+
+
+def _credentials(entry: CredentialsEntry) -> CredentialRefs:
+    """Name where to log in from; what the file leaves out has its usual variable."""
+    return CredentialRefs(
+        username=entry.username or SecretRef("env", "PRESERVICA_USERNAME"),
+        password=entry.password or SecretRef("env", "PRESERVICA_PASSWORD"),
+        totp=entry.totp or SecretRef("env", "PRESERVICA_2FA_TOKEN"),
+        method=entry.method,
+    )

@@ -1,0 +1,91 @@
+"""Rules between the fields of hooks files, worded. Pure.
+
+They are asked twice: by `document` about texts as they are written, by `resolve` about texts with `${NAME}` filled in.
+So `subject` says what is judged, and no message holds the text itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+
+from hooksync.config.declarations import SubscriptionEntry, TenancyEntry
+from hooksync.core.errors import Problem
+from hooksync.core.model import Location, Trigger
+from hooksync.core.template import Template
+from hooksync.core.url_forms import normal_url
+from hooksync.core.urls import is_plain_http, may_own, server_fault, server_url, url_fault
+
+SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
+
+
+def filled_subject(noun: str, template: Template) -> str:
+    """Name a text by the variables that were filled in."""
+    names = ", ".join(f"${{{name}}}" for name in template.names)
+    return f"{noun}, with {names} filled in," if names else noun
+
+
+def url_problem(url: str, subject: str, where: Location) -> Problem | None:
+    """Judge the URL of a receiver, or its outline."""
+    fault = url_fault(url)
+    fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
+    return Problem(f"{subject} {fault}", fix, where) if fault else None
+
+
+def ownership_problem(owns: tuple[str, ...] | None, url: str, subject: str, where: Location) -> Problem | None:
+    """Refuse a URL that no prefix owns: hooksync would not find again what it made."""
+    if may_own(owns, url):
+        return None
+    return Problem(
+        f"{subject} lies outside `owns` of its tenancy", "add a prefix of it to `owns`, or change the URL", where
+    )
+
+
+def http_warning(url: str, subject: str, where: Location) -> Problem | None:
+    """Warn of a receiver that is reached over plain http."""
+    if not is_plain_http(url):
+        return None
+    return Problem(f"{subject} is plain http: events can be read on their way", "use https", where)
+
+
+def server_problem(server: str, subject: str, where: Location | None, *, allow_http: bool) -> Problem | None:
+    """Judge a server, or its outline."""
+    if fault := server_fault(server):
+        return Problem(f"{subject} {fault}", SERVER_FIX, where)
+    if is_plain_http(server) and not allow_http:
+        what = f"{subject} is plain http: the password can be read on its way"
+        return Problem(what, "use https, or say `allow_http: true`", where)
+    return None
+
+
+def twin_problems(subscriptions: Iterable[tuple[SubscriptionEntry, Hashable]]) -> Iterator[Problem]:
+    """Refuse two subscriptions of one tenancy with the same URL, by its identity, and the same trigger."""
+    seen: dict[tuple[Hashable, Trigger], SubscriptionEntry] = {}
+    for entry, identity in subscriptions:
+        for trigger in entry.triggers:
+            first = seen.setdefault((identity, trigger), entry)
+            if first is not entry:
+                what = (
+                    f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}" ({first.location})'
+                )
+                yield Problem(what, "remove one of the two", entry.location)
+
+
+def clash_problems(tenancies: Iterable[tuple[TenancyEntry, Hashable]]) -> Iterator[Problem]:
+    """Refuse two tenancies with the same server and tenant: they would undo each other."""
+    seen: dict[Hashable, TenancyEntry] = {}
+    for entry, identity in tenancies:
+        first = seen.setdefault(identity, entry)
+        if first is not entry:
+            what = f'tenancy "{entry.name}" has the server and tenant of "{first.name}" ({first.location})'
+            yield Problem(what, "put their subscriptions under one name", entry.location)
+
+
+def url_identity(template: Template) -> Hashable:
+    """Say what two URLs must share to be the same, as far as their texts tell."""
+    return template if template.has_references else normal_url(template.fill({}))
+
+
+def tenancy_identity(server: str | Template | None, tenant: str | Template | None) -> Hashable:
+    """Say what makes two tenancies the same; templates are those with references, still unfilled."""
+    host = server_url(server) if isinstance(server, str) and not server_fault(server) else server
+    return host, tenant.casefold() if isinstance(tenant, str) else tenant

@@ -1,0 +1,97 @@
+"""A reference becomes a secret here: from an environment variable or a file.
+
+Only this room looks a secret up; a message names the reference and never the value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from hooksync.core.errors import Problem, SecretError
+from hooksync.core.model import Secret, SecretRef
+
+_LARGEST_FILE = 64 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSources:
+    """Where secrets come from in this run."""
+
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return "SecretSources()"
+
+    def find(self, ref: SecretRef) -> Secret:
+        """Look a secret up. Raises SecretError when it is not set, empty, or cannot be read."""
+        value = self._from_environment(ref) if ref.kind == "env" else _from_file(ref)
+        return Secret(value)
+
+    def find_shared(self, ref: SecretRef) -> Secret:
+        """Look up a secret that signs. Service and receiver must see the same bytes: only printable ASCII will do.
+
+        Raises SecretError when it cannot be had or holds another character.
+        """
+        secret = self.find(ref)
+        if not all(" " <= character <= "~" for character in secret.reveal()):
+            raise SecretError(
+                Problem(
+                    f"secret {ref} holds characters outside printable ASCII",
+                    "services and receivers disagree on how to encode them: use letters, digits and punctuation",
+                    ref.location,
+                )
+            )
+        return secret
+
+    def values(self, refs: Iterable[SecretRef]) -> Iterator[str]:
+        """Give what references lead to, where they do: for the redactor, and for nobody else."""
+        for ref in dict.fromkeys(refs):
+            with suppress(SecretError):
+                yield self.find(ref).reveal()
+
+    def _from_environment(self, ref: SecretRef) -> str:
+        value = self.environ.get(ref.name, "")
+        if not value:
+            state = "is empty" if ref.name in self.environ else "is not set"
+            raise SecretError(
+                Problem(f"secret {ref} {state}", f"export {ref.name}, or point the field at a file", ref.location)
+            )
+        if any("\ud800" <= character <= "\udfff" for character in value):  # how the system hands on other bytes
+            raise SecretError(_not_utf_8(ref))
+        return value
+
+
+def _from_file(ref: SecretRef) -> str:
+    data = _read(ref)
+    if len(data) > _LARGEST_FILE:
+        raise SecretError(Problem(f"secret {ref} is larger than 64 KiB", "point at the right file", ref.location))
+    text = ""
+    is_text = True
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        is_text = False  # raised below, unchained: this error holds the bytes
+    if not is_text:
+        raise SecretError(_not_utf_8(ref))
+    value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not value:
+        raise SecretError(Problem(f"secret {ref} is empty", "write the secret into that file", ref.location))
+    return value
+
+
+def _read(ref: SecretRef) -> bytes:
+    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: no path at all, it holds a NUL
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no path"
+        fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
+        raise SecretError(Problem(f"secret {ref} cannot be read: {reason}", fix, ref.location)) from error
+
+
+def _not_utf_8(ref: SecretRef) -> Problem:
+    return Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)

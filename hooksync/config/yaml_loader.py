@@ -1,0 +1,209 @@
+"""YAML bytes -> plain data and where each node was written.
+
+Pure. Only this room knows PyYAML. It builds from the parser's events, in one pass and without recursion, because
+`yaml.safe_load` forgets places, takes the last of two equal keys and is ten times slower. No message quotes the text
+of a value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from hooksync.config.yaml_frames import EventMark, OpenList, OpenMap
+from hooksync.config.yaml_nodes import YamlList, YamlMap
+from hooksync.config.yaml_scalars import NUMBER_STARTS, WORDS, read_plain
+from hooksync.config.yaml_text import place_after, read_text
+from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import Location
+
+has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
+
+Event = Any  # one of yaml.events; the stubs allow for one without a mark, the parsers make none
+
+_MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
+_DEEPEST = 100  # levels of nesting
+_MOST_PROBLEMS = 1000  # in one file; more would not be read
+_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
+
+
+def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
+    """Say that reading is slow where it is."""
+    if is_fast:
+        return ()
+    what = "PyYAML comes without libyaml here: large files are read ten times slower"
+    return (Problem(what, "install a wheel of PyYAML for this platform, or build it with libyaml"),)
+
+
+def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[YamlMap, tuple[Problem, ...]]:
+    """Read one file: its top level, and the problems that did not stop the reading (double keys, tags and the like).
+
+    Raises FileError, problems so far included, where reading on makes no sense.
+    """
+    text = read_text(file, data)
+    builder = _Builder(file, most_aliased=max(_MOST_ALIASED, len(text)))  # one for each character is no bomb
+    loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
+    try:
+        builder.take_all(loader.get_event)
+    except yaml.YAMLError as error:
+        raise FileError(*builder.problems, _syntax_problem(file, text, error)) from None  # it may quote the text
+    finally:
+        loader.dispose()
+    return builder.top_level(), tuple(builder.problems)
+
+
+def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    reasons = (getattr(error, "context", None), getattr(error, "problem", None))
+    reason = _QUOTED.sub("", " ".join(filter(None, reasons))) or "it cannot be parsed"
+    where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file, 1, 1)
+    where = min(where, place_after(file, text))  # libyaml ends the last line, where the file does not
+    return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
+
+
+class _Anchor:
+    """A node that aliases can name."""
+
+    __slots__ = ("node", "size")
+
+    def __init__(self, node: object, size: int) -> None:
+        self.node = node
+        self.size = size  # in nodes, those that aliases bring in counted too; 0 while the node is still open
+
+
+class _Builder:
+    """Turns events into nodes. The open ones are on a stack; the lowest of them holds the top level."""
+
+    def __init__(self, file: str, most_aliased: int) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._root = OpenList(YamlList(), None)
+        self._top: OpenMap | OpenList = self._root
+        self._stack: list[tuple[OpenMap | OpenList, _Anchor | None, int]] = []  # container, its anchor, nodes before it
+        self._anchors: dict[str, _Anchor] = {}
+        self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
+        self._aliased = 0
+        self._most_aliased = most_aliased
+        self._steps: dict[type, Callable[[Event], None]] = {
+            MappingStartEvent: self._open_map,
+            SequenceStartEvent: self._open_list,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._take_alias,
+            DocumentStartEvent: self._start_document,
+            DocumentEndEvent: self._ignore,
+            StreamStartEvent: self._ignore,
+        }
+
+    def take_all(self, next_event: Callable[[], Event]) -> None:
+        """Take events to the end of the stream. EventMark for speed: it sees every node of the file."""
+        while True:
+            event = next_event()
+            kind = type(event)
+            if kind is ScalarEvent:
+                value = event.value
+                if event.implicit[0] and (value in WORDS or value[0] in NUMBER_STARTS):
+                    value = read_plain(value)
+                if event.anchor is not None or event.tag is not None:
+                    self._adorn(value, event)
+                self._top.take(value, event.start_mark)
+            elif kind is StreamEndEvent:
+                return
+            else:
+                self._steps[kind](event)
+
+    def top_level(self) -> YamlMap:
+        """Give what was built. Raises FileError if that is not a mapping."""
+        node = self._root.node[0] if self._root.node else None
+        if isinstance(node, YamlMap):
+            return node
+        fix = "begin with `version: 1` and `tenancies:`"
+        if node is None:
+            raise FileError(*self.problems, Problem("the file is empty", fix, Location(self.file, 1, 1)))
+        kind = "a list" if isinstance(node, YamlList) else "a single value"
+        where = Location(self.file, *self._root.node.item_mark(0))
+        raise FileError(*self.problems, Problem(f"the top level is {kind}, not a mapping", fix, where))
+
+    def _open_map(self, event: Event) -> None:
+        self._open(OpenMap(YamlMap(), self._top, self._add_problem), event)
+
+    def _open_list(self, event: Event) -> None:
+        self._open(OpenList(YamlList(), self._top), event)
+
+    def _open(self, frame: OpenMap | OpenList, event: Event) -> None:
+        if len(self._stack) >= _DEEPEST:
+            self._stop(event, f"nested deeper than {_DEEPEST} levels", "look for a stray `[` or `{`; seven are enough")
+        anchor = self._adorn(frame.node, event) if event.anchor is not None or event.tag is not None else None
+        self._top.take(frame.node, event.start_mark)
+        self._stack.append((self._top, anchor, self._nodes))
+        self._top = frame
+
+    def _close(self, event: Event) -> None:
+        if merged := self._top.close():
+            self._bring_in(merged, event)
+        self._nodes += len(self._top.node)
+        parent, anchor, nodes_before = self._stack.pop()
+        if anchor:
+            anchor.size = 1 + self._nodes - nodes_before
+        self._top = parent
+
+    def _adorn(self, node: object, event: Event) -> _Anchor | None:
+        """Heed an anchor, refuse a tag."""
+        if event.tag is not None:
+            fix = "remove it; between quotes a leading ! is text"
+            self._add_problem(event.start_mark, "tags (`!...`) are not used here", fix)
+        if event.anchor is None:
+            return None
+        anchor = _Anchor(node, 1 if isinstance(event, ScalarEvent) else 0)
+        self._anchors[event.anchor] = anchor
+        return anchor
+
+    def _take_alias(self, event: Event) -> None:
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            fix = "between quotes a leading * is text"
+            self._add_problem(event.start_mark, "no anchor (`&name`) of this name above", fix)
+            self._top.take(None, event.start_mark)
+        elif anchor.size == 0:
+            self._stop(event, "an alias inside the very node that it names", "move the anchor to another node")
+        else:
+            self._nodes += anchor.size - 1  # the alias itself is counted when what it stands in is closed
+            self._bring_in(anchor.size, event)
+            self._top.take(anchor.node, event.start_mark)
+
+    def _bring_in(self, size: int, event: Event) -> None:
+        self._aliased += size
+        if self._aliased > self._most_aliased:
+            what = f"aliases bring in more than {self._most_aliased:,} nodes"
+            self._stop(event, what, "write fewer aliases of aliases")
+
+    def _start_document(self, event: Event) -> None:
+        if self._root.node:
+            self._stop(event, "a second document (`---`) in one file", "give each document a file of its own")
+
+    def _ignore(self, event: Event) -> None:
+        """Events that say nothing."""
+
+    def _add_problem(self, mark: EventMark, what: str, fix: str) -> None:
+        self.problems.append(Problem(what, fix, Location(self.file, mark.line + 1, mark.column + 1)))
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise FileError(*self.problems)
+
+    def _stop(self, event: Event, what: str, fix: str) -> None:
+        self._add_problem(event.start_mark, what, fix)
+        raise FileError(*self.problems)

@@ -1,0 +1,102 @@
+"""Files that hooksync writes: as a whole or not at all, whatever becomes of the run or the disk in the middle."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from hooksync.core.errors import FileError, Problem
+
+
+def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
+    """Replace a file as a whole, or not at all: whoever reads, and whatever is cut short, finds the old or the new.
+
+    A symbolic link stays, and what it leads to is replaced; a device or a pipe is written to. Raises FileError when it
+    cannot be done.
+    """
+    try:
+        if _is_stream(path):
+            with open(path, "wb") as stream:
+                stream.write(text.encode())
+            return
+        target = os.path.realpath(path)
+        with _draft(target, text.encode(), mode) as draft:
+            os.replace(draft, target)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        raise FileError(_unwritable(path, error)) from error
+
+
+def _is_stream(path: str) -> bool:
+    """Tell what is written to, a device or a pipe, from what is replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)
+
+
+def create_atomically(path: str, text: str, mode: int = 0o644) -> None:
+    """Write a file that is not there yet, as a whole or not at all.
+
+    Raises FileExistsError where something has the name already, however late it came; FileError for the rest.
+    """
+    try:
+        with _draft(os.path.abspath(path), text.encode(), mode) as draft:
+            _name(draft, path)
+    except FileExistsError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(_unwritable(path, error)) from error
+
+
+def _name(draft: str, path: str) -> None:
+    """Give a draft its name, which nothing else may have."""
+    try:
+        os.link(draft, path)  # unlike a renaming, it takes the place of nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: take the name first
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.replace(draft, path)
+
+
+def is_there(path: str) -> bool:
+    """Tell whether anything has this name, a link that leads nowhere as well."""
+    return os.path.lexists(path)
+
+
+def _unwritable(path: str, error: OSError | ValueError) -> Problem:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    fix = "check that its folder is there, may be written to and has room; what stood there is as it was"
+    return Problem(f"{path} cannot be written: {reason.lower()}", fix)
+
+
+@contextmanager
+def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
+    """Write a file of another name beside a path; it is gone afterwards, unless it was given that name."""
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(draft, mode)  # whatever the umask took away
+        yield draft
+        _sync_folder(folder)
+    finally:
+        with suppress(OSError):
+            os.unlink(draft)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a new name last through a power cut, where the system knows how; the file itself is safe already."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,92 @@
+"""Every way this can fail, in one shape: what happened, where, how to mend it. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hooksync.core.model import Location
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES_PENDING = 2
+    REFUSED = 3
+    PARTLY_APPLIED = 4
+    USAGE = 64
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, or (as a warning) doubtful."""
+
+    what: str  # starts in lower case, names no secret
+    fix: str
+    where: Location | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what}\n  fix: {self.fix}"
+
+
+class HooksyncError(Exception):
+    """Anything that a user can cause or meet. It is shown without a traceback."""
+
+    exit_code = ExitCode.ERROR
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+    @property
+    def summary(self) -> str:
+        """What happened, in one line, without the fix."""
+        return "; ".join(problem.what for problem in self.problems)
+
+
+class FileError(HooksyncError):
+    """The hooks file, the environment it asks for, or a schema cannot be used."""
+
+
+class Refused(HooksyncError):
+    """Nothing may be done, and nothing was."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class OutputLost(HooksyncError):
+    """The result could not be shown. Without problems where its reader has left, who wants to hear no more."""
+
+
+class UsageError(HooksyncError):
+    """The command line is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SecretError(HooksyncError):
+    """A secret or a credential cannot be had or cannot be used."""
+
+
+class ServiceError(HooksyncError):
+    """The service could not be reached, refused, or answered what cannot be understood."""
+
+
+class AnswerLost(ServiceError):
+    """A call may or may not have been carried out: its answer never came, or makes no sense."""
+
+
+class Rejected(ServiceError):
+    """The service answered with a status that says no."""
+
+    def __init__(self, problem: Problem, status: int) -> None:
+        super().__init__(problem)
+        self.status = status  # the HTTP status

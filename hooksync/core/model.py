@@ -1,0 +1,223 @@
+"""The nouns: what a file declares and what a tenancy holds.
+
+Nothing here reads, writes, calls or looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple, NoReturn
+
+from hooksync.core.url_forms import masked_url, normal_url
+
+Replacement = Literal["create-first", "remove-first"]
+Probe = Literal["auto", "require", "never"]
+LoginMethod = Literal["password", "external"]
+SecretState = Literal["same", "changed", "unknown", "not-set"]
+
+# pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
+TRIGGER_NAMES = {
+    "MOVED": "MOVED",
+    "INDEXED": "FULL_TEXT_INDEXED",
+    "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR",
+    "INGEST_FAILED": "INGEST_FAILED",
+    "CHANGE_ASSET_VISIBILITY": "CHANGE_ASSET_VISIBILITY",
+}
+_SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
+
+
+class Location(NamedTuple):
+    """A place in a hooks file."""
+
+    file: str  # as the user named it; "<stdin>" for standard input
+    line: int  # 1-based
+    column: int  # 1-based
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Secret:
+    """A value that is never shown: its repr, str, format and pickle give nothing away.
+
+    It lives from `secret_sources` to the rooms that send it or sign with it; each `reveal()` can be grepped for.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Give the value itself. Only rooms that send it or sign with it call this."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is neither pickled nor copied")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a secret or a credential is found; never the value."""
+
+    kind: Literal["env", "file"]
+    name: str  # the variable's name, or the path as written
+    location: Location | None = field(default=None, compare=False)  # None: the default of a field that was left out
+    base: str = field(default="", repr=False)  # folder that a relative path starts at
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+class Trigger(NamedTuple):
+    """The kind of event that a subscription waits for."""
+
+    wire: str  # as the service writes it
+
+    @property
+    def short(self) -> str:
+        """Give pyPreservica's name, or the wire's where there is none."""
+        return _SHORT_NAMES.get(self.wire, self.wire)
+
+    @classmethod
+    def named(cls, name: str) -> Trigger:
+        """Take either spelling: `INDEXED` and `FULL_TEXT_INDEXED` are one trigger."""
+        return cls(TRIGGER_NAMES.get(name, name))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SubscriptionKey:
+    """What makes two subscriptions of a tenancy the same one."""
+
+    url: str = field(repr=False)  # in its normal form; may hold a key in its query
+    trigger: Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class HookUrl:
+    """A receiver's URL, in the form that may be shown and the form that is sent."""
+
+    shown: str  # declared: as the file writes it, `${NAME}` unfilled; live: its query values hidden
+    full: str = field(repr=False)  # may hold a key; goes to the service and the receiver, nowhere else
+    identity: str = field(init=False, repr=False, compare=False)  # the full one in its normal form
+
+    def __post_init__(self) -> None:
+        """Work the identity out once: it is asked for again and again."""
+        object.__setattr__(self, "identity", normal_url(self.full))
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSubscription:
+    """One subscription that the file asks for: a name and one of its triggers."""
+
+    tenancy: str
+    name: str
+    url: HookUrl
+    trigger: Trigger
+    secret: SecretRef
+    include_identifiers: bool
+    location: Location  # of its name in the file
+
+    @property
+    def key(self) -> SubscriptionKey:
+        """Its identity within the tenancy."""
+        return SubscriptionKey(self.url.identity, self.trigger)
+
+    @property
+    def address(self) -> str:
+        """Its name in commands and reports: `tenancy/name/TRIGGER`."""
+        return address_of(self.tenancy, self.name, self.trigger)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSubscription:
+    """One subscription that the tenancy holds."""
+
+    id: str  # given by Preservica, another one after each subscribe
+    url: HookUrl
+    trigger: Trigger
+    include_identifiers: bool | None  # None: the service does not report it
+
+    @property
+    def key(self) -> SubscriptionKey:
+        """Its identity within the tenancy."""
+        return SubscriptionKey(self.url.identity, self.trigger)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRefs:
+    """How to log in to a tenancy, by reference."""
+
+    username: SecretRef
+    password: SecretRef  # the external shared key where the method is "external"
+    totp: SecretRef  # asked for only when the service demands a second factor
+    method: LoginMethod = "password"
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeLimit:
+    """How many subscriptions a plan may remove: a share of those it owns, or a number. One of the two is set."""
+
+    percent: float | None = None
+    number: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.percent:g}%" if self.percent is not None else str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a tenancy lives."""
+
+    shown: str  # as the file writes it
+    base_url: str  # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """One tenancy as the file wants it, with everything from the environment but secrets filled in."""
+
+    name: str
+    server: Server
+    tenant: str | None  # None: the service tells it at log-in
+    tenant_shown: str | None
+    allow_http: bool
+    credentials: CredentialRefs
+    owns: tuple[str, ...] | None  # None: all; else URL prefixes
+    limit: UnsubscribeLimit
+    replacement: Replacement
+    probe: Probe
+    subscriptions: tuple[DeclaredSubscription, ...]
+    location: Location
+
+
+def live_url(url: str) -> HookUrl:
+    """Make a live subscription's URL, with the form that may be shown."""
+    return HookUrl(shown=masked_url(url), full=url)
+
+
+def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
+    """Write the address of a declared subscription, e.g. `archive-prod/catalogue/INDEXED`."""
+    return f"{tenancy}/{name}/{trigger.short}"
+
+
+def address_matches(address: str, globs: Iterable[str]) -> bool:
+    """Tell whether one of the globs names this address; letter case counts."""
+    return any(fnmatchcase(address, glob) for glob in globs)

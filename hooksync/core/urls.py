@@ -1,0 +1,199 @@
+"""What may be a receiver's URL or a server, and which URLs a prefix owns. Pure; no message holds the text it is about.
+
+A text with references is judged by its outline: OPEN stands where a `${NAME}` is filled in later, and what that could
+change is not held against it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hooksync.core.template import Template
+from hooksync.core.url_forms import DEFAULT_PORTS, normal_url, split_netloc
+
+if TYPE_CHECKING:
+    from ipaddress import IPv6Address
+
+OPEN = "\0"
+_CLOSED = "\1"  # what OPEN becomes where a text holds it: refused like any control character
+
+_HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
+_PORT = re.compile("[1-9][0-9]{0,4}")
+_LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
+_SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
+
+
+def outline(template: Template) -> str:
+    """Give a text with OPEN for each reference."""
+    match template.parts:
+        case (str(text),):
+            return closed(text)
+    return "".join(closed(part) if isinstance(part, str) else OPEN for part in template.parts)
+
+
+def closed(text: str) -> str:
+    """Give a text as an outline in which nothing is open."""
+    return text.replace(OPEN, _CLOSED)
+
+
+def url_fault(url: str) -> str | None:
+    """Say why a text or an outline is no URL of a receiver, to go on after "the URL"; None: it is one."""
+    if not _is_clean(url):
+        return "holds white space or a control character"
+    if "#" in url:
+        return "has a fragment (#)"
+    scheme, separator, rest = url.partition("://")
+    if OPEN in scheme:
+        return None  # how it begins is open
+    if not separator or scheme.lower() not in DEFAULT_PORTS:
+        return "is neither http nor https"
+    return _netloc_fault(split_netloc(rest)[0])
+
+
+def prefix_fault(prefix: str) -> str | None:
+    """Say why a text cannot stand under `owns`, to go on after "this prefix"; None: it can."""
+    if "${" in prefix:
+        return "has a `${`, which is not filled in here"
+    return url_fault(prefix) or ("has a query (?)" if "?" in prefix else None)
+
+
+def server_fault(server: str) -> str | None:
+    """Say why a text or an outline is no server, to go on after "the server"; None: it is one."""
+    if not _is_clean(server):
+        return "holds white space or a control character"
+    scheme, netloc = _split_server(server)
+    if OPEN in scheme or ("://" not in server and OPEN in server):
+        return None
+    if scheme not in DEFAULT_PORTS:
+        return "is neither a host nor a URL with http or https"
+    if split_netloc(netloc)[1]:
+        return "has a path, a query or a fragment"
+    return _netloc_fault(netloc)
+
+
+def server_url(server: str) -> str:
+    """Give the normal form of a server without fault: scheme, host and port, no slash at the end."""
+    return normal_url("://".join(_split_server(server))).removesuffix("/")
+
+
+def is_plain_http(url: str) -> bool:
+    """Tell whether a URL or an outline goes over http to a host that is surely not this machine."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.lower() != "http":
+        return False
+    host, _ = _split_port(split_netloc(rest)[0])
+    return OPEN not in host and not is_loopback(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
+    host = host.lower()
+    if host.startswith("["):
+        address = _ipv6(host)
+        return address is not None and address.is_loopback
+    return host == "localhost" or host.endswith(".localhost") or bool(_LOOPBACK_V4.fullmatch(host))
+
+
+def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
+    """Tell whether a URL lies under one of the prefixes; None owns all.
+
+    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. What servers read in
+    different ways is owned by none (user information, a backslash) or by whole hosts only (dot segments).
+    """
+    return prefixes is None or _is_under(prefixes, normal_url(url), is_open=False)
+
+
+def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
+    """Tell the same of an outline: False where no filling in could bring it under a prefix."""
+    head, is_open, _ = url.partition(OPEN)
+    if prefixes is None or not is_open:
+        return owns_url(prefixes, url)
+    _, _, rest = head.partition("://")
+    if not split_netloc(rest)[1]:
+        return True  # the host is open
+    return _is_under(prefixes, normal_url(head), is_open=True)
+
+
+def _is_under(prefixes: tuple[str, ...], url: str, *, is_open: bool) -> bool:
+    """Tell whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
+    _, _, rest = url.partition("://")
+    netloc, tail = split_netloc(rest)
+    if is_open and "?" not in tail:
+        tail = tail[: tail.rfind("/") + 1]  # the last segment may go on
+    if "@" in netloc or "\\" in url:
+        return False
+    climbs = _has_dot_segments(tail)
+    return any(
+        _covers(prefix, url, is_open=is_open)
+        for prefix, path in map(_normal_prefix, prefixes)
+        if path == "/" or not climbs
+    )
+
+
+def _covers(prefix: str, url: str, *, is_open: bool) -> bool:
+    """Compare normal forms, by whole segments of the path."""
+    if url.startswith(prefix):
+        return prefix.endswith("/") or url[len(prefix) : len(prefix) + 1] in ("", "/", "?", "#")
+    return is_open and prefix.startswith(url)
+
+
+@lru_cache(maxsize=1024)
+def _normal_prefix(prefix: str) -> tuple[str, str]:
+    """Give the normal form of a prefix, and its path."""
+    normal = normal_url(prefix)
+    return normal, split_netloc(normal.partition("://")[2])[1]
+
+
+def _has_dot_segments(tail: str) -> bool:
+    """Tell whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
+    path = re.split("[?#]", tail, maxsplit=1)[0]
+    if "." not in path and "%2e" not in path.lower():
+        return False
+    segments = _SLASH.split(path)
+    return not path.isprintable() or any(_undotted(segment) in (".", "..") for segment in segments)
+
+
+def _undotted(segment: str) -> str:
+    return segment.lower().replace("%2e", ".").partition(";")[0]
+
+
+def _is_clean(text: str) -> bool:
+    return " " not in text and text.replace(OPEN, "").isprintable()
+
+
+def _split_server(server: str) -> tuple[str, str]:
+    scheme, separator, netloc = server.removesuffix("/").partition("://")
+    return (scheme.lower(), netloc) if separator else ("https", scheme)
+
+
+def _netloc_fault(netloc: str) -> str | None:
+    if "@" in netloc:
+        return "holds user information (@)"
+    host, port = _split_port(netloc)
+    if not host:
+        return "has no host"
+    if host.startswith("[") and OPEN not in host:
+        if _ipv6(host) is None:
+            return "has a host that is no IPv6 address"
+    elif OPEN not in host and not _HOST_NAME.fullmatch(host):
+        return "has a host that cannot be one (IPv6 goes between brackets)"
+    is_port = port == "" or OPEN in port or (_PORT.fullmatch(port) and int(port) < 2**16)
+    return None if is_port else "has a port that is none"
+
+
+def _split_port(netloc: str) -> tuple[str, str]:
+    """Cut host and port; the colons of an IPv6 address are between brackets."""
+    bracket = netloc.rfind("]") + 1
+    host, colon, port = netloc[bracket:].rpartition(":")
+    return (netloc[:bracket] + host, port) if colon else (netloc, "")
+
+
+def _ipv6(host: str) -> IPv6Address | None:
+    from ipaddress import IPv6Address  # rarely needed
+
+    try:
+        return IPv6Address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None

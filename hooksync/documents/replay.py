@@ -1,0 +1,107 @@
+"""Saved steps + what is live now -> the plan to carry out, or why it may not be. Pure.
+
+Nothing is planned anew: what is done is what was reviewed, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from hooksync.core.errors import Problem
+from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.core.redaction import printable
+from hooksync.core.urls import owns_url
+from hooksync.documents.saved_records import LiveRow, SavedStep, SavedTenancy
+from hooksync.documents.sealing import live_digest
+from hooksync.reconcile.diff import count_owned
+from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons
+from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
+from hooksync.state.history import Memory
+
+_MOST_IDS = 5  # that a message names
+_PLAN_ANEW = "make a new plan, look at it, and apply that"
+
+
+def rebuild(
+    saved: SavedTenancy, fetched: FetchedTenancy, memory: Memory, *, allows_mass_unsubscribe: bool
+) -> PlannedTenancy:
+    """Make the saved plan again out of what is live now; where that is not what it was made for, it is refused."""
+    tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
+    refusals = [*_moved(saved, fetched), *_foreign(saved, fetched)]
+    found = {identifier: live.get(identifier) or _ghost(saved, identifier) for identifier in _ids(saved)}
+    plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, memory)))
+    if not refusals and not allows_mass_unsubscribe:
+        refusals += unsafe_reasons(plan, count_owned(tenancy, fetched.live))
+    return PlannedTenancy(plan, memory, tuple(refusals))
+
+
+def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
+    """Say what is live otherwise than when the plan was made."""
+    name = fetched.tenancy.name
+    live = {each.id: _row(each) for each in fetched.live}
+    before = set(_ids(saved)) if saved.live is None else set(saved.live)
+    added, gone = live.keys() - before, before - live.keys()
+    changed = {id_ for id_, row in (saved.live or {}).items() if id_ in live and live[id_] != row}
+    if saved.live_digest != live_digest(fetched.live):
+        said = [_listed(word, ids) for word, ids in (("added", added), ("gone", gone), ("changed", changed)) if ids]
+        what = f"{name}: what is live moved since the plan was made: {'; '.join(said) or 'a URL, trigger or flag'}"
+        yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
+    elif set(_ids(saved)) != live.keys():
+        strange = set(_ids(saved)) ^ live.keys()
+        what = f"{name}: the plan's steps are not about what is live: {_listed('differs', strange)}"
+        yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
+
+
+def _foreign(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
+    """Refuse to remove what the tenancy does not own, whatever the plan says."""
+    tenancy = fetched.tenancy
+    removed = {step.id for step in saved.steps if step.action in ("resubscribe", "unsubscribe")}
+    theirs = {each.id for each in fetched.live if each.id in removed and not owns_url(tenancy.owns, each.url.full)}
+    if theirs:
+        what = f"{tenancy.name}: the plan would remove what lies outside `owns`: {_listed('not ours', theirs)}"
+        yield Problem(what, _PLAN_ANEW, tenancy.location)
+
+
+def _steps(
+    saved: SavedTenancy, tenancy: Tenancy, found: Mapping[str, LiveSubscription], memory: Memory
+) -> Iterable[Step]:
+    declared = {each.address: each for each in tenancy.subscriptions}
+    for step in saved.steps:
+        match step:
+            case SavedStep("subscribe", str(address)):
+                yield Subscribe(declared[address], step.secret_state)
+            case SavedStep("resubscribe", str(address), str(id_)):
+                yield Resubscribe(declared[address], found[id_], step.reasons, step.changes, step.secret_state)
+            case SavedStep("keep", str(address), str(id_)):  # its state is what this machine's lock and secrets say
+                yield Keep(declared[address], found[id_], memory.state_of(declared[address], found[id_]))
+            case SavedStep("unsubscribe", address, str(id_)):
+                yield Unsubscribe(found[id_], step.reasons[0], declared[address] if address else None)
+            case SavedStep("leave", _, str(id_)):
+                yield Leave(found[id_], step.reasons[0])
+            case _:
+                _unreachable(step)
+
+
+def _unreachable(step: SavedStep) -> NoReturn:
+    raise AssertionError(step.action)  # `saved_records` lets none through
+
+
+def _ids(saved: SavedTenancy) -> list[str]:
+    return [step.id for step in saved.steps if step.id is not None]
+
+
+def _ghost(saved: SavedTenancy, identifier: str) -> LiveSubscription:
+    """Stand in for what is gone, so that the report can show a plan that is refused."""
+    row = (saved.live or {}).get(identifier) or LiveRow("unknown", "unknown", None)
+    return LiveSubscription(identifier, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
+
+
+def _row(live: LiveSubscription) -> LiveRow:
+    return LiveRow(live.url.shown, live.trigger.wire, live.include_identifiers)
+
+
+def _listed(word: str, ids: Iterable[str]) -> str:
+    names = sorted(map(printable, ids))
+    more = f" and {len(names) - _MOST_IDS} more" if len(names) > _MOST_IDS else ""
+    return f"{word} {', '.join(names[:_MOST_IDS])}{more}"

@@ -1,0 +1,175 @@
+"""A plan or a report as JSON text, versioned: `hooksync.plan/1` and `hooksync.report/1`. Pure.
+
+Adding a field is no new version; changing one is. The shapes are in `schemas/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hooksync import __version__
+from hooksync.core.errors import HooksyncError, Problem
+from hooksync.core.model import LiveSubscription
+from hooksync.documents.plan_key import PlanKey
+from hooksync.documents.sealing import config_digest, credential_references, digest, live_digest, reference
+from hooksync.reconcile.outcomes import RESULTS
+from hooksync.reconcile.plan import ACTIONS
+from hooksync.report.view import RunView, StepView, TenancyView
+
+if TYPE_CHECKING:
+    from hooksync.report.origin import Origin
+
+PLAN_FORMAT = "hooksync.plan/1"
+REPORT_FORMAT = "hooksync.report/1"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWith:
+    """The flags that a plan was made with, for who carries it out later."""
+
+    prunes: bool
+    replace: tuple[str, ...]
+    is_targeted: bool
+    allows_mass_unsubscribe: bool
+
+
+def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -> str:
+    """Write a plan; signed, where there is a key."""
+    document = _head(view, PLAN_FORMAT)
+    document["options"] = {
+        "prune": options.prunes,
+        "replace": list(options.replace),
+        "targeted": options.is_targeted,
+        "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
+    }
+    document["tenancies"] = [_tenancy(tenancy) for tenancy in view.tenancies]
+    document["summary"] = _counted(view.counts(), ACTIONS)
+    if key:
+        document["signature"] = key.signature(document)
+    return _sealed(document)
+
+
+def report_json(view: RunView, origin: Origin) -> str:
+    """Write what became of a plan."""
+    document = _head(view, REPORT_FORMAT)
+    document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
+    document["summary"] = _counted(view.results(), RESULTS)
+    document["error"] = None if view.lock_error is None else _error(view.lock_error)
+    document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
+    return _sealed(document)
+
+
+def _head(view: RunView, form: str) -> dict[str, object]:
+    return {
+        "format": form,
+        "created_at": view.created_at,
+        "hooksync_version": __version__,
+        "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
+        "lock": view.lock,
+        "refusals": [_line(problem) for problem in view.refusals],
+        "warnings": [_line(problem) for problem in view.all_warnings],
+    }
+
+
+def _sealed(document: dict[str, object]) -> str:
+    """Add the digest of everything else and write it all."""
+    document["digest"] = digest(document)
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _tenancy(view: TenancyView) -> dict[str, object]:
+    tenancy = view.tenancy
+    return {
+        "name": tenancy.name,
+        "server": tenancy.server.shown,
+        "tenant": tenancy.tenant_shown,
+        "allow_http": tenancy.allow_http,
+        "place": str(tenancy.location),
+        "credentials": credential_references(tenancy.credentials, reference),
+        "owns": "all" if tenancy.owns is None else list(tenancy.owns),
+        "limit": {"percent": tenancy.limit.percent, "number": tenancy.limit.number},
+        "live": None if view.live is None else [_live(live) for live in sorted(view.live, key=lambda one: one.id)],
+        "live_digest": None if view.live is None else live_digest(view.live),
+        "live_count": None if view.live is None else len(view.live),
+        "declared_count": len(tenancy.subscriptions),
+        "replacement": tenancy.replacement,
+        "probe": tenancy.probe,
+        "steps": [_step(step) for step in view.steps],
+        "summary": _counted(view.counts(), ACTIONS),
+        "error": None if view.error is None else _error(view.error),
+    }
+
+
+def _applied_tenancy(view: TenancyView) -> dict[str, object]:
+    outcome = view.outcome
+    return {
+        **_tenancy(view),
+        "steps": [{**_step(step), **_outcome(step)} for step in view.steps],
+        "summary": _counted(view.results(), RESULTS),
+        "differences": [_step(step) for step in view.differences],
+        "not_verified": (outcome.not_verified or None) if outcome else None,
+    }
+
+
+def _step(step: StepView) -> dict[str, object]:
+    secret = None
+    if step.secret is not None:
+        secret = {"ref": reference(step.secret), "state": step.secret_state}
+    return {
+        "action": step.action,
+        "address": step.address,
+        "name": step.name,
+        "url": step.url,
+        "trigger": step.trigger.wire,
+        "id": step.id,
+        "include_identifiers": step.include_identifiers,
+        "reasons": list(step.reasons),
+        "changes": [
+            {"field": change.field, "live": change.live, "declared": change.declared} for change in step.changes
+        ],
+        "secret": secret,
+        "receiver": _receiver(step),
+        "place": str(step.place) if step.place else None,
+    }
+
+
+def _live(live: LiveSubscription) -> dict[str, object]:
+    return {
+        "id": live.id,
+        "url": live.url.shown,
+        "trigger": live.trigger.wire,
+        "include_identifiers": live.include_identifiers,
+    }
+
+
+def _receiver(step: StepView) -> dict[str, object]:
+    reading = step.receiver
+    return {
+        "state": reading.state if reading else "not-checked",
+        "detail": (reading.detail or None) if reading else None,
+    }
+
+
+def _outcome(step: StepView) -> dict[str, object]:
+    outcome = step.outcome
+    if outcome is None:
+        return {"outcome": "not-attempted", "detail": None, "new_id": None}
+    said = "; ".join(filter(None, (outcome.detail, outcome.warning)))
+    detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
+    return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}
+
+
+def _counted(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {name: counts.get(name, 0) for name in names}
+
+
+def _error(error: HooksyncError) -> str:
+    return "; ".join(map(_line, error.problems))
+
+
+def _line(problem: Problem) -> str:
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.what} (fix: {problem.fix})"

@@ -1,0 +1,123 @@
+"""From what is declared, live and remembered to plans, for all tenancies of a run together.
+
+So that each secret is stretched once however many subscriptions and tenancies share it. Touches nothing but its
+arguments; the time that scrypt takes is spent here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from hooksync.config.secret_book import SecretBook
+from hooksync.core.errors import Problem
+from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
+from hooksync.reconcile.diff import DiffOptions, Pairing, count_owned, decide, pair
+from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.history import Memory, recall
+from hooksync.state.model import Entry, Intent, Lock
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedTenancy:
+    """A tenancy and what it holds."""
+
+    tenancy: Tenancy
+    live: tuple[LiveSubscription, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTenancy:
+    """A tenancy's plan, with what it was made from and why it may not be carried out."""
+
+    plan: TenancyPlan
+    memory: Memory
+    refusals: tuple[Problem, ...] = ()
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """The tenancy that it is about."""
+        return self.plan.tenancy
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nothing against it."""
+        return not self.plan.is_empty and not self.refusals
+
+
+Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
+Planned: TypeAlias = PlannedTenancy | UnreadTenancy
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """What plans are made with."""
+
+    options: DiffOptions
+    allows_mass_unsubscribe: bool
+    lock: Lock | None
+    book: SecretBook
+    ring: KeyRing
+
+    def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
+        """Plan every tenancy that could be read."""
+        paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
+        states = self._secret_states(paired.values())
+        return tuple(
+            one if isinstance(one, UnreadTenancy) else self._decide(*paired[one.tenancy.name], states)
+            for one in fetched
+        )
+
+    def remember(self, fetched: Sequence[Fetched]) -> dict[str, Memory]:
+        """Say what this run knows of each tenancy that could be read, for plans that are made already."""
+        paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
+        states = self._secret_states(paired.values())
+        return {name: replace(memory, states=states.get(name, {})) for name, (_, memory) in paired.items()}
+
+    def _pair(self, one: FetchedTenancy) -> tuple[Pairing, Memory]:
+        tenancy, live = one.tenancy, one.live
+        memory = recall(self.lock, tenancy.name, live)
+        memory = replace(memory, not_set=self.book.not_set(one.secret for one in tenancy.subscriptions))
+        return pair(tenancy, live, memory), memory
+
+    def _decide(
+        self, pairing: Pairing, memory: Memory, states: Mapping[str, Mapping[str, SecretState]]
+    ) -> PlannedTenancy:
+        memory = replace(memory, states=states.get(pairing.tenancy.name, {}))
+        plan = decide(pairing, self.options, memory)
+        if self.allows_mass_unsubscribe:
+            return PlannedTenancy(plan, memory)
+        return PlannedTenancy(plan, memory, unsafe_reasons(plan, count_owned(plan.tenancy, plan.live)))
+
+    def _secret_states(self, paired: Iterable[tuple[Pairing, Memory]]) -> dict[str, dict[str, SecretState]]:
+        """Compare the declared secrets with those that live subscriptions were made with; by tenancy, by live id."""
+        if self.lock is None:
+            return {}
+        salts = self.lock.salts_by_id()
+        comparable = [
+            (pairing.tenancy.name, live, made, self.book.find(ref), salts[made.salt])
+            for pairing, memory in paired
+            for ref, live, made in _comparable(pairing, memory)
+        ]
+        self.ring.derive((secret, salt) for *_, secret, salt in comparable)
+        states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
+        for name, live, made, secret, salt in comparable:
+            is_same = made.is_made_with(self.ring.key(secret, salt))
+            states[name][live.id] = "same" if is_same else "changed"
+        return states
+
+
+def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
+    """Name the secrets that a plan needs to be carried out."""
+    return (step.declared.secret for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
+
+
+def _comparable(pairing: Pairing, memory: Memory) -> Iterator[tuple[SecretRef, LiveSubscription, Entry | Intent]]:
+    """Give the pairs of which the lock knows the live half's secret and this run the declared one's."""
+    for one in pairing.pairs:
+        made = memory.made.get(one.live.id) if one.live else None
+        if one.live and isinstance(made, Entry | Intent) and one.declared.secret not in memory.not_set:
+            yield one.declared.secret, one.live, made

@@ -1,0 +1,184 @@
+"""The one view of a plan or a run that all renderings are made from. Pure; holds nothing that may not be shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hooksync.core.errors import FileError, HooksyncError, Problem
+from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
+from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
+from hooksync.reconcile.plan import (
+    Action,
+    Change,
+    Leave,
+    Resubscribe,
+    Step,
+    Subscribe,
+    TenancyPlan,
+    UnreadTenancy,
+    Unsubscribe,
+    action_of,
+)
+from hooksync.reconcile.preflight import NOT_ASKED
+from hooksync.service.challenge import Reading
+
+Readings = Mapping[str, Reading]  # by address
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step as reports show it."""
+
+    action: Action
+    address: str | None  # of the declared subscription that it is about; None where there is none
+    name: str | None
+    url: str  # fit to be shown
+    trigger: Trigger
+    id: str | None  # of the live subscription that it is about
+    include_identifiers: bool | None  # declared, or live where nothing is declared
+    reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    secret: SecretRef | None = None
+    secret_state: SecretState = "unknown"
+    receiver: Reading | None = None  # None: not asked
+    outcome: Outcome | None = None  # None in a plan
+    place: Location | None = None  # in the hooks file; None where nothing is declared
+
+
+@dataclass(frozen=True, slots=True)
+class TenancyView:
+    """One tenancy as reports show it."""
+
+    tenancy: Tenancy
+    steps: tuple[StepView, ...]
+    live: tuple[LiveSubscription, ...] | None  # None: could not be read
+    error: HooksyncError | None = None
+    refusals: tuple[Problem, ...] = ()
+    outcome: TenancyOutcome | None = None  # None in a plan
+    differences: tuple[StepView, ...] = ()  # what the last look found
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has to be done."""
+        return any(step.action in ("subscribe", "resubscribe", "unsubscribe") for step in self.steps)
+
+    def counts(self) -> Counter[str]:
+        """Count the steps of each action."""
+        return Counter(step.action for step in self.steps)
+
+    def results(self) -> Counter[str]:
+        """Count the outcomes."""
+        return Counter(step.outcome.result for step in self.steps if step.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A whole plan, or a whole run of apply."""
+
+    tenancies: tuple[TenancyView, ...]
+    created_at: str  # RFC 3339
+    sources: str  # the files, as the user named them
+    warnings: tuple[Problem, ...] = ()  # of the files and the secrets
+    lock: str | None = None  # path
+    unconfirmed: Problem | None = None  # why nobody said yes
+    lock_error: FileError | None = None  # why the lock could not be written
+
+    @property
+    def refusals(self) -> tuple[Problem, ...]:
+        """Why something is not carried out, all reasons."""
+        refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
+        return (*refused, self.unconfirmed) if self.unconfirmed else refused
+
+    @property
+    def all_warnings(self) -> tuple[Problem, ...]:
+        """The warnings, with those of steps that were done otherwise than planned."""
+        steps = (step for tenancy in self.tenancies for step in tenancy.steps)
+        otherwise = (
+            Problem(f"{step.address}: {step.outcome.warning}", "`replacement: remove-first` says so from the start")
+            for step in steps
+            if step.outcome and step.outcome.warning
+        )
+        return (*self.warnings, *otherwise)
+
+    @property
+    def errors(self) -> tuple[HooksyncError, ...]:
+        """What kept tenancies from being planned or applied."""
+        return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something has to be done."""
+        return any(tenancy.has_changes for tenancy in self.tenancies)
+
+    def counts(self) -> Counter[str]:
+        """Count the steps of each action, over all tenancies."""
+        return sum((tenancy.counts() for tenancy in self.tenancies), Counter[str]())
+
+    def results(self) -> Counter[str]:
+        """Count the outcomes, over all tenancies."""
+        return sum((tenancy.results() for tenancy in self.tenancies), Counter[str]())
+
+
+def view_of_plan(
+    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+) -> TenancyView:
+    """Show one tenancy's plan, or why there is none."""
+    match plan:
+        case UnreadTenancy(tenancy, error):
+            return TenancyView(tenancy, (), None, error)
+        case TenancyPlan(tenancy, live, steps):
+            views = tuple(_with_reading(view_of_step(step), readings) for step in steps)
+            return TenancyView(tenancy, views, live, refusals=tuple(refusals))
+
+
+def view_of_outcome(
+    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+) -> TenancyView:
+    """Show what became of one tenancy's plan."""
+    plan = outcome.plan
+    steps = tuple(_with_reading(view_of_step(result.step, result), readings) for result in outcome.outcomes)
+    differences = tuple(map(view_of_step, outcome.differences))
+    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences)
+
+
+def _with_reading(view: StepView, readings: Readings) -> StepView:
+    is_asked = view.action in ("subscribe", "resubscribe") and view.address in readings
+    return replace(view, receiver=readings[view.address]) if is_asked and view.address else view
+
+
+def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
+    """Show one step."""
+    if isinstance(step, Unsubscribe | Leave):
+        return _view_of_undeclared(step, outcome)
+    declared = step.declared
+    view = StepView(
+        action=action_of(step),
+        address=declared.address,
+        name=declared.name,
+        url=declared.url.shown,
+        trigger=declared.trigger,
+        id=None if isinstance(step, Subscribe) else step.live.id,
+        include_identifiers=declared.include_identifiers,
+        secret=declared.secret,
+        secret_state=step.secret_state,
+        outcome=outcome,
+        place=declared.location,
+    )
+    return replace(view, reasons=step.reasons, changes=step.changes) if isinstance(step, Resubscribe) else view
+
+
+def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> StepView:
+    place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
+    return StepView(
+        action=action_of(step),
+        address=place_of.address if place_of else None,
+        name=place_of.name if place_of else None,
+        url=step.live.url.shown,
+        trigger=step.live.trigger,
+        id=step.live.id,
+        include_identifiers=step.live.include_identifiers,
+        reasons=(step.reason,),
+        outcome=outcome,
+    )

@@ -1,0 +1,218 @@
+"""Logging in: by password, by password and second factor, by external shared key. Sends through the caller it is given.
+
+Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, common.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
+from hooksync.core.model import Secret, SecretRef, Tenancy
+from hooksync.core.redaction import Redactor
+from hooksync.service.http import Answer, Request
+from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
+from hooksync.service.retry import BUSY_STATUSES
+
+Send = Callable[[Request], Answer]  # one that repeats what is lost or busy
+FindSecret = Callable[[SecretRef], Secret]
+
+_PATH = "/api/accesstoken"
+_EXTERNAL_PREFIX = "preservica-external-auth"
+_SAYS_NO = frozenset({400, 401, 403})  # the credentials are wrong, not the moment
+
+
+class _Outdated(Rejected):
+    """A code or timestamp was refused after repeats: its moment may have passed, or a lost try have used it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogInCalls:
+    """How one tenancy is logged in to."""
+
+    tenancy: Tenancy
+    find: FindSecret
+    redactor: Redactor
+
+    def make(self, send: Send) -> LogIn:
+        """Log in. Raises SecretError for a credential that is not set, ServiceError for what the service refuses."""
+        log_in = self._external if self.tenancy.credentials.method == "external" else self._password
+        with suppress(_Outdated):
+            return log_in(send)
+        return log_in(send)  # with a code, or timestamp, of now
+
+    def _password(self, send: Send) -> LogIn:
+        form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
+        if self.tenancy.tenant:
+            form["tenant"] = self.tenancy.tenant
+        else:
+            form["includeUserDetails"] = "true"
+        request = self._request("login", form)
+        answer = send(request)
+        if answer.status == 200:
+            return self._accepted(request, answer)
+        refusal = read_refusal(answer.body)
+        if isinstance(refusal, SecondFactor):
+            return self._second_factor(send, form["username"], refusal)
+        if refusal == "needs.2fa.setup":
+            what = f"{request} -> {answer.status}: the account must use a second factor and has not set one up"
+            raise Rejected(Problem(what, "log in to Preservica once by hand and set it up"), answer.status)
+        raise self._refused(request, answer)
+
+    def _second_factor(self, send: Send, username: str, demand: SecondFactor) -> LogIn:
+        self.redactor.learn([demand.continuation])
+        code = self._one_time_code()
+        self.redactor.learn([code])
+        form = {
+            "username": username,
+            "tenant": self.tenancy.tenant or demand.tenant or "",
+            "continuationToken": demand.continuation,
+            "twoFactorToken": code,
+        }
+        request = self._request("complete-2fa", form)
+        answer = send(request)
+        if answer.status != 200:
+            raise self._refused(
+                request, answer, f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
+            )
+        found = self._accepted(request, answer)
+        return LogIn(found.token, found.hidden, found.tenant or demand.tenant)
+
+    def _external(self, send: Send) -> LogIn:
+        if not self.tenancy.tenant:
+            what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
+            raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
+        username, timestamp = self._username(), str(int(time.time()))
+        key = self._credential(self.tenancy.credentials.password)
+        recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
+        digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service's recipe, not ours to choose
+        self.redactor.learn([digest])
+        form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
+        request = self._request("acquire-external", form)
+        answer = send(request)
+        if answer.status != 200:
+            raise self._refused(request, answer, f"{self.tenancy.credentials.password} and this machine's clock")
+        return self._accepted(request, answer)
+
+    def _one_time_code(self) -> str:
+        """Work out the six digits of now from the seed."""
+        ref = self.tenancy.credentials.totp
+        try:
+            seed = self._credential(ref)
+        except SecretError as error:
+            what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
+            raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
+        code = self._code_of(seed.replace(" ", ""))
+        if code is None:
+            what = f"{self.tenancy.name}: {ref} is no base32 seed (16 or more of A to Z and 2 to 7)"
+            raise SecretError(Problem(what, "give the seed that the account's set-up shows", ref.location))
+        return code
+
+    def _code_of(self, seed: str) -> str | None:
+        """Work out the code of a seed; None where it is none. Errors are not chained: they may hold the seed."""
+        try:
+            import pyotp
+        except ImportError as error:
+            what = f"{self.tenancy.name}: the account asks for a second factor, and pyotp is not installed"
+            raise SecretError(Problem(what, "pip install 'hooksync[totp]'")) from error
+
+        class Totp(pyotp.TOTP):
+            min_secret_length_bits = 80  # 16 characters are usual, and not ours to choose; pyotp 2.12 wants 112
+
+        try:
+            return Totp(seed).now()
+        except ValueError:
+            return None
+
+    def _username(self) -> str:
+        return self._found(self.tenancy.credentials.username)
+
+    def _found(self, ref: SecretRef) -> str:
+        """Look a credential up. Where there is none, as in a pull request from a fork, say what needs none."""
+        try:
+            return self.find(ref).reveal()
+        except SecretError as error:
+            advice = "; `hooksync validate` needs no credentials and is what a pull request from a fork can run"
+            problems = (replace(problem, fix=f"{problem.fix}{advice}") for problem in error.problems)
+            raise SecretError(*problems) from error
+
+    def _credential(self, ref: SecretRef) -> str:
+        value = self._found(ref)
+        self.redactor.learn([value])
+        return value
+
+    def _request(self, call: str, form: dict[str, str]) -> Request:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return Request("POST", self.tenancy.server.base_url, f"{_PATH}/{call}", headers, urlencode(form).encode())
+
+    def _accepted(self, request: Request, answer: Answer) -> LogIn:
+        try:
+            log_in = read_log_in(answer.body)
+        except NotUnderstood as error:
+            said = self.redactor.quote(answer.text) or "(an empty answer)"
+            what = f"{request} -> {answer.status}: {error}: {said}"
+            raise Rejected(Problem(what, "check that `server` names a Preservica server"), answer.status) from error
+        self.redactor.learn(log_in.hidden)
+        return log_in
+
+    def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
+        """Word a refusal. `doubt`: what of the moment it may be about, where anything is."""
+        credentials = self.tenancy.credentials
+        said = self.redactor.quote(answer.text) or "(an empty answer)"
+        kind = _Outdated if doubt and answer.repeats and answer.status in _SAYS_NO else Rejected
+        if answer.status in _SAYS_NO:
+            fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
+        else:
+            fix = fix_for_status(answer.status)
+        return kind(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
+
+
+class Session:
+    """The token that all threads of a tenancy share. Refused credentials are not tried again: accounts get locked."""
+
+    def __init__(self, calls: LogInCalls, send: Send) -> None:
+        self._calls = calls
+        self._send = send
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._final: HooksyncError | None = None  # trying again would bring the same, or lock the account
+        self._latest: HooksyncError | None = None
+        self._failures = 0
+        self.tenant: str | None = calls.tenancy.tenant
+
+    def __repr__(self) -> str:
+        return f"Session({self._calls.tenancy.name})"
+
+    def token(self, instead_of: str | None = None) -> str:
+        """Give a token; logs in where there is none yet, or only the one that the service just refused.
+
+        Whoever finds the token already changed by another thread uses the new one; whoever waited while another
+        thread's log-in failed fails with it.
+        """
+        failures = self._failures
+        with self._lock:
+            if self._final is not None:
+                raise self._final
+            if self._latest is not None and self._failures > failures:
+                raise self._latest
+            if self._token is None or self._token == instead_of:
+                self._token = self._log_in()
+            return self._token
+
+    def _log_in(self) -> str:
+        try:
+            found = self._calls.make(self._send)
+        except HooksyncError as error:
+            self._failures += 1
+            self._latest = error
+            if isinstance(error, SecretError) or (isinstance(error, Rejected) and error.status not in BUSY_STATUSES):
+                self._final = error
+            raise
+        self.tenant = self.tenant or found.tenant
+        return found.token

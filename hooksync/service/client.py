@@ -1,0 +1,132 @@
+"""The service as hooksync sees it: log in, list, subscribe, unsubscribe. Touches the network through `transport`.
+
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; what nobody knows of the service is handled both ways.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from urllib.parse import quote
+
+from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.service.auth import LogInCalls, Session
+from hooksync.service.calling import CREATION, LOOK, REMOVAL, Caller, Line, Manner
+from hooksync.service.http import Answer, Request
+from hooksync.service.responses import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
+from hooksync.service.retry import BUSY_STATUSES, TOO_MANY
+
+SUBSCRIPTIONS = "/api/webhook/subscriptions"
+TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
+_LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
+
+
+class Preservica:
+    """One tenancy's service. Safe among threads; logs in at the first call, and again once when the token expires."""
+
+    def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: Line) -> None:
+        self._tenancy = tenancy
+        self._caller = Caller(tenancy.name, line)
+        self._redactor = line.redactor
+        self._session = Session(log_in, lambda request: self._caller.send(request, LOOK))
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that the log-in led to; None where the service did not say."""
+        return self._session.tenant
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
+        request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
+        answer = self._authorised(request, LOOK)
+        if answer.status != 200:
+            raise self._rejected(request, answer, fix_for_status(answer.status))
+        try:
+            return read_subscriptions(answer.body)
+        except NotUnderstood as error:
+            raise self._not_understood(ServiceError, request, answer, error) from error
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        """Make a subscription and give its id, or None where the service does not tell it.
+
+        Raises AnswerLost when it may or may not have been made, Rejected when the service said no.
+        """
+        wanted = {
+            "url": declared.url.full,
+            "triggerType": declared.trigger.wire,
+            "secret": secret.reveal(),
+            "includeIdentifiers": "true" if declared.include_identifiers else "false",  # text, as pyPreservica sends it
+        }
+        self._redactor.learn([secret.reveal()])
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
+        answer = self._authorised(request, CREATION)
+        if answer.status in BUSY_STATUSES - {TOO_MANY}:
+            raise AnswerLost(self._problem(request, answer, "the service or a gateway before it is busy: try again"))
+        if answer.status != 200:
+            if 200 < answer.status < 300:
+                raise AnswerLost(self._problem(request, answer, "the list will tell whether it was made"))
+            raise self._rejected(request, answer, _fix_for_subscribing(answer.status, declared))
+        try:
+            return read_created_id(answer.body)
+        except NotUnderstood as error:
+            raise self._not_understood(AnswerLost, request, answer, error) from error
+
+    def unsubscribe(self, identifier: str) -> None:
+        """Remove a live subscription; one that is gone already will do.
+
+        Raises AnswerLost when it may be gone or there, ServiceError when it is there.
+        """
+        request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
+        answer = self._authorised(request, REMOVAL)
+        if answer.status in (204, 404):
+            return
+        if answer.follows_lost or 200 <= answer.status < 300:
+            raise AnswerLost(self._problem(request, answer, "the list will tell whether it was removed"))
+        raise self._rejected(request, answer, fix_for_status(answer.status))
+
+    def _authorised(self, request: Request, manner: Manner) -> Answer:
+        """Send with a token; when it is refused, log in again once."""
+        token = self._session.token()
+        answer = self._caller.send(_with_token(request, token), manner)
+        if answer.status == 401:
+            again = self._caller.send(_with_token(request, self._session.token(instead_of=token)), manner)
+            return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
+        return answer
+
+    def _problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
+        said = self._redactor.quote(answer.text) or "(an empty answer)"
+        return Problem(f"{request} -> {answer.status}: {remark}{said}", fix)
+
+    def _rejected(self, request: Request, answer: Answer, fix: str) -> Rejected:
+        return Rejected(self._problem(request, answer, fix), answer.status)
+
+    def _not_understood(
+        self, kind: type[ServiceError], request: Request, answer: Answer, error: NotUnderstood
+    ) -> ServiceError:
+        fix = "check that `server` names a Preservica server; if it does, hooksync does not know this kind of answer"
+        return kind(self._problem(request, answer, fix, f"{error}: "))
+
+
+def _with_token(request: Request, token: str) -> Request:
+    return replace(request, headers={**request.headers, TOKEN_HEADER: token})
+
+
+def _path_of(identifier: str) -> str:
+    """Give the path of a subscription, its id percent-encoded so that it stays one segment.
+
+    Raises ServiceError for an id that leads elsewhere however it is encoded: `%2E%2E` is `..` to any server.
+    """
+    if identifier in ("", ".", ".."):
+        what = f'the id "{identifier}" is no name in a path: a call with it would reach something else'
+        raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
+    return f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
+
+
+def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
+    if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
+        return fix_for_status(status)
+    if status == 409:
+        return "another subscription for this URL and trigger is there: plan again"
+    return f'check that the receiver runs and holds the same secret as "{declared.name}" ({declared.location})'

@@ -1,0 +1,199 @@
+"""The connections of a run: a pool for all threads, one TLS context, and bounds on what one call may read and take.
+
+requests and urllib3 bound each read, not a call: a byte every few seconds, or headers without an end, would hold a run
+for ever. The bounds stand here because only a socket sees every read. No meaning, no retry.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import certifi
+import requests.adapters
+import urllib3.connection
+import urllib3.connectionpool
+
+from hooksync.core.errors import Problem, ServiceError
+from hooksync.service.http_errors import Flood, NoTls
+
+_SERVERS = 1024  # whose connections are kept; a pool that is thrown out would fail the calls that just took it
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
+_HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
+
+if TYPE_CHECKING:
+    _AnySocket = socket.socket
+    _AnyConnection = urllib3.connection.HTTPConnection
+else:
+    _AnySocket = _AnyConnection = object
+
+
+class Call(threading.local):
+    """The call that this thread is making."""
+
+    deadline = math.inf  # on the monotonic clock
+    bytes_left = math.inf
+    is_connected = False  # True once anything of the request may have reached the server
+
+    def seconds_left(self) -> float:
+        """Give what is left. Raises TimeoutError when nothing is."""
+        left = min(self.deadline - time.monotonic(), threading.TIMEOUT_MAX)
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def count(self, size: int) -> None:
+        """Take note of bytes that came in. Raises Flood for more than any answer of the wanted size can need."""
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise Flood
+
+
+_CALL = Call()
+
+
+@contextmanager
+def bounded_call(seconds: float, answer_limit: int) -> Iterator[Call]:
+    """Bound what this thread reads and how long it takes. `answer_limit`: bytes; chunks may double a body."""
+    _CALL.deadline = time.monotonic() + seconds
+    _CALL.bytes_left = 2 * answer_limit + _HEAD
+    _CALL.is_connected = False
+    try:
+        yield _CALL
+    finally:
+        _CALL.deadline = _CALL.bytes_left = math.inf
+
+
+class _Bounded(_AnySocket):
+    """A socket that minds the call it is used for."""
+
+    def recv_into(self, *arguments: Any) -> int:
+        self.settimeout(_CALL.seconds_left())
+        size = super().recv_into(*arguments)
+        _CALL.count(size)
+        return size
+
+    def recv(self, *arguments: Any) -> bytes:
+        self.settimeout(_CALL.seconds_left())
+        data = super().recv(*arguments)
+        _CALL.count(len(data))
+        return data
+
+    def sendall(self, *arguments: Any) -> None:
+        self.settimeout(_CALL.seconds_left())
+        super().sendall(*arguments)
+
+
+class _Socket(_Bounded, socket.socket):
+    """Plain."""
+
+
+class _TlsSocket(_Bounded, ssl.SSLSocket):
+    """Encrypted."""
+
+
+class _Connection(_AnyConnection):
+    """A connection on such a socket, which tells the call when it stands."""
+
+    def _new_conn(self) -> socket.socket:
+        plain = super()._new_conn()
+        timeout = plain.gettimeout()
+        bounded = _Socket(plain.family, plain.type, plain.proto, plain.detach())
+        bounded.settimeout(timeout)
+        return bounded
+
+    def connect(self) -> None:
+        super().connect()
+        _CALL.is_connected = True
+
+    def request(self, *arguments: Any, **settings: Any) -> None:
+        _CALL.is_connected = self.sock is not None  # False: it connects on the way
+        super().request(*arguments, **settings)
+
+
+class _HttpConnection(_Connection, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Connection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class Connections(requests.adapters.HTTPAdapter):
+    """At most `each` connections to a server. All of https shares one TLS context, as loading roots is slow."""
+
+    def __init__(self, each: int, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        super().__init__(pool_connections=_SERVERS, pool_maxsize=each, pool_block=True)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """Give every https pool the shared context."""
+        host, tls = super().build_connection_pool_key_attributes(request, True, cert)
+        if host["scheme"] == "https":
+            return host, {"ssl_context": self._tls(), "cert_reqs": "CERT_REQUIRED"}
+        return host, tls
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the pool alone: its context already holds the roots and demands a certificate."""
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        """Make the pools behind a proxy, once; a proxy that is spoken to over https is verified like a server."""
+        if proxy.lower().startswith("https:"):
+            settings["proxy_ssl_context"] = self._tls()
+        with self._lock:
+            manager = super().proxy_manager_for(proxy, **settings)
+            if not proxy.lower().startswith("socks"):  # those have pools of their own
+                manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE.
+
+    Raises NoTls for a bundle that cannot be used.
+    """
+    context = ssl.create_default_context()
+    context.sslsocket_class = _TlsSocket
+    context.load_verify_locations(certifi.where())
+    for name in _CA_VARIABLES:
+        if place := environ.get(name):
+            _load_bundle(context, name, place)
+    return context
+
+
+def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
+    failure: ServiceError | None = None
+    try:
+        context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
+    except (OSError, ValueError) as error:
+        is_missing = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        reason = getattr(error, "strerror", "") if is_missing else "it holds no certificate in PEM form"
+        problem = Problem(
+            f"the certificate bundle {place} of {variable} cannot be used: {reason}",
+            f"point {variable} at a PEM file, or at a folder prepared by `openssl rehash`, or unset it",
+        )
+        failure = NoTls(problem)
+    if failure is not None:
+        raise failure

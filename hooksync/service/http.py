@@ -1,0 +1,160 @@
+"""One HTTP call, with its time-outs and bounds. No retry and no meaning.
+
+The exceptions of requests, whose texts hold whole URLs, stop here.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import requests
+import requests.utils
+import urllib3.exceptions
+import urllib3.util
+
+from hooksync import __version__
+from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.urls import is_loopback
+from hooksync.service.connections import Connections, bounded_call, make_tls
+from hooksync.service.http_errors import Circumstances, Flood, Interim, NoProxy, explain
+
+USER_AGENT = f"hooksync/{__version__}"
+_CHUNK = 65536  # bytes
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a call may take, in seconds."""
+
+    connect: float = 10.0  # for each of the server's addresses
+    call: float = 30.0  # to the last byte of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
+
+    method: str
+    base_url: str  # scheme, host and port
+    path: str  # percent-encoded; it goes out as it is, dot segments included
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    answer_limit: int = 1024 * 1024  # bytes of the answer's body
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read whole."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str | None = None  # the header as sent
+    repeats: int = 0  # tries of the same call before the one that got this answer
+    follows_lost: bool = False  # one of them may have been carried out
+
+    @property
+    def text(self) -> str:
+        """The body for a human eye; foreign text, to be redacted before it is shown."""
+        return self.body.decode("utf-8", "replace")
+
+
+class Transport:
+    """Keeps the connections of a run: one pool for all threads, at most `connections` to a server.
+
+    There is no session of requests: it would read netrc, keep cookies, and work out where a redirect leads.
+    """
+
+    def __init__(self, timeouts: Timeouts, connections: int, environ: Mapping[str, str]) -> None:
+        self._timeouts = timeouts
+        self._environ = environ
+        self._proxies: dict[str, dict[str, str]] = {}
+        self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
+        self._connections = Connections(connections, lambda: self.tls)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._connections.close()
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The one context of all connections; made when it is first wanted. Raises Unreachable for a bad bundle."""
+        with self._lock:
+            if self._tls is None:
+                self._tls = make_tls(self._environ)
+            return self._tls
+
+    def send(self, request: Request) -> Answer:
+        """Make one call. Redirects are not followed: they would carry token and secret elsewhere.
+
+        Raises AnswerLost when the call may have been carried out, Unreachable when it never was.
+        """
+        with bounded_call(self._timeouts.call, request.answer_limit) as call:
+            try:
+                with self._respond(request) as response:
+                    if response.status_code < 200:
+                        raise Interim  # and leaving closes the connection, lest the next call reads what comes
+                    body = b"".join(_read(response, request.answer_limit))
+                    return Answer(response.status_code, body, response.headers.get("Retry-After"))
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                failure = self._in_our_words(request, error, is_connected=call.is_connected)
+        raise failure  # out here, so that it drags no exception along that holds the request
+
+    def _respond(self, request: Request) -> requests.Response:
+        """Send a request and wait for the head of its answer."""
+        prepared = requests.Request(
+            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body
+        ).prepare()
+        prepared.url = f"{prepared.url}".removesuffix("/") + request.path  # requests would undo `%2E%2E`
+        timeout = (min(self._timeouts.connect, self._timeouts.call), self._timeouts.call)
+        proxies = self._proxies_for(request.base_url)
+        return self._connections.send(prepared, stream=True, timeout=timeout, proxies=proxies)
+
+    def _proxies_for(self, base_url: str) -> dict[str, str]:
+        """Find the proxies for a server, as requests does: in the process's environment and the system's settings.
+
+        Loopback has none, whatever the environment says. Raises Unreachable for one that cannot be.
+        """
+        if base_url not in self._proxies:
+            host = urlsplit(base_url).hostname or ""
+            is_local = is_loopback(f"[{host}]" if ":" in host else host)
+            found = {} if is_local else requests.utils.get_environ_proxies(base_url)
+            proxy = requests.utils.select_proxy(base_url, found)
+            if proxy and not _is_proxy(proxy):
+                what = "the proxy cannot be used: its address is none"
+                raise NoProxy(Problem(what, "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"))
+            self._proxies[base_url] = found
+        return self._proxies[base_url]
+
+    def _in_our_words(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
+        connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
+        kind, what, fix = explain(error, Circumstances(connect, call, request.answer_limit, is_connected))
+        return kind(Problem(f"{request}: {what}", fix))
+
+
+def _read(response: requests.Response, limit: int) -> Iterator[bytes]:
+    """Read a body, decompressed. Raises Flood when there is more than `limit` bytes."""
+    size = 0
+    for chunk in response.iter_content(_CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise Flood
+        yield chunk
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urllib3.util.parse_url(url if "://" in url else f"http://{url}")
+        (parts.host or "").encode("idna")
+    except ValueError:
+        return False
+    return parts.scheme in _PROXY_SCHEMES and bool(parts.host)

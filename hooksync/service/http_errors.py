@@ -1,0 +1,199 @@
+"""What went wrong with a call, in our own words: the texts of requests and urllib3 hold whole URLs, keys included.
+
+Reads exceptions; makes no call. A failure is certain (Unreachable: nothing was sent) or not (AnswerLost).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import requests.exceptions
+import urllib3.exceptions
+
+from hooksync.core.errors import AnswerLost, ServiceError
+
+_NETWORK = "check the network, the proxy settings and the server's name"
+_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
+_WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+_WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+Explanation = tuple[type[ServiceError], str, str]  # the kind of failure, what happened, how to mend it
+
+
+class Unreachable(ServiceError):
+    """The call was never sent: no name, no connection, no trust."""
+
+
+class NoName(Unreachable):
+    """The server's name or address leads nowhere."""
+
+
+class Refused(Unreachable):
+    """Nobody listens there."""
+
+
+class NoRoute(Unreachable):
+    """The server cannot be reached from this network."""
+
+
+class NoProxy(Unreachable):
+    """The proxy on the way cannot be used."""
+
+
+class NoTls(Unreachable):
+    """No TLS connection could be made."""
+
+
+class NoConnection(AnswerLost):
+    """No connection came about in time."""
+
+
+class TimedOut(AnswerLost):
+    """The answer was not whole in time."""
+
+
+class TooLarge(AnswerLost):
+    """The answer is larger than any that makes sense. Asking again would bring the same."""
+
+
+class Flood(OSError):
+    """More came in than was to be read."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EFBIG, "more than was to be read")  # readers of sockets look at the number
+
+
+class Interim(OSError):
+    """An answer that announces another (1xx). Of these, Python's http.client waits on after 100 alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What was known of a call when it failed."""
+
+    connect: float  # seconds that a connection may take
+    call: float  # seconds that the whole may take
+    answer_limit: int  # bytes
+    is_connected: bool  # the request may have reached the server
+
+
+def explain(error: Exception, known: Circumstances) -> Explanation:
+    """Say what an exception means."""
+    causes = tuple(_causes(error))
+    if known.is_connected:
+        return _after_sending(causes, known)
+    return _proxy_trouble(causes) or _before_sending(causes, known)
+
+
+def _after_sending(causes: tuple[BaseException, ...], known: Circumstances) -> Explanation:
+    for cause in causes:
+        match cause:
+            case Flood():
+                what = f"the answer is larger than {known.answer_limit} bytes"
+                return TooLarge, what, "check that the server is a Preservica server, not a portal or a proxy before it"
+            case Interim():
+                what = "only an interim answer (1xx) came, and the one after it is not waited for"
+                return AnswerLost, what, "check what stands between here and the server"
+            case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
+                return TimedOut, f"no whole answer within {known.call:g} s", "try again, or give more --timeout"
+            case ssl.SSLError():
+                return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
+            case urllib3.exceptions.DecodeError():
+                return AnswerLost, "the answer's compression is broken", "check what stands between here and the server"
+            case urllib3.exceptions.InvalidHeader():
+                return (
+                    AnswerLost,
+                    "the answer's headers make no sense",
+                    "check that the server speaks http on this port",
+                )
+    return AnswerLost, "the connection was cut before the answer was whole", _NETWORK
+
+
+def _before_sending(causes: tuple[BaseException, ...], known: Circumstances) -> Explanation:
+    for cause in causes:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                what = f"the server's certificate is not trusted: {cause.verify_message}"
+                return NoTls, what, _fix_for_certificate(cause.verify_code)
+            case urllib3.exceptions.NameResolutionError():
+                return NoName, "the server's name does not resolve", _NETWORK
+            case ConnectionRefusedError():
+                return Refused, "the server refuses connections", f"{_NETWORK}, and the port"
+            case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+                return NoRoute, "the server cannot be reached from this network", _NETWORK
+            case TimeoutError():
+                return NoConnection, f"no connection within {known.connect:g} s", _NETWORK
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+                return AnswerLost, "no TLS connection could be made: it was cut", _NETWORK
+            case ssl.SSLError():
+                what = f"no TLS connection could be made{_reason(cause)}"
+                return NoTls, what, "check that the server speaks https on this port"
+            case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
+                return NoName, "the server's address cannot be used", "check `server` in the file"
+    system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
+    if system is not None and not isinstance(system, ConnectionError):
+        return AnswerLost, f"no connection could be made: {system.strerror}", _NETWORK
+    if isinstance(causes[0], ValueError):
+        return Unreachable, f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
+    return AnswerLost, "the connection was cut before the answer was whole", _NETWORK
+
+
+def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
+    """Tell a proxy's failures from the server's."""
+    for cause in causes:
+        if isinstance(cause, requests.exceptions.InvalidSchema):
+            what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
+            return NoProxy, what, "pip install 'requests[socks]', or name an http proxy"
+        if isinstance(cause, OSError) and (refused := _TUNNEL_REFUSED.match(str(cause))):
+            what = f"the proxy cannot be used: it answers {refused[1]}"
+            wants_password = refused[1] == "407"
+            return NoProxy, what, f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
+    if not any(isinstance(c, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for c in causes):
+        return None
+    for cause in causes:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
+                return NoProxy, what, _fix_for_certificate(cause.verify_code)
+            case urllib3.exceptions.NameResolutionError():
+                return NoProxy, "the proxy cannot be used: its name does not resolve", _PROXY
+            case ConnectionRefusedError():
+                return NoProxy, "the proxy cannot be used: it refuses connections", _PROXY
+    return NoProxy, "the proxy cannot be used", _PROXY
+
+
+def _fix_for_certificate(code: int) -> str:
+    if code in _WRONG_NAME:
+        return "write the server's name as its certificate bears it"
+    if code in _WRONG_TIME:
+        return "check this machine's clock; if it is right, the server needs a new certificate"
+    return "if the server has a private root, point REQUESTS_CA_BUNDLE at it"
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """Give OpenSSL's name of what happened, where it has one: `(WRONG_VERSION_NUMBER)`."""
+    reason = getattr(error, "reason", None)  # only OpenSSL's own errors have one
+    return f" ({reason})" if reason else ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk an exception, what it wraps, and what it was raised from."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [current.__cause__, current.__context__]
+        waiting += [each for each in (getattr(current, "reason", None), *current.args) if _is_exception(each)]
+
+
+def _is_exception(each: object) -> bool:
+    return isinstance(each, BaseException)

@@ -1,0 +1,153 @@
+"""What the service's answers must look like. Pure: bytes in, nouns out; anything else is an error.
+
+An answer of another shape is never read as "nothing there".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from hooksync.core.model import LiveSubscription, Trigger, live_url
+from hooksync.service.retry import BUSY_STATUSES
+
+ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one will do
+_NOT_JSON = object()
+
+
+class NotUnderstood(Exception):
+    """An answer has another shape than the API gives it; says what is off, quoting nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """A successful log-in."""
+
+    token: str = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)  # everything in it that must never be shown
+    tenant: str | None  # told where none was named
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """A log-in that waits for the code of the second factor."""
+
+    continuation: str = field(repr=False)
+    tenant: str | None
+
+
+def read_json(body: bytes) -> object:
+    """Parse a body. Raises NotUnderstood when it is empty, cut short or no JSON."""
+    if not body.strip():
+        raise NotUnderstood("the answer is empty")
+    parsed = _parsed(body)
+    if parsed is _NOT_JSON:
+        raise NotUnderstood("the answer is not JSON")
+    return parsed
+
+
+def read_log_in(body: bytes) -> LogIn:
+    """Read the answer to a log-in with status 200."""
+    data = _object(read_json(body))
+    token = data.get("token")
+    if not isinstance(token, str) or not token or data.get("success") is False:
+        raise NotUnderstood("the answer holds no token")
+    if not all("!" <= character <= "~" for character in token):
+        raise NotUnderstood("the answer's token cannot be sent in a header")
+    refresh = data.get("refresh-token")
+    hidden = (token, refresh) if isinstance(refresh, str) else (token,)
+    return LogIn(token, hidden, _text_or_none(data.get("tenant")))
+
+
+def read_refusal(body: bytes) -> SecondFactor | str:
+    """Read the answer to a log-in with another status: a demand for the second factor, or a message ("" where none)."""
+    try:
+        data = _object(read_json(body))
+    except NotUnderstood:
+        return ""
+    message = data.get("message")
+    continuation = data.get("continuationToken")
+    if message == "needs.2fa" and isinstance(continuation, str):
+        return SecondFactor(continuation, _text_or_none(data.get("tenant")))
+    return message if isinstance(message, str) else ""
+
+
+def read_subscriptions(body: bytes) -> tuple[LiveSubscription, ...]:
+    """Read the list of live subscriptions, in the order given."""
+    data = read_json(body)
+    if not isinstance(data, list):
+        raise NotUnderstood("the answer is no list")
+    subscriptions = tuple(map(_live, data))
+    if len({subscription.id for subscription in subscriptions}) < len(subscriptions):
+        raise NotUnderstood("the list holds one id twice")
+    return subscriptions
+
+
+def read_created_id(body: bytes) -> str | None:
+    """Read the id of a new subscription from the answer to a subscribe; None where the answer holds none."""
+    identifier = _object(read_json(body)).get("id")
+    if identifier is None:
+        return None
+    if not isinstance(identifier, str) or not identifier:
+        raise NotUnderstood("the id is not text")
+    return identifier
+
+
+def fix_for_status(status: int) -> str:
+    """Say what to do about a status that is no success."""
+    match status:
+        case 401:
+            return "the service refused a fresh token: check the user's account, and that `tenant` is right"
+        case 403:
+            return f"give the user one of the roles {', '.join(ROLES)}"
+        case 404:
+            return "check `server`; the webhook API needs Preservica 6.8 or later"
+        case 407:
+            return "the proxy wants a name and a password: check HTTPS_PROXY and HTTP_PROXY"
+        case _ if 300 <= status < 400:
+            return "redirects are not followed: write the address it leads to as `server`"
+        case _ if status in BUSY_STATUSES:
+            return "the service is busy: try again later"
+        case _:
+            return "see what the service says; nothing was assumed from this answer"
+
+
+def _parsed(body: bytes) -> object:
+    """Parse JSON. Errors of the parser are not raised or chained: they hold the whole text."""
+    try:
+        parsed: object = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():  # perhaps half a surrogate pair, which cannot be sent or shown
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+    return parsed
+
+
+def _live(item: object) -> LiveSubscription:
+    data = _object(item)
+    identifier, url, trigger = (data.get(name) for name in ("id", "url", "triggerType"))
+    for name, value in (("id", identifier), ("url", url), ("triggerType", trigger)):
+        if not isinstance(value, str) or not value:
+            raise NotUnderstood(f"a subscription has no text in {name}")
+    return LiveSubscription(str(identifier), live_url(str(url)), Trigger(str(trigger)), _flag(data))
+
+
+def _flag(data: dict[str, object]) -> bool | None:
+    """Read includeIdentifiers, which a service may report as boolean, as string, or not at all."""
+    value = data.get("includeIdentifiers")
+    if value is None or isinstance(value, bool):
+        return value
+    known = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise NotUnderstood("includeIdentifiers is neither true nor false")
+
+
+def _object(data: object) -> dict[str, object]:
+    if not isinstance(data, dict):
+        raise NotUnderstood("the answer has another shape than a JSON object")
+    return data
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

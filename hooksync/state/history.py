@@ -1,0 +1,89 @@
+"""What the lock remembers of one tenancy's live subscriptions, as the comparison needs it. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, SubscriptionKey
+from hooksync.state.model import Intent, Lock, declared_digest
+
+
+class Made(Protocol):
+    """What is known of how a live subscription came about: an entry of the lock, or an intent of a run that was cut."""
+
+    @property
+    def run(self) -> int:
+        """The number of the run; a higher one is newer."""
+
+    @property
+    def declared(self) -> bytes:
+        """The digest of the URL and trigger that it was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """Made by this run."""
+
+    run: int
+    declared: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Which run made which live subscription, for what, and whether its secret is still the declared one."""
+
+    made: Mapping[str, Made] = field(default_factory=dict)  # by live id
+    url_salt: bytes = b""
+    states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id
+    not_set: frozenset[SecretRef] = frozenset()  # references that lead to nothing in this run
+
+    def run_of(self, live: LiveSubscription) -> int:
+        """Give the number of the run that made a subscription; 0 where that is not known."""
+        made = self.made.get(live.id)
+        return made.run if made else 0
+
+    def digest_of(self, key: SubscriptionKey) -> bytes:
+        """Give the digest under which the lock keeps a URL and a trigger."""
+        return declared_digest(self.url_salt, key.url, key.trigger.wire)
+
+    def state_of(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
+        """Say what is known of a declared subscription's secret."""
+        if declared.secret in self.not_set:
+            return "not-set"
+        return self.states.get(live.id, "unknown") if live else "unknown"
+
+    def after(self, made: Mapping[str, DeclaredSubscription]) -> Memory:
+        """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one."""
+        this_run = 1 + max((each.run for each in self.made.values()), default=0)
+        fresh = {identifier: _Fresh(this_run, self.digest_of(declared.key)) for identifier, declared in made.items()}
+        same: dict[str, SecretState] = dict.fromkeys(made, "same")
+        return replace(self, made={**self.made, **fresh}, states={**self.states, **same})
+
+
+NOTHING = Memory()
+
+
+def recall(lock: Lock | None, tenancy: str, live: Iterable[LiveSubscription]) -> Memory:
+    """Gather what a lock says of live subscriptions.
+
+    A live one that has no entry, was not seen by a run that was cut, and is what that run meant to make, is its work.
+    """
+    if lock is None:
+        return NOTHING
+    entries, intents = lock.entries_of(tenancy), lock.intents_of(tenancy)
+    memory = Memory(url_salt=lock.url_salt)
+    meant: defaultdict[bytes, list[Intent]] = defaultdict(list)
+    for intent in intents:
+        meant[intent.declared].append(intent)
+    made: dict[str, Made] = {}
+    for subscription in live:
+        if entry := entries.get(subscription.id):
+            made[subscription.id] = entry
+        elif meant:
+            for intent in meant.get(memory.digest_of(subscription.key), ()):  # the newest last
+                if subscription.id not in intent.seen:
+                    made[subscription.id] = intent
+    return replace(memory, made=made)

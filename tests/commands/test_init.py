@@ -1,0 +1,90 @@
+"""`hooksync init`: a first hooks file, which never takes the place of another."""
+
+from __future__ import annotations
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hooksync.core.atomic_write import create_atomically
+from hooksync.core.errors import FileError
+from tests.command_line import hooksync
+from tests.conftest import SECRET, Place
+
+
+def test_the_starter_validates_and_can_be_read_by_all(tmp_path: Path) -> None:
+    done = hooksync(["init"], {}, tmp_path)
+    assert (done.code, done.out) == (0, "wrote hooks.yaml\n")
+    assert stat.S_IMODE((tmp_path / "hooks.yaml").stat().st_mode) == 0o644
+    assert hooksync(["validate"], {}, tmp_path).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["hooks.yaml"]
+
+
+def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("mine")
+    done = hooksync(["init", "mine.yaml"], {}, tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: mine.yaml is there already, and was left as it is\n  fix: ")
+    assert (tmp_path / "mine.yaml").read_text() == "mine"
+
+
+def test_a_link_that_leads_nowhere_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").symlink_to("elsewhere.yaml")
+    assert hooksync(["init"], {}, tmp_path).code == 1
+    assert not (tmp_path / "elsewhere.yaml").exists()
+
+
+def test_of_many_that_write_at_once_one_wins_and_its_text_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+
+    def write(number: int) -> bool:
+        try:
+            create_atomically(str(path), f"{number}\n" * 1000)
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(write, range(64)))
+    assert won.count(True) == 1
+    assert path.read_text() == f"{won.index(True)}\n" * 1000
+    assert os.listdir(tmp_path) == ["hooks.yaml"]
+
+
+def test_a_folder_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="cannot be written: no such file or directory"):
+        create_atomically(str(tmp_path / "none" / "hooks.yaml"), "")
+
+
+def test_flags_of_the_live_want_from_live(tmp_path: Path) -> None:
+    done = hooksync(["init", "--server", "h.example"], {}, tmp_path)
+    assert done.code == 64
+    assert "give --from-live as well" in done.err
+    assert not os.listdir(tmp_path)
+
+
+def test_from_live_writes_what_export_prints(place: Place) -> None:
+    place.box.seed("DEMO", "https://h.example/x", "MOVED", SECRET)
+    shown = place.run("export", "--server", place.box.url)
+    run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
+    assert (run.code, run.out) == (0, "wrote live.yaml\n")
+    assert run.err == shown.err
+    assert (place.folder / "live.yaml").read_text() == shown.out
+    assert place.run("plan", "-f", "live.yaml").out == "No changes. 1 tenancy matches live.yaml.\n"
+
+
+def test_from_live_asks_nothing_of_the_service_where_the_file_is_there(place: Place) -> None:
+    run = place.run("init", "--from-live", "--server", place.box.url)
+    assert run.code == 1
+    assert not place.box.calls
+
+
+def test_from_live_writes_nothing_where_a_tenancy_could_not_be_read(place: Place) -> None:
+    place.environ["PRESERVICA_PASSWORD"] = "wrong"
+    run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
+    assert (run.code, run.out) == (1, "")
+    assert "live.yaml was not written, for it would not be whole" in run.err
+    assert not (place.folder / "live.yaml").exists()

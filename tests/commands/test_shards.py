@@ -1,0 +1,563 @@
+"""Shards: shares of the tenancies that several processes take, so that together they do what one would do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.cli.arguments import read_arguments
+from hooksync.config.declarations import Settings, TenancyEntry
+from hooksync.config.document import read_document
+from hooksync.config.files import Source, read_schema
+from hooksync.config.selection import share_of
+from hooksync.config.shards import MOST_SHARDS, Shard, read_shard, shard_of
+from hooksync.config.twins import twins_among_shards
+from hooksync.core.errors import UsageError
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import ROOT
+from tests.conftest import SECRET, Place, Run, make_environ
+from tests.makers import HERE
+
+NAMES = [f"archive-{number:02}" for number in range(32)]
+TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")  # on the wire
+SHARDS = 4
+NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
+SHARDED_COMMANDS = ("validate", "plan", "apply", "check", "export")
+
+
+# --- which tenancy falls in which shard
+
+
+# Never to be changed: in every version, a tenancy must stay where its lock and its plan are.
+FROZEN = {
+    "archive": {2: 2, 3: 2, 8: 4, 1000: 628},
+    "archive-prod": {2: 2, 3: 2, 8: 2, 1000: 386},
+    "archive-staging": {2: 2, 3: 3, 8: 6, 1000: 158},
+    "museum": {2: 2, 3: 1, 8: 6, 1000: 30},
+    "BRAMA": {2: 1, 3: 2, 8: 3, 1000: 923},
+    "a": {2: 2, 3: 2, 8: 4, 1000: 500},
+    "A_1": {2: 2, 3: 2, 8: 4, 1000: 548},
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_name_is_in_the_same_shard_for_ever(name: str) -> None:
+    assert {total: shard_of(name, total) for total in FROZEN[name]} == FROZEN[name]
+
+
+def test_shards_of_many_tenancies_are_about_as_large() -> None:
+    sizes = Counter(shard_of(f"tenancy-{number}", 8) for number in range(8000))
+    assert sorted(sizes) == list(range(1, 9))
+    assert all(850 < size < 1150 for size in sizes.values())
+
+
+def entries(names: Sequence[str]) -> list[TenancyEntry]:
+    return [TenancyEntry(name, Settings(), (), HERE) for name in names]
+
+
+def names_in(taken: Sequence[TenancyEntry]) -> list[str]:
+    return [entry.name for entry in taken]
+
+
+distinct_names = st.lists(st.text(max_size=12), unique=True, max_size=40)
+totals = st.integers(1, MOST_SHARDS)
+
+
+@given(distinct_names, st.integers(1, 60))
+def test_shards_share_any_names_out_and_no_name_twice(names: list[str], total: int) -> None:
+    shares = [names_in(share_of(entries(names), Shard(number, total))) for number in range(1, total + 1)]
+    assert sorted(name for share in shares for name in share) == sorted(names)
+    for share in shares:
+        assert share == [name for name in names if name in share]  # in the order of the file
+
+
+@given(distinct_names.filter(bool), st.data(), totals)
+def test_a_name_that_comes_or_goes_moves_no_other(names: list[str], data: st.DataObject, total: int) -> None:
+    changed = data.draw(st.sampled_from(names))
+    others = [name for name in names if name != changed]
+    for number in {shard_of(name, total) for name in names}:
+        shard = Shard(number, total)
+        with_it, without_it = (names_in(share_of(entries(some), shard)) for some in (names, others))
+        assert [name for name in with_it if name != changed] == without_it
+
+
+@given(st.text(), totals)
+def test_a_name_is_in_one_of_the_shards(name: str, total: int) -> None:
+    assert 1 <= shard_of(name, total) <= total
+    assert Shard(shard_of(name, total), total).holds(name)
+
+
+def test_without_a_shard_every_tenancy_is_looked_at() -> None:
+    assert names_in(share_of(entries(NAMES), None)) == NAMES
+    assert names_in(share_of(entries(NAMES), Shard(1, 1))) == NAMES
+
+
+# --- how it is written
+
+
+@pytest.mark.parametrize(
+    ("text", "shard"),
+    [("1/1", (1, 1)), ("8/8", (8, 8)), ("03/08", (3, 8)), (f"{MOST_SHARDS}/{MOST_SHARDS}", (MOST_SHARDS, MOST_SHARDS))],
+)
+def test_a_shard_is_written_as_its_number_of_how_many(text: str, shard: tuple[int, int]) -> None:
+    assert read_shard(text) == Shard(*shard)
+    assert str(Shard(*shard)) == re.sub(r"\b0+", "", text)
+
+
+NO_FORM = ("a/b", "", "/", "1", "1/", "/3", "1/3/5", "-1/3", "+1/3", "1 / 3", " 1/3", "1/3\n", "1.0/3", "٣/٣", "1of3")
+BAD = [
+    *((text, "is not of the form I/N", "write 2/8, say") for text in NO_FORM),
+    ("0/3", "is none of the shards: they are counted from 1 to 3", "one of 1/3 to 3/3; a job that counts from 0 adds"),
+    ("4/3", "is none of the shards: they are counted from 1 to 3", "one of 1/3 to 3/3"),
+    ("1/0", "names no shards", "from 1 to 1000"),
+    ("0/0", "names no shards", "from 1 to 1000"),
+    (f"1/{MOST_SHARDS + 1}", "names too many shards", "from 1 to 1000"),
+    (f"1/{'9' * 5000}", "names too many shards", "from 1 to 1000"),
+    (f"{'9' * 5000}/3", "is none of the shards", "one of 1/3 to 3/3"),
+]
+
+
+@pytest.mark.parametrize(("text", "what", "fix"), BAD, ids=lambda value: value[:12])
+def test_what_is_no_shard_is_wrong_usage_and_the_message_says_how_to_write_one(text: str, what: str, fix: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_arguments(["plan", f"--shard={text}"], {})
+    [problem] = caught.value.problems
+    assert problem.what.startswith(f'--shard "{text[:20]}')
+    assert what in problem.what
+    assert fix in problem.fix
+    assert len(str(problem)) < 200
+
+
+@pytest.mark.parametrize("command", SHARDED_COMMANDS)
+def test_every_command_that_takes_tenancies_refuses_a_shard_that_there_is_not(place: Place, command: str) -> None:
+    run = place.run(command, "--shard", "0/3")
+    assert (run.code, run.out) == (64, "")
+    assert run.err == (
+        'error: --shard "0/3" is none of the shards: they are counted from 1 to 3\n'
+        "  fix: give each process one of 1/3 to 3/3; a job that counts from 0 adds 1\n"
+    )
+    assert place.box.calls == ()
+
+
+# --- a shard with no tenancy in it
+
+EMPTY = f"{shard_of('prod', 3) % 3 + 1}/3"  # `prod`, the one tenancy of `place`, is in another
+OWN = f"{shard_of('prod', 3)}/3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("validate",), "hooks.yaml: valid: 0 tenancies, 0 subscriptions.\n"),
+        (("plan",), "No changes. 0 tenancies match hooks.yaml.\n"),
+        (("plan", "--detailed-exitcode"), "No changes. 0 tenancies match hooks.yaml.\n"),
+        (("apply",), "No changes. 0 tenancies match hooks.yaml.\n"),  # and there is nothing to be asked
+        (("apply", "--adopt"), "No changes. 0 tenancies match hooks.yaml.\n"),
+        (("check",), "Check: 0 ok, 0 warnings, 0 failed.\n"),
+        (("export",), ""),
+    ],
+)
+def test_an_empty_shard_is_no_error_and_says_so(place: Place, arguments: tuple[str, ...], said: str) -> None:
+    run = place.run(*arguments, "--shard", EMPTY)
+    assert (run.code, run.out) == (0, said)
+    assert run.err.splitlines()[0] == f"No tenancy falls in shard {EMPTY}."
+    assert place.box.calls == ()
+    assert not (place.folder / "hooks.lock.json").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "check"])
+def test_the_json_of_an_empty_shard_is_whole(place: Place, command: str) -> None:
+    run = place.run(command, "--shard", EMPTY, "--format", "json")
+    assert run.code == 0
+    assert run.json["tenancies"] == (0 if command == "validate" else [])
+    if command in ("plan", "apply"):
+        assert set(run.json["summary"].values()) == {0}
+        assert_fits(run.json, "plan" if command == "plan" else "report")
+
+
+def assert_fits(document: Any, kind: str) -> None:
+    import jsonschema
+
+    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+def test_an_empty_shard_needs_no_environment(place: Place) -> None:
+    place.environ = {name: value for name, value in place.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
+    assert place.run("plan", "--shard", EMPTY).code == 0
+    assert place.run("plan", "--shard", OWN).code == 1
+
+
+def test_the_shard_of_a_tenancy_is_all_as_without_one(place: Place) -> None:
+    assert place.run("plan", "--shard", OWN).out == place.run("plan").out
+    assert place.run("apply", "--yes", "--shard", OWN).code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+# --- beside the other flags that choose
+
+
+TWO = """\
+version: 1
+tenancies:
+  prod: &one
+    server: ${BOX}
+    tenant: DEMO
+    subscriptions:
+      catalogue: {url: "${RECEIVER}?code=${FN_KEY}", triggers: [INDEXED, MOVED], secret: {env: CATALOGUE_SECRET}}
+  museum: {<<: *one, tenant: MUSEUM}
+"""
+PROD, MUSEUM = f"{shard_of('prod', 8)}/8", f"{shard_of('museum', 8)}/8"
+BOTH_TENANTS = SandboxOptions(accounts=(Account(tenants=("DEMO", "MUSEUM")),))
+
+
+@pytest.fixture
+def two(place: Place) -> Place:
+    assert PROD != MUSEUM
+    place.write(TWO)
+    return place
+
+
+def planned(run: Run) -> list[str]:
+    assert run.code == 0, run.err
+    return [tenancy["name"] for tenancy in run.json["tenancies"]]
+
+
+@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
+def test_a_shard_and_globs_choose_what_is_in_both(two: Place) -> None:
+    def plan(*arguments: str) -> list[str]:
+        return planned(two.run("plan", "--format", "json", *arguments))
+
+    assert plan() == ["prod", "museum"]
+    assert plan("--shard", PROD) == ["prod"]
+    assert plan("--shard", MUSEUM, "--tenancy", "mus*") == ["museum"]
+    assert plan("--shard", PROD, "--tenancy", "mus*") == []
+    assert plan("--shard", PROD, "--target", "*/catalogue/MOVED") == ["prod"]
+    assert plan("--shard", PROD, "--target", "museum/*") == []
+    targeted = two.run("plan", "--format", "json", "--shard", PROD, "--target", "*/catalogue/MOVED")
+    assert [step["address"] for step in targeted.json["tenancies"][0]["steps"]] == ["prod/catalogue/MOVED"]
+
+
+@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
+def test_a_glob_must_name_something_in_some_shard(two: Place) -> None:
+    assert planned(two.run("plan", "--format", "json", "--shard", PROD, "--replace", "museum/*")) == ["prod"]
+    for flag, glob in (("--tenancy", "none"), ("--target", "none/*"), ("--replace", "none/*")):
+        run = two.run("plan", "--shard", PROD, flag, glob)
+        assert (run.code, run.out) == (64, "")
+        assert f'{flag} "{glob}" names nothing' in run.err
+
+
+@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
+def test_every_command_looks_at_its_shard_alone(two: Place) -> None:
+    assert two.run("validate", "--shard", PROD).out == "hooks.yaml: valid: 1 tenancy, 2 subscriptions.\n"
+    checked = two.run("check", "--shard", MUSEUM, "--format", "json")
+    assert [tenancy["name"] for tenancy in checked.json["tenancies"]] == ["museum"]
+    assert two.run("apply", "--yes", "--shard", MUSEUM).code == 0
+    assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [0, 2]
+    exported = two.run("export", "--shard", MUSEUM)
+    assert list(yaml.safe_load(exported.out)["tenancies"]) == ["museum"]
+
+
+def test_one_tenancy_that_flags_name_has_no_shards(place: Place) -> None:
+    run = place.run("export", "--server", place.box.url, "--shard", "1/2")
+    assert run.code == 64
+    assert "leave out --server and --tenant, or else --file, --tenancy and --shard" in run.err
+    (place.folder / "hooks.yaml").unlink()
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    run = place.run("export", "--shard", "1/2")  # not the tenancy of the environment
+    assert run.code == 1
+    assert "there is no file hooks.yaml" in run.err
+
+
+# --- saved plans
+
+
+@pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
+def test_a_saved_plan_of_a_shard_holds_its_tenancies_and_does_nothing_to_others(two: Place) -> None:
+    assert two.run("plan", "--shard", PROD, "--out", "plan.json").code == 0
+    document = json.loads((two.folder / "plan.json").read_text(encoding="utf-8"))
+    assert [tenancy["name"] for tenancy in document["tenancies"]] == ["prod"]
+    assert two.run("apply", "plan.json").code == 0
+    assert [len(two.box.subscriptions(tenant)) for tenant in ("DEMO", "MUSEUM")] == [2, 0]
+
+
+def test_a_saved_plan_takes_no_shard(place: Place) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    run = place.run("apply", "plan.json", "--shard", OWN)
+    assert run.code == 64
+    assert "--shard cannot stand next to a saved plan: it says itself what is done" in run.err
+    assert place.box.subscriptions("DEMO") == ()
+
+
+def test_the_saved_plan_of_an_empty_shard_does_nothing(place: Place) -> None:
+    assert place.run("plan", "--shard", EMPTY, "--out", "plan.json").code == 0
+    before = len(place.box.calls)
+    run = place.run("apply", "plan.json", "--format", "json", "--report", "report.json")
+    assert (run.code, run.err) == (0, "")
+    assert json.loads((place.folder / "report.json").read_text(encoding="utf-8")) == run.json
+    assert run.json["tenancies"] == []
+    assert len(place.box.calls) == before == 0
+
+
+# --- what holds for the whole file holds for every shard
+
+
+def text_of(prod: str, museum: str) -> str:
+    """Write two tenancies, which are in different shards of 8, with these settings."""
+    return f"version: 1\ntenancies:\n  prod: {{{prod}subscriptions: {{}}}}\n  museum: {{{museum}subscriptions: {{}}}}\n"
+
+
+@pytest.mark.parametrize("shard", [PROD, MUSEUM, "1/8"])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (
+            text_of("server: h.example, tenant: DEMO, ", "server: 'H.example:443', tenant: demo, "),
+            'hooks.yaml:4:3: tenancy "museum" has the server and tenant of "prod" (hooks.yaml:3:3)',
+        ),
+        (
+            text_of("server: h.example, tenant: DEMO, ", "server: '${OTHER}', tenant: demo, "),
+            'hooks.yaml:4:3: tenancy "museum" has the server and tenant of "prod" (hooks.yaml:3:3)',
+        ),
+        (
+            text_of("server: h.example, ", "server: h.example, tenant: MUSEUM, "),
+            'hooks.yaml:3:3: tenancy "prod" names no tenant: with --shard, nothing tells it from "museum", '
+            "which is on the same server",
+        ),
+    ],
+    ids=["as written", "filled in", "told by the log-in"],
+)
+def test_two_names_of_one_tenancy_are_refused_in_every_shard(place: Place, shard: str, text: str, what: str) -> None:
+    place.environ["OTHER"] = "https://H.example/"
+    place.write(text)
+    run = place.run("plan", "--shard", shard)
+    assert (run.code, run.out) == (1, "")
+    assert run.err.startswith(what)
+    assert "\n  fix: " in run.err
+
+
+def problems(text: str, **environ: str) -> list[str]:
+    document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    return [problem.what for problem in twins_among_shards(document.tenancies, environ)]
+
+
+def test_a_tenant_need_not_be_named_where_no_other_is_on_its_server() -> None:
+    assert problems(text_of("server: a.example, ", "server: b.example, ")) == []
+    assert problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example", PRESERVICA_TENANT="MINE") == []
+    [what] = problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example")
+    assert what.startswith('tenancy "prod" names no tenant')
+
+
+def test_where_the_environment_does_not_tell_of_another_shard_nothing_is_said_of_it(place: Place) -> None:
+    assert problems(text_of("server: a.example, tenant: T, ", "server: '${ELSEWHERE}', tenant: T, ")) == []
+    place.write(TWO.replace("tenant: MUSEUM", "tenant: '${MUSEUM_TENANT}', server: '${MUSEUM_SERVER}'"))
+    assert place.run("plan", "--shard", PROD).code == 0
+    run = place.run("plan", "--shard", MUSEUM)
+    assert run.code == 1
+    assert "${MUSEUM_SERVER} is not set" in run.err
+
+
+def test_all_that_is_wrong_is_told_at_once(place: Place) -> None:
+    lost = "subscriptions: {a: {url: 'https://${LOST}/', trigger: MOVED, secret: {env: A}}}"
+    text = text_of("server: h.example, tenant: T, ", "server: '${OTHER}', tenant: T, ")
+    place.write(text.replace("subscriptions: {}", lost))
+    place.environ["OTHER"] = "h.example"
+    run = place.run("plan", "--shard", PROD)
+    assert run.code == 1
+    assert "has the server and tenant of" in run.err
+    assert run.err.count("${LOST} is not set") == 1  # of its own tenancy; the other shard tells its own
+
+
+def test_one_shard_of_one_is_as_none(place: Place) -> None:
+    place.write(TWO.replace("tenant: MUSEUM", "tenant: '${NONE:-}'"))
+    place.environ["PRESERVICA_TENANT"] = ""
+    runs = [place.run("plan", *more) for more in ((), ("--shard", "1/1"))]
+    assert runs[0] == runs[1]
+    assert "are one and the same tenancy on the service" in runs[0].err
+
+
+# --- several processes, one sandbox, one lock
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Many tenancies on one sandbox, and a hooks file of all of them."""
+
+    place: Place
+
+    @property
+    def lock(self) -> Any:
+        return json.loads((self.place.folder / "hooks.lock.json").read_text(encoding="utf-8"))
+
+    def run_all(self, *arguments: str) -> list[Run]:
+        """Run one process for each shard, all at once."""
+        with ExitStack() as running:
+            processes = [
+                running.enter_context(self.place.popen(*arguments, "--shard", f"{number}/{SHARDS}"))
+                for number in range(1, SHARDS + 1)
+            ]
+            ended = [(process, *process.communicate(timeout=120)) for process in processes]
+        return [Run(process.returncode, out, err) for process, out, err in ended]
+
+    def assert_as_declared(self, secret: str = SECRET) -> None:
+        for name in NAMES:
+            held = self.place.box.subscriptions(name.upper())
+            wanted = [(trigger, f"{self.place.receiver.url('catalogue')}?of={name}", secret) for trigger in TRIGGERS]
+            assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
+
+    def assert_lock_is_whole(self) -> None:
+        """Every live subscription has its entry, nothing else has, and no run has left anything open."""
+        live = {(name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())}
+        assert {(entry["tenancy"], entry["id"]) for entry in self.lock["entries"]} == live
+        assert len(self.lock["entries"]) == len(live)
+        assert self.lock["intents"] == []
+
+
+def tenancy_lines(name: str) -> str:
+    url = f"${{RECEIVER}}?of={name}"
+    return (
+        f"  {name}:\n    server: ${{BOX}}\n    tenant: {name.upper()}\n    subscriptions:\n"
+        f"      catalogue: {{url: '{url}', triggers: [INDEXED, MOVED], secret: {{env: CATALOGUE_SECRET}}}}\n"
+    )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    account = Account(tenants=tuple(name.upper() for name in NAMES))
+    options = SandboxOptions(accounts=(account,), latency=0.005)
+    with Sandbox(options) as box, Receiver({"catalogue": [SECRET, NEW_SECRET]}) as receiver:
+        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+        place.write("version: 1\ntenancies:\n" + "".join(map(tenancy_lines, NAMES)))
+        yield Fleet(place)
+
+
+def calls_by_tenancy(run: Run) -> Counter[str]:
+    """Count the calls to each tenancy that a process tells of."""
+    found = re.findall(r"^(archive-\d\d): [A-Z]+ \S*/api/\S* -> ", run.err, re.MULTILINE)
+    return Counter(found)
+
+
+def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None:
+    box = fleet.place.box
+    runs = fleet.run_all("apply", "--yes", "--verbose", "--parallelism", "1", "--format", "json")
+    assert [(run.code, run.json["summary"]["failed"]) for run in runs] == [(0, 0)] * SHARDS
+
+    fleet.assert_as_declared()
+    calls = Counter(call.name for call in box.calls)
+    # a log-in is of one tenancy by one process, and each tenancy had to have one: so none had two
+    assert calls == {"login": len(NAMES), "list": 2 * len(NAMES), "subscribe": len(TRIGGERS) * len(NAMES)}
+    assert all(call.status == 200 for call in box.calls)
+
+    shares = [[name for name in NAMES if shard_of(name, SHARDS) == number] for number in range(1, SHARDS + 1)]
+    assert [[tenancy["name"] for tenancy in run.json["tenancies"]] for run in runs] == shares
+    assert [calls_by_tenancy(run) for run in runs] == [Counter(dict.fromkeys(share, 5)) for share in shares]
+    by_connection: dict[int, Counter[str]] = {}
+    for call in box.calls:  # one call at a time: one connection for each process
+        by_connection.setdefault(call.connection, Counter())[call.name] += 1
+    assert sorted(made["login"] for made in by_connection.values()) == sorted(map(len, shares))
+    for made in by_connection.values():
+        assert made == {"login": made["login"], "list": 2 * made["login"], "subscribe": 2 * made["login"]}
+
+
+def test_shards_that_share_a_lock_lose_nothing_of_each_other(fleet: Fleet) -> None:
+    place = fleet.place
+    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
+    fleet.assert_lock_is_whole()
+
+    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
+    place.receiver.set_secret("catalogue", NEW_SECRET)
+    rotated = fleet.run_all("apply", "--yes", "--format", "json")
+    assert [run.code for run in rotated] == [0] * SHARDS
+    actions = Counter(
+        step["action"] for run in rotated for tenancy in run.json["tenancies"] for step in tenancy["steps"]
+    )
+    assert actions == {"resubscribe": len(NAMES) * len(TRIGGERS)}
+    fleet.assert_as_declared(NEW_SECRET)
+    fleet.assert_lock_is_whole()
+
+    plan = place.run("plan", "--format", "json", "--detailed-exitcode")  # over all shards
+    assert plan.code == 0
+    steps = [step for tenancy in plan.json["tenancies"] for step in tenancy["steps"]]
+    assert {(step["action"], step["secret"]["state"]) for step in steps} == {("keep", "same")}
+
+
+def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -> None:
+    place = fleet.place
+    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
+    for name in NAMES:
+        place.box.remove(name.upper(), place.box.subscriptions(name.upper())[0].id)
+    before = {(entry["tenancy"], entry["id"]) for entry in fleet.lock["entries"]}
+    assert place.run("apply", "--yes", "--shard", f"2/{SHARDS}").code == 0
+    after = {(entry["tenancy"], entry["id"]) for entry in fleet.lock["entries"]}
+    lost = {tenancy for tenancy, _ in before - after}
+    assert lost == {name for name in NAMES if shard_of(name, SHARDS) == 2}
+    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
+    fleet.assert_as_declared()
+    fleet.assert_lock_is_whole()
+
+
+def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
+    """Wait until something is made, or the process has ended."""
+    while not any(fleet.place.box.subscriptions(name.upper()) for name in NAMES) and process.poll() is None:
+        time.sleep(0.0005)
+
+
+def test_a_shard_that_was_killed_finds_its_work_in_a_lock_that_others_wrote_meanwhile(fleet: Fleet) -> None:
+    place = fleet.place
+    place.box.add_fault("commit-slow-60@subscribe")  # made, and killed before it is told so
+    killed = f"1/{SHARDS}"
+    with place.popen("apply", "--yes", "--parallelism", "1", "--shard", killed) as process:
+        wait_for_subscription(fleet, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    intents = fleet.lock["intents"]
+    share = [name for name in NAMES if shard_of(name, SHARDS) == 1]
+    assert Counter(intent["tenancy"] for intent in intents) == Counter(dict.fromkeys(share, len(TRIGGERS)))
+
+    others = [place.run("apply", "--yes", "--shard", f"{number}/{SHARDS}") for number in range(2, SHARDS + 1)]
+    assert [run.code for run in others] == [0] * (SHARDS - 1)
+    assert fleet.lock["intents"] == intents
+
+    assert place.run("apply", "--yes", "--shard", killed).code == 0
+    fleet.assert_as_declared()
+    fleet.assert_lock_is_whole()
+    calls = Counter(call.name for call in place.box.calls)
+    assert (calls["subscribe"], calls["unsubscribe"]) == (len(NAMES) * len(TRIGGERS), 0)
+
+
+def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
+    lost = next(name for name in NAMES if shard_of(name, SHARDS) == 3)
+    fleet.place.write(
+        "version: 1\ntenancies:\n"
+        + "".join(tenancy_lines(name).replace("${BOX}", "${DOWN}" if name == lost else "${BOX}") for name in NAMES)
+    )
+    fleet.place.environ["DOWN"] = "http://127.0.0.1:1"
+    assert [run.code for run in fleet.run_all("apply", "--yes")] == [0, 0, 4, 0]
+    made = {name: len(fleet.place.box.subscriptions(name.upper())) for name in NAMES}
+    assert made == {name: 0 if name == lost else 2 for name in NAMES}
+
+
+def test_the_exports_of_all_shards_together_are_the_export_without_them(fleet: Fleet) -> None:
+    assert [run.code for run in fleet.run_all("apply", "--yes", "--no-lock")] == [0] * SHARDS
+    whole = yaml.safe_load(fleet.place.run("export").out)["tenancies"]
+    parts = [yaml.safe_load(run.out)["tenancies"] for run in fleet.run_all("export")]
+    assert sum(map(len, parts)) == len(whole) == len(NAMES)
+    assert {name: held for part in parts for name, held in part.items()} == whole

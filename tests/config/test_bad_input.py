@@ -1,0 +1,257 @@
+"""A table of mistakes in hooks files: where each is found, and what is said of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.config.document import read_document
+from hooksync.config.files import Source, read_schema
+from hooksync.core.errors import FileError, Problem
+
+LITERAL = "hunter2-hunter2"  # stands where no secret may; no message repeats it
+
+GOOD = """\
+version: 1
+defaults:
+  include_identifiers: false
+tenancies:
+  prod:
+    server: eu.preservica.com
+    tenant: BRAMA
+    owns: [https://fn.example.net]
+    limits: {unsubscribe: 50%}
+    subscriptions:
+      catalogue:
+        url: https://fn.example.net/hook?code=${FN_KEY}
+        trigger: INDEXED
+        secret: {env: HOOK_SECRET}
+"""
+
+
+def problems_of(text: str) -> tuple[Problem, ...]:
+    try:
+        read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    except FileError as error:
+        return error.problems
+    return ()
+
+
+def test_file_that_the_mistakes_are_made_in_is_good() -> None:
+    assert problems_of(GOOD) == ()
+
+
+URL = "https://fn.example.net/hook?code=${FN_KEY}"
+CREDENTIALS = "credentials: {username: {env: A}, password: {env: B}}"
+
+# what is replaced | by what | line:column of the problem | part of what is said, or of the fix
+MISTAKES = [
+    # the top level
+    ("version: 1", "version: 2", "1:10", "version must be 1"),
+    ("version: 1", "version: 1.0", "1:10", "version must be 1"),
+    ("version: 1", "version: '1'", "1:10", "version must be 1"),
+    ("version: 1", "version: true", "1:10", "version must be 1"),
+    ("version: 1", "version:", "1:9", "version must be 1"),
+    ("version: 1", "x-version: 1", "1:1", "version is missing"),
+    ("version: 1", "version: 1\nverzion: 1", "2:1", "did you mean version?"),
+    ("tenancies:", "tenancy:", "4:1", "did you mean tenancies?"),
+    ("  include_identifiers: false", "  url: https://h", "3:3", "url cannot be a default"),
+    ("  include_identifiers: false", "  includeIdentifiers: false", "3:3", "did you mean include_identifiers?"),
+    ("  include_identifiers: false", "  include_identifiers: 'no'", "3:24", "must be true or false"),
+    ("  include_identifiers: false", "  {trigger: MOVED, triggers: [MOVED]}", "3:3", "both trigger and triggers"),
+    ("  include_identifiers: false", "  trigger: MOVE", "3:12", 'unknown trigger "MOVE"'),
+    ("  include_identifiers: false", f"  secret: {LITERAL}", "3:11", "a secret is never written into the file"),
+    ("  include_identifiers: false", "  - a", "3:3", "defaults must be a mapping"),
+    ("version: 1", "version: 1\nextra_triggers: NEW", "2:17", "extra_triggers must be a list"),
+    ("version: 1", "version: 1\nextra_triggers: [yes]", "2:18", "an item of extra_triggers must be text"),
+    ("version: 1", "version: 1\nextra_triggers: ['a b']", "2:18", "is not the name of a trigger"),
+    # a tenancy
+    ("  prod:", "  'my prod':", "5:3", "a name has letters, digits, - and _ only"),
+    ("  prod:", '  "prod\\n":', "5:3", "a name has letters, digits, - and _ only"),
+    ("  prod:", "  yes:", "5:3", "a key must be text"),
+    ("  prod:", "  other:\n  prod:", "5:9", 'tenancy "other" is empty'),
+    ("  prod:", "  other: 5\n  prod:", "5:10", 'tenancy "other" must be a mapping'),
+    ("  prod:", "  other: {server: h}\n  prod:", "5:3", 'tenancy "other" has no subscriptions'),
+    ("  prod:", "  other: {server: h, subscriptions: }\n  prod:", "5:37", "write `subscriptions: {}` if"),
+    ("  prod:", "  other: {server: h, subscriptions: []}\n  prod:", "5:37", "subscriptions must be a mapping"),
+    ("server: eu.preservica.com", "server: 12:30:45", "6:13", "YAML reads this as the number 45045"),
+    ("server: eu.preservica.com", "server:", "6:12", "server is empty"),
+    ("server: eu.preservica.com", "server: ''", "6:13", "server is empty"),
+    ("server: eu.preservica.com", "server: {env: SERVER}", "6:13", "server must be text"),
+    ("server: eu.preservica.com", "server: ftp://eu.preservica.com", "6:13", "neither a host nor a URL"),
+    ("server: eu.preservica.com", "server: https://eu.preservica.com/api", "6:13", "has a path"),
+    ("server: eu.preservica.com", "server: eu.preservica.com?x", "6:13", "has a path"),
+    ("server: eu.preservica.com", f"server: https://me:{LITERAL}@h", "6:13", "holds user information"),
+    ("server: eu.preservica.com", "server: ::1", "6:13", "IPv6 goes between brackets"),
+    ("server: eu.preservica.com", "server: h:70000", "6:13", "has a port that is none"),
+    ("server: eu.preservica.com", "server: eu preservica com", "6:13", "white space"),
+    ("server: eu.preservica.com", "server: http://eu.preservica.com", "6:13", "allow_http: true"),
+    ("server: eu.preservica.com", "server: http://localhost.example.org", "6:13", "plain http"),
+    ("server: eu.preservica.com", "server: ${SERVER", "6:13", "server has a `${` without its `}`"),
+    ("server: eu.preservica.com", "sever: eu.preservica.com", "6:5", "did you mean server?"),
+    ("tenant: BRAMA", "tenant: 0123", "7:13", "the number 83"),
+    ("tenant: BRAMA", "tenant: off", "7:13", "YAML reads this as false"),
+    ("tenant: BRAMA", "tenant: 2024-01-01", "7:13", "YAML reads this as a date"),
+    ("tenant: BRAMA", "tenant: 1.5", "7:13", "put quotes around it"),
+    ("tenant: BRAMA", "tenant: ~", "7:13", "tenant is empty"),
+    ("tenant: BRAMA", 'tenant: "A\\nB"', "7:13", "has a line break"),
+    ("tenant: BRAMA", "allow_http: 'true'", "7:17", "allow_http must be true or false"),
+    ("tenant: BRAMA", "replacement: never", "7:18", "must be create-first or remove-first"),
+    ("tenant: BRAMA", "probe: off", "7:12", "but YAML reads this as false"),
+    ("tenant: BRAMA", "probe: [auto]", "7:12", "must be auto, require or never"),
+    # credentials
+    ("tenant: BRAMA", f"credentials: {LITERAL}", "7:18", "a credential is never written into the file"),
+    ("tenant: BRAMA", f"credentials: {{password: {LITERAL}}}", "7:29", "a credential is never written into the file"),
+    ("tenant: BRAMA", "credentials: {totp: 123456}", "7:25", "a credential is never written into the file"),
+    ("tenant: BRAMA", f"credentials: {{username: {{env: '{LITERAL}!'}}}}", "7:35", "name of an environment variable"),
+    ("tenant: BRAMA", f"credentials: {{{LITERAL}: x}}", "7:19", "unknown key under credentials"),
+    ("tenant: BRAMA", f"credentials: {{password:{LITERAL}}}", "7:19", "unknown key under credentials"),
+    ("tenant: BRAMA", f"credentials: {{password: {{value: {LITERAL}}}}}", "7:30", "unknown key under password"),
+    ("tenant: BRAMA", f"credentials: {{method: {LITERAL}}}", "7:27", "must be password or external"),
+    ("tenant: BRAMA", f"credentials: {{x-note: {LITERAL}}}", "7:19", "unknown key under credentials"),
+    ("tenant: BRAMA", "credentials: {username: }", "7:29", "credentials.username is empty"),
+    # owns and limits
+    ("owns: [https://fn.example.net]", "owns: some", "8:11", 'must be "all" or a list'),
+    ("owns: [https://fn.example.net]", "owns: []", "8:11", "owns is empty"),
+    ("owns: [https://fn.example.net]", "owns: [5]", "8:12", "an item of owns must be text"),
+    ("owns: [https://fn.example.net]", "owns: [https://h, fn.example.net]", "8:23", "neither http nor https"),
+    ("owns: [https://fn.example.net]", "owns: ['https://h?x']", "8:12", "has a query"),
+    ("owns: [https://fn.example.net]", "owns: ['https://h#x']", "8:12", "has a fragment"),
+    ("owns: [https://fn.example.net]", "owns: ['https://u@h']", "8:12", "user information"),
+    ("owns: [https://fn.example.net]", "owns: ['https://${H}']", "8:12", "has a `${`"),
+    ("owns: [https://fn.example.net]", "owns: [https://other.example.net]", "12:14", "lies outside `owns`"),
+    ("owns: [https://fn.example.net]", "owns: [https://fn.example.net/api]", "12:14", "lies outside `owns`"),
+    ("unsubscribe: 50%", "unsubscribe: 101%", "9:27", "a share from 0% to 100% or a number"),
+    ("unsubscribe: 50%", "unsubscribe: -1", "9:27", "is negative"),
+    ("unsubscribe: 50%", "unsubscribe: 5.0", "9:27", "must be text or a number"),
+    ("unsubscribe: 50%", "unsubscribe: half", "9:27", "a share from 0% to 100% or a number"),
+    ("unsubscribe: 50%", 'unsubscribe: "50%\\n"', "9:27", "a share from 0% to 100% or a number"),
+    ("unsubscribe: 50%", "unsubscribe: true", "9:27", "must be text or a number"),
+    ("{unsubscribe: 50%}", "50%", "9:13", "limits must be a mapping"),
+    ("{unsubscribe: 50%}", "{subscribe: 5}", "9:14", "did you mean unsubscribe?"),
+    # a subscription
+    ("catalogue:", "cata logue:", "11:7", "a name has letters, digits, - and _ only"),
+    ("catalogue:", "2024-01-01:", "11:7", "YAML reads this one as a date"),
+    ("catalogue:", "empty:\n      catalogue:", "11:13", 'subscription "empty" is empty'),
+    (f"        url: {URL}\n", "", "11:7", 'subscription "catalogue" has no url'),
+    ("url:", "uri:", "11:7", "has no url"),
+    (URL, "ftp://fn.example.net", "12:14", "neither http nor https"),
+    (URL, "https:///hook", "12:14", "has no host"),
+    (URL, "https://fn.example.net:x/hook", "12:14", "has a port that is none"),
+    (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "holds user information"),
+    (URL, f"https://me:{LITERAL}@${{HOST}}/", "12:14", "holds user information"),
+    (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),
+    (URL, "https://fn.example.net/a b", "12:14", "white space"),
+    (URL, '"https://fn.example.net/\\0"', "12:14", "white space"),
+    (URL, '"https://fn.example.net/\\t"', "12:14", "white space"),
+    (URL, "https://fn.example.net.evil.org/", "12:14", "lies outside `owns`"),
+    (URL, "https://other/${X}", "12:14", "lies outside `owns`"),
+    (URL, "https://fn.example.net\\x", "12:14", "has a host that cannot be one"),
+    (URL, "https://fn.example.net/a\\b", "12:14", "lies outside `owns`"),
+    (URL, "https://h/${}", "12:14", "neither `${NAME}` nor"),
+    (URL, "https://h/${A:-${B}}", "12:14", "a `${` inside another"),
+    (URL, "''", "12:14", "url is empty"),
+    (URL, "{env: URL}", "12:14", "url must be text"),
+    ("trigger: INDEXED", "trigger: INDEXD", "13:18", "did you mean INDEXED?"),
+    ("trigger: INDEXED", "trigger: indexed", "13:18", "did you mean INDEXED?"),
+    ("trigger: INDEXED", "trigger: ENTITY_DELETED", "13:18", "newer ones go under extra_triggers"),
+    ("trigger: INDEXED", "trigger: [INDEXED]", "13:18", "trigger must be text"),
+    ("trigger: INDEXED", "trigger: 'IN DEXED'", "13:18", "is not the name of a trigger"),
+    ("trigger: INDEXED", 'trigger: "INDEXED\\n"', "13:18", "is not the name of a trigger"),
+    ("trigger: INDEXED", "trigger: no", "13:18", "YAML reads this as false"),
+    ("trigger: INDEXED", "triggers: INDEXED", "13:19", "triggers must be a list"),
+    ("trigger: INDEXED", "triggers: []", "13:19", "triggers is empty"),
+    ("trigger: INDEXED", "triggers: [INDEXED, 5]", "13:29", "an item of triggers must be text"),
+    ("trigger: INDEXED", "triggers: [MOVED, MOVED]", "13:27", 'trigger "MOVED" is here twice'),
+    ("trigger: INDEXED", "triggers: [INDEXED, FULL_TEXT_INDEXED]", "13:29", '("INDEXED" is the same)'),
+    ("trigger: INDEXED", "trigger: INDEXED\n        triggers: [MOVED]", "12:9", "both trigger and triggers"),
+    ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
+    # a secret
+    ("secret: {env: HOOK_SECRET}", "x-secret: A", "11:7", '"catalogue" has no secret'),
+    ("{env: HOOK_SECRET}", LITERAL, "14:17", "a secret is never written into the file"),
+    ("{env: HOOK_SECRET}", f"'{LITERAL}'", "14:17", "{env: NAME}"),
+    ("{env: HOOK_SECRET}", f"|\n          {LITERAL}", "14:17", "a secret is never written into the file"),
+    ("{env: HOOK_SECRET}", "${HOOK_SECRET}", "14:17", "a secret is never written into the file"),
+    ("{env: HOOK_SECRET}", "123456", "14:17", "a secret is never written into the file"),
+    ("{env: HOOK_SECRET}", "yes", "14:17", "a secret is never written into the file"),
+    ("{env: HOOK_SECRET}", "", "14:16", "secret is empty"),
+    ("{env: HOOK_SECRET}", f"[{LITERAL}]", "14:17", "secret must be a mapping"),
+    ("{env: HOOK_SECRET}", "{}", "14:17", "names neither env nor file"),
+    ("{env: HOOK_SECRET}", "{env: A, file: B}", "14:17", "names both env and file"),
+    ("{env: HOOK_SECRET}", f"{{env: '{LITERAL}'}}", "14:23", "is not the name of an environment variable"),
+    ("{env: HOOK_SECRET}", "{env: '${A}'}", "14:23", "is not the name of an environment variable"),
+    ("{env: HOOK_SECRET}", "{env: 12345678}", "14:23", "secret.env must be text"),
+    ("{env: HOOK_SECRET}", f"{{env: [{LITERAL}]}}", "14:23", "secret.env must be text"),
+    ("{env: HOOK_SECRET}", f"{{value: {LITERAL}}}", "14:18", "unknown key under secret"),
+    ("{env: HOOK_SECRET}", f"{{{LITERAL}}}", "14:18", "unknown key under secret"),
+    ("{env: HOOK_SECRET}", f"{{x-{LITERAL}: 1}}", "14:18", "unknown key under secret"),
+    ("{env: HOOK_SECRET}", f"{{env:{LITERAL}}}", "14:18", "unknown key under secret"),
+    ("{env: HOOK_SECRET}", f"{{? [{LITERAL}] : 1}}", "14:20", "a mapping or list cannot be a key"),
+    ("{env: HOOK_SECRET}", "{file: ''}", "14:24", "is empty, or has a line break"),
+    ("{env: HOOK_SECRET}", f'{{file: "{LITERAL}\\n"}}', "14:24", "is empty, or has a line break"),
+    ("{env: HOOK_SECRET}", f"!env {LITERAL}", "14:17", "tags"),
+    ("{env: HOOK_SECRET}", f"!{LITERAL} x", "14:17", "tags"),
+    ("{env: HOOK_SECRET}", f"*{LITERAL}", "14:17", "no anchor"),
+    ("{env: HOOK_SECRET}", f"@{LITERAL}", "14:17", "not valid YAML"),
+    ("secret: {env: HOOK_SECRET}", f"secret:{LITERAL}", "15:1", "not valid YAML"),
+    ("secret: {env: HOOK_SECRET}", f"secert: {LITERAL}", "14:9", "did you mean secret?"),
+    ("secret: {env: HOOK_SECRET}", f"secret = {LITERAL}: x", "14:9", "unknown key"),
+    ("secret: {env: HOOK_SECRET}", f"password: {LITERAL}", "14:9", 'unknown key "password"'),
+    # between subscriptions
+    (
+        "      catalogue:",
+        f"      twin: {{url: {URL!r}, trigger: FULL_TEXT_INDEXED, secret: {{env: A}}}}\n      catalogue:",
+        "12:7",
+        '"catalogue" has the URL and the trigger INDEXED of "twin" (hooks.yaml:11:7)',
+    ),
+    ("      catalogue:", "      catalogue: {}\n      catalogue:", "12:7", 'duplicate key "catalogue", first at 11:7'),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "place", "fragment"), MISTAKES)
+def test_mistake_is_found_where_it_is(right: str, wrong: str, place: str, fragment: str) -> None:
+    assert right in GOOD
+    problems = problems_of(GOOD.replace(right, wrong, 1))
+    assert f"hooks.yaml:{place}" in [str(problem.where) for problem in problems]
+    said = [f"{problem.what} / {problem.fix}" for problem in problems if str(problem.where) == f"hooks.yaml:{place}"]
+    assert any(fragment in line for line in said), said
+    assert all(
+        problem.what[0].islower() or problem.what[0] in "\"`'" or problem.what[:3] == "URL" for problem in problems
+    )
+    assert LITERAL not in "\n".join(map(str, problems))
+
+
+def test_tenancies_that_are_none_are_refused() -> None:
+    assert [problem.what for problem in problems_of("version: 1\ntenancies: {}\n")] == ["tenancies is empty"]
+    assert [problem.what for problem in problems_of("version: 1\ntenancies:\n")] == ["tenancies is empty"]
+    assert [problem.what for problem in problems_of("version: 1\n")] == ["tenancies is missing"]
+    assert [problem.what for problem in problems_of("version: 1\nextra_triggers: [A]\n")] == ["no tenancy is declared"]
+
+
+def test_twin_urls_are_found_in_their_normal_form() -> None:
+    text = GOOD.replace(URL, "HTTPS://FN.example.net:443?x") + (
+        "      twin: {url: 'https://fn.example.net/?x', trigger: INDEXED, secret: {env: A}}\n"
+        "      other: {url: 'https://fn.example.net/?x', trigger: MOVED, secret: {env: A}}\n"
+    )
+    assert [str(problem.where) for problem in problems_of(text)] == ["hooks.yaml:15:7"]
+
+
+def test_exotic_bomb_of_aliases_in_a_wrong_place_is_refused_shortly() -> None:
+    lines = ["version: 1", "x0: &x0 [a, a, a, a, a, a, a, a]"]
+    lines += [f"x{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 8)}]" for level in range(1, 5)]
+    (unknown, *_, wrong) = problems_of("\n".join([*lines, "tenancies: *x4"]) + "\n")
+    assert unknown.what == "unknown key"
+    assert wrong.what == "tenancies must be a mapping"
+
+
+LINES = GOOD.splitlines()
+words = st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@`#\n<0=~.$\\"), max_size=8)
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 12), words)
+def test_any_change_to_a_file_is_fine_or_a_file_error(start: int, length: int, text: str) -> None:
+    problems_of(GOOD[:start] + text + GOOD[start + length :])
+
+
+@given(st.permutations(LINES[4:]), st.integers(0, len(LINES)))
+def test_any_order_of_lines_is_fine_or_a_file_error(lines: list[str], kept: int) -> None:
+    problems_of("\n".join([*LINES[:4], *lines[:kept]]))

@@ -1,0 +1,290 @@
+import pytest
+
+from hooksync.config.declarations import CredentialsEntry, Document, Settings
+from hooksync.config.document import read_document
+from hooksync.config.files import STDIN, Source, read_schema
+from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import Location, SecretRef, Trigger, UnsubscribeLimit
+
+LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may repeat it
+
+
+def read(*texts: str) -> Document:
+    sources = [Source(f"{name}.yaml", "folder", text.encode()) for name, text in zip("abcdef", texts, strict=False)]
+    return read_document(sources, read_schema)
+
+
+def problems_of(*texts: str) -> list[Problem]:
+    with pytest.raises(FileError) as caught:
+        read(*texts)
+    return list(caught.value.problems)
+
+
+def said_of(*texts: str) -> list[str]:
+    return [f"{problem.where}: {problem.what}" for problem in problems_of(*texts)]
+
+
+GOOD = """\
+version: 1
+defaults:
+  secret: {env: HOOK_SECRET}
+tenancies:
+  prod:
+    server: eu.preservica.com
+    tenant: BRAMA
+    subscriptions:
+      catalogue:
+        url: https://fn.example.net/hook?code=${FN_KEY}
+        triggers: [INDEXED, MOVED]
+"""
+
+
+def test_file_says_what_it_declares() -> None:
+    (tenancy,) = read(GOOD).tenancies
+    (subscription,) = tenancy.subscriptions
+    assert (tenancy.name, tenancy.location) == ("prod", Location("a.yaml", 5, 3))
+    assert tenancy.settings.server is not None
+    assert tenancy.settings.server.template.text == "eu.preservica.com"
+    assert subscription.name == "catalogue"
+    assert subscription.location == Location("a.yaml", 9, 7)
+    assert subscription.url.template.text == "https://fn.example.net/hook?code=${FN_KEY}"
+    assert subscription.url.location == Location("a.yaml", 10, 14)
+    assert subscription.triggers == (Trigger("FULL_TEXT_INDEXED"), Trigger("MOVED"))
+    assert subscription.secret == SecretRef("env", "HOOK_SECRET")
+    assert subscription.secret.location == Location("a.yaml", 3, 11)
+    assert subscription.include_identifiers
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
+    assert tenancy.settings == Settings(
+        server=None,
+        tenant=None,
+        allow_http=False,
+        credentials=CredentialsEntry(None, None, None, "password"),
+        owns=None,
+        limit=UnsubscribeLimit(percent=50),
+        replacement="create-first",
+        probe="auto",
+    )
+
+
+def test_all_settings_are_read() -> None:
+    (tenancy,) = read(
+        """
+version: 1
+tenancies:
+  prod:
+    server: http://10.0.0.1:8080
+    tenant: BRAMA
+    allow_http: true
+    credentials:
+      username: {file: secrets/name}
+      password: {env: SHARED_KEY}
+      method: external
+    owns: [https://h/api, https://h/b]
+    limits: {unsubscribe: 12.5%}
+    replacement: remove-first
+    probe: never
+    subscriptions: {}
+"""
+    ).tenancies
+    settings = tenancy.settings
+    assert settings.allow_http
+    assert settings.credentials.username == SecretRef("file", "secrets/name", base="folder")
+    assert settings.credentials.method == "external"
+    assert settings.owns == ("https://h/api", "https://h/b")
+    assert settings.limit == UnsubscribeLimit(percent=12.5)
+    assert (settings.replacement, settings.probe) == ("remove-first", "never")
+
+
+def settings_of(line: str) -> Settings:
+    return read(f"version: 1\ntenancies:\n  prod:\n    {line}\n    subscriptions: {{}}\n").tenancies[0].settings
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [
+        ("50%", UnsubscribeLimit(percent=50)),
+        ("0%", UnsubscribeLimit(percent=0)),
+        ("100.0%", UnsubscribeLimit(percent=100)),
+        ("0", UnsubscribeLimit(number=0)),
+        ("7", UnsubscribeLimit(number=7)),
+    ],
+)
+def test_limit_is_a_share_or_a_number(written: str, limit: UnsubscribeLimit) -> None:
+    assert settings_of(f"limits: {{unsubscribe: {written}}}").limit == limit
+
+
+DEFAULTS = """
+version: 1
+defaults: {trigger: MOVED, secret: {env: A}, include_identifiers: false}
+tenancies:
+  prod:
+    subscriptions:
+      own: {url: https://h/1, triggers: [INDEXED], secret: {env: B}, include_identifiers: true}
+      none: {url: https://h/2}
+"""
+
+
+def test_subscription_says_more_than_its_defaults() -> None:
+    own, none = read(DEFAULTS).tenancies[0].subscriptions
+    assert (own.triggers, own.secret.name, own.include_identifiers) == ((Trigger("FULL_TEXT_INDEXED"),), "B", True)
+    assert (none.triggers, none.secret.name, none.include_identifiers) == ((Trigger("MOVED"),), "A", False)
+
+
+def test_defaults_count_for_their_own_file_only() -> None:
+    other = "version: 1\ntenancies: {prod: {subscriptions: {c: {url: https://h/3}}}}\n"
+    assert said_of(DEFAULTS, other) == [
+        'b.yaml:2:36: "c" has no trigger',
+        'b.yaml:2:36: "c" has no secret',
+    ]
+
+
+def test_anchors_and_merges_work() -> None:
+    (tenancy,) = read(
+        """
+version: 1
+x-common: &common {secret: {env: A}, triggers: [MOVED]}
+tenancies:
+  prod:
+    x-note: anything
+    subscriptions:
+      a: {<<: *common, url: https://h/1}
+      b: {<<: *common, url: https://h/2, secret: {env: B}, x-why: because}
+"""
+    ).tenancies
+    assert [entry.secret.name for entry in tenancy.subscriptions] == ["A", "B"]
+
+
+def test_wire_names_and_extra_triggers_of_any_file_are_known() -> None:
+    extra = "version: 1\nextra_triggers: [ENTITY_DELETED]\n"
+    text = GOOD.replace("[INDEXED, MOVED]", "[FULL_TEXT_INDEXED, ENTITY_DELETED]")
+    (subscription,) = read(text, extra).tenancies[0].subscriptions
+    assert subscription.triggers == (Trigger("FULL_TEXT_INDEXED"), Trigger("ENTITY_DELETED"))
+
+
+def test_tenancy_may_be_spread_over_files() -> None:
+    more = GOOD.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "").replace("catalogue", "more")
+    more = more.replace("/hook", "/more")
+    (tenancy,) = read(more, GOOD).tenancies
+    assert [entry.name for entry in tenancy.subscriptions] == ["more", "catalogue"]
+    assert tenancy.settings.tenant is not None
+    assert tenancy.location == Location("b.yaml", 5, 3)
+
+
+def two_tenancies(one: str, two: str) -> str:
+    return f"version: 1\ntenancies:\n  a: {{subscriptions: {{}}, {one}}}\n  b: {{subscriptions: {{}}, {two}}}\n"
+
+
+def test_settings_in_two_files_are_refused() -> None:
+    other = "version: 1\ntenancies: {prod: {probe: never}}\n"
+    assert said_of(GOOD, other) == [
+        'b.yaml:2:13: tenancy "prod" has settings in two files; the other place is a.yaml:5:3'
+    ]
+
+
+def test_same_name_twice_names_both_places() -> None:
+    twin = "{url: https://h, trigger: MOVED, secret: {env: A}}"
+    other = f"version: 1\ntenancies: {{prod: {{subscriptions: {{catalogue: {twin}}}}}}}\n"
+    assert said_of(GOOD, other) == [
+        'b.yaml:2:36: subscription "catalogue" is declared twice; the other place is a.yaml:9:7'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("server: h", "server: https://H:443/"),
+        ("server: h, tenant: Brama", "server: h, tenant: BRAMA"),
+        ("server: h, tenant: straße", "server: h, tenant: STRASSE"),
+        ("", ""),
+        ("tenant: A", "tenant: a"),
+        ("server: '${S}', tenant: A", "server: '${S}', tenant: A"),
+    ],
+)
+def test_two_tenancies_that_are_one_are_refused(one: str, two: str) -> None:
+    assert said_of(two_tenancies(one, two)) == ['a.yaml:4:3: tenancy "b" has the server and tenant of "a" (a.yaml:3:3)']
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("server: h, tenant: A", "server: h, tenant: B"),
+        ("server: h:1", "server: h:2"),
+        ("server: h", "tenant: A"),
+        ("server: '${S}'", "server: '${s}'"),
+    ],
+)
+def test_tenancies_that_may_differ_are_left_alone(one: str, two: str) -> None:
+    assert len(read(two_tenancies(one, two)).tenancies) == 2
+
+
+def test_http_receiver_is_a_warning() -> None:
+    document = read(GOOD.replace("https://fn", "http://fn"))
+    assert [str(warning.where) for warning in document.warnings] == ["a.yaml:10:14"]
+    assert "plain http" in document.warnings[0].what
+    assert read(GOOD.replace("https://fn.example.net", "http://localhost:8000")).warnings == ()
+    assert read(GOOD.replace("https://fn.example.net", "http://${HOST}")).warnings == ()
+
+
+def test_no_file_declares_nothing() -> None:
+    assert problems_of()[0].what == "no tenancy is declared"
+
+
+def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
+    bad = GOOD.replace("MOVED", "MOVE").replace("tenant: BRAMA", "tenant: off")
+    sources = [Source("z.yaml", "", bad.encode()), Source("a.yaml", "", b"- 1\n"), Source(STDIN, "", b"")]
+    with pytest.raises(FileError) as caught:
+        read_document(sources, read_schema)
+    assert [str(problem.where) for problem in caught.value.problems] == [
+        "z.yaml:7:13",
+        "a.yaml:1:1",
+        "<stdin>:1:1",
+    ]
+
+
+def test_mistakes_of_all_kinds_are_said_in_one_run() -> None:
+    text = f"""\
+version: 1
+x: 1
+tenancies:
+  prod:
+    server: http://eu.preservica.com
+    probe: maybe
+    subscriptions:
+      a: {{url: https://h/1, trigger: INDEXD, secret: {LITERAL}}}
+      b: {{url: ftp://h, trigger: off, secret: {{env: A}}, why: 5}}
+      c: {{url: https://h/2, secret: {{env: A}}}}
+      d: {{url: https://h/3, triger: MOVED}}
+      e: {{url: https://h/4, trigger: MOVED, trigger: MOVED, secret: {{env: A}}}}
+      f: {{url: https://h/4, trigger: MOVED, secret: {{env: A}}}}
+"""
+    assert [line.removeprefix("a.yaml:") for line in said_of(text)] == [
+        '2:1: unknown key "x"',
+        "5:13: the server is plain http: the password can be read on its way",
+        "6:12: probe must be auto, require or never",
+        '8:38: unknown trigger "INDEXD"',
+        "8:54: a secret is never written into the file",
+        "9:16: the URL is neither http nor https",
+        "9:34: trigger must be text, but YAML reads this as false",
+        '9:57: unknown key "why"',
+        '10:7: "c" has no trigger',
+        '11:29: unknown key "triger"',
+        '12:45: duplicate key "trigger", first at 12:29',
+        '13:7: "f" has the URL and the trigger MOVED of "e" (a.yaml:12:7)',
+    ]
+
+
+def test_slip_in_a_key_has_no_after_effects() -> None:
+    slips = [("defaults:", "default:"), ("triggers:", "trigers:"), ("secret:", "secrets:")]
+    for right, wrong in slips:
+        (problem,) = problems_of(GOOD.replace(right, wrong))
+        assert problem.fix.startswith(f"did you mean {right.removesuffix(':')}? (known: ")
+
+
+def test_broken_file_does_not_make_triggers_of_others_unknown() -> None:
+    text = GOOD.replace("MOVED", "ENTITY_DELETED")
+    assert len(problems_of(text, "version: 1\nextra_triggers: [ENTITY_DELETED\n")) == 1
+    assert len(problems_of(text, "version: 1\nextra_trigger: [ENTITY_DELETED]\n")) == 2
+    assert len(problems_of(text, "version: 1\nextra_triggers: ENTITY_DELETED\n")) == 1

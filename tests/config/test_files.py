@@ -1,0 +1,100 @@
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from hooksync.config.files import MOST_BYTES, STDIN, Source, read_schema, read_sources, schema_text
+from hooksync.core.errors import FileError
+
+
+def read(*arguments: str | Path, stdin: bytes = b"") -> tuple[Source, ...]:
+    return read_sources([str(argument) for argument in arguments], io.BytesIO(stdin))
+
+
+def test_file_is_read_with_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.write_bytes(b"version: 1\n")
+    assert read(path) == (Source(str(path), str(tmp_path), b"version: 1\n"),)
+
+
+def test_file_of_the_current_folder_has_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("hooks.yaml").write_bytes(b"x")
+    assert read("hooks.yaml") == (Source("hooks.yaml", "", b"x"),)
+
+
+def test_dash_is_standard_input() -> None:
+    assert read("-", stdin=b"version: 1") == (Source(STDIN, "", b"version: 1"),)
+
+
+def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yaml", "c.yaml", "notes.txt", ".hidden.yaml", "hooks.lock.json"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "below.yaml").mkdir()
+    (tmp_path / "below.yaml" / "d.yaml").write_text("not recursive")
+    assert [os.path.basename(source.name) for source in read(tmp_path)] == ["a.yaml", "b.yml", "c.yaml"]
+
+
+def test_same_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.write_text("x")
+    (tmp_path / "link.yml").symlink_to(path)
+    assert [source.name for source in read(path, tmp_path, "-", "-")] == [str(path), STDIN]
+
+
+def test_all_that_cannot_be_read_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "dangling.yaml").symlink_to(tmp_path / "gone")
+    with pytest.raises(FileError) as caught:
+        read(tmp_path / "missing.yaml", tmp_path / "empty", tmp_path, "nul\0.yaml")
+    said = {problem.what for problem in caught.value.problems}
+    assert said == {
+        f"there is no file {tmp_path / 'missing.yaml'}",
+        f"{tmp_path / 'empty'} holds no *.yaml or *.yml file",
+        f"there is no file {tmp_path / 'dangling.yaml'}",
+        "nul\0.yaml cannot be read: embedded null byte",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_file_without_permission_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.touch(mode=0)
+    with pytest.raises(FileError, match="cannot be read: permission denied"):
+        read(path)
+
+
+def test_file_of_50_mb_is_refused_with_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.yaml"
+    path.touch()
+    os.truncate(path, 50_000_000)
+    with pytest.raises(FileError, match="larger than 32 MiB"):
+        read(path)
+
+
+def test_no_more_than_the_limit_is_read_from_an_endless_input() -> None:
+    class Endless(io.RawIOBase):
+        asked = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.asked += size
+            return b"#" * size
+
+    endless = Endless()
+    with pytest.raises(FileError, match="<stdin> is larger than 32 MiB"):
+        read_sources(["-"], endless)  # type: ignore[arg-type]
+    assert endless.asked == MOST_BYTES + 1
+
+
+def test_closed_standard_input_is_an_error() -> None:
+    stdin = io.BytesIO()
+    stdin.close()
+    with pytest.raises(FileError, match="<stdin> cannot be read"):
+        read_sources(["-"], stdin)
+
+
+def test_schema_of_the_hooks_file_is_found() -> None:
+    assert read_schema("hooks") == json.loads(schema_text("hooks"))
+    assert read_schema("hooks")["$id"] == "urn:hooksync:schema:hooks:1"

@@ -1,0 +1,206 @@
+from collections.abc import Mapping
+
+import pytest
+
+from hooksync.config.declarations import TenancyEntry
+from hooksync.config.document import read_document
+from hooksync.config.files import Source, read_schema
+from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.core.errors import FileError
+from hooksync.core.model import CredentialRefs, HookUrl, Location, SecretRef, Server, Tenancy, Trigger, UnsubscribeLimit
+
+FILE = """\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  prod:
+    server: ${REGION:-eu}.preservica.com
+    tenant: BRAMA
+    owns: [https://fn.example.net/api, https://localhost]
+    subscriptions:
+      catalogue:
+        url: https://${HOST}/api/hook?code=${FN_KEY}
+        triggers: [INDEXED, MOVED]
+      fixed: {url: https://fn.example.net/api/$$, trigger: MOVED}
+"""
+ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
+
+
+def entries_of(text: str) -> tuple[TenancyEntry, ...]:
+    return read_document([Source("hooks.yaml", "", text.encode())], read_schema).tenancies
+
+
+def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Tenancy, ...]:
+    tenancies, warnings = resolve(entries_of(text), environ)
+    assert warnings == ()
+    return tenancies
+
+
+def said_of(text: str, environ: Mapping[str, str]) -> list[str]:
+    """Give problems as `line:column: what`, sure that they quote no value of the environment."""
+    with pytest.raises(FileError) as caught:
+        resolve(entries_of(text), environ)
+    assert all(problem.fix for problem in caught.value.problems)
+    for value in environ.values():
+        assert len(value) < 6 or value not in str(caught.value)
+    return [f"{problem.where}: {problem.what}".removeprefix("hooks.yaml:") for problem in caught.value.problems]
+
+
+def test_one_subscription_is_declared_for_each_trigger() -> None:
+    (tenancy,) = resolved()
+    assert [subscription.address for subscription in tenancy.subscriptions] == [
+        "prod/catalogue/INDEXED",
+        "prod/catalogue/MOVED",
+        "prod/fixed/MOVED",
+    ]
+    indexed, _, fixed = tenancy.subscriptions
+    assert indexed.url == HookUrl(
+        shown="https://${HOST}/api/hook?code=${FN_KEY}", full="https://fn.example.net/api/hook?code=k-123456"
+    )
+    assert indexed.trigger == Trigger("FULL_TEXT_INDEXED")
+    assert indexed.secret == SecretRef("env", "HOOK_SECRET")
+    assert indexed.location == Location("hooks.yaml", 9, 7)
+    assert fixed.url.full == "https://fn.example.net/api/$"
+
+
+def test_tenancy_has_all_but_its_secrets() -> None:
+    (tenancy,) = resolved()
+    assert tenancy.server == Server("${REGION:-eu}.preservica.com", "https://eu.preservica.com")
+    assert (tenancy.tenant, tenancy.tenant_shown) == ("BRAMA", "BRAMA")
+    assert tenancy.limit == UnsubscribeLimit(percent=50)
+    assert tenancy.credentials == CredentialRefs(
+        username=SecretRef("env", "PRESERVICA_USERNAME"),
+        password=SecretRef("env", "PRESERVICA_PASSWORD"),
+        totp=SecretRef("env", "PRESERVICA_2FA_TOKEN"),
+    )
+    assert tenancy.credentials.username.location is None
+
+
+def test_each_credential_has_its_own_default() -> None:
+    text = FILE.replace("tenant: BRAMA", "credentials: {password: {file: p}}")
+    credentials = resolved(text)[0].credentials
+    assert (str(credentials.username), str(credentials.password)) == ("env:PRESERVICA_USERNAME", "file:p")
+    assert credentials.password.location == Location("hooks.yaml", 6, 29)
+
+
+SMALL = "version: 1\ntenancies:\n  prod:\n    subscriptions: {}\n"
+
+
+def test_server_and_tenant_come_from_the_environment_when_left_out() -> None:
+    (tenancy,) = resolved(SMALL, {"PRESERVICA_SERVER": "https://US.preservica.com/", "PRESERVICA_TENANT": "T"})
+    assert tenancy.server == Server("${PRESERVICA_SERVER}", "https://us.preservica.com")
+    assert (tenancy.tenant, tenancy.tenant_shown) == ("T", "${PRESERVICA_TENANT}")
+
+
+def test_tenant_may_be_left_to_the_service() -> None:
+    assert resolved(SMALL, {"PRESERVICA_SERVER": "h", "PRESERVICA_TENANT": ""})[0].tenant is None
+    empty = SMALL.replace("    subscriptions", "    tenant: ${T:-}\n    subscriptions")
+    (tenancy,) = resolved(empty, {"PRESERVICA_SERVER": "h"})
+    assert (tenancy.tenant, tenancy.tenant_shown) == (None, None)
+
+
+def test_tenancy_without_a_server_is_refused() -> None:
+    assert said_of(SMALL, {"PRESERVICA_SERVER": ""}) == ['3:3: tenancy "prod" has no server']
+
+
+def test_external_method_needs_a_tenant() -> None:
+    text = SMALL.replace("    subscriptions", "    credentials: {method: external}\n    subscriptions")
+    assert said_of(text, {"PRESERVICA_SERVER": "h"}) == ["3:3: method: external needs a tenant"]
+    environ = {"PRESERVICA_SERVER": "h", "PRESERVICA_TENANT": "T"}
+    assert resolved(text, environ)[0].credentials.method == "external"
+
+
+def test_every_variable_that_is_missing_is_named() -> None:
+    assert said_of(FILE.replace("BRAMA", "${TENANT}"), {"HOST": ""}) == [
+        "6:13: ${TENANT} is not set",
+        "10:14: ${HOST} is not set",
+        "10:14: ${FN_KEY} is not set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        ("user:password@fn.example.net", "holds user information (@)"),
+        ("other.example.net", "lies outside `owns` of its tenancy"),
+        ("fn.example.net/x?y=", "lies outside `owns` of its tenancy"),
+        ("fn.example.net/api/../..", "lies outside `owns` of its tenancy"),
+        ("fn.example.net/#", "has a fragment (#)"),
+        ("fn.example.net:port", "has a port that is none"),
+        ("fn.example.net\nx-header: 1", "holds white space or a control character"),
+        ("fn.example.net\0", "holds white space or a control character"),
+        ("/other.example.net", "has no host"),
+    ],
+)
+def test_filled_in_url_is_judged_again(host: str, fault: str) -> None:
+    said = said_of(FILE, {**ENVIRON, "HOST": host})
+    assert said == [f"10:14: the URL, with ${{HOST}}, ${{FN_KEY}} filled in, {fault}"]
+
+
+@pytest.mark.parametrize(
+    ("region", "fault"),
+    [
+        ("http://eu", "is plain http: the password can be read on its way"),
+        ("ftp://eu", "is neither a host nor a URL with http or https"),
+        ("evil.org/", "has a path, a query or a fragment"),
+        ("user:password@eu", "holds user information (@)"),
+        ("a b", "holds white space or a control character"),
+    ],
+)
+def test_filled_in_server_is_judged_again(region: str, fault: str) -> None:
+    said = said_of(FILE, {**ENVIRON, "REGION": region})
+    assert said == [f"5:13: the server, with ${{REGION}} filled in, {fault}"]
+
+
+def test_http_server_may_be_allowed() -> None:
+    text = FILE.replace("tenant: BRAMA", "allow_http: true")
+    assert resolved(text, {**ENVIRON, "REGION": "http://eu"})[0].server.base_url == "http://eu.preservica.com"
+
+
+def test_filled_in_tenant_is_judged() -> None:
+    said = said_of(FILE.replace("BRAMA", "${TENANT}"), {**ENVIRON, "TENANT": "BRAMA\n"})
+    assert said == ["6:13: the tenant, with ${TENANT} filled in, holds a line break or a control character"]
+
+
+TWINS = """\
+version: 1
+tenancies:
+  prod:
+    server: h
+    subscriptions:
+      a: {url: "https://${A}/", trigger: MOVED, secret: {env: S}}
+      b: {url: "https://${B}", trigger: MOVED, secret: {env: S}}
+"""
+
+
+def test_urls_that_become_the_same_are_refused() -> None:
+    assert said_of(TWINS, {"A": "fn.example.net", "B": "FN.example.net:443"}) == [
+        '7:7: "b" has the URL and the trigger MOVED of "a" (hooks.yaml:6:7)'
+    ]
+    assert len(resolved(TWINS, {"A": "one", "B": "two"})[0].subscriptions) == 2
+
+
+def test_tenancies_that_become_the_same_are_refused() -> None:
+    text = (
+        "version: 1\ntenancies:\n  a: {server: 'h:443', subscriptions: {}}\n  b: {server: '${S}', subscriptions: {}}\n"
+    )
+    assert said_of(text, {"S": "https://H/"}) == ['4:3: tenancy "b" has the server and tenant of "a" (hooks.yaml:3:3)']
+    assert len(resolved(text, {"S": "other"})) == 2
+
+
+def test_warning_comes_once_by_the_step_that_first_knows() -> None:
+    text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/${B}")
+    document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    _, warnings = resolve(document.tenancies, {"A": "host-a", "B": "x"})
+    assert [str(warning.where) for warning in document.warnings] == ["hooks.yaml:7:16"]
+    assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16"]
+    assert warnings[0].what.startswith("the URL, with ${A} filled in, is plain http")
+
+
+def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
+    assert "k-123456" not in repr(resolved())
+
+
+def test_values_in_urls_are_known_to_the_redactor() -> None:
+    assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == ("fn.example.net", "k-123456")
+    assert url_environment_values(entries_of(FILE), {"HOST": ""}) == ()

@@ -1,0 +1,82 @@
+"""Secrets that others could guess, and new ones that nobody can."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.config.secret_maker import generate_secret
+from hooksync.config.secret_strength import doubts_about
+from hooksync.core.model import Location, Secret, SecretRef
+from tests.conftest import SECRET, Place
+from tests.makers import HERE
+
+REF = SecretRef("env", "HOOK_SECRET", HERE)
+WELL_KNOWN = "secret env:HOOK_SECRET is one that everybody tries first"
+PATTERN = "secret env:HOOK_SECRET is a simple pattern"
+SHORT = "secret env:HOOK_SECRET is shorter than 16 bytes"
+
+
+def doubts(value: str, ref: SecretRef = REF) -> list[str]:
+    return [problem.what for problem in doubts_about(Secret(value), ref)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "secret", "SECRET", "Secret123", "changeme", "change-me", "ChangeMe!", "password", "passw0rd", "my-secret",
+        "my-webhook-secret", "preservica-webhook-secret", "shared_secret_key", "your-secret-here",
+        "changemechangemechangeme", "webhook.secret.2024",
+    ],
+)  # fmt: skip
+def test_a_value_that_everybody_tries_first_is_doubted_however_long(value: str) -> None:
+    assert doubts(value) == [WELL_KNOWN]
+
+
+@pytest.mark.parametrize("value", ["a" * 32, "-" * 20, "01234567890123456789", "1234567890" * 3, "9876543210987654"])
+def test_a_simple_pattern_is_doubted_however_long(value: str) -> None:
+    assert doubts(value) == [PATTERN]
+
+
+@pytest.mark.parametrize("value", ["Xk3!q", "P@ssword1", "Xk3!qPz91mVb$%w", "ééééééé1"])
+def test_a_short_one_is_doubted(value: str) -> None:
+    assert doubts(value) == [SHORT]
+
+
+@pytest.mark.parametrize(
+    "value", [SECRET, "Xk3!qPz91mVb$%wR", "correct horse battery staple", "31415926535897932384", "mysecretgarden-77-x"]
+)
+def test_others_are_not_doubted(value: str) -> None:
+    assert doubts(value) == []
+
+
+def test_a_doubt_stands_where_the_reference_stands() -> None:
+    where = Location("hooks.yaml", 12, 15)
+    (problem,) = doubts_about(Secret("secret"), SecretRef("file", "/run/secrets/hook", where))
+    assert str(problem).startswith("hooks.yaml:12:15: secret file:/run/secrets/hook ")
+
+
+@given(st.text(min_size=1))
+def test_a_doubt_never_tells_the_value_or_its_length(value: str) -> None:
+    assert set(doubts(value)) <= {WELL_KNOWN, PATTERN, SHORT}
+
+
+def test_a_new_secret_is_strong_printable_and_another_each_time() -> None:
+    made = {generate_secret() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(value) == 43 and value.isascii() and value.isprintable() and " " not in value for value in made)
+    assert not any(doubts(value) for value in made)
+
+
+def test_secret_generate_prints_a_new_secret_and_nothing_else(place: Place) -> None:
+    runs = [place.run("secret", "generate") for _ in range(2)]
+    assert [(run.code, run.err) for run in runs] == [(0, ""), (0, "")]
+    assert all(len(run.out) == 44 and run.out.endswith("\n") for run in runs)
+    assert runs[0].out != runs[1].out
+
+
+def test_secret_alone_is_wrong_usage(place: Place) -> None:
+    run = place.run("secret")
+    assert (run.code, run.out) == (64, "")
+    assert "hooksync secret --help" in run.err

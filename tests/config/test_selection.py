@@ -1,0 +1,100 @@
+"""What of a file a run looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hooksync.config.declarations import Document
+from hooksync.config.document import read_document
+from hooksync.config.files import Source, read_schema
+from hooksync.config.secret_sources import SecretSources
+from hooksync.config.selection import addresses, check_replaced, select, share_of
+from hooksync.config.shards import Shard
+from hooksync.core.errors import UsageError
+from hooksync.core.model import SecretRef
+
+FILE = b"""\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  archive-prod:
+    server: a.example
+    subscriptions:
+      catalogue: {url: 'https://h.example/a', triggers: [INDEXED, MOVED]}
+      alert: {url: 'https://h.example/b', trigger: INGEST_FAILED}
+  archive-test:
+    server: b.example
+    subscriptions:
+      catalogue: {url: 'https://h.example/a', trigger: MOVED}
+"""
+
+
+@pytest.fixture
+def document() -> Document:
+    return read_document([Source("hooks.yaml", "", FILE)], read_schema)
+
+
+def test_without_flags_everything_is_looked_at(document: Document) -> None:
+    assert select(document, [], []) == document.tenancies
+
+
+def test_a_glob_chooses_tenancies(document: Document) -> None:
+    assert [entry.name for entry in select(document, ["*-test"], [])] == ["archive-test"]
+
+
+def test_several_globs_add_up(document: Document) -> None:
+    assert len(select(document, ["*-test", "*-prod"], [])) == 2
+
+
+def test_a_target_narrows_down_to_single_triggers(document: Document) -> None:
+    assert addresses(select(document, [], ["*/catalogue/MOVED"])) == [
+        "archive-prod/catalogue/MOVED",
+        "archive-test/catalogue/MOVED",
+    ]
+
+
+def test_a_target_drops_tenancies_that_it_does_not_name(document: Document) -> None:
+    assert [entry.name for entry in select(document, [], ["archive-test/*"])] == ["archive-test"]
+
+
+def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> None:
+    with pytest.raises(UsageError) as caught:
+        select(document, ["nope", "*", "neither"], [])
+    assert [problem.what for problem in caught.value.problems] == [
+        '--tenancy "nope" names nothing',
+        '--tenancy "neither" names nothing',
+    ]
+
+
+def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
+    with pytest.raises(UsageError, match='--target "archive-prod/\\*" names nothing'):
+        select(document, ["archive-test"], ["archive-prod/*"])
+
+
+def test_a_shard_is_a_share_of_what_was_chosen(document: Document) -> None:
+    chosen = select(document, ["archive-*"], ["*/MOVED"])
+    shares = [share_of(chosen, Shard(number, 3)) for number in (1, 2, 3)]
+    assert [addresses(share) for share in shares] == [
+        [],
+        ["archive-prod/catalogue/MOVED"],
+        ["archive-test/catalogue/MOVED"],
+    ]
+
+
+def test_replace_must_name_something(document: Document) -> None:
+    check_replaced(document.tenancies, ["archive-prod/*"])
+    with pytest.raises(UsageError, match="--replace"):
+        check_replaced(document.tenancies, ["archive-prod/MOVED"])
+
+
+def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None:
+    refs = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
+        refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
+    sources = SecretSources({})
+    assert {ref: sources.find(ref).reveal() for ref in refs}.keys() == set(refs)
+    assert len(set(refs)) == 2

@@ -1,0 +1,289 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hooksync.config.yaml_loader import has_fast_parser, parser_warning, read_yaml
+from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_scalars import read_plain
+from hooksync.core.errors import FileError, Problem
+from tests.command_line import run_python
+
+PARSERS = [False, True] if has_fast_parser else [False]
+
+
+@pytest.fixture(params=PARSERS, ids=lambda fast: "libyaml" if fast else "pure")
+def fast(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def read(text: str | bytes, *, fast: bool = has_fast_parser) -> YamlMap:
+    data, problems = read_yaml("hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast)
+    assert problems == ()
+    return data
+
+
+def problems_of(text: str | bytes, *, fast: bool = has_fast_parser) -> tuple[Problem, ...]:
+    try:
+        _, problems = read_yaml("hooks.yaml", text.encode() if isinstance(text, str) else text, fast=fast)
+    except FileError as error:
+        return error.problems
+    return problems
+
+
+def test_plain_data_equals_what_safe_load_makes(fast: bool) -> None:
+    text = """
+a: 1
+b: [x, 'y', "z", {c: null}]
+d: |
+  two
+  lines
+e: &anchor {f: 1.5, g: yes}
+h: *anchor
+"""
+    assert read(text, fast=fast) == yaml.safe_load(text)
+
+
+def test_every_node_knows_where_it_is_written(fast: bool) -> None:
+    data = read("# comment\na: 1\nbb:\n  - x\n  - {c: y}\nd: &x z\ne: *x\n", fast=fast)
+    items = data["bb"]
+    assert isinstance(items, YamlList)
+    inner = items[1]
+    assert isinstance(inner, YamlMap)
+    assert (data.key_mark("a"), data.value_mark("a")) == ((2, 1), (2, 4))
+    assert (data.key_mark("bb"), data.value_mark("bb")) == ((3, 1), (4, 3))
+    assert [items.item_mark(0), items.item_mark(1)] == [(4, 5), (5, 5)]
+    assert (inner.key_mark("c"), inner.value_mark("c")) == ((5, 6), (5, 9))
+    assert data.value_mark("e") == (7, 4)
+
+
+def test_column_counts_characters_not_bytes(fast: bool) -> None:
+    data = read("{é: 1, 漢字: 2, 🎉: 3, x: 4}", fast=fast)
+    assert data.key_mark("x") == (1, 21)
+
+
+def test_byte_order_mark_is_accepted(fast: bool) -> None:
+    data = read(b"\xef\xbb\xbfa: 1\n", fast=fast)
+    assert data == {"a": 1}
+    assert data.key_mark("a") == (1, 1)
+
+
+def test_alias_shares_its_node(fast: bool) -> None:
+    data = read("a: &x {b: 1}\nc: *x\n", fast=fast)
+    assert data["a"] is data["c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "merged"),
+    [
+        ("{<<: *one, b: 9}", {"a": 1, "b": 9}),
+        ("{b: 9, <<: *one}", {"a": 1, "b": 9}),
+        ("{<<: [*one, *two]}", {"a": 1, "b": 1, "c": 2}),
+        ("{<<: [*two, *one]}", {"a": 1, "b": 2, "c": 2}),
+        ("{<<: {<<: *one, b: 5}, c: 6}", {"a": 1, "b": 5, "c": 6}),
+        ("{<<: []}", {}),
+    ],
+)
+def test_merge_takes_own_keys_first_and_then_the_earlier_mapping(text: str, merged: object, fast: bool) -> None:
+    data = read(f"x-one: &one {{a: 1, b: 1}}\nx-two: &two {{b: 2, c: 2}}\ny: {text}\n", fast=fast)
+    assert data["y"] == merged
+
+
+def test_merged_key_is_where_it_came_from() -> None:
+    data = read("x: &x\n  a: 1\ny:\n  <<: *x\n  b: 2\n")["y"]
+    assert isinstance(data, YamlMap)
+    assert (data.key_mark("a"), data.key_mark("b")) == ((2, 3), (5, 3))
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=4), min_size=1, max_size=4),
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=4),
+)
+def test_merge_order_is_that_of_pyyaml(sources: list[dict[str, int]], own: dict[str, int]) -> None:
+    merged = {"<<": sources, **own}
+    text = "y: " + yaml.safe_dump(merged, default_flow_style=True, width=1000)
+    expected: dict[str, int] = {}
+    for mapping in (own, *sources):
+        expected = {**mapping, **expected}
+    assert read(text.replace("'<<'", "<<"))["y"] == expected == yaml.safe_load(text.replace("'<<'", "<<"))["y"]
+
+
+PLAIN = """\
+off on no yes NO Off y n true True tRUE null Null ~ 0 -0 +1 0123 0o17 08 0x1F 0b101 0b_ 0x 1_000 _1 12:30:45
+12:30 1:60 190:20:30.15 1.5 1. .5 . -.5 1e3 1.0e+3 1.0e3 .inf -.INF .NaN +.inf -.nan 2024-01-01 2024-1-1 = << 50% 1-2
+2001-12-14t21:59:43.10-05:00 2001-12-14T21:59:43Z a-b http://x:80/y -1:30 +12:30.5 0_7 00 -0x1f 1__0 +
+"""
+
+
+@pytest.mark.parametrize("text", [*PLAIN.split(), "2001-12-14 21:59:43.10 -5", ""])
+def test_words_without_quotes_are_read_as_pyyaml_reads_them(text: str) -> None:
+    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    kinds = {"null": type(None), "timestamp": Timestamp, "value": str, "merge": str}
+    kind = kinds.get(tag) or {"bool": bool, "int": int, "float": float, "str": str}[tag]
+    assert type(read_plain(text)) is kind
+    if kind in (bool, int) and text not in ("0b_", "0x"):  # PyYAML itself fails on these
+        assert read_plain(text) == yaml.safe_load(text)
+
+
+@given(st.from_regex(r"[-+0-9._:exobTZa-f]{1,12}", fullmatch=True))
+def test_any_number_like_word_has_the_type_that_pyyaml_gives(text: str) -> None:
+    tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    expected = {"int": int, "float": float, "bool": bool, "timestamp": Timestamp}.get(tag, str)
+    assert type(read_plain(text)) is expected
+
+
+def test_word_as_long_as_a_page_is_not_converted() -> None:
+    assert read_plain("9" * 100_000) == float("inf")
+    assert read_plain("1" + ":1" * 50_000) == float("inf")
+    assert read_plain("1." + "0" * 100_000) == float("inf")
+
+
+@pytest.mark.parametrize("text", ["'off'", '"off"', "|\n  off", ">-\n  off"])
+def test_quoted_and_block_scalars_are_text(text: str, fast: bool) -> None:
+    value = read(f"a: {text}\n", fast=fast)["a"]
+    assert isinstance(value, str)
+    assert value.strip() == "off"
+
+
+BAD = [
+    ("", "1:1", "the file is empty"),
+    ("# only\n# comments\n", "1:1", "the file is empty"),
+    ("---\n", "1:1", "the file is empty"),
+    ("- a\n- b\n", "1:1", "the top level is a list"),
+    ("\n  just text\n", "2:3", "the top level is a single value"),
+    ("a: 1\n---\nb: 2\n", "2:1", "a second document"),
+    ("a: 1\nb: 2\na: 3\n", "3:1", 'duplicate key "a", first at 1:1'),
+    ("x: {secret: {hunter2: 1, hunter2: 2}}\n", "1:26", "duplicate key, first at 1:14"),
+    ("x: {passwords: [{hunter2: 1, hunter2: 2}]}\n", "1:30", "duplicate key, first at"),
+    ("{secret:hunter2, secret:hunter2}\n", "1:18", "duplicate key, first at"),
+    ("a: &x {}\n<<: *x\n<<: *x\n", "3:1", "duplicate key <<"),
+    ("a:\n  on: 1\n", "2:3", "reads this one as true or false"),
+    ("a:\n  123: 1\n", "2:3", "reads this one as a number"),
+    ("1.5: 1\n", "1:1", "reads this one as a number"),
+    ("2024-01-01: 1\n", "1:1", "reads this one as a date"),
+    ("~: 1\n", "1:1", "a key is missing"),
+    ("{: 1}\n", "1:2", "not valid YAML"),
+    ("? [a, b]\n: 1\n", "1:3", "a mapping or list cannot be a key"),
+    ("? {a: b}\n: 1\n", "1:3", "a mapping or list cannot be a key"),
+    ("{[a]: 1}\n", "1:2", "a mapping or list cannot be a key"),
+    ("a: &x [1]\n*x : 2\n", "2:1", "a mapping or list cannot be a key"),
+    ("a: !secret hunter2\n", "1:4", "tags"),
+    ("a: !!str hunter2\n", "1:4", "tags"),
+    ("a: ! hunter2\n", "1:4", "tags"),
+    ("a: !!python/object:os.system {}\n", "1:4", "tags"),
+    ("secret: *hunter2\n", "1:9", "no anchor"),
+    ("a: &x [*x]\n", "1:8", "an alias inside the very node"),
+    ("a: &x {b: {c: *x}}\n", "1:15", "an alias inside the very node"),
+    ("a: &x\n  <<: *x\n", "2:7", "an alias inside the very node"),
+    ("a: {<<: 5}\n", "1:9", "takes a mapping or a list of mappings"),
+    ("a: {<<: [1, 2]}\n", "1:9", "takes a mapping or a list of mappings"),
+    ("a: {<<: hunter2}\n", "1:9", "takes a mapping or a list of mappings"),
+    ("a: 1\n  b: hunter2\n", "2:4", "not valid YAML"),
+    ("a: [1, 2\n", "2:1", "not valid YAML"),
+    ('a: "hunter2\n', "2:1", "not valid YAML"),
+    ("a:\n\tb: 1\n", "2:1", "not valid YAML"),
+    ("a: %hunter2\n", "1:4", "not valid YAML"),
+    ("a: @hunter2\n", "1:4", "not valid YAML"),
+    ("%YAML 3.0\n---\na: 1\n", "1:1", "not valid YAML"),
+    ("a: !hunter2!x y\n", "1:4", "not valid YAML"),
+    (b"a: 1\nb: caf\xe9\n", "2:7", "not UTF-8"),
+    ("é: é".encode() + b"\xff", "1:5", "not UTF-8"),
+    (b"\xef\xbb\xbfa: \xff", "1:4", "not UTF-8"),
+    ("a: 1\n".encode("utf-16"), "1:1", "UTF-16"),
+    ("a: 1\n".encode("utf-16-le"), "1:1", "UTF-16"),
+    ("a: 1\n".encode("utf-16-be"), "1:1", "UTF-16"),
+    (b"a: x\0y\n", "1:5", "U+0000"),
+    (b"a: 1\r\nb: \x1b[31m\r\n", "2:4", "U+001B"),
+    ("a: \x7f", "1:4", "U+007F"),
+    ("a: " + "[" * 100 + "]" * 100, "1:103", "nested deeper than 100 levels"),
+    ("{a: " * 200, "1:401", "nested deeper than 100 levels"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "fragment"), BAD)
+def test_bad_yaml_is_refused_with_its_place(text: str | bytes, place: str, fragment: str, fast: bool) -> None:
+    problems = problems_of(text, fast=fast)
+    assert [str(problem.where) for problem in problems] == [f"hooks.yaml:{place}"]
+    assert fragment in problems[0].what
+    assert problems[0].fix
+    assert "hunter2" not in str(problems[0])
+
+
+def test_all_that_does_not_stop_the_reading_is_said_at_once(fast: bool) -> None:
+    problems = problems_of("a: 1\na: 2\non: 3\nb: !x 4\nc: *gone\nd: {<<: 1}\n", fast=fast)
+    assert [problem.where.line for problem in problems if problem.where] == [2, 3, 4, 5, 6]
+
+
+def test_problems_before_a_syntax_error_are_said_too(fast: bool) -> None:
+    assert len(problems_of("a: 1\na: 2\nb: [\n", fast=fast)) == 2
+
+
+def test_very_many_problems_are_cut_off() -> None:
+    assert len(problems_of("a: !x [" + "!x b, " * 5000 + "]")) == 1000
+
+
+def test_nesting_of_100_levels_is_read(fast: bool) -> None:
+    assert read("{a: " + "[" * 99 + "]" * 99 + "}", fast=fast)
+
+
+def bomb(levels: int, width: int = 10) -> str:
+    lines = ["x0: &x0 [" + ", ".join(["a"] * width) + "]"]
+    for level in range(1, levels):
+        lines.append(f"x{level}: &x{level} [" + ", ".join([f"*x{level - 1}"] * width) + "]")
+    return "\n".join(lines) + "\n"
+
+
+def test_alias_bomb_is_refused(fast: bool) -> None:
+    (problem,) = problems_of(bomb(50), fast=fast)
+    assert problem.what == "aliases bring in more than 200,000 nodes"
+
+
+def test_alias_bomb_of_merges_is_refused() -> None:
+    lines = ["a: &a {" + ", ".join(f"k{index}: 1" for index in range(1000)) + "}"]
+    lines += [f"m{index}: {{<<: *a}}" for index in range(600)]
+    (problem,) = problems_of("\n".join(lines))
+    assert "aliases bring in more than" in problem.what
+
+
+def test_many_small_aliases_are_no_bomb() -> None:
+    text = "common: &common {secret: {env: A}, triggers: [MOVED]}\n"
+    text += "".join(f"s{index}: {{<<: *common, url: x}}\n" for index in range(60_000))
+    assert len(read(text)) == 60_001
+
+
+def test_flood_of_brackets_stops_at_once(fast: bool) -> None:
+    (problem,) = problems_of("a: " + "[" * 1_000_000, fast=fast)
+    assert "nest" in problem.what
+
+
+@given(st.binary(max_size=200))
+@example(b"\xff\xfe")
+@example(b"\x00")
+def test_arbitrary_bytes_raise_nothing_but_file_errors(data: bytes) -> None:
+    for fast in PARSERS:
+        problems_of(data, fast=fast)
+
+
+@given(st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@`#\n\t<0=~.\\ux\r\x85\u2028"), max_size=40))
+def test_arbitrary_text_raises_nothing_but_file_errors(text: str) -> None:
+    for fast in PARSERS:
+        problems_of(text, fast=fast)
+
+
+def test_a_slow_parser_is_a_warning_that_says_what_to_install() -> None:
+    assert parser_warning(is_fast=True) == ()
+    (warning,) = parser_warning(is_fast=False)
+    assert "ten times slower" in warning.what
+    assert "libyaml" in warning.fix
+
+
+def test_without_the_fast_parser_a_command_warns_and_works(tmp_path: Path) -> None:
+    without = (
+        'import sys; sys.modules["yaml._yaml"] = None; from hooksync.cli.main import main; sys.exit(main(sys.argv[1:]))'
+    )
+    (tmp_path / "hooks.yaml").write_text("version: 1\ntenancies: {a: {server: s.example, subscriptions: {}}}\n")
+    done = run_python(["-c", without, "validate"], {}, tmp_path)
+    assert (done.code, done.out) == (0, "hooks.yaml: valid: 1 tenancy, 0 subscriptions.\n")
+    assert done.err.startswith("warning: PyYAML comes without libyaml here")

@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.template import MissingVariableError, escape, parse_template
+
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("${A}", "1"),
+        ("x${A}y${B}z${A}", "x1y2z1"),
+        ("$$", "$"),
+        ("$${A}", "${A}"),
+        ("$$$", "$$"),
+        ("$$$${A}", "$${A}"),
+        ("$$${A}", "$1"),
+        ("a$b $A $1 $", "a$b $A $1 $"),
+        ("${GONE:-x}", "x"),
+        ("${EMPTY:-x}", "x"),
+        ("${A:-x}", "1"),
+        ("${GONE:-}", ""),
+        ("${GONE:-a:-b}", "a:-b"),
+        ("${GONE:-$$5}", "$5"),
+        ("{A}", "{A}"),
+    ],
+)
+def test_references_are_filled_in_as_in_a_shell(text: str, filled: str) -> None:
+    assert parse_template(text).fill({"A": "1", "B": "2", "EMPTY": ""}) == filled
+
+
+def test_value_is_not_read_as_a_template_again() -> None:
+    assert parse_template("${A}").fill({"A": "${B}$$"}) == "${B}$$"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("${", "without its"),
+        ("${A", "without its"),
+        ("x${A:-", "without its"),
+        ("${}", "neither"),
+        ("${1A}", "neither"),
+        ("${A B}", "neither"),
+        ("${A-x}", "neither"),
+        ("${A:?x}", "neither"),
+        ("${A\n}", "neither"),
+        ("${A:-${B}}", "inside another"),
+    ],
+)
+def test_malformed_reference_is_refused_with_a_reason(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_template(text)
+
+
+def test_all_variables_without_a_value_are_named() -> None:
+    template = parse_template("${B}${A}${B}${C:-c}${EMPTY}")
+    assert template.names == ("B", "A", "C", "EMPTY")
+    with pytest.raises(MissingVariableError) as caught:
+        template.fill({"EMPTY": ""})
+    assert caught.value.names == ("B", "A", "EMPTY")
+
+
+def test_text_stays_as_written() -> None:
+    template = parse_template("$$x${A:-b}")
+    assert template.text == "$$x${A:-b}"
+    assert template.has_references
+    assert not parse_template("$$x").has_references
+
+
+@given(st.text())
+def test_escaped_text_comes_back(text: str) -> None:
+    template = parse_template(escape(text))
+    assert template.fill({}) == text
+    assert template.names == ()
+
+
+@given(st.lists(st.one_of(st.text(), st.tuples(NAMES, st.text(min_size=1)))))
+def test_filling_puts_each_value_in_its_place(pieces: list[str | tuple[str, str]]) -> None:
+    environ = dict(piece for piece in pieces if isinstance(piece, tuple))
+    text = "".join(escape(piece) if isinstance(piece, str) else f"${{{piece[0]}}}" for piece in pieces)
+    expected = "".join(piece if isinstance(piece, str) else environ[piece[0]] for piece in pieces)
+    assert parse_template(text).fill(environ) == expected

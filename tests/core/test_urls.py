@@ -1,0 +1,281 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.template import parse_template
+from hooksync.core.urls import (
+    closed,
+    is_loopback,
+    is_plain_http,
+    may_own,
+    outline,
+    owns_url,
+    prefix_fault,
+    server_fault,
+    server_url,
+    url_fault,
+)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://fn.example.net/api/hook?code=${KEY}",
+        "HTTPS://FN.example.net",
+        "http://localhost:8080",
+        "https://h?x=1",
+        "https://h:65535/a@b",
+        "https://h:/",
+        "https://[2001:db8::1]:8443/x",
+        "https://bücher.example/ü",
+        "https://h/a\\b",
+        "${URL}",
+        "${SCHEME}://host/x",
+        "http${S}://host/x",
+        "https://${HOST}:${PORT}/x",
+        "https://[${ADDRESS}]/",
+        "https://h:8${PORT}/",
+        "https://h:9999${PORT}/",
+        "https:${REST}",
+    ],
+)
+def test_url_of_a_receiver_has_no_fault(url: str) -> None:
+    assert url_fault(outline(parse_template(url))) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("ftp://h/x", "neither http"),
+        ("h/x", "neither http"),
+        ("//h/x", "neither http"),
+        ("https:/h/x", "neither http"),
+        ("mailto:a@b", "neither http"),
+        ("javascript://h/%0a", "neither http"),
+        ("ftp://${HOST}/x", "neither http"),
+        ("https://", "no host"),
+        ("https:///x", "no host"),
+        ("https://:443/x", "no host"),
+        ("https://?x", "no host"),
+        ("https://h:port/", "port"),
+        ("https://h:65536/", "port"),
+        ("https://h:0/", "port"),
+        ("https://h:0443/", "port"),
+        ("https://h:-1/", "port"),
+        ("https://h:٤٤٣/", "port"),
+        ("https://a:b:1/", "host that cannot"),
+        ("https://::1/", "host that cannot"),
+        ("https://h\\evil/", "host that cannot"),
+        ("https://[::1/", "IPv6"),
+        ("https://[::g]/", "IPv6"),
+        ("https://[h]/", "IPv6"),
+        ("https://user@h/", "user information"),
+        ("https://user:pw@h/", "user information"),
+        ("https://${U}:${P}@h/", "user information"),
+        ("https://@h/", "user information"),
+        ("https://h/#", "fragment"),
+        ("https://h/x#y", "fragment"),
+        ("${URL}#y", "fragment"),
+        ("https://h/a b", "white space"),
+        (" https://h/", "white space"),
+        ("https://h/\n", "white space"),
+        ("https://h/\tx", "white space"),
+        ("https://h/\u00a0", "white space"),
+        ("https://h/\u2028", "white space"),
+        ("https://h/\u200b", "white space"),
+        ("https://h/\0", "white space"),
+        ("${URL}\0", "white space"),
+        ("${URL} ", "white space"),
+    ],
+)
+def test_what_is_no_url_of_a_receiver_has_a_fault(url: str, fault: str) -> None:
+    assert fault in (url_fault(outline(parse_template(url))) or "")
+
+
+def test_filled_in_null_character_is_not_taken_for_a_reference() -> None:
+    assert url_fault(closed("https://h/\0")) is not None
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("eu.preservica.com", "https://eu.preservica.com"),
+        ("EU.Preservica.com:443", "https://eu.preservica.com"),
+        ("https://eu.preservica.com/", "https://eu.preservica.com"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:80/", "http://localhost"),
+        ("[::1]:8080", "https://[::1]:8080"),
+        ("[::1]", "https://[::1]"),
+        ("localhost:8443", "https://localhost:8443"),
+    ],
+)
+def test_server_has_one_normal_form(server: str, url: str) -> None:
+    assert server_fault(server) is None
+    assert server_url(server) == url
+    assert server_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["", "https://", "ftp://h", "h/x", "https://h/x", "https://h?x", "h#x", "u@h", "::1", "h h", "h\n", "h:x", "[::1"],
+)
+def test_what_is_no_server_has_a_fault(server: str) -> None:
+    assert server_fault(server)
+
+
+@pytest.mark.parametrize("server", ["${S}", "${S}:8080", "https://${S}/", "h:${PORT}", "http${S}://h", "[${S}]"])
+def test_server_that_is_still_open_has_no_fault(server: str) -> None:
+    assert server_fault(outline(parse_template(server))) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"]
+)
+def test_this_machine_is_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost.evil.org", "127.0.0.1.evil.org", "127.0.0.256", "127.1", "128.0.0.1", "[::2]", "[x]", "mylocalhost"],
+)
+def test_other_machines_are_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_plain"),
+    [
+        ("http://h/x", True),
+        ("HTTP://h", True),
+        ("http://h:${P}/", True),
+        ("https://h/x", False),
+        ("http://127.0.0.1:8/x", False),
+        ("http://[::1]:8/x", False),
+        ("http://${H}/x", False),
+        ("${U}", False),
+        ("h", False),
+    ],
+)
+def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> None:
+    assert is_plain_http(outline(parse_template(url))) is is_plain
+
+
+@pytest.mark.parametrize(
+    "prefix", ["https://h?x", "https://h/#", "https://u@h/", "https://h/${X}", "h", "all", "https://"]
+)
+def test_prefix_with_a_fault_cannot_own(prefix: str) -> None:
+    assert prefix_fault(prefix)
+
+
+OWNED = [
+    ("https://h/api", "https://h/api"),
+    ("https://h/api", "https://h/api/"),
+    ("https://h/api", "https://h/api/x"),
+    ("https://h/api", "https://h/api?x"),
+    ("https://h/api", "HTTPS://H:443/api?x=/../y"),
+    ("HTTPS://H:443/api", "https://h/api"),
+    ("https://h/api/", "https://h/api/x"),
+    ("https://h", "https://h"),
+    ("https://h", "https://h?x"),
+    ("https://h/", "https://h/a/../b"),
+    ("https://h", "https://h/%2e%2e/x"),
+    ("https://h:8443", "https://h:8443/x"),
+    ("https://h/api", "https://h/api/.well-known/x"),
+    ("https://h/api", "https://h/api/a..b"),
+]
+
+NOT_OWNED = [
+    ("https://h/api", "https://h/apix"),
+    ("https://h/api", "https://h/API"),
+    ("https://h/api", "https://h/"),
+    ("https://h/api/", "https://h/api"),
+    ("https://h/api", "http://h/api"),
+    ("https://h/api", "https://h:8443/api"),
+    ("https://h/api", "https://h/api/../x"),
+    ("https://h/api", "https://h/api/%2e%2E/x"),
+    ("https://h/api", "https://h/api/.%2e/x"),
+    ("https://h/api", "https://h/api/..%2fx"),
+    ("https://h/api", "https://h/api/x%5c..%5c..%5cy"),
+    ("https://h/api", "https://h/api/..;/x"),
+    ("https://h/api", "https://h/api/.."),
+    ("https://h/api", "https://h/api/./x"),
+    ("https://h/api", "https://h/api/.\t./x"),
+    ("https://h/api", "https://h/api%2fx"),
+    ("https://h", "https://h.evil.org/"),
+    ("https://h", "https://h@evil/"),
+    ("https://h", "https://evil@h/"),
+    ("https://h", "https://h:443@evil/"),
+    ("https://h", "https://h\\@evil/"),
+    ("https://h", "https://h/a\\b"),
+    ("https://h", "https://evil/?https://h/"),
+    ("https://h", "ftp://h/"),
+    ("https://h", ""),
+]
+
+
+@pytest.mark.parametrize(("prefix", "url"), OWNED)
+def test_prefix_owns_what_lies_under_it(prefix: str, url: str) -> None:
+    assert owns_url((prefix,), url)
+    assert owns_url(("https://other", prefix), url)
+
+
+@pytest.mark.parametrize(("prefix", "url"), NOT_OWNED)
+def test_prefix_does_not_own_what_only_looks_like_it(prefix: str, url: str) -> None:
+    assert not owns_url((prefix,), url)
+    assert not may_own((prefix,), url)
+
+
+def test_all_owns_everything_and_an_empty_list_nothing() -> None:
+    assert owns_url(None, "https://user@h\\x/../")
+    assert not owns_url((), "https://h/")
+
+
+hosts = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,3})?(:[1-9][0-9]{0,3})?", fullmatch=True)
+segments = st.from_regex(r"[a-z]{1,4}", fullmatch=True)
+paths = st.lists(segments, max_size=4).map(lambda parts: "".join(f"/{part}" for part in parts))
+
+
+@given(hosts, paths, paths, hosts, paths)
+def test_prefix_owns_exactly_the_paths_that_begin_with_its_segments(
+    host: str, path: str, rest: str, other_host: str, other_path: str
+) -> None:
+    prefix = f"https://{host}{path}"
+    assert owns_url((prefix,), f"{prefix}{rest}")
+    assert owns_url((prefix,), f"HTTPS://{host.upper()}{path}{rest}?q")
+    own, other = path.split("/"), other_path.split("/")
+    is_under = host.removesuffix(":443") == other_host.removesuffix(":443") and other[: len(own)] == own
+    assert owns_url((prefix,), f"https://{other_host}{other_path}") is is_under
+
+
+@given(hosts, paths, paths, st.text("ab/?.\\@%2e", max_size=6), st.sampled_from(["", "x", "/y", "?z", "/../w", "@v"]))
+def test_what_may_not_be_owned_is_not_owned_however_it_is_filled_in(
+    host: str, path: str, start: str, middle: str, value: str
+) -> None:
+    template = parse_template(f"https://{host}{start}{middle}${{V}}")
+    filled = template.fill({"V": value}) if value else f"https://{host}{start}{middle}"
+    prefixes = (f"https://{host}{path}",)
+    if owns_url(prefixes, filled):
+        assert may_own(prefixes, outline(template))
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("${URL}", True),
+        ("https://${H}/x", True),
+        ("https://h${H}/x", True),
+        ("https://h/${X}", True),
+        ("https://h/ap${X}", True),
+        ("https://h/api${X}", True),
+        ("https://h/api/x?k=${X}", True),
+        ("https://h/api/.${X}", True),
+        ("https://h/apix${X}", False),
+        ("https://h/apix?k=${X}", False),
+        ("https://other/${X}", False),
+        ("http://h/${X}", False),
+        ("https://h/api/../${X}", False),
+    ],
+)
+def test_open_url_is_refused_only_where_its_text_tells(url: str, may: bool) -> None:
+    assert may_own(("https://h/api",), outline(parse_template(url))) is may

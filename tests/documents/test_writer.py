@@ -1,0 +1,261 @@
+"""The JSON that `plan` and `apply` print, held against its schemas in every situation there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from hooksync.documents.sealing import digest
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import LOG_IN, ROOT, Finished, hooksync
+
+SECRET = "a-shared-secret-nobody-may-see"
+URL_KEY = "url-key-nobody-may-see"
+LIVE_KEY = "live-key-nobody-may-see"
+HIDDEN = (SECRET, URL_KEY, LIVE_KEY, LOG_IN["PRESERVICA_PASSWORD"])
+
+FILE = """\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  archive:
+    server: ${SANDBOX}
+    tenant: DEMO
+    owns: ["https://fn.example.net"]
+    limits: {unsubscribe: 100%}
+    subscriptions:
+      new: {url: "https://fn.example.net/new?code=${FN_KEY}", trigger: INDEXED}
+      other: {url: "https://fn.example.net/other", trigger: MOVED, include_identifiers: false}
+      same: {url: "https://fn.example.net/same?code=${FN_KEY}", trigger: MOVED}
+"""
+NEW, OTHER, SAME = (f"archive/{name}" for name in ("new/INDEXED", "other/MOVED", "same/MOVED"))
+GONE = "https://fn.example.net/gone"
+
+Command = Callable[..., tuple[Finished, dict[str, Any]]]
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        yield box
+
+
+@pytest.fixture
+def command(box: Sandbox, tmp_path: Path) -> Command:
+    """Run a command on FILE, with JSON as its result."""
+    (tmp_path / "hooks.yaml").write_text(FILE)
+    environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
+
+    def command(*arguments: str, **changed: str) -> tuple[Finished, dict[str, Any]]:
+        done = hooksync([*arguments, "--format", "json"], {**environ, **changed}, tmp_path)
+        return done, json.loads(done.out)
+
+    return command
+
+
+def seed(box: Sandbox) -> None:
+    """Let every action be called for: subscribe, resubscribe, unsubscribe, a duplicate, keep, leave."""
+    box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
+    box.seed("DEMO", f"https://fn.example.net/same?code={URL_KEY}", "MOVED", SECRET)
+    box.seed("DEMO", f"https://fn.example.net/same?code={URL_KEY}", "MOVED", SECRET)
+    box.seed("DEMO", f"{GONE}?key={LIVE_KEY}", "MOVED", SECRET)
+    box.seed("DEMO", f"https://vendor.example/hook?key={LIVE_KEY}", "MOVED", SECRET)
+
+
+def assert_valid(document: dict[str, Any], kind: str) -> None:
+    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    assert document["digest"] == digest(rest)
+
+
+def assert_fit_to_be_kept(done: Finished, kind: str) -> None:
+    """Hold what every result must be: valid, sealed, in a fixed order, and free of secrets."""
+    document = json.loads(done.out)
+    assert_valid(document, kind)
+    assert done.out == json.dumps(document, indent=2, sort_keys=True) + "\n"
+    assert not [hidden for hidden in HIDDEN if hidden in done.out + done.err]
+
+
+def steps_by_action(document: dict[str, Any]) -> dict[str, list[str | None]]:
+    found: dict[str, list[str | None]] = {}
+    for step in document["tenancies"][0]["steps"]:
+        found.setdefault(step["action"], []).append(step["address"])
+    return found
+
+
+def outcomes(document: dict[str, Any]) -> dict[str, str]:
+    return {step["address"]: step["outcome"] for step in document["tenancies"][0]["steps"]}
+
+
+@pytest.mark.parametrize("kind", ["hooks", "plan", "report"])
+def test_each_schema_is_a_schema_and_explains_every_field(kind: str) -> None:
+    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"urn:hooksync:schema:{kind}:1"
+    assert not [name for name, field in all_fields(schema) if not is_explained(field, schema)]
+
+
+def all_fields(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    match schema:
+        case dict():
+            for name, value in schema.items():
+                if name == "properties":
+                    yield from value.items()
+                yield from () if name in ("if", "then") else all_fields(value)
+        case list():
+            for value in schema:
+                yield from all_fields(value)
+
+
+def is_explained(field: dict[str, Any], schema: dict[str, Any]) -> bool:
+    if "description" in field:
+        return True
+    *_, name = field.get("$ref", "/").split("/")
+    return "description" in schema.get("$defs", {}).get(name, {})
+
+
+@pytest.mark.parametrize("kind", ["plan", "report"])
+def test_a_field_more_is_no_other_version(kind: str) -> None:
+    text = (ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8")
+    assert "additionalProperties" not in text
+
+
+def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> None:
+    seed(box)
+    done, document = command("plan")
+    assert done.code == 0
+    assert_fit_to_be_kept(done, "plan")
+    assert steps_by_action(document) == {
+        "subscribe": [NEW],
+        "resubscribe": [OTHER],
+        "unsubscribe": [None, SAME],
+        "keep": [SAME],
+        "leave": [None],
+    }
+    assert document["summary"] == {"subscribe": 1, "resubscribe": 1, "unsubscribe": 2, "keep": 1, "leave": 1}
+
+
+def test_a_plan_shows_urls_by_reference_or_masked(box: Sandbox, command: Command) -> None:
+    seed(box)
+    _, document = command("plan")
+    urls = [step["url"] for step in document["tenancies"][0]["steps"]]
+    assert "https://fn.example.net/new?code=${FN_KEY}" in urls
+    assert f"{GONE}?key=***" in urls
+    assert document["tenancies"][0]["server"] == "${SANDBOX}"
+
+
+def test_the_digests_of_a_plan_tell_what_moved(box: Sandbox, command: Command) -> None:
+    _, first = command("plan")
+    seed(box)
+    _, second = command("plan")
+    assert first["config_digest"] == second["config_digest"]
+    assert first["tenancies"][0]["live_digest"] != second["tenancies"][0]["live_digest"]
+
+
+def test_a_plan_without_changes_is_valid(command: Command) -> None:
+    command("apply", "--yes")
+    done, document = command("plan")
+    assert done.code == 0
+    assert_fit_to_be_kept(done, "plan")
+    assert steps_by_action(document) == {"keep": [NEW, OTHER, SAME]}
+
+
+def test_the_plan_of_an_unreadable_tenancy_is_valid(command: Command) -> None:
+    done, document = command("plan", PRESERVICA_PASSWORD="wrong-password")
+    assert done.code == 1
+    assert_fit_to_be_kept(done, "plan")
+    [tenancy] = document["tenancies"]
+    assert (tenancy["steps"], tenancy["live_count"], tenancy["live_digest"]) == ([], None, None)
+    assert "401" in tenancy["error"]
+
+
+def test_a_plan_that_would_be_refused_is_valid_and_says_so(box: Sandbox, command: Command, tmp_path: Path) -> None:
+    refuse(box, tmp_path)
+    done, document = command("plan")
+    assert done.code == 0
+    assert_fit_to_be_kept(done, "plan")
+    assert "limits.unsubscribe" in document["refusals"][0]
+
+
+def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) -> None:
+    seed(box)
+    done, document = command("apply", "--yes")
+    assert done.code == 0
+    assert_fit_to_be_kept(done, "report")
+    assert document["summary"] == {"done": 4, "failed": 0, "half-done": 0, "not-attempted": 0, "unchanged": 2}
+    made = {step["address"]: step["new_id"] for step in document["tenancies"][0]["steps"] if step["new_id"]}
+    live = {subscription.id for subscription in box.subscriptions("DEMO")}
+    assert set(made) == {NEW, OTHER}
+    assert set(made.values()) < live
+
+
+def test_the_report_of_a_failed_step_is_valid_and_whole(box: Sandbox, command: Command) -> None:
+    box.add_fault("echo@subscribe")
+    done, document = command("apply", "--yes", "--parallelism", "1")
+    assert done.code == 4
+    assert_fit_to_be_kept(done, "report")
+    assert sorted(outcomes(document).values()) == ["done", "done", "failed"]
+    assert [step["action"] for step in document["tenancies"][0]["differences"]] == ["subscribe"]
+
+
+def test_the_report_of_a_refusal_is_valid(box: Sandbox, command: Command, tmp_path: Path) -> None:
+    refuse(box, tmp_path)
+    done, document = command("apply", "--yes")
+    assert done.code == 3
+    assert_fit_to_be_kept(done, "report")
+    assert set(outcomes(document).values()) == {"not-attempted"}
+    assert "limits.unsubscribe" in document["refusals"][0]
+
+
+def test_the_report_of_an_unreadable_tenancy_is_valid(command: Command) -> None:
+    done, document = command("apply", "--yes", PRESERVICA_PASSWORD="wrong-password")
+    assert done.code == 1
+    assert_fit_to_be_kept(done, "report")
+    assert document["tenancies"][0]["steps"] == []
+
+
+def test_the_report_of_what_nobody_confirmed_is_valid(box: Sandbox, command: Command) -> None:
+    seed(box)
+    before = box.subscriptions("DEMO")
+    done, document = command("apply")
+    assert done.code == 3
+    assert_fit_to_be_kept(done, "report")
+    assert "not confirmed" in document["refusals"][0]
+    assert document["summary"]["not-attempted"] == 4
+    assert box.subscriptions("DEMO") == before
+
+
+def test_the_report_of_a_missing_secret_is_valid(command: Command) -> None:
+    done, document = command("apply", "--yes", HOOK_SECRET="")
+    assert done.code == 1
+    assert_fit_to_be_kept(done, "report")
+    assert "env:HOOK_SECRET" in document["tenancies"][0]["error"]
+
+
+@pytest.mark.parametrize("trait", ["minimal-list", "string-flags", "answer-without-id", "refuse-duplicates"])
+def test_documents_are_valid_whatever_the_service_is_like(trait: str, tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(FILE)
+    with ExitStack() as stack:
+        box = stack.enter_context(Sandbox(SandboxOptions(traits=frozenset({"no-challenge", trait}))))
+        box.seed("DEMO", "https://fn.example.net/other", "MOVED", SECRET)
+        environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
+        for verb, kind in ((["plan"], "plan"), (["apply", "--yes"], "report")):
+            done = hooksync([*verb, "--format", "json"], environ, tmp_path)
+            assert done.code == 0
+            assert_fit_to_be_kept(done, kind)
+
+
+def refuse(box: Sandbox, folder: Path) -> None:
+    """Let a plan remove more than its limit."""
+    (folder / "hooks.yaml").write_text(FILE.replace("100%", "1"))
+    for path in ("a", "b", "c"):
+        box.seed("DEMO", f"https://fn.example.net/{path}", "MOVED", SECRET)

@@ -1,0 +1,253 @@
+"""What holds the structure: layers, what each package may touch, where each library lives, how large anything may be.
+
+The layers themselves are contracts of import-linter in pyproject.toml; one test here runs them.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from importlinter.cli import lint_imports
+
+from tests.command_line import ROOT
+
+PACKAGE = ROOT / "hooksync"
+MOST_MODULES = 116
+MOST_LINES_OF_A_MODULE = 400
+MOST_LINES_OF_A_FUNCTION = 40
+MOST_PARAMETERS = 5
+
+# What a package, or one module of it, may touch of the world outside; the longest name that fits counts. What is
+# allowed and not used is an error too, so that the table stays a true picture.
+TOUCHES = {
+    "": "",
+    "__main__": "exit",
+    "cli": "",
+    "cli.main": "os print stdio",
+    "cli.signals": "os signal",
+    "cli.terminal": "os stdio",
+    "commands": "",
+    "commands.check": "now",
+    "commands.results": "now",
+    "commands.saved_apply": "now",
+    "documents": "",
+    "report": "",
+    "report.origin": "os",  # the machine and the user that a report names
+    "reconcile": "",
+    "reconcile.journal": "os",  # random salts
+    "state": "",
+    "state.fingerprints": "os",  # the number of processors
+    "state.store": "open os",
+    "service": "",
+    "service.auth": "time",
+    "service.calling": "now random time",
+    "service.connections": "os socket time",
+    "service.http": "socket",
+    "service.http_errors": "socket",
+    "service.one_try": "time",
+    "service.receivers": "random",
+    "config": "",
+    "config.files": "open os",
+    "config.secret_maker": "random",
+    "config.secret_sources": "open os",
+    "core": "",
+    "core.atomic_write": "open os",
+}
+TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
+    **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"), "os"),
+    **dict.fromkeys(("socket", "ssl", "http.client", "http.server", "urllib.request", "asyncio"), "socket"),
+    **dict.fromkeys(("subprocess", "multiprocessing"), "subprocess"),
+    **dict.fromkeys(("random", "secrets", "uuid"), "random"),
+    "time": "time",
+    "signal": "signal",
+    "logging": "logging",
+}
+TOUCHING_CALLS = {"open": "open", "print": "print", "input": "stdio", "exit": "exit", "quit": "exit"}
+TOUCHING_ATTRIBUTES = {
+    **dict.fromkeys([("sys", name) for name in ("stdin", "stdout", "stderr", "argv")], "stdio"),
+    ("sys", "exit"): "exit",
+    **dict.fromkeys([("datetime", "now"), ("datetime", "today"), ("date", "today")], "now"),
+}
+LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
+    "requests": {"service.connections", "service.http", "service.http_errors"},
+    "urllib3": {"service.connections", "service.http", "service.http_errors"},
+    "certifi": {"service.connections"},
+    "filelock": {"~state.store"},
+    "yaml": {"config.yaml_loader"},
+    "jsonschema": {"~config.misfits"},
+    "deepdiff": {"~reconcile.diff"},
+    "rich": {"~cli.terminal", "~report.text"},
+    "pyotp": {"~service.auth"},
+}
+REVEALING = {  # the modules that may see what a secret is
+    "config.secret_sources",
+    "config.secret_strength",
+    "service.auth",
+    "service.client",
+    "service.receivers",
+    "state.fingerprints",
+}
+
+
+class Import(NamedTuple):
+    """One statement that imports from a module."""
+
+    target: str  # the module, in full
+    names: tuple[str, ...]  # what is taken from it; empty: itself
+    is_lazy: bool  # inside a function, or for types only
+
+
+def modules() -> dict[str, ast.Module]:
+    """Parse every module, by its name below hooksync: "" for the package itself, "sandbox.command"."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+CLIENT_NAMES = [name for name in MODULES if not name.startswith("sandbox")]
+SANDBOX_NAMES = [name for name in MODULES if name.startswith("sandbox")]
+PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
+def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
+    """Find all imports, those inside functions and those for types as well."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.Import():
+                yield from (Import(alias.name, (), is_lazy) for alias in node.names)
+            case ast.ImportFrom():
+                assert node.level == 0, "imports are written in full"
+                yield Import(node.module or "", tuple(alias.name for alias in node.names), is_lazy)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from imports(node, is_lazy=True)
+            case _:
+                yield from imports(node, is_lazy=is_lazy)
+
+
+def foreign_imports(name: str) -> Iterator[Import]:
+    """Give the imports of libraries that are not Python's own."""
+    own = {"hooksync", "__future__"} | sys.stdlib_module_names
+    return (each for each in imports(MODULES[name]) if each.target.split(".")[0] not in own)
+
+
+def touched(name: str) -> set[str]:
+    """Say what of the world outside a module touches by itself."""
+    found = set()
+    for each in imports(MODULES[name]):
+        spelt = [each.target, *(f"{each.target}.{taken}" for taken in each.names)]
+        found |= {TOUCHING_MODULES[module] for module in spelt if module in TOUCHING_MODULES}
+        pairs = [(each.target, taken) for taken in each.names]
+        found |= {TOUCHING_ATTRIBUTES[pair] for pair in pairs if pair in TOUCHING_ATTRIBUTES}
+    for node in ast.walk(MODULES[name]):
+        match node:
+            case ast.Call(func=ast.Name(id=called)) if called in TOUCHING_CALLS:
+                found.add(TOUCHING_CALLS[called])
+            case ast.Attribute(value=ast.Name(id=holder), attr=attribute):
+                found |= {TOUCHING_ATTRIBUTES[key] for key in [(holder, attribute)] if key in TOUCHING_ATTRIBUTES}
+            case ast.Name(id="SystemExit"):
+                found.add("exit")
+    return found
+
+
+def rule_for(name: str) -> str:
+    """Give the entry of TOUCHES that a module is judged by."""
+    fitting = [entry for entry in TOUCHES if entry in ("", name) or name.startswith(f"{entry}.")]
+    return max(fitting, key=len)
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_the_contracts_of_import_linter_hold(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rule", TOUCHES)
+def test_a_package_touches_of_the_world_just_what_the_table_allows(rule: str) -> None:
+    found: set[str] = set()
+    for name in CLIENT_NAMES:
+        if rule_for(name) == rule:
+            found |= touched(name)
+    assert found == set(TOUCHES[rule].split())
+
+
+def test_each_library_lives_in_its_modules_alone() -> None:
+    found: dict[str, set[str]] = {}
+    for name in MODULES:
+        eager = {each.target.split(".")[0] for each in foreign_imports(name) if not each.is_lazy}
+        for each in foreign_imports(name):
+            library = each.target.split(".")[0]
+            found.setdefault(library, set()).add(name if library in eager else f"~{name}")
+    assert found == LIBRARIES
+
+
+def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
+    revealing = {
+        name
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "reveal"
+    }
+    assert revealing == REVEALING
+
+
+@pytest.mark.parametrize("name", SANDBOX_NAMES)
+def test_the_sandbox_shares_the_handshake_with_the_client_and_nothing_else(name: str) -> None:
+    ours = [each for each in imports(MODULES[name]) if each.target.split(".")[0] == "hooksync"]
+    shared = {each for each in ours if not each.target.startswith("hooksync.sandbox")}
+    assert all(
+        each.target == "hooksync.core.handshake" or (each.target, each.names) == ("hooksync.core", ("handshake",))
+        for each in shared
+    )
+
+
+@pytest.mark.parametrize("name", SANDBOX_NAMES)
+def test_the_sandbox_needs_no_library(name: str) -> None:
+    assert not list(foreign_imports(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_what_it_is_for(name: str) -> None:
+    assert ast.get_docstring(MODULES[name])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_lives_there_what_may_not_and_where_to_begin(package: str) -> None:
+    lines = (ast.get_docstring(MODULES[package]) or "").splitlines()
+    assert len(lines) == 4
+    assert lines[1] == ""
+    assert lines[3].startswith("Begin with ")
+
+
+def test_there_are_few_modules() -> None:
+    assert len(set(MODULES) - {"", *PACKAGES}) < MOST_MODULES
+
+
+def test_modules_are_short() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not [f"{path}: {lines}" for path, lines in lengths.items() if lines > MOST_LINES_OF_A_MODULE]
+
+
+def test_functions_are_short_and_take_few_parameters() -> None:
+    wrong = []
+    for name, tree in MODULES.items():
+        for function in functions(tree):
+            lines = (function.end_lineno or 0) - function.lineno + 1
+            given = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
+            parameters = [argument for argument in given if argument not in ("self", "cls")]
+            if lines > MOST_LINES_OF_A_FUNCTION or len(parameters) > MOST_PARAMETERS:
+                wrong.append(f"{name}.{function.name}: {lines} lines, {len(parameters)} parameters")
+    assert not wrong

@@ -1,0 +1,874 @@
+"""The ready-made CI: its files are looked through for what goes wrong in CI, and its shell parts run on a sandbox.
+
+The steps of the action, and the scripts of the pipelines, are taken from their files as they stand and run as a runner
+would. What only GitHub, GitLab, Jenkins, Docker or Kubernetes can do is played: `gh` is a script that records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hooksync.config.shards import shard_of
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
+from tests.command_line import ROOT
+from tests.conftest import HIDDEN, Place
+
+ACTION = ROOT / "action.yml"
+GITHUB = ROOT / "examples" / "ci" / "github"
+GITLAB = ROOT / "examples" / "ci" / "gitlab"
+JENKINSFILE = ROOT / "examples" / "ci" / "jenkins" / "Jenkinsfile"
+KUBERNETES = ROOT / "examples" / "kubernetes"
+DOCKERFILE = ROOT / "Dockerfile"
+PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+SCRIPTS = sorted(GITHUB.glob("*.sh"))
+YAML = [ACTION, PRE_COMMIT, *WORKFLOWS, *sorted(GITLAB.glob("*.yml")), GITLAB / ".gitlab-ci.yml"]
+YAML += sorted(path for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml"))
+ALL_FILES = [*YAML, *SCRIPTS, *sorted(GITHUB.glob("*.py")), JENKINSFILE, DOCKERFILE, ROOT / "docs" / "gitops.md"]
+
+PLACEHOLDER_SHA = "0" * 40
+SELF = f"OWNER/hooksync@{PLACEHOLDER_SHA}"
+MARKER = "<!-- hooksync:plan -->"
+KEY = "k3y-that-signs-plans-0123456789"
+EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def triggers(workflow: Mapping[Any, Any]) -> dict[str, Any]:
+    return workflow[True]  # YAML 1.1 reads `on` so
+
+
+def steps_of(path: Path) -> list[dict[str, Any]]:
+    document = load(path)
+    if path == ACTION:
+        return document["runs"]["steps"]
+    return [step for job in document["jobs"].values() for step in job["steps"]]
+
+
+# --- what the files say
+
+
+@pytest.mark.parametrize("path", sorted({*YAML}), ids=name_of)
+def test_every_yaml_file_parses(path: Path) -> None:
+    assert all(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def test_no_file_is_forgotten_here() -> None:
+    found = {path for folder in ("ci", "kubernetes") for path in (ROOT / "examples" / folder).rglob("*")}
+    seen = {*ALL_FILES, KUBERNETES / "secrets.env.example", KUBERNETES / ".gitignore"}
+    assert {path for path in found if path.is_file() and "__pycache__" not in path.parts} <= seen
+
+
+@pytest.mark.parametrize("path", ALL_FILES, ids=name_of)
+def test_no_file_holds_a_secret_or_names_a_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not [hidden for hidden in (*HIDDEN, str(ROOT), str(Path.home())) if hidden in text]
+    assert not re.findall(r"(?i)(?:password|secret|token|key)[\"']?\s*[:=]\s*[\"']?(?=\w*\d)\w{16,}", text)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_a_script_is_sound_bash(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+    text = path.read_text(encoding="utf-8")
+    assert "${{" not in text
+    if path.name != "arguments.sh":
+        assert text.splitlines()[0] == "#!/usr/bin/env bash"
+        assert "\nset -euo pipefail\n" in text
+
+
+@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
+def test_nothing_is_interpolated_into_a_script(path: Path) -> None:
+    scripts = [step["run"] for step in steps_of(path) if "run" in step]
+    assert not [script for script in scripts if "${{" in script]
+    for script in scripts:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
+def test_every_action_is_pinned_to_a_commit_and_says_its_version(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.match(r" *(- )?uses:", line)]
+    assert lines
+    for line in lines:
+        found = re.fullmatch(r" *(?:- )?uses: ([\w./-]+)@([0-9a-f]{40}) # (.+)", line)
+        assert found, line
+        is_own = f"{found[1]}@{found[2]}" == SELF
+        assert found[3].startswith("PLACEHOLDER") if is_own else re.fullmatch(r"v\d+\.\d+\.\d+", found[3])
+        assert is_own or (found[1].startswith("actions/") and found[2] != PLACEHOLDER_SHA)
+
+
+def test_an_action_has_the_same_pin_everywhere() -> None:
+    pins = {step["uses"] for path in (ACTION, *WORKFLOWS) for step in steps_of(path) if "uses" in step}
+    names = ["/".join(pin.partition("@")[0].split("/")[:2]) + pin.partition("@")[2] for pin in pins]
+    assert len({name[:-40] for name in names}) == len(set(names))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_may_do_nothing_that_a_job_does_not_ask_for(path: Path) -> None:
+    workflow = load(path)
+    assert workflow["permissions"] == {}
+    written = {
+        (name, scope)
+        for name, job in workflow["jobs"].items()
+        for scope, access in job["permissions"].items()
+        if access != "read"
+    }
+    assert written == ({("plan", "pull-requests")} if path.stem == "hooksync-plan" else set())
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_ends_and_does_not_run_twice_at_once(path: Path) -> None:
+    workflow = load(path)
+    for job in workflow["jobs"].values():
+        assert 0 < job["timeout-minutes"] <= 30
+        assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
+        concurrency = workflow.get("concurrency") or job["concurrency"]
+        assert concurrency["group"].startswith("hooksync-")
+        assert concurrency["cancel-in-progress"] is (path.stem == "hooksync-plan")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_gives_forks_no_secrets_and_leaves_no_token_behind(path: Path) -> None:
+    workflow = load(path)
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
+    for name, job in workflow["jobs"].items():
+        holds_secrets = "secrets." in json.dumps(job)
+        assert holds_secrets == ("environment" in job) == (name != "validate")
+        if holds_secrets and "pull_request" in triggers(workflow):
+            assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    for step in steps_of(path):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"] == {"persist-credentials": False}
+
+
+def test_only_the_main_branch_is_applied_and_a_new_plan_must_be_there_first() -> None:
+    workflow = load(GITHUB / "workflows" / "hooksync-apply.yml")
+    assert triggers(workflow)["push"]["branches"] == ["main"]
+    apply = workflow["jobs"]["apply"]
+    assert apply["environment"] == "production"
+    assert apply["needs"] == "plan"
+    assert "github.ref == 'refs/heads/main'" in apply["if"]
+    assert "needs.plan.result == 'success'" in apply["if"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_uses_inputs_and_outputs_that_the_action_has(path: Path) -> None:
+    inputs = load(ACTION)["inputs"]
+    for step in steps_of(path):
+        if step.get("uses") == SELF:
+            assert set(step["with"]) <= set(inputs)
+            assert step["with"]["command"] in ("validate", "plan", "apply", "drift")
+
+
+def test_the_action_reads_inputs_and_steps_that_exist() -> None:
+    document = load(ACTION)
+    text = ACTION.read_text(encoding="utf-8")
+    assert set(re.findall(r"inputs\.([\w-]+)", text)) == set(document["inputs"])
+    ids = {step["id"] for step in document["runs"]["steps"] if "id" in step}
+    assert set(re.findall(r"steps\.([\w-]+)", text)) == ids
+    assert all(step.get("shell") == "bash" for step in document["runs"]["steps"] if "run" in step)
+    assert all(("required" in each) != ("default" in each) for each in document["inputs"].values())
+
+
+def test_the_plan_is_looked_for_where_the_workflow_makes_it() -> None:
+    assert load(ACTION)["inputs"]["plan-workflow"]["default"] in [path.name for path in WORKFLOWS]
+
+
+def test_the_page_speaks_of_what_there_is() -> None:
+    page = (ROOT / "docs" / "gitops.md").read_text(encoding="utf-8")
+    jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z]+)`", page)}
+    assert jobs <= set(gitlab(image="IMAGE"))
+    assert set(re.findall(r"`(hooksync-\w+\.yml)`", page)) == {path.name for path in WORKFLOWS}
+    held = set(re.findall(r"secrets\.(\w+)", "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)))
+    assert all(f"`{name}`" in page for name in held)
+    assert f"({load(ACTION)['inputs']['max-age']['default'].replace('d', ' days')})" in page
+    assert f"({load(ACTION)['inputs']['retention-days']['default']} days)" in page
+
+
+# --- GitHub: the action's steps, run
+
+
+@dataclass
+class Runner:
+    """What a runner gives to the steps of a job: files to write to, a path, an environment."""
+
+    place: Place
+    folder: Path
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bin = self.folder / "bin"
+        self.temp = self.folder / "runner-temp"
+        self.summary = self.folder / "summary.md"
+        self.gh_calls = self.folder / "gh-calls.jsonl"
+        self.answers = self.folder / "gh-answers.json"
+        for made in (self.bin, self.temp):
+            made.mkdir(parents=True)
+        self.script("hooksync", f'exec "{sys.executable}" -m hooksync "$@"\n')
+        self.script("gh", f'exec "{sys.executable}" "{self.folder / "gh.py"}" "$@"\n')
+        (self.folder / "gh.py").write_text(GH, encoding="utf-8")
+        self.answer({})
+        self.environ = {
+            **self.place.environ,
+            "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUTF8": "1",
+            "CI": "true",
+            "GH_CALLS": str(self.gh_calls),
+            "GH_ANSWERS": str(self.answers),
+        }
+
+    def script(self, name: str, text: str) -> Path:
+        path = self.bin / name
+        path.write_text(f"#!/usr/bin/env bash\n{text}", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def answer(self, answers: Mapping[str, object]) -> None:
+        self.answers.write_text(json.dumps(answers), encoding="utf-8")
+
+    def calls(self) -> list[dict[str, Any]]:
+        lines = self.gh_calls.read_text(encoding="utf-8").splitlines() if self.gh_calls.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def value(self, expression: str) -> str:
+        """Evaluate the little of the expression language that the env of our steps uses."""
+        match expression.split("."):
+            case ["inputs", name]:
+                defaults = load(ACTION)["inputs"]
+                return self.inputs.get(name, defaults[name].get("default", ""))
+            case ["runner", "temp"]:
+                return str(self.temp)
+            case ["steps", step, "outputs", name]:
+                return self.outputs.get(step, {}).get(name, "")
+        raise AssertionError(expression)
+
+    def step(self, name: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a step of the action as GitHub's runner does."""
+        (step,) = (each for each in steps_of(ACTION) if each["name"] == name)
+        env = {key: EXPRESSION.sub(lambda found: self.value(found[1]), each) for key, each in step["env"].items()}
+        output = self.folder / "output"
+        output.write_text("", encoding="utf-8")
+        github = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(self.summary),
+            "GITHUB_PATH": str(self.folder / "path"),
+            "RUNNER_TEMP": str(self.temp),
+            "GITHUB_REPOSITORY": "OWNER/REPOSITORY",
+        }
+        done = self.bash(step["run"], {**github, **env, **more})
+        if "id" in step:
+            lines = output.read_text(encoding="utf-8").splitlines()
+            self.outputs[step["id"]] = dict(line.split("=", 1) for line in lines)
+        return done
+
+    def bash(self, script: str, env: Mapping[str, str], *shell: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*(shell or ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")), script],
+            cwd=self.place.folder,
+            env={**self.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        written = [path.read_text(encoding="utf-8") for path in self.folder.rglob("*.md")]
+        written += [path.read_text(encoding="utf-8") for path in self.folder.rglob("*.json*")]
+        for hidden in (*HIDDEN, KEY):
+            assert hidden not in done.stdout + done.stderr + "".join(written)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def new_machine(self) -> None:
+        """Throw away what a hosted runner forgets; what was saved as an artifact comes back."""
+        saved = (self.temp / "hooksync" / "plan.json").read_bytes()
+        shutil.rmtree(self.temp)
+        (self.temp / "hooksync").mkdir(parents=True)
+        (self.temp / "hooksync" / "plan.json").write_bytes(saved)
+
+
+GH = """\
+import json, os, sys
+args = sys.argv[1:]
+given = json.load(sys.stdin) if "--input" in args else None
+with open(os.environ["GH_CALLS"], "a") as calls:
+    calls.write(json.dumps({"args": args, "given": given, "token": os.environ.get("GH_TOKEN")}) + "\\n")
+answers = json.load(open(os.environ["GH_ANSWERS"]))
+for page in next((answer for path, answer in answers.items() if path in args), [{}]):
+    print(json.dumps(page), end="")
+"""
+
+
+@pytest.fixture
+def runner(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    runner = Runner(place, tmp_path_factory.mktemp("runner"))
+    runner.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    return runner
+
+
+def live(place: Place) -> list[tuple[str, str]]:
+    return sorted((each.trigger, each.url) for each in place.box.subscriptions("DEMO"))
+
+
+def meddle(place: Place) -> None:
+    """Change the tenancy behind hooksync's back."""
+    place.box.remove("DEMO", place.box.subscriptions("DEMO")[0].id)
+
+
+def test_github_plans_saves_applies_and_finds_drift(runner: Runner, place: Place) -> None:
+    planned = runner.step("Plan")
+    assert planned.returncode == 0, planned.stderr
+    assert runner.outputs["plan"]["changes"] == "true"
+    assert MARKER in runner.summary.read_text(encoding="utf-8").splitlines()[0]
+    assert "signature" in json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
+    assert live(place) == []
+
+    runner.new_machine()
+    hooks = place.folder / "hooks.yaml"
+    text = hooks.read_text(encoding="utf-8")
+    hooks.unlink()  # a saved plan needs no hooks file
+    applied = runner.step("Apply")
+    assert applied.returncode == 0, applied.stderr
+    assert [trigger for trigger, _ in live(place)] == ["FULL_TEXT_INDEXED", "MOVED"]
+    report = json.loads((runner.temp / "hooksync" / "report.json").read_text(encoding="utf-8"))
+    assert report["summary"]["done"] == 2
+    assert (place.folder / "hooks.lock.json").exists()
+    hooks.write_text(text, encoding="utf-8")
+
+    same = runner.step("Look for drift")
+    assert (same.returncode, runner.outputs["drift"]) == (0, {"drift": "false"}), same.stderr
+
+    meddle(place)
+    drifted = runner.step("Look for drift")
+    assert (drifted.returncode, runner.outputs["drift"]) == (2, {"drift": "true"})
+    assert "::error title=Live is not as declared::" in drifted.stdout
+    assert len(live(place)) == 1
+
+
+def test_github_says_when_there_is_nothing_to_do(runner: Runner, place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    planned = runner.step("Plan")
+    assert (planned.returncode, runner.outputs["plan"]["changes"]) == (0, "false"), planned.stderr
+    applied = runner.step("Apply")
+    assert applied.returncode == 0, applied.stderr
+
+
+def test_github_refuses_a_plan_when_the_tenancy_has_moved(runner: Runner, place: Place) -> None:
+    assert runner.step("Plan").returncode == 0
+    place.box.seed("DEMO", "https://other.example.org/", "MOVED", "a-secret-of-others-0123456789")
+    before = live(place)
+    refused = runner.step("Apply")
+    assert refused.returncode == 3, refused.stderr
+    assert "::error title=hooksync refused the plan::" in refused.stdout
+    assert live(place) == before
+
+
+def test_github_refuses_a_plan_that_was_altered_and_one_that_is_not_signed(runner: Runner, place: Place) -> None:
+    assert runner.step("Plan").returncode == 0
+    plan = runner.temp / "hooksync" / "plan.json"
+    good = plan.read_text(encoding="utf-8")
+    plan.write_text(good.replace("${RECEIVER}", "https://elsewhere.example.org/"), encoding="utf-8")
+    assert runner.step("Apply").returncode == 3
+    del runner.environ["HOOKSYNC_PLAN_KEY"]
+    assert runner.step("Plan").returncode == 0
+    assert runner.step("Apply", HOOKSYNC_PLAN_KEY=KEY).returncode == 3
+    assert live(place) == []
+
+
+def test_github_refuses_a_plan_that_is_too_old(runner: Runner, place: Place) -> None:
+    del runner.environ["HOOKSYNC_PLAN_KEY"]
+    assert runner.step("Plan").returncode == 0
+    plan = runner.temp / "hooksync" / "plan.json"
+    document = json.loads(plan.read_text(encoding="utf-8"))
+    document["created_at"] = "2020-01-01T00:00:00+00:00"
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    document["digest"] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    plan.write_text(json.dumps(document), encoding="utf-8")
+    refused = runner.step("Apply")
+    assert (refused.returncode, "--max-age" in refused.stderr) == (3, True), refused.stderr
+    assert live(place) == []
+
+
+def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
+    place.box.add_fault("status-500@list:*")
+    planned = runner.step("Plan")
+    assert planned.returncode == 1
+    assert "changes" not in runner.outputs["plan"]
+    assert not (runner.temp / "hooksync" / "plan.json").exists()
+    drift = runner.step("Look for drift")
+    assert (drift.returncode, runner.outputs["drift"]) == (1, {})
+    assert "::error title=hooksync could not tell::" in drift.stdout
+
+
+def test_github_validates_without_secrets_and_shows_problems_at_their_lines(runner: Runner, place: Place) -> None:
+    runner.environ = {name: each for name, each in runner.environ.items() if name.startswith(("PATH", "PYTHON"))}
+    assert runner.step("Validate").returncode == 0
+    place.write("version: 1\ntenancies: {}\nmore: 1\n")
+    wrong = runner.step("Validate")
+    assert wrong.returncode == 1
+    assert re.search(r"^::error .*file=hooks\.yaml,line=3", wrong.stdout + wrong.stderr, re.MULTILINE)
+
+
+def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:
+    (place.folder / "hooks.yaml").rename(place.folder / "-a $(touch gone) file.yaml")
+    place.write("version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml")
+    runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod", "lock": "none"}
+    planned = runner.step("Plan")
+    assert planned.returncode == 0, planned.stderr
+    assert not (place.folder / "gone").exists()
+    document = json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
+    assert ([each["name"] for each in document["tenancies"]], document["lock"]) == (["prod"], None)
+
+
+def test_github_makes_anew_what_it_is_asked_to(runner: Runner, place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    before = {each.id for each in place.box.subscriptions("DEMO")}
+    runner.inputs = {"replace": "prod/catalogue/MOVED\n"}
+    assert (runner.step("Plan").returncode, runner.outputs["plan"]["changes"]) == (0, "true")
+    applied = runner.step("Apply")
+    assert applied.returncode == 0, applied.stderr
+    assert len({each.id for each in place.box.subscriptions("DEMO")} & before) == 1
+    assert len(live(place)) == 2
+
+
+def test_github_installs_from_the_checkout_of_the_action(runner: Runner) -> None:
+    python = runner.script(
+        "python-of-the-runner", 'mkdir -p "$3/bin" && cp "${0%/*}/pip" "${0%/*}/hooksync" "$3/bin"\n'
+    )
+    runner.script("pip", 'printf "%s\\n" "$@" >"$RUNNER_TEMP/pip-arguments"\n')
+    runner.inputs = {"python": str(python)}
+    installed = runner.step("Install")
+    assert installed.returncode == 0, installed.stderr
+    assert installed.stdout.startswith("hooksync ")
+    assert (runner.temp / "pip-arguments").read_text().splitlines()[-1] == f"{ROOT}[totp]"
+    assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
+
+
+def test_github_knows_its_commands(runner: Runner) -> None:
+    (step,) = (each for each in steps_of(ACTION) if each["name"] == "Know the command")
+    known = json.loads(re.search(r"fromJSON\('(.*?)'\)", step["if"])[1])  # type: ignore[index]
+    assert known == ["validate", "plan", "apply", "drift"]
+    assert runner.bash(step["run"], {}).returncode == 1
+
+
+# --- GitHub: the comment, and the plan that was reviewed
+
+COMMENTS = "repos/OWNER/REPOSITORY/issues/7/comments?per_page=100"
+PULLS = "repos/OWNER/REPOSITORY/commits/merge-sha/pulls"
+RUNS = "repos/OWNER/REPOSITORY/actions/workflows/hooksync-plan.yml/runs"
+MERGE = {"GITHUB_SHA": "merge-sha", "GITHUB_REF_NAME": "main"}
+PULL = {
+    "number": 7,
+    "merged_at": "2030-01-02T12:00:00Z",
+    "merge_commit_sha": "merge-sha",
+    "base": {"ref": "main"},
+    "head": {"ref": "branch", "sha": "head-sha", "repo": {"full_name": "OWNER/REPOSITORY"}},
+}
+RUN = {
+    "id": 11,
+    "head_branch": "branch",
+    "head_repository": {"full_name": "OWNER/REPOSITORY"},
+    "run_started_at": "2030-01-02T11:00:00Z",
+}
+
+
+def comment(runner: Runner, *pages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Run the step; give the call that wrote."""
+    event = runner.folder / "event.json"
+    event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
+    runner.answer({COMMENTS: pages})
+    runner.inputs["github-token"] = "made-up-token"
+    runner.inputs["python"] = sys.executable
+    done = runner.step("Comment", GITHUB_EVENT_PATH=str(event))
+    assert done.returncode == 0, done.stderr
+    assert runner.calls()[-2]["args"][-1] == COMMENTS
+    return runner.calls()[-1]
+
+
+def by(login: str, number: int, body: str) -> dict[str, Any]:
+    return {"id": number, "user": {"login": login}, "body": body}
+
+
+def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) -> None:
+    assert runner.step("Plan").returncode == 0
+    made = comment(runner, [])
+    assert made["args"][1:4] == ["--method", "POST", "repos/OWNER/REPOSITORY/issues/7/comments"]
+    assert made["token"] == "made-up-token"
+    body = made["given"]["body"]
+    assert body.startswith(MARKER)
+    assert "```diff" in body
+
+    forged, other = by("somebody", 1, body), by("github-actions[bot]", 2, f"{MARKER} <!-- another-plan -->\n")
+    changed = comment(runner, [forged, other], [by("github-actions[bot]", 3, body), by("github-actions[bot]", 4, body)])
+    assert changed["args"][1:4] == ["--method", "PATCH", "repos/OWNER/REPOSITORY/issues/comments/3"]
+
+    runner.inputs["artifact"] = "another-plan"
+    assert comment(runner, [forged, other])["args"][3].endswith("/comments/2")
+
+
+def test_github_comments_no_more_than_fits(runner: Runner) -> None:
+    (runner.temp / "hooksync").mkdir()
+    for length in (10, 65_535):
+        (runner.temp / "hooksync" / "plan.md").write_text(f"{MARKER}\n".ljust(length, "x"), encoding="utf-8")
+        body = comment(runner, [])["given"]["body"]
+        assert len(body) <= 65_536
+        assert ("too long" in body) is (length > 10)
+
+
+def find(runner: Runner, pulls: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str | None:
+    runner.answer({PULLS: [pulls], RUNS: [{"workflow_runs": runs}]})
+    runner.inputs["python"] = sys.executable
+    done = runner.step("Find the reviewed plan", **MERGE)
+    found = runner.outputs["find"].get("run-id")
+    assert (done.returncode, "::error title=No reviewed plan::" in done.stdout) == ((0, False) if found else (1, True))
+    return found
+
+
+def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
+    older, later = {**RUN, "id": 10, "run_started_at": "2030-01-01T00:00:00Z"}, "2030-01-02T12:00:01Z"
+    assert find(runner, [PULL], [older, RUN]) == "11"
+    asked = runner.calls()[-1]["args"]
+    assert {"head_sha=head-sha", "event=pull_request", "status=success"} <= set(asked)
+    assert find(runner, [PULL], []) is None
+    assert find(runner, [PULL], [{**RUN, "run_started_at": later}]) is None
+    assert find(runner, [PULL], [{**RUN, "head_repository": {"full_name": "FORK/REPOSITORY"}}]) is None
+    assert find(runner, [PULL], [{**RUN, "head_repository": None}]) is None
+    assert find(runner, [PULL], [{**RUN, "head_branch": "another"}]) is None
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"merged_at": None},
+        {"merge_commit_sha": "another"},
+        {"base": {"ref": "release"}},
+        {"head": {**PULL["head"], "repo": None}},  # type: ignore[dict-item]
+        {"head": {**PULL["head"], "repo": {"full_name": "FORK/REPOSITORY"}}},  # type: ignore[dict-item]
+    ],
+)
+def test_github_takes_no_plan_of_another_pull_request(runner: Runner, difference: dict[str, Any]) -> None:
+    assert find(runner, [{**PULL, **difference}], [RUN]) is None
+
+
+# --- GitLab
+
+
+def gitlab(**inputs: str) -> dict[str, Any]:
+    """Load the template as GitLab does: fill in its inputs, then extend its jobs."""
+    header, jobs = (GITLAB / "hooksync.yml").read_text(encoding="utf-8").split("\n---\n")
+    declared = yaml.safe_load(header)["spec"]["inputs"]
+    values = {name: inputs.get(name, (each or {}).get("default")) for name, each in declared.items()}
+    used = re.findall(r"\$\[\[ ([\w-]+)\.([\w-]+) \]\]", jobs)
+    assert {name for _, name in used} == set(declared)
+    document = yaml.safe_load(re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda found: values[found[1]], jobs))
+    base = document.pop(".hooksync")
+    assert all(job.pop("extends") == ".hooksync" for job in document.values())
+    return {name: {**base, **job} for name, job in document.items()}
+
+
+def run_gitlab(runner: Runner, name: str) -> subprocess.CompletedProcess[str]:
+    job = gitlab(image="IMAGE")[f"hooksync:{name}"]
+    return runner.bash("\n".join(job["script"]), job["variables"])
+
+
+def test_gitlab_jobs_are_well_behaved() -> None:
+    jobs = gitlab(image="IMAGE")
+    for job in jobs.values():
+        assert {"rules", "script", "timeout", "image"} <= set(job)
+        assert job["image"]["entrypoint"] == [""]
+        assert "$[[" not in json.dumps(job)
+        assert all("$" not in line or re.search(r'"\$HOOKSYNC_\w+"', line) for line in job["script"])
+    apply = jobs["hooksync:apply"]
+    assert apply["resource_group"] == "hooksync"
+    assert apply["interruptible"] is False
+    assert apply["rules"][-1] == {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH", "when": "manual"}
+    assert apply["needs"] == ["hooksync:plan"]
+    assert [name for name, job in jobs.items() if job["cache"] and job["cache"]["policy"] != "pull"] == [
+        "hooksync:apply"
+    ]
+    assert "environment" not in jobs["hooksync:validate"]
+
+
+def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
+    (include,) = load(GITLAB / ".gitlab-ci.yml")["include"]
+    spec = next(yaml.safe_load_all((GITLAB / include["local"]).read_text(encoding="utf-8")))
+    needed = {name for name, each in spec["spec"]["inputs"].items() if "default" not in each}
+    assert set(include["inputs"]) == needed
+
+
+def test_gitlab_plans_applies_and_finds_drift(runner: Runner, place: Place) -> None:
+    for name in ("validate", "preview", "plan"):
+        done = run_gitlab(runner, name)
+        assert done.returncode == 0, done.stderr
+    assert MARKER in (place.folder / "hooksync-plan.md").read_text(encoding="utf-8").splitlines()[0]
+    assert live(place) == []
+    applied = run_gitlab(runner, "apply")
+    assert applied.returncode == 0, applied.stderr
+    assert json.loads((place.folder / "hooksync-report.json").read_text(encoding="utf-8"))["summary"]["done"] == 2
+    assert run_gitlab(runner, "drift").returncode == 0
+    meddle(place)
+    assert run_gitlab(runner, "drift").returncode == 2
+    assert run_gitlab(runner, "apply").returncode == 3
+    assert len(live(place)) == 1
+
+
+def test_gitlab_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
+    place.box.add_fault("status-500@list:*")
+    assert [run_gitlab(runner, name).returncode for name in ("preview", "plan", "drift")] == [1, 1, 1]
+
+
+# --- Jenkins
+
+
+def jenkins_scripts() -> dict[str, str]:
+    """Take the one script of each stage."""
+    found = {}
+    for part in JENKINSFILE.read_text(encoding="utf-8").split("stage('")[1:]:
+        scripts = re.findall(r"\bsh '''(.*?)'''|\bsh '([^'\n]+)'", part, re.DOTALL)
+        found[part.partition("'")[0]] = "".join(long or short for long, short in scripts)
+    return found
+
+
+def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> None:
+    text = JENKINSFILE.read_text(encoding="utf-8")
+    assert '"""' not in text
+    assert not re.findall(r'\bsh\s*\(?\s*"', text)
+    assert text.count("{") == text.count("}")
+    assert text.count("timeout(") == len(jenkins_scripts()) == 5
+    assert "disableConcurrentBuilds()" in text
+    assert "credentials(" not in text.split("stage('Drift')")[0]
+    assert "!env.CHANGE_FORK" in text.split("stage('Plan')")[1].split("stage(")[0]
+
+
+def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place) -> None:
+    scripts = jenkins_scripts()
+    env = {
+        "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
+        "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
+        "LOCK": str(runner.folder / "hooks.lock.json"),
+    }
+
+    def run(stage: str) -> int:
+        script = runner.folder / "script.sh"
+        script.write_text(scripts[stage], encoding="utf-8")
+        return runner.bash(str(script), env, "sh", "-e").returncode  # as Jenkins, but for its -x
+
+    assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
+    assert [run("Apply"), run("Drift"), len(live(place))] == [0, 0, 2]
+    meddle(place)
+    assert [run("Drift"), run("Apply"), len(live(place))] == [2, 3, 1]
+
+
+# --- pre-commit, Docker, Kubernetes
+
+
+def test_pre_commit_validates_all_files_together(runner: Runner, place: Place) -> None:
+    (hook,) = load(PRE_COMMIT)
+    assert (hook["id"], hook["language"], hook["pass_filenames"]) == ("hooksync-validate", "python", False)
+    assert re.search(hook["files"], "hooks.yaml")
+    assert re.search(hook["files"], "archive/hooks.yml")
+    assert not re.search(hook["files"], "webhooks.yaml")
+    assert runner.bash(hook["entry"], {}).returncode == 0
+    place.write("version: 2\n")
+    assert runner.bash(hook["entry"], {}).returncode == 1
+
+
+def test_the_image_is_pinned_small_and_not_root() -> None:
+    lines = [line for line in DOCKERFILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    instructions = [line.partition(" ")[::2] for line in lines if re.match(r"[A-Z]+ ", line)]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.\d+-slim-\w+", dict(instructions)["ARG"])
+    assert [rest for name, rest in instructions if name == "FROM"] == ["${PYTHON_IMAGE} AS build", "${PYTHON_IMAGE}"]
+    final = instructions[max(at for at, each in enumerate(instructions) if each[0] == "FROM") + 1 :]
+    assert [rest for name, rest in final if name == "USER"] == ["65532:65532"]
+    assert [rest for name, rest in final if name == "COPY"] == ["--from=build /opt/hooksync /opt/hooksync"]
+    assert not [name for name, _ in final if name in ("RUN", "ADD", "ARG")]
+    assert final[-2:] == [("ENTRYPOINT", '["hooksync"]'), ("CMD", '["--help"]')]
+    assert not re.search(r"(?i)password|secret|token|curl|sudo|--trusted-host", "\n".join(lines))
+
+
+def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    assert patterns[0] == "*"
+    assert {each[1:] for each in patterns if each.startswith("!")} == {
+        "hooksync", "schemas", "pyproject.toml", "README.md", "LICENSE",
+    }  # fmt: skip
+
+
+LOCKS_OF = {"cronjob.yml": "lock.yml", "sharded-cronjob.yml": "sharded-lock.yml"}
+JOB_SPEC = {  # the fields of a JobSpec of batch/v1
+    *("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex", "completionMode", "completions", "managedBy"),
+    *("manualSelector", "maxFailedIndexes", "parallelism", "podFailurePolicy", "podReplacementPolicy", "selector"),
+    *("successPolicy", "suspend", "template", "ttlSecondsAfterFinished"),
+}
+
+
+def job_of(cron: str) -> dict[str, Any]:
+    document = load(KUBERNETES / cron)
+    assert (document["apiVersion"], document["kind"]) == ("batch/v1", "CronJob")
+    return document["spec"]["jobTemplate"]["spec"]
+
+
+def pod_of(cron: str) -> dict[str, Any]:
+    return job_of(cron)["template"]["spec"]
+
+
+def command_of(cron: str, moved: Mapping[str, str], **environ: str) -> list[str]:
+    """Give the command as Kubernetes starts it, with folders put elsewhere: what $(NAME) stands for is filled in."""
+    (container,) = pod_of(cron)["containers"]
+
+    def expanded(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else environ.get(found[1], found[0])  # what is no variable stays as it is
+
+    command = [*container.get("command", ["hooksync"]), *container["args"]]
+    command = [re.sub(r"\$\$|\$\(([^)]*)\)", expanded, each) for each in command]
+    return [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in command]
+
+
+@pytest.mark.parametrize("cron", LOCKS_OF)
+def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
+    spec, job, pod = load(KUBERNETES / cron)["spec"], job_of(cron), pod_of(cron)
+    (container,) = pod["containers"]
+    assert (spec["concurrencyPolicy"], pod["restartPolicy"]) == ("Forbid", "Never")
+    assert job.get("backoffLimit", job.get("backoffLimitPerIndex")) == 0
+    assert set(job) <= JOB_SPEC
+    assert 0 < job["activeDeadlineSeconds"] < 15 * 60
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert f"USER {pod['securityContext']['runAsUser']}:" in DOCKERFILE.read_text(encoding="utf-8")
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert set(container["resources"]) == {"requests", "limits"}
+    assert "env" not in container
+    assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+
+
+@pytest.mark.parametrize("cron", LOCKS_OF)
+def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
+    made = load(KUBERNETES / "kustomization.yml")
+    assert all((KUBERNETES / name).exists() for name in made["resources"])
+    (files,), (secrets,), (image,) = made["configMapGenerator"], made["secretGenerator"], made["images"]
+    pod = pod_of(cron)
+    (container,) = pod["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": secrets["name"]}}]
+    assert container["image"] == image["name"]
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["files"]["configMap"]["name"] == files["name"]
+    (claim,) = (
+        each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each
+    )
+    lock = load(KUBERNETES / LOCKS_OF[cron])
+    assert (lock["kind"], lock["metadata"]["name"]) == ("PersistentVolumeClaim", claim)
+    assert secrets["envs"] == (KUBERNETES / ".gitignore").read_text(encoding="utf-8").split()
+    example = (KUBERNETES / "secrets.env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))) <= set(
+        re.findall(r"^(\w+)=", example, re.MULTILINE)
+    )
+
+
+def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
+    lock = runner.folder / "volume"
+    lock.mkdir()
+    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(lock)}
+    command = command_of("cronjob.yml", moved)
+    assert command[0] == "hooksync"
+    assert place.run(*command[1:]).code == 0
+    meddle(place)
+    assert place.run(*command[1:]).code == 0
+    assert len(live(place)) == 2
+    assert (lock / "hooks.lock.json").exists()
+
+
+def test_kubernetes_takes_one_of_the_two_cron_jobs_and_its_lock() -> None:
+    text = (KUBERNETES / "kustomization.yml").read_text(encoding="utf-8")
+    instead = dict(re.findall(r"^  - (\S+) # for very many tenancies: (\S+)$", text, re.MULTILINE))
+    assert instead == {"cronjob.yml": "sharded-cronjob.yml", "lock.yml": "sharded-lock.yml"}
+    named = {*load(KUBERNETES / "kustomization.yml")["resources"], *instead.values()}
+    assert named == {path.name for path in KUBERNETES.glob("*.yml")} - {"kustomization.yml"}
+    one, other = (load(KUBERNETES / cron) for cron in LOCKS_OF)
+    assert one["metadata"] == other["metadata"]  # the one replaces the other, and never runs beside it
+
+
+def test_kubernetes_shards_are_as_many_as_the_command_says_and_none_stops_another() -> None:
+    job = job_of("sharded-cronjob.yml")
+    assert (job["completionMode"], job["backoffLimitPerIndex"]) == ("Indexed", 0)
+    assert not {"backoffLimit", "maxFailedIndexes", "podFailurePolicy", "successPolicy"} & set(job)
+    assert 1 < job["parallelism"] <= job["completions"]
+    (container,) = pod_of("sharded-cronjob.yml")["containers"]
+    assert re.findall(r"--shard=\"\$shard/(\d+)\"", " ".join(container["command"])) == [str(job["completions"])]
+    assert load(KUBERNETES / "sharded-lock.yml")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_kubernetes_shards_differ_from_the_one_pod_in_nothing_but_the_share() -> None:
+    one, shard = (pod_of(cron) for cron in LOCKS_OF)
+    (alone,), (sharded,) = one.pop("containers"), shard.pop("containers")
+    assert [each for each in alone.pop("args") if not each.startswith("--lock=")] == sharded.pop("args")
+    assert sharded.pop("command")[:2] == ["sh", "-c"]
+    one_text, shard_text = (json.dumps([pod, container]) for pod, container in ((one, alone), (shard, sharded)))
+    assert shard_text.replace('"locks"', '"lock"').replace("hooksync-locks", "hooksync-lock") == one_text
+
+
+TENANTS = tuple(f"T{number}" for number in range(12))
+
+
+@pytest.mark.parametrize("options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True)
+def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -> None:
+    tenants = {f"archive-{tenant.lower()}": tenant for tenant in TENANTS}
+    hook = "hook: {url: '${RECEIVER}', trigger: MOVED, secret: {env: CATALOGUE_SECRET}}"
+    settings = {name: f"server: '${{BOX}}', tenant: {tenant}" for name, tenant in tenants.items()}
+    lines = (f"  {name}: {{{settings[name]}, subscriptions: {{{hook}}}}}\n" for name in tenants)
+    place.write("version: 1\ntenancies:\n" + "".join(lines))
+    volume = place.folder / "volume"
+    volume.mkdir()
+    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(volume)}
+
+    def run(index: int) -> subprocess.CompletedProcess[str]:
+        environ = {"JOB_COMPLETION_INDEX": str(index)}
+        return runner.bash(shlex.join(command_of("sharded-cronjob.yml", moved, **environ)), environ)
+
+    with ThreadPoolExecutor(job_of("sharded-cronjob.yml")["parallelism"]) as pods:
+        done = list(pods.map(run, range(job_of("sharded-cronjob.yml")["completions"])))
+    assert [each.returncode for each in done] == [0] * 8, [each.stderr for each in done]
+    assert [len(place.box.subscriptions(tenant)) for tenant in TENANTS] == [1] * len(tenants)
+    assert [call.name for call in place.box.calls].count("login") == len(tenants)
+    numbers = {shard_of(name, 8) for name in tenants}
+    assert {path.name for path in volume.glob("*.json")} == {f"hooks.{number}.lock.json" for number in numbers}
+    for number, each in enumerate(done, 1):
+        assert (f"No tenancy falls in shard {number}/8." in each.stderr) == (number not in numbers)
+
+
+def test_the_hooks_file_of_kubernetes_is_valid(runner: Runner) -> None:
+    done = runner.bash(f'hooksync validate --file "{KUBERNETES / "hooks.yaml"}"', {})
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,186 @@
+"""The pages under docs/ are played as they stand: each command runs on a sandbox, and must say what the page shows.
+
+Of a page, only the blocks in YAML (each is the hooks file from there on) and in `console` (commands behind `$ `, then
+what they say) count. A page's links and words are seen to by `test_readme`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from hooksync.cli.arguments import Help, read_arguments
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox
+from tests.command_line import PASSWORD, ROOT, Finished, hooksync
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
+ROTATING = ROOT / "docs" / "rotating-secrets.md"
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
+SERVICE, RECEIVERS = "http://127.0.0.1:8700", "http://127.0.0.1:8701"  # where the pages let a sandbox listen
+NEXT_JOB = "kill %?sandbox; wait"
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Give the language and the text of each fenced block."""
+    for _, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
+        yield language, textwrap.dedent(body)
+
+
+def hooksync_commands(page: Path) -> Iterator[str]:
+    """Find the commands of hooksync that a page shows, in blocks and within its text."""
+    for language, body in blocks(page):
+        prompt = {"console": r"\$ ", "text": "", "sh": ""}.get(language)
+        for line in re.findall(rf"^{prompt}(.*)$", body, re.MULTILINE) if prompt is not None else ():
+            for command in re.findall(r"(?:^|[(;|] ?|\b[A-Z]+ \d )hooksync ([a-z][^;&)|#>]*)", line):
+                yield command.strip()
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    yield from (command.partition(" >")[0] for command in re.findall(r"`hooksync ([a-z][^`]*)`", prose))
+
+
+@dataclass
+class Stage:
+    """What a page is played on; keeps what was typed and said."""
+
+    folder: Path
+    box: Sandbox
+    receiver: Receiver
+    environ: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=lambda: {PASSWORD})
+    code: int = 0
+
+    def play(self, command: str) -> None:
+        """Carry out a command as bash would, as far as the pages need it."""
+        self.said.append(f"$ {command}\n")
+        words = shlex.split(command)
+        match words:
+            case ["export", *settings]:
+                self.environ |= dict(self.setting(each) for each in settings)
+            case ["rm", name]:
+                (self.folder / name).unlink()
+            case ["echo", "$?"]:
+                self.said.append(f"{self.code}\n")
+            case ["hooksync", "sandbox", *arguments, "&"]:
+                self.restart(arguments)
+            case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
+                self.say(self.killed(arguments))
+            case ["hooksync", *arguments]:
+                self.say(hooksync(arguments, self.environ, self.folder))
+            case _:
+                assert command == NEXT_JOB
+
+    def setting(self, text: str) -> tuple[str, str]:
+        name, _, value = text.partition("=")
+        if value == "$(hooksync secret generate)":
+            value = hooksync(["secret", "generate"], {}).out.strip()
+            self.hidden.add(value)
+        elif value.startswith("$"):
+            value = self.environ[value[1:]]
+        return name, value.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
+
+    @property
+    def receivers(self) -> str:
+        return self.receiver.url("")[:-1]
+
+    def restart(self, arguments: list[str]) -> None:
+        """Let the sandbox be as after a start with these arguments. It is the one that runs: --state keeps the rest."""
+        args = read_arguments(["sandbox", *arguments], {})
+        assert (f":{args.port}", f":{args.receiver_port}") == (SERVICE[-5:], RECEIVERS[-5:])
+        assert args.state
+        for written in args.receiver:
+            name, _, secrets = written.partition("=")
+            self.receiver.set_secret(name, *(self.environ[secret] for secret in secrets.split(",")))
+        for fault in args.fault:
+            self.box.add_fault(fault)
+
+    def killed(self, arguments: list[str]) -> Finished:
+        """Kill a command when it has made one more subscription, and does not know it yet."""
+        before = len(self.box.subscriptions("DEMO"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hooksync", *arguments],
+            env={"PYTHONPATH": str(ROOT), **self.environ},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        with process:
+            while len(self.box.subscriptions("DEMO")) == before:
+                assert process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            out, err = process.communicate(timeout=60)
+        return Finished(128 + signal.SIGKILL, out, f"{err}Killed\n")
+
+    def say(self, done: Finished) -> None:
+        self.code = done.code
+        assert not [value for value in self.hidden if value in done.out + done.err]
+        self.said.append((done.out + done.err).replace(self.receivers, RECEIVERS))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with ExitStack() as running:
+        box = running.enter_context(Sandbox())
+        receiver = running.enter_context(Receiver({"catalogue": ["not-given-a-secret-yet"]}))
+        yield Stage(tmp_path, box, receiver)
+
+
+def with_numbered_ids(text: str) -> str:
+    """Number the ids in the order in which they first appear: the same one must stay the same."""
+    names: dict[str, str] = {}
+    return re.sub(r"\b[0-9a-f]{8}\b", lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"), text)
+
+
+def play(page: Path, stage: Stage) -> None:
+    for language, body in blocks(page):
+        if language == "yaml":
+            (stage.folder / "hooks.yaml").write_text(body)
+        if language == "console":
+            for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
+                stage.play(command)
+
+
+def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
+    play(ROTATING, stage)
+    shown = "".join(body for language, body in blocks(ROTATING) if language == "console")
+    assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_command_on_a_page_is_one(page: Path) -> None:
+    for command in hooksync_commands(page):
+        try:
+            read_arguments(shlex.split(command), {})
+        except Help:
+            continue
+
+
+def test_the_commands_on_the_pages_are_found() -> None:
+    found = [command for page in DOCS for command in hooksync_commands(page)]
+    assert {"apply --adopt", "check", "plan --probe", "secret generate"} <= set(found)
+    assert any(command.startswith("sandbox --state") for command in found)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_the_readme_leads_to_every_page(page: Path) -> None:
+    assert f"](docs/{page.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:
+    from hooksync.state import model as lock
+
+    text = " ".join((ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").split())
+    assert f"scrypt (n {lock.COST_N:,}, r {lock.COST_R}, p {lock.COST_P})" in text

@@ -1,0 +1,239 @@
+"""What the documents say is so: help texts, commands, outputs, files, links.
+
+`python -m tests.project.test_readme` writes the help texts into the README anew.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hooksync.cli.arguments import Help, make_parser, read_arguments
+from hooksync.core.errors import ExitCode
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import LOG_IN, ROOT, Finished, hooksync
+
+README = ROOT / "README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+HELP = re.compile(r"(?<=<!-- help -->\n).*(?=<!-- end of help -->)", re.DOTALL)
+WIDEST = 80  # columns of a help text
+SECRET = "a-shared-secret-of-tests"
+NO_LOCK_YET = "note: there is no lock at hooks.lock.json yet: a rotated secret cannot be seen\n"
+
+FORBIDDEN = re.compile(
+    r"\b(simply|easily|obviously|blazing|seamless\w*|robust|powerful|leverage\w*|best-in-class|endpoints?"
+    r"|TODO|TBD|FIXME|lorem)\b",
+    re.IGNORECASE,
+)
+PLACES = re.compile(r"(?<![\w.:/*'-])/\w+/[\w/.-]*")  # absolute paths: of no use on another machine
+FAMILIAR_PLACES = ("/run/secrets/", "/api/webhook/")
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str) -> list[str]:
+    """Give the fenced blocks of a language, those within lists as well."""
+    fenced = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(body) for _, body in fenced]
+
+
+def commands() -> dict[str, str]:
+    """Name all commands, with what each does in a few words."""
+    [choices] = [action for action in make_parser()._actions if action.dest == "command"]
+    return {choice.dest: choice.help or "" for choice in choices._get_subactions()}
+
+
+def help_of(*command: str) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(WIDEST))
+        with pytest.raises(Help) as caught:
+            read_arguments([*command, "--help"], {})
+    return str(caught.value)
+
+
+def help_blocks() -> str:
+    """Write the help texts as the README shows them."""
+    shown = [("hooksync", help_of(), "all commands")]
+    shown += [(f"hooksync {name}", help_of(name), what) for name, what in commands().items()]
+    return "\n".join(
+        f"<details><summary><code>{command}</code>: {what}</summary>\n\n```text\n{text.rstrip()}\n```\n\n</details>\n"
+        for command, text, what in shown
+    )
+
+
+def of_any_python(text: str) -> list[list[str]]:
+    """Level what Python 3.13 writes another way: `-f, --file PATH` for `-f PATH, --file PATH`."""
+    return [re.sub(r"-(\w) [A-Z]+, --", r"-\1, --", line).split() for line in text.splitlines()]
+
+
+def headings(page: Path) -> set[str]:
+    """Name the anchors that a page has, as forges make them from headings."""
+    found = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)]+)\)", text_of(page)):
+            yield page, target
+
+
+def run_guide(box: Sandbox, folder: Path, *arguments: str, secret: str = SECRET) -> Finished:
+    """Run a command as the guide says, in its environment."""
+    environ = {
+        **LOG_IN,
+        "PRESERVICA_SERVER": box.url,
+        "PRESERVICA_TENANT": "DEMO",
+        "CATALOGUE_SECRET": secret,
+        "CATALOGUE_KEY": "key",
+    }
+    return hooksync(arguments, environ, folder)
+
+
+def guide_file() -> str:
+    return blocks("yaml", text_of(README))[0]
+
+
+def without_ids(text: str) -> str:
+    return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
+
+
+def test_help_texts_in_the_readme_are_those_of_the_commands() -> None:
+    [found] = HELP.findall(text_of(README))
+    assert of_any_python(found) == of_any_python(help_blocks()), "write them anew: python -m tests.project.test_readme"
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)
+def test_a_help_text_fits_on_a_terminal(command: tuple[str, ...]) -> None:
+    assert not [line for line in help_of(*command).splitlines() if len(line) > WIDEST]
+
+
+def test_the_two_commands_set_everything_up() -> None:
+    demo, tests = blocks("sh", text_of(README))
+    for command in (demo, tests):
+        setup = command.split(" && ")[0]
+        assert setup == "python3 -m venv .venv"
+        assert command.count("\n") == 1
+    assert demo.endswith(".venv/bin/hooksync demo\n")
+    assert tests.endswith(".venv/bin/python -m pytest\n")
+
+
+def test_the_one_command_of_development_takes_its_tests_from_the_readme() -> None:
+    script = text_of(ROOT / ".ci" / "run")
+    [reader] = re.findall(r"^readme_command\(\) \{\n.*?^\}\n", script, re.DOTALL | re.MULTILINE)
+    found = subprocess.run(
+        ["bash", "-c", f"{reader} readme_command 2"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    )
+    assert found.stdout == blocks("sh", text_of(README))[1]
+    assert "\ntests=$(readme_command 2)\n" in script
+    assert script.endswith('\neval "${tests##* && }"\n')
+
+
+def test_outputs_in_the_readme_are_real(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(guide_file())
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        url = "https://catalogue.example.net/preservica?key=key"
+        box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
+        box.seed("DEMO", "https://old.example.net/hook?code=1", "INGEST_FAILED", SECRET)
+        plan = run_guide(box, tmp_path, "plan")
+        apply = run_guide(box, tmp_path, "apply", "--yes", "--no-probe")  # there is no such receiver
+    assert (plan.code, plan.err, apply.code, apply.err) == (0, NO_LOCK_YET, 0, "")
+    shown, _ = blocks("diff", text_of(README))
+    assert without_ids(plan.out) == without_ids(shown)
+    [report] = [block for block in blocks("text", text_of(README)) if block.startswith("Applied:")]
+    assert without_ids(apply.out) == without_ids(shown) + "\n" + report
+
+
+def test_the_rotation_in_the_readme_is_real(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(guide_file())
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0
+        plan = run_guide(box, tmp_path, "plan", secret="another-secret-of-tests")
+    assert (plan.code, plan.err) == (0, "")
+    _, shown = blocks("diff", text_of(README))
+    assert without_ids(plan.out) == without_ids(shown)
+
+
+def test_mistakes_in_the_readme_are_told_as_shown(tmp_path: Path) -> None:
+    wrong = guide_file().replace("INDEXED", "INDEXD").replace("{env: CATALOGUE_SECRET}", "a-literal-secret")
+    (tmp_path / "hooks.yaml").write_text(wrong)
+    done = hooksync(["validate"], {}, tmp_path)
+    assert done.code == ExitCode.ERROR
+    assert done.err in blocks("text", text_of(README))
+
+
+@pytest.mark.parametrize("text", blocks("yaml", text_of(README)))
+def test_files_in_the_readme_are_valid(text: str, tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(text)
+    done = hooksync(["validate"], {}, tmp_path)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_every_field_of_the_file_is_explained() -> None:
+    schema = yaml.safe_load(text_of(ROOT / "schemas" / "hooks.schema.json"))
+    tenancy = schema["properties"]["tenancies"]["additionalProperties"]["properties"]
+    subscription = tenancy["subscriptions"]["additionalProperties"]["properties"]
+    table = text_of(README).partition("## The file")[2].partition("## Commands")[0]
+    rows = "\n".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    assert not [field for field in {*schema["properties"], *tenancy, *subscription} if f"`{field}" not in rows]
+
+
+def test_exit_codes_in_the_readme_are_those_of_the_code() -> None:
+    section = text_of(README).partition("## Exit codes")[2].partition("\n## ")[0]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(ExitCode)
+
+
+@pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    if target.startswith("https://"):
+        assert re.match(r"https://(preservica\.com|keepachangelog\.com|semver\.org)\b", target)
+        return
+    path, _, anchor = target.partition("#")
+    leads_to = (page.parent / path).resolve() if path else page
+    assert leads_to.exists()
+    assert not anchor or anchor in headings(leads_to)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_file_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`", text_of(page))
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_has_no_hollow_words_and_no_places_of_one_machine(page: Path) -> None:
+    text = text_of(page)
+    assert not FORBIDDEN.findall(text)
+    assert not [place for place in PLACES.findall(text) if not place.startswith(FAMILIAR_PLACES)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
+    known = set(
+        re.findall(r"--[a-z][a-z-]+", "".join(help_of(*([name] if name else [])) for name in ("", *commands())))
+    )
+    others = {"--quiet", "--editable", "--check"}  # of pip, ruff and .ci/reproducible
+    others |= {
+        "--minutes",
+        "--seed",
+        "--atheris",
+        "--only",
+        "--quick",
+        "--json",
+        "--markdown",
+        "--cell",
+    }  # of our own test tools
+    used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text_of(page)))
+    assert used <= known | others
+
+
+if __name__ == "__main__":
+    README.write_text(HELP.sub(lambda _: help_blocks(), text_of(README)), encoding="utf-8")

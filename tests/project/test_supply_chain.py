@@ -1,0 +1,281 @@
+"""What hooksync is built from and with: its dependencies, the scripts under .ci, and what workflows may do.
+
+Only the files are looked at here, without a network. That the floors work, that nothing is known to be weak and that a
+build repeats itself is for the scripts to find out: .ci/lowest, .ci/audit and .ci/reproducible.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.command_line import ROOT
+from tests.project.test_architecture import MODULES, foreign_imports, imports
+
+CI = ROOT / ".github" / "workflows" / "ci.yml"
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
+WORKFLOWS += sorted((ROOT / "examples" / "ci" / "github" / "workflows").glob("*.y*ml"))
+ACTION = ROOT / "action.yml"
+SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
+MAY_WRITE = {  # workflow, job, what it may write: why
+    ("hooksync-plan.yml", "plan", "pull-requests"): "the plan is shown as a comment of the pull request",
+}
+INSTALLED_BY_HAND = {  # what tests import that the extra does not bring: why
+    "atheris": "guides the fuzzing by coverage, if asked to; nothing in the suite does",
+}
+
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
+BUILD: list[str] = tomllib.loads(PYPROJECT)["build-system"]["requires"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+
+
+def load(path: Path) -> dict[Any, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def jobs_of(path: Path) -> dict[str, dict[str, Any]]:
+    return load(path)["jobs"]
+
+
+def steps_of(path: Path) -> list[dict[str, Any]]:
+    if path == ACTION:
+        return load(path)["runs"]["steps"]
+    return [step for job in jobs_of(path).values() for step in job.get("steps", [])]
+
+
+def events_of(path: Path) -> set[str]:
+    return set(load(path)[True])  # YAML 1.1 reads `on` so
+
+
+def writes_of(permissions: object) -> set[str]:
+    """Name what may be written; a word, such as write-all, stands for everything."""
+    match permissions:
+        case None:
+            return set()
+        case dict():
+            return {scope for scope, access in permissions.items() if access not in ("read", "none")}
+        case _:
+            return {str(permissions)}
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+# --- workflows
+
+
+def test_no_workflow_is_forgotten_here() -> None:
+    folders = [ROOT / each for each in (".github", "examples", "docs")]
+    found = [path for each in folders for path in each.rglob("*.y*ml") if path.parent.name == "workflows"]
+    assert sorted(found) == sorted(WORKFLOWS)
+    assert CI in found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_says(path: Path) -> None:
+    assert load(path)["permissions"] in ({}, {"contents": "read"})
+    written = {
+        (path.name, job, scope) for job, each in jobs_of(path).items() for scope in writes_of(each.get("permissions"))
+    }
+    assert written == {key for key in MAY_WRITE if key[0] == path.name}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(path: Path) -> None:
+    assert events_of(path) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
+
+
+@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
+def test_what_is_used_is_a_commit_or_stands_in_this_repository(path: Path) -> None:
+    jobs = [] if path == ACTION else list(jobs_of(path).values())
+    used = [each["uses"] for each in (*steps_of(path), *jobs) if "uses" in each]
+    assert used
+    assert not [each for each in used if not each.startswith("./") and not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)]
+
+
+def test_an_action_is_the_same_commit_everywhere_and_its_version_stands_beside_it() -> None:
+    lines = [line for path in (ACTION, *WORKFLOWS) for line in path.read_text(encoding="utf-8").splitlines()]
+    pins = {line.split("uses:")[1].strip() for line in lines if re.match(r"\s*(- )?uses: actions/", line)}
+    found = [re.fullmatch(r"actions/([\w-]+)[\w/-]*@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", pin) for pin in pins]
+    assert all(found), pins
+    commits = {(pin[1], pin[2], pin[3]) for pin in found if pin}
+    assert len({name for name, _, _ in commits}) == len(commits), commits
+
+
+@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
+def test_nothing_that_a_stranger_may_have_written_becomes_part_of_a_script(path: Path) -> None:
+    assert not [step["run"] for step in steps_of(path) if "${{" in step.get("run", "")]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
+def test_a_job_ends(path: Path) -> None:
+    assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
+
+
+def test_a_checkout_leaves_no_token_behind() -> None:
+    checkouts = [step for path in WORKFLOWS for step in steps_of(path) if "checkout@" in step.get("uses", "")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_our_own_ci_knows_no_secret() -> None:
+    assert "secrets." not in CI.read_text(encoding="utf-8")
+    assert not [job for job in jobs_of(CI).values() if "permissions" in job]
+
+
+def test_our_own_ci_runs_each_script_on_each_python_that_we_speak_of_and_again_every_week() -> None:
+    run = {step["run"]: job for job in jobs_of(CI).values() for step in job["steps"] if "run" in step}
+    assert set(run) == {".ci/run", ".ci/lowest", ".ci/audit"}
+    spoken_of = re.findall(r"Programming Language :: Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert run[".ci/run"]["strategy"]["matrix"]["python"] == spoken_of
+    (lowest,) = (step["with"]["python-version"] for step in run[".ci/lowest"]["steps"] if "setup-python" in str(step))
+    assert PROJECT["requires-python"] == f">={lowest}"
+    assert lowest == spoken_of[0]
+    assert "schedule" in events_of(CI)
+    assert not [job for job in jobs_of(CI).values() if "if" in job]
+
+
+# --- the scripts
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_a_script_of_ci_is_sound_and_stops_at_the_first_failure(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("#!/usr/bin/env bash\n# ")
+    assert "\nset -euo pipefail\n" in text
+    assert "\n. .ci/common.sh\n" in text
+    assert os.access(path, os.X_OK)
+    subprocess.run(["bash", "-n", path, ROOT / ".ci" / "common.sh"], check=True)
+
+
+def test_the_gate_asks_no_service_and_ends_with_the_tests_of_the_readme() -> None:
+    text = text_of(".ci/run")
+    assert "audit" not in text
+    assert ".ci/reproducible" in text
+    assert text.splitlines()[-1] == 'eval "${tests##* && }"'
+
+
+def test_the_floors_are_tested_by_the_command_of_the_readme() -> None:
+    assert f" && {text_of('.ci/lowest').splitlines()[-1]}\n```\n" in text_of("README.md")
+
+
+def test_a_wrong_use_of_the_rebuild_is_told_before_anything_is_built() -> None:
+    done = subprocess.run(
+        [ROOT / ".ci" / "reproducible", "--into"], capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (64, "")
+    assert ".ci/reproducible --check WHEEL" in done.stderr
+
+
+def test_a_python_that_will_not_do_is_not_quietly_replaced(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / ".ci" / "reproducible"],
+        env={**os.environ, "PYTHON": "/no/such/python", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: PYTHON=/no/such/python is not a Python 3.11 or later with venv\n"
+    assert not list(tmp_path.iterdir())
+
+
+# --- dependencies
+
+
+def distributions(names: set[str]) -> set[str]:
+    """Turn the names that are imported into those that are installed: yaml into pyyaml."""
+    found = packages_distributions()
+    return {distribution.lower() for name in names for distribution in found[name]}
+
+
+def declared(*groups: list[str]) -> list[str]:
+    names = [re.match(r"[\w.-]+", each) for group in groups for each in group]
+    return sorted(name[0].lower() for name in names if name)
+
+
+def imported_by_tests() -> Iterator[str]:
+    own = {"hooksync", "tests", "__future__"} | sys.stdlib_module_names
+    for path in (ROOT / "tests").rglob("*.py"):
+        for each in imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if each.target.split(".")[0] not in own:
+                yield each.target.split(".")[0]
+
+
+@pytest.mark.parametrize("each", [*BUILD, *PROJECT["dependencies"], *EXTRAS["totp"], *EXTRAS["test"]])
+def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -> None:
+    assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
+
+
+def test_what_hooksync_imports_is_what_it_declares_no_more_no_less() -> None:
+    names = {each.target.split(".")[0] for module in MODULES for each in foreign_imports(module)}
+    assert sorted(distributions(names)) == declared(PROJECT["dependencies"], EXTRAS["totp"])
+
+
+def test_what_an_extra_brings_is_imported_only_where_it_is_needed() -> None:
+    optional = declared(EXTRAS["totp"])
+    found = [each for module in MODULES for each in foreign_imports(module) if each.target.split(".")[0] in optional]
+    assert found
+    assert all(each.is_lazy for each in found)
+
+
+def test_what_the_tests_import_is_declared() -> None:
+    found = distributions(set(imported_by_tests()) - set(INSTALLED_BY_HAND))
+    assert found <= set(declared(PROJECT["dependencies"], EXTRAS["totp"], EXTRAS["test"]))
+
+
+# --- exceptions from the rules
+
+
+def test_the_security_rules_are_on_and_an_exception_that_nothing_needs_is_an_error() -> None:
+    lint = tomllib.loads(PYPROJECT)["tool"]["ruff"]["lint"]
+    assert {"S", "RUF"} <= set(lint["select"])
+    assert not [rule for rule in lint["ignore"] if rule.startswith(("S", "RUF"))]
+
+
+def test_each_exception_from_a_security_rule_has_its_reason_beside_it() -> None:
+    lines = [
+        line for path in (ROOT / "hooksync").rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    exceptions = [line.partition("# noqa: ")[2] for line in lines if re.search(r"# noqa: S\d", line)]
+    assert exceptions
+    assert not [each for each in exceptions if not re.fullmatch(r"S\d+(, |  )\w.+", each)]
+    assert "# noqa\n" not in "\n".join(lines)
+    section = PYPROJECT.partition("[tool.ruff.lint.per-file-ignores]\n")[2].partition("\n\n")[0]
+    assert section
+    assert all(re.search(r"\] # \w+", line) for line in section.splitlines())
+
+
+# --- what is said of it
+
+
+def test_the_security_page_says_how_to_report_what_is_supported_and_how_to_check_a_wheel() -> None:
+    page = text_of("SECURITY.md")
+    for said in ("## Supported versions", "## Reporting", "private vulnerability reporting", "## Supply chain"):
+        assert said in page
+    assert re.search(r"\n\.ci/reproducible --check hooksync-\S+\.whl\n", page)
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "CONTRIBUTING.md"])
+def test_a_page_names_the_scripts_that_there_are(page: str) -> None:
+    named = set(re.findall(r"\.ci/[a-z]+", text_of(page)))
+    assert {".ci/run", ".ci/lowest", ".ci/audit", ".ci/reproducible"} == named
+    assert named == {f".ci/{path.name}" for path in SCRIPTS}

@@ -1,0 +1,281 @@
+"""The laws of the comparison, and its single decisions."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger, address_matches
+from hooksync.core.urls import owns_url
+from hooksync.reconcile.diff import DiffOptions, content_changes, make_plan
+from hooksync.reconcile.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle
+from hooksync.state.history import Memory
+from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, tenancies, tenancy
+
+OPTIONS = st.builds(
+    DiffOptions,
+    prune=st.booleans(),
+    replace=st.sampled_from([(), ("*",), ("prod/hook-1/*",)]),
+    is_targeted=st.booleans(),
+)
+PLAIN = DiffOptions()
+
+
+def after(plan: TenancyPlan) -> tuple[LiveSubscription, ...]:
+    """What a service that does as it is told holds when the plan is carried out."""
+    there = {subscription.id: subscription for subscription in plan.live}
+    for number, step in enumerate(plan.steps):
+        if isinstance(step, Resubscribe | Unsubscribe):
+            del there[step.live.id]
+        if isinstance(step, Subscribe | Resubscribe):
+            wanted = step.declared
+            identifier = f"new-{number}"
+            there[identifier] = live(
+                identifier, wanted.url.full, wanted.trigger, include_identifiers=wanted.include_identifiers
+            )
+    return tuple(there.values())
+
+
+@given(tenancies(), lists_of_live(), OPTIONS)
+def test_each_declared_and_each_live_one_is_in_exactly_one_step(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions
+) -> None:
+    plan = make_plan(wanted, there, options)
+    declared_seen = [step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe | Keep)]
+    live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
+    assert sorted(s.address for s in declared_seen) == sorted(s.address for s in wanted.subscriptions)
+    assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
+
+
+@given(tenancies(), lists_of_live(), OPTIONS, st.randoms(use_true_random=False))
+def test_the_order_of_what_is_declared_says_nothing(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions, dice: random.Random
+) -> None:
+    shuffled = list(wanted.subscriptions)
+    dice.shuffle(shuffled)
+    other = tenancy(*shuffled, owns=wanted.owns)
+    assert make_plan(wanted, there, options).steps == make_plan(other, there, options).steps
+
+
+@given(tenancies(), lists_of_live(), OPTIONS, st.randoms(use_true_random=False))
+def test_the_order_of_the_live_list_says_nothing_but_which_duplicate_stays(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions, dice: random.Random
+) -> None:
+    shuffled = list(there)
+    dice.shuffle(shuffled)
+    one, two = make_plan(wanted, there, options), make_plan(wanted, shuffled, options)
+    assert one.counts() == two.counts()
+    if len({subscription.key for subscription in there}) == len(there):
+        assert one.steps == two.steps
+
+
+@given(tenancies(), lists_of_live())
+def test_a_plan_after_an_apply_is_empty(wanted: Tenancy, there: tuple[LiveSubscription, ...]) -> None:
+    plan = make_plan(wanted, there, PLAIN)
+    assert make_plan(wanted, after(plan), PLAIN).is_empty
+
+
+@given(tenancies(), lists_of_live(), OPTIONS)
+def test_nothing_outside_what_is_owned_is_touched(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions
+) -> None:
+    for step in make_plan(wanted, there, options).steps:
+        if isinstance(step, Unsubscribe | Resubscribe):
+            assert owns_url(wanted.owns, step.live.url.full)
+
+
+@given(tenancies(), lists_of_live(), st.booleans())
+def test_without_pruning_only_duplicates_and_replaced_ones_go(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], is_targeted: bool
+) -> None:
+    plan = make_plan(wanted, there, DiffOptions(prune=False, is_targeted=is_targeted))
+    assert all(step.duplicate_of for step in plan.steps if isinstance(step, Unsubscribe))
+
+
+@given(tenancies(), lists_of_live())
+def test_a_key_in_a_url_is_in_no_repr(wanted: Tenancy, there: tuple[LiveSubscription, ...]) -> None:
+    plan = make_plan(wanted, there, PLAIN)
+    live_only = [step for step in plan.steps if isinstance(step, Unsubscribe | Leave) and not step_declares(step)]
+    assert "tenthousandkeys" not in repr([step.live for step in live_only])
+    assert "tenthousandkeys" not in repr([subscription.key for subscription in there])
+
+
+def step_declares(step: Step) -> DeclaredSubscription | None:
+    return step.duplicate_of if isinstance(step, Unsubscribe) else None
+
+
+def only_step(plan: TenancyPlan) -> Step:
+    [step] = plan.steps
+    return step
+
+
+def test_a_declared_one_that_is_not_live_is_subscribed() -> None:
+    wanted = declared()
+    assert only_step(make_plan(tenancy(wanted), (), PLAIN)) == Subscribe(wanted)
+
+
+def test_a_pair_that_is_alike_is_kept() -> None:
+    wanted, there = declared(), live()
+    assert only_step(make_plan(tenancy(wanted), (there,), PLAIN)) == Keep(wanted, there)
+
+
+def test_the_same_url_in_another_spelling_is_the_same_subscription() -> None:
+    wanted, there = declared("https://hooks.example.org"), live(url="HTTPS://Hooks.Example.org:443/")
+    assert only_step(make_plan(tenancy(wanted), (there,), PLAIN)) == Keep(wanted, there)
+
+
+def test_another_trigger_is_another_subscription() -> None:
+    plan = make_plan(tenancy(declared(trigger=INDEXED)), (live(trigger=MOVED),), PLAIN)
+    assert [type(step) for step in plan.steps] == [Subscribe, Unsubscribe]
+
+
+def test_a_path_in_other_letters_is_another_subscription() -> None:
+    plan = make_plan(tenancy(declared("https://h.example/A")), (live(url="https://h.example/a"),), PLAIN)
+    assert [type(step) for step in plan.steps] == [Subscribe, Unsubscribe]
+
+
+def test_another_flag_is_a_resubscribe_that_says_why() -> None:
+    wanted, there = declared(include_identifiers=True), live(include_identifiers=False)
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN))
+    change = Change("include_identifiers", live=False, declared=True)
+    assert step == Resubscribe(wanted, there, ("include_identifiers differs",), (change,))
+
+
+def test_a_flag_that_is_not_reported_is_not_compared() -> None:
+    assert content_changes(declared(include_identifiers=False), live(include_identifiers=None)) == ()
+
+
+def test_replace_resubscribes_what_is_alike() -> None:
+    step = only_step(make_plan(tenancy(declared()), (live(),), DiffOptions(replace=("prod/cat*/MOVED",))))
+    assert isinstance(step, Resubscribe)
+    assert step.reasons == ("asked for by --replace",)
+
+
+@pytest.mark.parametrize("glob", ["prod/cat*/INDEXED", "prod/CAT*/MOVED", "other/*"])
+def test_replace_leaves_alone_what_it_does_not_name(glob: str) -> None:
+    step = only_step(make_plan(tenancy(declared()), (live(),), DiffOptions(replace=(glob,))))
+    assert isinstance(step, Keep)
+
+
+def test_a_secret_that_changed_is_a_resubscribe_that_says_why() -> None:
+    wanted, there = declared(), live("made")
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "changed"})))
+    assert step == Resubscribe(wanted, there, ("secret changed",), (), "changed")
+
+
+def test_a_secret_that_is_the_same_is_said_to_be() -> None:
+    wanted, there = declared(), live("made")
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "same"})))
+    assert step == Keep(wanted, there, "same")
+
+
+def test_a_secret_that_is_not_set_is_said_of_what_is_to_be_made() -> None:
+    wanted = declared()
+    step = only_step(make_plan(tenancy(wanted), (), PLAIN, Memory(not_set=frozenset({SECRET}))))
+    assert step == Subscribe(wanted, "not-set")
+
+
+def test_the_duplicate_whose_content_is_right_stays() -> None:
+    wrong, right = live("1", include_identifiers=False), live("2", include_identifiers=True)
+    plan = make_plan(tenancy(declared()), (wrong, right), PLAIN)
+    assert plan.steps == (Unsubscribe(wrong, "duplicate", declared()), Keep(declared(), right))
+
+
+def test_of_duplicates_that_are_all_wrong_the_first_is_replaced_and_the_others_go() -> None:
+    there = tuple(live(str(number), include_identifiers=False) for number in range(3))
+    plan = make_plan(tenancy(declared()), there, PLAIN)
+    assert [(type(step), step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
+        (Resubscribe, "0"),
+        (Unsubscribe, "1"),
+        (Unsubscribe, "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (DiffOptions(), "not declared"),
+        (DiffOptions(prune=False), "not declared, kept by --no-prune"),
+        (DiffOptions(is_targeted=True), "not targeted"),
+    ],
+)
+def test_what_happens_to_an_undeclared_one_has_a_reason(options: DiffOptions, reason: str) -> None:
+    step = only_step(make_plan(tenancy(), (live(trigger=Trigger("NEWER_THAN_US")),), options))
+    assert isinstance(step, Unsubscribe | Leave)
+    assert step.reason == reason
+    assert is_idle(step) == (reason != "not declared")
+
+
+def test_a_longer_host_is_not_ours() -> None:
+    owner = tenancy(owns=("https://hooks.example.org",))
+    step = only_step(make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN))
+    assert isinstance(step, Leave)
+    assert step.reason == "not ours"
+
+
+def test_a_glob_of_addresses_minds_letter_case() -> None:
+    assert address_matches("prod/a/MOVED", ["prod/*"])
+    assert not address_matches("prod/a/MOVED", ["prod/a/moved"])
+
+
+def remembering(**made: tuple[int, DeclaredSubscription]) -> Memory:
+    """A lock that says of live ids which run made them, for which declared subscription."""
+    empty = Memory(url_salt=b"salt")
+    return replace(empty, made={each: Made(run, empty.digest_of(wanted.key)) for each, (run, wanted) in made.items()})
+
+
+@dataclass(frozen=True)
+class Made:
+    run: int
+    declared: bytes
+
+
+def test_a_url_that_the_service_respells_is_known_by_the_lock() -> None:
+    wanted, there = declared("https://h.example/a%7Eb"), live("respelled", "https://h.example/a~b")
+    assert len(make_plan(tenancy(wanted), (there,), PLAIN).steps) == 2
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted))))
+    assert step == Keep(wanted, there)
+
+
+def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> None:
+    wanted, there = declared("https://hooks.example.org/a"), live("respelled", "https://hooks.example.com/a")
+    owner = tenancy(wanted, owns=("https://hooks.example.org",))
+    plan = make_plan(owner, (there,), PLAIN, remembering(respelled=(1, wanted)))
+    assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
+
+
+def test_of_duplicates_the_newest_that_the_lock_knows_stays() -> None:
+    wanted, there = declared(), (live("older"), live("newer"), live("unknown"))
+    plan = make_plan(tenancy(wanted), there, PLAIN, remembering(older=(1, wanted), newer=(2, wanted)))
+    assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["newer"]
+    assert len(plan.steps) == 3
+
+
+def test_a_forged_lock_makes_no_declared_one_pass_for_another() -> None:
+    one, two = declared("https://h.example/a", name="a"), declared("https://h.example/b", name="b")
+    there = (live("a", "https://h.example/a"), live("b", "https://h.example/b"), live("x", "https://h.example/x"))
+    forged = remembering(a=(1, one), b=(2, one), x=(3, one))
+    plan = make_plan(tenancy(one, two), there, PLAIN, forged)
+    assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["a", "b"]
+    [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
+    assert (removed.live.id, removed.duplicate_of) == ("x", None)
+
+
+@given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
+def test_whatever_the_lock_says_each_one_is_in_exactly_one_step_and_the_next_plan_is_empty(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...], known: list[int], dice: random.Random
+) -> None:
+    made = {
+        there[index].id: (dice.randint(1, 3), dice.choice(wanted.subscriptions))
+        for index in known
+        if index < len(there) and wanted.subscriptions
+    }
+    memory = remembering(**made)
+    plan = make_plan(wanted, there, PLAIN, memory)
+    live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
+    assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
+    assert make_plan(wanted, after(plan), PLAIN, memory).is_empty

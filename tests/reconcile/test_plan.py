@@ -1,0 +1,168 @@
+"""The limits of a plan, the order of its steps, and secrets in its types."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import Counter
+
+import pytest
+
+from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit, live_url
+from hooksync.core.url_forms import masked_url, normal_url
+from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
+from hooksync.reconcile.plan import Leave, TenancyPlan, Unsubscribe, action_of, unsafe_reasons
+from tests.makers import HERE, declared, live, tenancy
+
+
+def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object) -> list[str]:
+    wanted = [declared(f"https://hooks.example.org/kept{number}") for number in range(kept)]
+    there = [live(f"k{number}", f"https://hooks.example.org/kept{number}") for number in range(kept)]
+    there += [live(f"r{number}", f"https://hooks.example.org/removed{number}") for number in range(removed)]
+    owner = tenancy(*wanted, limit=limit, **settings)
+    plan = make_plan(owner, there, DiffOptions())
+    return [problem.what for problem in unsafe_reasons(plan, count_owned(owner, there))]
+
+
+@pytest.mark.parametrize(
+    ("limit", "removed", "kept", "is_refused"),
+    [
+        (UnsubscribeLimit(percent=50), 1, 1, False),
+        (UnsubscribeLimit(percent=50), 2, 2, False),
+        (UnsubscribeLimit(percent=50), 3, 2, True),
+        (UnsubscribeLimit(percent=10), 1, 1, False),  # one removal breaks no share
+        (UnsubscribeLimit(percent=10), 2, 8, True),
+        (UnsubscribeLimit(percent=100), 9, 1, False),
+        (UnsubscribeLimit(percent=0), 1, 9, True),
+        (UnsubscribeLimit(number=0), 1, 9, True),
+        (UnsubscribeLimit(number=2), 2, 1, False),
+        (UnsubscribeLimit(number=2), 3, 9, True),
+    ],
+)
+def test_a_plan_that_removes_more_than_the_limit_is_unsafe(
+    limit: UnsubscribeLimit, removed: int, kept: int, is_refused: bool
+) -> None:
+    assert bool(reasons(limit, removed, kept)) == is_refused
+
+
+def test_the_reason_holds_the_numbers() -> None:
+    [reason] = reasons(UnsubscribeLimit(percent=12.5), 3, 2)
+    assert reason == "prod: would unsubscribe 3 of the 5 it owns, more than limits.unsubscribe allows (12.5%)"
+
+
+def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
+    there = (live("1"), live("2", "https://hooks.example.org/b"))
+    problems = unsafe_reasons(make_plan(tenancy(), there, DiffOptions()), 2)
+    assert len(problems) == 2
+    for problem in problems:
+        assert problem.where == HERE
+        assert problem.fix == "check the file; if this is meant, give --allow-mass-unsubscribe"
+
+
+@pytest.mark.parametrize("removed", [1, 2])
+def test_removing_all_where_none_is_declared_is_unsafe(removed: int) -> None:
+    said = f"prod: would unsubscribe all it owns ({removed}), for none is declared"
+    assert reasons(UnsubscribeLimit(percent=100), removed, 0) == [said]
+
+
+def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:
+    owner = tenancy(limit=UnsubscribeLimit(percent=100))
+    gone, left = live("1"), live("2", "https://hooks.example.org/b")
+    steps = (Unsubscribe(gone, "not declared"), Leave(left, "not declared, kept by --no-prune"))
+    assert unsafe_reasons(TenancyPlan(owner, (gone, left), steps), 2) == ()
+
+
+def test_nothing_live_and_nothing_declared_is_safe() -> None:
+    assert reasons(UnsubscribeLimit(percent=50), 0, 0) == []
+
+
+def test_duplicates_and_replaced_ones_do_not_count() -> None:
+    there = [live(str(number), include_identifiers=False) for number in range(9)]
+    owner = tenancy(declared(), limit=UnsubscribeLimit(number=0))
+    plan = make_plan(owner, there, DiffOptions())
+    assert unsafe_reasons(plan, 9) == ()
+
+
+def test_what_is_not_ours_makes_no_share_larger() -> None:
+    there = [live(f"{number}", f"https://vendor.example/{number}") for number in range(90)]
+    there += [live("a", "https://hooks.example.org/x"), live("b", "https://hooks.example.org/y")]
+    owner = tenancy(declared("https://hooks.example.org/z"), owns=("https://hooks.example.org",))
+    plan = make_plan(owner, there, DiffOptions())
+    assert len(unsafe_reasons(plan, count_owned(owner, there))) == 1
+
+
+def test_steps_stand_in_the_order_of_their_actions() -> None:
+    wanted = [declared("https://h.example/new"), declared("https://h.example/b", include_identifiers=False)]
+    wanted.append(declared("https://h.example/kept"))
+    there = [live("1", "https://h.example/b"), live("2", "https://h.example/kept"), live("3", "https://h.example/x")]
+    there.append(live("4", "https://other.example/x"))
+    owner = tenancy(*wanted, owns=("https://h.example",))
+    plan = make_plan(owner, there, DiffOptions())
+    actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
+    assert [action_of(step) for step in plan.steps] == actions
+    assert plan.counts() == Counter(actions)
+
+
+def test_a_secret_gives_nothing_away() -> None:
+    secret = Secret("hunter2-hunter2")
+    shown = [
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret:>30}",
+        repr([secret]),
+        repr({"a": secret}),
+    ]
+    assert not any("hunter2" in text for text in shown)
+    assert secret.reveal() == "hunter2-hunter2"
+    assert not hasattr(secret, "__dict__")
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_secret_is_neither_pickled_nor_copied(take: object) -> None:
+    with pytest.raises(TypeError, match="neither pickled nor copied"):
+        take(Secret("hunter2-hunter2"))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        ("HTTPS://Ex.ORG:443", "https://ex.org/"),
+        ("https://ex.org?x=1", "https://ex.org/?x=1"),
+        ("http://ex.org:80/A?B=C#d", "http://ex.org/A?B=C#d"),
+        ("http://ex.org:443/", "http://ex.org:443/"),
+        ("https://[::1]:443", "https://[::1]/"),
+        ("https://[::1]", "https://[::1]/"),
+        ("https://ex.org:/a", "https://ex.org/a"),
+        ("https://ex.org/a?", "https://ex.org/a?"),
+        ("https://ex.org/a%2Fb/../c", "https://ex.org/a%2Fb/../c"),
+        ("https://User:Pw@EX.org/", "https://User:Pw@ex.org/"),
+        ("https://ex.org/a\nb", "https://ex.org/a\nb"),
+        ("ftp://EX.org", "ftp://EX.org"),
+        ("not a url", "not a url"),
+        ("", ""),
+    ],
+)
+def test_the_normal_form_changes_scheme_host_and_port_only(url: str, normal: str) -> None:
+    assert normal_url(url) == normal
+    assert normal_url(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ex.org/a?code=KEY&flag&b=", "https://ex.org/a?code=***&***&b=***"),
+        ("https://user:pw@ex.org/a", "https://***@ex.org/a"),
+        ("https://ex.org/a#KEY", "https://ex.org/a#***"),
+        ("https://ex.org/a", "https://ex.org/a"),
+        ("https://ex.org?KEY", "https://ex.org?***"),
+        ("weird?a=KEY", "weird?a=***"),
+    ],
+)
+def test_a_live_url_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+    assert "KEY" not in repr(live_url(url))
+
+
+def test_the_full_url_is_in_no_repr() -> None:
+    assert "KEY" not in repr(HookUrl("https://ex.org/?code=${NAME}", "https://ex.org/?code=KEY"))

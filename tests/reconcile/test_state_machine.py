@@ -1,0 +1,519 @@
+"""Whatever happens between runs and within them, hooksync does no harm, says no untruth, and puts things right.
+
+A state machine: random declared sets and live lists, edits behind hooksync's back, secrets that rotate, a service that
+fails or loses answers, runs that are killed at any moment, a lock that is deleted or brought back from an older copy.
+The rooms are the real ones (Run, Planner, Carrier, Journal, the lock on the disk); only the service is in memory, and a
+key costs one HMAC instead of one scrypt.
+
+The usual run is bounded and always the same. A longer one, with chance of its own:
+
+    HOOKSYNC_STATE_MACHINE=5000 pytest tests/reconcile/test_state_machine.py     # so many examples, about 0.03 s each
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from hooksync.config.secret_book import SecretBook
+from hooksync.config.secret_sources import SecretSources
+from hooksync.core.errors import Rejected
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
+from hooksync.core.urls import owns_url
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.executor import Carried, Carrier
+from hooksync.reconcile.journal import Journal
+from hooksync.reconcile.outcomes import TenancyOutcome
+from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, UnreadTenancy
+from hooksync.reconcile.planner import Planned, PlannedTenancy, Planner
+from hooksync.reconcile.session import Run, RunSettings
+from hooksync.service.worker_pool import CallPool
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.history import recall
+from hooksync.state.model import Entry, Intent, Key, Lock, Salt
+from hooksync.state.store import load
+from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
+from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy
+
+EXAMPLES = int(os.environ.get("HOOKSYNC_STATE_MACHINE", "0"))
+
+OURS = ("https://hooks.example.org/a", "https://hooks.example.org/b")
+FOREIGN = ("https://vendor.example/x", "https://hooks.example.org.evil.example/a")
+OWNS = ("https://hooks.example.org",)
+REFS = (SecretRef("env", "FIRST", HERE), SecretRef("env", "SECOND", HERE))
+SECRETS = tuple(f"secret-number-{number}-of-the-receiver" for number in range(3))
+NAMES = {place: f"n{number}" for number, place in enumerate(product(OURS, (MOVED, INDEXED)))}
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@dataclass
+class MortalService(FakeService):
+    """Keeps each subscription's secret, and kills the run that uses it at the moment that was chosen."""
+
+    secrets: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)  # ids of what hooksync made
+    lists_newest_first: bool = False
+    moments: int | None = None  # that the run has left to live; None: for ever
+    tenant: str | None = None
+
+    def moment(self) -> None:
+        """Let one more moment pass at which a process may be killed; once it was, it does nothing more."""
+        with self.lock:
+            if self.moments is None:
+                return
+            if self.moments == 0:
+                raise Killed
+            self.moments -= 1
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        self.moment()
+        found = super().list_subscriptions()
+        self.moment()
+        return found[::-1] if self.lists_newest_first else found
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        self.moment()
+        before = set(self.live)
+        try:
+            identifier = super().subscribe(declared, secret)
+        finally:
+            for new in set(self.live) - before:
+                self.secrets[new] = secret.reveal()
+                self.made.add(new)
+        self.moment()
+        return identifier
+
+    def unsubscribe(self, identifier: str) -> None:
+        self.moment()
+        super().unsubscribe(identifier)
+        self.moment()
+
+
+class MortalJournal(Journal):
+    """A journal whose writing, too, may be the last that a run does."""
+
+    service: MortalService
+
+    def begin(self, works: Any) -> None:
+        self.service.moment()
+        super().begin(works)
+        self.service.moment()
+
+    def settle(self, planned: Any, outcomes: Any) -> int:
+        self.service.moment()
+        number = super().settle(planned, outcomes)
+        self.service.moment()
+        return number
+
+
+def cheap_key(secret: Secret, salt: Salt) -> Key:
+    return Key(hmac.digest(salt.salt, secret.reveal().encode(), hashlib.sha256))
+
+
+class CheapRing(KeyRing):
+    """Derives keys without scrypt."""
+
+    def derive(self, wanted: Iterable[tuple[Secret, Salt]]) -> None:
+        self._keys |= {(secret, salt): cheap_key(secret, salt) for secret, salt in wanted}
+
+
+class Silent:
+    """A terminal that nobody looks at."""
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run that was not killed came to."""
+
+    planned: Planned
+    carried: Carried
+
+    @property
+    def outcome(self) -> TenancyOutcome | None:
+        return self.carried.outcomes.get("prod")
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether hooksync would say so, and exit with 0."""
+        if isinstance(self.planned, UnreadTenancy) or self.planned.refusals or self.carried.errors:
+            return False
+        if self.carried.lock_error:
+            return False
+        return self.outcome.is_as_declared if self.outcome else self.planned.plan.is_empty
+
+
+def hooksync(
+    wanted: Tenancy, service: MortalService, path: str, environ: dict[str, str], *, adopts: bool = False
+) -> Ran | None:
+    """One process of `hooksync apply`; None where it was killed."""
+    stop = threading.Event()
+    options = DiffOptions()
+    book, ring, lock = SecretBook(SecretSources(environ)), CheapRing(1), load(path)
+    clients = cast("Any", {"prod": service})
+    try:
+        with CallPool(1, stop) as pool:
+            run = Run((wanted,), RunSettings(options, 30, 1), clients, book, pool, cast("Any", None))
+            [planned] = Planner(options, True, lock, book, ring).plan(run.read(lambda: None))
+            journal = MortalJournal(path, lock, book, ring, adopts)
+            journal.service = service
+            carried = Carrier(run, journal, cast("Any", Silent()), probes=False).carry_out([planned])
+    except Killed:
+        return None
+    return Ran(planned, carried)
+
+
+ON_SUBSCRIBE = (None, None, lost(), ("after", lost()), rejected(400), rejected(409), rejected(500), SAME)
+ON_UNSUBSCRIBE = (None, None, lost(), ("after", lost()), rejected(400), rejected(500), ("after", rejected(500)), LIE)
+ON_LIST = (None, None, None, unreachable(), rejected(503))
+
+
+def scripts(entries: tuple[object, ...]) -> st.SearchStrategy[list[object]]:
+    return st.lists(st.sampled_from(entries), min_size=1, max_size=5)
+
+
+@st.composite
+def wanted_sets(draw: st.DrawFn) -> tuple[DeclaredSubscription, ...]:
+    fewest = draw(st.sampled_from([1, 1, 1, 1, 0]))
+    places = draw(st.lists(st.sampled_from(sorted(NAMES)), unique=True, min_size=fewest, max_size=4))
+    return tuple(
+        declared(
+            url,
+            trigger,
+            name=NAMES[url, trigger],
+            include_identifiers=draw(st.booleans()),
+            secret=draw(st.sampled_from(REFS)),
+        )
+        for url, trigger in places
+    )
+
+
+SUBSCRIPTIONS = st.tuples(
+    st.sampled_from(OURS + FOREIGN), st.sampled_from([MOVED, INDEXED]), st.booleans(), st.sampled_from(SECRETS)
+)
+
+
+class Reconciling(RuleBasedStateMachine):
+    """A tenancy, a hooks file, a lock, and hooksync between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = str(self.folder / "hooks.lock.json")
+        self.environ = {ref.name: SECRETS[0] for ref in REFS}
+        self.service = MortalService()
+        self.wanted = tenancy(owns=OWNS)
+        self.copies: list[str] = []  # of the lock
+        self.knowable: set[str] = set()  # what hooksync made, and the lock has had no chance to forget
+        self.misled: set[str] = set()  # of which the lock believes what a person made it believe
+        self.was_stale = False
+        self.settled: Any = None  # how everything was when hooksync last said that all is as declared
+
+    def how_it_is(self) -> Any:
+        lock = Path(self.path).read_text() if os.path.exists(self.path) else ""
+        return self.wanted, dict(self.service.live), dict(self.environ), lock
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    # what there is
+
+    @initialize(
+        there=st.lists(SUBSCRIPTIONS, max_size=4),
+        wanted=wanted_sets(),
+        refuses_duplicates=st.booleans(),
+        tells_ids=st.booleans(),
+        lists_newest_first=st.booleans(),
+    )
+    def begin(self, there: list[Any], wanted: tuple[DeclaredSubscription, ...], **traits: bool) -> None:
+        self.service = MortalService(**traits)  # type: ignore[arg-type]
+        for each in there:
+            self.add(each)
+        self.declare(wanted)
+
+    @rule(wanted=wanted_sets())
+    def declare(self, wanted: tuple[DeclaredSubscription, ...]) -> None:
+        self.wanted = replace(self.wanted, subscriptions=wanted)
+
+    @rule(replacement=st.sampled_from(["create-first", "remove-first"]))
+    def choose_replacement(self, replacement: Any) -> None:
+        self.wanted = replace(self.wanted, replacement=replacement)
+
+    @rule(ref=st.sampled_from(REFS), secret=st.sampled_from(SECRETS))
+    def rotate(self, ref: SecretRef, secret: str) -> None:
+        self.environ[ref.name] = secret
+
+    @rule(ref=st.sampled_from(REFS))
+    def unset(self, ref: SecretRef) -> None:
+        self.environ.pop(ref.name, None)
+
+    # behind hooksync's back
+
+    @rule(what=SUBSCRIPTIONS)
+    def add(self, what: tuple[Any, ...]) -> None:
+        url, trigger, flag, secret = what
+        self.service.calls.append("theirs")
+        identifier = f"theirs-{len(self.service.calls)}"
+        one = live(identifier, url, trigger, include_identifiers=flag)
+        if not (self.service.refuses_duplicates and one.key in {each.key for each in self.service.live.values()}):
+            self.service.live[identifier], self.service.secrets[identifier] = one, secret
+
+    @precondition(lambda self: self.service.live)
+    @rule(data=st.data(), secret=st.sampled_from(SECRETS))
+    def duplicate(self, data: st.DataObject, secret: str) -> None:
+        one = self.draw_live(data)
+        self.add((one.url.full, one.trigger, one.include_identifiers, secret))
+
+    @precondition(lambda self: self.service.live)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        del self.service.live[self.draw_live(data).id]
+
+    @precondition(lambda self: self.service.live)
+    @rule(data=st.data())
+    def flip(self, data: st.DataObject) -> None:
+        one = self.draw_live(data)
+        self.service.live[one.id] = replace(one, include_identifiers=not one.include_identifiers)
+
+    @precondition(lambda self: self.service.live)
+    @rule()
+    def flip_all(self) -> None:
+        for one in self.service.live.values():
+            self.service.live[one.id] = replace(one, include_identifiers=not one.include_identifiers)
+
+    def draw_live(self, data: st.DataObject) -> LiveSubscription:
+        return self.service.live[data.draw(st.sampled_from(sorted(self.service.live)))]
+
+    # the lock
+
+    @rule()
+    def delete_the_lock(self) -> None:
+        Path(self.path).unlink(missing_ok=True)
+        self.knowable.clear()
+
+    @rule()
+    def copy_the_lock(self) -> None:
+        if os.path.exists(self.path):
+            self.copies.append(Path(self.path).read_text())
+
+    @precondition(lambda self: self.copies)
+    @rule(data=st.data())
+    def bring_back_an_older_lock(self, data: st.DataObject) -> None:
+        Path(self.path).write_text(data.draw(st.sampled_from(self.copies)))
+        self.knowable &= {entry.id for entry in self.read_lock().entries}
+        self.was_stale = True
+
+    def read_lock(self) -> Lock:
+        return load(self.path) or Lock(0, b"")
+
+    # runs
+
+    @precondition(lambda self: self.settled != self.how_it_is())
+    @rule(
+        on_subscribe=scripts(ON_SUBSCRIBE),
+        on_unsubscribe=scripts(ON_UNSUBSCRIBE),
+        on_list=scripts(ON_LIST),
+        adopts=st.booleans(),
+    )
+    def apply_with_faults(
+        self, on_subscribe: list[object], on_unsubscribe: list[object], on_list: list[object], adopts: bool
+    ) -> None:
+        self.service.on_subscribe = deque(on_subscribe)
+        self.service.on_unsubscribe = deque(on_unsubscribe)
+        self.service.on_list = deque(on_list)
+        self.apply(adopts=adopts)
+
+    @precondition(lambda self: self.settled != self.how_it_is())
+    @rule(moments=st.integers(0, 30), on_subscribe=scripts(ON_SUBSCRIBE))
+    def apply_and_be_killed(self, moments: int, on_subscribe: list[object]) -> None:
+        self.service.moments = moments
+        self.service.on_subscribe = deque(on_subscribe)
+        self.apply()
+
+    @precondition(lambda self: self.settled != self.how_it_is())
+    @rule()
+    def apply_without_faults(self) -> None:
+        for ref in REFS:
+            self.environ.setdefault(ref.name, SECRETS[0])
+        ran = self.apply()
+        assert ran is not None
+        assert ran.is_as_declared, ran
+        self.check_exactly_as_declared()
+        for one in self.wanted.subscriptions:
+            [held] = [each for each in self.service.live.values() if each.key == one.key]
+            if held.id in self.knowable - self.misled:
+                assert self.service.secrets[held.id] == self.environ[one.secret.name], "a rotation was not seen"
+        assert self.read_lock().intents == ()
+        before = len(self.service.calls)
+        again = self.apply()
+        assert again is not None
+        assert isinstance(again.planned, PlannedTenancy)
+        assert again.planned.plan.is_empty, again.planned.plan.steps
+        assert self.service.calls[before:] == ["list"]
+        self.settled = self.how_it_is()
+
+    def apply(self, *, adopts: bool = False) -> Ran | None:
+        """Run hooksync once, and hold it to its word."""
+        service, before = self.service, dict(self.service.live)
+        made_before, entries_before = set(service.made), {entry.id for entry in self.read_lock().entries}
+        conflicts = service.refuses_duplicates or any(
+            isinstance(it, Rejected) and it.status == 409 for it in service.on_subscribe
+        )
+        self.note_who_is_misled()
+        ran = hooksync(self.wanted, service, self.path, self.environ, adopts=adopts)
+        service.moments = None
+        for script in (service.on_subscribe, service.on_unsubscribe, service.on_list):
+            script.clear()
+        self.knowable |= service.made - made_before
+        if adopts:  # the lock believes what it was told
+            told = {entry.id for entry in self.read_lock().entries} - entries_before - (service.made - made_before)
+            self.misled |= {identifier for identifier in told if not self.is_true(identifier)}
+        self.check_what_is_not_ours(before)
+        self.check_that_nothing_vanished(before, ran, conflicts=conflicts)
+        if ran is None:
+            known = recall(self.read_lock(), "prod", service.live.values()).made
+            new = (service.made - made_before) & set(service.live)
+            assert new <= set(known), "a run that was killed left no word of what it made"
+        else:
+            self.check_the_report(ran, before)
+        return ran
+
+    def note_who_is_misled(self) -> None:
+        """A person's own subscription, or an old lock, can pass for what a run that was cut meant to make."""
+        lock = self.read_lock()
+        for identifier, made in recall(lock, "prod", self.service.live.values()).made.items():
+            is_wrong = isinstance(made, Intent) and not made.is_made_with(self.true_key(identifier, lock, made))
+            if is_wrong and (identifier not in self.service.made or self.was_stale):
+                self.misled.add(identifier)
+
+    def true_key(self, identifier: str, lock: Lock, made: Entry | Intent) -> Key:
+        return cheap_key(Secret(self.service.secrets[identifier]), lock.salts_by_id()[made.salt])
+
+    def is_true(self, identifier: str) -> bool:
+        lock = self.read_lock()
+        entry = lock.entries_of("prod")[identifier]
+        return entry.is_made_with(self.true_key(identifier, lock, entry))
+
+    # what must hold
+
+    def check_what_is_not_ours(self, before: dict[str, LiveSubscription]) -> None:
+        def foreign(several: dict[str, LiveSubscription]) -> dict[str, LiveSubscription]:
+            return {key: each for key, each in several.items() if not owns_url(OWNS, each.url.full)}
+
+        assert foreign(self.service.live) == foreign(before)
+
+    def check_that_nothing_vanished(
+        self, before: dict[str, LiveSubscription], ran: Ran | None, *, conflicts: bool
+    ) -> None:
+        """A subscription that is declared and was there is there, or its loss is told.
+
+        `conflicts`: whether the service may have said 409, so that old ones had to go first.
+        """
+        had, has = ({each.key for each in several.values()} for several in (before, self.service.live))
+        missing = {one.address for one in self.wanted.subscriptions if one.key in had - has}
+        removes_first = conflicts or self.wanted.replacement == "remove-first"
+        assert removes_first or not missing, "the old one went before the new one was known to exist"
+        if ran is None:
+            return
+        told = {
+            one.step.declared.address
+            for one in (ran.outcome.outcomes if ran.outcome else ())
+            if isinstance(one.step, Resubscribe) and one.result in ("half-done", "failed") and one.detail and one.fix
+        }  # failed: where the answer to the removal was lost, or a 500, so that nobody knows whether it was carried out
+        assert missing <= told
+
+    def check_the_report(self, ran: Ran, before: dict[str, LiveSubscription]) -> None:
+        if ran.is_as_declared:
+            self.check_exactly_as_declared()
+            self.check_known_secrets(ran)
+        outcome = ran.outcome
+        if outcome is None:
+            assert self.service.live == before
+            return
+        results = Counter(one.result for one in outcome.outcomes)
+        assert sum(results.values()) == len(outcome.plan.steps)
+        for one in outcome.outcomes:
+            if one.result in ("failed", "half-done"):
+                assert one.detail
+                assert one.fix
+            if one.new_id and isinstance(one.step, Subscribe | Resubscribe):
+                assert one.new_id not in before
+                assert self.service.live[one.new_id].key == one.step.declared.key
+
+    def check_known_secrets(self, ran: Ran) -> None:
+        """What was made has the declared secret, and so has what is said to have the same."""
+        assert isinstance(ran.planned, PlannedTenancy)
+        for step in ran.planned.plan.steps:
+            if isinstance(step, Keep) and step.secret_state == "same" and step.live.id not in self.misled:
+                assert self.service.secrets[step.live.id] == self.environ[step.declared.secret.name]
+        for one in ran.outcome.outcomes if ran.outcome else ():
+            if one.new_id and isinstance(one.step, Subscribe | Resubscribe):
+                assert self.service.secrets[one.new_id] == self.environ[one.step.declared.secret.name]
+
+    def check_exactly_as_declared(self) -> None:
+        ours = [each for each in self.service.live.values() if owns_url(OWNS, each.url.full)]
+        has = Counter((each.key, each.include_identifiers) for each in ours)
+        assert has == Counter((one.key, one.include_identifiers) for one in self.wanted.subscriptions)
+
+    @invariant()
+    def the_lock_tells_no_untruth_and_no_secret(self) -> None:
+        if not os.path.exists(self.path):
+            return
+        text = Path(self.path).read_text()
+        assert not any(secret in text for secret in SECRETS)
+        for entry in self.read_lock().entries:
+            if entry.id in self.service.live and entry.id not in self.misled:
+                assert self.is_true(entry.id)
+
+
+TestReconciling = Reconciling.TestCase
+TestReconciling.settings = settings(
+    max_examples=EXAMPLES or 500,
+    stateful_step_count=40 if EXAMPLES else 25,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    print_blob=bool(EXAMPLES),
+    suppress_health_check=list(HealthCheck),
+)
+TestReconciling = pytest.mark.timeout(0 if EXAMPLES else 300)(TestReconciling)
+
+
+def test_a_rotation_between_two_killed_runs_is_seen() -> None:
+    state = Reconciling()
+    try:
+        state.declare((declared(OURS[0], MOVED, name="n0", secret=REFS[0]),))
+        state.service.moments = 5  # two of the list, two of the intents, one before the POST: it is made
+        assert state.apply() is None
+        [made] = state.service.live
+        state.rotate(REFS[0], SECRETS[1])
+        state.service.moments = 4  # the intents are written, and nothing is made
+        assert state.apply() is None
+        assert list(state.service.live) == [made]
+        assert state.apply() is not None
+        assert list(state.service.secrets.values())[-1] == SECRETS[1]
+        assert made not in state.service.live
+    finally:
+        state.teardown()

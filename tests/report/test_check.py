@@ -1,0 +1,74 @@
+"""A check judged and written down, with evidence that no real run can be made to bring forth."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.errors import HooksyncError, Problem, Rejected, ServiceError
+from hooksync.report.check import (
+    CheckView,
+    Finding,
+    HookEvidence,
+    TenancyCheck,
+    TenancyEvidence,
+    judge_hook,
+    judge_tenancy,
+)
+from hooksync.report.check_render import check_json, check_markdown, check_text
+from hooksync.service.challenge import READY, Reading
+from tests.makers import declared, tenancy
+
+STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
+PROD = tenancy(declared())
+FAILED = Reading("refused", "it refuses connections", "check that it runs")
+
+
+def marks(findings: tuple[Finding, ...]) -> str:
+    return " ".join(finding.mark for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (TenancyEvidence(READY, 3), "ok ok ok ok ok ok"),
+        (TenancyEvidence(Reading("cut", "cut", "look"), 3), "ok ok ok ok ok ok"),
+        (TenancyEvidence(Reading("cut", "cut", "look"), ServiceError(Problem("GET / cut", "look"))),
+         "ok failed skipped skipped skipped skipped"),
+        (TenancyEvidence(Reading("proxy", "no proxy", "look"), None),
+         "failed skipped skipped skipped skipped skipped"),
+        (TenancyEvidence(FAILED, None), "ok failed skipped skipped skipped skipped"),
+        (TenancyEvidence(Reading("tls", "no tls", "look"), None), "ok ok failed skipped skipped skipped"),
+        (TenancyEvidence(READY, Rejected(Problem("POST /api/accesstoken/login -> 403: no", "look"), 403)),
+         "ok ok ok failed skipped skipped"),
+        (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 403: no", "look"), 403)),
+         "ok ok ok ok failed skipped"),
+        (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 404: no", "look"), 404)),
+         "ok ok ok ok skipped failed"),
+        (TenancyEvidence(None, None), "skipped skipped skipped skipped skipped skipped"),
+    ],
+)  # fmt: skip
+def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: TenancyEvidence, expected: str) -> None:
+    findings = judge_tenancy(PROD, evidence)
+    assert [finding.subject for finding in findings] == STAGES
+    assert marks(findings) == expected
+
+
+@given(st.text(), st.sampled_from(["tenancy", "url", "detail"]))
+def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
+    one = declared(url=text if where == "url" else "https://hooks.example.org/a")
+    reading = Reading("status", text if where == "detail" else "it answers 500, not 200", "see its log")
+    hook = judge_hook(HookEvidence((one,), "auto", reading=reading))
+    named = tenancy(one, name=text if where == "tenancy" else "prod")
+    error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
+    view = CheckView((TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, error)), (hook,)),), "2026-01-31")
+    rows = [line for line in check_markdown(view).split("\n") if line.startswith("|")]
+    assert len(rows) == 2 + 6 + 2
+    assert {row.count("|") for row in rows} == {7}
+    assert not set("`<>*_[]\\@#&") & set(re.sub(r"</?code>|&#[0-9]+;", "", "".join(rows)))
+    assert all(line.isprintable() for line in check_text(view).split("\n"))
+    assert json.loads(check_json(view))["is_fine"] is False

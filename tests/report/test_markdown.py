@@ -1,0 +1,283 @@
+"""What a pull request shows: to the letter, within GitHub's limit, and whatever the texts hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooksync.core.errors import HooksyncError, Problem, ServiceError
+from hooksync.core.model import LiveSubscription, Trigger
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.outcomes import Outcome, TenancyOutcome, not_attempted
+from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
+from hooksync.report.check import CheckView, Finding, TenancyCheck
+from hooksync.report.check_render import check_markdown
+from hooksync.report.markdown import plan_markdown, report_markdown
+from hooksync.report.markup import LIMIT, escaped, fenced, shares
+from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
+from tests.conftest import Place
+from tests.makers import MOVED, declared, live, tenancy
+
+HOSTILE = (
+    "```\n~~~\n</details><!-- x --> @octocat [a](https://evil.example) www.evil.example ::error::x \x1b[2J\u202e|`"
+)
+PLAN = """\
+<!-- hooksync:plan -->
+### hooksync plan
+
+Plan: 1 to subscribe, 1 to resubscribe, 1 to unsubscribe; 0 unchanged, 1 left alone.
+
+**apply would refuse**
+
+- <code>prod&#58; would unsubscribe too much</code>
+  fix: <code>give --allow-mass-unsubscribe</code>
+
+**warnings**
+
+- <code>hooks.yaml&#58;1&#58;1&#58; &#96;x&#96; is doubtful</code>
+  fix: <code>mend it</code>
+
+#### prod, <code>eu.preservica.com / BRAMA</code>: 3 live, 2 declared
+
+```diff
++   alert               MOVED
+      url                  https://ours.example/alert
+      include_identifiers  true
+      secret               env:HOOK_SECRET
+!   catalogue           MOVED          replaces 11111111, new one first
+      url                  https://ours.example/a
+      include_identifiers  false -> true
+      secret               env:HOOK_SECRET
+-   not declared        MOVED          22222222
+      url                  https://ours.example/old?key=***
+.   not ours            MOVED          33333333
+      url                  https://vendor.example/x
+```
+"""
+FAILED = """\
+<!-- hooksync:apply -->
+### hooksync apply
+
+Applied: 0 done, 1 failed, 0 not tried; 0 unchanged.
+
+**errors**
+
+- <code>failed&#58; subscribe prod/alert/MOVED&#58; it broke</code>
+  fix: <code>mend it</code>
+
+#### what is live now
+
+```diff
+Not as declared: prod: 1 to subscribe still to do
++   alert  MOVED
+```
+
+#### prod, <code>eu.preservica.com / BRAMA</code>: 0 live, 1 declared
+
+```diff
++   alert               MOVED
+      url                  https://ours.example/alert
+      include_identifiers  true
+      secret               env:HOOK_SECRET
+!     outcome              failed: it broke
+```
+"""
+
+
+def the_plan() -> TenancyPlan:
+    there = (
+        live("1" * 32, "https://ours.example/a", include_identifiers=False),
+        live("2" * 32, "https://ours.example/old?key=KEY"),
+        live("3" * 32, "https://vendor.example/x"),
+    )
+    wanted = (declared("https://ours.example/alert", name="alert"), declared("https://ours.example/a"))
+    return make_plan(tenancy(*wanted, owns=("https://ours.example",)), there, DiffOptions())
+
+
+def view(*tenancies: TenancyView, warnings: tuple[Problem, ...] = (), sources: str = "hooks.yaml") -> RunView:
+    return RunView(tenancies, "2026-01-02T03:04:05Z", sources, warnings)
+
+
+def large(number: int, name: str = "prod") -> TenancyView:
+    wanted = [declared(f"https://ours.example/hook/{n}", name=f"hook-{n}") for n in range(number)]
+    there = [live(f"{n:032x}", f"https://old.example/hook/{n}") for n in range(number // 10)]
+    return view_of_plan(make_plan(replace(tenancy(*wanted), name=name), tuple(there), DiffOptions()))
+
+
+def assert_well_formed(text: str) -> list[str]:
+    """Read as GitHub does: fences close, folds balance, the marker is first, all fits. Gives what is in no fence."""
+    assert len(text.encode()) < LIMIT
+    assert re.match("<!-- hooksync:(plan|apply|check) -->\n### hooksync ", text)
+    assert text.endswith("\n")
+    outside, fence = [], ""
+    for line in text.split("\n"):
+        assert line.isprintable()
+        if not fence and (found := re.match("(`{3,})diff$", line)):
+            fence = found[1]
+        elif fence and re.match(f" {{0,3}}{fence}`* *$", line):
+            fence = ""
+        elif not fence:
+            outside.append(line)
+    assert not fence
+    ours = "\n".join(outside)
+    assert ours.count("<details>") == ours.count("</details>") == ours.count("</summary>")
+    assert ours.count("<code>") == ours.count("</code>")
+    bare = re.sub("</?(details|summary|code)>|&#[0-9]+;|<!-- hooksync:[a-z]+ -->", "", ours)
+    assert not set("`<>&@[]\\_|") & set(bare)
+    assert "www." not in bare
+    assert "://" not in bare
+    return outside
+
+
+def test_a_plan_to_the_letter() -> None:
+    refusal = Problem("prod: would unsubscribe too much", "give --allow-mass-unsubscribe")
+    doubt = Problem("`x` is doubtful", "mend it", tenancy().location)
+    assert plan_markdown(view(view_of_plan(the_plan(), [refusal]), warnings=(doubt,))) == PLAN
+    assert_well_formed(PLAN)
+
+
+def test_a_failed_apply_to_the_letter() -> None:
+    plan = make_plan(tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions())
+    outcome = TenancyOutcome(plan, (Outcome(plan.steps[0], "failed", "it broke", "mend it"),), plan.steps)
+    assert report_markdown(view(view_of_outcome(outcome))) == FAILED
+    assert_well_formed(FAILED)
+
+
+def test_what_was_not_tried_does_not_look_done() -> None:
+    text = report_markdown(view(view_of_outcome(not_attempted(the_plan()))))
+    assert text.count("!     outcome              not tried\n") == 3
+
+
+def test_no_changes_are_one_line() -> None:
+    same = view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions()))
+    for write, kind in ((plan_markdown, "plan"), (report_markdown, "apply")):
+        text = f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches hooks.yaml.\n"
+        assert write(view(same)) == text
+    assert "=   catalogue" in plan_markdown(view(same), shows_kept=True)
+
+
+def test_a_tenancy_that_could_not_be_read_is_an_error_and_no_empty_block() -> None:
+    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
+    text = plan_markdown(view(view_of_plan(unread)))
+    assert "**errors**\n\n- <code>prod&#58; GET -&#62; 500&#58; oops</code>\n  fix: look\n" in text
+    assert "!   nothing planned" in text
+
+
+def test_a_small_plan_is_open_and_a_large_one_folded() -> None:
+    assert "<details>" not in plan_markdown(view(large(10)))
+    assert "<details><summary>prod, " in plan_markdown(view(large(100)))
+
+
+@pytest.mark.parametrize("number", [1_200, 20_000])
+def test_a_large_plan_fits_and_tells_what_is_left_out(number: int) -> None:
+    text = plan_markdown(view(large(number)))
+    outside = assert_well_formed(text)
+    assert f"Plan: {number} to subscribe" in text
+    [left] = [int(line.split()[0]) for line in outside if line.endswith(" more left out here.")]
+    assert left + len(re.findall("^[+!.-]  ", text, re.MULTILINE)) == number + number // 10
+    assert len(text.encode()) > LIMIT * 0.9
+
+
+def test_a_large_tenancy_takes_no_room_from_small_ones() -> None:
+    text = plan_markdown(view(large(2_000, "big"), large(3, "small"), large(2_000, "other")))
+    outside = assert_well_formed(text)
+    assert len([line for line in outside if line.endswith("more left out here.")]) == 2
+    assert "hook-2  " in text.partition("<summary>small")[2].partition("</details>")[0]
+
+
+def test_more_tenancies_than_there_is_room_for_are_counted() -> None:
+    text = plan_markdown(view(*(large(30, f"tenancy-{n}") for n in range(900))))
+    outside = assert_well_formed(text)
+    assert any(line.startswith("Tenancies with changes that are left out here: ") for line in outside)
+    assert "Plan: 27000 to subscribe" in text
+
+
+def test_refusals_and_errors_stay_when_steps_go() -> None:
+    refusals = [Problem(f"refusal number {n}", "mend it") for n in range(50)]
+    one = replace(large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "mend it")))
+    text = plan_markdown(view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000))))
+    assert_well_formed(text)
+    assert all(f"refusal number {n}<" in text for n in range(50))
+    assert "the error" in text
+    assert re.search("^- [0-9]+ more left out here$", text, re.MULTILINE)
+
+
+def hostile_view(text: str, *, many: int = 1) -> RunView:
+    there = tuple(LiveSubscription(f"{text}{n}", live(url=text).url, Trigger(text or "X"), True) for n in range(many))
+    owner = tenancy(
+        declared(text, MOVED, name=text),
+        name=text or "x",
+        tenant_shown=text,
+        server=replace(tenancy().server, shown=text),
+    )
+    plan = make_plan(owner, there, DiffOptions())
+    bad = Problem(text, text, owner.location._replace(file=text))
+    results = tuple(Outcome(step, "failed", text, text, text) for step in plan.steps)
+    made = view_of_outcome(TenancyOutcome(plan, results, plan.steps, text), [bad])
+    return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
+
+
+@settings(deadline=None)
+@given(st.text() | st.text(alphabet="`~\n<>@[]()!-+#&;:/w.a\r\u2028\u202e\ud800 ") | st.just(HOSTILE))
+def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
+    hostile = hostile_view(text)
+    assert_well_formed(plan_markdown(hostile))
+    assert_well_formed(report_markdown(hostile))
+    same = view(view_of_plan(make_plan(tenancy(), (), DiffOptions())), sources=text)
+    assert_well_formed(plan_markdown(same))
+
+
+@pytest.mark.parametrize("text", ["`" * 100_000, HOSTILE * 1_000, "\U0001f480" * 70_000, "-" * 200_000])
+def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
+    hostile = hostile_view(text, many=30)
+    for written in (plan_markdown(hostile), report_markdown(hostile)):
+        assert_well_formed(written)
+        assert "more characters" in written
+        assert "\n```" in written
+
+
+def test_a_check_of_many_fits_and_shows_first_what_is_not_fine() -> None:
+    fine, wrong = Finding("list", "ok", "it answers " * 9), Finding("role", "failed", "no such role", "ask for it")
+    text = check_markdown(CheckView((TenancyCheck(tenancy(), (*[fine] * 3_000, wrong), ()),), "2026-01-31"))
+    assert len(text.encode()) < LIMIT
+    assert text.startswith("<!-- hooksync:check -->\n### hooksync check\n")
+    assert "no such role" in text
+    assert re.search("^[0-9]+ more left out here.$", text, re.MULTILINE)
+    assert text.endswith("Check: 3000 ok, 0 warnings, 1 failed.\n")
+
+
+def test_a_fence_is_longer_than_any_run_of_backticks() -> None:
+    assert fenced("diff", ["a ```` b", "`"])[0] == "`````diff"
+    assert fenced("diff", [])[0] == "```diff"
+
+
+@pytest.mark.parametrize("text", ["gh-12", "x@y", "#1", "www.example.org", "https://example.org", "<b>", "a\nb"])
+def test_nothing_is_linked_or_mentioned(text: str) -> None:
+    assert re.fullmatch("<code>[0-9A-Za-z ,;=?/%().&#-]*</code>", escaped(text))
+
+
+@given(st.lists(st.integers(0, 1_000)), st.integers(0, 5_000))
+def test_room_is_shared_so_that_all_is_used_and_nobody_gets_more_than_needed(needs: list[int], room: int) -> None:
+    given_out = shares(needs, room)
+    assert all(share <= need for share, need in zip(given_out, needs, strict=True))
+    assert sum(given_out) <= room
+    if sum(needs) <= room:
+        assert given_out == needs
+
+
+def test_the_command_writes_markdown_without_colour(place: Place) -> None:
+    plan = place.run("plan", "--format", "markdown", "--color", "always")
+    assert plan.code == 0
+    assert_well_formed(plan.out)
+    refused = place.run("apply", "--format", "markdown")
+    assert (refused.code, "**refused**" in refused.out) == (3, True)
+    assert_well_formed(refused.out)
+    done = place.run("apply", "--yes", "--format", "markdown", "--color", "always")
+    assert done.code == 0
+    assert "Applied: 2 done, 0 failed, 0 not tried; 0 unchanged." in done.out
+    assert "Verified: live matches declared." in done.out
+    assert_well_formed(done.out)

@@ -1,0 +1,169 @@
+"""What people read, to the letter."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.model import CredentialRefs, HookUrl, SecretRef, Server, Tenancy, Trigger
+from hooksync.documents.sealing import config_digest, live_digest
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
+from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.report.text import coloured, plan_text, report_text
+from hooksync.report.view import RunView, view_of_outcome, view_of_plan
+from tests.makers import INDEXED, MOVED, declared, live, tenancy
+
+
+def a_plan(**settings: object) -> tuple[Tenancy, object]:
+    alert = replace(
+        declared("https://ours.example/preservica", Trigger("INGEST_FAILED"), name="ingest-alert"),
+        include_identifiers=False,
+        secret=SecretRef("env", "ALERT_SECRET"),
+    )
+    catalogue = replace(
+        declared("https://ours.example/api?code=KEY", INDEXED, name="catalogue"),
+        url=HookUrl("https://ours.example/api?code=${FN_KEY}", "https://ours.example/api?code=KEY"),
+        secret=SecretRef("file", "/run/secrets/catalogue"),
+    )
+    same = declared("https://ours.example/same", name="same")
+    there = (
+        live("9495ddbf" + "0" * 24, "https://ours.example/api?code=KEY", INDEXED, include_identifiers=False),
+        live("77aa01c2" + "0" * 24, "https://ours.example/old?key=KEY", MOVED),
+        live("5b20c9e1" + "0" * 24, "https://vendor.example/x", MOVED),
+        live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED),
+        live("bbbbbbbb" + "0" * 24, "https://ours.example/same", MOVED),
+    )
+    owner = tenancy(alert, catalogue, same, owns=("https://ours.example",), **settings)
+    return owner, make_plan(owner, there, DiffOptions())
+
+
+def view(*tenancies: object, warnings: tuple[Problem, ...] = ()) -> RunView:
+    return RunView(tenancies, "2026-01-02T03:04:05Z", "hooks.yaml", warnings)  # type: ignore[arg-type]
+
+
+PLAN = """\
+prod   eu.preservica.com / BRAMA   5 live, 3 declared
+
++   ingest-alert        INGEST_FAILED
+      url                  https://ours.example/preservica
+      include_identifiers  false
+      secret               env:ALERT_SECRET
++/- catalogue           INDEXED        replaces 9495ddbf, new one first
+      url                  https://ours.example/api?code=${FN_KEY}
+      include_identifiers  false -> true
+      secret               file:/run/secrets/catalogue
+-   not declared        MOVED          77aa01c2
+      url                  https://ours.example/old?key=***
+-   same (duplicate)    MOVED          bbbbbbbb
+      url                  https://ours.example/same
+.   not ours            MOVED          5b20c9e1
+      url                  https://vendor.example/x
+
+Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged, 1 left alone.
+"""
+
+
+def test_a_plan_reads_as_the_design_shows_it() -> None:
+    _, plan = a_plan()
+    assert plan_text(view(view_of_plan(plan))) == PLAN  # type: ignore[arg-type]
+
+
+def test_what_is_kept_is_shown_when_asked_for() -> None:
+    _, plan = a_plan()
+    text = plan_text(view(view_of_plan(plan)), shows_kept=True)  # type: ignore[arg-type]
+    assert (
+        "=   same                MOVED          aaaaaaaa\n      url                  https://ours.example/same\n"
+        in text
+    )
+
+
+def test_remove_first_has_its_own_symbol() -> None:
+    _, plan = a_plan(replacement="remove-first")
+    text = plan_text(view(view_of_plan(plan)))  # type: ignore[arg-type]
+    assert "-/+ catalogue           INDEXED        replaces 9495ddbf, old one removed first" in text
+
+
+def test_no_changes_are_one_line() -> None:
+    owner = tenancy(declared())
+    plan = make_plan(owner, (live(),), DiffOptions())
+    assert plan_text(view(view_of_plan(plan))) == "No changes. 1 tenancy matches hooks.yaml.\n"
+    assert plan_text(view(view_of_plan(plan), view_of_plan(plan))) == "No changes. 2 tenancies match hooks.yaml.\n"
+
+
+def test_an_unread_tenancy_is_never_called_unchanged() -> None:
+    unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
+    text = plan_text(view(view_of_plan(unread)))
+    assert "not read, 1 declared" in text
+    assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
+
+
+def test_hostile_text_steers_no_terminal() -> None:
+    there = live(
+        "\x1b[2J\u202e" + "0" * 9, "https://evil.example/\x1b]0;owned\x07\r\n::error::x\u202e", Trigger("A\nB")
+    )
+    text = plan_text(view(view_of_plan(make_plan(tenancy(), (there,), DiffOptions()))))
+    assert re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text) is None
+    assert len(text.splitlines()) == 6
+    assert "\n::error" not in text
+
+
+def test_colour_goes_by_the_first_column_and_changes_no_letter() -> None:
+    text = coloured(PLAN)
+    assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
+    assert "\x1b[32m+   ingest-alert" in text
+    assert "\x1b[33m+/- catalogue" in text
+    assert "\x1b[31m-   not declared" in text
+
+
+def finished(*results: str, **settings: object) -> RunView:
+    _, plan = a_plan()
+    outcomes = tuple(
+        Outcome(step, result, detail="it broke" if result in ("failed", "half-done") else "", fix="mend it")  # type: ignore[arg-type]
+        for step, result in zip(plan.steps, results, strict=True)  # type: ignore[attr-defined]
+    )
+    return view(view_of_outcome(TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
+
+
+def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
+    text = report_text(finished("done", "done", "done", "done", "unchanged", "unchanged"))
+    assert text == "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged.\nVerified: live matches declared.\n"
+
+
+def test_a_report_names_what_went_wrong_with_its_mend() -> None:
+    text = report_text(
+        finished("failed", "half-done", "not-attempted", "done", "unchanged", "unchanged", not_verified="interrupted")
+    )
+    assert text == (
+        "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\n"
+        "  fix: mend it\n"
+        "half done: resubscribe prod/catalogue/INDEXED: it broke\n"
+        "  fix: mend it\n"
+        "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 2 unchanged.\n"
+        "Not verified: prod: interrupted\n"
+    )
+
+
+def test_a_report_says_what_still_differs() -> None:
+    _, plan = a_plan()
+    text = report_text(
+        finished("done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1])  # type: ignore[attr-defined]
+    )
+    assert text.endswith("Not as declared: prod: 1 to subscribe still to do\n+   ingest-alert  INGEST_FAILED\n")
+
+
+def test_the_live_digest_minds_no_order_and_holds_no_key() -> None:
+    one, two = live("1", "https://a.example/?k=KEY1"), live("2", "https://b.example/")
+    assert live_digest([one, two]) == live_digest([two, one])
+    assert live_digest([one]) == live_digest([live("1", "https://a.example/?k=KEY2")])
+    assert live_digest([one]) != live_digest([live("3", "https://a.example/?k=KEY1")])
+
+
+def test_the_config_digest_goes_by_reference() -> None:
+    refs = CredentialRefs(SecretRef("env", "A"), SecretRef("env", "B"), SecretRef("env", "C"))
+    shown = Server("${HOST}", "https://one.example")
+    other = Server("${HOST}", "https://two.example")
+    base = tenancy(declared(), credentials=refs, server=shown)
+    assert config_digest([base]) == config_digest([replace(base, server=other)])
+    assert config_digest([base]) != config_digest([replace(base, owns=("https://a.example",))])

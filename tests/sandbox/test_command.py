@@ -1,0 +1,213 @@
+"""The command: what it announces, what it hides, and how it ends. Run as a process of its own, as users run it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from hooksync.sandbox.command import add_arguments, run
+from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
+from hooksync.sandbox.rules import CALL_NAMES
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import Trait
+
+CHILD = """
+import argparse, sys
+from functools import partial
+from hooksync.sandbox.command import add_arguments, run
+parser = argparse.ArgumentParser()
+add_arguments(parser)
+sys.exit(run(parser.parse_args(), partial(print, flush=True)))
+"""
+SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+class Child:
+    """A running `hooksync sandbox` that has announced everything."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.arguments = arguments
+        inherited = {name: value for name, value in os.environ.items() if name != "SANDBOX_PASSWORD"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, *arguments],
+            env=inherited | {"PYTHONWARNINGS": "error"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.lines: list[str] = []
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if line.startswith("export PRESERVICA_PASSWORD"):
+                break
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Send a signal; gives the exit code and what came on standard error."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+Launch = Callable[..., Child]
+
+
+@pytest.fixture
+def launch(stack: ExitStack) -> Launch:
+    def launch(*arguments: str, **environment: str) -> Child:
+        child = Child(*arguments, **environment)
+        stack.callback(child.process.communicate)
+        stack.callback(child.process.kill)
+        return child
+
+    return launch
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., argparse.Namespace]:
+    monkeypatch.delenv("SANDBOX_PASSWORD", raising=False)
+
+    def parse(*arguments: str) -> argparse.Namespace:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        return parser.parse_args(arguments)
+
+    return parse
+
+
+def log_in(url: str, **form: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.post(f"{url}/api/accesstoken/login", data=form)
+
+
+def subscribe(url: str, receiver: str, secret: str) -> int:
+    """Log in as the default account and subscribe a receiver; gives the status."""
+    token = log_in(url, username="archivist@example.org", password="sandbox-password").json()["token"]
+    document = {"url": receiver, "triggerType": "MOVED", "secret": secret}
+    headers = {"Preservica-Access-Token": token}
+    with requests.post(f"{url}/api/webhook/subscriptions", json=document, headers=headers) as answer:
+        return answer.status_code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_cleanly(launch: Launch, number: signal.Signals) -> None:
+    assert launch().stop(number) == (0, "")
+
+
+def test_it_announces_its_address_and_what_to_export(launch: Launch) -> None:
+    child = launch("--tenant", "ONE", "--tenant", "TWO")
+    name, url, *rest = child.lines[0].split()
+    assert (name, rest) == ("sandbox", ["tenants", "ONE", "TWO"])
+    assert child.lines[1:] == [
+        f"export PRESERVICA_SERVER={url}",
+        "export PRESERVICA_TENANT=ONE",
+        "export PRESERVICA_USERNAME=archivist@example.org",
+        "export PRESERVICA_PASSWORD=sandbox-password",
+    ]
+    assert log_in(url, username="archivist@example.org", password="sandbox-password", tenant="TWO").ok
+
+
+def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
+    child = launch("--receiver", "cat=NEW,OLD", "--receiver", "dog=OLD", NEW="new-secret-of-it", OLD="old-secret-of-it")
+    receivers = {line.rpartition("/")[2]: line.split()[1] for line in child.lines if line.startswith("receiver ")}
+    assert list(receivers) == ["cat", "dog"]
+    url = child.lines[0].split()[1]
+    assert subscribe(url, receivers["cat"], "new-secret-of-it") == 200
+    assert subscribe(url, receivers["cat"], "old-secret-of-it") == 400
+    assert subscribe(url, receivers["dog"], "old-secret-of-it") == 200
+
+
+def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -> None:
+    secrets = {"WHO": "me@example.org", "PASS": "a-pass-word", "SEED": SEED, "HOOK": "a-hook-secret"}
+    child = launch(
+        *("--username-env", "WHO", "--password-env", "PASS", "--totp-env", "SEED", "--receiver", "x=HOOK"), **secrets
+    )
+    assert 'export PRESERVICA_PASSWORD="$PASS"' in child.lines
+    url = child.lines[0].split()[1]
+    assert log_in(url, username="me@example.org", password="a-pass-word").json()["message"] == "needs.2fa"
+    code, errors = child.stop()
+    assert code == 0
+    shown = "\n".join([*child.lines, *child.arguments, errors])
+    assert not any(secret in shown for secret in secrets.values())
+
+
+def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
+    child = launch(SANDBOX_PASSWORD="a-pass-word")
+    assert child.lines[-1] == 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"'
+    url = child.lines[0].split()[1]
+    assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
+    assert not log_in(url, username="archivist@example.org", password="sandbox-password").ok
+
+
+def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
+    child = launch("--fault", "status-418@login", "--trait", "no-challenge", "--latency", "1")
+    assert log_in(child.lines[0].split()[1]).status_code == 418
+
+
+def test_state_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    child = launch("--state", str(state), "--trait", "no-challenge")
+    url = child.lines[0].split()[1]
+    assert subscribe(url, "https://hooks.example.org/x", "a secret") == 200
+    assert child.stop()[0] == 0
+    assert "https://hooks.example.org/x" in state.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--fault", "cuts@list"], 'error: fault "cuts@list": unknown kind "cuts"'),
+        (["--trait", "nice"], 'error: unknown trait "nice"'),
+        (["--latency", "-1"], "error: latency is not between"),
+        (["--password-env", "UNSET"], "error: the environment variable UNSET is not set; export it first"),
+        (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),
+        (["--receiver", "cat"], 'error: receiver "cat" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'),
+        (["--receiver", "a/b=HOOK"], 'error: receiver "a/b=HOOK" is not of the form'),
+        (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
+    ],
+)
+def test_wrong_option_is_one_line_and_64(
+    parse: Callable[..., argparse.Namespace], monkeypatch: pytest.MonkeyPatch, arguments: list[str], error: str
+) -> None:
+    monkeypatch.setenv("BAD_SEED", "0189")
+    lines: list[str] = []
+    assert run(parse(*arguments), lines.append) == 64
+    assert len(lines) == 1
+    assert lines[0].startswith(error)
+    assert "0189" not in lines[0]
+
+
+def test_port_that_is_taken_is_one_line_and_1(
+    parse: Callable[..., argparse.Namespace], start: Callable[..., Sandbox]
+) -> None:
+    port = start().url.rpartition(":")[2]
+    lines: list[str] = []
+    assert run(parse("--port", port), lines.append) == 1
+    assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
+
+
+def test_help_fits_80_columns_and_names_every_kind_call_and_trait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = argparse.ArgumentParser("hooksync sandbox", formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    text = parser.format_help()
+    assert max(map(len, text.splitlines())) <= 80
+    words = set(text.replace(",", " ").split())
+    numbered = {f"{kind}-{'N' if kind in ('status', 'gateway') else 'S'}" for kind in NUMBERED_KINDS}
+    assert words >= {*numbered, *PLAIN_KINDS, *CALL_NAMES, *Trait}
+
+
+def test_help_costs_no_other_room_of_the_sandbox() -> None:
+    code = "import sys, hooksync.sandbox.arguments; print(*(m for m in sys.modules if m.startswith('hooksync')))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["hooksync", "hooksync.sandbox", "hooksync.sandbox.defaults", "hooksync.sandbox.arguments"]

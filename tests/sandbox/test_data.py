@@ -1,0 +1,114 @@
+"""What outlives a sandbox: its subscriptions, in a file."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox import data
+from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.tenancies import Subscription
+
+HELD = {
+    "DEMO": (
+        Subscription("https://a.example/x", "MOVED", "a secret", True),
+        Subscription("https://a.example/x", "INGEST_FAILED", "caf\u00e9", False),
+    ),
+    "OTHER": (),
+}
+
+
+def test_what_was_saved_is_loaded_again_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    data.save(path, HELD)
+    assert data.load(path) == HELD
+
+
+def test_no_file_is_no_subscriptions(tmp_path: Path) -> None:
+    assert data.load(tmp_path / "state.json") == {}
+
+
+def test_file_is_readable_by_its_owner_alone_even_where_it_was_not(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("{}")
+    path.chmod(0o644)
+    data.save(path, HELD)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_nothing_else_is_left_beside_the_file(tmp_path: Path) -> None:
+    data.save(tmp_path / "state.json", HELD)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_failed_write_leaves_nothing_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(SandboxError, match="cannot write the state file"):
+        data.save(tmp_path / "state.json", HELD)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="cannot write the state file"):
+        data.save(tmp_path / "missing" / "state.json", HELD)
+
+
+def entry(**changes: object) -> str:
+    subscription = {"id": "0", "url": "u", "trigger": "t", "secret": "se-cret", "include_identifiers": True} | changes
+    return json.dumps({"format": "hooksync.sandbox/1", "tenants": {"DEMO": [subscription]}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "null",
+        '{"format": "hooksync.sandbox/2", "tenants": {}}',
+        '{"format": "hooksync.sandbox/1", "tenants": []}',
+        '{"format": "hooksync.sandbox/1", "tenants": {"DEMO": 5}}',
+        '{"format": "hooksync.sandbox/1", "tenants": {"DEMO": ["se-cret"]}}',
+        entry(url=5),
+        entry(include_identifiers="true"),
+        "[" * 100_000,
+    ],
+)
+def test_file_that_no_sandbox_wrote_is_refused_without_being_quoted(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(text)
+    with pytest.raises(SandboxError, match=r"is not one that a sandbox wrote .*; remove it to start empty") as caught:
+        data.load(path)
+    assert "se-cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_file_that_cannot_be_read_is_a_clear_error(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "state.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SandboxError, match="cannot read the state file"):
+        Sandbox(SandboxOptions(state=path))
+
+
+def test_sandbox_goes_on_where_the_last_one_stopped(
+    tmp_path: Path, start: Callable[..., Sandbox], connect: Callable[..., Any]
+) -> None:
+    path = tmp_path / "state.json"
+    with Sandbox(SandboxOptions(state=path, traits=frozenset({"no-challenge"}))) as box:
+        client = connect(box)
+        gone, kept = (client.subscribe("https://a.example/x").json()["id"] for _ in range(2))
+        client.unsubscribe(gone)
+        before = box.subscriptions("DEMO")
+    after = start(state=path).subscriptions("DEMO")
+    assert after == before
+    assert [each.id for each in after] == [kept]

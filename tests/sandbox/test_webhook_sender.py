@@ -1,0 +1,241 @@
+"""The service as a caller of receivers: how it challenges, what it takes for an answer, what an event looks like."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from hooksync.core.handshake import answer_challenge, verify_event
+from hooksync.sandbox.http_server import Connection, LoopbackServer
+from hooksync.sandbox.messages import Answer, Request, json_answer
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import Subscription
+from hooksync.sandbox.webhook_sender import Caller, event_body, judge
+
+Answering = Callable[[Answer], str]
+
+SECRET = "a secret of the receiver"
+CODE = "0123456789abcdef"
+RIGHT = answer_challenge(SECRET.encode(), CODE.encode())
+NO_CODE = "its answer does not repeat the challengeCode"
+WRONG = "its challengeResponse is wrong; it may hold another secret"
+EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": [1]}
+
+
+@pytest.fixture
+def caller() -> Iterator[Caller]:
+    caller = Caller(timeout=5.0)
+    yield caller
+    caller.close()
+
+
+@pytest.fixture
+def recording(stack: ExitStack) -> tuple[str, list[Request]]:
+    """Run a receiver that answers every challenge rightly and keeps the requests; gives its address and them."""
+    seen: list[Request] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        seen.append(request)
+        code = parse_qs(request.query).get("challengeCode", [""])[0]
+        answer = {"challengeCode": code, "challengeResponse": answer_challenge(SECRET.encode(), code.encode())}
+        connection.send(json_answer(200, answer))
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    return f"http://127.0.0.1:{server.port}", seen
+
+
+@pytest.mark.parametrize(
+    ("tail", "path", "query"),
+    [
+        ("", "/", {}),
+        ("/hook", "/hook", {}),
+        ("/hook?code=KEY&b=", "/hook", {"code": ["KEY"], "b": [""]}),
+        ("/a%20b?x=%26#fragment", "/a%20b", {"x": ["&"]}),
+    ],
+)
+def test_challenge_is_a_post_that_adds_the_code_to_the_query(
+    caller: Caller, recording: tuple[str, list[Request]], tail: str, path: str, query: dict[str, list[str]]
+) -> None:
+    base, seen = recording
+    assert caller.challenge(base + tail, SECRET) is None
+    (request,) = seen
+    asked = parse_qs(request.query, keep_blank_values=True)
+    assert len(asked.pop("challengeCode")[0]) == 32
+    assert (request.method, request.path, asked) == ("POST", path, query)
+
+
+def test_each_challenge_has_its_own_code(caller: Caller, recording: tuple[str, list[Request]]) -> None:
+    base, seen = recording
+    caller.challenge(base, SECRET)
+    caller.challenge(base, SECRET)
+    assert len({request.query for request in seen}) == 2
+
+
+def test_right_answer_passes() -> None:
+    body = json.dumps({"challengeCode": CODE, "challengeResponse": RIGHT, "more": 1}).encode()
+    assert judge(200, body, CODE, SECRET) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "reason"),
+    [
+        (201, {"challengeCode": CODE, "challengeResponse": RIGHT}, "it answered 201, not 200"),
+        (404, {}, "it answered 404, not 200"),
+        (200, [], "its answer is not a JSON object"),
+        (200, {}, NO_CODE),
+        (200, {"challengeCode": "other", "challengeResponse": RIGHT}, NO_CODE),
+        (200, {"challengeCode": CODE}, WRONG),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": 5},
+            WRONG,
+        ),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": RIGHT.upper()},
+            WRONG,
+        ),
+        (
+            200,
+            {"challengeCode": CODE, "challengeResponse": "\ud800"},
+            WRONG,
+        ),
+    ],
+)
+def test_wrong_answer_fails_with_its_reason(status: int, document: object, reason: str) -> None:
+    assert judge(status, json.dumps(document).encode(), CODE, SECRET) == reason
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"\xff\xfe", b"[" * 60_000])
+def test_answer_that_is_no_json_fails(body: bytes) -> None:
+    assert judge(200, body, CODE, SECRET) == "its answer is not JSON"
+
+
+def test_redirect_is_not_followed(caller: Caller, recording: tuple[str, list[Request]], answering: Answering) -> None:
+    base, seen = recording
+    assert caller.challenge(answering(Answer(302, headers=(("Location", base),))), SECRET) == "it answered 302, not 200"
+    assert seen == []
+
+
+def test_endless_answer_is_not_read_to_its_end(caller: Caller, answering: Answering) -> None:
+    reason = caller.challenge(answering(Answer(200, b"x" * 1_000_000)), SECRET)
+    assert reason == "it could not be called (its answer is longer than 65536 bytes)"
+
+
+def test_receiver_that_is_not_there_fails(caller: Caller) -> None:
+    with LoopbackServer(0, lambda connection, _: connection.cut()) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        server.close()
+    assert caller.challenge(url, SECRET) == "nothing listens there"
+
+
+def test_receiver_that_cuts_the_connection_fails(caller: Caller, stack: ExitStack) -> None:
+    server = LoopbackServer(0, lambda connection, _: connection.cut())
+    stack.callback(server.close)
+    reason = caller.challenge(f"http://127.0.0.1:{server.port}/", SECRET)
+    assert reason == "it could not be called (Remote end closed connection without response)"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"])
+def test_url_that_cannot_be_called_fails(caller: Caller, url: str) -> None:
+    assert caller.challenge(url, SECRET) is not None
+
+
+def silent(stack: ExitStack, called: threading.Event) -> str:
+    """Run a receiver that takes a request and says nothing until it is stopped; gives its URL."""
+
+    def respond(connection: Connection, _: Request) -> None:
+        called.set()
+        server.stopping.wait()
+        connection.cut()
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    return f"http://127.0.0.1:{server.port}/"
+
+
+def test_receiver_that_says_nothing_fails_when_the_time_is_over(stack: ExitStack) -> None:
+    assert Caller(timeout=0.05).challenge(silent(stack, threading.Event()), SECRET) == "it did not answer in time"
+
+
+def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: ExitStack) -> None:
+    def respond(connection: Connection, _: Request) -> None:
+        connection.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.stopping.wait(0.01):
+            connection.wfile.write(b"x")
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    assert Caller(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET) == "it did not answer in time"
+
+
+def test_close_ends_a_challenge_that_waits(stack: ExitStack) -> None:
+    caller = Caller(timeout=3600)
+    called = threading.Event()
+    url = silent(stack, called)
+    with ThreadPoolExecutor(1) as pool:
+        reason = pool.submit(caller.challenge, url, SECRET)
+        called.wait()
+        caller.close()
+        assert reason.result() is not None
+    assert caller.challenge(url, SECRET) == "it could not be called (the sandbox stops)"
+
+
+def test_secret_is_bytes_of_latin_1(caller: Caller, stack: ExitStack) -> None:
+    def respond(connection: Connection, request: Request) -> None:
+        code = parse_qs(request.query)["challengeCode"][0]
+        response = answer_challenge(b"caf\xe9", code.encode())
+        connection.send(json_answer(200, {"challengeCode": code, "challengeResponse": response}))
+
+    server = LoopbackServer(0, respond)
+    stack.callback(server.close)
+    assert caller.challenge(f"http://127.0.0.1:{server.port}/", "caf\u00e9") is None
+
+
+def test_refusal_of_a_real_challenge_names_the_url_and_the_reason(
+    start: Callable[..., Sandbox], connect: Callable[..., Any], answering: Answering
+) -> None:
+    url = answering(Answer(200, b"OK"))
+    answer = connect(start(traits=frozenset())).subscribe(url, secret="is-not-to-be-seen")
+    assert answer.status_code == 400
+    assert answer.json() == {"message": f"the receiver at {url} failed the challenge: its answer is not JSON"}
+
+
+# Events
+
+
+def test_event_goes_out_in_chunks_with_a_signature(caller: Caller, recording: tuple[str, list[Request]]) -> None:
+    base, seen = recording
+    delivery = caller.deliver("DEMO", Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), [EVENT])
+    assert delivery.status == 200
+    (request,) = seen
+    assert request.headers["transfer-encoding"] == "chunked"
+    assert request.query == "code=KEY"
+    assert verify_event(SECRET.encode(), request.body, request.headers["preservica-signature"])
+
+
+def test_event_has_the_fields_of_the_service() -> None:
+    subscription = Subscription("https://a/", "MOVED", SECRET)
+    document = json.loads(event_body("DEMO", subscription, [EVENT]))
+    assert list(document) == ["subscriptionId", "timestamp", "tenant", "version", "trigger", "events"]
+    assert (document["subscriptionId"], document["tenant"]) == (subscription.id, "DEMO")
+    assert (document["trigger"], document["events"]) == ("MOVED", [EVENT])
+
+
+def test_event_has_identifiers_only_where_the_subscription_asks_for_them() -> None:
+    subscription = Subscription("https://a/", "MOVED", SECRET, include_identifiers=False)
+    assert json.loads(event_body("DEMO", subscription, [EVENT]))["events"] == [{**EVENT, "identifiers": []}]
+
+
+def test_event_that_nobody_takes_has_a_reason(caller: Caller) -> None:
+    delivery = caller.deliver("DEMO", Subscription("http://a b/", "MOVED", SECRET), [EVENT])
+    assert delivery.status is None
+    assert delivery.reason.startswith("it could not be called")

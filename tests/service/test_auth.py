@@ -1,0 +1,382 @@
+"""Every way to log in, over real HTTP; and that refused credentials are tried once, for accounts get locked."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.service.auth import Session
+from hooksync.service.http import Answer, Request
+from hooksync.service.http_errors import Unreachable
+from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
+from tests.wire import Wire, answer, cutting, saying
+
+WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
+OTHER_SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+SHORT_SEED = "GEZDGNBVGY3TQOJQ"
+
+Start = Callable[..., Sandbox]
+
+
+@pytest.fixture
+def start(stack: ExitStack) -> Start:
+    def start(*faults: str, **options: Any) -> Sandbox:
+        account = Account(**({"tenants": ("OTHER", "DEMO")} | options))
+        return stack.enter_context(Sandbox(SandboxOptions(accounts=(account,), faults=faults)))
+
+    return start
+
+
+def failure_of(call: Callable[[], object], *hidden: str) -> HooksyncError:
+    with pytest.raises(HooksyncError) as caught:
+        call()
+    shown = "".join(traceback.format_exception(caught.value))
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        shown += repr(chain) + repr(vars(chain))
+        chain = chain.__context__
+    for value in (PASSWORD, SEED, SHORT_SEED, OTHER_SEED, *hidden):
+        assert value not in shown
+    assert caught.value.problems[0].fix
+    return caught.value
+
+
+def names(box: Sandbox) -> list[str]:
+    return [call.name for call in box.calls]
+
+
+# by password
+
+
+def test_a_log_in_by_password_names_the_tenant(clients: Clients, start: Start) -> None:
+    client = clients.client(start().url)
+    client.list_subscriptions()
+    assert client.tenant == "DEMO"
+
+
+def test_without_a_tenant_the_service_tells_it(clients: Clients, start: Start) -> None:
+    clients.tenant = None
+    client = clients.client(start().url)
+    assert client.tenant is None
+    client.list_subscriptions()
+    assert client.tenant == "OTHER"
+
+
+@pytest.mark.parametrize("tenant", ["DEMO", None])
+def test_the_form_is_what_pypreservica_sends(clients: Clients, stack: ExitStack, tenant: str | None) -> None:
+    wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
+    clients.tenant = tenant
+    clients.environ["PRESERVICA_PASSWORD"] = "p&ss=w\u00f6rd +%"
+    clients.log_in_calls(wire.url).make(clients.transport.send)
+    form = dict(parse_qsl(wire.requests[0].partition(b"\r\n\r\n")[2].decode()))
+    more = {"tenant": "DEMO"} if tenant else {"includeUserDetails": "true"}
+    assert form == {"username": USERNAME, "password": "p&ss=w\u00f6rd +%", **more}
+    assert wire.header("Content-Type") == "application/x-www-form-urlencoded"
+
+
+def test_a_wrong_password_is_tried_once_by_all_threads_together(clients: Clients, start: Start) -> None:
+    clients.environ["PRESERVICA_PASSWORD"] = "wr0ng-password"
+    box = start()
+    client = clients.client(box.url)
+    barrier = threading.Barrier(16)
+
+    def fail(_: int) -> str:
+        barrier.wait(30)
+        return str(failure_of(client.list_subscriptions, "wr0ng-password"))
+
+    with ThreadPoolExecutor(16) as threads:
+        errors = set(threads.map(fail, range(16)))
+    errors.add(str(failure_of(client.list_subscriptions, "wr0ng-password")))
+    assert names(box) == ["login"]
+    [error] = errors
+    assert "POST /api/accesstoken/login -> 401: " in error
+    assert "check env:PRESERVICA_USERNAME, env:PRESERVICA_PASSWORD and the tenant" in error
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422, 423, 500, 302])
+def test_no_answer_that_says_no_leads_to_another_try(clients: Clients, start: Start, status: int) -> None:
+    box = start(f"status-{status}@login:*")
+    client = clients.client(box.url)
+    for _ in range(3):
+        assert isinstance(failure_of(client.list_subscriptions), Rejected)
+    assert names(box) == ["login"]
+
+
+@pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape"])
+def test_an_answer_without_a_token_is_an_error_and_not_asked_for_again(
+    clients: Clients, start: Start, fault: str
+) -> None:
+    box = start(f"{fault}@login:*")
+    client = clients.client(box.url)
+    for _ in range(3):
+        error = failure_of(client.list_subscriptions)
+        assert "POST /api/accesstoken/login -> 200: the answer " in error.summary
+        assert "check that `server` names a Preservica server" in str(error)
+    assert names(box) == ["login"]
+
+
+@pytest.mark.parametrize("fault", ["status-503", "cut"])
+def test_a_log_in_that_failed_for_the_moment_may_succeed_later(clients: Clients, start: Start, fault: str) -> None:
+    box = start(f"{fault}@login:5")
+    client = clients.client(box.url)
+    failure_of(client.list_subscriptions)
+    assert client.list_subscriptions() == ()
+
+
+def test_a_missing_password_is_an_error_that_names_its_variable(clients: Clients, start: Start) -> None:
+    del clients.environ["PRESERVICA_PASSWORD"]
+    box = start()
+    error = failure_of(clients.client(box.url).list_subscriptions)
+    assert isinstance(error, SecretError)
+    assert "secret env:PRESERVICA_PASSWORD is not set" in error.summary
+    assert "`hooksync validate` needs no credentials" in error.problems[0].fix
+    assert names(box) == []
+
+
+def test_a_log_in_that_is_cut_short_does_not_show_half_a_token(clients: Clients, stack: ExitStack) -> None:
+    wire = stack.enter_context(Wire(cutting(b'HTTP/1.1 200 OK\r\n\r\n{"success": true, "token": "6f1c2a9e-is-cut')))
+    error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
+    assert "not JSON" in error.summary
+
+
+def test_a_token_in_an_answer_that_does_not_count_is_not_shown(clients: Clients, stack: ExitStack) -> None:
+    wire = stack.enter_context(Wire(saying(answer(b'{"success": false, "token": "6f1c2a9e", "why": "no"}'))))
+    error = failure_of(clients.client(wire.url).list_subscriptions, "6f1c2a9e")
+    assert '"why": "no"' in error.summary
+
+
+# with a second factor
+
+
+def test_an_account_with_a_second_factor_gets_its_code(clients: Clients, start: Start) -> None:
+    clients.environ = WITH_SEED
+    box = start(totp_seed=SEED)
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["login", "complete-2fa", "list"]
+
+
+def test_the_tenant_of_a_second_factor_may_come_from_the_service(clients: Clients, start: Start) -> None:
+    clients.environ, clients.tenant = WITH_SEED, None
+    client = clients.client(start(totp_seed=SEED).url)
+    client.list_subscriptions()
+    assert client.tenant == "OTHER"
+
+
+@pytest.mark.parametrize("written", [SHORT_SEED, SHORT_SEED.lower(), "GEZD GNBV GY3T QOJQ"])
+def test_a_seed_of_sixteen_characters_works_although_pyotp_finds_it_short(
+    clients: Clients, start: Start, written: str
+) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": written}
+    assert clients.client(start(totp_seed=SHORT_SEED).url).list_subscriptions() == ()
+
+
+@pytest.mark.parametrize("seed", ["no-base32-s33d!", "GEZDGNBV", "s33d-\u00f6\u00e4\u00fc", "GEZDGNBVGY3TQOJ1", " "])
+def test_a_seed_that_is_none_is_an_error_that_names_its_variable(clients: Clients, start: Start, seed: str) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": seed}
+    box = start(totp_seed=SEED)
+    client = clients.client(box.url)
+    for _ in range(2):
+        error = failure_of(client.list_subscriptions, *filter(str.strip, [seed]))
+        assert isinstance(error, SecretError)
+        assert "env:PRESERVICA_2FA_TOKEN is no base32 seed" in error.summary
+    assert names(box) == ["login"]
+
+
+def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
+    box = start(totp_seed=SEED)
+    client = clients.client(box.url)
+    for _ in range(3):
+        error = failure_of(client.list_subscriptions)
+        assert "check the seed in env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
+    assert names(box) == ["login", "complete-2fa"]
+
+
+def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
+    error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
+    assert "the account asks for a second factor, and secret env:PRESERVICA_2FA_TOKEN is not set" in error.summary
+    assert "set env:PRESERVICA_2FA_TOKEN to the base32 seed" in str(error)
+
+
+def test_without_pyotp_a_second_factor_says_what_to_install(
+    clients: Clients, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyotp", None)
+    clients.environ = WITH_SEED
+    error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
+    assert "pyotp is not installed" in error.summary
+    assert "pip install 'hooksync[totp]'" in str(error)
+
+
+def test_without_a_second_factor_pyotp_is_not_needed(
+    clients: Clients, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyotp", None)
+    clients.environ = WITH_SEED
+    assert clients.client(start().url).list_subscriptions() == ()
+
+
+def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Clients, start: Start) -> None:
+    box = start(needs_totp_setup=True)
+    client = clients.client(box.url)
+    for _ in range(2):
+        error = failure_of(client.list_subscriptions)
+        assert "has not set one up" in error.summary
+        assert "by hand" in str(error)
+    assert names(box) == ["login"]
+
+
+def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Start) -> None:
+    clients.environ = WITH_SEED
+    error = failure_of(clients.client(start("echo@complete-2fa", totp_seed=SEED).url).list_subscriptions)
+    assert "continuationToken=***&twoFactorToken=***" in error.summary
+
+
+def test_a_second_factor_whose_answer_was_lost_is_asked_for_anew(clients: Clients, start: Start) -> None:
+    clients.environ = WITH_SEED
+    box = start("commit-cut@complete-2fa", totp_seed=SEED)
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["login", "complete-2fa", "complete-2fa", "login", "complete-2fa", "list"]
+
+
+def test_a_second_factor_that_is_refused_after_waits_is_made_anew_once(clients: Clients, start: Start) -> None:
+    clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
+    box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
+    client = clients.client(box.url)
+    for _ in range(2):
+        assert "check the seed in env:PRESERVICA_2FA_TOKEN" in str(failure_of(client.list_subscriptions))
+    assert names(box).count("login") == 2
+
+
+# by external key
+
+
+def test_an_external_log_in_that_is_refused_after_waits_has_a_new_timestamp(clients: Clients, start: Start) -> None:
+    clients.method = "external"
+    box = start("gateway-502@external", "status-401@external")
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["external", "external", "external", "list"]
+
+
+def test_a_log_in_by_external_key(clients: Clients, start: Start) -> None:
+    clients.method = "external"
+    clients.environ["PRESERVICA_PASSWORD"] = "the-sh\u00e4red-key"
+    box = start(external_key="the-sh\u00e4red-key")
+    assert clients.client(box.url).list_subscriptions() == ()
+    assert names(box) == ["external", "list"]
+
+
+def test_a_wrong_external_key_is_tried_once(clients: Clients, start: Start) -> None:
+    clients.method = "external"
+    box = start(external_key="the-shared-key")
+    client = clients.client(box.url)
+    for _ in range(2):
+        error = failure_of(client.list_subscriptions, "the-shared-key")
+        assert "check env:PRESERVICA_PASSWORD and this machine's clock" in str(error)
+    assert names(box) == ["external"]
+
+
+def test_an_external_key_needs_a_tenant(clients: Clients, start: Start) -> None:
+    clients.method, clients.tenant = "external", None
+    box = start()
+    error = failure_of(clients.client(box.url).list_subscriptions)
+    assert "needs the tenant's name" in error.summary
+    assert names(box) == []
+
+
+def test_the_hash_of_an_external_key_is_hidden(clients: Clients, start: Start) -> None:
+    clients.method = "external"
+    assert "hash=***" in failure_of(clients.client(start("echo@external").url).list_subscriptions).summary
+
+
+# the token that threads share
+
+
+class Scripted:
+    """Answers log-ins as it is told, one after another; holds each back until `go` is set."""
+
+    def __init__(self, *script: Answer | Exception) -> None:
+        self.script = list(script)
+        self.asked = 0
+        self.began = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, _: Request) -> Answer:
+        self.asked += 1
+        self.began.set()
+        assert self.go.wait(30)
+        entry = self.script.pop(0)
+        if isinstance(entry, Exception):
+            raise entry
+        return entry
+
+
+def yes(token: str) -> Answer:
+    return Answer(200, f'{{"token": "{token}"}}'.encode())
+
+
+def lost() -> AnswerLost:
+    return AnswerLost(Problem("cut", "try again"))
+
+
+def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> None:
+    send = Scripted(yes("one"), yes("two"))
+    send.go.set()
+    session = Session(clients.log_in_calls("http://x"), send)
+    assert session.token() == "one"
+    assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
+    assert session.token() == "two"
+    assert send.asked == 2
+
+
+def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> None:
+    send = Scripted(lost(), yes("later"))
+    session = Session(clients.log_in_calls("http://x"), send)
+    barrier = threading.Barrier(8)
+
+    def token(_: int) -> object:
+        barrier.wait(30)
+        try:
+            return session.token()
+        except ServiceError as error:
+            return type(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(token, index) for index in range(8)]
+        assert send.began.wait(30)
+        send.go.set()
+        results = [each.result() for each in found]
+    assert AnswerLost in results
+    assert set(results) <= {AnswerLost, "later"}  # who came after the failure may have tried anew
+    assert send.asked <= 2
+    assert session.token() == "later"
+
+
+@pytest.mark.parametrize("error", [lost(), Unreachable(Problem("no name", "look"))])
+def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exception) -> None:
+    send = Scripted(error, yes("one"))
+    send.go.set()
+    session = Session(clients.log_in_calls("http://x"), send)
+    with pytest.raises(ServiceError):
+        session.token()
+    assert session.token() == "one"
+
+
+def test_a_session_shows_no_token(clients: Clients) -> None:
+    send = Scripted(yes("t0ken-of-the-session"))
+    send.go.set()
+    session = Session(clients.log_in_calls("http://x"), send)
+    session.token()
+    assert "t0ken" not in repr(session)
+    assert clients.redactor.clean("t0ken-of-the-session") == "***"

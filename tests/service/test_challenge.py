@@ -1,0 +1,163 @@
+"""Answers to challenges, judged: only the right one is ready, and nothing that a receiver says can break the judge."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.handshake import EVENT_PREFIX, answer_challenge
+from hooksync.service.challenge import READY, Reading, judge_answer, signed_in_disguise
+
+SECRET = b"s3cret-of-the-catalogue-0123456789"
+CODE = "c0de5678c0de5678"
+RIGHT = answer_challenge(SECRET, CODE.encode())
+OTHER = answer_challenge(b"another secret", CODE.encode())
+DISGUISED = EVENT_PREFIX.decode() + CODE
+BETRAYAL = answer_challenge(SECRET, DISGUISED.encode())
+
+
+def judge(body: bytes | str | dict[str, object], status: int = 200) -> Reading:
+    text = json.dumps(body) if isinstance(body, dict) else body
+    return judge_answer(status, text.encode() if isinstance(text, str) else text, CODE, SECRET)
+
+
+def answered(response: object = RIGHT, code: object = CODE, **more: object) -> dict[str, object]:
+    return {"challengeCode": code, "challengeResponse": response, **more}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        answered(),
+        answered(success=True, challenge={"deep": [1]}),
+        f'{{ "challengeCode": "{CODE}",     "challengeResponse": "{RIGHT}" }}',
+        f'\r\n{{"challengeResponse": "{RIGHT}", "challengeCode": "{CODE}"}}\n\n',
+        f'{{"challengeResponse": "{RIGHT}", "challengeCode": "{CODE}", "n": {"9" * 5000}}}',
+    ],
+)
+def test_the_right_answer_is_ready_whatever_stands_around_it(body: str | dict[str, object]) -> None:
+    assert judge(body) == READY
+    assert (READY.state, READY.kind, READY.detail, READY.fix) == ("ready", "ready", "", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (answered(OTHER), "wrong-secret"),
+        (answered("0" * 64), "wrong-secret"),
+        (answered(RIGHT.upper()), "not-hex"),
+        (answered(RIGHT[:-1]), "not-hex"),
+        (answered(RIGHT + "\n"), "not-hex"),
+        (answered(f"sha256={RIGHT}"), "not-hex"),
+        (answered(""), "not-hex"),
+        (answered("\udcff" * 64), "not-hex"),
+        (answered(code=CODE.upper()), "not-echoed"),
+        (answered(code=""), "not-echoed"),
+        (answered(OTHER, code="another"), "not-echoed"),
+        (answered(None), "wrong-shape"),
+        (answered(code=None), "wrong-shape"),
+        (answered(code=5678), "wrong-shape"),
+        ({}, "wrong-shape"),
+        ({"success": True}, "wrong-shape"),
+        ("[]", "wrong-shape"),
+        ("null", "wrong-shape"),
+        (json.dumps(RIGHT), "wrong-shape"),
+        ("", "not-json"),
+        (RIGHT, "not-json"),
+        ("<html></html>", "not-json"),
+        (json.dumps(answered())[:-1], "not-json"),
+        (json.dumps(answered(n=float("nan"))), "not-json"),
+        ("[" * 100_000, "not-json"),
+        (b"\xff\xfe\xfa", "not-json"),
+    ],
+)
+def test_another_answer_is_told_apart_by_what_is_wrong(body: bytes | str | dict[str, object], kind: str) -> None:
+    reading = judge(body)
+    assert reading.kind == kind
+    assert reading.state == ("wrong-secret" if kind == "wrong-secret" else "wrong-answer")
+    assert reading.detail
+    assert reading.fix
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, "redirect") for status in (301, 304, 307)),
+        *((status, "status") for status in (201, 204, 403, 404, 500)),
+    ],
+)
+def test_another_status_is_not_ready_however_right_the_body(status: int, kind: str) -> None:
+    reading = judge(answered(), status)
+    assert (reading.kind, reading.state) == (kind, "wrong-answer")
+    assert str(status) in reading.detail
+
+
+STATUSES = st.integers(100, 599) | st.just(200)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.sampled_from([CODE, RIGHT, OTHER]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+NEARLY = st.fixed_dictionaries({}, optional={"challengeCode": JSON, "challengeResponse": JSON, "x": JSON})
+BODIES = (
+    st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")) | NEARLY.map(json.dumps).map(str.encode)
+)
+
+
+@given(STATUSES, BODIES)
+def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(status: int, body: bytes) -> None:
+    reading = judge_answer(status, body, CODE, SECRET)
+    assert reading.detail.isprintable()
+    if reading.state == "ready":
+        document = json.loads(body)
+        assert status == 200
+        assert (document["challengeCode"], document["challengeResponse"]) == (CODE, RIGHT)
+    else:
+        assert reading.detail
+        assert reading.fix
+
+
+@given(st.text(), st.binary(max_size=80))
+def test_the_right_answer_of_any_code_and_secret_is_ready(text: str, secret: bytes) -> None:
+    code = text.encode("latin-1", "ignore").decode("latin-1")
+    body = {"challengeCode": code, "challengeResponse": answer_challenge(secret, code.encode("latin-1"))}
+    assert judge_answer(200, json.dumps(body).encode(), code, secret) == READY
+
+
+@given(STATUSES, BODIES)
+def test_a_reading_never_repeats_what_the_receiver_said(status: int, body: bytes) -> None:
+    marked = body + b"ECHOED"
+    assert "ECHOED" not in repr(judge_answer(status, marked, CODE, SECRET))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "signs"),
+    [
+        (200, json.dumps({"challengeCode": DISGUISED, "challengeResponse": BETRAYAL}), True),
+        (200, json.dumps({"challengeCode": DISGUISED, "challengeResponse": BETRAYAL.upper()}), True),
+        (200, BETRAYAL, True),
+        (500, f"cannot send {BETRAYAL}", True),
+        (400, "{}", False),
+        (403, "", False),
+        (200, '{"success": true}', False),
+        (200, "", False),
+        (200, json.dumps({"challengeCode": DISGUISED, "challengeResponse": "0" * 64}), None),
+        (302, "", None),
+        (408, "", None),
+        (429, "", None),
+        (500, "", None),
+        (503, "", None),
+    ],
+)
+def test_who_gives_the_signature_of_an_event_away_is_told_from_who_refuses(
+    status: int, body: str, signs: bool | None
+) -> None:
+    assert signed_in_disguise(status, body.encode(), DISGUISED, SECRET) is signs
+
+
+@given(STATUSES, BODIES)
+def test_nothing_breaks_the_second_judge_either(status: int, body: bytes) -> None:
+    assert signed_in_disguise(status, body, DISGUISED, SECRET) in (None, False)

@@ -1,0 +1,596 @@
+"""One call over real sockets: what is sent, what is refused, and that time and memory are bounded."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+import requests
+import urllib3.exceptions
+
+from hooksync import __version__
+from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
+from hooksync.service.http import Answer, Request, Timeouts, Transport
+from hooksync.service.http_errors import Circumstances, TooLarge, Unreachable, explain
+from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
+
+SECRET = "s3cret-body-0123456789"
+TOKEN = "t0ken-0123456789"
+OK = answer(b"[]")
+
+Make = Callable[..., Transport]
+Serve = Callable[..., Wire]
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def serve(stack: ExitStack) -> Serve:
+    def serve(respond: Respond, tls: ssl.SSLContext | None = None) -> Wire:
+        return stack.enter_context(Wire(respond, tls))
+
+    return serve
+
+
+@pytest.fixture
+def make(stack: ExitStack) -> Make:
+    def make(
+        call: float = 20.0, connections: int = 4, environ: dict[str, str] | None = None, connect: float = 10.0
+    ) -> Transport:
+        transport = Transport(Timeouts(connect, call), connections, environ or {})
+        stack.callback(transport.close)
+        return transport
+
+    return make
+
+
+def get(url: str, path: str = "/x", limit: int = 1024 * 1024) -> Request:
+    return Request("GET", url, path, {"Preservica-Access-Token": TOKEN}, answer_limit=limit)
+
+
+def failure_of(transport: Transport, request: Request) -> ServiceError:
+    with pytest.raises(ServiceError) as caught:
+        transport.send(request)
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(request)
+    assert SECRET not in shown
+    assert TOKEN not in shown
+    assert caught.value.__context__ is None or isinstance(caught.value.__context__, OSError)
+    return caught.value
+
+
+# what is sent, and what comes back
+
+
+def test_what_is_sent_is_what_was_asked_for_and_little_else(make: Make, serve: Serve) -> None:
+    wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
+    request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
+    assert make().send(request) == Answer(201, b"ok", "7")
+    assert wire.request_lines == ["POST /a%2Fb?c=d HTTP/1.1"]
+    assert wire.header("User-Agent") == f"hooksync/{__version__}"
+    assert wire.header("X-Y") == "z"
+    assert wire.header("Accept-Encoding") == "identity"
+    assert wire.requests[0].endswith(b"\r\n\r\n" + SECRET.encode())
+
+
+@pytest.mark.parametrize("path", ["/a/%2E%2E", "/a/%2e%2e/b", "/a/../b", "/a//b", "/a%20b%3Fc", "/%C3%A9", "/a;b=c"])
+def test_a_path_goes_out_as_it_is(make: Make, serve: Serve, path: str) -> None:
+    wire = serve(saying(OK))
+    make().send(get(wire.url, path))
+    assert wire.request_lines[0].upper() == f"GET {path} HTTP/1.1".upper()
+
+
+def test_one_connection_serves_call_after_call(make: Make, serve: Serve) -> None:
+    wire = serve(saying(OK))
+    transport = make()
+    for _ in range(5):
+        transport.send(get(wire.url))
+    assert wire.connections == 1
+
+
+def test_a_connection_that_the_server_closed_is_made_anew(make: Make, serve: Serve) -> None:
+    wire = serve(cutting(answer(b"[]", "200 OK", "Connection: close")))
+    transport = make()
+    transport.send(get(wire.url))
+    transport.send(get(wire.url))
+    assert wire.connections == 2
+
+
+def test_many_threads_never_have_more_connections_than_allowed(make: Make, serve: Serve) -> None:
+    wire = serve(saying(OK))
+    transport = make(connections=3)
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: transport.send(get(wire.url)), range(100)))
+    assert {each.status for each in answers} == {200}
+    assert wire.connections <= 3
+
+
+def test_more_servers_than_requests_keeps_pools_for_do_not_fail_each_other(make: Make, serve: Serve) -> None:
+    wires = [serve(saying(OK)) for _ in range(14)]
+    transport = make(connections=2)
+    with ThreadPoolExecutor(16) as threads:
+        calls = [threads.submit(transport.send, get(wire.url)) for _ in range(6) for wire in wires]
+    assert {call.result().status for call in calls} == {200}
+    assert max(wire.connections for wire in wires) <= 2
+
+
+def test_cookies_are_not_kept(make: Make, serve: Serve) -> None:
+    wire = serve(saying(answer(b"[]", "200 OK", "Set-Cookie: session=abc; Path=/")))
+    transport = make()
+    transport.send(get(wire.url))
+    transport.send(get(wire.url))
+    assert wire.header("Cookie") is None
+
+
+def test_netrc_is_not_read(make: Make, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    wire = serve(saying(OK))
+    make().send(get(wire.url))
+    assert wire.header("Authorization") is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_leads_nowhere(make: Make, serve: Serve, status: int) -> None:
+    other = serve(saying(OK))
+    wire = serve(saying(answer(b"", f"{status} Elsewhere", f"Location: {other.url}/take")))
+    request = Request("POST", wire.url, "/x", {"Preservica-Access-Token": TOKEN}, SECRET.encode())
+    assert make().send(request).status == status
+    assert other.requests == []
+
+
+@pytest.mark.parametrize("location", ["http://[", "\xff\xfe", "//", "http://" + "a" * 70 + ".example", ""])
+def test_where_a_redirect_leads_is_not_even_looked_at(make: Make, serve: Serve, location: str) -> None:
+    wire = serve(saying(answer(b"gone", "302 Found", f"Location: {location}")))
+    assert make().send(get(wire.url)) == Answer(302, b"gone")
+
+
+# what goes wrong on the way
+
+
+def test_nobody_there(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    error = failure_of(make(), get(f"http://127.0.0.1:{port}"))
+    assert isinstance(error, Unreachable)
+    assert error.summary == "GET /x: the server refuses connections"
+
+
+@pytest.mark.parametrize(
+    "host", ["a" * 64 + ".localhost", "a..localhost", "*.localhost", "xn--a.\u0130", "%", "\ud800"]
+)
+def test_a_host_that_cannot_be_one_is_an_error_in_our_words(make: Make, host: str) -> None:
+    error = failure_of(make(), get(f"http://{host}"))
+    assert isinstance(error, Unreachable)
+    assert "server" in str(error)
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "x"])
+def test_a_port_that_cannot_be_one_is_an_error_in_our_words(make: Make, port: str) -> None:
+    assert isinstance(failure_of(make(), get(f"http://127.0.0.1:{port}")), Unreachable)
+
+
+def test_a_header_that_cannot_be_sent_is_an_error_in_our_words(make: Make) -> None:
+    request = Request("GET", "http://127.0.0.1:1", "/x", {"Preservica-Access-Token": f"{TOKEN}\r\nX: y"})
+    assert isinstance(failure_of(make(), request), Unreachable)
+
+
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "102 Processing", "103 Early Hints", "199 Huh"])
+def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after_it(
+    make: Make, serve: Serve, status: str
+) -> None:
+    is_asked_again = threading.Event()
+
+    def respond(wire: Wire, connection: socket.socket, _: bytes) -> bool:
+        if wire.connections > 1:
+            is_asked_again.set()
+            connection.sendall(answer(b"the second"))
+            return True
+        connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
+        is_asked_again.wait(20)  # so that what follows comes late
+        connection.sendall(answer(b"the first"))
+        return True
+
+    transport, url = make(), serve(respond).url
+    error = failure_of(transport, get(url))
+    assert isinstance(error, AnswerLost)
+    assert error.summary == "GET /x: only an interim answer (1xx) came, and the one after it is not waited for"
+    assert transport.send(get(url)) == Answer(200, b"the second")
+
+
+def test_the_answer_after_100_continue_is_the_answer(make: Make, serve: Serve) -> None:
+    wire = serve(saying(b"HTTP/1.1 100 Continue\r\n\r\n" + OK))
+    assert make().send(get(wire.url)) == Answer(200, b"[]")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n[",
+        b"not http at all\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+    ],
+)
+def test_an_answer_that_is_cut_or_broken_is_lost(make: Make, serve: Serve, data: bytes) -> None:
+    error = failure_of(make(), get(serve(cutting(data)).url))
+    assert isinstance(error, AnswerLost)
+    assert str(error).startswith("GET /x: the ")
+    assert "\n  fix: " in str(error)
+
+
+def test_a_body_without_a_length_is_read_to_the_end(make: Make, serve: Serve) -> None:
+    wire = serve(cutting(b'HTTP/1.1 200 OK\r\n\r\n[{"id": "cut'))
+    assert make().send(get(wire.url)).body == b'[{"id": "cut'
+
+
+# time and memory
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b""),
+        (b"HTTP/1.1 200 OK\r\n", b"X"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"["),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n[\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"["),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"T: t\r\n"),
+    ],
+    ids=["silence", "header", "headers", "continues", "length", "chunks", "chunk size", "open end", "trailers"],
+)
+def test_a_call_is_bounded_in_time_however_slowly_bytes_trickle(
+    make: Make, serve: Serve, start: bytes, piece: bytes
+) -> None:
+    wire = serve(endless(start, piece, pause=0.02))
+    error = failure_of(make(call=0.3), get(wire.url))
+    assert isinstance(error, AnswerLost)
+    if piece != b"X: y\r\n":  # too many headers may come before the time is over
+        assert error.summary == "GET /x: no whole answer within 0.3 s"
+
+
+def test_a_slow_call_leaves_no_short_patience_behind_on_its_connection(make: Make, serve: Serve) -> None:
+    wire = serve(saying(OK))
+    transport = make()
+    for _ in range(3):
+        body = b"x" * 3_000_000
+        assert transport.send(Request("POST", wire.url, "/x", body=body)).status == 200
+    assert wire.connections == 1
+
+
+def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        request = Request("POST", f"http://127.0.0.1:{deaf.getsockname()[1]}", "/x", body=b"x" * 30_000_000)
+        error = failure_of(make(call=0.3), request)
+    assert isinstance(error, AnswerLost)
+    assert "within 0.3 s" in error.summary
+
+
+def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(make: Make, serve: Serve) -> None:
+    wire = serve(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65536))
+    error = failure_of(make(), get(wire.url, limit=100_000))
+    assert isinstance(error, TooLarge)
+    assert "GET /x: the answer is larger than 100000 bytes" in str(error)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /y\r\n\r\n",
+    ],
+    ids=["chunk size", "trailers", "open end", "redirect"],
+)
+def test_what_has_no_end_is_refused_before_it_fills_the_memory(make: Make, serve: Serve, start: bytes) -> None:
+    wire = serve(endless(start, b"1" * 65536))
+    assert isinstance(failure_of(make(), get(wire.url, limit=100_000)), AnswerLost)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_limit_counts_what_a_body_is_decompressed(make: Make, serve: Serve, layers: int) -> None:
+    body = b"[" + b" " * 20_000_000 + b"]"
+    for _ in range(layers):
+        body = gzip.compress(body)
+    wire = serve(saying(answer(body, "200 OK", "Content-Encoding: " + ", ".join(["gzip"] * layers))))
+    assert isinstance(failure_of(make(), get(wire.url)), TooLarge)
+
+
+def test_a_body_of_just_the_limit_is_taken(make: Make, serve: Serve) -> None:
+    wire = serve(saying(answer(b"x" * 5000)))
+    assert len(make().send(get(wire.url, limit=5000)).body) == 5000
+    with pytest.raises(TooLarge):
+        make().send(get(wire.url, limit=4999))
+
+
+# proxies
+
+
+def test_loopback_does_not_go_through_a_proxy(make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy, wire = serve(saying(OK)), serve(saying(OK))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    make().send(get(wire.url))
+    make().send(get(wire.url.replace("127.0.0.1", "localhost")))
+    with suppress(HooksyncError):
+        make().send(get(f"http://[::1]:{wire.port}"))
+    assert proxy.requests == []
+    assert len(wire.requests) >= 2
+
+
+def test_another_host_goes_through_the_proxy_of_the_environment(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(saying(OK))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//user:pr0xy-password@"))
+    assert make().send(get("http://example.invalid", "/a%2Fb")).status == 200
+    assert proxy.request_lines == ["GET http://example.invalid/a%2Fb HTTP/1.1"]
+    assert (proxy.header("Proxy-Authorization") or "").startswith("Basic ")
+
+
+def test_a_host_that_no_proxy_names_is_reached_directly(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, wire = serve(saying(OK)), serve(saying(OK))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", "example.org, 0.0.0.0/32")
+    make().send(get(f"http://0.0.0.0:{wire.port}"))  # this machine, by a name that does not look like loopback
+    assert (len(proxy.requests), len(wire.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://user:pr0xy-password@127.0.0.1:1", "the proxy cannot be used: it refuses connections"),
+        ("http://user:pr0xy-password@proxy.invalid:1", "the proxy cannot be used: its name does not resolve"),
+        ("ftp://user:pr0xy-password@127.0.0.1:1", "the proxy cannot be used: its address is none"),
+        ("http://user:pr0xy-password@[bad:1", "the proxy cannot be used: its address is none"),
+        ("http://user:pr0xy-password@h:99999", "the proxy cannot be used: its address is none"),
+        ("http://user:pr0xy-password@" + "h" * 70, "the proxy cannot be used: its address is none"),
+        ("http://", "the proxy cannot be used: its address is none"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_cannot_be_used_is_named_as_the_trouble(
+    make: Make, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str, scheme: str
+) -> None:
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy)
+    error = failure_of(make(), get(f"{scheme}://example.invalid"))
+    assert isinstance(error, Unreachable)
+    assert said in error.summary
+    assert "pr0xy-password" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_without_its_library_says_what_to_install(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://user:pr0xy-password@127.0.0.1:1")
+    error = failure_of(make(), get("http://example.invalid"))
+    assert "SOCKS needs PySocks" in error.summary
+    assert isinstance(error, Unreachable)
+
+
+def test_a_proxy_that_refuses_a_tunnel_says_with_which_status(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(cutting(answer(b"", "407 Proxy Authentication Required")))
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    error = failure_of(make(), get("https://example.invalid"))
+    assert isinstance(error, Unreachable)
+    assert "the proxy cannot be used: it answers 407" in error.summary
+    assert proxy.request_lines[0].startswith("CONNECT example.invalid:443 HTTP/1.")
+    assert TOKEN not in proxy.requests[0].decode()
+
+
+def test_https_through_a_proxy_is_encrypted_to_the_server(
+    make: Make, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path, "example.invalid")
+    server = serve(saying(OK), certificate.server)
+
+    def tunnel(wire: Wire, connection: socket.socket, _: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as onward:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_copy, args=(onward, connection))
+            back.start()
+            _copy(connection, onward)
+            back.join()
+
+    proxy = serve(tunnel)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
+    assert transport.send(get("https://example.invalid")).status == 200
+    assert server.header("Preservica-Access-Token") == TOKEN
+    assert TOKEN not in proxy.requests[0].decode()
+    transport.close()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"), "127.0.0.1")
+
+
+def test_a_server_with_a_root_of_its_own_is_refused(make: Make, serve: Serve, certificate: Certificate) -> None:
+    wire = serve(saying(OK), certificate.server)
+    error = failure_of(make(), get(wire.url))
+    assert isinstance(error, Unreachable)
+    assert "the server's certificate is not trusted: self-signed certificate" in error.summary
+    assert "REQUESTS_CA_BUNDLE" in str(error)
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_bundle_makes_it_trusted(make: Make, serve: Serve, certificate: Certificate, variable: str) -> None:
+    wire = serve(saying(OK), certificate.server)
+    transport = make(environ={variable: str(certificate.pem)})
+    assert [transport.send(get(wire.url)).status for _ in range(3)] == [200] * 3
+    assert wire.connections == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_folder_of_certificates_makes_it_trusted(
+    make: Make, serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    wanted = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate.pem)]
+    name = subprocess.run(wanted, capture_output=True, text=True, check=True).stdout.strip()
+    shutil.copy(certificate.pem, tmp_path / f"{name}.0")
+    wire = serve(saying(OK), certificate.server)
+    assert make(environ={"REQUESTS_CA_BUNDLE": str(tmp_path)}).send(get(wire.url)).status == 200
+
+
+def test_a_certificate_for_another_host_is_refused(make: Make, serve: Serve, tmp_path: Path) -> None:
+    other = make_certificate(tmp_path, "other.example.org")
+    wire = serve(saying(OK), other.server)
+    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(other.pem)}), get(wire.url))
+    assert isinstance(error, Unreachable)
+    assert "mismatch" in error.summary
+    assert "write the server's name as its certificate bears it" in str(error)
+
+
+def test_a_certificate_that_has_expired_is_refused(make: Make, serve: Serve, tmp_path: Path) -> None:
+    old = make_certificate(tmp_path, "127.0.0.1", days=-1)
+    wire = serve(saying(OK), old.server)
+    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(old.pem)}), get(wire.url))
+    assert "expired" in error.summary
+    assert "clock" in str(error)
+
+
+def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(make: Make, serve: Serve) -> None:
+    wire = serve(cutting(answer(b"", "400 Bad Request")))
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        thread = threading.Thread(target=_answer_in_plain, args=(deaf,))
+        thread.start()
+        error = failure_of(make(), get(f"https://127.0.0.1:{deaf.getsockname()[1]}"))
+        thread.join()
+    assert isinstance(error, Unreachable)
+    assert "no TLS connection could be made" in error.summary
+    assert wire.requests == []
+
+
+def _answer_in_plain(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        connection.recv(65536)
+
+
+def test_a_tls_connection_that_breaks_in_the_answer_leaves_it_lost(
+    make: Make, serve: Serve, certificate: Certificate
+) -> None:
+    def respond(_: Wire, connection: socket.socket, __: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[")
+        raw = socket.socket(fileno=connection.detach())
+        with raw:
+            raw.sendall(b"this is no TLS record at all, whatever one makes of it")
+
+    wire = serve(respond, certificate.server)
+    transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
+    error = failure_of(transport, Request("POST", wire.url, "/x", body=SECRET.encode()))
+    assert isinstance(error, AnswerLost)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
+def test_a_bundle_that_cannot_be_used_is_an_error_that_names_it(
+    make: Make, tmp_path: Path, content: bytes | None
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    error = failure_of(make(environ={"REQUESTS_CA_BUNDLE": str(bundle)}), get("https://127.0.0.1:1"))
+    assert isinstance(error, Unreachable)
+    assert f"the certificate bundle {bundle} of REQUESTS_CA_BUNDLE cannot be used" in error.summary
+
+
+def test_a_bad_bundle_does_not_matter_without_tls(make: Make, serve: Serve) -> None:
+    wire = serve(saying(OK))
+    assert make(environ={"REQUESTS_CA_BUNDLE": "/no/such/file"}).send(get(wire.url)).status == 200
+
+
+def test_all_connections_share_one_tls_context(make: Make, serve: Serve, certificate: Certificate) -> None:
+    wire = serve(saying(OK), certificate.server)
+    transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
+    with ThreadPoolExecutor(8) as threads:
+        contexts = set(threads.map(lambda _: transport.tls, range(8)))
+        assert {each.status for each in threads.map(lambda _: transport.send(get(wire.url)), range(24))} == {200}
+    assert len(contexts) == 1
+    assert wire.connections <= 4
+    context = contexts.pop()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+# the words
+
+_ERRORS = [
+    *(getattr(requests.exceptions, name)("x") for name in ("ConnectionError", "ReadTimeout", "ProxyError", "SSLError")),
+    *(getattr(requests.exceptions, name)("x") for name in ("InvalidURL", "InvalidSchema", "ChunkedEncodingError")),
+    urllib3.exceptions.ProtocolError("x", ConnectionResetError(104, "reset")),
+    urllib3.exceptions.LocationParseError("http://user:pw@x?code=key"),
+    urllib3.exceptions.ProxyError("x", OSError(5, "input/output error")),
+    urllib3.exceptions.DecodeError("x"),
+    OSError(24, "Too many open files"),
+    OSError("no number"),
+    ssl.SSLError("no reason"),
+    ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+    UnicodeEncodeError("idna", "x", 0, 1, "label too long"),
+    ValueError("key"),
+    TimeoutError(),
+    Exception(),
+]
+
+
+@pytest.mark.parametrize("error", _ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_every_exception_has_words_and_a_connected_call_is_never_said_not_to_have_been_made(
+    error: Exception, is_connected: bool
+) -> None:
+    kind, what, fix = explain(error, Circumstances(1, 2, 3, is_connected))
+    assert what
+    assert fix
+    assert "key" not in what
+    assert issubclass(kind, AnswerLost if is_connected else ServiceError)
+
+
+def test_exceptions_that_hold_each_other_are_walked_once() -> None:
+    one, other = ValueError("one"), ValueError("other")
+    one.__context__, other.__context__ = other, one
+    other.args = (one,)
+    assert explain(one, Circumstances(1, 2, 3, is_connected=False))[0] is Unreachable

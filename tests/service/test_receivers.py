@@ -1,0 +1,367 @@
+"""Receivers challenged over real HTTP: good ones, bad ones, and none at all."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler
+
+from hooksync.core.handshake import EVENT_PREFIX
+from hooksync.core.model import HookUrl, Secret
+from hooksync.core.redaction import Redactor
+from hooksync.sandbox.http_server import Connection, LoopbackServer
+from hooksync.sandbox.messages import Answer, Request
+from hooksync.sandbox.receiver import Receiver
+from hooksync.service.calling import CallRecord, Line
+from hooksync.service.http import Timeouts, Transport
+from hooksync.service.receivers import READY, Reading, challenge, probe_all, signs_events_in_disguise
+from hooksync.service.worker_pool import CallPool
+from tests.conftest import SECRET, URL_KEY
+from tests.shipped_receiver import shipped_receiver
+
+KEY = Secret(SECRET)
+SHORT_OF_PATIENCE = Timeouts(connect=0.5, call=0.5)
+
+
+@dataclass
+class Watched:
+    """A line whose calls are noted."""
+
+    records: list[CallRecord] = field(default_factory=list)
+    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, call=10))
+    environ: dict[str, str] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Line:
+        self.transport = Transport(self.timeouts, 8, self.environ)
+        return Line(self.transport, Redactor(), self.stop, self.records.append)
+
+    def __exit__(self, *_: object) -> None:
+        self.transport.close()
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def line(watched: Watched) -> Iterator[Line]:
+    with watched as line:
+        yield line
+
+
+Respond = Callable[[Connection, Request], None]
+
+
+@contextmanager
+def server(respond: Respond) -> Iterator[str]:
+    """A receiver that does as it is told; gives its URL."""
+    loopback = LoopbackServer(0, respond)
+    try:
+        yield f"http://127.0.0.1:{loopback.port}/hook"
+    finally:
+        loopback.close()
+
+
+def sends(answer: Answer, *, half: bool = False) -> Respond:
+    return lambda connection, _: connection.send(answer, half=half)
+
+
+def raw(*pieces: bytes) -> Respond:
+    def respond(connection: Connection, _: Request) -> None:
+        for piece in pieces:
+            connection.wfile.write(piece)
+        connection.cut()
+
+    return respond
+
+
+def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> HookUrl:
+    return HookUrl(shown, text)
+
+
+def read(respond: Respond, line: Line) -> Reading:
+    with server(respond) as address:
+        return challenge(url(address), KEY, line)
+
+
+@pytest.mark.parametrize("query", ["", "?", "?code=KEY", "?code=KEY&", "?a=%20b+c&d", "?x=ü"])
+def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, line: Line) -> None:
+    with Receiver({"catalogue": [SECRET]}) as receiver:
+        assert challenge(url(receiver.url("catalogue") + query), KEY, line) == READY
+        assert receiver.inbox("catalogue").challenges == 1
+
+
+def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(line: Line) -> None:
+    seen: list[Request] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        seen.append(request)
+        connection.send(Answer(500))
+
+    with server(respond) as address:
+        for _ in range(2):
+            challenge(url(f"{address}?code=KEY&b=%2F"), KEY, line)
+    assert [(one.method, one.path, one.body) for one in seen] == [("POST", "/hook", b"")] * 2
+    assert all(one.query.startswith("code=KEY&b=%2F&challengeCode=") for one in seen)
+    codes = {parse_qs(one.query)["challengeCode"][0] for one in seen}
+    assert len(codes) == 2
+    assert all(len(code) == 32 and not EVENT_PREFIX.startswith(code[:1].encode()) for code in codes)
+    assert not any("preservica" in name or name in ("authorization", "cookie") for one in seen for name in one.headers)
+
+
+def test_a_url_without_a_path_is_challenged_at_its_root(line: Line) -> None:
+    seen: list[str] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        seen.append(f"{request.path}?{request.query.partition('=')[0]}")
+        connection.send(Answer(404))
+
+    with server(respond) as address:
+        challenge(url(address.removesuffix("/hook")), KEY, line)
+        challenge(url(address.removesuffix("/hook") + "?code"), KEY, line)
+    assert seen == ["/?challengeCode", "/?code&challengeCode"]
+
+
+def test_another_secret_is_told_apart(line: Line) -> None:
+    with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
+        reading = challenge(url(receiver.url("catalogue")), KEY, line)
+    assert (reading.state, reading.kind) == ("wrong-secret", "wrong-secret")
+
+
+def test_the_receivers_that_pypreservica_ships_are_ready(line: Line) -> None:
+    with shipped_receiver(SECRET) as address:
+        receiver = url(f"{address}?code=KEY")
+        assert challenge(receiver, KEY, line) == READY
+        assert signs_events_in_disguise(receiver, KEY, line) is True
+
+
+def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line: Line) -> None:
+    class FlaskRequest:
+        args: dict[str, str]
+
+    def flask(connection: Connection, request: Request) -> None:
+        flask_request = FlaskRequest()
+        flask_request.args = {name: values[0] for name, values in parse_qs(request.query).items()}
+        body, status, _ = FlaskWebhookHandler(flask_request, SECRET).verify_challenge()
+        connection.send(Answer(status, body.encode(), "text/html; charset=utf-8"))
+
+    def on_lambda(connection: Connection, request: Request) -> None:
+        event = {"queryStringParameters": {name: values[0] for name, values in parse_qs(request.query).items()}}
+        answer = LambdaURLHandler(SECRET, None).verify_challenge(event)
+        connection.send(Answer(answer["statusCode"], answer["body"].encode()))
+
+    assert read(flask, line) == READY
+    assert read(on_lambda, line) == READY
+
+
+@pytest.mark.parametrize(
+    ("respond", "kind", "state"),
+    [
+        (sends(Answer(200, b"<html>hello</html>", "text/html")), "not-json", "wrong-answer"),
+        (sends(Answer(200)), "not-json", "wrong-answer"),
+        (sends(Answer(200, b'{"success": true}')), "wrong-shape", "wrong-answer"),
+        (sends(Answer(200, b'{"challengeCode": "x", "challengeResponse": "y"}')), "not-echoed", "wrong-answer"),
+        (sends(Answer(204)), "status", "wrong-answer"),
+        (sends(Answer(403, b"no")), "status", "wrong-answer"),
+        (sends(Answer(503)), "status", "wrong-answer"),
+        (sends(Answer(200, b"x" * 10_000_000)), "too-large", "wrong-answer"),
+        (sends(Answer(200, b"x" * (64 * 1024 + 1))), "too-large", "wrong-answer"),
+        (sends(Answer(200, b'{"challengeCode": 1}'), half=True), "cut", "unreachable"),
+        (raw(), "cut", "unreachable"),
+        (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "cut", "unreachable"),
+    ],
+)
+def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, line: Line) -> None:
+    reading = read(respond, line)
+    assert (reading.kind, reading.state) == (kind, state)
+    assert reading.detail.isprintable()
+    assert reading.fix
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_reported_and_not_followed(status: int, line: Line) -> None:
+    with Receiver({"catalogue": [SECRET]}) as elsewhere:
+        target = elsewhere.url("catalogue")
+        reading = read(sends(Answer(status, headers=(("Location", target),))), line)
+        assert (reading.kind, reading.state) == ("redirect", "wrong-answer")
+        assert elsewhere.inbox("catalogue").challenges == 0
+
+
+def test_a_receiver_that_never_answers_is_given_up() -> None:
+    def respond(connection: Connection, _: Request) -> None:
+        connection.server.stopping.wait(30)
+
+    with Watched(timeouts=SHORT_OF_PATIENCE) as line:
+        assert read(respond, line).kind == "time-out"
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"X-Slow: "])
+def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(head: bytes) -> None:
+    def respond(connection: Connection, _: Request) -> None:
+        connection.wfile.write(b"HTTP/1.1 200 OK\r\n" + head)
+        piece = b"1\r\nx\r\n" if b"chunked" in head else b"x"
+        while not connection.server.stopping.wait(0.05):
+            connection.wfile.write(piece)
+
+    with Watched(timeouts=SHORT_OF_PATIENCE) as line:
+        assert read(respond, line).kind == "time-out"
+
+
+def test_where_nothing_listens_the_connection_is_refused(line: Line) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    reading = challenge(url(f"http://127.0.0.1:{port}/"), KEY, line)
+    assert (reading.kind, reading.state) == ("refused", "unreachable")
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
+def test_a_name_that_does_not_resolve_is_told(host: str, line: Line) -> None:
+    reading = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, line)
+    assert (reading.kind, reading.state) == ("no-name", "unreachable")
+    assert URL_KEY not in repr(reading)
+
+
+def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    reading = challenge(url("http://receiver.invalid/hook"), KEY, line)
+    assert (reading.kind, reading.state) == ("proxy", "unreachable")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key, in one file."""
+    made = tmp_path / "both.pem"
+    options = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", *options.split(), "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60
+    )
+    made.write_text(key.read_text() + cert.read_text())
+    return made
+
+
+def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, line: Line) -> None:
+    with shipped_receiver(SECRET, certificate) as address:
+        reading = challenge(url(address), KEY, line)
+    assert (reading.kind, reading.state) == ("tls", "unreachable")
+    assert "not trusted" in reading.detail
+
+
+def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
+    with (
+        shipped_receiver(SECRET, certificate) as address,
+        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as line,
+    ):
+        assert challenge(url(address), KEY, line) == READY
+
+
+def test_https_where_only_http_is_spoken_is_told(line: Line) -> None:
+    with server(sends(Answer(200))) as address:
+        assert challenge(url(address.replace("http:", "https:")), KEY, line).kind == "tls"
+
+
+def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(line: Line) -> None:
+    said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
+    reading = read(sends(Answer(500, said.encode() * 50)), line)
+    assert SECRET not in reading.detail
+    assert "wrong: ***" in reading.detail
+    assert reading.detail.isprintable()
+    assert len(reading.detail) < 400
+
+
+def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: Line, watched: Watched) -> None:
+    with server(sends(Answer(404))) as address:
+        readings = [challenge(url(f"{address}?code={URL_KEY}"), KEY, line)]
+    readings.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, line))
+    assert URL_KEY not in repr(readings)
+    assert URL_KEY not in repr(watched.records)
+    assert [(record.tenancy, record.request) for record in watched.records] == [
+        ("receiver", "POST https://shown.example/hook?code=${FN_KEY} challenge")
+    ] * 2
+    assert watched.records[0].result == "404"
+
+
+def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(line: Line) -> None:
+    steps: list[None] = []
+    other = Secret("another secret of tests")
+    with Receiver({"a": [SECRET], "b": [SECRET]}) as receiver, CallPool(4, threading.Event()) as pool:
+        a, b, also_a = (url(receiver.url(n), shown) for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}")))
+        wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
+        readings = probe_all(wanted, pool, line, lambda: steps.append(None))
+        assert receiver.inbox("a").challenges == 2
+        assert receiver.inbox("b").challenges == 1
+    assert len(steps) == 3
+    assert set(readings) == set(wanted)
+    assert {reading.state for pair, reading in readings.items() if pair[1] == KEY} == {"ready"}
+    assert readings[a, other].state == "wrong-secret"
+
+
+def test_receivers_are_challenged_side_by_side(line: Line) -> None:
+    together = threading.Barrier(4)
+
+    def respond(connection: Connection, _: Request) -> None:
+        together.wait(10)  # breaks, and so does the answer, unless all four are there
+        connection.send(Answer(404))
+
+    with server(respond) as address, CallPool(4, threading.Event()) as pool:
+        readings = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, line)
+    assert [reading.kind for reading in readings.values()] == ["status"] * 4
+
+
+def test_after_a_stop_nobody_is_challenged(line: Line, watched: Watched) -> None:
+    watched.stop.set()
+    with CallPool(4, watched.stop) as pool:
+        assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, line) == {}
+    assert not watched.records
+
+
+def test_a_careful_receiver_signs_no_event_in_disguise(line: Line) -> None:
+    with Receiver({"catalogue": [SECRET]}) as receiver:
+        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, line) is False
+
+
+@pytest.mark.parametrize("respond", [raw(), sends(Answer(503)), sends(Answer(302))])
+def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, line: Line) -> None:
+    with server(respond) as address:
+        assert signs_events_in_disguise(url(address), KEY, line) is None
+
+
+def test_the_code_in_disguise_spells_no_event(line: Line) -> None:
+    seen: list[str] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        seen.append(parse_qs(request.query)["challengeCode"][0])
+        connection.send(Answer(400))
+
+    with server(respond) as address:
+        assert signs_events_in_disguise(url(address), KEY, line) is False
+    (code,) = seen
+    body = code.removeprefix(EVENT_PREFIX.decode())
+    assert len(body) == 32
+    assert set(body) <= set("0123456789abcdef")
+
+
+def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, line: Line) -> None:
+    wanted = [
+        (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32)) for n in range(20)
+    ]
+    with CallPool(1, threading.Event()) as pool:
+        found = probe_all(wanted, pool, line)
+    assert {reading.kind for reading in found.values()} == {"no-name"}
+    assert (len(found), len(watched.records)) == (20, 1)

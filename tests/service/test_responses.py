@@ -1,0 +1,173 @@
+"""What an answer must look like: anything else is an error, never an empty list."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.service.responses import (
+    LogIn,
+    NotUnderstood,
+    SecondFactor,
+    fix_for_status,
+    read_created_id,
+    read_json,
+    read_log_in,
+    read_refusal,
+    read_subscriptions,
+)
+
+ITEM = {"id": "9495ddbf", "url": "https://h.example/a", "triggerType": "MOVED"}
+
+
+def body(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def test_a_list_is_read_in_its_order() -> None:
+    found = read_subscriptions(body([{**ITEM, "id": "b"}, {**ITEM, "id": "a"}]))
+    assert [each.id for each in found] == ["b", "a"]
+    assert found[0].trigger.wire == "MOVED"
+    assert found[0].url.full == "https://h.example/a"
+
+
+def test_an_empty_list_says_that_there_is_nothing() -> None:
+    assert read_subscriptions(b"[]") == ()
+    assert read_subscriptions(b"\xef\xbb\xbf []\n") == ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" \r\n",
+        b"null",
+        b"{}",
+        b'""',
+        b"0",
+        b"false",
+        b'{"content": []}',
+        b"[null]",
+        b"[[]]",
+        b'["a"]',
+        b'[{"id": "1"',
+        b"[] []",
+        b"<html></html>",
+        b"\xff\xfe[\x00]\x00",
+        b"[" * 100_000,
+        b"[" + b"9" * 10_000 + b"]",
+        body([{**ITEM, "id": None}]),
+        body([{**ITEM, "id": ""}]),
+        body([{**ITEM, "id": 5}]),
+        body([{"url": ITEM["url"], "triggerType": "MOVED"}]),
+        body([{"id": "1", "triggerType": "MOVED"}]),
+        body([{**ITEM, "url": ""}]),
+        body([{**ITEM, "url": ["https://h.example"]}]),
+        body([{**ITEM, "triggerType": None}]),
+        body([ITEM, ITEM]),
+        body([{**ITEM, "id": "\ud800"}]),
+        b'[{"id": "1", "triggerType": "MOVED", "url": "\xed\xa0\x80"}]',
+    ],
+)
+def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
+    with pytest.raises(NotUnderstood) as caught:
+        read_subscriptions(data)
+    assert str(caught.value)
+    assert caught.value.__context__ is None  # the parser's error holds the whole text
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [(True, True), (False, False), ("true", True), ("FALSE", False), ("True", True), (None, None)],
+)
+def test_the_flag_may_be_a_boolean_or_a_text(value: object, flag: bool | None) -> None:
+    assert read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))[0].include_identifiers is flag
+
+
+def test_a_flag_that_is_not_there_is_unknown() -> None:
+    assert read_subscriptions(body([ITEM]))[0].include_identifiers is None
+
+
+@pytest.mark.parametrize("value", [5, 1, 0, "", "yes", "1", [], {}])
+def test_a_flag_that_is_neither_is_an_error(value: object) -> None:
+    with pytest.raises(NotUnderstood, match="includeIdentifiers"):
+        read_subscriptions(body([{**ITEM, "includeIdentifiers": value}]))
+
+
+def test_query_values_of_live_urls_are_not_for_showing() -> None:
+    [found] = read_subscriptions(body([{**ITEM, "url": "https://h.example/a?code=k3y"}]))
+    assert "k3y" not in repr(found)
+    assert found.url.full.endswith("k3y")
+
+
+@given(st.binary() | st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists).map(body))
+def test_no_bytes_break_the_readers(data: bytes) -> None:
+    for read in (read_json, read_log_in, read_subscriptions, read_created_id):
+        with suppress(NotUnderstood):
+            read(data)
+    read_refusal(data)
+
+
+def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
+    assert read_created_id(body({"id": "abc", "more": 1})) == "abc"
+    assert read_created_id(b"{}") is None
+    assert read_created_id(b'{"id": null}') is None
+
+
+@pytest.mark.parametrize("data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7}'])
+def test_an_answer_to_a_subscribe_that_makes_no_sense_is_an_error(data: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        read_created_id(data)
+
+
+def test_a_log_in_is_read_with_all_that_must_be_hidden() -> None:
+    found = read_log_in(body({"success": True, "token": "t0ken", "refresh-token": "r3fresh", "tenant": "BRAMA"}))
+    assert found == LogIn("t0ken", ("t0ken", "r3fresh"), "BRAMA")
+    assert "t0ken" not in repr(found)
+    assert "r3fresh" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"token": ""},
+        {"token": None},
+        {"token": 5},
+        {"token": "t0ken", "success": False},
+        {"token": "t0ken\r\nX: y"},
+        {"token": " t0ken"},
+        {"token": "t0k en"},
+        {"token": "t\u00f6ken"},
+    ],
+)
+def test_a_log_in_without_a_token_that_can_be_sent_is_an_error_that_quotes_nothing(document: object) -> None:
+    with pytest.raises(NotUnderstood) as caught:
+        read_log_in(body(document))
+    assert "t0k" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_demand_for_the_second_factor_is_told_from_a_refusal() -> None:
+    demand = {"message": "needs.2fa", "continuationToken": "c0ntinue", "tenant": "BRAMA"}
+    found = read_refusal(body(demand))
+    assert found == SecondFactor("c0ntinue", "BRAMA")
+    assert "c0ntinue" not in repr(found)
+    assert read_refusal(body({"message": "needs.2fa"})) == "needs.2fa"
+    assert read_refusal(body({"message": "bad credentials"})) == "bad credentials"
+    assert read_refusal(body({"message": 5})) == ""
+    assert read_refusal(b"<html>") == ""
+
+
+@pytest.mark.parametrize("status", range(300, 600))
+def test_there_is_advice_for_every_status(status: int) -> None:
+    assert fix_for_status(status)
+
+
+def test_advice_on_a_missing_role_names_those_that_will_do() -> None:
+    assert "ROLE_SDB_MANAGER_USER, ROLE_SDB_ADMIN_USER, ROLE_SDB_CONFIG_MANAGER_USER" in fix_for_status(403)

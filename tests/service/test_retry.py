@@ -1,0 +1,101 @@
+"""When a call is made again: pure arithmetic."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.service.retry import RetryPolicy, read_retry_after
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+POLICY = RetryPolicy()
+
+
+def test_a_call_is_repeated_four_times_at_most() -> None:
+    assert [POLICY.wait(repeat, 0, None, 1.0) is not None for repeat in range(6)] == [True] * 4 + [False] * 2
+
+
+def test_waits_double_and_spread() -> None:
+    assert [POLICY.wait(repeat, 0, None, 1.0) for repeat in range(4)] == [0.5, 1.0, 2.0, 4.0]
+    assert [POLICY.wait(repeat, 0, None, 0.0) for repeat in range(4)] == [0.25, 0.5, 1.0, 2.0]
+
+
+def test_what_the_service_asks_for_is_waited_for() -> None:
+    assert POLICY.wait(0, 0, 30.0, 0.5) == 30.0
+
+
+def test_a_service_that_asks_for_no_wait_is_not_hammered() -> None:
+    assert POLICY.wait(3, 0, 0.0, 1.0) == 4.0
+
+
+def test_no_wait_is_longer_than_a_minute() -> None:
+    assert POLICY.wait(0, 0, 21_600.0, 0.5) == 60.0
+    assert POLICY.wait(0, 0, float("inf"), 0.5) == 60.0
+
+
+def test_nothing_is_repeated_after_two_minutes() -> None:
+    assert POLICY.wait(1, 60.0, 60.0, 0.5) == 60.0
+    assert POLICY.wait(1, 60.1, 60.0, 0.5) is None
+
+
+@given(
+    st.integers(0, 10),
+    st.floats(0, 1000),
+    st.none() | st.floats(min_value=0, allow_nan=False),
+    st.floats(0, 1),
+)
+def test_a_wait_is_never_negative_nor_beyond_the_bounds(
+    repeat: int, elapsed: float, asked: float | None, dice: float
+) -> None:
+    wait = POLICY.wait(repeat, elapsed, asked, dice)
+    if wait is not None:
+        assert repeat < POLICY.repeats
+        assert 0 < wait <= POLICY.longest_wait
+        assert elapsed + wait <= POLICY.window
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("9" * 5000, float("inf")),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("٣", None),
+        ("²", None),
+        ("5, 5", None),
+        ("Sun, 01 Mar 2026 12:00:30 GMT", 30.0),
+        ("Sunday, 01-Mar-26 12:00:30 GMT", 30.0),
+        ("Sun, 01 Mar 2026 12:00:30 -0000", 30.0),
+        ("Sun, 01 Mar 2026 13:00:30 +0100", 30.0),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
+        ("Sun, 31 Feb 2026 11:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ],
+)
+def test_both_forms_of_the_header_are_read_and_nothing_else(header: str | None, seconds: float | None) -> None:
+    assert read_retry_after(header, NOW) == seconds
+
+
+@given(
+    st.text() | st.from_regex(r"\A[A-Za-z]{0,4},? ?\d{1,5}[ -][A-Za-z]{1,5}[ -]\d{1,5} [\d:]{0,9} ?[-+\dA-Z]{0,24}\Z")
+)
+def test_no_header_breaks_the_reader(header: str) -> None:
+    found = read_retry_after(header, NOW)
+    assert found is None or found >= 0
+
+
+@given(st.integers(0, 86_400))
+def test_a_date_is_as_far_away_as_it_says(seconds: int) -> None:
+    moment = NOW + timedelta(seconds=seconds)
+    assert read_retry_after(format_datetime(moment, usegmt=True), NOW) == seconds

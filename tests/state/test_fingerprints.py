@@ -1,0 +1,109 @@
+"""Secrets become keys: as scrypt says, each once, side by side, and without showing anything."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import threading
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.model import Secret
+from hooksync.state.fingerprints import Wanted, derive_keys, stretch
+from hooksync.state.model import Key, Salt
+
+CHEAP = {"n": 2**4, "r": 8, "p": 1}
+ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
+SALT, OTHER_SALT = Salt("env:A#61616161", b"a" * 16, **CHEAP), Salt("env:B#62626262", b"b" * 16, **CHEAP)
+
+
+def expected(secret: str, salt: Salt, *parts: bytes) -> bytes:
+    key = hashlib.scrypt(secret.encode(), salt=salt.salt, n=salt.n, r=salt.r, p=salt.p, maxmem=2**28, dklen=32)
+    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hmac.new(key, message, "sha256").digest()
+
+
+@pytest.mark.parametrize("cost", [(2**4, 8, 1), (2**15, 8, 1), (2**15, 8, 4), (2**17, 2, 1), (2**17, 8, 1)])
+def test_a_key_is_what_scrypt_makes_of_the_secret_at_every_cost_that_a_lock_may_ask_for(
+    cost: tuple[int, int, int],
+) -> None:
+    salt = Salt("env:A#61616161", b"a" * 16, *cost)
+    assert stretch((ONE, salt)).sign("x", "yz") == expected("the-first-shared-secret", salt, b"x", b"yz")
+
+
+@given(st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.sampled_from([SALT, OTHER_SALT]))), st.integers(1, 8))
+def test_each_distinct_secret_and_salt_is_derived_once(wanted: list[Wanted], width: int) -> None:
+    derived: Counter[Wanted] = Counter()
+
+    def derive(each: Wanted) -> Key:
+        derived[each] += 1
+        return Key(b"")
+
+    keys = derive_keys(wanted, width, derive)
+    assert set(keys) == set(wanted)
+    assert derived == Counter(set(wanted))
+
+
+def test_equal_secrets_from_two_places_are_one() -> None:
+    keys = derive_keys([(Secret("the-first-shared-secret"), SALT), (ONE, SALT)], 4)
+    assert list(keys) == [(ONE, SALT)]
+
+
+def test_each_pair_gets_its_own_key() -> None:
+    pairs = [(secret, salt) for secret in (ONE, TWO) for salt in (SALT, OTHER_SALT)]
+    keys = derive_keys(pairs, 8)
+    for secret, salt in pairs:
+        assert keys[secret, salt].sign("x") == expected(secret.reveal(), salt, b"x")
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor does one thing at a time")
+def test_keys_are_derived_side_by_side() -> None:
+    together = threading.Barrier(2, timeout=30)
+
+    def derive(_: Wanted) -> Key:
+        together.wait()  # passes only where another one is at work
+        return Key(b"")
+
+    assert len(derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)) == 2
+
+
+def test_no_more_are_derived_at_a_time_than_the_width_allows() -> None:
+    running, most = [], []
+
+    def derive(each: Wanted) -> Key:
+        running.append(each)
+        most.append(len(running))
+        key = stretch(each)
+        running.remove(each)
+        return key
+
+    pairs = [(Secret(f"shared-secret-{number}"), SALT) for number in range(20)]
+    derive_keys(pairs, 1, derive)
+    assert max(most) == 1
+    most.clear()
+    derive_keys(pairs, 2, derive)
+    assert max(most) <= 2
+
+
+def test_nothing_wanted_nothing_derived() -> None:
+    assert derive_keys([], 8) == {}
+
+
+def test_what_goes_wrong_reaches_the_caller() -> None:
+    def derive(_: Wanted) -> Key:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        derive_keys([(ONE, SALT), (TWO, SALT)], 2, derive)
+
+
+def test_what_is_derived_shows_neither_secret_nor_key() -> None:
+    keys = derive_keys([(ONE, SALT)], 1)
+    shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"
+    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=SALT.salt, dklen=32, **CHEAP)
+    for hidden in ("the-first-shared-secret", stretched.hex(), repr(stretched)):
+        assert hidden not in shown

@@ -1,0 +1,357 @@
+"""A lock as text: whole both ways, readable in Git, and refused with a way out where it is in any doubt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.config.files import read_schema
+from hooksync.core.errors import FileError
+from hooksync.core.model import Secret
+from hooksync.state.fingerprints import derive_keys
+from hooksync.state.format import lock_text, read_lock
+from hooksync.state.model import Lock, Salt
+from tests.lock_makers import SALT, URL_SALT, entry, intent, lock, locks
+
+PATH = "hooks.lock.json"
+WHOLE = lock(entry(), entry(identifier="2" * 32), entry("test", "1" * 32), intent(), last_run=3)
+SCHEMA = jsonschema.Draft202012Validator(read_schema("lock"))
+BEYOND_THE_SCHEMA = re.compile("two (entries|intents) for|the salt of .* is missing|is of run")
+
+
+def problem_of(text: str) -> str:
+    """Read what is no lock; give the problem in full."""
+    with pytest.raises(FileError) as caught:
+        read_lock(text, PATH)
+    assert len(caught.value.problems) == 1
+    said = str(caught.value)
+    assert said.startswith(PATH)
+    assert "\n  fix: " in said
+    return said
+
+
+def changed(change: Callable[[Any], object]) -> str:
+    """Give the text of WHOLE with something changed."""
+    document = json.loads(lock_text(WHOLE))
+    change(document)
+    return json.dumps(document)
+
+
+# --- round trip
+
+
+@given(locks())
+def test_a_lock_comes_back_from_its_text(one: Lock) -> None:
+    text = lock_text(one)
+    assert read_lock(text, PATH) == one
+    assert lock_text(read_lock(text, PATH)) == text
+
+
+@given(locks())
+def test_what_is_written_is_as_the_schema_says(one: Lock) -> None:
+    SCHEMA.validate(json.loads(lock_text(one)))
+
+
+@given(locks(), st.randoms(use_true_random=False))
+def test_order_and_layout_say_nothing(one: Lock, random: Any) -> None:
+    document = json.loads(lock_text(one))
+    for name in ("entries", "intents"):
+        random.shuffle(document[name])
+    shuffled = dict(random.sample(list(document.items()), len(document)))
+    for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
+        assert read_lock(text, PATH) == one
+
+
+def test_an_empty_lock_comes_back() -> None:
+    one = Lock(0, URL_SALT)
+    text = lock_text(one)
+    assert read_lock(text, PATH) == one
+    assert text.splitlines()[1] == '  "entries": [],'
+
+
+def test_intents_of_two_runs_for_one_address_come_back() -> None:
+    one = lock(intent(run=1), intent(run=2), last_run=2)
+    assert read_lock(lock_text(one), PATH) == one
+
+
+def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
+    text = lock_text(WHOLE)
+    assert text.isascii()
+    lines = text.splitlines()
+    assert lines[:2] == ["{", '  "entries": [']
+    for fingerprint in [each.fingerprint for each in WHOLE.entries] + [each.fingerprint for each in WHOLE.intents]:
+        [line] = [line for line in lines if f'"fingerprint": "{fingerprint.hex()}"' in line]
+        assert list(json.loads(line.strip().removesuffix(","))) == sorted(json.loads(line.strip().removesuffix(",")))
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
+    before = {line.rstrip(",") for line in lock_text(lock(entry(), entry("test"))).splitlines()}
+    after = {line.rstrip(",") for line in lock_text(lock(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()}
+    assert before < after
+    assert len(after - before) == 1
+
+
+def test_no_secret_and_no_url_is_in_the_text() -> None:
+    secret = Secret("a-shared-secret-nobody-may-see")
+    [key] = derive_keys([(secret, Salt(SALT.id, SALT.salt, 2**4))], 1).values()
+    text = lock_text(lock(entry(key=key), intent(key=key)))
+    for hidden in (secret.reveal(), secret.reveal().encode().hex(), key._value.hex(), "example.org"):
+        assert hidden not in text
+
+
+def test_a_field_of_a_later_version_is_passed_over() -> None:
+    def add(document: Any) -> None:
+        for each in (document, document["entries"][0], document["intents"][0], document["salts"][SALT.id]):
+            each["added_later"] = {"anything": [1.5, None]}
+
+    assert read_lock(changed(add), PATH) == WHOLE
+
+
+def test_a_lock_without_intents_has_none() -> None:
+    assert read_lock(changed(lambda document: document.pop("intents")), PATH).intents == ()
+
+
+# --- what is no lock
+
+
+@given(st.integers(0, len(lock_text(WHOLE)) - 3))
+def test_the_beginning_of_a_lock_is_not_a_lock(length: int) -> None:
+    problem_of(lock_text(WHOLE)[:length])
+
+
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_no_other_text_is_a_lock(text: str) -> None:
+    problem_of(text)
+
+
+@given(st.data())
+def test_a_lock_with_a_character_changed_is_refused_or_whole(data: st.DataObject) -> None:
+    text = lock_text(WHOLE)
+    at = data.draw(st.integers(0, len(text) - 1))
+    mangled = text[:at] + data.draw(st.sampled_from('"{}[],:0a\\ \n\0é')) + text[at + 1 :]
+    try:
+        one = read_lock(mangled, PATH)
+    except FileError:
+        return
+    assert read_lock(lock_text(one), PATH) == one
+
+
+SALT_OF = f'salts["{SALT.id}"]'
+HEX = "must be 64 digits of 0-9 and a-f"
+NO_NUMBER = "is not a number that may stand here"
+NEWER = "a newer hooksync wrote it, in the format hooksync.lock/2: install that, this one reads hooksync.lock/1"
+WAY_OUT = (
+    "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
+    " until `hooksync apply --adopt`"
+)
+
+
+def put(*path: Any) -> Callable[[Any], None]:
+    """Put the last of the arguments where the others lead."""
+    *steps, name, value = path
+
+    def change(document: Any) -> None:
+        for step in steps:
+            document = document[step]
+        document[name] = value
+
+    return change
+
+
+def drop(*path: Any) -> Callable[[Any], None]:
+    *steps, name = path
+
+    def change(document: Any) -> None:
+        for step in steps:
+            document = document[step]
+        del document[name]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("format", "hooksync.lock/2"), NEWER),
+        (put("format", "hooksync.plan/1"), "not a lock of hooksync but a plan"),
+        (put("format", "1"), "not a lock of hooksync: its format is not hooksync.lock/1"),
+        (put("format", ["hooksync.lock/1"]), "not a lock of hooksync: its format"),
+        (drop("format"), "not a lock of hooksync: its format"),
+        (drop("entries"), "the lock: entries is missing"),
+        (drop("salts"), "salts must be an object"),
+        (drop("last_run"), "the lock: last_run is missing"),
+        (drop("url_salt"), "the lock: url_salt is missing"),
+        (put("entries", {}), "the lock: entries must be a list"),
+        (put("intents", None), "the lock: intents must be a list"),
+        (put("salts", []), "salts must be an object"),
+        (put("entries", 1, "text"), "entries[1] must be an object"),
+        (drop("entries", 1, "tenancy"), "entries[1]: tenancy is missing"),
+        (put("entries", 0, "id", ""), "entries[0]: id must be text"),
+        (put("entries", 0, "id", 12), "entries[0]: id must be text"),
+        (put("entries", 0, "run", "1"), f"entries[0]: run {NO_NUMBER}"),
+        (put("entries", 0, "run", True), f"entries[0]: run {NO_NUMBER}"),
+        (put("entries", 0, "run", 1.5), f"entries[0]: run {NO_NUMBER}"),
+        (put("entries", 0, "run", 0), f"entries[0]: run {NO_NUMBER}"),
+        (put("last_run", -1), f"the lock: last_run {NO_NUMBER}"),
+        (put("last_run", 2**53), f"the lock: last_run {NO_NUMBER}"),
+        (put("last_run", 1), None),
+        (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
+        (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
+        (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0]: fingerprint {HEX}"),
+        (put("entries", 0, "fingerprint", "AB" * 32), f"entries[0]: fingerprint {HEX}"),
+        (put("entries", 0, "fingerprint", "ab" * 31 + "a\n"), f"entries[0]: fingerprint {HEX}"),
+        (put("entries", 0, "declared", None), f"entries[0]: declared {HEX}"),
+        (put("intents", 0, "fingerprint", "٣" * 64), f"intents[0]: fingerprint {HEX}"),
+        (put("intents", 0, "seen", "id"), "intents[0]: seen must be a list"),
+        (put("intents", 0, "seen", [1]), "intents[0].seen must hold ids"),
+        (drop("intents", 0, "seen"), "intents[0]: seen is missing"),
+        (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
+        (drop("salts", SALT.id), "the salt of"),
+        (put("salts", "", {"salt": "00" * 16, "n": 1024, "r": 8, "p": 1}), 'salts[""]: a salt needs a name'),
+        (put("salts", SALT.id, "salt", "00" * 15), f"{SALT_OF}: salt must be 32 digits"),
+        (put("salts", SALT.id, "salt", "00" * 17), f"{SALT_OF}: salt must be 32 digits"),
+        (put("salts", SALT.id, "n", 2**15 + 1), f"{SALT_OF}: n {NO_NUMBER}"),
+        (put("salts", SALT.id, "n", 2**18), f"{SALT_OF}: n {NO_NUMBER}"),
+        (put("salts", SALT.id, "n", 2**9), f"{SALT_OF}: n {NO_NUMBER}"),
+        (put("salts", SALT.id, "n", 0), f"{SALT_OF}: n {NO_NUMBER}"),
+        (put("salts", SALT.id, "n", []), f"{SALT_OF}: n {NO_NUMBER}"),
+        (put("salts", SALT.id, "r", 9), f"{SALT_OF}: r {NO_NUMBER}"),
+        (put("salts", SALT.id, "r", 1), f"{SALT_OF}: r {NO_NUMBER}"),
+        (put("salts", SALT.id, "p", 5), f"{SALT_OF}: p {NO_NUMBER}"),
+        (put("salts", SALT.id, "p", 0), f"{SALT_OF}: p {NO_NUMBER}"),
+        (drop("salts", SALT.id, "p"), f"{SALT_OF}: p is missing"),
+        (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "prod" "1111'),
+        (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], said: str | None) -> None:
+    text = changed(change)
+    if said is None:
+        assert read_lock(text, PATH)
+        return
+    problem = problem_of(text)
+    assert problem.startswith(f"{PATH}: {said}")
+    assert problem.endswith(f"\n  fix: {WAY_OUT}")
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [("entries[1]", ("entries", 1)), ("intents[0]", ("intents", 0)), (SALT_OF, ("salts", SALT.id))],
+)
+def test_a_record_and_each_of_its_fields_are_named_by_their_place(place: str, path: tuple[str, int]) -> None:
+    assert problem_of(changed(put(*path, []))).startswith(f"{PATH}: {place} must be an object\n")
+    several, which = path
+    for name in json.loads(lock_text(WHOLE))[several][which]:
+        assert problem_of(changed(drop(*path, name))).startswith(f"{PATH}: {place}: {name} is missing\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "hooks.lock.json: the lock is empty"),
+        (" \n", "hooks.lock.json: the lock is empty"),
+        ("[]", "hooks.lock.json: not a lock of hooksync: not a JSON object"),
+        ("null", "hooks.lock.json: not a lock of hooksync: not a JSON object"),
+        ("version: 1\ntenancies: {}\n", "hooks.lock.json:1:1: the lock is not JSON: expecting value"),
+        ('{\n  "format": "hooksync.lock/1",\n}', "hooks.lock.json:3:1: the lock is not JSON: "),
+        ('{"format": "hooksync.lock/1"} x', "hooks.lock.json:1:31: the lock is not JSON: extra data"),
+        ("[" * 200_000, "hooks.lock.json: nested too deeply to be a lock"),
+        ('{"last_run": ' + "9" * 5000 + "}", "hooks.lock.json: holds a number too long to be read"),
+        ('{"format": "hooksync.lock/1", "format": "x"}', 'hooks.lock.json: "format" stands twice in one object'),
+    ],
+)
+def test_what_is_not_a_lock_at_all_is_named_with_a_way_out(text: str, said: str) -> None:
+    problem = problem_of(text)
+    assert problem.startswith(said)
+    assert problem.endswith(f"\n  fix: {WAY_OUT}")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "||||||| base", "=======", ">>>>>>> branch"])
+def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, ending: str) -> None:
+    lines = lock_text(WHOLE).splitlines()
+    text = ending.join([*lines[:3], marker, *lines[3:]])
+    problem = problem_of(text)
+    assert problem.startswith("hooks.lock.json:4:1: the lock has conflict markers of a merge")
+    assert problem.endswith(
+        "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
+        " then, until `hooksync apply --adopt`"
+    )
+
+
+def test_a_blank_line_before_a_conflict_marker_counts() -> None:
+    assert problem_of("\n<<<<<<< HEAD\n").startswith("hooks.lock.json:2:1: ")
+
+
+def test_a_message_shows_foreign_text_whole_where_it_just_fits() -> None:
+    for length, shown in ((78, f'"{"x" * 78}"\n'), (79, f'"{"x" * 79}..."\n')):
+        assert f"is missing: {shown}" in problem_of(changed(put("entries", 0, "salt", "x" * length)))
+
+
+def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
+    problem = problem_of(changed(put("entries", 0, "salt", "\x1b[2J\n" + "x" * 500)))
+    assert "\x1b" not in problem
+    assert len(problem) < 500
+    for form in ("hooksync.lock/2\x1b[2J", "hooksync.\x1b/1", "x" * 10_000):
+        problem = problem_of(changed(put("format", form)))
+        assert "\x1b" not in problem
+        assert len(problem) < 500
+
+
+# --- the checks by hand and the schema
+
+
+JSON = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 2, 8, 9, -1, 1.5, 1024, 2**15, 2**17, 2**18, 2**53])
+    | st.sampled_from(["", "x", SALT.id, "0" * 32, "a" * 64])
+    | st.text(alphabet="0123456789abcdefABCDEF\n", min_size=30, max_size=66),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["salt", "n", "x"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@given(st.data())
+def test_the_checks_by_hand_and_the_schema_say_the_same(data: st.DataObject) -> None:
+    document = json.loads(lock_text(WHOLE))
+    for _ in range(data.draw(st.integers(1, 2))):
+        _mangle(document, data)
+    try:
+        read_lock(json.dumps(document), PATH)
+    except FileError as error:
+        says_no = not BEYOND_THE_SCHEMA.search(error.summary)
+    else:
+        says_no = False
+    assert SCHEMA.is_valid(document) == (not says_no)
+
+
+def _mangle(document: Any, data: st.DataObject) -> None:
+    """Change, add or take away something anywhere in a document."""
+    here = document
+    while True:
+        names = list(here) if isinstance(here, dict) else list(range(len(here)))
+        if not names:
+            return
+        name = data.draw(st.sampled_from(names))
+        if isinstance(here[name], dict | list) and here[name] and data.draw(st.booleans()):
+            here = here[name]
+            continue
+        match data.draw(st.sampled_from(["put", "drop", "add"])):
+            case "put":
+                here[name] = data.draw(JSON)
+            case "drop":
+                del here[name]
+            case "add" if isinstance(here, dict):
+                here[data.draw(st.sampled_from(["", "x"]))] = data.draw(JSON)
+            case _:
+                here.append(data.draw(JSON))
+        return

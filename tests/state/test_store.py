@@ -1,0 +1,403 @@
+"""The lock on the disk: in its place, whole at every moment, and with nothing lost between writers."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooksync.core.atomic_write import write_atomically
+from hooksync.core.errors import FileError
+from hooksync.state.fields import LARGEST_RUN
+from hooksync.state.format import lock_text
+from hooksync.state.model import Entry, Lock, Settlement
+from hooksync.state.store import MOST_BYTES, load, lock_path, update
+from tests.command_line import ROOT
+from tests.lock_makers import SALT, entry, lock
+
+WHOLE = lock(entry(), entry("test"))
+
+# Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY HOW-MANY`.
+WRITER = """
+import sys
+from hooksync.state.model import Settlement
+from hooksync.state.store import update
+from tests.lock_makers import SALT, entry
+
+path, tenancy, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
+for number in range(how_many):
+    made = (entry(tenancy, str(number)),)
+    update(path, lambda lock: lock.settled([Settlement(tenancy, 1, made)], [SALT]), 60)
+    print(number, flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "hooks.lock.json")
+
+
+@contextmanager
+def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run code in a process of its own; it ends with the block."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def add(*made: Entry) -> Settlement:
+    return Settlement(made[0].tenancy, 1, made)
+
+
+def put_whole(_: Lock) -> Lock:
+    return WHOLE
+
+
+def left_in(path: str) -> list[str]:
+    """Name what is in the folder but for the file that runs queue at."""
+    return sorted(name for name in os.listdir(os.path.dirname(path)) if not name.endswith(".lock"))
+
+
+def problem_of(path: str) -> str:
+    with pytest.raises(FileError) as caught:
+        update(path, put_whole)
+    said = str(caught.value)
+    assert path in said
+    assert "\n  fix: " in said
+    return said
+
+
+# --- where it is
+
+
+@pytest.mark.parametrize(
+    ("files", "flag", "found"),
+    [
+        (["hooks.yaml"], None, "hooks.lock.json"),
+        (["conf/hooks.prod.yml"], None, "conf/hooks.prod.lock.json"),
+        (["hooks"], None, "hooks.lock.json"),
+        (["a.yaml", "b.yaml"], None, "a.lock.json"),
+        (["."], None, "./hooks.lock.json"),
+        (["-"], None, None),
+        (["-", "a.yaml"], None, None),
+        (["-"], "x.json", "x.json"),
+        (["hooks.yaml"], "x.json", "x.json"),
+        ([], None, None),
+    ],
+)
+def test_the_lock_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
+    assert lock_path(files, flag, False) == found
+    assert lock_path(files, flag, True) is None
+
+
+def test_the_lock_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "hooks.d"
+    folder.mkdir()
+    assert lock_path([str(folder)], None, False) == str(folder / "hooks.lock.json")
+
+
+# --- reading and writing
+
+
+def test_there_is_no_lock_where_there_is_no_file(path: str) -> None:
+    assert load(path) is None
+    assert left_in(path) == []
+
+
+def test_what_was_written_is_read(path: str) -> None:
+    assert update(path, put_whole) == WHOLE
+    assert load(path) == WHOLE
+    assert Path(path).read_text(encoding="utf-8") == lock_text(WHOLE)
+    assert left_in(path) == ["hooks.lock.json"]
+
+
+def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(path: str) -> None:
+    update(path, put_whole)
+    stale = load(path)
+    assert stale is not None
+    update(path, lambda now: now.settled([add(entry("other"))], [SALT]))
+    after = update(path, lambda now: now.settled([add(entry("third"))], [SALT]))
+    assert {each.tenancy for each in after.entries} == {"prod", "test", "other", "third"}
+
+
+def test_a_new_lock_has_a_salt_of_its_own(tmp_path: Path) -> None:
+    found = [update(str(tmp_path / name), lambda lock: lock.with_intents([], [])) for name in ("a", "b")]
+    assert found[0].last_run == 1
+    assert found[0].url_salt != found[1].url_salt
+    assert len(found[0].url_salt) == 16
+
+
+def test_only_its_owner_may_read_it(path: str) -> None:
+    Path(path).write_text(lock_text(lock()))
+    os.chmod(path, 0o666)
+    before = os.umask(0)
+    try:
+        update(path, put_whole)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_nothing_is_written_where_nothing_changes(path: str) -> None:
+    update(path, put_whole)
+    for ending in ("\n", "\r\n"):
+        Path(path).write_bytes(lock_text(WHOLE).replace("\n", ending).encode())
+        before = os.stat(path)
+        assert update(path, lambda now: now) == WHOLE
+        assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_no_file_is_made_where_there_is_nothing_to_remember(path: str) -> None:
+    assert update(path, lambda now: now).last_run == 0
+    assert left_in(path) == []
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str) -> None:
+    (tmp_path / "cache").mkdir()
+    real = tmp_path / "cache" / "real.json"
+    Path(path).symlink_to(real)
+    update(path, put_whole)
+    assert Path(path).is_symlink()
+    assert load(str(real)) == WHOLE
+    update(str(real), lambda now: now.settled([add(entry("other"))], [SALT]))
+    assert load(path) != WHOLE
+    assert not os.path.exists(f"{path}.lock")  # both names queue at one place
+
+
+def test_a_byte_order_mark_is_passed_over(path: str) -> None:
+    Path(path).write_bytes(b"\xef\xbb\xbf" + lock_text(WHOLE).encode())
+    assert load(path) == WHOLE
+
+
+# --- what goes wrong leaves all as it was
+
+
+def test_a_bad_lock_is_neither_used_nor_written_over(path: str) -> None:
+    Path(path).write_text("{}")
+    for use in (load, lambda path: update(path, put_whole)):
+        with pytest.raises(FileError, match="not a lock of hooksync"):
+            use(path)
+    assert Path(path).read_text() == "{}"
+
+
+def test_bytes_that_are_no_text_are_no_lock(path: str) -> None:
+    Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
+    with pytest.raises(FileError, match="is not UTF-8 text"):
+        load(path)
+
+
+def test_a_lock_beyond_all_measure_is_not_read(path: str) -> None:
+    with open(path, "wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(FileError, match="is larger than 64 MiB"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["folder", "pipe"])
+def test_what_is_not_a_file_is_no_lock(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileError, match="is not a file"):
+        load(str(tmp_path / name))
+    assert "is not a file" in problem_of(str(tmp_path / name))
+
+
+def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) -> None:
+    update(path, put_whole)
+
+    def fail(_: Lock) -> Lock:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        update(path, fail)
+    assert load(path) == WHOLE
+    assert update(path, lambda now: now, 0) == WHOLE
+
+
+def test_no_folder_no_lock(tmp_path: Path) -> None:
+    assert "no such file or directory" in problem_of(str(tmp_path / "none" / "hooks.lock.json"))
+    (tmp_path / "file").write_text("")
+    assert "not a directory" in problem_of(str(tmp_path / "file" / "hooks.lock.json"))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_path_that_no_system_takes_is_said(tmp_path: Path) -> None:
+    assert "null" in problem_of(str(tmp_path / "a\0b"))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no such permissions")
+def test_a_folder_that_may_not_be_written_to_is_said(path: str) -> None:
+    code = """
+import os, sys
+import filelock
+from hooksync.core.errors import FileError
+from hooksync.state.store import update
+
+os.chmod(os.path.dirname(sys.argv[1]), 0o500)
+if os.geteuid() == 0:
+    os.seteuid(65534)  # nobody: whoever is root may write everywhere
+try:
+    update(sys.argv[1], lambda lock: lock.with_intents([], []))
+except FileError as error:
+    print(error)
+"""
+    with python(code, path) as process:
+        said, _ = process.communicate()
+    assert f"the lock {path} cannot be locked: permission denied\n  fix: " in said
+    assert left_in(path) == []
+
+
+def test_a_full_disk_leaves_the_old_lock_and_nothing_else(path: str) -> None:
+    pytest.importorskip("resource")
+    update(path, put_whole)
+    code = """
+import resource, sys
+from hooksync.core.errors import FileError
+from hooksync.state.model import Settlement
+from hooksync.state.store import update
+from tests.lock_makers import SALT, entry
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+many = tuple(entry("prod", str(number)) for number in range(1000))
+try:
+    update(sys.argv[1], lambda lock: lock.settled([Settlement("prod", 1, many)], [SALT]))
+except FileError as error:
+    print(error)
+"""
+    with python(code, path) as process:
+        said, _ = process.communicate()
+    assert f"{path} cannot be written: file too large" in said
+    assert load(path) == WHOLE
+    assert left_in(path) == ["hooks.lock.json"]
+
+
+def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
+    holder = """
+import sys
+from hooksync.state.store import update
+
+def hold(lock):
+    print("held", flush=True)
+    sys.stdin.readline()
+    return lock
+
+update(sys.argv[1], hold)
+"""
+    update(path, put_whole)
+    with python(holder, path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(FileError) as caught:
+            update(path, put_whole, 0.05)
+        assert load(path) == WHOLE  # reading waits for nobody
+    said = str(caught.value)
+    assert f"{path} is in use" in said
+    assert f"{path}.lock" in said
+    assert update(path, lambda now: now, 0) == WHOLE  # whoever is killed holds nothing any more
+
+
+# --- many writers
+
+
+def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
+    tenancies, how_many = ("left", "right"), 40
+    with python(WRITER, path, "left", str(how_many)) as left, python(WRITER, path, "right", str(how_many)) as right:
+        for process in (left, right):
+            process.communicate()
+            assert process.returncode == 0
+    found = load(path)
+    assert found is not None
+    for tenancy in tenancies:
+        assert set(found.entries_of(tenancy)) == set(map(str, range(how_many)))
+    assert left_in(path) == ["hooks.lock.json"]
+
+
+def test_threads_that_write_at_once_lose_nothing(path: str) -> None:
+    def write(number: int) -> None:
+        made = entry("prod", str(number))
+        update(path, lambda now: now.settled([add(made)], [SALT]), 60)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    found = load(path)
+    assert found is not None
+    assert len(found.entries) == 40
+
+
+@settings(max_examples=8, deadline=None)
+@given(acknowledged=st.integers(0, 5), readings=st.integers(0, 20))
+def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
+    tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
+) -> None:
+    path = str(tmp_path_factory.mktemp("killed") / "hooks.lock.json")
+    before = tuple(entry("prod", f"old-{number}") for number in range(1000))
+    update(path, lambda now: now.settled([add(*before)], [SALT]))
+    with python(WRITER, path, "new", "1000000") as process:
+        assert process.stdout is not None
+        last = [process.stdout.readline() for _ in range(acknowledged + 1)][-1]
+        for _ in range(readings):
+            assert load(path) is not None  # whole at every moment, while it is being written
+        process.kill()
+    after = update(path, lambda now: now.settled([add(entry("third"))], [SALT]), 0)
+    assert len(after.entries_of("prod")) == len(before)
+    new = set(after.entries_of("new"))
+    assert new == set(map(str, range(len(new))))
+    assert len(new) > int(last)  # what was said to be written is there
+
+
+# --- the writing itself
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    target.write_text("old and long")
+    with open(target, encoding="utf-8") as reader:
+        write_atomically(str(target), "né\r\n", 0o640)
+        assert reader.read() == "old and long"  # whoever reads it reads on in the old one
+    assert target.read_bytes() == "né\r\n".encode()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_files_mode_is_as_asked_whatever_the_umask_takes_away(tmp_path: Path) -> None:
+    before = os.umask(0o277)
+    try:
+        write_atomically(str(tmp_path / "plan.json"), "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
+
+
+def test_a_file_in_the_current_folder_needs_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_atomically("plan.json", "x")
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").mkdir()
+    with pytest.raises(FileError, match=r"plan\.json cannot be written: is a directory"):
+        write_atomically(str(tmp_path / "plan.json"), "x")
+    assert os.listdir(tmp_path) == ["plan.json"]
+    assert os.listdir(tmp_path / "plan.json") == []
+
+
+def test_a_lock_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
+    full = Lock(last_run=LARGEST_RUN, url_salt=b"0" * 16)
+    write_atomically(path, lock_text(full))
+    with pytest.raises(FileError, match="counted its runs to the end"):
+        update(path, lambda lock: lock.with_intents([], []))
+    assert load(path) == full

@@ -1,0 +1,636 @@
+"""Whole processes on disks that are full or read-only, and with standard streams that are full, closed or left early.
+
+What was made stays told and remembered: an error in words and an honest exit code, the old file byte for byte, nothing
+left beside it, and a next run that finds the work. No fault is played by patching: the system itself says no.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox.server import SandboxOptions
+from tests.conftest import HIDDEN, HOOKS, Place, Run
+from tests.documents.test_saved_plan import assert_valid
+from tests.hostile import service
+from tests.wire import Wire, answer
+
+resource = pytest.importorskip("resource")
+
+ONE = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
+FULL = "/dev/full"  # only ever written to by redirection
+NEEDS_FULL = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no device that is always full")
+SLOW = pytest.mark.parametrize("options", [SandboxOptions(faults=("slow-0.5@subscribe:*",))], indirect=True)
+
+# Runs hooksync where no file may grow beyond so many bytes: `limited.py BYTES ARGUMENT...`
+_LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "hooksync", *sys.argv[2:]])
+"""
+# Runs Python where root, too, may write only where the modes of files and folders say so.
+_BOUND = """
+import ctypes, os, sys
+if os.geteuid() == 0 and sys.platform == "linux":
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def run(place: Place, command: list[str], **settings: Any) -> Run:
+    """Run any command in a place, with what every run of hooksync must keep to."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+    done = subprocess.run(command, cwd=place.folder, env=place.environ, text=True, timeout=60, check=False, **streams)
+    return checked(Run(done.returncode, done.stdout or "", done.stderr or ""))
+
+
+def checked(run: Run) -> Run:
+    assert not [hidden for hidden in HIDDEN if hidden in run.out + run.err]
+    assert "Traceback" not in run.err
+    assert "Exception ignored" not in run.err
+    return run
+
+
+def shell(place: Place, script: str) -> Run:
+    """Run a line of shell in which `hooksync` is hooksync."""
+    return run(place, ["sh", "-c", f'hooksync() {{ exec "{sys.executable}" -m hooksync "$@"; }}; {script}'])
+
+
+def calls(place: Place, name: str) -> int:
+    return [call.name for call in place.box.calls].count(name)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Read what is in a folder but for the file that runs queue at."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")}
+
+
+def lock_of(folder: Path) -> Any:
+    return json.loads((folder / "hooks.lock.json").read_text())
+
+
+def outcomes(report: Any) -> list[str]:
+    return [step["outcome"] for tenancy in report["tenancies"] for step in tenancy["steps"]]
+
+
+def assert_told(err: str, path: str, reason: str) -> None:
+    """Every error names the file, the reason as the system words it, and a mend."""
+    lines = err.splitlines()
+    found = [n for n, line in enumerate(lines) if line.startswith("error: ") and path in line and reason in line]
+    assert found, err
+    assert lines[found[0] + 1].startswith("  fix: ")
+
+
+def assert_next_run_finishes(place: Place, posts: int) -> None:
+    """Without the fault, what is missing is made, what was made is found, and nothing is made twice."""
+    before = calls(place, "subscribe")
+    again = place.run("apply", "--yes", "--format", "json")
+    assert again.code == 0, again.err
+    assert calls(place, "subscribe") == before + posts
+    assert len(place.box.subscriptions("DEMO")) == 2
+    lock = lock_of(place.folder)
+    assert (len(lock["entries"]), lock["intents"]) == (2, [])
+    states = {step["secret"]["state"] for step in again.json["tenancies"][0]["steps"] if step["outcome"] != "done"}
+    assert states <= {"same"}
+
+
+# --- ways to say no
+
+
+@contextmanager
+def no_growth(_: Place) -> Iterator[list[str]]:
+    """No file may be written to."""
+    yield [sys.executable, "-c", _LIMITED, "0"]
+
+
+@contextmanager
+def read_only_folder(place: Place) -> Iterator[list[str]]:
+    """The folder takes no new names."""
+    bound = [sys.executable, "-c", _BOUND]
+    place.folder.chmod(0o500)
+    try:
+        if run(place, [*bound, "-c", "open('probe', 'w')"], stderr=subprocess.DEVNULL).code == 0:
+            pytest.skip("whoever runs this may write everywhere")
+        yield [*bound, "-m", "hooksync"]
+    finally:
+        place.folder.chmod(0o700)
+
+
+Fault = Callable[[Place], Any]
+FAULTS = pytest.mark.parametrize(
+    ("fault", "reason"), [(no_growth, "file too large"), (read_only_folder, "permission denied")]
+)
+
+# --- the lock, before the first change
+
+
+@FAULTS
+def test_where_the_lock_cannot_be_written_nothing_is_changed(place: Place, fault: Fault, reason: str) -> None:
+    form = "json" if fault is no_growth else "text"
+    place.write(ONE)
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS)
+    before = files(place.folder)
+    with fault(place) as command:
+        failed = run(place, [*command, "apply", "--yes", "--format", form])
+    assert failed.code == 1
+    assert_told(failed.err, "hooks.lock.json", reason)
+    assert files(place.folder) == before
+    assert calls(place, "subscribe") == 1  # of the first run
+    if form == "json":
+        assert_valid(failed.out, "report")
+        assert sorted(outcomes(failed.json)) == ["not-attempted", "unchanged"]
+        assert failed.json["error"]
+    else:
+        assert "Applied: nothing, 1 not tried; 1 unchanged." in failed.out
+    assert_next_run_finishes(place, posts=1)
+
+
+def test_a_saved_plan_is_not_begun_where_its_lock_cannot_be_written(place: Place) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    before = files(place.folder)
+    with no_growth(place) as command:
+        failed = run(place, [*command, "apply", "plan.json", "--format", "json"])
+    assert failed.code == 1
+    assert_told(failed.err, "hooks.lock.json", "file too large")
+    assert set(outcomes(failed.json)) == {"not-attempted"}
+    assert (files(place.folder), calls(place, "subscribe")) == (before, 0)
+    assert place.run("apply", "plan.json").code == 0  # it is as good as before
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_a_lock_below_a_file_is_an_error_before_any_change(place: Place) -> None:
+    failed = place.run("apply", "--yes", "--lock", "hooks.yaml/x.lock.json", "--format", "json")
+    assert failed.code == 1
+    assert_told(failed.err, "hooks.yaml/x.lock.json", "not a directory")
+    assert (sorted(files(place.folder)), calls(place, "subscribe")) == (["hooks.yaml"], 0)
+
+
+def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matter(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "hooks.lock.json.lock").unlink(missing_ok=True)
+    before = files(place.folder)
+    with read_only_folder(place) as command:
+        assert run(place, [*command, "apply", "--yes"]).code == 0
+        assert run(place, [*command, "plan", "--detailed-exitcode"]).code == 0
+    assert files(place.folder) == before
+
+
+# --- the lock, at the end
+
+
+def cut_off(process: subprocess.Popen[str], place: Place) -> None:
+    """Let no file of a process grow any more, once its lock is begun and its first call is out."""
+    while not calls(place, "subscribe"):
+        assert process.poll() is None, process.communicate()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+
+
+def applied_and_cut_off(place: Place, *arguments: str) -> tuple[Run, bytes]:
+    """Apply on a disk that is full from the first change on; gives the lock as it was begun, too."""
+    with place.popen("apply", "--yes", *arguments) as process:
+        cut_off(process, place)
+        begun = (place.folder / "hooks.lock.json").read_bytes()
+        out, err = process.communicate(timeout=60)
+    return checked(Run(process.returncode, out, err)), begun
+
+
+@SLOW
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_next_run(place: Place) -> None:
+    (place.folder / "report.json").write_text("old")
+    failed, begun = applied_and_cut_off(place, "--format", "json", "--report", "report.json")
+    assert failed.code == 4
+    assert_told(failed.err, "hooks.lock.json", "file too large")
+    assert_told(failed.err, "report.json", "file too large")
+    assert_valid(failed.out, "report")
+    assert outcomes(failed.json) == ["done", "done"]
+    made = {step["new_id"] for step in failed.json["tenancies"][0]["steps"]}
+    assert made == {one.id for one in place.box.subscriptions("DEMO")}
+    assert "hooks.lock.json" in failed.json["error"]
+    kept = files(place.folder)
+    assert sorted(kept) == ["hooks.lock.json", "hooks.yaml", "report.json"]
+    assert (kept["hooks.lock.json"], kept["report.json"]) == (begun, b"old")
+    assert len(json.loads(begun)["intents"]) == 2
+    assert_next_run_finishes(place, posts=0)
+
+
+@SLOW
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+def test_an_error_after_the_changes_does_not_say_that_nothing_was_changed(place: Place) -> None:
+    failed, _ = applied_and_cut_off(place)
+    assert "Applied: 2 done" in failed.out
+    assert "nothing was changed" not in failed.err
+
+
+@SLOW
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+def test_a_rotation_whose_end_cannot_be_written_is_finished_by_the_next_run(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    old = {one.id for one in place.box.subscriptions("DEMO")}
+    place.environ["CATALOGUE_SECRET"] = new = "an0ther-secret-of-the-catalogue-0123456789"
+    place.receiver.set_secret("catalogue", new)
+    first = calls(place, "subscribe")
+    with place.popen("apply", "--yes", "--format", "json") as process:
+        while calls(place, "subscribe") == first:
+            assert process.poll() is None, process.communicate()
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        out, err = process.communicate(timeout=60)
+    failed = checked(Run(process.returncode, out, err))
+    assert new not in out + err
+    assert failed.code == 4
+    assert outcomes(failed.json) == ["done", "done"]
+    assert not old & {one.id for one in place.box.subscriptions("DEMO")}
+    assert_next_run_finishes(place, posts=0)
+
+
+# --- the saved plan, the report, the first file
+
+
+@FAULTS
+def test_a_plan_that_cannot_be_saved_leaves_the_old_one_and_is_shown(place: Place, fault: Fault, reason: str) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    before = files(place.folder)
+    with fault(place) as command:
+        failed = run(place, [*command, "plan", "--out", "plan.json", "--format", "json"])
+    assert failed.code == 1
+    assert_told(failed.err, "plan.json", reason)
+    assert "saved" not in failed.err
+    assert_valid(failed.out, "plan")
+    assert files(place.folder) == before
+    assert place.run("apply", "plan.json").code == 0
+
+
+@FAULTS
+def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is_told(
+    place: Place, fault: Fault, reason: str
+) -> None:
+    form = "json" if fault is no_growth else "text"
+    (place.folder / "report.json").write_text("old")
+    before = files(place.folder)
+    with fault(place) as command:
+        flags = ("--no-lock", "--report", "report.json", "--format", form)
+        failed = run(place, [*command, "apply", "--yes", *flags])
+    assert failed.code == 4
+    assert_told(failed.err, "the report report.json", reason)
+    assert files(place.folder) == before
+    if form == "json":
+        assert_valid(failed.out, "report")
+        assert outcomes(failed.json) == ["done", "done"]
+    else:
+        assert "Applied: 2 done, 0 failed" in failed.out
+    assert calls(place, "subscribe") == 2
+
+
+@FAULTS
+def test_a_first_hooks_file_that_cannot_be_written_leaves_nothing(place: Place, fault: Fault, reason: str) -> None:
+    before = files(place.folder)
+    with fault(place) as command:
+        failed = run(place, [*command, "init", "new.yaml"])
+    assert failed.code == 1
+    assert_told(failed.err, "new.yaml", reason)
+    assert files(place.folder) == before
+
+
+# --- a file system without room
+
+
+# Runs a command on a file system of its own, after `before` was copied to it, and copies what is there then to `after`.
+_ON_A_SMALL_DISK = """
+set -e
+mount -t tmpfs -o "$OPTIONS" tmpfs "$DISK"
+cp "$BEFORE"/* "$DISK"
+cd "$DISK"
+if [ -n "$FILL" ]; then cat /dev/zero >filler 2>/dev/null || true; fi
+if "$PYTHON" -m hooksync "$@"; then code=0; else code=$?; fi
+rm -f filler
+cp -a "$DISK"/. "$AFTER"
+exit "$code"
+"""
+_IN_A_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ON_A_SMALL_DISK, "sh"]
+
+
+class SmallDisk:
+    """A file system of a few pages that only its processes see."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.disk, self.before, self.after = (place.folder / name for name in ("disk", "before", "after"))
+        for folder in (self.disk, self.before, self.after):
+            folder.mkdir()
+        shutil.copy(place.folder / "hooks.yaml", self.before)
+
+    def start(self, *arguments: str, fill: bool = True, options: str = "size=32k") -> subprocess.Popen[str]:
+        names: Mapping[str, Path] = {"DISK": self.disk, "BEFORE": self.before, "AFTER": self.after}
+        environ = {name: str(path) for name, path in names.items()}
+        environ |= {"PYTHON": sys.executable, "OPTIONS": options, "FILL": "yes" if fill else ""}
+        return subprocess.Popen(
+            [*_IN_A_NAMESPACE, *arguments],
+            env=self.place.environ | environ,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str, **settings: Any) -> Run:
+        with self.start(*arguments, **settings) as process:
+            out, err = process.communicate(timeout=60)
+        return checked(Run(process.returncode, out, err))
+
+    def fill(self, process: subprocess.Popen[str]) -> None:
+        """Leave no room, from now on."""
+        seen_from_here = f"/proc/{process.pid}/root{self.disk}/filler"
+        if not os.access(os.path.dirname(seen_from_here), os.W_OK):
+            process.communicate()
+            pytest.skip("another process's file system cannot be written to here")
+        with open(seen_from_here, "wb", buffering=0) as filler:
+            while filler.write(bytes(65536)) == 65536:  # more than there is: what fits is written
+                pass
+
+
+@functools.cache
+def why_no_small_disk() -> str:
+    """Say why no file system of one's own can be had here; nothing where it can."""
+    command = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "mount",
+        "-t",
+        "tmpfs",
+        "tmpfs",
+        tempfile.gettempdir(),
+    ]
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except FileNotFoundError as error:
+        return str(error)
+    return tried.stderr if tried.returncode else ""
+
+
+@pytest.fixture
+def small(place: Place) -> SmallDisk:
+    if why := why_no_small_disk():
+        pytest.skip(f"no file system of one's own can be had here: {why}")
+    return SmallDisk(place)
+
+
+def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
+    failed = small.run("apply", "--yes", "--format", "json")
+    assert failed.code == 1
+    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert set(outcomes(failed.json)) == {"not-attempted"}
+    assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
+
+
+def test_on_a_disk_that_takes_no_more_files_nothing_is_changed(small: SmallDisk) -> None:
+    failed = small.run("apply", "--yes", "--format", "json", fill=False, options="nr_inodes=2")  # the root, hooks.yaml
+    assert failed.code == 1
+    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
+
+
+def test_on_a_full_disk_the_old_plan_stays(small: SmallDisk) -> None:
+    (small.before / "plan.json").write_text("old")
+    failed = small.run("plan", "--out", "plan.json", "--format", "json")
+    assert failed.code == 1
+    assert_told(failed.err, "plan.json", "no space left on device")
+    assert_valid(failed.out, "plan")
+    assert sorted(files(small.after)) == ["hooks.yaml", "plan.json"]
+    assert (small.after / "plan.json").read_text() == "old"
+
+
+@SLOW
+def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_next_run(small: SmallDisk) -> None:
+    place = small.place
+    (small.before / "report.json").write_text("old")
+    with small.start("apply", "--yes", "--format", "json", "--report", "report.json", fill=False) as process:
+        while not calls(place, "subscribe"):
+            assert process.poll() is None, process.communicate()
+        small.fill(process)
+        out, err = process.communicate(timeout=60)
+    failed = checked(Run(process.returncode, out, err))
+    assert failed.code == 4
+    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert_told(failed.err, "report.json", "no space left on device")
+    assert outcomes(failed.json) == ["done", "done"]
+    assert sorted(files(small.after)) == ["hooks.lock.json", "hooks.yaml", "report.json"]
+    assert (small.after / "report.json").read_text() == "old"
+    assert len(lock_of(small.after)["intents"]) == 2
+    shutil.copy(small.after / "hooks.lock.json", place.folder)
+    assert_next_run_finishes(place, posts=0)
+
+
+# --- files that are none
+
+
+@NEEDS_FULL
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("plan", "--out", "node"), 1), (("apply", "--yes", "--report", "node"), 4)]
+)
+def test_a_full_device_is_an_error_and_stays_a_device(place: Place, arguments: tuple[str, ...], code: int) -> None:
+    node = place.folder / "node"
+    try:
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.stat(FULL).st_rdev)
+    except OSError:
+        pytest.skip("no device can be made here")
+    failed = place.run(*arguments)
+    assert stat.S_ISCHR(node.lstat().st_mode)
+    assert failed.code == code
+    assert "node" in failed.err
+
+
+@pytest.mark.parametrize("arguments", [("plan", "--out", "node"), ("apply", "--yes", "--report", "node")])
+def test_a_named_pipe_stays_a_pipe(place: Place, arguments: tuple[str, ...]) -> None:
+    node = place.folder / "node"
+    os.mkfifo(node)
+    reader = os.open(node, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        place.run(*arguments)
+        assert stat.S_ISFIFO(node.lstat().st_mode)
+    finally:
+        os.close(reader)
+
+
+# --- standard output that takes nothing
+
+
+RESULTS = ("plan", "plan --format json", "plan --format markdown", "check", "validate", "export", "schema", "--help")
+
+
+@NEEDS_FULL
+def test_a_result_that_finds_no_room_is_an_error_in_words(place: Place) -> None:
+    with ThreadPoolExecutor(len(RESULTS)) as pool:
+        runs = list(pool.map(lambda command: shell(place, f"hooksync {command} >{FULL}"), RESULTS))
+    for command, failed in zip(RESULTS, runs, strict=True):
+        assert failed.code == 1, command
+        assert_told(failed.err, "", "o space left on device")
+
+
+@NEEDS_FULL
+def test_an_apply_that_cannot_show_its_plan_changes_nothing(place: Place) -> None:
+    failed = shell(place, f"hooksync apply --yes >{FULL}")
+    assert failed.code == 1
+    assert (calls(place, "subscribe"), sorted(files(place.folder))) == (0, ["hooks.yaml"])
+
+
+@NEEDS_FULL
+def test_an_apply_that_cannot_tell_what_it_did_says_so_and_remembers_it(place: Place) -> None:
+    failed = shell(place, f"hooksync apply --yes --format json --report report.json >{FULL}")
+    assert failed.code in (1, 4)
+    assert "no space left on device" in failed.err.lower()
+    assert outcomes(json.loads((place.folder / "report.json").read_text())) == ["done", "done"]
+    assert_next_run_finishes(place, posts=0)
+
+
+# --- whoever reads it leaves
+
+
+def left_early(place: Place, *arguments: str) -> Run:
+    """Run with a standard output that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return run(place, [sys.executable, "-m", "hooksync", *arguments], stdout=writing)
+    finally:
+        os.close(writing)
+
+
+def test_an_apply_whose_plan_nobody_reads_changes_nothing(place: Place) -> None:
+    left = left_early(place, "apply", "--yes")
+    assert left.code == 1
+    assert (calls(place, "subscribe"), sorted(files(place.folder))) == (0, ["hooks.yaml"])
+
+
+def test_an_apply_whose_report_nobody_reads_is_remembered(place: Place) -> None:
+    left = left_early(place, "apply", "--yes", "--format", "json")
+    assert left.code in (1, 4)
+    assert calls(place, "subscribe") == 2
+    lock = lock_of(place.folder)
+    assert (len(lock["entries"]), lock["intents"]) == (2, [])
+    assert_next_run_finishes(place, posts=0)
+
+
+def test_a_report_is_written_whatever_becomes_of_standard_output(place: Place) -> None:
+    left = left_early(place, "apply", "--yes", "--format", "json", "--report", "report.json")
+    assert left.code in (1, 4)
+    assert outcomes(json.loads((place.folder / "report.json").read_text())) == ["done", "done"]
+
+
+# --- streams that are not there
+
+
+def test_without_standard_input_all_is_as_with_an_empty_one(place: Place) -> None:
+    assert shell(place, "hooksync plan <&-").code == 0
+    refused = shell(place, "hooksync apply <&-")
+    assert refused.code == 3
+    assert "not confirmed: there is no terminal" in refused.err
+    assert shell(place, "hooksync apply --yes <&-").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_a_file_from_a_standard_input_that_is_closed_is_an_error(place: Place) -> None:
+    failed = shell(place, "hooksync plan --file - <&-")
+    assert failed.code == 1
+    assert failed.err.startswith(("error: <stdin>", "<stdin>"))
+
+
+def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_changes_nothing(place: Place) -> None:
+    assert shell(place, "hooksync plan >&-").code in (0, 1)
+    done = shell(place, "hooksync apply --yes >&-")
+    made = calls(place, "subscribe")
+    assert (done.code, made) in ((0, 2), (1, 0))
+    assert bool(done.code) == ("error: " in done.err)
+    assert_next_run_finishes(place, posts=2 - made)
+
+
+def test_without_standard_error_the_result_is_the_same(place: Place) -> None:
+    done = shell(place, "hooksync apply --yes --format json 2>&-")
+    assert done.code == 0
+    assert outcomes(done.json) == ["done", "done"]
+    assert_next_run_finishes(place, posts=0)
+
+
+def test_without_standard_error_standard_output_is_the_result_and_nothing_else(place: Place) -> None:
+    failed = shell(place, "hooksync plan --file nowhere.yaml --format json 2>&-")
+    assert (failed.code, failed.out) == (1, "")
+
+
+@NEEDS_FULL
+@pytest.mark.parametrize("command", ["plan --out plan.json", "apply --yes -v"])
+def test_a_full_standard_error_spoils_no_result(place: Place, command: str) -> None:
+    told = shell(place, f"hooksync {command} 2>{FULL}")
+    assert told.code == 0
+    assert "2 to subscribe" in told.out
+    if command.startswith("plan"):
+        assert_valid((place.folder / "plan.json").read_text(), "plan")
+    else:
+        assert "Applied: 2 done" in told.out
+        assert_next_run_finishes(place, posts=0)
+
+
+@SLOW
+def test_whoever_stops_reading_standard_error_stops_no_change_half_way(place: Place) -> None:
+    with place.popen("apply", "--yes", "--no-probe", "-v", "--format", "json") as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        while "GET /api/webhook/subscriptions -> 200" not in process.stderr.readline():
+            assert process.poll() is None
+        process.stderr.close()  # before the slow calls that follow are answered
+        out = process.stdout.read()
+        code = process.wait(60)
+    assert code == 0
+    assert outcomes(json.loads(out)) == ["done", "done"]
+    assert_next_run_finishes(place, posts=0)
+
+
+def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(place: Place) -> None:
+    arrived, signalled = threading.Event(), threading.Event()
+    heard: list[bytes] = []
+
+    def wait(_: Wire, connection: socket.socket, __: bytes) -> None:
+        """Answer once the signal is sent; then hear all that still comes, and answer what is a request."""
+        arrived.set()
+        signalled.wait(60)
+        connection.sendall(answer(b'{"id": "1"}'))
+        while more := connection.recv(65536):
+            heard.append(more)
+            if b"\r\n\r\n" in more:
+                connection.sendall(answer(b"[]" if b"GET " in more else b'{"id": "2"}'))
+
+    with Wire(service("subscribe", wait)) as wire:
+        place.environ["BOX"] = wire.url
+        script = f'exec "{sys.executable}" -m hooksync apply --yes --no-probe --parallelism 1 --format json 2>&-'
+        command = ["sh", "-c", script]
+        with subprocess.Popen(command, cwd=place.folder, env=place.environ, stdout=subprocess.PIPE) as process:
+            while not arrived.wait(0.1):
+                assert process.poll() is None
+            process.send_signal(
+                signal.SIGINT
+            )  # while the connection waits, which may have the number of standard error
+            signalled.set()
+            out, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert set(outcomes(json.loads(out))) <= {"done", "not-attempted"}
+    assert b"interrupted" not in b"".join(heard)
+    assert b"interrupted" not in b"".join(files(place.folder).values())
+    assert lock_of(place.folder)["intents"] == []

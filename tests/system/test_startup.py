@@ -1,0 +1,156 @@
+"""What a command loads: libraries cost start-up, and most runs need few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import LOG_IN, run_python
+
+SECRET = "a-shared-secret-of-tests"
+SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+FILE = """\
+version: 1
+tenancies:
+  archive:
+    server: ${BOX}
+    tenant: DEMO
+    subscriptions:
+      catalogue: {url: "${RECEIVER}", trigger: INDEXED, secret: {env: HOOK_SECRET}}
+"""
+LOADED = """\
+import sys
+before = set(sys.modules)
+from hooksync.cli.main import main
+code = main(sys.argv[1:])
+sys.stderr.write("loaded: " + " ".join(sorted(set(sys.modules) - before)))
+sys.exit(code)
+"""
+
+OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "rich", "pyotp"])
+BROUGHT = {  # what a library may bring along, by its version and by what else is installed
+    "requests": {"importlib.metadata"},
+    "jsonschema": {"attr", "importlib.metadata", "referencing", "rpds"},
+    "deepdiff": {"asyncio", "concurrent.futures", "importlib.metadata", "numpy", "pandas", "polars"},
+    "filelock": {"asyncio", "concurrent.futures"},  # before 4.2
+    "rich": {"attr"},  # older ones, where attrs is installed
+}
+WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, *BROUGHT.values())
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line, and all that it loads of what is watched, but for what that brings along."""
+
+    line: str
+    loads: str
+    code: int = 0
+
+    def __str__(self) -> str:
+        return self.line
+
+
+ALONE = (
+    Command("--version", ""),
+    Command("--help", "argparse"),
+    Command("plan --help", "argparse"),
+    Command("sandbox --help", "argparse"),
+    Command("completion bash", "argparse"),
+    Command("secret generate", "argparse"),
+    Command("schema", "argparse"),
+    Command("validate", "argparse yaml"),
+    Command("validate -f wrong.yaml", "argparse yaml jsonschema", code=1),
+    Command("init new.yaml", "argparse"),
+)
+AS_DECLARED = (
+    Command("plan", "argparse yaml requests"),
+    Command("plan --format json", "argparse yaml requests"),
+    Command("plan --format markdown", "argparse yaml requests"),
+    Command("plan --out plan.json", "argparse yaml requests"),
+    Command("check", "argparse yaml requests"),
+    Command("export", "argparse yaml requests"),
+    Command("init --from-live new.yaml", "argparse yaml requests"),
+    Command("apply", "argparse yaml requests"),
+    Command("apply --adopt", "argparse yaml requests filelock"),
+)
+NOT_THERE = (
+    Command("plan", "argparse yaml requests"),
+    Command("plan --color always", "argparse yaml requests rich"),
+    Command("apply --yes --no-lock", "argparse yaml requests"),
+    Command("apply --yes", "argparse yaml requests filelock"),
+)
+ANOTHER_FLAG = (
+    Command("plan", "argparse yaml requests deepdiff"),
+    Command("plan --format json", "argparse yaml requests deepdiff"),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the commands are run on."""
+
+    folder: Path
+    box: Sandbox
+    receiver: Receiver
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.receiver.url("catalogue")
+
+    def watched(self, command: Command) -> set[str]:
+        """Run a command; name the modules that it loaded and that are watched."""
+        places = {"BOX": self.box.url, "PRESERVICA_SERVER": self.box.url, "PRESERVICA_TENANT": "DEMO"}
+        environ = {**LOG_IN, **places, "RECEIVER": self.url, "HOOK_SECRET": SECRET, **self.environ}
+        done = run_python(["-c", LOADED, *command.line.split()], environ, self.folder)
+        assert done.code == command.code, done.err
+        return set(done.err.rpartition("loaded: ")[2].split()) & WATCHED
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    (tmp_path / "hooks.yaml").write_text(FILE)
+    (tmp_path / "wrong.yaml").write_text(FILE + "unknown: 1\n")
+    with Sandbox() as box, Receiver({"catalogue": [SECRET]}) as receiver:
+        yield Stage(tmp_path, box, receiver)
+
+
+def assert_loads(command: Command, stage: Stage) -> None:
+    expected = {"dataclasses", *command.loads.split()} if command.loads else set()
+    brought = set().union(*(BROUGHT.get(name, ()) for name in expected))
+    loaded = stage.watched(command)
+    assert (loaded - brought, expected - loaded) == (expected, set())
+
+
+@pytest.mark.parametrize("command", ALONE, ids=str)
+def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(command: Command, stage: Stage) -> None:
+    assert_loads(command, stage)
+
+
+@pytest.mark.parametrize("command", AS_DECLARED, ids=str)
+def test_where_live_is_as_declared_nothing_is_loaded_for_differences(command: Command, stage: Stage) -> None:
+    stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET)
+    assert_loads(command, stage)
+
+
+@pytest.mark.parametrize("command", NOT_THERE, ids=str)
+def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Stage) -> None:
+    assert_loads(command, stage)
+
+
+@pytest.mark.parametrize("command", ANOTHER_FLAG, ids=str)
+def test_only_a_pair_that_differs_loads_the_library_for_differences(command: Command, stage: Stage) -> None:
+    stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET, include_identifiers=False)
+    assert_loads(command, stage)
+
+
+def test_a_second_factor_loads_the_library_for_it(stage: Stage) -> None:
+    with Sandbox(SandboxOptions(accounts=(Account(totp_seed=SEED),))) as box:
+        command = Command("plan", "argparse yaml requests pyotp")
+        assert_loads(command, replace(stage, box=box, environ={"PRESERVICA_2FA_TOKEN": SEED}))
