@@ -9,7 +9,7 @@ from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import CredentialRefs, SecretRef, Server
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import LogInCalls
-from hooksync.service.calling import CallRecord, Line
+from hooksync.service.calling import CallContext, CallRecord
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import RetryPolicy
@@ -63,7 +63,9 @@ class Clients:
 
     def client(self, url: str) -> Preservica:
         calls = self.log_in_calls(url)
-        return Preservica(calls.tenancy, calls, Line(self.transport, self.redactor, self.stop, self.note, self.policy))
+        return Preservica(
+            calls.tenancy, calls, CallContext(self.transport, self.redactor, self.stop, self.note, self.policy)
+        )
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

@@ -475,10 +475,10 @@ def call_in(request: bytes) -> str:
 
 
 _OF_SERVICES = ("log-in", "list", "subscribe", "unsubscribe")
-_APPLY = ("apply", "--yes", "--no-lock")  # the lock costs memory and time of its own
+_APPLY = ("apply", "--yes", "--no-state")  # the state costs memory and time of its own
 _COMMANDS = {
-    "log-in": ("plan", "--no-lock"),
-    "list": ("plan", "--no-lock"),
+    "log-in": ("plan", "--no-state"),
+    "list": ("plan", "--no-state"),
     "subscribe": (*_APPLY, "--no-probe"),
     "unsubscribe": (*_APPLY, "--no-probe"),
     "receiver": _APPLY,

@@ -22,8 +22,8 @@ TESTS = {
     "plan": ("diff", "plan", "apply"),
     "apply": ("apply",),
     "attempt": ("apply",),
-    "lock_file": ("lock_file",),
-    "lock_fields": ("lock_file",),
+    "state_file": ("state_file",),
+    "state_fields": ("state_file",),
 }
 CAUGHT = {"killed", "timeout", "segfault"}
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")

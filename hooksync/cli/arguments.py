@@ -135,7 +135,7 @@ def _add_apply(commands: _Commands[_Parser]) -> None:
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="record the declared secrets of kept subscriptions in the lock as the live ones",
+        help="record the declared secrets of kept subscriptions in the state as the live ones",
     )
     parser.add_argument(
         "--report", metavar="FILE", help="write the result as JSON to a file, too, whatever comes of the run"
@@ -164,8 +164,8 @@ def _add_secret(commands: _Commands[_Parser]) -> None:
 def _add_schema(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "schema", "print a JSON Schema", "hooksync schema > hooks.schema.json")
     parser.add_argument(
-        "--kind", choices=("hooks", "plan", "report", "lock"), default="hooks",
-        help="of the hooks file (default), of plan --format json, of apply --format json, or of the lock",
+        "--kind", choices=("hooks", "plan", "report", "state"), default="hooks",
+        help="of the hooks file (default), of plan --format json, of apply --format json, or of the state",
     )  # fmt: skip
 
 
@@ -197,9 +197,11 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         "--allow-mass-unsubscribe", action="store_true", help="go beyond limits.unsubscribe of the file"
     )
     parser.add_argument("--all", action="store_true", help="show what is kept, too")
-    locks = parser.add_mutually_exclusive_group()
-    locks.add_argument("--lock", metavar="PATH", help="the lock (default: beside the first file, as NAME.lock.json)")
-    locks.add_argument("--no-lock", action="store_true", help="neither read nor write a lock")
+    states = parser.add_mutually_exclusive_group()
+    states.add_argument(
+        "--state", metavar="PATH", help="the state (default: beside the first file, as NAME.state.json)"
+    )
+    states.add_argument("--no-state", action="store_true", help="neither read nor write a state")
     probes = parser.add_mutually_exclusive_group()
     probes.add_argument(
         "--probe",

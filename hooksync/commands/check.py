@@ -16,10 +16,10 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.session import Run, RunSettings, open_run
 from hooksync.report.check import CheckView, HookEvidence, TenancyCheck, TenancyEvidence, judge_hook, judge_tenancy
 from hooksync.report.check_render import check_json, check_markdown, check_text
-from hooksync.service.challenge import READY, Reading
+from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
-from hooksync.service.one_try import Label, try_once
-from hooksync.service.receivers import Pair, probe_all, signs_events_in_disguise
+from hooksync.service.one_try import Label, probe_once
+from hooksync.service.receivers import ProbeTarget, probe_all, signs_events_in_disguise
 
 _RENDERINGS: Mapping[str, Callable[[CheckView], str]] = {
     "text": check_text,
@@ -52,7 +52,7 @@ class _Hook:
     secret: Secret | SecretError
 
     @property
-    def pair(self) -> Pair | None:
+    def pair(self) -> ProbeTarget | None:
         """What there is to challenge its receiver with."""
         return None if isinstance(self.secret, SecretError) else (self.subscriptions[0].url, self.secret)
 
@@ -103,8 +103,8 @@ def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Ca
 def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """See whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    answer = try_once(request, Label(tenancy.name, str(request)), run.line)
-    reach = answer if isinstance(answer, Reading) else READY
+    answer = probe_once(request, Label(tenancy.name, str(request)), run.line)
+    reach = answer if isinstance(answer, ProbeResult) else READY
     if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be a passing one, and the list is repeated
         return TenancyEvidence(reach, None)
     try:
@@ -113,12 +113,12 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
         return TenancyEvidence(reach, error)
 
 
-def _disguise_task(pair: Pair, run: Run) -> Callable[[], bool | None]:
+def _disguise_task(pair: ProbeTarget, run: Run) -> Callable[[], bool | None]:
     return lambda: signs_events_in_disguise(*pair, run.line)
 
 
 def _evidence(
-    hook: _Hook, tenancy: Tenancy, readings: Mapping[Pair, Reading], signs: Mapping[Pair, bool | None]
+    hook: _Hook, tenancy: Tenancy, readings: Mapping[ProbeTarget, ProbeResult], signs: Mapping[ProbeTarget, bool | None]
 ) -> HookEvidence:
     if isinstance(hook.secret, SecretError):
         return HookEvidence(hook.subscriptions, tenancy.probe, hook.secret)

@@ -10,7 +10,7 @@ from hooksync.commands.export_draft import ExportedTenancy, Need, free_variables
 from hooksync.commands.export_names import slug
 from hooksync.commands.export_yaml import export_text
 from hooksync.commands.setup import Choice, prepare
-from hooksync.config.declarations import Settings, TenancyEntry, Written
+from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve
 from hooksync.config.rules import server_problem
 from hooksync.core.atomic_write import is_there
@@ -23,7 +23,7 @@ from hooksync.reconcile.context import ExportOptions, World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched
-from hooksync.reconcile.session import Run, RunSettings, Surroundings, open_run
+from hooksync.reconcile.session import Run, RunContext, RunSettings, open_run
 
 _NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
 
@@ -96,7 +96,7 @@ def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[
         with open_run(prepared.tenancies, settings, prepared.around) as run:
             yield run, prepared.warnings
     else:
-        around = Surroundings(world.environ, Redactor(), world.stop, world.terminal.watch, world.patience)
+        around = RunContext(world.environ, Redactor(), world.stop, world.terminal.watch, world.patience)
         with open_run([_named_tenancy(options, world)], settings, around) as run:
             yield run, ()
 
@@ -131,7 +131,7 @@ def _named_tenancy(options: ExportOptions, world: World) -> Tenancy:
         raise UsageError(Problem("the tenant holds a line break or a control character", "check --tenant"))
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
-    [tenancy], _ = resolve([TenancyEntry(name, settings, (), _NOWHERE)], world.environ)
+    [tenancy], _ = resolve([TenancyDeclaration(name, settings, (), _NOWHERE)], world.environ)
     return tenancy
 
 

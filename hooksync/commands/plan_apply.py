@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hooksync.commands.results import complain, end_apply, planned_view, run_view
-from hooksync.commands.scene import Scene
+from hooksync.commands.scene import OpenRun
 from hooksync.commands.setup import Choice, prepare
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, UsageError
@@ -25,7 +25,7 @@ from hooksync.reconcile.session import RunSettings, open_run
 from hooksync.report.text import plan_text
 from hooksync.report.view import RunView
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.store import load, lock_path
+from hooksync.state.store import load, state_path
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
@@ -38,8 +38,8 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     view = run_view([planned_view(one, verdicts) for one in planned], scene, doubts)
     document = _document(view, options, key)
     world.terminal.result(document if options.format == "json" else _shown(view, options))
-    if scene.lock and scene.planner.lock is None:
-        world.terminal.aside(f"note: there is no lock at {scene.lock} yet: a rotated secret cannot be seen")
+    if scene.state and scene.planner.state is None:
+        world.terminal.aside(f"note: there is no state at {scene.state} yet: a rotated secret cannot be seen")
     complain(view, world, refused="apply would refuse")
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
@@ -53,32 +53,34 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
 
 def apply(options: PlanOptions, world: World) -> ExitCode:
     """Plan, ask, do, look again; or do what a saved plan says."""
-    from hooksync.reconcile.executor import Carried
+    from hooksync.reconcile.executor import ExecutionResult
 
     if options.saved_plan is not None:
         from hooksync.commands.saved_apply import apply_saved
 
         return apply_saved(options.saved_plan, options, world)
     with _open(options, world) as scene:
-        if options.adopts and not scene.lock:
-            raise UsageError(Problem("--adopt has no lock to write to", "name one with --lock, and give no --no-lock"))
+        if options.adopts and not scene.state:
+            raise UsageError(
+                Problem("--adopt has no state to write to", "name one with --state, and give no --no-state")
+            )
         planned = scene.look()
         before = run_view([planned_view(one, {}) for one in planned], scene, ())
         if options.format == "text":
             world.terminal.result(plan_text(before, shows_kept=options.shows_kept))
         unconfirmed = _ask(before, options, world)
-        carried = Carried() if unconfirmed else scene.carrier().carry_out(planned)
+        carried = ExecutionResult() if unconfirmed else scene.carrier().carry_out(planned)
     return end_apply(planned, carried, scene, unconfirmed)
 
 
 @contextmanager
-def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Iterator[Scene]:
-    """Read the files and the lock, and open the run. A lock that cannot be read never makes a plan."""
+def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Iterator[OpenRun]:
+    """Read the files and the state, and open the run. A state that cannot be read never makes a plan."""
     prepared = prepare(Choice(options.files, options.tenancies, options.targets, options.replace, options.shard), world)
     if key:
         prepared.around.redactor.learn([key.text])
-    path = lock_path(options.files, options.lock, disabled=not options.uses_lock)
-    lock = load(path) if path else None
+    path = state_path(options.files, options.state, disabled=not options.uses_state)
+    state = load(path) if path else None
     settings = RunSettings(
         diff=DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
         timeout=options.timeout,
@@ -86,8 +88,8 @@ def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Ite
     )
     with open_run(prepared.tenancies, settings, prepared.around) as run:
         ring = KeyRing(options.parallelism)
-        planner = Planner(settings.diff, options.allows_mass_unsubscribe, lock, run.book, ring)
-        yield Scene(run, planner, options, world, prepared.warnings, path)
+        planner = Planner(settings.diff, options.allows_mass_unsubscribe, state, run.book, ring)
+        yield OpenRun(run, planner, options, world, prepared.warnings, path)
 
 
 def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:
@@ -107,7 +109,7 @@ def _shown(view: RunView, options: PlanOptions) -> str:
     return plan_text(view, shows_kept=options.shows_kept)
 
 
-def _ask_receivers(planned: Sequence[Planned], scene: Scene) -> dict[str, Verdict]:
+def _ask_receivers(planned: Sequence[Planned], scene: OpenRun) -> dict[str, Verdict]:
     from hooksync.reconcile.executor import ask_receivers
 
     return ask_receivers(planned, scene.run, scene.world.terminal)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hooksync.commands.scene import Scene
+from hooksync.commands.scene import OpenRun
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem
 from hooksync.documents.writer import report_json
@@ -20,19 +20,21 @@ from hooksync.report.text import report_text
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
 
 if TYPE_CHECKING:
-    from hooksync.reconcile.executor import Carried
+    from hooksync.reconcile.executor import ExecutionResult
 
 
-def end_apply(planned: Sequence[Planned], carried: Carried, scene: Scene, unconfirmed: Problem | None) -> ExitCode:
+def end_apply(
+    planned: Sequence[Planned], carried: ExecutionResult, scene: OpenRun, unconfirmed: Problem | None
+) -> ExitCode:
     """Show what became of plans, write the report, and judge."""
     options, world = scene.options, scene.world
     view = run_view([_finished(one, carried) for one in planned], scene, carried.warnings)
-    view = replace(view, unconfirmed=unconfirmed, lock_error=carried.lock_error)
+    view = replace(view, unconfirmed=unconfirmed, state_error=carried.state_error)
     text = _report(view, options, world)
     is_told = _is_saved(text, options.report, world)  # first: it is asked for whatever comes of standard output
     is_told &= _is_shown(_result(text, view, options), world)
     if carried.adopted:
-        world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.lock}")
+        world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.state}")
     complain(view, world, refused="refused")
     code = _exit_code(view, world)
     if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):
@@ -94,7 +96,7 @@ def planned_view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
     return view_of_plan(one.plan, (*one.refusals, *verdict.refusals), verdict.readings)
 
 
-def _finished(one: Planned, carried: Carried) -> TenancyView:
+def _finished(one: Planned, carried: ExecutionResult) -> TenancyView:
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     name = one.tenancy.name
@@ -104,11 +106,11 @@ def _finished(one: Planned, carried: Carried) -> TenancyView:
     return replace(view, error=carried.errors.get(name))
 
 
-def run_view(tenancies: Sequence[TenancyView], scene: Scene, warnings: Sequence[Problem]) -> RunView:
+def run_view(tenancies: Sequence[TenancyView], scene: OpenRun, warnings: Sequence[Problem]) -> RunView:
     """Show a whole run, as of now."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     sources = scene.options.saved_plan or ", ".join(scene.options.files)
-    return RunView(tuple(tenancies), now, sources, (*scene.warnings, *warnings), scene.lock)
+    return RunView(tuple(tenancies), now, sources, (*scene.warnings, *warnings), scene.state)
 
 
 def complain(view: RunView, world: World, *, refused: str) -> None:
@@ -120,8 +122,8 @@ def complain(view: RunView, world: World, *, refused: str) -> None:
     for tenancy in view.tenancies:
         for problem in tenancy.error.problems if tenancy.error else ():
             world.terminal.aside(f"error: {tenancy.tenancy.name}: {problem}")
-    if view.lock_error:
-        world.terminal.aside(f"error: {view.lock_error}")
+    if view.state_error:
+        world.terminal.aside(f"error: {view.state_error}")
 
 
 def _exit_code(view: RunView, world: World) -> ExitCode:
@@ -129,7 +131,7 @@ def _exit_code(view: RunView, world: World) -> ExitCode:
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     tried = [tenancy.outcome for tenancy in view.tenancies if tenancy.outcome]
-    has_errors = bool(view.errors or view.lock_error)
+    has_errors = bool(view.errors or view.state_error)
     if all(outcome.is_as_declared for outcome in tried) and not (has_errors or view.refusals):
         return ExitCode.DONE
     if any(outcome.has_changed for outcome in tried):

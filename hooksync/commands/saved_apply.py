@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from hooksync.commands.results import end_apply, planned_view, run_view
-from hooksync.commands.scene import Scene
+from hooksync.commands.scene import OpenRun
 from hooksync.config.files import read_plan
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import ExitCode
@@ -22,7 +22,7 @@ from hooksync.reconcile.context import PlanOptions, World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched, Planned, Planner
-from hooksync.reconcile.session import RunSettings, Surroundings, open_run
+from hooksync.reconcile.session import RunContext, RunSettings, open_run
 from hooksync.report.text import plan_text
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.store import load
@@ -42,33 +42,33 @@ def apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
 
 
 @contextmanager
-def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | None) -> Iterator[Scene]:
-    """Fill in what the environment says, under the rules of hooks files, and open the lock and the run."""
+def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | None) -> Iterator[OpenRun]:
+    """Fill in what the environment says, under the rules of hooks files, and open the state and the run."""
     entries = [one.entry for one in saved.tenancies]
     redactor = Redactor()
     redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
     tenancies, warnings = resolve(entries, world.environ)
-    path = (options.lock or saved.lock) if options.uses_lock else None
-    lock = load(path) if path else None
+    path = (options.state or saved.state) if options.uses_state else None
+    state = load(path) if path else None
     settings = RunSettings(
         diff=DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
         timeout=options.timeout,
         parallelism=options.parallelism,
     )
-    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
+    around = RunContext(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
     with open_run(tenancies, settings, around) as run:
         allows = options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe
-        planner = Planner(settings.diff, allows, lock, run.book, KeyRing(options.parallelism))
-        yield Scene(run, planner, options, world, (*saved.warnings, *warnings), path)
+        planner = Planner(settings.diff, allows, state, run.book, KeyRing(options.parallelism))
+        yield OpenRun(run, planner, options, world, (*saved.warnings, *warnings), path)
 
 
-def _rebuilt(saved: SavedPlan, fetched: Sequence[Fetched], scene: Scene) -> tuple[Planned, ...]:
+def _rebuilt(saved: SavedPlan, fetched: Sequence[Fetched], scene: OpenRun) -> tuple[Planned, ...]:
     """Make each tenancy's plan again out of what is live there now."""
-    memories = scene.planner.remember(fetched)
+    histories = scene.planner.remember(fetched)
     allows = scene.planner.allows_mass_unsubscribe
     return tuple(
         now
         if isinstance(now, UnreadTenancy)
-        else rebuild(then, now, memories[now.tenancy.name], allows_mass_unsubscribe=allows)
+        else rebuild(then, now, histories[now.tenancy.name], allows_mass_unsubscribe=allows)
         for then, now in zip(saved.tenancies, fetched, strict=True)
     )

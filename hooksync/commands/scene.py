@@ -1,4 +1,4 @@
-"""What the verbs `plan` and `apply` work with once files, lock and run are open."""
+"""What the verbs `plan` and `apply` work with once files, state and run are open."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hooksync.reconcile.planner import Fetched, Planned, Planner
 from hooksync.reconcile.session import Run
 
 if TYPE_CHECKING:  # `plan` starts without the rooms that only `apply` needs
-    from hooksync.reconcile.executor import Carrier
+    from hooksync.reconcile.executor import Executor
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class OpenRun:
     """All that is open, and what was said on the way."""
 
     run: Run
@@ -23,7 +23,7 @@ class Scene:
     options: PlanOptions
     world: World
     warnings: tuple[Problem, ...]  # of the files
-    lock: str | None  # its path
+    state: str | None  # its path
 
     def read(self) -> tuple[Fetched, ...]:
         """Read the tenancies."""
@@ -34,13 +34,13 @@ class Scene:
         """Read the tenancies and plan them."""
         return self.planner.plan(self.read())
 
-    def carrier(self) -> Carrier:
+    def carrier(self) -> Executor:
         """Make what carries plans out."""
-        from hooksync.reconcile.executor import Carrier
+        from hooksync.reconcile.executor import Executor
         from hooksync.reconcile.journal import Journal
 
         journal = None
-        if self.lock:
+        if self.state:
             planner = self.planner
-            journal = Journal(self.lock, planner.lock, planner.book, planner.ring, self.options.adopts)
-        return Carrier(self.run, journal, self.world.terminal, probes=self.options.probes)
+            journal = Journal(self.state, planner.state, planner.book, planner.ring, self.options.adopts)
+        return Executor(self.run, journal, self.world.terminal, probes=self.options.probes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hooksync.config.declarations import TenancyEntry
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_schema, read_sources
 from hooksync.config.resolve import resolve, url_environment_values
@@ -15,7 +15,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
-from hooksync.reconcile.session import Surroundings
+from hooksync.reconcile.session import RunContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Prepared:
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
-    around: Surroundings  # with a redactor that knows what came into URLs
+    around: RunContext  # with a redactor that knows what came into URLs
 
 
 def prepare(choice: Choice, world: World) -> Prepared:
@@ -52,19 +52,19 @@ def prepare(choice: Choice, world: World) -> Prepared:
     tenancies, warnings = _resolved(entries, chosen, choice, world)
     if choice.shard and not entries:
         world.terminal.aside(nothing_in(choice.shard))
-    around = Surroundings(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
+    around = RunContext(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
     return Prepared(tenancies, (*document.warnings, *warnings), around)
 
 
 def _resolved(
-    entries: Sequence[TenancyEntry], chosen: Sequence[TenancyEntry], choice: Choice, world: World
+    entries: Sequence[TenancyDeclaration], chosen: Sequence[TenancyDeclaration], choice: Choice, world: World
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in what the environment says. `chosen`: with the tenancies of other shards, which must be others."""
     if choice.shard is None or choice.shard.total == 1:
         return resolve(entries, world.environ)
-    from hooksync.config.twins import twins_among_shards  # only here: most runs have no shards
+    from hooksync.config.twins import same_tenancy_problems  # only here: most runs have no shards
 
-    twins = tuple(twins_among_shards(chosen, world.environ))
+    twins = tuple(same_tenancy_problems(chosen, world.environ))
     try:
         resolved = resolve(entries, world.environ)
     except FileError as error:

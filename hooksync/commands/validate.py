@@ -11,7 +11,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.reconcile.context import FileOptions, World
 
 if TYPE_CHECKING:
-    from hooksync.config.declarations import TenancyEntry
+    from hooksync.config.declarations import TenancyDeclaration
 
 FORMAT = "hooksync.validation/1"
 
@@ -45,7 +45,7 @@ def schema(kind: SchemaKind, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def _text(files: Sequence[str], entries: Sequence[TenancyEntry]) -> str:
+def _text(files: Sequence[str], entries: Sequence[TenancyDeclaration]) -> str:
     """Say that the files are valid, and how much they declare."""
     tenancies, subscriptions = len(entries), _count(entries)
     return (
@@ -54,7 +54,7 @@ def _text(files: Sequence[str], entries: Sequence[TenancyEntry]) -> str:
     )
 
 
-def _json(entries: Sequence[TenancyEntry], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
+def _json(entries: Sequence[TenancyDeclaration], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
     """Write what is declared, what is wrong and what is doubtful."""
     document = {
         "format": FORMAT,
@@ -67,7 +67,7 @@ def _json(entries: Sequence[TenancyEntry], problems: Sequence[Problem], warnings
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
-def _count(entries: Sequence[TenancyEntry]) -> int:
+def _count(entries: Sequence[TenancyDeclaration]) -> int:
     """Count what is declared: one for each trigger."""
     return sum(len(one.triggers) for entry in entries for one in entry.subscriptions)
 

@@ -21,7 +21,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionEntry:
+class SubscriptionDeclaration:
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
@@ -33,7 +33,7 @@ class SubscriptionEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialsEntry:
+class CredentialsDeclaration:
     """How to log in; None where the file leaves it to the environment."""
 
     username: SecretRef | None = None
@@ -49,7 +49,7 @@ class Settings:
     server: Written | None = None
     tenant: Written | None = None
     allow_http: bool = False
-    credentials: CredentialsEntry = field(default_factory=CredentialsEntry)
+    credentials: CredentialsDeclaration = field(default_factory=CredentialsDeclaration)
     owns: tuple[str, ...] | None = None  # None: all
     limit: UnsubscribeLimit = field(default_factory=lambda: UnsubscribeLimit(percent=50))
     replacement: Replacement = "create-first"
@@ -57,12 +57,12 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class TenancyEntry:
+class TenancyDeclaration:
     """One tenancy as the files declare it."""
 
     name: str
     settings: Settings
-    subscriptions: tuple[SubscriptionEntry, ...]
+    subscriptions: tuple[SubscriptionDeclaration, ...]
     location: Location  # of its name where its settings stand, or else where it comes first
 
 
@@ -70,5 +70,5 @@ class TenancyEntry:
 class Document:
     """All files of a run together, checked as far as that goes without the environment."""
 
-    tenancies: tuple[TenancyEntry, ...]
+    tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()

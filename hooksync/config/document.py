@@ -9,21 +9,21 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from hooksync.config.declarations import Document, Settings, TenancyEntry, Written
+from hooksync.config.declarations import Document, Settings, TenancyDeclaration, Written
 from hooksync.config.files import Source
 from hooksync.config.merge import merge_parts, unsaid_problems
 from hooksync.config.parts import TenancyPart, read_parts
-from hooksync.config.reader import Reading
+from hooksync.config.reader import FileReader
 from hooksync.config.rules import (
-    clash_problems,
+    duplicate_subscription_problems,
+    duplicate_tenancy_problems,
     http_warning,
     ownership_problem,
     tenancy_identity,
-    twin_problems,
     url_identity,
 )
 from hooksync.config.schema import certainly_fits
-from hooksync.config.triggers import TriggerBook
+from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem
@@ -38,7 +38,7 @@ ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
 class _File:
     """One file, as far as it can be read."""
 
-    reading: Reading
+    reading: FileReader
     data: YamlMap  # fits the schema
     is_whole: bool = True  # whether all that the file says is in the data
     has_all_triggers: bool = True  # whether all that it says of extra_triggers is
@@ -48,7 +48,7 @@ def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Documen
     """Read hooks files together. Raises FileError with every problem, in the order of the files."""
     files = [_open_file(source, read_schema) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
-    book = TriggerBook(extra, knows_all=not all(file.has_all_triggers for file in files))
+    book = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
     parts = [part for file in files for part in read_parts(file.reading, file.data, book)]
     tenancies, problems = merge_parts(parts)
     problems += (problem for file in files for problem in file.reading.problems)
@@ -62,7 +62,7 @@ def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Documen
 
 def _open_file(source: Source, read_schema: ReadSchema) -> _File:
     """Read one file as far as the schema goes."""
-    reading = Reading(source.name, source.folder)
+    reading = FileReader(source.name, source.folder)
     try:
         data, problems = read_yaml(source.name, source.data)
     except FileError as error:
@@ -85,22 +85,24 @@ def _open_file(source: Source, read_schema: ReadSchema) -> _File:
     )
 
 
-def _tenancy_problems(tenancy: TenancyEntry) -> Iterator[Problem]:
+def _tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     owns = tenancy.settings.owns
     for entry in tenancy.subscriptions if owns is not None else ():
         if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):
             yield problem
-    yield from twin_problems((entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions)
+    yield from duplicate_subscription_problems(
+        (entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions
+    )
 
 
 def _run_problems(
-    sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyEntry]
+    sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyDeclaration]
 ) -> Iterator[Problem]:
     if not tenancies:
         where = Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
     yield from unsaid_problems(parts)
-    yield from clash_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
+    yield from duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
 
 
 def _identity(settings: Settings) -> Hashable:
@@ -114,7 +116,7 @@ def _known(written: Written | None) -> str | Template | None:
     return written.template.fill({})
 
 
-def _warnings(tenancies: Sequence[TenancyEntry]) -> list[Problem]:
+def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     warnings = (http_warning(outline(url.template), "the URL", url.location) for url in urls)
     return [warning for warning in warnings if warning]

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, cast
 
 from hooksync.core.errors import FileError, Problem
 
-SchemaKind = Literal["hooks", "plan", "report", "lock"]
+SchemaKind = Literal["hooks", "plan", "report", "state"]
 
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hooksync.config.declarations import Settings, SubscriptionEntry, TenancyEntry
+from hooksync.config.declarations import Settings, SubscriptionDeclaration, TenancyDeclaration
 from hooksync.config.parts import TenancyPart
 from hooksync.core.errors import Problem
 
 
-def merge_parts(parts: Iterable[TenancyPart]) -> tuple[tuple[TenancyEntry, ...], list[Problem]]:
+def merge_parts(parts: Iterable[TenancyPart]) -> tuple[tuple[TenancyDeclaration, ...], list[Problem]]:
     """Put the parts of each tenancy together, in the order in which the tenancies first appear."""
     spread: dict[str, list[TenancyPart]] = {}
     for part in parts:
@@ -26,10 +26,10 @@ def unsaid_problems(parts: Sequence[TenancyPart]) -> list[Problem]:
     return [Problem(f'tenancy "{name}" has no subscriptions', fix, part.location) for name, part in first.items()]
 
 
-def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyEntry:
+def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
     main = parts[0]
     settings: Settings | None = None
-    subscriptions: dict[str, SubscriptionEntry] = {}
+    subscriptions: dict[str, SubscriptionDeclaration] = {}
     for part in parts:
         if part.settings and settings:
             what = f'tenancy "{part.name}" has settings in two files; the other place is {main.location}'
@@ -41,4 +41,4 @@ def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyEntry:
             if first is not entry:
                 what = f'subscription "{entry.name}" is declared twice; the other place is {first.location}'
                 problems.append(Problem(what, "rename one of the two, or remove it", entry.location))
-    return TenancyEntry(main.name, settings or Settings(), tuple(subscriptions.values()), main.location)
+    return TenancyDeclaration(main.name, settings or Settings(), tuple(subscriptions.values()), main.location)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from hooksync.config.declarations import Settings, SubscriptionEntry
-from hooksync.config.reader import Reading
+from hooksync.config.declarations import Settings, SubscriptionDeclaration
+from hooksync.config.reader import FileReader
 from hooksync.config.rules import url_problem
 from hooksync.config.settings import has_settings, read_settings
-from hooksync.config.triggers import TriggerBook
+from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_nodes import YamlList, YamlMap
 from hooksync.core.model import Location, SecretRef, Trigger
 from hooksync.core.urls import outline
@@ -29,7 +29,7 @@ class TenancyPart:
 
     name: str
     settings: Settings | None  # None: they stand elsewhere, or nowhere
-    subscriptions: tuple[SubscriptionEntry, ...] | None  # None: not a word of any
+    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not a word of any
     location: Location
 
 
@@ -42,7 +42,7 @@ class _Defaults:
     include_identifiers: bool = True
 
 
-def read_parts(reading: Reading, data: YamlMap, book: TriggerBook) -> tuple[TenancyPart, ...]:
+def read_parts(reading: FileReader, data: YamlMap, book: TriggerCatalog) -> tuple[TenancyPart, ...]:
     """Read one file. What is wrong is noted; what was read then serves only to find more that is."""
     reader = _SubscriptionReader(reading, book)
     reader.take_defaults(cast(YamlMap, data.get("defaults") or YamlMap()))
@@ -63,7 +63,7 @@ def _part(reader: _SubscriptionReader, tenancies: YamlMap, name: str) -> Tenancy
 class _SubscriptionReader:
     """Reads the subscriptions of one file."""
 
-    def __init__(self, reading: Reading, book: TriggerBook) -> None:
+    def __init__(self, reading: FileReader, book: TriggerCatalog) -> None:
         self.reading = reading
         self._book = book
         self._defaults = _Defaults()
@@ -77,12 +77,12 @@ class _SubscriptionReader:
             include_identifiers=cast(bool, fields.get("include_identifiers", True)),
         )
 
-    def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionEntry, ...]:
+    def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionDeclaration, ...]:
         """Read subscriptions by name."""
         entries = (self._read(subscriptions, name) for name in subscriptions)
         return tuple(entry for entry in entries if entry)
 
-    def _read(self, subscriptions: YamlMap, name: str) -> SubscriptionEntry | None:
+    def _read(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])
         where = self.reading.at(subscriptions.key_mark(name))
         triggers = self._triggers(fields)
@@ -100,7 +100,7 @@ class _SubscriptionReader:
             self.reading.add(problem)
             return None
         flag = cast(bool, fields.get("include_identifiers", self._defaults.include_identifiers))
-        return SubscriptionEntry(name, url, triggers or (), secret or _MISSING, flag, where)
+        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, flag, where)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
         """Read `trigger` or `triggers`. None: neither is there."""

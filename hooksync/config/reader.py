@@ -13,7 +13,7 @@ from hooksync.core.template import parse_template
 
 
 @dataclass(slots=True)
-class Reading:
+class FileReader:
     """One hooks file that is being read."""
 
     file: str  # as the user named it

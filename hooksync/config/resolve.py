@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from hooksync.config.declarations import CredentialsEntry, SubscriptionEntry, TenancyEntry, Written
+from hooksync.config.declarations import CredentialsDeclaration, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.rules import (
     SERVER_FIX,
-    clash_problems,
+    duplicate_subscription_problems,
+    duplicate_tenancy_problems,
     filled_subject,
     http_warning,
     ownership_problem,
     server_problem,
     tenancy_identity,
-    twin_problems,
     url_problem,
 )
 from hooksync.core.errors import FileError, Problem
@@ -28,7 +28,9 @@ from hooksync.core.urls import closed, is_plain_http, outline, server_url
 Environment = Mapping[str, str]
 
 
-def resolve(entries: Sequence[TenancyEntry], environ: Environment) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
+def resolve(
+    entries: Sequence[TenancyDeclaration], environ: Environment
+) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in what the environment says. Returns the tenancies and new warnings, in the order of the entries.
 
     Raises FileError with every problem.
@@ -37,14 +39,16 @@ def resolve(entries: Sequence[TenancyEntry], environ: Environment) -> tuple[tupl
     tenancies = [filling.tenancy() for filling in fillings]
     problems = [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
-    problems += clash_problems((entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known)
+    problems += duplicate_tenancy_problems(
+        (entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known
+    )
     if problems:
         raise FileError(*dict.fromkeys(problems))
     warnings = [warning for filling in fillings for warning in filling.warnings]
     return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
 
 
-def url_environment_values(entries: Sequence[TenancyEntry], environ: Environment) -> tuple[str, ...]:
+def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> tuple[str, ...]:
     """Give what URLs were filled in with, for the redactor: foreign text may echo it."""
     urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
     names = dict.fromkeys(name for url in urls if url.has_references for name in url.names)
@@ -54,7 +58,7 @@ def url_environment_values(entries: Sequence[TenancyEntry], environ: Environment
 class _Filling:
     """One tenancy while it is filled in, with what is wrong with it."""
 
-    def __init__(self, entry: TenancyEntry, environ: Environment) -> None:
+    def __init__(self, entry: TenancyDeclaration, environ: Environment) -> None:
         self.entry = entry
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -114,10 +118,10 @@ class _Filling:
     def _subscriptions(self) -> tuple[DeclaredSubscription, ...]:
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
         known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
-        self.problems += twin_problems((entry, url.identity) for entry, url in known)
+        self.problems += duplicate_subscription_problems((entry, url.identity) for entry, url in known)
         return tuple(made for entry, url in known for made in _declared(self.entry.name, entry, url))
 
-    def _url(self, entry: SubscriptionEntry) -> str | None:
+    def _url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill a URL in, and judge it again if that changed it."""
         written = entry.url
         if not written.template.has_references:
@@ -154,7 +158,7 @@ class _Filling:
         self.problems.append(Problem(what, fix, written.location if written else self.entry.location))
 
 
-def _declared(tenancy: str, entry: SubscriptionEntry, url: HookUrl) -> Iterator[DeclaredSubscription]:
+def _declared(tenancy: str, entry: SubscriptionDeclaration, url: HookUrl) -> Iterator[DeclaredSubscription]:
     for trigger in entry.triggers:
         yield DeclaredSubscription(
             tenancy=tenancy,
@@ -167,7 +171,7 @@ def _declared(tenancy: str, entry: SubscriptionEntry, url: HookUrl) -> Iterator[
         )
 
 
-def _credentials(entry: CredentialsEntry) -> CredentialRefs:
+def _credentials(entry: CredentialsDeclaration) -> CredentialRefs:
     """Name where to log in from; what the file leaves out has its usual variable."""
     return CredentialRefs(
         username=entry.username or SecretRef("env", "PRESERVICA_USERNAME"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 
-from hooksync.config.declarations import SubscriptionEntry, TenancyEntry
+from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, Trigger
 from hooksync.core.template import Template
@@ -57,9 +57,11 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
     return None
 
 
-def twin_problems(subscriptions: Iterable[tuple[SubscriptionEntry, Hashable]]) -> Iterator[Problem]:
+def duplicate_subscription_problems(
+    subscriptions: Iterable[tuple[SubscriptionDeclaration, Hashable]],
+) -> Iterator[Problem]:
     """Refuse two subscriptions of one tenancy with the same URL, by its identity, and the same trigger."""
-    seen: dict[tuple[Hashable, Trigger], SubscriptionEntry] = {}
+    seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
     for entry, identity in subscriptions:
         for trigger in entry.triggers:
             first = seen.setdefault((identity, trigger), entry)
@@ -70,9 +72,9 @@ def twin_problems(subscriptions: Iterable[tuple[SubscriptionEntry, Hashable]]) -
                 yield Problem(what, "remove one of the two", entry.location)
 
 
-def clash_problems(tenancies: Iterable[tuple[TenancyEntry, Hashable]]) -> Iterator[Problem]:
+def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Hashable]]) -> Iterator[Problem]:
     """Refuse two tenancies with the same server and tenant: they would undo each other."""
-    seen: dict[Hashable, TenancyEntry] = {}
+    seen: dict[Hashable, TenancyDeclaration] = {}
     for entry, identity in tenancies:
         first = seen.setdefault(identity, entry)
         if first is not entry:

@@ -11,7 +11,7 @@ from hooksync.core.errors import Problem, SecretError
 from hooksync.core.model import Secret, SecretRef
 
 
-class SecretBook:
+class SecretCache:
     """Knows the secrets that services and receivers share."""
 
     def __init__(self, sources: SecretSources) -> None:
@@ -20,7 +20,7 @@ class SecretBook:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"SecretBook({len(self._found)} references)"
+        return f"SecretCache({len(self._found)} references)"
 
     def find(self, ref: SecretRef) -> Secret:
         """Give a secret. Raises SecretError when it cannot be had or cannot be used."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from hooksync.config.declarations import Document, TenancyEntry
+from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.shards import Shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import address_matches, address_of
 
 
-def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyEntry, ...]:
+def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:
     """Keep the tenancies that a glob names (all where none is given), and in them the addresses that a target names.
 
     Raises UsageError for a glob that names nothing: it is a slip, and would look like "nothing to do".
@@ -27,7 +27,7 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
     return tuple(entry for entry in narrowed if entry.subscriptions)
 
 
-def share_of(entries: Sequence[TenancyEntry], shard: Shard | None) -> tuple[TenancyEntry, ...]:
+def share_of(entries: Sequence[TenancyDeclaration], shard: Shard | None) -> tuple[TenancyDeclaration, ...]:
     """Keep the tenancies of a shard (all where there is none); that may be no tenancy at all."""
     return tuple(entry for entry in entries if shard is None or shard.holds(entry.name))
 
@@ -37,12 +37,12 @@ def nothing_in(shard: Shard) -> str:
     return f"No tenancy falls in shard {shard}."
 
 
-def check_replaced(entries: Iterable[TenancyEntry], replace_globs: Sequence[str]) -> None:
+def check_replaced(entries: Iterable[TenancyDeclaration], replace_globs: Sequence[str]) -> None:
     """Raise UsageError for a --replace glob that names nothing."""
     _refuse_unmatched("--replace", replace_globs, addresses(entries))
 
 
-def addresses(entries: Iterable[TenancyEntry]) -> list[str]:
+def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
     return [
         address_of(entry.name, subscription.name, trigger)
@@ -52,7 +52,7 @@ def addresses(entries: Iterable[TenancyEntry]) -> list[str]:
     ]
 
 
-def _narrowed(entry: TenancyEntry, targets: Sequence[str]) -> TenancyEntry:
+def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
     subscriptions = []
     for subscription in entry.subscriptions:
         named = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from hooksync.config.declarations import CredentialsEntry, Settings, Written
-from hooksync.config.reader import Reading
+from hooksync.config.declarations import CredentialsDeclaration, Settings, Written
+from hooksync.config.reader import FileReader
 from hooksync.config.rules import server_problem
 from hooksync.config.yaml_nodes import YamlList, YamlMap
 from hooksync.core.model import UnsubscribeLimit
@@ -17,7 +17,7 @@ def has_settings(fields: YamlMap) -> bool:
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
 
 
-def read_settings(reading: Reading, fields: YamlMap) -> Settings:
+def read_settings(reading: FileReader, fields: YamlMap) -> Settings:
     """Read the settings of a tenancy. What is left out gets its default."""
     given: dict[str, Any] = {key: fields[key] for key in ("allow_http", "replacement", "probe") if key in fields}
     if "credentials" in fields:
@@ -34,9 +34,9 @@ def read_settings(reading: Reading, fields: YamlMap) -> Settings:
     return settings
 
 
-def _credentials(reading: Reading, fields: YamlMap) -> CredentialsEntry:
+def _credentials(reading: FileReader, fields: YamlMap) -> CredentialsDeclaration:
     method = {"method": cast(Any, fields["method"])} if "method" in fields else {}
-    return CredentialsEntry(
+    return CredentialsDeclaration(
         username=reading.reference(fields, "username"),
         password=reading.reference(fields, "password"),
         totp=reading.reference(fields, "totp"),
@@ -53,7 +53,7 @@ def _limit(fields: YamlMap) -> dict[str, UnsubscribeLimit]:
     return {}
 
 
-def _owns(reading: Reading, fields: YamlMap) -> tuple[str, ...] | None:
+def _owns(reading: FileReader, fields: YamlMap) -> tuple[str, ...] | None:
     prefixes = fields.get("owns", "all")
     if not isinstance(prefixes, YamlList):
         return None
@@ -67,7 +67,7 @@ def _owns(reading: Reading, fields: YamlMap) -> tuple[str, ...] | None:
     return tuple(sound) if len(sound) == len(prefixes) else None  # none of the URLs is blamed for a faulty prefix
 
 
-def _check_server(reading: Reading, settings: Settings) -> None:
+def _check_server(reading: FileReader, settings: Settings) -> None:
     server: Written | None = settings.server
     if server:
         text = outline(server.template)

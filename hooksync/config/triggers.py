@@ -10,7 +10,7 @@ from hooksync.core.model import TRIGGER_NAMES, Trigger
 _MOST_TOLD = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
-class TriggerBook:
+class TriggerCatalog:
     """Finds a trigger by any of its names."""
 
     def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:

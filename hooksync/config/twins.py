@@ -9,27 +9,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from hooksync.config.declarations import TenancyEntry
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.resolve import resolve
-from hooksync.config.rules import clash_problems, tenancy_identity
+from hooksync.config.rules import duplicate_tenancy_problems, tenancy_identity
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 
-Known = tuple[TenancyEntry, Tenancy]
+Known = tuple[TenancyDeclaration, Tenancy]
 
 
-def twins_among_shards(entries: Sequence[TenancyEntry], environ: Mapping[str, str]) -> Iterator[Problem]:
+def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mapping[str, str]) -> Iterator[Problem]:
     """Give what is wrong between the tenancies of all shards, as far as this environment tells where each one is.
 
     A tenant that is not named comes to light at the log-in, and then only in its own shard: beside others on its
     server it must be named.
     """
     known = [(entry, tenancy) for entry in entries for tenancy in _located(entry, environ)]
-    yield from clash_problems((entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known)
+    yield from duplicate_tenancy_problems(
+        (entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known
+    )
     yield from _nameless_problems(known)
 
 
-def _located(entry: TenancyEntry, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:
+def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:
     """Find out where a tenancy is. What keeps that from being known is told in its own shard."""
     try:
         made, _ = resolve([replace(entry, subscriptions=())], environ)

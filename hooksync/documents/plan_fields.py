@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
-from hooksync.config.declarations import CredentialsEntry, Written
+from hooksync.config.declarations import CredentialsDeclaration, Written
 from hooksync.core.model import Location, SecretRef, UnsubscribeLimit
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
@@ -118,9 +118,9 @@ def reference(record: Record, where: Location) -> SecretRef:
     return SecretRef(kind, name, where)
 
 
-def credentials(record: Record, where: Location) -> CredentialsEntry:
+def credentials(record: Record, where: Location) -> CredentialsDeclaration:
     """Read how to log in."""
-    return CredentialsEntry(
+    return CredentialsDeclaration(
         username=reference(record.record("username"), where),
         password=reference(record.record("password"), where),
         totp=reference(record.record("totp"), where),

@@ -38,7 +38,7 @@ class SavedPlan:
     """What a saved plan asks for."""
 
     tenancies: tuple[SavedTenancy, ...]
-    lock: str | None
+    state: str | None
     prunes: bool
     is_targeted: bool
     allows_mass_unsubscribe: bool
@@ -71,7 +71,7 @@ def _saved_plan(record: Record, warnings: tuple[Problem, ...]) -> SavedPlan:
         raise Wrong("a tenancy is named twice")
     return SavedPlan(
         tenancies=tenancies,
-        lock=record.maybe_text("lock"),
+        state=record.maybe_text("state"),
         prunes=options.flag("prune", default=True),
         is_targeted=options.flag("targeted", default=False),
         allows_mass_unsubscribe=options.flag("allow_mass_unsubscribe", default=False),

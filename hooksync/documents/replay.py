@@ -17,23 +17,23 @@ from hooksync.documents.sealing import live_digest
 from hooksync.reconcile.diff import count_owned
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
-from hooksync.state.history import Memory
+from hooksync.state.history import History
 
 _MOST_IDS = 5  # that a message names
 _PLAN_ANEW = "make a new plan, look at it, and apply that"
 
 
 def rebuild(
-    saved: SavedTenancy, fetched: FetchedTenancy, memory: Memory, *, allows_mass_unsubscribe: bool
+    saved: SavedTenancy, fetched: FetchedTenancy, history: History, *, allows_mass_unsubscribe: bool
 ) -> PlannedTenancy:
     """Make the saved plan again out of what is live now; where that is not what it was made for, it is refused."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
     refusals = [*_moved(saved, fetched), *_foreign(saved, fetched)]
     found = {identifier: live.get(identifier) or _ghost(saved, identifier) for identifier in _ids(saved)}
-    plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, memory)))
+    plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)))
     if not refusals and not allows_mass_unsubscribe:
         refusals += unsafe_reasons(plan, count_owned(tenancy, fetched.live))
-    return PlannedTenancy(plan, memory, tuple(refusals))
+    return PlannedTenancy(plan, history, tuple(refusals))
 
 
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
@@ -64,7 +64,7 @@ def _foreign(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
 
 
 def _steps(
-    saved: SavedTenancy, tenancy: Tenancy, found: Mapping[str, LiveSubscription], memory: Memory
+    saved: SavedTenancy, tenancy: Tenancy, found: Mapping[str, LiveSubscription], history: History
 ) -> Iterable[Step]:
     declared = {each.address: each for each in tenancy.subscriptions}
     for step in saved.steps:
@@ -73,8 +73,8 @@ def _steps(
                 yield Subscribe(declared[address], step.secret_state)
             case SavedStep("resubscribe", str(address), str(id_)):
                 yield Resubscribe(declared[address], found[id_], step.reasons, step.changes, step.secret_state)
-            case SavedStep("keep", str(address), str(id_)):  # its state is what this machine's lock and secrets say
-                yield Keep(declared[address], found[id_], memory.state_of(declared[address], found[id_]))
+            case SavedStep("keep", str(address), str(id_)):  # its state is what this machine's state and secrets say
+                yield Keep(declared[address], found[id_], history.state_of(declared[address], found[id_]))
             case SavedStep("unsubscribe", address, str(id_)):
                 yield Unsubscribe(found[id_], step.reasons[0], declared[address] if address else None)
             case SavedStep("leave", _, str(id_)):

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from hooksync.config.declarations import CredentialsEntry, Settings, SubscriptionEntry, TenancyEntry, Written
+from hooksync.config.declarations import (
+    CredentialsDeclaration,
+    Settings,
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
+)
 from hooksync.config.rules import ownership_problem, url_problem
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location, SecretState, Trigger, UnsubscribeLimit, address_of
@@ -46,7 +52,7 @@ class SavedStep:
 class SavedTenancy:
     """One tenancy of a saved plan."""
 
-    entry: TenancyEntry  # as if a hooks file declared it
+    entry: TenancyDeclaration  # as if a hooks file declared it
     live_digest: str
     live: Mapping[str, LiveRow] | None  # by id; None: the plan does not tell
     steps: tuple[SavedStep, ...]
@@ -60,7 +66,7 @@ def tenancy_of(record: Record) -> SavedTenancy:
     steps = record.records("steps")
     settings = _settings(record, where)
     declaring = [step for step in steps if step.choice("action", ACTIONS) in DECLARING]
-    entry = TenancyEntry(name, settings, tuple(_subscription(step, name) for step in declaring), where)
+    entry = TenancyDeclaration(name, settings, tuple(_subscription(step, name) for step in declaring), where)
     if problems := [*_url_problems(entry)]:
         raise FileError(*problems)
     saved = tuple(map(_step, steps))
@@ -76,7 +82,7 @@ def _settings(record: Record, where: Location) -> Settings:
         allow_http=record.flag("allow_http"),
         credentials=credentials(record.record("credentials"), where)
         if record.has("credentials")
-        else CredentialsEntry(),
+        else CredentialsDeclaration(),
         owns=owns(record),
         limit=limit(record.record("limit")) if record.has("limit") else UnsubscribeLimit(percent=50),
         replacement=record.choice("replacement", ("create-first", "remove-first")),
@@ -84,12 +90,12 @@ def _settings(record: Record, where: Location) -> Settings:
     )
 
 
-def _subscription(step: Record, tenancy: str) -> SubscriptionEntry:
+def _subscription(step: Record, tenancy: str) -> SubscriptionDeclaration:
     where, trigger = step.place(), Trigger(step.trigger("trigger"))
     name = step.name("name")
     if step.text("address") != address_of(tenancy, name, trigger):
         raise Wrong(f"{step.where}: address is not that of its name and trigger")
-    return SubscriptionEntry(
+    return SubscriptionDeclaration(
         name=name,
         url=step.template("url", where),
         triggers=(trigger,),
@@ -99,7 +105,7 @@ def _subscription(step: Record, tenancy: str) -> SubscriptionEntry:
     )
 
 
-def _url_problems(entry: TenancyEntry) -> Iterator[Problem]:
+def _url_problems(entry: TenancyDeclaration) -> Iterator[Problem]:
     for each in entry.subscriptions:
         text, where = outline(each.url.template), each.location
         problem = url_problem(text, "the URL", where)

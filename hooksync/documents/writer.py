@@ -57,7 +57,7 @@ def report_json(view: RunView, origin: Origin) -> str:
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
     document["summary"] = _counted(view.results(), RESULTS)
-    document["error"] = None if view.lock_error is None else _error(view.lock_error)
+    document["error"] = None if view.state_error is None else _error(view.state_error)
     document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
     return _sealed(document)
 
@@ -68,7 +68,7 @@ def _head(view: RunView, form: str) -> dict[str, object]:
         "created_at": view.created_at,
         "hooksync_version": __version__,
         "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
-        "lock": view.lock,
+        "state": view.state,
         "refusals": [_line(problem) for problem in view.refusals],
         "warnings": [_line(problem) for problem in view.all_warnings],
     }

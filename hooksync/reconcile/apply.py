@@ -15,23 +15,23 @@ from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, is_idle
 from hooksync.reconcile.step_runner import NEXT_RUN, Attempt, Service
-from hooksync.service.worker_pool import CallPool
-from hooksync.state.history import Memory
+from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.history import History
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ExecutionContext:
     """What a plan is carried out with."""
 
     service: Service
     secrets: Mapping[SecretRef, Secret]  # of every subscription that is to be made
-    pool: CallPool
+    pool: WorkerPool
     options: DiffOptions  # those that the plan was made with
-    memory: Memory  # that the plan was made with
+    history: History  # that the plan was made with
     advance: Callable[[], None]  # called after each call that brought a step forward
 
 
-def apply_plan(plan: TenancyPlan, means: Means) -> TenancyOutcome:
+def apply_plan(plan: TenancyPlan, means: ExecutionContext) -> TenancyOutcome:
     """Carry a plan out. What the service does wrong is in the outcomes, not raised."""
     attempts = [Attempt(step) for step in plan.steps if not is_idle(step)]
     if not attempts:
@@ -44,7 +44,7 @@ def apply_plan(plan: TenancyPlan, means: Means) -> TenancyOutcome:
     return _look_again(plan, attempts, means)
 
 
-def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> None:
+def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]) -> None:
     """Make the new subscriptions, side by side."""
     removes_first = plan.tenancy.replacement == "remove-first"
 
@@ -55,7 +55,7 @@ def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: f
     _side_by_side(make, attempts, plan, means)
 
 
-def _settle(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> None:
+def _settle(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]) -> None:
     """Find out from the list what came of calls without a telling answer; make once more what is not there."""
     unsettled = _find(attempts, plan, means, known)
     again = [attempt for attempt in unsettled if attempt.state in ("lost", "waiting")]
@@ -77,7 +77,9 @@ def _give_up_accepted(attempts: Iterable[Attempt]) -> None:
             attempt.give_up("the service said yes, and does not list it", NEXT_RUN)
 
 
-def _find(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means, known: frozenset[str]) -> list[Attempt]:
+def _find(
+    attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]
+) -> list[Attempt]:
     """Judge unsettled attempts by what is live; give those that are not there."""
     unsettled = [attempt for attempt in attempts if attempt.state in ("lost", "accepted", "stuck")]
     if not unsettled:
@@ -123,7 +125,7 @@ def _leave_open(attempt: Attempt, error: HooksyncError) -> None:
             attempt.give_up(f"it may have been made, and {why}", NEXT_RUN)
 
 
-def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:
+def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext) -> None:
     """Remove what is not wanted, and the old halves of what was made anew."""
     _side_by_side(lambda attempt: attempt.remove(means.service), attempts, plan, means)
     _explain_halves(attempts, "interrupted: the new one is made")
@@ -135,7 +137,7 @@ def _explain_halves(attempts: Iterable[Attempt], why: str) -> None:
             attempt.detail, attempt.fix = f"{why}, the old one is still there", NEXT_RUN
 
 
-def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: Means) -> TenancyOutcome:
+def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: ExecutionContext) -> TenancyOutcome:
     """Fetch once more and compare: what came of each step, and the steps that would still be needed.
 
     The list has the last word on every call, whatever the service answered.
@@ -150,12 +152,14 @@ def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: Means) ->
     _give_up_accepted(makers)
     _explain_halves(attempts, "only the last look found the new one")
     made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
-    found = make_plan(plan.tenancy, live, replace(means.options, replace=()), means.memory.after(made))
+    found = make_plan(plan.tenancy, live, replace(means.options, replace=()), means.history.after(made))
     differences = tuple(step for step in found.steps if not is_idle(step))
     return TenancyOutcome(plan, _outcomes(plan, attempts), differences, last_live=live)
 
 
-def _side_by_side(do: Callable[[Attempt], None], attempts: Sequence[Attempt], plan: TenancyPlan, means: Means) -> None:
+def _side_by_side(
+    do: Callable[[Attempt], None], attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext
+) -> None:
     def task(attempt: Attempt) -> Callable[[], None]:
         def carry_out() -> None:
             do(attempt)
@@ -181,7 +185,7 @@ def _declared(attempt: Attempt) -> DeclaredSubscription:
     return attempt.step.declared
 
 
-def _fetch(plan: TenancyPlan, means: Means) -> tuple[LiveSubscription, ...]:
+def _fetch(plan: TenancyPlan, means: ExecutionContext) -> tuple[LiveSubscription, ...]:
     """List once more, as one call among the run's. Raises ServiceError, after an interrupt too."""
     [live] = means.pool.run(plan.tenancy.name, [means.service.list_subscriptions])
     if live is None:

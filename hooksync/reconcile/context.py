@@ -106,9 +106,9 @@ class PlanOptions:
     shows_kept: bool = False
     has_detailed_exit_code: bool = False  # plan
     is_confirmed: bool = False  # apply
-    lock: str | None = None  # path; None: beside the first file
-    uses_lock: bool = True
-    adopts: bool = False  # apply: record the declared secret of what is kept and not in the lock
+    state: str | None = None  # path; None: beside the first file
+    uses_state: bool = True
+    adopts: bool = False  # apply: record the declared secret of what is kept and not in the state
     out: str | None = None  # plan: path to save it at
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
     max_age: timedelta | None = None  # apply: of the saved plan

@@ -1,6 +1,6 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
-First they are paired, in dictionaries: by identity, and where the service has respelled a URL, by what the lock
+First they are paired, in dictionaries: by identity, and where the service has respelled a URL, by what the state
 remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever touched.
 """
 
@@ -23,7 +23,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     step_order,
 )
-from hooksync.state.history import NOTHING, Memory
+from hooksync.state.history import NOTHING, History
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class DiffOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Match:
     """A declared subscription and what fills its place."""
 
     declared: DeclaredSubscription
@@ -45,23 +45,23 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class Matching:
     """All that is declared and live in a tenancy, each once."""
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Match, ...]
     undeclared: tuple[LiveSubscription, ...]
 
 
 def make_plan(
-    tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, memory: Memory = NOTHING
+    tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, history: History = NOTHING
 ) -> TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
-    return decide(pair(tenancy, live, memory), options, memory)
+    return decide(pair(tenancy, live, history), options, history)
 
 
-def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NOTHING) -> Pairing:
+def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING) -> Matching:
     """Find the live subscription that fills each declared one's place."""
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in live:
@@ -70,23 +70,23 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], memory: Memory = NO
     unfilled = [
         declared.key for declared, candidates in zip(tenancy.subscriptions, same, strict=True) if not candidates
     ]
-    respelled = _respelled(tenancy, unfilled, found, memory)
+    respelled = _respelled(tenancy, unfilled, found, history)
     pairs = []
     for declared, candidates in zip(tenancy.subscriptions, same, strict=True):
         if not candidates:
             candidates = respelled.get(declared.key, [])
             for subscription in candidates:
                 found[subscription.key].remove(subscription)
-        pairs.append(_paired(declared, candidates, memory))
+        pairs.append(_paired(declared, candidates, history))
     undeclared = tuple(subscription for several in found.values() for subscription in several)
-    return Pairing(tenancy, tuple(live), tuple(pairs), undeclared)
+    return Matching(tenancy, tuple(live), tuple(pairs), undeclared)
 
 
-def decide(pairing: Pairing, options: DiffOptions, memory: Memory = NOTHING) -> TenancyPlan:
+def decide(pairing: Matching, options: DiffOptions, history: History = NOTHING) -> TenancyPlan:
     """Judge every pair, and what has none."""
     steps: list[Step] = []
     for one in pairing.pairs:
-        steps.append(_step_for(one, options, memory))
+        steps.append(_step_for(one, options, history))
         steps.extend(Unsubscribe(live, "duplicate", duplicate_of=one.declared) for live in one.duplicates)
     steps.extend(_step_without_declaration(live, pairing.tenancy, options) for live in pairing.undeclared)
     return TenancyPlan(pairing.tenancy, pairing.live, tuple(sorted(steps, key=step_order)))
@@ -116,39 +116,39 @@ def _respelled(
     tenancy: Tenancy,
     unfilled: Iterable[SubscriptionKey],
     found: Mapping[SubscriptionKey, Iterable[LiveSubscription]],
-    memory: Memory,
+    history: History,
 ) -> dict[SubscriptionKey, list[LiveSubscription]]:
     """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise.
 
     Only for those that nothing live is spelt like, and among those whose spelling is nobody's: whoever can write the
-    lock cannot make one declared subscription pass for another.
+    state cannot make one declared subscription pass for another.
     """
-    if not memory.made:
+    if not history.made:
         return {}
-    keys = {memory.digest_of(key): key for key in unfilled}
+    keys = {history.digest_of(key): key for key in unfilled}
     respelled: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for subscription in (each for several in found.values() for each in several):
-        made = memory.made.get(subscription.id)
+        made = history.made.get(subscription.id)
         if made and (key := keys.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
             respelled[key].append(subscription)
     return respelled
 
 
-def _paired(declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], memory: Memory) -> Pair:
-    """Keep the newest that the lock knows, else one whose content is right, else the first."""
+def _paired(declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], history: History) -> Match:
+    """Keep the newest that the state knows, else one whose content is right, else the first."""
     if not candidates:
-        return Pair(declared, None)
+        return Match(declared, None)
 
     def worth(live: LiveSubscription) -> tuple[int, bool]:
-        return memory.run_of(live), not content_changes(declared, live)
+        return history.run_of(live), not content_changes(declared, live)
 
     kept = candidates[0] if len(candidates) == 1 else max(candidates, key=worth)
-    return Pair(declared, kept, tuple(live for live in candidates if live is not kept))
+    return Match(declared, kept, tuple(live for live in candidates if live is not kept))
 
 
-def _step_for(one: Pair, options: DiffOptions, memory: Memory) -> Step:
+def _step_for(one: Match, options: DiffOptions, history: History) -> Step:
     declared, live = one.declared, one.live
-    state = memory.state_of(declared, live)
+    state = history.state_of(declared, live)
     if live is None:
         return Subscribe(declared, state)
     changes = content_changes(declared, live)

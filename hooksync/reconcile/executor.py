@@ -1,4 +1,4 @@
-"""Carrying plans out, with all that has to be seen to before and after: secrets, receivers, the lock.
+"""Carrying plans out, with all that has to be seen to before and after: secrets, receivers, the state.
 
 Whatever stops one tenancy stops it before its first change, and leaves the others alone.
 """
@@ -21,27 +21,27 @@ from hooksync.service.receivers import probe_all
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ExecutionResult:
     """What came of it all, by the tenancy's name."""
 
     outcomes: Mapping[str, TenancyOutcome] = field(default_factory=dict)
     errors: Mapping[str, SecretError] = field(default_factory=dict)  # what kept a tenancy from being begun
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
-    lock_error: FileError | None = None
-    adopted: int = 0  # subscriptions whose declared secret the lock now takes for the live one
+    state_error: FileError | None = None
+    adopted: int = 0  # subscriptions whose declared secret the state now takes for the live one
 
 
 @dataclass(frozen=True, slots=True)
-class Carrier:
+class Executor:
     """What plans are carried out with."""
 
     run: Run
-    journal: Journal | None  # None: this run keeps no lock
+    journal: Journal | None  # None: this run keeps no state
     terminal: Terminal
     probes: bool | None  # None: as each tenancy says
 
-    def carry_out(self, planned: Sequence[Planned]) -> Carried:
+    def carry_out(self, planned: Sequence[Planned]) -> ExecutionResult:
         """Do what is ready to be done. Nothing is changed before every secret, receiver and intent is in order."""
         works, errors = self._works(planned)
         doubts = self.run.book.doubts(self._wanted_secrets(works, planned))
@@ -50,14 +50,14 @@ class Carrier:
         )
         works = {name: work for name, work in works.items() if not (name in verdicts and verdicts[name].refusals)}
         warnings = (*doubts, *(warning for verdict in verdicts.values() for warning in verdict.warnings))
-        carried = Carried(errors=errors, verdicts=verdicts, warnings=warnings)
+        carried = ExecutionResult(errors=errors, verdicts=verdicts, warnings=warnings)
         if self.run.pool.stop.is_set():
             return carried
         try:
             if self.journal and works:
                 self.journal.begin(works)
         except FileError as error:
-            return replace(carried, lock_error=error)
+            return replace(carried, state_error=error)
         total = sum(not is_idle(step) for work in works.values() for step in work.planned.plan.steps)
         with self.terminal.progress("applying", total) as advance:
             outcomes = self.run.apply(works, advance)
@@ -84,8 +84,8 @@ class Carrier:
             wanted += (step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep))
         return wanted
 
-    def _settled(self, planned: Sequence[Planned], carried: Carried) -> Carried:
-        """Write the end of the run into the lock, for what was carried out and for what is as it should be."""
+    def _settled(self, planned: Sequence[Planned], carried: ExecutionResult) -> ExecutionResult:
+        """Write the end of the run into the state, for what was carried out and for what is as it should be."""
         if self.journal is None:
             return carried
         outcomes = carried.outcomes
@@ -98,7 +98,7 @@ class Carrier:
         try:
             return replace(carried, adopted=self.journal.settle(settled, outcomes))
         except FileError as error:
-            return replace(carried, lock_error=error)
+            return replace(carried, state_error=error)
 
 
 def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> dict[str, Verdict]:

@@ -1,7 +1,7 @@
-"""What a run writes into the lock: once before the first change what it is about to make, once at the end what it made.
+"""What a run writes into the state: before the first change what it is about to make, at the end what it made.
 
 A run that is killed anywhere in between leaves its intents behind, and the next one knows its work by them.
-Touches the disk through `lock_store`.
+Touches the disk through `state_store`.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hooksync.config.secret_book import SecretBook
+from hooksync.config.secret_book import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.reconcile.outcomes import TenancyOutcome
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyPlan
 from hooksync.reconcile.planner import PlannedTenancy, needed_secrets
 from hooksync.reconcile.session import Work
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.model import Entry, Intent, Lock, Salt, Settlement, declared_digest, fingerprint, intent_fingerprint
+from hooksync.state.model import (
+    Intent,
+    Salt,
+    Settlement,
+    State,
+    StateEntry,
+    declared_digest,
+    fingerprint,
+    intent_fingerprint,
+)
 from hooksync.state.store import update
 
 
 @dataclass(slots=True)
 class Journal:
-    """The lock of one run of apply."""
+    """The state of one run of apply."""
 
     path: str
-    lock: Lock | None  # as it was before anything was listed
-    book: SecretBook
+    state: State | None  # as it was before anything was listed
+    book: SecretCache
     ring: KeyRing
     adopts: bool = False  # record the declared secret of what is kept and not known
     _salts: dict[SecretRef, Salt] = field(default_factory=dict)
@@ -37,9 +46,9 @@ class Journal:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
         self._prepare([ref for work in works.values() for ref in needed_secrets(work.planned.plan)])
 
-        def change(lock: Lock) -> Lock:
-            intents = [intent for work in works.values() for intent in self._intents(work.planned.plan, lock)]
-            return lock.with_intents(intents, self._salts.values()) if intents else lock
+        def change(state: State) -> State:
+            intents = [intent for work in works.values() for intent in self._intents(work.planned.plan, state)]
+            return state.with_intents(intents, self._salts.values()) if intents else state
 
         begun = update(self.path, change)
         if any(True for work in works.values() for _ in needed_secrets(work.planned.plan)):
@@ -54,11 +63,11 @@ class Journal:
         kept = [*adopted, *(step for one in planned for step in _recovered(one))]
         self._prepare([step.declared.secret for step in kept])
 
-        def change(lock: Lock) -> Lock:
-            ends = [self._end(one, outcomes.get(one.tenancy.name), lock) for one in planned]
-            return lock.settled(ends, self._salts.values())
+        def change(state: State) -> State:
+            ends = [self._end(one, outcomes.get(one.tenancy.name), state) for one in planned]
+            return state.settled(ends, self._salts.values())
 
-        known = self.lock or Lock(0, b"")
+        known = self.state or State(0, b"")
         if self._run or change(known) != known:  # else the folder may be one that nobody can write to
             update(self.path, change)
         return len(adopted)
@@ -66,11 +75,11 @@ class Journal:
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""
         new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
-        known = self.lock or Lock(0, b"")
+        known = self.state or State(0, b"")
         self._salts |= known.salts_for(new, os.urandom)
         self.ring.derive((self.book.find(ref), self._salts[ref]) for ref in new)
 
-    def _intents(self, plan: TenancyPlan, lock: Lock) -> Iterator[Intent]:
+    def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         seen: dict[object, list[str]] = {}
         for live in plan.live:
             seen.setdefault(live.key, []).append(live.id)
@@ -85,47 +94,47 @@ class Journal:
                     run=0,
                     salt=salt.id,
                     fingerprint=intent_fingerprint(key, declared.tenancy, declared.address),
-                    declared=_digest(lock, declared),
+                    declared=_digest(state, declared),
                     seen=tuple(seen.get(declared.key, ())),
                 )
 
-    def _end(self, one: PlannedTenancy, outcome: TenancyOutcome | None, lock: Lock) -> Settlement:
+    def _end(self, one: PlannedTenancy, outcome: TenancyOutcome | None, state: State) -> Settlement:
         name = one.tenancy.name
-        run = self._run or max(1, lock.last_run)
+        run = self._run or max(1, state.last_run)
         kept = [*self._adopted(one), *_recovered(one)]
         pairs = [*_made(outcome), *((step.declared, step.live.id) for step in kept)]
         live = outcome.last_live if outcome else one.plan.live
-        before = self.lock or Lock(0, b"")
+        before = self.state or State(0, b"")
         return Settlement(
             tenancy=name,
             run=self._run,
-            made=tuple(self._entry(declared, identifier, run, lock) for declared, identifier in pairs),
+            made=tuple(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
             open_addresses=_open_addresses(outcome),
             finished=_finished(one, before) if outcome is None or outcome.is_as_declared else (),
             gone=before.gone(name, None if live is None else [each.id for each in live]),
         )
 
     def _adopted(self, one: PlannedTenancy) -> Iterator[Keep]:
-        """Give what is kept and not known to the lock, where it is to be taken for what is declared."""
+        """Give what is kept and not known to the state, where it is to be taken for what is declared."""
         if self.adopts:
             yield from (step for step in one.plan.steps if isinstance(step, Keep) and step.secret_state == "unknown")
 
-    def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, lock: Lock) -> Entry:
+    def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
         salt = self._salts[declared.secret]
         key = self.ring.key(self.book.find(declared.secret), salt)
-        return Entry(
+        return StateEntry(
             tenancy=declared.tenancy,
             id=identifier,
             address=declared.address,
             run=run,
             salt=salt.id,
             fingerprint=fingerprint(key, declared.tenancy, identifier),
-            declared=_digest(lock, declared),
+            declared=_digest(state, declared),
         )
 
 
-def _digest(lock: Lock, declared: DeclaredSubscription) -> bytes:
-    return declared_digest(lock.url_salt, declared.key.url, declared.trigger.wire)
+def _digest(state: State, declared: DeclaredSubscription) -> bytes:
+    return declared_digest(state.url_salt, declared.key.url, declared.trigger.wire)
 
 
 def _made(outcome: TenancyOutcome | None) -> Iterator[tuple[DeclaredSubscription, str]]:
@@ -143,18 +152,22 @@ def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
 def _recovered(one: PlannedTenancy) -> Iterator[Keep]:
     """Give what a run that was cut had made and this one keeps, where its secret is known to be the declared one."""
     for step in one.plan.steps:
-        if isinstance(step, Keep) and step.secret_state == "same" and isinstance(one.memory.made[step.live.id], Intent):
+        if (
+            isinstance(step, Keep)
+            and step.secret_state == "same"
+            and isinstance(one.history.made[step.live.id], Intent)
+        ):
             yield step
 
 
-def _finished(one: PlannedTenancy, before: Lock) -> tuple[Intent, ...]:
+def _finished(one: PlannedTenancy, before: State) -> tuple[Intent, ...]:
     """Give the intents of earlier runs that have nothing more to say: the others wait for their secrets."""
     recovered = {step.live.id for step in _recovered(one)}
     waiting = {
         (made.address, made.run)
         for step in one.plan.steps
         if isinstance(step, Keep) and step.live.id not in recovered
-        if isinstance(made := one.memory.made.get(step.live.id), Intent)
+        if isinstance(made := one.history.made.get(step.live.id), Intent)
     }
     return tuple(
         intent for intent in before.intents_of(one.tenancy.name) if (intent.address, intent.run) not in waiting

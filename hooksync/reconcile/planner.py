@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from hooksync.config.secret_book import SecretBook
+from hooksync.config.secret_book import SecretCache
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
-from hooksync.reconcile.diff import DiffOptions, Pairing, count_owned, decide, pair
+from hooksync.reconcile.diff import DiffOptions, Matching, count_owned, decide, pair
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.history import Memory, recall
-from hooksync.state.model import Entry, Intent, Lock
+from hooksync.state.history import History, recall
+from hooksync.state.model import Intent, State, StateEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PlannedTenancy:
     """A tenancy's plan, with what it was made from and why it may not be carried out."""
 
     plan: TenancyPlan
-    memory: Memory
+    history: History
     refusals: tuple[Problem, ...] = ()
 
     @property
@@ -58,8 +58,8 @@ class Planner:
 
     options: DiffOptions
     allows_mass_unsubscribe: bool
-    lock: Lock | None
-    book: SecretBook
+    state: State | None
+    book: SecretCache
     ring: KeyRing
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
@@ -71,36 +71,36 @@ class Planner:
             for one in fetched
         )
 
-    def remember(self, fetched: Sequence[Fetched]) -> dict[str, Memory]:
+    def remember(self, fetched: Sequence[Fetched]) -> dict[str, History]:
         """Say what this run knows of each tenancy that could be read, for plans that are made already."""
         paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
         states = self._secret_states(paired.values())
-        return {name: replace(memory, states=states.get(name, {})) for name, (_, memory) in paired.items()}
+        return {name: replace(history, states=states.get(name, {})) for name, (_, history) in paired.items()}
 
-    def _pair(self, one: FetchedTenancy) -> tuple[Pairing, Memory]:
+    def _pair(self, one: FetchedTenancy) -> tuple[Matching, History]:
         tenancy, live = one.tenancy, one.live
-        memory = recall(self.lock, tenancy.name, live)
-        memory = replace(memory, not_set=self.book.not_set(one.secret for one in tenancy.subscriptions))
-        return pair(tenancy, live, memory), memory
+        history = recall(self.state, tenancy.name, live)
+        history = replace(history, not_set=self.book.not_set(one.secret for one in tenancy.subscriptions))
+        return pair(tenancy, live, history), history
 
     def _decide(
-        self, pairing: Pairing, memory: Memory, states: Mapping[str, Mapping[str, SecretState]]
+        self, pairing: Matching, history: History, states: Mapping[str, Mapping[str, SecretState]]
     ) -> PlannedTenancy:
-        memory = replace(memory, states=states.get(pairing.tenancy.name, {}))
-        plan = decide(pairing, self.options, memory)
+        history = replace(history, states=states.get(pairing.tenancy.name, {}))
+        plan = decide(pairing, self.options, history)
         if self.allows_mass_unsubscribe:
-            return PlannedTenancy(plan, memory)
-        return PlannedTenancy(plan, memory, unsafe_reasons(plan, count_owned(plan.tenancy, plan.live)))
+            return PlannedTenancy(plan, history)
+        return PlannedTenancy(plan, history, unsafe_reasons(plan, count_owned(plan.tenancy, plan.live)))
 
-    def _secret_states(self, paired: Iterable[tuple[Pairing, Memory]]) -> dict[str, dict[str, SecretState]]:
+    def _secret_states(self, paired: Iterable[tuple[Matching, History]]) -> dict[str, dict[str, SecretState]]:
         """Compare the declared secrets with those that live subscriptions were made with; by tenancy, by live id."""
-        if self.lock is None:
+        if self.state is None:
             return {}
-        salts = self.lock.salts_by_id()
+        salts = self.state.salts_by_id()
         comparable = [
             (pairing.tenancy.name, live, made, self.book.find(ref), salts[made.salt])
-            for pairing, memory in paired
-            for ref, live, made in _comparable(pairing, memory)
+            for pairing, history in paired
+            for ref, live, made in _comparable(pairing, history)
         ]
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
@@ -115,9 +115,11 @@ def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
     return (step.declared.secret for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
 
 
-def _comparable(pairing: Pairing, memory: Memory) -> Iterator[tuple[SecretRef, LiveSubscription, Entry | Intent]]:
-    """Give the pairs of which the lock knows the live half's secret and this run the declared one's."""
+def _comparable(
+    pairing: Matching, history: History
+) -> Iterator[tuple[SecretRef, LiveSubscription, StateEntry | Intent]]:
+    """Give the pairs of which the state knows the live half's secret and this run the declared one's."""
     for one in pairing.pairs:
-        made = memory.made.get(one.live.id) if one.live else None
-        if one.live and isinstance(made, Entry | Intent) and one.declared.secret not in memory.not_set:
+        made = history.made.get(one.live.id) if one.live else None
+        if one.live and isinstance(made, StateEntry | Intent) and one.declared.secret not in history.not_set:
             yield one.declared.secret, one.live, made

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, SecretRef
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan
-from hooksync.service.challenge import Reading
+from hooksync.service.challenge import ProbeResult
 
-Readings = Mapping[tuple[HookUrl, Secret], Reading]
+Readings = Mapping[tuple[HookUrl, Secret], ProbeResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the receivers of a plan said."""
 
-    readings: Mapping[str, Reading]  # by the declared subscription's address
+    readings: Mapping[str, ProbeResult]  # by the declared subscription's address
     refusals: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -32,7 +32,7 @@ def asked(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
 
 def judge(plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], readings: Readings) -> Verdict:
     """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
-    found: dict[str, Reading] = {}
+    found: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
     for declared in asked(plan):
@@ -47,6 +47,6 @@ def judge(plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], readings: Read
     return Verdict(found, tuple(refusals.values()), tuple(warnings.values()))
 
 
-def _problem(declared: DeclaredSubscription, reading: Reading) -> Problem:
+def _problem(declared: DeclaredSubscription, reading: ProbeResult) -> Problem:
     what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready: {reading.detail}"
     return Problem(what, reading.fix, declared.location)

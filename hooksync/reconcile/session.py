@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from hooksync.config.secret_book import SecretBook
+from hooksync.config.secret_book import SecretCache
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
-from hooksync.reconcile.apply import Means, apply_plan
+from hooksync.reconcile.apply import ExecutionContext, apply_plan
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.outcomes import TenancyOutcome
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched, FetchedTenancy, PlannedTenancy
 from hooksync.service.auth import LogInCalls
-from hooksync.service.calling import Line
+from hooksync.service.calling import CallContext
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import RetryPolicy
-from hooksync.service.worker_pool import CallPool
+from hooksync.service.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from hooksync.core.redaction import Redactor
@@ -45,7 +45,7 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunContext:
     """What a run takes from outside."""
 
     environ: Mapping[str, str] = field(repr=False)
@@ -64,10 +64,10 @@ class Work:
 
 
 @contextmanager
-def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: Surroundings) -> Iterator[Run]:
+def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: RunContext) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end."""
     transport = Transport(Timeouts(call=settings.timeout), settings.parallelism, around.environ)
-    line = Line(transport, around.redactor, around.stop, around.watch, around.patience or RetryPolicy())
+    line = CallContext(transport, around.redactor, around.stop, around.watch, around.patience or RetryPolicy())
     sources = SecretSources(around.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     around.redactor.learn_later(lambda: sources.values(refs))  # a service may quote what it holds, needed here or not
@@ -76,8 +76,8 @@ def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: Surrou
         for tenancy in tenancies
     }
     try:
-        with CallPool(settings.parallelism, around.stop) as pool:
-            yield Run(tuple(tenancies), settings, clients, SecretBook(sources), pool, line)
+        with WorkerPool(settings.parallelism, around.stop) as pool:
+            yield Run(tuple(tenancies), settings, clients, SecretCache(sources), pool, line)
     finally:
         transport.close()
 
@@ -89,9 +89,9 @@ class Run:
     tenancies: tuple[Tenancy, ...]
     settings: RunSettings
     clients: Mapping[str, Preservica]  # by the tenancy's name
-    book: SecretBook
-    pool: CallPool
-    line: Line  # for calls that no client makes: to receivers
+    book: SecretCache
+    pool: WorkerPool
+    line: CallContext  # for calls that no client makes: to receivers
 
     def read(self, advance: Advance) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy."""
@@ -104,18 +104,20 @@ class Run:
         fetched = [
             one or UnreadTenancy(tenancy, interrupted) for tenancy, one in zip(self.tenancies, found, strict=True)
         ]
-        return self._without_twins(fetched)
+        return self._without_duplicate_keys(fetched)
 
     def apply(self, works: Mapping[str, Work], advance: Advance) -> dict[str, TenancyOutcome]:
         """Carry plans out, tenancies side by side; gives each one's outcome by name."""
 
         def task(name: str) -> Callable[[], TenancyOutcome]:
             work = works[name]
-            means = Means(self.clients[name], work.secrets, self.pool, self.settings.diff, work.planned.memory, advance)
+            means = ExecutionContext(
+                self.clients[name], work.secrets, self.pool, self.settings.diff, work.planned.history, advance
+            )
             return lambda: apply_plan(work.planned.plan, means)
 
         # these threads wait for calls and make none; a stop reaches the calls, so that every plan gets its outcome
-        with CallPool(self.settings.parallelism, Event()) as coordinators:
+        with WorkerPool(self.settings.parallelism, Event()) as coordinators:
             outcomes = coordinators.run("", [task(name) for name in works])
         return {name: outcome for name, outcome in zip(works, outcomes, strict=True) if outcome is not None}
 
@@ -127,7 +129,7 @@ class Run:
         finally:
             advance()
 
-    def _without_twins(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
+    def _without_duplicate_keys(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Refuse two names that turn out, after the log-in, to be one tenancy: they would undo each other."""
         names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for one in fetched:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import DeclaredSubscription, Probe, Tenancy
-from hooksync.service.challenge import Kind, Reading
+from hooksync.service.challenge import Kind, ProbeResult
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
@@ -42,7 +42,7 @@ class Finding:
 class TenancyEvidence:
     """What the service did."""
 
-    reach: Reading | None  # how it answers at all; None: interrupted before
+    reach: ProbeResult | None  # how it answers at all; None: interrupted before
     listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
 
 
@@ -54,7 +54,7 @@ class HookEvidence:
     probe: Probe  # "never": the receiver was not challenged
     secret_error: SecretError | None = None
     doubts: tuple[Problem, ...] = ()  # about the secret
-    reading: Reading | None = None  # None: not challenged
+    reading: ProbeResult | None = None  # None: not challenged
     signs_in_disguise: bool | None = None  # None: no clear answer
 
 

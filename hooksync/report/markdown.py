@@ -127,7 +127,7 @@ def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]
                 subject = step.address or f"{tenancy.tenancy.name}: {step.id}"
                 what = f"{step.outcome.result.replace('-', ' ')}: {step.action} {subject}: {step.outcome.detail}"
                 errors.append(_listed_item(Problem(what, step.outcome.fix)))
-    errors += [_listed_item(problem) for problem in (view.lock_error.problems if view.lock_error else ())]
+    errors += [_listed_item(problem) for problem in (view.state_error.problems if view.state_error else ())]
     yield "errors", errors
     yield refused, [_listed_item(problem) for problem in view.refusals]
     yield "warnings", [_listed_item(problem) for problem in view.all_warnings]

@@ -22,9 +22,9 @@ from hooksync.reconcile.plan import (
     action_of,
 )
 from hooksync.reconcile.preflight import NOT_ASKED
-from hooksync.service.challenge import Reading
+from hooksync.service.challenge import ProbeResult
 
-Readings = Mapping[str, Reading]  # by address
+Readings = Mapping[str, ProbeResult]  # by address
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class StepView:
     changes: tuple[Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
-    receiver: Reading | None = None  # None: not asked
+    receiver: ProbeResult | None = None  # None: not asked
     outcome: Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None where nothing is declared
 
@@ -81,9 +81,9 @@ class RunView:
     created_at: str  # RFC 3339
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
-    lock: str | None = None  # path
+    state: str | None = None  # path
     unconfirmed: Problem | None = None  # why nobody said yes
-    lock_error: FileError | None = None  # why the lock could not be written
+    state_error: FileError | None = None  # why the state could not be written
 
     @property
     def refusals(self) -> tuple[Problem, ...]:

@@ -58,7 +58,7 @@ class Fault:
         return kinds[self.kind](self.number, request)
 
 
-class FaultBook:
+class FaultScript:
     """The faults that are still to happen, in order. Safe to use from many threads.
 
     Each call meets the first fault that is due for it; those behind it neither happen nor count that call. So

@@ -15,7 +15,7 @@ from typing import Self
 from hooksync.sandbox import data
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.call_log import Call, CallLog
-from hooksync.sandbox.faults import LONGEST, FaultBook, Misbehaviour, Sends, read_fault
+from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
 from hooksync.sandbox.rules import Rules, call_name
@@ -55,7 +55,7 @@ class Sandbox:
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
         self._log = CallLog()
-        self._faults = FaultBook(map(read_fault, options.faults))
+        self._faults = FaultScript(map(read_fault, options.faults))
         self._latency = options.latency
         self._caller = Caller(options.challenge_timeout)
         traits = read_traits(options.traits)

@@ -173,7 +173,7 @@ class LogInCalls:
         return kind(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
 
 
-class Session:
+class TokenSession:
     """The token that all threads of a tenancy share. Refused credentials are not tried again: accounts get locked."""
 
     def __init__(self, calls: LogInCalls, send: Send) -> None:
@@ -187,7 +187,7 @@ class Session:
         self.tenant: str | None = calls.tenancy.tenant
 
     def __repr__(self) -> str:
-        return f"Session({self._calls.tenancy.name})"
+        return f"TokenSession({self._calls.tenancy.name})"
 
     def token(self, instead_of: str | None = None) -> str:
         """Give a token; logs in where there is none yet, or only the one that the service just refused.

@@ -16,7 +16,7 @@ from itertools import count
 from hooksync.core.errors import AnswerLost, ServiceError
 from hooksync.core.redaction import Redactor
 from hooksync.service.http import Answer, Request, Transport
-from hooksync.service.http_errors import NoName, NoRoute, Refused, TooLarge
+from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 from hooksync.service.retry import BUSY_STATUSES, TOO_MANY, RetryPolicy, read_retry_after
 
 
@@ -31,7 +31,7 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CallContext:
     """What every client of a run shares: the connections, the patience, the watcher and the way to be stopped."""
 
     transport: Transport
@@ -42,7 +42,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class RetryRule:
     """When a kind of call is made again."""
 
     statuses: frozenset[int]  # answers that ask for it
@@ -50,9 +50,9 @@ class Manner:
     is_change: bool  # one of many; a look or a log-in is one that all depends on
 
 
-LOOK = Manner(BUSY_STATUSES, repeats_lost=True, is_change=False)
-REMOVAL = Manner(BUSY_STATUSES, repeats_lost=True, is_change=True)
-CREATION = Manner(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)  # only a 429 says that nothing was made
+LOOK = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=False)
+REMOVAL = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=True)
+CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)  # only a 429 says that nothing was made
 
 
 @dataclass(slots=True)
@@ -60,11 +60,11 @@ class Caller:
     """Makes the calls to one tenancy's service. Safe among threads."""
 
     tenancy: str
-    line: Line
+    line: CallContext
     _was_reached: bool = False  # it has answered: that nobody listens now will pass
     _is_out: bool = False  # a change was not answered in all its tries: others try once, until one is
 
-    def send(self, request: Request, manner: Manner) -> Answer:
+    def send(self, request: Request, manner: RetryRule) -> Answer:
         """Make a call until it is answered or patience ends; gives the last answer, a busy one too.
 
         Raises AnswerLost when it may have been carried out, Unreachable when it never was.
@@ -87,11 +87,11 @@ class Caller:
             raise last
         return replace(last, repeats=repeat, follows_lost=follows_lost)
 
-    def _may_repeat(self, last: Answer | ServiceError, manner: Manner) -> bool:
+    def _may_repeat(self, last: Answer | ServiceError, manner: RetryRule) -> bool:
         match last:
             case Answer():
                 return last.status in manner.statuses
-            case NoName() | NoRoute() | Refused():  # nothing was sent
+            case NoName() | NoRoute() | ConnectionRefused():  # nothing was sent
                 return self._was_reached
             case TooLarge():
                 return False

@@ -14,12 +14,12 @@ from typing import Literal, NoReturn
 
 from hooksync.core import handshake
 
-State = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
+ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 AnswerKind = Literal["ready", "wrong-secret", "not-json", "wrong-shape", "not-hex", "not-echoed", "status", "redirect"]
 FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut", "too-large"]
 Kind = AnswerKind | FailureKind
 
-_STATES: dict[Kind, State] = {
+_STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
     "wrong-secret": "wrong-secret",
     **dict.fromkeys(
@@ -32,7 +32,7 @@ _RECIPE = '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProbeResult:
     """What a challenge found out about a receiver."""
 
     kind: Kind
@@ -40,27 +40,27 @@ class Reading:
     fix: str  # "" when ready
 
     @property
-    def state(self) -> State:
+    def state(self) -> ReceiverState:
         """The kind, as coarse as plans show it."""
         return _STATES.get(self.kind, "wrong-answer")
 
 
-READY = Reading("ready", "", "")
+READY = ProbeResult("ready", "", "")
 
 
-def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> Reading:
+def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeResult:
     """Judge a receiver's answer to a challenge; says nothing of what the body holds.
 
     The service is taken to compare text with text, so an upper-case response is "not-hex", right or not.
     """
     if 300 <= status < 400:
-        return Reading("redirect", f"it answers {status}, a redirect", "declare the URL that it leads to")
+        return ProbeResult("redirect", f"it answers {status}, a redirect", "declare the URL that it leads to")
     if status != 200:
-        return Reading("status", f"it answers {status}, not 200", _fix_for(status))
+        return ProbeResult("status", f"it answers {status}, not 200", _fix_for(status))
     try:
         document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is no error
     except (ValueError, RecursionError):
-        return Reading("not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}")
+        return ProbeResult("not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}")
     return _judge_document(document, code, handshake.answer_challenge(secret, code.encode("latin-1")))
 
 
@@ -75,24 +75,26 @@ def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bo
     return False if status == 200 or is_refusal else None
 
 
-def _judge_document(document: object, code: str, expected: str) -> Reading:
+def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
     if not isinstance(document, dict):
-        return Reading("wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}")
+        return ProbeResult("wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}")
     for name in ("challengeCode", "challengeResponse"):
         if not isinstance(document.get(name), str):
             what = f"its answer has no text in {name}"
-            return Reading("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+            return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
     if document["challengeCode"] != code:
         what = "its answer does not repeat the challengeCode"
-        return Reading("not-echoed", what, "give the challengeCode of the query back as it came")
+        return ProbeResult("not-echoed", what, "give the challengeCode of the query back as it came")
     response = document["challengeResponse"]
     if not _RESPONSE.fullmatch(response):
         is_upper = _ANY_CASE.fullmatch(response)
         what = f"its challengeResponse is {'upper-case hex' if is_upper else 'not the hex of an HMAC-SHA256'}"
-        return Reading("not-hex", what, "write the HMAC-SHA256 as 64 lower-case hex digits")
+        return ProbeResult("not-hex", what, "write the HMAC-SHA256 as 64 lower-case hex digits")
     if not hmac.compare_digest(response, expected):
         what = "it signs challenges with another secret"
-        return Reading("wrong-secret", what, "give the receiver the declared secret, or declare the one that it holds")
+        return ProbeResult(
+            "wrong-secret", what, "give the receiver the declared secret, or declare the one that it holds"
+        )
     return READY
 
 

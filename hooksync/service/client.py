@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
-from hooksync.service.auth import LogInCalls, Session
-from hooksync.service.calling import CREATION, LOOK, REMOVAL, Caller, Line, Manner
+from hooksync.service.auth import LogInCalls, TokenSession
+from hooksync.service.calling import CREATION, LOOK, REMOVAL, CallContext, Caller, RetryRule
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
 from hooksync.service.retry import BUSY_STATUSES, TOO_MANY
@@ -25,11 +25,11 @@ _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 class Preservica:
     """One tenancy's service. Safe among threads; logs in at the first call, and again once when the token expires."""
 
-    def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: Line) -> None:
+    def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: CallContext) -> None:
         self._tenancy = tenancy
         self._caller = Caller(tenancy.name, line)
         self._redactor = line.redactor
-        self._session = Session(log_in, lambda request: self._caller.send(request, LOOK))
+        self._session = TokenSession(log_in, lambda request: self._caller.send(request, LOOK))
 
     @property
     def tenant(self) -> str | None:
@@ -86,7 +86,7 @@ class Preservica:
             raise AnswerLost(self._problem(request, answer, "the list will tell whether it was removed"))
         raise self._rejected(request, answer, fix_for_status(answer.status))
 
-    def _authorised(self, request: Request, manner: Manner) -> Answer:
+    def _authorised(self, request: Request, manner: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
         token = self._session.token()
         answer = self._caller.send(_with_token(request, token), manner)

@@ -20,7 +20,7 @@ from hooksync import __version__
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.urls import is_loopback
 from hooksync.service.connections import Connections, bounded_call, make_tls
-from hooksync.service.http_errors import Circumstances, Flood, Interim, NoProxy, explain
+from hooksync.service.http_errors import CallFacts, Flood, Interim, NoProxy, explain
 
 USER_AGENT = f"hooksync/{__version__}"
 _CHUNK = 65536  # bytes
@@ -137,7 +137,7 @@ class Transport:
 
     def _in_our_words(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
         connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
-        kind, what, fix = explain(error, Circumstances(connect, call, request.answer_limit, is_connected))
+        kind, what, fix = explain(error, CallFacts(connect, call, request.answer_limit, is_connected))
         return kind(Problem(f"{request}: {what}", fix))
 
 

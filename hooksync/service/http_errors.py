@@ -33,7 +33,7 @@ class NoName(Unreachable):
     """The server's name or address leads nowhere."""
 
 
-class Refused(Unreachable):
+class ConnectionRefused(Unreachable):
     """Nobody listens there."""
 
 
@@ -73,7 +73,7 @@ class Interim(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class CallFacts:
     """What was known of a call when it failed."""
 
     connect: float  # seconds that a connection may take
@@ -82,7 +82,7 @@ class Circumstances:
     is_connected: bool  # the request may have reached the server
 
 
-def explain(error: Exception, known: Circumstances) -> Explanation:
+def explain(error: Exception, known: CallFacts) -> Explanation:
     """Say what an exception means."""
     causes = tuple(_causes(error))
     if known.is_connected:
@@ -90,7 +90,7 @@ def explain(error: Exception, known: Circumstances) -> Explanation:
     return _proxy_trouble(causes) or _before_sending(causes, known)
 
 
-def _after_sending(causes: tuple[BaseException, ...], known: Circumstances) -> Explanation:
+def _after_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Explanation:
     for cause in causes:
         match cause:
             case Flood():
@@ -114,7 +114,7 @@ def _after_sending(causes: tuple[BaseException, ...], known: Circumstances) -> E
     return AnswerLost, "the connection was cut before the answer was whole", _NETWORK
 
 
-def _before_sending(causes: tuple[BaseException, ...], known: Circumstances) -> Explanation:
+def _before_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Explanation:
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
@@ -123,7 +123,7 @@ def _before_sending(causes: tuple[BaseException, ...], known: Circumstances) -> 
             case urllib3.exceptions.NameResolutionError():
                 return NoName, "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return Refused, "the server refuses connections", f"{_NETWORK}, and the port"
+                return ConnectionRefused, "the server refuses connections", f"{_NETWORK}, and the port"
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
                 return NoRoute, "the server cannot be reached from this network", _NETWORK
             case TimeoutError():

@@ -9,10 +9,19 @@ import time
 from dataclasses import dataclass
 
 from hooksync.core.errors import ServiceError
-from hooksync.service.calling import CallRecord, Line
-from hooksync.service.challenge import FailureKind, Reading
+from hooksync.service.calling import CallContext, CallRecord
+from hooksync.service.challenge import FailureKind, ProbeResult
 from hooksync.service.http import Answer, Request
-from hooksync.service.http_errors import NoConnection, NoName, NoProxy, NoRoute, NoTls, Refused, TimedOut, TooLarge
+from hooksync.service.http_errors import (
+    ConnectionRefused,
+    NoConnection,
+    NoName,
+    NoProxy,
+    NoRoute,
+    NoTls,
+    TimedOut,
+    TooLarge,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,7 @@ class Label:
 
 _KINDS: tuple[tuple[type[ServiceError], FailureKind], ...] = (
     (NoName, "no-name"),
-    (Refused, "refused"),
+    (ConnectionRefused, "refused"),
     (NoRoute, "no-route"),
     (NoProxy, "proxy"),
     (NoTls, "tls"),
@@ -47,7 +56,7 @@ _WORDS: dict[FailureKind, tuple[str, str]] = {
 _UNTRUSTED = "is not trusted: "
 
 
-def try_once(request: Request, label: Label, line: Line) -> Answer | Reading:
+def probe_once(request: Request, label: Label, line: CallContext) -> Answer | ProbeResult:
     """Make a call, without a repeat: its answer, or why there is none to judge."""
     start = time.monotonic()
     result = "failed"
@@ -63,13 +72,13 @@ def try_once(request: Request, label: Label, line: Line) -> Answer | Reading:
     return answer
 
 
-def _failed(error: ServiceError, line: Line) -> Reading:
+def _failed(error: ServiceError, line: CallContext) -> ProbeResult:
     said = error.summary
     kind: FailureKind = next((kind for failure, kind in _KINDS if isinstance(error, failure)), "cut")
     what, fix = _WORDS[kind]
     if "certificate bundle" in said:  # about this machine, and without a URL
-        return Reading(kind, said, error.problems[0].fix)
+        return ProbeResult(kind, said, error.problems[0].fix)
     if kind == "tls" and _UNTRUSTED in said:
         reason = line.redactor.quote(said.rpartition(_UNTRUSTED)[2])  # of the TLS library; may quote the certificate
-        return Reading(kind, f"its certificate is not trusted: {reason}", error.problems[0].fix)
-    return Reading(kind, what, fix)
+        return ProbeResult(kind, f"its certificate is not trusted: {reason}", error.problems[0].fix)
+    return ProbeResult(kind, what, fix)

@@ -25,7 +25,7 @@ class _Batch:
 
 
 @dataclass(slots=True)
-class CallPool:
+class WorkerPool:
     """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one keeps no other waiting."""
 
     width: int
@@ -36,7 +36,7 @@ class CallPool:
     _idle: int = 0
     _closed: bool = False
 
-    def __enter__(self) -> CallPool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *exception: object) -> None:

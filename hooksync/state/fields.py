@@ -1,4 +1,4 @@
-"""The records of a lock <-> plain data, each field checked by hand: a schema takes seconds for ten thousand. Pure.
+"""The records of a state <-> plain data, each field checked by hand: a schema takes seconds for ten thousand. Pure.
 
 What it says of a wrong field names its place and not its value.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Container
 from typing import TypeVar, cast
 
-from hooksync.state.model import DIGEST_BYTES, SALT_BYTES, Entry, Intent, Salt
+from hooksync.state.model import DIGEST_BYTES, SALT_BYTES, Intent, Salt, StateEntry
 
 T = TypeVar("T")
 Fields = dict[str, object]
@@ -18,7 +18,7 @@ Fields = dict[str, object]
 LARGEST_RUN = 2**53 - 1  # beyond it, readers of JSON disagree
 
 _RUNS = range(1, LARGEST_RUN + 1)
-_COSTS_R = range(2, 9)  # of scrypt; more would let a lock eat the memory, less is not defined for every n
+_COSTS_R = range(2, 9)  # of scrypt; more would let a state eat the memory, less is not defined for every n
 _COSTS_P = range(1, 5)
 _COSTS_N = frozenset(2**power for power in range(10, 18))
 _HEX = re.compile("[0-9a-f]*")
@@ -26,7 +26,7 @@ _LONGEST_QUOTE = 80  # characters
 
 
 class Wrong(Exception):
-    """What is wrong with a lock, without its path."""
+    """What is wrong with a state, without its path."""
 
 
 def salt_of(name: str, item: object) -> Salt:
@@ -45,10 +45,10 @@ def salt_fields(salt: Salt) -> Fields:
     return {"salt": salt.salt.hex(), "n": salt.n, "r": salt.r, "p": salt.p}
 
 
-def entry_of(item: object, where: str) -> Entry:
+def entry_of(item: object, where: str) -> StateEntry:
     """Read an entry."""
     fields = as_object(item, where)
-    return Entry(
+    return StateEntry(
         tenancy=_text(fields, "tenancy", where),
         id=_text(fields, "id", where),
         address=_text(fields, "address", where),
@@ -59,7 +59,7 @@ def entry_of(item: object, where: str) -> Entry:
     )
 
 
-def entry_fields(entry: Entry) -> Fields:
+def entry_fields(entry: StateEntry) -> Fields:
     """Write an entry."""
     return {**_common_fields(entry), "id": entry.id}
 
@@ -88,7 +88,7 @@ def intent_fields(intent: Intent) -> Fields:
 
 def read_all(fields: Fields, name: str, read: Callable[[object, str], T]) -> tuple[T, ...]:
     """Read a list of records."""
-    return tuple(read(item, f"{name}[{index}]") for index, item in enumerate(as_list(fields, name, "the lock")))
+    return tuple(read(item, f"{name}[{index}]") for index, item in enumerate(as_list(fields, name, "the state")))
 
 
 def as_object(item: object, where: str) -> Fields:
@@ -128,7 +128,7 @@ def quoted(text: object) -> str:
     return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[:_LONGEST_QUOTE]}..."'
 
 
-def _common_fields(each: Entry | Intent) -> Fields:
+def _common_fields(each: StateEntry | Intent) -> Fields:
     return {
         "tenancy": each.tenancy,
         "address": each.address,

@@ -1,4 +1,4 @@
-"""What the lock remembers of one tenancy's live subscriptions, as the comparison needs it. Pure."""
+"""What the state remembers of one tenancy's live subscriptions, as the comparison needs it. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, SubscriptionKey
-from hooksync.state.model import Intent, Lock, declared_digest
+from hooksync.state.model import Intent, State, declared_digest
 
 
 class Made(Protocol):
-    """What is known of how a live subscription came about: an entry of the lock, or an intent of a run that was cut."""
+    """What is known of how a live subscription came about: an entry of the state, or an intent of a killed run."""
 
     @property
     def run(self) -> int:
@@ -32,7 +32,7 @@ class _Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class History:
     """Which run made which live subscription, for what, and whether its secret is still the declared one."""
 
     made: Mapping[str, Made] = field(default_factory=dict)  # by live id
@@ -46,7 +46,7 @@ class Memory:
         return made.run if made else 0
 
     def digest_of(self, key: SubscriptionKey) -> bytes:
-        """Give the digest under which the lock keeps a URL and a trigger."""
+        """Give the digest under which the state keeps a URL and a trigger."""
         return declared_digest(self.url_salt, key.url, key.trigger.wire)
 
     def state_of(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
@@ -55,7 +55,7 @@ class Memory:
             return "not-set"
         return self.states.get(live.id, "unknown") if live else "unknown"
 
-    def after(self, made: Mapping[str, DeclaredSubscription]) -> Memory:
+    def after(self, made: Mapping[str, DeclaredSubscription]) -> History:
         """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one."""
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         fresh = {identifier: _Fresh(this_run, self.digest_of(declared.key)) for identifier, declared in made.items()}
@@ -63,18 +63,18 @@ class Memory:
         return replace(self, made={**self.made, **fresh}, states={**self.states, **same})
 
 
-NOTHING = Memory()
+NOTHING = History()
 
 
-def recall(lock: Lock | None, tenancy: str, live: Iterable[LiveSubscription]) -> Memory:
-    """Gather what a lock says of live subscriptions.
+def recall(state: State | None, tenancy: str, live: Iterable[LiveSubscription]) -> History:
+    """Gather what a state says of live subscriptions.
 
     A live one that has no entry, was not seen by a run that was cut, and is what that run meant to make, is its work.
     """
-    if lock is None:
+    if state is None:
         return NOTHING
-    entries, intents = lock.entries_of(tenancy), lock.intents_of(tenancy)
-    memory = Memory(url_salt=lock.url_salt)
+    entries, intents = state.entries_of(tenancy), state.intents_of(tenancy)
+    memory = History(url_salt=state.url_salt)
     meant: defaultdict[bytes, list[Intent]] = defaultdict(list)
     for intent in intents:
         meant[intent.declared].append(intent)

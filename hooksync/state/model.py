@@ -1,6 +1,6 @@
-"""The lock: which live subscriptions hooksync made, and a fingerprint of the secret that each was made with.
+"""The state: which live subscriptions hooksync made, and a fingerprint of the secret that each was made with.
 
-Nouns and rules, pure: no I/O, no clock, no chance (random bytes are passed in). Each change gives a new Lock.
+Nouns and rules, pure: no I/O, no clock, no chance (random bytes are passed in). Each change gives a new State.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Salt:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StateEntry:
     """A live subscription that hooksync made or adopted."""
 
     tenancy: str
@@ -88,10 +88,10 @@ class Settlement:
 
     tenancy: str
     run: int
-    made: tuple[Entry, ...] = ()  # made or adopted; written over what stands under their ids
+    made: tuple[StateEntry, ...] = ()  # made or adopted; written over what stands under their ids
     open_addresses: frozenset[str] = frozenset()  # of this run: they may have been made, nobody knows
     finished: tuple[Intent, ...] = ()  # of earlier runs, and looked after by this one
-    gone: frozenset[str] = frozenset()  # ids to forget; see Lock.gone
+    gone: frozenset[str] = frozenset()  # ids to forget; see State.gone
 
     def ends(self, intent: Intent) -> bool:
         """Tell whether an intent is of this run, and its outcome is known."""
@@ -99,27 +99,27 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class State:
     """Everything that hooksync remembers, always in the same order."""
 
     last_run: int  # 0: none yet
-    url_salt: bytes = field(repr=False)  # of every `declared` in this lock
+    url_salt: bytes = field(repr=False)  # of every `declared` in this state
     salts: tuple[Salt, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
-    _entries: dict[str, dict[str, Entry]] = field(init=False, repr=False, compare=False)
+    _entries: dict[str, dict[str, StateEntry]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the class is frozen for everybody else
         put(self, "salts", tuple(sorted(self.salts, key=lambda salt: salt.id)))
         put(self, "entries", tuple(sorted(self.entries, key=lambda entry: (entry.tenancy, entry.address, entry.id))))
         put(self, "intents", tuple(sorted(self.intents, key=_place)))
-        index: dict[str, dict[str, Entry]] = {}
+        index: dict[str, dict[str, StateEntry]] = {}
         for entry in self.entries:
             index.setdefault(entry.tenancy, {})[entry.id] = entry
         put(self, "_entries", index)
 
-    def entries_of(self, tenancy: str) -> Mapping[str, Entry]:
+    def entries_of(self, tenancy: str) -> Mapping[str, StateEntry]:
         """Give a tenancy's entries by live id."""
         return self._entries.get(tenancy, {})
 
@@ -134,7 +134,7 @@ class Lock:
     def salts_for(self, refs: Iterable[SecretRef], random: Callable[[int], bytes]) -> dict[SecretRef, Salt]:
         """Give each reference the salt for what is made next: one that is there and strong, or a new one.
 
-        `random`: gives so many random bytes. What is new comes into the lock with the first that uses it.
+        `random`: gives so many random bytes. What is new comes into the state with the first that uses it.
         """
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts) if _is_strong(salt)}
         given: dict[SecretRef, Salt] = {}
@@ -147,11 +147,11 @@ class Lock:
     def gone(self, tenancy: str, live_ids: Iterable[str] | None) -> frozenset[str]:
         """Name the entries that are not live any more; none where what is live is not known.
 
-        Ask the lock as it was before the live ones were listed: entries that others make meanwhile are not gone.
+        Ask the state as it was before the live ones were listed: entries that others make meanwhile are not gone.
         """
         return frozenset() if live_ids is None else frozenset(self.entries_of(tenancy)).difference(live_ids)
 
-    def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> Lock:
+    def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Begin a run: its number is the new `last_run`, whatever number the intents come with.
 
         `salts`: those that the intents name; ones that are there already do no harm.
@@ -160,7 +160,7 @@ class Lock:
         meant = {(intent.tenancy, intent.address): replace(intent, run=run) for intent in intents}
         return replace(self, last_run=run)._with(self.entries, (*self.intents, *meant.values()), salts)
 
-    def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> Lock:
+    def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> State:
         """End a run in the tenancies that it was about; what other tenancies and other runs left stays.
 
         `salts`: those that the new entries name; ones that are there already do no harm.
@@ -175,13 +175,13 @@ class Lock:
         over |= {_place(it) for it in self.intents if it.tenancy in ends and ends[it.tenancy].ends(it)}
         return self._with(entries.values(), (it for it in self.intents if _place(it) not in over), salts)
 
-    def _with(self, entries: Iterable[Entry], intents: Iterable[Intent], salts: Iterable[Salt]) -> Lock:
+    def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Change the contents, and drop the salts that nothing names any more. A salt that is missing: KeyError."""
         records = (tuple(entries), tuple(intents))
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         used = {each.salt for several in records for each in several}
         last_run = max((each.run for several in records for each in several), default=0)  # the file may be a new one
-        return Lock(max(self.last_run, last_run), self.url_salt, tuple(known[name] for name in used), *records)
+        return State(max(self.last_run, last_run), self.url_salt, tuple(known[name] for name in used), *records)
 
 
 def make_salt(ref: SecretRef, random_bytes: bytes) -> Salt:

@@ -1,4 +1,4 @@
-"""The lock as it lies on the disk: where, and how it is changed so that two runs at once lose nothing.
+"""The state as it lies on the disk: where, and how it is changed so that two runs at once lose nothing.
 
 Touches the disk. The advisory file lock beside it is held for one reading and one writing, never while calls are made.
 """
@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError, Problem
 from hooksync.state.fields import LARGEST_RUN
-from hooksync.state.format import lock_text, read_lock
-from hooksync.state.model import SALT_BYTES, Lock
+from hooksync.state.format import read_state, state_text
+from hooksync.state.model import SALT_BYTES, State
 
-MOST_BYTES = 64 * 1024 * 1024  # of a lock; 10,000 subscriptions take 4 MiB
+MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 PATIENCE = 30.0  # seconds to wait for others' writing: one of 10,000 entries takes some tenths of a second
 
 _POLL = 0.01  # seconds
 
 
-def lock_path(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:
-    """Say where the lock of a run is: where the flag says, else beside the first hooks file, or in its directory.
+def state_path(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:
+    """Say where the state of a run is: where the flag says, else beside the first hooks file, or in its directory.
 
     None: there is none. Standard input has no place beside it.
     """
@@ -33,32 +33,32 @@ def lock_path(file_arguments: Sequence[str], flag: str | None, disabled: bool) -
     if flag is not None or first == "-":
         return flag
     if os.path.isdir(first):
-        return os.path.join(first, "hooks.lock.json")
-    return f"{os.path.splitext(first)[0]}.lock.json"
+        return os.path.join(first, "hooks.state.json")
+    return f"{os.path.splitext(first)[0]}.state.json"
 
 
-def load(path: str) -> Lock | None:
-    """Read the lock as it is now; None where there is no such file. Raises FileError where it cannot be read."""
+def load(path: str) -> State | None:
+    """Read the state as it is now; None where there is no such file. Raises FileError where it cannot be read."""
     text = _read(path)
-    return None if text is None else read_lock(text, path)
+    return None if text is None else read_state(text, path)
 
 
-def update(path: str, change: Callable[[Lock], Lock], patience: float = PATIENCE) -> Lock:
-    """Change what the lock holds at this moment, whoever wrote it last, and give what it holds then.
+def update(path: str, change: Callable[[State], State], patience: float = PATIENCE) -> State:
+    """Change what the state holds at this moment, whoever wrote it last, and give what it holds then.
 
-    Where there is no file, a new lock is changed. The file is replaced as a whole, or, where nothing changes, left
+    Where there is no file, a new state is changed. The file is replaced as a whole, or, where nothing changes, left
     alone. Raises FileError where that cannot be done; the file is then as it was. `patience`: seconds.
     """
     with _exclusive(path, patience):
         text = _read(path)
-        before = Lock(last_run=0, url_salt=os.urandom(SALT_BYTES)) if text is None else read_lock(text, path)
+        before = State(last_run=0, url_salt=os.urandom(SALT_BYTES)) if text is None else read_state(text, path)
         after = change(before)
         if after.last_run > LARGEST_RUN:
-            what = f"the lock {path} has counted its runs to the end"
-            raise FileError(Problem(what, "no lock comes to this by itself: restore it from Git or the CI cache"))
+            what = f"the state {path} has counted its runs to the end"
+            raise FileError(Problem(what, "no state comes to this by itself: restore it from Git or the CI cache"))
         if text is None and after == before:
             return after
-        written = lock_text(after)
+        written = state_text(after)
         if len(written) > MOST_BYTES:
             raise FileError(_too_large(path))
         if text is None or written != text.replace("\r\n", "\n"):
@@ -91,8 +91,8 @@ def _exclusive(path: str, patience: float) -> Iterator[None]:
 def _read(path: str) -> str | None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            what = f"the lock {path} is not a file"
-            raise FileError(Problem(what, "name a file with --lock; --no-lock does without a lock"))
+            what = f"the state {path} is not a file"
+            raise FileError(Problem(what, "name a file with --state; --no-state does without a state"))
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
@@ -102,17 +102,17 @@ def _read(path: str) -> str | None:
         return None
     except UnicodeDecodeError:
         fix = "restore it from Git or the CI cache; or delete it: then `hooksync apply --adopt` writes a new one"
-        raise FileError(Problem(f"the lock {path} is not UTF-8 text", fix)) from None
+        raise FileError(Problem(f"the state {path} is not UTF-8 text", fix)) from None
     except (OSError, ValueError) as error:
         raise FileError(_unusable(path, "read", error)) from error
 
 
 def _too_large(path: str) -> Problem:
-    what = f"the lock {path} is larger than {MOST_BYTES // 1024**2} MiB"
-    return Problem(what, "give each group of tenancies a hooks file and a lock of its own")
+    what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"
+    return Problem(what, "give each group of tenancies a hooks file and a state of its own")
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    fix = "check the path and its permissions; --lock names another place, --no-lock does without"
-    return Problem(f"the lock {path} cannot be {what}: {reason.lower()}", fix)
+    fix = "check the path and its permissions; --state names another place, --no-state does without"
+    return Problem(f"the state {path} cannot be {what}: {reason.lower()}", fix)

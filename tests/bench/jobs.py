@@ -51,8 +51,8 @@ def write_hooks(folder: Path, count: int) -> None:
 
 
 def apply(job: Job, folder: Path) -> Done:
-    """Carry a job out with hooksync, its lock included; the hooks file is in the folder."""
-    (folder / "hooks.lock.json").unlink(missing_ok=True)
+    """Carry a job out with hooksync, its state included; the hooks file is in the folder."""
+    (folder / "hooks.state.json").unlink(missing_ok=True)
     with Box(job.latency) as box:
         arguments = [*HOOKSYNC, "apply", "--yes", "--parallelism", str(job.width)]
         return Done(run_child(arguments, folder, box.environ), box.traffic())

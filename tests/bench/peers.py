@@ -47,7 +47,7 @@ def _in_turn(folder: Path, count: int, latency: float, rounds: int) -> dict[str,
 
 
 def _run(arguments: Sequence[str], folder: Path, latency: float, live: int) -> Done:
-    (folder / "hooks.lock.json").unlink(missing_ok=True)
+    (folder / "hooks.state.json").unlink(missing_ok=True)
     with Box(latency) as box:
         box.seed(live)
         return Done(run_child(arguments, folder, box.environ), box.traffic())

@@ -1,4 +1,4 @@
-"""How `plan` grows with what is declared and live: CPU against the least work, peak memory, with a lock and without."""
+"""How `plan` grows with what is declared and live: CPU against the least work, peak memory, with state and without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_MIB = 120.0
 LINEAR = 1.1  # the exponent that still passes for linear
 JUDGED = 10_000  # the size that the budget sets limits for
 
-LEAST, BARE, LOCKED = "least", "without a lock", "with a lock"
+LEAST, BARE, WITH_STATE = "least", "without a state", "with a state"
 ROUNDS = {100: 9, 1_000: 9, 10_000: 5, 100_000: 2}  # by size
 QUICK_ROUNDS = {100: 1, 1_000: 1}
 
@@ -41,13 +41,13 @@ def _measure_size(ground: Ground, size: int, repeats: int) -> dict[str, list[Sam
     with Box() as box:
         box.seed(size)
         box.save_list(folder / "list.json")
-        adopt = [*HOOKSYNC, "apply", "--adopt", "-f", "same.yaml", "--lock", "the.lock.json"]
+        adopt = [*HOOKSYNC, "apply", "--adopt", "-f", "same.yaml", "--state", "the.state.json"]
         run_child(adopt, folder, box.environ)
         least = [sys.executable, "-m", "tests.bench.least", str(folder / "hooks.yaml"), str(folder / "list.json")]
         plan: dict[str, Callable[[], Sample]] = {
             LEAST: lambda: run_child(least, ROOT),
-            BARE: lambda: run_child([*HOOKSYNC, "plan", "--no-lock"], folder, box.environ),
-            LOCKED: lambda: run_child([*HOOKSYNC, "plan", "--lock", "the.lock.json"], folder, box.environ),
+            BARE: lambda: run_child([*HOOKSYNC, "plan", "--no-state"], folder, box.environ),
+            WITH_STATE: lambda: run_child([*HOOKSYNC, "plan", "--state", "the.state.json"], folder, box.environ),
         }
         return interleave(plan, repeats)
 
@@ -55,7 +55,7 @@ def _measure_size(ground: Ground, size: int, repeats: int) -> dict[str, list[Sam
 def _figures_of(size: int, samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
     least = samples[f"{size:,} {LEAST}"]
     figures = []
-    for way in (BARE, LOCKED):
+    for way in (BARE, WITH_STATE):
         plan = samples[f"{size:,} {way}"]
         is_judged = size == JUDGED
         most, most_mib = (MOST_TIMES_THE_LEAST, MOST_MIB) if is_judged else (None, None)
@@ -67,7 +67,7 @@ def _figures_of(size: int, samples: Mapping[str, Sequence[Sample]]) -> list[Figu
 def _growth(sizes: Sequence[int], samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
     """Give the exponents of the growth; only the last is judged, for noise weighs less the longer a run is."""
     figures = []
-    for way in (LEAST, BARE, LOCKED):
+    for way in (LEAST, BARE, WITH_STATE):
         exponents = growth([(size, median_cpu(samples[f"{size:,} {way}"])) for size in sizes])
         for step, exponent in enumerate(exponents):
             first, middle, last = sizes[step : step + 3]

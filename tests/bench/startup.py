@@ -35,10 +35,10 @@ COMMANDS = (
     Command("--version", ("--version",), NOTHING, 2.5),
     Command("--help", ("--help",), NOTHING),
     Command("validate", ("validate",), TO_VALIDATE, 1.25),
-    Command("plan", ("plan", "--no-lock"), TO_PLAN, 1.2),
-    Command("apply, nothing to do", ("apply", "--no-lock"), TO_PLAN),
-    Command("plan, one pair differs", ("plan", "--no-lock", "-f", "other.yaml"), TO_DIFFER),
-    Command("plan with a lock: one scrypt", ("plan",), TO_PLAN),
+    Command("plan", ("plan", "--no-state"), TO_PLAN, 1.2),
+    Command("apply, nothing to do", ("apply", "--no-state"), TO_PLAN),
+    Command("plan, one pair differs", ("plan", "--no-state", "-f", "other.yaml"), TO_DIFFER),
+    Command("plan with a state: one scrypt", ("plan",), TO_PLAN),
 )
 
 

@@ -50,7 +50,7 @@ def measure(ground: Ground) -> Found:
 
 def _commands(width: int) -> tuple[Command, Command]:
     return (
-        Command("plan", ("plan", "--no-lock"), 2, width),
+        Command("plan", ("plan", "--no-state"), 2, width),
         Command("apply", ("apply", "--yes"), 2 + CHANGES + 1, width),
     )
 
@@ -61,7 +61,7 @@ def _write(folder: Path, tenants: Sequence[str]) -> None:
 
 
 def _run(command: Command, folder: Path, tenants: tuple[str, ...]) -> Done:
-    (folder / "hooks.lock.json").unlink(missing_ok=True)
+    (folder / "hooks.state.json").unlink(missing_ok=True)
     with Box(LATENCY, tenants) as box:
         for tenant in tenants:
             box.seed(LIVE, tenant)

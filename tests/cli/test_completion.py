@@ -31,7 +31,7 @@ _hooksync || true
 """
 CASES = [
     ("hooksync pl", {"plan"}),
-    ("hooksync plan --no-", {"--no-prune", "--no-lock", "--no-probe"}),
+    ("hooksync plan --no-", {"--no-prune", "--no-state", "--no-probe"}),
     ("hooksync plan --format ", {"text", "json", "markdown"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync validate --format ", {"text", "json"}),

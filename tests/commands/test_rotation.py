@@ -1,4 +1,4 @@
-"""Secrets that rotate, run as a user runs it: the lock, the probe, replacement without a gap, runs that were killed."""
+"""Secrets that rotate, as a user runs it: the state, the probe, replacement without a gap, runs that were killed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 
 @pytest.fixture
 def made(place: Place) -> Place:
-    """A place whose one subscription is made, and in the lock."""
+    """A place whose one subscription is made, and in the state."""
     place.write(ONE)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
     return place
 
 
-def lock(place: Place) -> Any:
-    return json.loads((place.folder / "hooks.lock.json").read_text())
+def state(place: Place) -> Any:
+    return json.loads((place.folder / "hooks.state.json").read_text())
 
 
 def rotate(place: Place, *, receiver: bool = True) -> None:
@@ -40,23 +40,23 @@ def calls_since(place: Place, before: int) -> list[str]:
     return [f"{call.method} {call.name}" for call in place.box.calls[before:]]
 
 
-def test_what_is_made_is_in_the_lock_and_nothing_of_the_secret_is(made: Place) -> None:
-    path = made.folder / "hooks.lock.json"
+def test_what_is_made_is_in_the_state_and_nothing_of_the_secret_is(made: Place) -> None:
+    path = made.folder / "hooks.state.json"
     assert path.stat().st_mode & 0o777 == 0o600
     text = path.read_text()
     for hidden in (*HIDDEN, SECRET.encode().hex()):
         assert hidden not in text
-    [entry] = lock(made)["subscriptions"] if "subscriptions" in lock(made) else lock(made)["entries"]
+    [entry] = state(made)["subscriptions"] if "subscriptions" in state(made) else state(made)["entries"]
     assert entry["address"] == "prod/catalogue/MOVED"
     assert entry["id"] == made.box.subscriptions("DEMO")[0].id
-    assert lock(made)["intents"] == []
+    assert state(made)["intents"] == []
 
 
 def test_an_unchanged_secret_is_the_same_and_needs_nothing(made: Place) -> None:
     plan = made.run("plan", "--format", "json")
     [step] = plan.json["tenancies"][0]["steps"]
     assert (step["action"], step["secret"]["state"]) == ("keep", "same")
-    assert plan.json["lock"] == "hooks.lock.json"
+    assert plan.json["state"] == "hooks.state.json"
 
 
 def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> None:
@@ -111,27 +111,27 @@ def test_a_failing_removal_is_finished_by_the_next_run_which_keeps_the_newer(mad
     assert (left.id != old.id, left.secret) == (True, NEW_SECRET)
 
 
-def test_without_a_lock_nothing_is_changed_and_it_is_said(made: Place) -> None:
-    (made.folder / "hooks.lock.json").unlink()
+def test_without_a_state_nothing_is_changed_and_it_is_said(made: Place) -> None:
+    (made.folder / "hooks.state.json").unlink()
     rotate(made)
     plan = made.run("plan", "--detailed-exitcode")
     assert (plan.code, plan.out) == (0, "No changes. 1 tenancy matches hooks.yaml.\n")
-    assert "there is no lock at hooks.lock.json" in plan.err
-    assert made.run("plan", "--no-lock").err == ""
+    assert "there is no state at hooks.state.json" in plan.err
+    assert made.run("plan", "--no-state").err == ""
 
 
 def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> None:
-    (made.folder / "hooks.lock.json").unlink()
+    (made.folder / "hooks.state.json").unlink()
     before = len(made.box.calls)
     adopted = made.run("apply", "--adopt")
-    assert (adopted.code, adopted.err) == (0, "adopted: 1 kept, with the declared secret, in hooks.lock.json\n")
+    assert (adopted.code, adopted.err) == (0, "adopted: 1 kept, with the declared secret, in hooks.state.json\n")
     assert calls_since(made, before) == ["POST login", "GET list"]
     rotate(made)
     assert made.run("plan", "--detailed-exitcode").code == 2
 
 
 def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place) -> None:
-    (made.folder / "hooks.lock.json").unlink()
+    (made.folder / "hooks.state.json").unlink()
     del made.environ["CATALOGUE_SECRET"]
     run = made.run("apply", "--adopt")
     assert run.code == 0
@@ -139,21 +139,21 @@ def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place)
     assert "adopted" not in run.err
 
 
-def test_adopt_without_a_lock_is_wrong_usage(made: Place) -> None:
-    run = made.run("apply", "--adopt", "--no-lock")
+def test_adopt_without_a_state_is_wrong_usage(made: Place) -> None:
+    run = made.run("apply", "--adopt", "--no-state")
     assert run.code == 64
-    assert "--adopt has no lock to write to" in run.err
+    assert "--adopt has no state to write to" in run.err
 
 
 def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:
     assert "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
-    (made.folder / "hooks.lock.json").unlink()
+    (made.folder / "hooks.state.json").unlink()
     assert "      secret               unknown (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
 
 
 def test_an_apply_without_adopt_adopts_nothing(made: Place) -> None:
-    (made.folder / "hooks.lock.json").unlink()
-    (made.folder / "hooks.lock.json.lock").unlink()
+    (made.folder / "hooks.state.json").unlink()
+    (made.folder / "hooks.state.json.lock").unlink()
     assert made.run("apply").code == 0
     assert [path.name for path in made.folder.iterdir()] == ["hooks.yaml"]
 
@@ -168,36 +168,36 @@ def test_a_secret_that_is_not_set_leaves_a_kept_one_alone_with_a_warning(made: P
     assert made.run("apply").code == 0
 
 
-def test_replace_works_without_a_lock(made: Place) -> None:
+def test_replace_works_without_a_state(made: Place) -> None:
     rotate(made)
-    assert made.run("apply", "--yes", "--no-lock", "--replace", "*").code == 0
+    assert made.run("apply", "--yes", "--no-state", "--replace", "*").code == 0
     assert [one.secret for one in made.box.subscriptions("DEMO")] == [NEW_SECRET]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"format": "hooksync.lock/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"]
+    "text", ["", "{", "[]", '{"format": "hooksync.state/2"}', '{"format": "terraform"}', "<<<<<<< HEAD"]
 )
-def test_a_lock_that_cannot_be_read_never_makes_a_plan(made: Place, text: str) -> None:
-    (made.folder / "hooks.lock.json").write_text(text)
+def test_a_state_that_cannot_be_read_never_makes_a_plan(made: Place, text: str) -> None:
+    (made.folder / "hooks.state.json").write_text(text)
     before = len(made.box.calls)
     for command in (("plan",), ("apply", "--yes")):
         run = made.run(*command)
         assert (run.code, run.out) == (1, "")
-        assert "hooks.lock.json" in run.err
+        assert "hooks.state.json" in run.err
         assert "fix: " in run.err
     assert len(made.box.calls) == before
-    assert (made.folder / "hooks.lock.json").read_text() == text
+    assert (made.folder / "hooks.state.json").read_text() == text
 
 
-def test_a_lock_that_cannot_be_written_stops_apply_before_any_change(place: Place) -> None:
-    run = place.run("apply", "--yes", "--lock", "nowhere/hooks.lock.json")
+def test_a_state_that_cannot_be_written_stops_apply_before_any_change(place: Place) -> None:
+    run = place.run("apply", "--yes", "--state", "nowhere/hooks.state.json")
     assert run.code == 1
-    assert "nowhere/hooks.lock.json" in run.err
+    assert "nowhere/hooks.state.json" in run.err
     assert place.box.subscriptions("DEMO") == ()
 
 
 def test_entries_of_what_is_gone_are_dropped_and_those_of_other_tenancies_stay(made: Place) -> None:
-    path = made.folder / "hooks.lock.json"
+    path = made.folder / "hooks.state.json"
     other = ONE.replace("prod:", "other:").replace("DEMO", "OTHER")
     with type(made.box)(SandboxOptions(accounts=(account(tenants=("OTHER",)),))) as box:
         made.environ["BOX"], mine = box.url, made.environ["BOX"]
@@ -241,7 +241,7 @@ def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_
     assert left.secret == NEW_SECRET
     plan = made.run("plan", "--format", "json")
     assert [step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]] == ["same"]
-    assert lock(made)["intents"] == []
+    assert state(made)["intents"] == []
 
 
 def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -> None:
@@ -251,9 +251,9 @@ def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -
         while len(place.box.calls) < 4:
             assert process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
-    assert lock(place)["intents"] != []
+    assert state(place)["intents"] != []
     assert place.run("apply").code == 0
-    assert lock(place)["intents"] == []
+    assert state(place)["intents"] == []
     plan = place.run("plan", "--format", "json")
     assert [step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]] == ["same"]
 
@@ -283,10 +283,10 @@ def test_a_refused_replacement_whose_receiver_is_ready_hints_at_remove_first(mad
 
 def test_many_subscriptions_of_one_secret_share_one_salt(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
-    assert len(lock(place)["salts"]) == 1
+    assert len(state(place)["salts"]) == 1
 
 
-def test_an_interrupted_run_settles_the_lock(place: Place) -> None:
+def test_an_interrupted_run_settles_the_state(place: Place) -> None:
     lines = "".join(
         f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
         for n in range(20)
@@ -300,5 +300,5 @@ def test_an_interrupted_run_settles_the_lock(place: Place) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     made = {one.id for one in place.box.subscriptions("DEMO")}
-    assert {entry["id"] for entry in entries(place.folder / "hooks.lock.json")} == made
-    assert lock(place)["intents"] == []
+    assert {entry["id"] for entry in entries(place.folder / "hooks.state.json")} == made
+    assert state(place)["intents"] == []

@@ -21,12 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.cli.arguments import read_arguments
-from hooksync.config.declarations import Settings, TenancyEntry
+from hooksync.config.declarations import Settings, TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source, read_schema
 from hooksync.config.selection import share_of
 from hooksync.config.shards import MOST_SHARDS, Shard, read_shard, shard_of
-from hooksync.config.twins import twins_among_shards
+from hooksync.config.twins import same_tenancy_problems
 from hooksync.core.errors import UsageError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
@@ -45,7 +45,7 @@ SHARDED_COMMANDS = ("validate", "plan", "apply", "check", "export")
 # --- which tenancy falls in which shard
 
 
-# Never to be changed: in every version, a tenancy must stay where its lock and its plan are.
+# Never to be changed: in every version, a tenancy must stay where its state and its plan are.
 FROZEN = {
     "archive": {2: 2, 3: 2, 8: 4, 1000: 628},
     "archive-prod": {2: 2, 3: 2, 8: 2, 1000: 386},
@@ -68,11 +68,11 @@ def test_shards_of_many_tenancies_are_about_as_large() -> None:
     assert all(850 < size < 1150 for size in sizes.values())
 
 
-def entries(names: Sequence[str]) -> list[TenancyEntry]:
-    return [TenancyEntry(name, Settings(), (), HERE) for name in names]
+def entries(names: Sequence[str]) -> list[TenancyDeclaration]:
+    return [TenancyDeclaration(name, Settings(), (), HERE) for name in names]
 
 
-def names_in(taken: Sequence[TenancyEntry]) -> list[str]:
+def names_in(taken: Sequence[TenancyDeclaration]) -> list[str]:
     return [entry.name for entry in taken]
 
 
@@ -179,7 +179,7 @@ def test_an_empty_shard_is_no_error_and_says_so(place: Place, arguments: tuple[s
     assert (run.code, run.out) == (0, said)
     assert run.err.splitlines()[0] == f"No tenancy falls in shard {EMPTY}."
     assert place.box.calls == ()
-    assert not (place.folder / "hooks.lock.json").exists()
+    assert not (place.folder / "hooks.state.json").exists()
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply", "check"])
@@ -355,7 +355,7 @@ def test_two_names_of_one_tenancy_are_refused_in_every_shard(place: Place, shard
 
 def problems(text: str, **environ: str) -> list[str]:
     document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
-    return [problem.what for problem in twins_among_shards(document.tenancies, environ)]
+    return [problem.what for problem in same_tenancy_problems(document.tenancies, environ)]
 
 
 def test_a_tenant_need_not_be_named_where_no_other_is_on_its_server() -> None:
@@ -393,7 +393,7 @@ def test_one_shard_of_one_is_as_none(place: Place) -> None:
     assert "are one and the same tenancy on the service" in runs[0].err
 
 
-# --- several processes, one sandbox, one lock
+# --- several processes, one sandbox, one state
 
 
 @dataclass(frozen=True)
@@ -403,8 +403,8 @@ class Fleet:
     place: Place
 
     @property
-    def lock(self) -> Any:
-        return json.loads((self.place.folder / "hooks.lock.json").read_text(encoding="utf-8"))
+    def state(self) -> Any:
+        return json.loads((self.place.folder / "hooks.state.json").read_text(encoding="utf-8"))
 
     def run_all(self, *arguments: str) -> list[Run]:
         """Run one process for each shard, all at once."""
@@ -422,12 +422,12 @@ class Fleet:
             wanted = [(trigger, f"{self.place.receiver.url('catalogue')}?of={name}", secret) for trigger in TRIGGERS]
             assert sorted((one.trigger, one.url, one.secret) for one in held) == wanted
 
-    def assert_lock_is_whole(self) -> None:
+    def assert_state_is_whole(self) -> None:
         """Every live subscription has its entry, nothing else has, and no run has left anything open."""
         live = {(name, one.id) for name in NAMES for one in self.place.box.subscriptions(name.upper())}
-        assert {(entry["tenancy"], entry["id"]) for entry in self.lock["entries"]} == live
-        assert len(self.lock["entries"]) == len(live)
-        assert self.lock["intents"] == []
+        assert {(entry["tenancy"], entry["id"]) for entry in self.state["entries"]} == live
+        assert len(self.state["entries"]) == len(live)
+        assert self.state["intents"] == []
 
 
 def tenancy_lines(name: str) -> str:
@@ -476,10 +476,10 @@ def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None
         assert made == {"login": made["login"], "list": 2 * made["login"], "subscribe": 2 * made["login"]}
 
 
-def test_shards_that_share_a_lock_lose_nothing_of_each_other(fleet: Fleet) -> None:
+def test_shards_that_share_a_state_lose_nothing_of_each_other(fleet: Fleet) -> None:
     place = fleet.place
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
-    fleet.assert_lock_is_whole()
+    fleet.assert_state_is_whole()
 
     place.environ["CATALOGUE_SECRET"] = NEW_SECRET
     place.receiver.set_secret("catalogue", NEW_SECRET)
@@ -490,7 +490,7 @@ def test_shards_that_share_a_lock_lose_nothing_of_each_other(fleet: Fleet) -> No
     )
     assert actions == {"resubscribe": len(NAMES) * len(TRIGGERS)}
     fleet.assert_as_declared(NEW_SECRET)
-    fleet.assert_lock_is_whole()
+    fleet.assert_state_is_whole()
 
     plan = place.run("plan", "--format", "json", "--detailed-exitcode")  # over all shards
     assert plan.code == 0
@@ -503,14 +503,14 @@ def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
     for name in NAMES:
         place.box.remove(name.upper(), place.box.subscriptions(name.upper())[0].id)
-    before = {(entry["tenancy"], entry["id"]) for entry in fleet.lock["entries"]}
+    before = {(entry["tenancy"], entry["id"]) for entry in fleet.state["entries"]}
     assert place.run("apply", "--yes", "--shard", f"2/{SHARDS}").code == 0
-    after = {(entry["tenancy"], entry["id"]) for entry in fleet.lock["entries"]}
+    after = {(entry["tenancy"], entry["id"]) for entry in fleet.state["entries"]}
     lost = {tenancy for tenancy, _ in before - after}
     assert lost == {name for name in NAMES if shard_of(name, SHARDS) == 2}
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
     fleet.assert_as_declared()
-    fleet.assert_lock_is_whole()
+    fleet.assert_state_is_whole()
 
 
 def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
@@ -519,7 +519,7 @@ def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
         time.sleep(0.0005)
 
 
-def test_a_shard_that_was_killed_finds_its_work_in_a_lock_that_others_wrote_meanwhile(fleet: Fleet) -> None:
+def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(fleet: Fleet) -> None:
     place = fleet.place
     place.box.add_fault("commit-slow-60@subscribe")  # made, and killed before it is told so
     killed = f"1/{SHARDS}"
@@ -528,17 +528,17 @@ def test_a_shard_that_was_killed_finds_its_work_in_a_lock_that_others_wrote_mean
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
-    intents = fleet.lock["intents"]
+    intents = fleet.state["intents"]
     share = [name for name in NAMES if shard_of(name, SHARDS) == 1]
     assert Counter(intent["tenancy"] for intent in intents) == Counter(dict.fromkeys(share, len(TRIGGERS)))
 
     others = [place.run("apply", "--yes", "--shard", f"{number}/{SHARDS}") for number in range(2, SHARDS + 1)]
     assert [run.code for run in others] == [0] * (SHARDS - 1)
-    assert fleet.lock["intents"] == intents
+    assert fleet.state["intents"] == intents
 
     assert place.run("apply", "--yes", "--shard", killed).code == 0
     fleet.assert_as_declared()
-    fleet.assert_lock_is_whole()
+    fleet.assert_state_is_whole()
     calls = Counter(call.name for call in place.box.calls)
     assert (calls["subscribe"], calls["unsubscribe"]) == (len(NAMES) * len(TRIGGERS), 0)
 
@@ -556,7 +556,7 @@ def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
 
 
 def test_the_exports_of_all_shards_together_are_the_export_without_them(fleet: Fleet) -> None:
-    assert [run.code for run in fleet.run_all("apply", "--yes", "--no-lock")] == [0] * SHARDS
+    assert [run.code for run in fleet.run_all("apply", "--yes", "--no-state")] == [0] * SHARDS
     whole = yaml.safe_load(fleet.place.run("export").out)["tenancies"]
     parts = [yaml.safe_load(run.out)["tenancies"] for run in fleet.run_all("export")]
     assert sum(map(len, parts)) == len(whole) == len(NAMES)

@@ -1,6 +1,6 @@
 import pytest
 
-from hooksync.config.declarations import CredentialsEntry, Document, Settings
+from hooksync.config.declarations import CredentialsDeclaration, Document, Settings
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source, read_schema
 from hooksync.core.errors import FileError, Problem
@@ -61,7 +61,7 @@ def test_what_is_left_out_has_its_default() -> None:
         server=None,
         tenant=None,
         allow_http=False,
-        credentials=CredentialsEntry(None, None, None, "password"),
+        credentials=CredentialsDeclaration(None, None, None, "password"),
         owns=None,
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",

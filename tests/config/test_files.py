@@ -30,7 +30,7 @@ def test_dash_is_standard_input() -> None:
 
 
 def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> None:
-    for name in ("b.yml", "a.yaml", "c.yaml", "notes.txt", ".hidden.yaml", "hooks.lock.json"):
+    for name in ("b.yml", "a.yaml", "c.yaml", "notes.txt", ".hidden.yaml", "hooks.state.json"):
         (tmp_path / name).write_text(name)
     (tmp_path / "below.yaml").mkdir()
     (tmp_path / "below.yaml" / "d.yaml").write_text("not recursive")

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hooksync.config.declarations import TenancyEntry
+from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source, read_schema
 from hooksync.config.resolve import resolve, url_environment_values
@@ -26,7 +26,7 @@ tenancies:
 ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
 
 
-def entries_of(text: str) -> tuple[TenancyEntry, ...]:
+def entries_of(text: str) -> tuple[TenancyDeclaration, ...]:
     return read_document([Source("hooks.yaml", "", text.encode())], read_schema).tenancies
 
 

@@ -99,9 +99,9 @@ def test_a_saved_plan_is_applied_where_there_is_no_hooks_file(place: Place, else
     assert run.code == 0, run.err
     assert_valid(run.out, "report")
     assert len(place.box.subscriptions("DEMO")) == 2
-    assert (elsewhere.folder / "hooks.lock.json").exists()
+    assert (elsewhere.folder / "hooks.state.json").exists()
     assert elsewhere.run("apply", "plan.json").code == 3
-    shutil.copy(elsewhere.folder / "hooks.lock.json", place.folder / "hooks.lock.json")
+    shutil.copy(elsewhere.folder / "hooks.state.json", place.folder / "hooks.state.json")
     assert place.run("plan").out.startswith("No changes.")
     for file in (*elsewhere.folder.iterdir(), place.folder / "plan.json"):
         assert not [hidden for hidden in (*HIDDEN, KEY) if hidden in file.read_text()]
@@ -173,7 +173,7 @@ def test_a_plan_with_any_field_altered_is_refused_before_any_call(place: Place) 
         with pytest.raises(HooksyncError) as caught:
             read_saved_plan(json.dumps(document).encode(), "plan.json", demands)
         assert isinstance(caught.value, Refused) or path == ("format",)
-    alter(place.folder / "plan.json", lambda it: it.update(lock="elsewhere.json"), seal=False)
+    alter(place.folder / "plan.json", lambda it: it.update(state="elsewhere.json"), seal=False)
     assert "altered" in refused_without_a_call(place).err
 
 
@@ -186,7 +186,7 @@ def test_with_a_key_only_a_plan_signed_with_it_is_applied(place: Place) -> None:
     assert "signature" in refused_without_a_call(place).err
     place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     text = path.read_text()
-    alter(path, lambda it: it.update(lock="elsewhere.json"))
+    alter(path, lambda it: it.update(state="elsewhere.json"))
     assert "signature" in refused_without_a_call(place).err
     path.write_text(text)
     alter(path, lambda it: it.update(signature=["wrong"]))
@@ -305,38 +305,38 @@ def test_a_plan_with_every_kind_of_step_does_just_what_it_says(place: Place, els
     assert not left & {flagged, double, gone}
 
 
-def test_a_rotation_is_saved_and_carried_out_with_its_lock(place: Place, elsewhere: Place) -> None:
+def test_a_rotation_is_saved_and_carried_out_with_its_state(place: Place, elsewhere: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     for each in (place, elsewhere):
         each.environ["CATALOGUE_SECRET"] = NEW_SECRET
     place.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
     save(place)
     carry(place, elsewhere)
-    shutil.copy(place.folder / "hooks.lock.json", elsewhere.folder)
+    shutil.copy(place.folder / "hooks.state.json", elsewhere.folder)
     run = elsewhere.run("apply", "plan.json")
     assert run.code == 0, run.err
     assert {one.secret for one in place.box.subscriptions("DEMO")} == {NEW_SECRET}
-    shutil.copy(elsewhere.folder / "hooks.lock.json", place.folder)
+    shutil.copy(elsewhere.folder / "hooks.state.json", place.folder)
     plan = place.run("plan", "--format", "json")
     assert {step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]} == {"same"}
 
 
-def test_a_rotation_is_carried_out_without_a_lock_too(place: Place, elsewhere: Place) -> None:
+def test_a_rotation_is_carried_out_without_a_state_too(place: Place, elsewhere: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     save(place, "--replace", "*")
     carry(place, elsewhere)
     before = {one.id for one in place.box.subscriptions("DEMO")}
-    assert elsewhere.run("apply", "plan.json", "--no-lock").code == 0
+    assert elsewhere.run("apply", "plan.json", "--no-state").code == 0
     assert not before & {one.id for one in place.box.subscriptions("DEMO")}
-    assert not (elsewhere.folder / "hooks.lock.json").exists()
+    assert not (elsewhere.folder / "hooks.state.json").exists()
 
 
-def test_the_lock_of_a_plan_can_be_another(place: Place, elsewhere: Place) -> None:
+def test_the_state_of_a_plan_can_be_another(place: Place, elsewhere: Place) -> None:
     save(place)
     carry(place, elsewhere)
-    assert elsewhere.run("apply", "plan.json", "--lock", "other.lock.json").code == 0
-    assert (elsewhere.folder / "other.lock.json").exists()
-    assert not (elsewhere.folder / "hooks.lock.json").exists()
+    assert elsewhere.run("apply", "plan.json", "--state", "other.state.json").code == 0
+    assert (elsewhere.folder / "other.state.json").exists()
+    assert not (elsewhere.folder / "hooks.state.json").exists()
 
 
 def test_a_target_and_no_prune_hold_for_the_last_look_too(place: Place) -> None:
@@ -529,7 +529,7 @@ def a_plan() -> dict[str, Any]:
         "live_digest": "sha256:" + "0" * 64, "live": live, "owns": "all", "limit": {"percent": 50, "number": None},
         "replacement": "create-first", "probe": "auto", "steps": steps, "error": None, "place": "hooks.yaml:3:5",
     }  # fmt: skip
-    return {"format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "lock": None, "tenancies": [tenancy]}
+    return {"format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy]}
 
 
 PATHS = list(fields_of(a_plan()))

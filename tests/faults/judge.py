@@ -1,7 +1,7 @@
 """Judges what a cell of the fault matrix came to. What does not hold is named; nothing is forgiven.
 
 What a report says is compared with what the sandbox then holds: exit code, each step's outcome, the differences, the
-lock. Then one run without faults must have put everything right.
+state. Then one run without faults must have put everything right.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import jsonschema
 from hooksync.core.errors import ExitCode
 from tests.command_line import ROOT
 from tests.faults.cells import Cell
-from tests.faults.lock import untruths_of_the_lock
 from tests.faults.posts import expected_posts
 from tests.faults.run import Came, Result
 from tests.faults.scene import HIDDEN, OURS, What, ours, theirs, wanted
+from tests.faults.state import untruths_of_the_state
 from tests.faults.steps import judge_steps
 
 ENDS = (ExitCode.DONE, ExitCode.ERROR, ExitCode.PARTLY_APPLIED)
@@ -146,8 +146,8 @@ def _unsettled(result: Result) -> Iterator[str]:
         yield f"the apply without faults leaves {_difference(ours(second.live), wanted(way))}"
     if third.code != ExitCode.DONE or [call.name for call in third.calls] != ["login", "list"]:
         yield f"the plan at the end exits {third.code}, after {', '.join(call.name for call in third.calls)}"
-    if way.uses_lock:
-        yield from untruths_of_the_lock(result)
+    if way.uses_state:
+        yield from untruths_of_the_state(result)
 
 
 def _difference(there: Counter[What], meant: Counter[What]) -> str:

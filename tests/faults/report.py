@@ -20,9 +20,9 @@ What `hooksync apply` comes to when the service fails. In each cell, one apply r
 real HTTP, and something goes wrong: the row says what, the column with which call, and how often. The apply has to make
 three subscriptions, to replace two, to remove three, one of them a duplicate, to keep two and to leave two alone.
 
-The first table has everything, with a new one made before its old one goes, and with a lock. The others go through some
-faults where hooksync is run, or the service is, as their headings say: `remove-first` and the lock are hooksync's, the
-rest are traits of the sandbox.
+The first table has everything, with a new one made before its old one goes, and with a state. The others go through
+some faults where hooksync is run, or the service is, as their headings say: `remove-first` and the state are
+hooksync's, the rest are traits of the sandbox.
 """
 LEGEND = """\
 After each, hooksync is held to this:
@@ -37,7 +37,7 @@ After each, hooksync is held to this:
   new one is there, unless the old one has to go first.
 - A subscribe whose answer was lost is found in the list, and there is no second one; one that was not carried out is
   tried once more. How many there may be is known for each cell.
-- The lock knows what was made, with the right secret.
+- The state knows what was made, with the right secret.
 - One more apply, without faults, exits with 0 and leaves exactly what is declared; a plan after it is empty.
 
 A cell is the exit code of the faulty apply, and with it

@@ -77,7 +77,7 @@ class Came:
     calls: tuple[Call, ...]
     before: tuple[Subscription, ...]
     live: tuple[Subscription, ...]  # right after it
-    lock: str  # the lock's text right after it; empty where there is none
+    state: str  # the state's text right after it; empty where there is none
 
     def count(self, name: str) -> int:
         """Count the calls of this name."""
@@ -108,7 +108,7 @@ def options_for(way: Way, **more: object) -> PlanOptions:
     return PlanOptions(
         format="json",
         is_confirmed=True,
-        uses_lock=way.uses_lock,
+        uses_state=way.uses_state,
         probes=False,
         replace=("prod/turned/*",) if way.tells_no_flag else (),
         **more,  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ def _try(cell: Cell) -> tuple[Result, bool]:
         with Sandbox(options_of(cell.way, folder / "held.json")) as box:  # the same tenancy; nothing goes wrong
             options = options_for(cell.way, files=files, timeout=TIMEOUT, parallelism=SIDE_BY_SIDE)
             second = carry_out(plan_apply.apply, options, Recorder(), box)
-            plan = PlanOptions(files, "json", uses_lock=False, has_detailed_exit_code=True)
+            plan = PlanOptions(files, "json", uses_state=False, has_detailed_exit_code=True)
             third = carry_out(plan_apply.plan, plan, Recorder(), box)
     return Result(cell, first, second, third), is_distinct
 
@@ -152,8 +152,8 @@ def carry_out(
     except Exception:
         crash = traceback.format_exc()
     live = box.subscriptions(TENANT)
-    lock = Path(options.files[0]).with_name("hooks.lock.json")
-    text = lock.read_text(encoding="utf-8") if lock.exists() else ""
+    state = Path(options.files[0]).with_name("hooks.state.json")
+    text = state.read_text(encoding="utf-8") if state.exists() else ""
     return Came(code, terminal.out, "\n".join(terminal.err), crash, box.calls[earlier:], before, live, text)
 
 

@@ -1,6 +1,6 @@
 """What every cell of the fault matrix begins with, and what is to be there at its end.
 
-A tenancy that asks for steps of every kind, the hooks file for it, and the lock of the run that made most of it.
+A tenancy that asks for steps of every kind, the hooks file for it, and the state of the run that made most of it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from hooksync.core.model import Secret
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, normalised
 from hooksync.state.fingerprints import stretch
-from hooksync.state.format import lock_text
-from hooksync.state.model import Entry, Key, Lock, Salt, declared_digest, fingerprint
+from hooksync.state.format import state_text
+from hooksync.state.model import Key, Salt, State, StateEntry, declared_digest, fingerprint
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
 
@@ -96,19 +96,19 @@ def options_of(way: Way, state: Path) -> SandboxOptions:
 
 
 def prepare(way: Way, folder: Path) -> None:
-    """Write the hooks file, what the sandbox holds, and the lock."""
+    """Write the hooks file, what the sandbox holds, and the state."""
     (folder / "hooks.yaml").write_text(hooks(way), encoding="utf-8")
     with Sandbox(options_of(way, folder / "held.json")) as box:
         made = list(_seed(box, way))
-    if way.uses_lock:
-        (folder / "hooks.lock.json").write_text(lock_text(_old_lock(made)), encoding="utf-8")
+    if way.uses_state:
+        (folder / "hooks.state.json").write_text(state_text(_old_state(made)), encoding="utf-8")
 
 
 def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
-    """Hold what asks for every kind of step; give what the lock is to know."""
+    """Hold what asks for every kind of step; give what the state is to know."""
     for trigger in TRIGGERS:
-        # the lock tells of one that its secret has changed; of the other, and without a lock, the flag must tell
-        flag = trigger != "MOVED" or not way.uses_lock
+        # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
+        flag = trigger != "MOVED" or not way.uses_state
         box.seed(TENANT, f"{OURS}/turned", trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
         box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
@@ -119,15 +119,15 @@ def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
     yield from (one for one in made if one.url.startswith(f"{OURS}/"))
 
 
-def _old_lock(made: Iterable[Subscription]) -> Lock:
+def _old_state(made: Iterable[Subscription]) -> State:
     entries = []
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"prod/{name}/{one.trigger.removeprefix('FULL_TEXT_')}"
         mark = fingerprint(key_of(one.secret), "prod", one.id)
         digest = declared_digest(URL_SALT, one.url, one.trigger)
-        entries.append(Entry("prod", one.id, address, 1, SALT.id, mark, digest))
-    return Lock(1, URL_SALT, (SALT,), tuple(entries))
+        entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest))
+    return State(1, URL_SALT, (SALT,), tuple(entries))
 
 
 @cache

@@ -64,7 +64,7 @@ class Way:
     name: str
     replacement: Literal["create-first", "remove-first"] = "create-first"
     traits: frozenset[str] = frozenset()  # of the sandbox
-    uses_lock: bool = True
+    uses_state: bool = True
     subscribes: bool = True  # whether there is anything to subscribe, besides what is to be resubscribed
     at_once: int = 1  # calls in flight; by ones, it is sure which call is the first and which the last
 
@@ -74,8 +74,8 @@ class Way:
 
     @property
     def tells_no_flag(self) -> bool:
-        """Whether the last look, with neither flags nor a lock, cannot tell an old one from a new one."""
-        return "minimal-list" in self.traits and not self.uses_lock
+        """Whether the last look, with neither flags nor a state, cannot tell an old one from a new one."""
+        return "minimal-list" in self.traits and not self.uses_state
 
     @property
     def resubscribes(self) -> int:
@@ -101,12 +101,12 @@ class Way:
 
 
 def _ways() -> Iterator[Way]:
-    for uses_lock in (True, False):
-        rest = "" if uses_lock else ", no lock"
-        yield Way(f"create-first{rest}", uses_lock=uses_lock)
-        yield Way(f"remove-first{rest}", "remove-first", uses_lock=uses_lock)
+    for uses_state in (True, False):
+        rest = "" if uses_state else ", no state"
+        yield Way(f"create-first{rest}", uses_state=uses_state)
+        yield Way(f"remove-first{rest}", "remove-first", uses_state=uses_state)
         for trait in ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"):
-            yield Way(trait + rest, traits=frozenset({trait}), uses_lock=uses_lock)
+            yield Way(trait + rest, traits=frozenset({trait}), uses_state=uses_state)
     yield Way("remove-first, nothing to subscribe", "remove-first", subscribes=False)
     yield Way("create-first, eight at a time", at_once=8)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.fuzz.child import Job, Window, work, work_guided, write
 
-SHARES = {"yaml": 5, "answers": 1, "receiver": 1, "lock": 1, "plan": 1, "header": 1}
+SHARES = {"yaml": 5, "answers": 1, "receiver": 1, "state": 1, "plan": 1, "header": 1}
 MOST_DEATHS = 20  # of children over one target; each is a find
 
 _LEAST = 1.0  # seconds that are worth another child

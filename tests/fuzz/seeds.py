@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from hooksync.documents.sealing import digest
-from hooksync.state.format import lock_text
-from hooksync.state.model import Entry, Intent, Lock, Salt
+from hooksync.state.format import state_text
+from hooksync.state.model import Intent, Salt, State, StateEntry
 from tests.fuzz.checks import LITERAL
 from tests.fuzz.targets import CODE, SIGNATURE
 
@@ -57,11 +57,11 @@ _ALIASES = "version: 1\nx-0: &x0 {a: b}\nx-1: &x1 {c: [d]}\n" + "".join(
 )
 
 _SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
-_LOCK = Lock(
+_STATE = State(
     last_run=7,
     url_salt=b"u" * 16,
     salts=(_SALT,),
-    entries=(Entry("prod", "1" * 32, "prod/catalogue/MOVED", 1, _SALT.id, b"f" * 32, b"d" * 32),),
+    entries=(StateEntry("prod", "1" * 32, "prod/catalogue/MOVED", 1, _SALT.id, b"f" * 32, b"d" * 32),),
     intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, b"f" * 32, b"d" * 32, ("2" * 32,)),),
 )
 
@@ -74,7 +74,7 @@ _STEP = {
 }  # fmt: skip
 _NEW = {**_STEP, "action": "subscribe", "id": None, "address": "prod/new/INDEXED", "name": "new"}
 _PLAN = {
-    "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00+00:00", "hooksync_version": "1", "lock": None,
+    "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00+00:00", "hooksync_version": "1", "state": None,
     "config_digest": "sha256:0", "refusals": [], "warnings": [], "options": {"prune": True, "targeted": False},
     "tenancies": [{
         "name": "prod", "server": "${HOST:-eu.preservica.com}", "tenant": "BRAMA", "allow_http": False,
@@ -113,8 +113,12 @@ def seeds(target: str) -> list[bytes]:
             right = {"challengeCode": CODE, "challengeResponse": SIGNATURE}
             others = [{**right, "challengeResponse": text} for text in (SIGNATURE.upper(), "0" * 64, LITERAL)]
             return _json(right, *others, {**right, "challengeCode": LITERAL}, [right], {"x": float("nan"), **right})
-        case "lock":
-            return [lock_text(_LOCK).encode(), lock_text(Lock(0, b"u" * 16)).encode(), b"<<<<<<< HEAD\n{}\n=======\n"]
+        case "state":
+            return [
+                state_text(_STATE).encode(),
+                state_text(State(0, b"u" * 16)).encode(),
+                b"<<<<<<< HEAD\n{}\n=======\n",
+            ]
         case "plan":
             return _json(_PLAN, {**_PLAN, "digest": digest(_PLAN)}, {**_PLAN, "tenancies": []})
     dates = ("Sun, 01 Mar 2026 12:00:30 GMT", "Sunday, 01-Mar-26 12:00:30 -0130", "Sun Mar  1 12:00:30 2026", "120")
@@ -130,7 +134,7 @@ _OF_YAML = r"""? - ! & * << <<: |- >+2 %YAML 1.2\n---\n %TAG ! tag:x,2000:\n ---
  secret env file include_identifiers credentials username password totp method external allow_http extra_triggers all
  http:// https://h/ //[::1]:80 @ %2e%2e ;x MOVED INDEXED FULL_TEXT_INDEXED \n\x20\x20 \n\x20\x20\x20\x20\x20\x20"""
 _OF_JSON = """success token refresh-token tenant message needs.2fa continuationToken id url triggerType
- includeIdentifiers challengeCode challengeResponse format hooksync.lock/1 hooksync.lock/2 hooksync.plan/1 last_run
+ includeIdentifiers challengeCode challengeResponse format hooksync.state/1 hooksync.state/2 hooksync.plan/1 last_run
  url_salt salts entries intents salt n r p run fingerprint declared seen created_at options prune tenancies steps action
  subscribe resubscribe unsubscribe keep leave address name reasons changes field live secret ref state same changed
  place limit percent number owns all ${HOST} ${GONE} <<<<<<< ======= 4503599627370496 9007199254740992 9007199254740993

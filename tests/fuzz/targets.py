@@ -15,7 +15,7 @@ from functools import cache
 from io import BytesIO
 from typing import get_type_hints
 
-from hooksync.config.declarations import Document, TenancyEntry
+from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_schema, read_sources
 from hooksync.config.resolve import resolve
@@ -30,11 +30,11 @@ from hooksync.documents.saved_records import SavedTenancy
 from hooksync.documents.sealing import digest
 from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
 from hooksync.service import responses as answers
-from hooksync.service.challenge import Reading, judge_answer, signed_in_disguise
+from hooksync.service.challenge import ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.retry import read_retry_after
-from hooksync.state.format import lock_text, read_lock
+from hooksync.state.format import read_state, state_text
 from hooksync.state.history import NOTHING
-from hooksync.state.model import Lock
+from hooksync.state.model import State
 from tests.fuzz.checks import LITERAL, check_problems, check_type, demand, outline, yaml_lines
 
 Target = Callable[[bytes], frozenset[str]]
@@ -74,7 +74,7 @@ def read_hooks_file(data: bytes) -> frozenset[str]:
     return frozenset({"valid", *said, *_resolved(document.tenancies, data)})
 
 
-def _resolved(entries: tuple[TenancyEntry, ...], data: bytes) -> frozenset[str]:
+def _resolved(entries: tuple[TenancyDeclaration, ...], data: bytes) -> frozenset[str]:
     try:
         tenancies, warnings = resolve(entries, ENVIRON)
     except FileError as error:
@@ -122,7 +122,7 @@ def read_receiver(data: bytes) -> frozenset[str]:
     kinds = set()
     for status in _STATUSES:
         reading = judge_answer(status, data, CODE, SECRET)
-        check_type(reading, Reading)
+        check_type(reading, ProbeResult)
         demand(reading.state in ("ready", "wrong-secret", "wrong-answer", "unreachable"), "a state that is none")
         said = reading.detail + reading.fix
         demand(said.isprintable() and len(said) < 400, "a detail cannot be shown")
@@ -134,19 +134,19 @@ def read_receiver(data: bytes) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def read_lock_file(data: bytes) -> frozenset[str]:
-    """A lock."""
+def read_state_file(data: bytes) -> frozenset[str]:
+    """A state."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return frozenset({"not UTF-8"})  # `lock_store` says so, and reads no further
+        return frozenset({"not UTF-8"})  # `state_store` says so, and reads no further
     try:
-        lock = read_lock(text, "hooks.lock.json")
+        state = read_state(text, "hooks.state.json")
     except FileError as error:
         return check_problems(error.problems, text.split("\n"))
-    check_type(lock, Lock)
-    demand(read_lock(lock_text(lock), "hooks.lock.json") == lock, "a lock does not survive being written")
-    return frozenset({"a lock"})
+    check_type(state, State)
+    demand(read_state(state_text(state), "hooks.state.json") == state, "a state does not survive being written")
+    return frozenset({"a state"})
 
 
 def read_plan(data: bytes) -> frozenset[str]:
@@ -210,7 +210,7 @@ TARGETS: dict[str, Target] = {
     "yaml": read_hooks_file,
     "answers": read_answers,
     "receiver": read_receiver,
-    "lock": read_lock_file,
+    "state": read_state_file,
     "plan": read_plan,
     "header": read_header,
 }

@@ -166,9 +166,9 @@ def test_a_process_that_fails_is_no_measurement(tmp_path: Path) -> None:
 def test_the_sandbox_tells_what_it_was_asked_since_the_last_report(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text("".join(hooks_file([(TENANT, like_live(SIZE))])))
     with Box() as box:
-        run_child([sys.executable, "-m", "hooksync", "apply", "--yes", "--no-lock"], tmp_path, box.environ)
+        run_child([sys.executable, "-m", "hooksync", "apply", "--yes", "--no-state"], tmp_path, box.environ)
         first = box.traffic()
-        run_child([sys.executable, "-m", "hooksync", "plan", "--no-lock"], tmp_path, box.environ)
+        run_child([sys.executable, "-m", "hooksync", "plan", "--no-state"], tmp_path, box.environ)
         second = box.traffic()
     assert (first.calls, first.subscribes) == (2 + SIZE + 1, SIZE)
     assert (second.calls, second.subscribes, second.span) == (2, 0, 0.0)

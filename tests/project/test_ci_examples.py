@@ -359,7 +359,7 @@ def test_github_plans_saves_applies_and_finds_drift(runner: Runner, place: Place
     assert [trigger for trigger, _ in live(place)] == ["FULL_TEXT_INDEXED", "MOVED"]
     report = json.loads((runner.temp / "hooksync" / "report.json").read_text(encoding="utf-8"))
     assert report["summary"]["done"] == 2
-    assert (place.folder / "hooks.lock.json").exists()
+    assert (place.folder / "hooks.state.json").exists()
     hooks.write_text(text, encoding="utf-8")
 
     same = runner.step("Look for drift")
@@ -440,12 +440,12 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(runn
 def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:
     (place.folder / "hooks.yaml").rename(place.folder / "-a $(touch gone) file.yaml")
     place.write("version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml")
-    runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod", "lock": "none"}
+    runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod", "state": "none"}
     planned = runner.step("Plan")
     assert planned.returncode == 0, planned.stderr
     assert not (place.folder / "gone").exists()
     document = json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
-    assert ([each["name"] for each in document["tenancies"]], document["lock"]) == (["prod"], None)
+    assert ([each["name"] for each in document["tenancies"]], document["state"]) == (["prod"], None)
 
 
 def test_github_makes_anew_what_it_is_asked_to(runner: Runner, place: Place) -> None:
@@ -673,7 +673,7 @@ def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place) -> 
     env = {
         "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
         "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
-        "LOCK": str(runner.folder / "hooks.lock.json"),
+        "STATE": str(runner.folder / "hooks.state.json"),
     }
 
     def run(stage: str) -> int:
@@ -723,7 +723,7 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
     }  # fmt: skip
 
 
-LOCKS_OF = {"cronjob.yml": "lock.yml", "sharded-cronjob.yml": "sharded-lock.yml"}
+LOCKS_OF = {"cronjob.yml": "state.yml", "sharded-cronjob.yml": "sharded-state.yml"}
 JOB_SPEC = {  # the fields of a JobSpec of batch/v1
     *("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex", "completionMode", "completions", "managedBy"),
     *("manualSelector", "maxFailedIndexes", "parallelism", "podFailurePolicy", "podReplacementPolicy", "selector"),
@@ -789,8 +789,8 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     (claim,) = (
         each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each
     )
-    lock = load(KUBERNETES / LOCKS_OF[cron])
-    assert (lock["kind"], lock["metadata"]["name"]) == ("PersistentVolumeClaim", claim)
+    state = load(KUBERNETES / LOCKS_OF[cron])
+    assert (state["kind"], state["metadata"]["name"]) == ("PersistentVolumeClaim", claim)
     assert secrets["envs"] == (KUBERNETES / ".gitignore").read_text(encoding="utf-8").split()
     example = (KUBERNETES / "secrets.env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))) <= set(
@@ -799,22 +799,22 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
 
 
 def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
-    lock = runner.folder / "volume"
-    lock.mkdir()
-    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(lock)}
+    state = runner.folder / "volume"
+    state.mkdir()
+    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(state)}
     command = command_of("cronjob.yml", moved)
     assert command[0] == "hooksync"
     assert place.run(*command[1:]).code == 0
     meddle(place)
     assert place.run(*command[1:]).code == 0
     assert len(live(place)) == 2
-    assert (lock / "hooks.lock.json").exists()
+    assert (state / "hooks.state.json").exists()
 
 
-def test_kubernetes_takes_one_of_the_two_cron_jobs_and_its_lock() -> None:
+def test_kubernetes_takes_one_of_the_two_cron_jobs_and_its_state() -> None:
     text = (KUBERNETES / "kustomization.yml").read_text(encoding="utf-8")
     instead = dict(re.findall(r"^  - (\S+) # for very many tenancies: (\S+)$", text, re.MULTILINE))
-    assert instead == {"cronjob.yml": "sharded-cronjob.yml", "lock.yml": "sharded-lock.yml"}
+    assert instead == {"cronjob.yml": "sharded-cronjob.yml", "state.yml": "sharded-state.yml"}
     named = {*load(KUBERNETES / "kustomization.yml")["resources"], *instead.values()}
     assert named == {path.name for path in KUBERNETES.glob("*.yml")} - {"kustomization.yml"}
     one, other = (load(KUBERNETES / cron) for cron in LOCKS_OF)
@@ -828,16 +828,16 @@ def test_kubernetes_shards_are_as_many_as_the_command_says_and_none_stops_anothe
     assert 1 < job["parallelism"] <= job["completions"]
     (container,) = pod_of("sharded-cronjob.yml")["containers"]
     assert re.findall(r"--shard=\"\$shard/(\d+)\"", " ".join(container["command"])) == [str(job["completions"])]
-    assert load(KUBERNETES / "sharded-lock.yml")["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert load(KUBERNETES / "sharded-state.yml")["spec"]["accessModes"] == ["ReadWriteMany"]
 
 
 def test_kubernetes_shards_differ_from_the_one_pod_in_nothing_but_the_share() -> None:
     one, shard = (pod_of(cron) for cron in LOCKS_OF)
     (alone,), (sharded,) = one.pop("containers"), shard.pop("containers")
-    assert [each for each in alone.pop("args") if not each.startswith("--lock=")] == sharded.pop("args")
+    assert [each for each in alone.pop("args") if not each.startswith("--state=")] == sharded.pop("args")
     assert sharded.pop("command")[:2] == ["sh", "-c"]
     one_text, shard_text = (json.dumps([pod, container]) for pod, container in ((one, alone), (shard, sharded)))
-    assert shard_text.replace('"locks"', '"lock"').replace("hooksync-locks", "hooksync-lock") == one_text
+    assert shard_text.replace('"states"', '"state"').replace("hooksync-states", "hooksync-state") == one_text
 
 
 TENANTS = tuple(f"T{number}" for number in range(12))
@@ -864,7 +864,7 @@ def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -
     assert [len(place.box.subscriptions(tenant)) for tenant in TENANTS] == [1] * len(tenants)
     assert [call.name for call in place.box.calls].count("login") == len(tenants)
     numbers = {shard_of(name, 8) for name in tenants}
-    assert {path.name for path in volume.glob("*.json")} == {f"hooks.{number}.lock.json" for number in numbers}
+    assert {path.name for path in volume.glob("*.json")} == {f"hooks.{number}.state.json" for number in numbers}
     for number, each in enumerate(done, 1):
         assert (f"No tenancy falls in shard {number}/8." in each.stderr) == (number not in numbers)
 

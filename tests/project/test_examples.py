@@ -67,11 +67,11 @@ def test_an_example_names_its_schema_for_editors(path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_is_applied_and_then_matches(name: str, box: Sandbox, tmp_path: Path) -> None:
     environ = environment(name, box.url)
-    lock = ("--lock", str(tmp_path / "hooks.lock.json"))
+    state = ("--state", str(tmp_path / "hooks.state.json"))
     for expected in (2, 0):
-        plan = hooksync(["plan", "-f", f"examples/{name}", "--detailed-exitcode", *lock], environ)
-        assert (plan.code, "warning" in plan.err, "there is no lock" in plan.err) == (expected, False, expected == 2)
-        apply = hooksync(["apply", "-f", f"examples/{name}", "--yes", "--no-probe", *lock], environ)
+        plan = hooksync(["plan", "-f", f"examples/{name}", "--detailed-exitcode", *state], environ)
+        assert (plan.code, "warning" in plan.err, "there is no state" in plan.err) == (expected, False, expected == 2)
+        apply = hooksync(["apply", "-f", f"examples/{name}", "--yes", "--no-probe", *state], environ)
         assert (apply.code, apply.err) == (0, "")
     held = [each for tenant in ("BRAMA", "BRAMA_TEST", "MUSEUM") for each in box.subscriptions(tenant)]
     assert held
@@ -91,7 +91,7 @@ def test_the_job_for_staging_needs_no_key_to_production(box: Sandbox) -> None:
     everything = environment("staging-and-production", box.url)
     environ = {name: value for name, value in everything.items() if name.startswith("STAGING")}
     done = hooksync(
-        ["plan", "-f", "examples/staging-and-production", "--tenancy", "archive-staging", "--no-lock"], environ
+        ["plan", "-f", "examples/staging-and-production", "--tenancy", "archive-staging", "--no-state"], environ
     )
     assert (done.code, done.err) == (0, "")
 

@@ -24,7 +24,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("exam
 HELP = re.compile(r"(?<=<!-- help -->\n).*(?=<!-- end of help -->)", re.DOTALL)
 WIDEST = 80  # columns of a help text
 SECRET = "a-shared-secret-of-tests"
-NO_LOCK_YET = "note: there is no lock at hooks.lock.json yet: a rotated secret cannot be seen\n"
+NO_LOCK_YET = "note: there is no state at hooks.state.json yet: a rotated secret cannot be seen\n"
 
 FORBIDDEN = re.compile(
     r"\b(simply|easily|obviously|blazing|seamless\w*|robust|powerful|leverage\w*|best-in-class|endpoints?"

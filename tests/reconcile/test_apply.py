@@ -1,4 +1,4 @@
-"""Carrying a plan out, on a service in memory: the order of calls, lost answers, refusals, interrupts."""
+"""Carrying a plan out, on a service in history: the order of calls, lost answers, refusals, interrupts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy, live_url
-from hooksync.reconcile.apply import Means, apply_plan
+from hooksync.reconcile.apply import ExecutionContext, apply_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import TenancyOutcome
 from hooksync.reconcile.plan import Resubscribe, Subscribe, Unsubscribe
-from hooksync.service.worker_pool import CallPool
+from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import NOTHING
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import SECRET, declared, lists_of_live, live, tenancies, tenancy
@@ -41,8 +41,8 @@ def carry_out(
 ) -> TenancyOutcome:
     options = options or DiffOptions()
     plan = make_plan(wanted, tuple(service.live.values()), options)
-    with CallPool(width, stop or threading.Event()) as pool:
-        return apply_plan(plan, Means(service, {SECRET: VALUE}, pool, options, NOTHING, advance))
+    with WorkerPool(width, stop or threading.Event()) as pool:
+        return apply_plan(plan, ExecutionContext(service, {SECRET: VALUE}, pool, options, NOTHING, advance))
 
 
 def results(outcome: TenancyOutcome) -> list[str]:
@@ -650,7 +650,7 @@ def test_an_interrupt_before_the_second_try_leaves_a_replacement_half_done_where
     assert list(service.live) == [outcome.outcomes[0].new_id]
 
 
-class Lanes(CallPool):
+class Lanes(WorkerPool):
     """Notes which lanes calls are given to."""
 
     def __init__(self) -> None:
@@ -666,6 +666,6 @@ def test_the_calls_of_a_tenancy_keep_to_its_own_lane() -> None:
     service, options = FakeService.holding([OLD]), DiffOptions()
     plan = make_plan(tenancy(declared()), (OLD,), options)
     with Lanes() as pool:
-        apply_plan(plan, Means(service, {SECRET: VALUE}, pool, options, NOTHING, lambda: None))
+        apply_plan(plan, ExecutionContext(service, {SECRET: VALUE}, pool, options, NOTHING, lambda: None))
     assert len(service.calls) == 3
     assert set(pool.used) == {"prod"}

@@ -13,7 +13,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy,
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions, content_changes, make_plan
 from hooksync.reconcile.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle
-from hooksync.state.history import Memory
+from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, tenancies, tenancy
 
 OPTIONS = st.builds(
@@ -163,19 +163,19 @@ def test_replace_leaves_alone_what_it_does_not_name(glob: str) -> None:
 
 def test_a_secret_that_changed_is_a_resubscribe_that_says_why() -> None:
     wanted, there = declared(), live("made")
-    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "changed"})))
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, History(states={"made": "changed"})))
     assert step == Resubscribe(wanted, there, ("secret changed",), (), "changed")
 
 
 def test_a_secret_that_is_the_same_is_said_to_be() -> None:
     wanted, there = declared(), live("made")
-    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, Memory(states={"made": "same"})))
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, History(states={"made": "same"})))
     assert step == Keep(wanted, there, "same")
 
 
 def test_a_secret_that_is_not_set_is_said_of_what_is_to_be_made() -> None:
     wanted = declared()
-    step = only_step(make_plan(tenancy(wanted), (), PLAIN, Memory(not_set=frozenset({SECRET}))))
+    step = only_step(make_plan(tenancy(wanted), (), PLAIN, History(not_set=frozenset({SECRET}))))
     assert step == Subscribe(wanted, "not-set")
 
 
@@ -222,9 +222,9 @@ def test_a_glob_of_addresses_minds_letter_case() -> None:
     assert not address_matches("prod/a/MOVED", ["prod/a/moved"])
 
 
-def remembering(**made: tuple[int, DeclaredSubscription]) -> Memory:
-    """A lock that says of live ids which run made them, for which declared subscription."""
-    empty = Memory(url_salt=b"salt")
+def remembering(**made: tuple[int, DeclaredSubscription]) -> History:
+    """A state that says of live ids which run made them, for which declared subscription."""
+    empty = History(url_salt=b"salt")
     return replace(empty, made={each: Made(run, empty.digest_of(wanted.key)) for each, (run, wanted) in made.items()})
 
 
@@ -234,7 +234,7 @@ class Made:
     declared: bytes
 
 
-def test_a_url_that_the_service_respells_is_known_by_the_lock() -> None:
+def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:
     wanted, there = declared("https://h.example/a%7Eb"), live("respelled", "https://h.example/a~b")
     assert len(make_plan(tenancy(wanted), (there,), PLAIN).steps) == 2
     step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(respelled=(1, wanted))))
@@ -248,14 +248,14 @@ def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> 
     assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
 
 
-def test_of_duplicates_the_newest_that_the_lock_knows_stays() -> None:
+def test_of_duplicates_the_newest_that_the_state_knows_stays() -> None:
     wanted, there = declared(), (live("older"), live("newer"), live("unknown"))
     plan = make_plan(tenancy(wanted), there, PLAIN, remembering(older=(1, wanted), newer=(2, wanted)))
     assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["newer"]
     assert len(plan.steps) == 3
 
 
-def test_a_forged_lock_makes_no_declared_one_pass_for_another() -> None:
+def test_a_forged_state_makes_no_declared_one_pass_for_another() -> None:
     one, two = declared("https://h.example/a", name="a"), declared("https://h.example/b", name="b")
     there = (live("a", "https://h.example/a"), live("b", "https://h.example/b"), live("x", "https://h.example/x"))
     forged = remembering(a=(1, one), b=(2, one), x=(3, one))
@@ -266,7 +266,7 @@ def test_a_forged_lock_makes_no_declared_one_pass_for_another() -> None:
 
 
 @given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
-def test_whatever_the_lock_says_each_one_is_in_exactly_one_step_and_the_next_plan_is_empty(
+def test_whatever_the_state_says_each_one_is_in_exactly_one_step_and_the_next_plan_is_empty(
     wanted: Tenancy, there: tuple[LiveSubscription, ...], known: list[int], dice: random.Random
 ) -> None:
     made = {
@@ -274,8 +274,8 @@ def test_whatever_the_lock_says_each_one_is_in_exactly_one_step_and_the_next_pla
         for index in known
         if index < len(there) and wanted.subscriptions
     }
-    memory = remembering(**made)
-    plan = make_plan(wanted, there, PLAIN, memory)
+    history = remembering(**made)
+    plan = make_plan(wanted, there, PLAIN, history)
     live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
     assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
-    assert make_plan(wanted, after(plan), PLAIN, memory).is_empty
+    assert make_plan(wanted, after(plan), PLAIN, history).is_empty

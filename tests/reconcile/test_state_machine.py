@@ -1,9 +1,9 @@
 """Whatever happens between runs and within them, hooksync does no harm, says no untruth, and puts things right.
 
 A state machine: random declared sets and live lists, edits behind hooksync's back, secrets that rotate, a service that
-fails or loses answers, runs that are killed at any moment, a lock that is deleted or brought back from an older copy.
-The rooms are the real ones (Run, Planner, Carrier, Journal, the lock on the disk); only the service is in memory, and a
-key costs one HMAC instead of one scrypt.
+fails or loses answers, runs that are killed at any moment, a state that is deleted or brought back from an older copy.
+The modules are the real ones (Run, Planner, Executor, Journal, the state on the disk); only the service is in memory,
+and a key costs one HMAC instead of one scrypt.
 
 The usual run is bounded and always the same. A longer one, with chance of its own:
 
@@ -31,22 +31,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hooksync.config.secret_book import SecretBook
+from hooksync.config.secret_book import SecretCache
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.executor import Carried, Carrier
+from hooksync.reconcile.executor import ExecutionResult, Executor
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.outcomes import TenancyOutcome
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, UnreadTenancy
 from hooksync.reconcile.planner import Planned, PlannedTenancy, Planner
 from hooksync.reconcile.session import Run, RunSettings
-from hooksync.service.worker_pool import CallPool
+from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import recall
-from hooksync.state.model import Entry, Intent, Key, Lock, Salt
+from hooksync.state.model import Intent, Key, Salt, State, StateEntry
 from hooksync.state.store import load
 from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
 from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy
@@ -77,7 +77,7 @@ class MortalService(FakeService):
 
     def moment(self) -> None:
         """Let one more moment pass at which a process may be killed; once it was, it does nothing more."""
-        with self.lock:
+        with self.state:
             if self.moments is None:
                 return
             if self.moments == 0:
@@ -149,7 +149,7 @@ class Ran:
     """What a run that was not killed came to."""
 
     planned: Planned
-    carried: Carried
+    carried: ExecutionResult
 
     @property
     def outcome(self) -> TenancyOutcome | None:
@@ -160,7 +160,7 @@ class Ran:
         """Whether hooksync would say so, and exit with 0."""
         if isinstance(self.planned, UnreadTenancy) or self.planned.refusals or self.carried.errors:
             return False
-        if self.carried.lock_error:
+        if self.carried.state_error:
             return False
         return self.outcome.is_as_declared if self.outcome else self.planned.plan.is_empty
 
@@ -171,15 +171,15 @@ def hooksync(
     """One process of `hooksync apply`; None where it was killed."""
     stop = threading.Event()
     options = DiffOptions()
-    book, ring, lock = SecretBook(SecretSources(environ)), CheapRing(1), load(path)
+    book, ring, state = SecretCache(SecretSources(environ)), CheapRing(1), load(path)
     clients = cast("Any", {"prod": service})
     try:
-        with CallPool(1, stop) as pool:
+        with WorkerPool(1, stop) as pool:
             run = Run((wanted,), RunSettings(options, 30, 1), clients, book, pool, cast("Any", None))
-            [planned] = Planner(options, True, lock, book, ring).plan(run.read(lambda: None))
-            journal = MortalJournal(path, lock, book, ring, adopts)
+            [planned] = Planner(options, True, state, book, ring).plan(run.read(lambda: None))
+            journal = MortalJournal(path, state, book, ring, adopts)
             journal.service = service
-            carried = Carrier(run, journal, cast("Any", Silent()), probes=False).carry_out([planned])
+            carried = Executor(run, journal, cast("Any", Silent()), probes=False).carry_out([planned])
     except Killed:
         return None
     return Ran(planned, carried)
@@ -216,24 +216,24 @@ SUBSCRIPTIONS = st.tuples(
 
 
 class Reconciling(RuleBasedStateMachine):
-    """A tenancy, a hooks file, a lock, and hooksync between them."""
+    """A tenancy, a hooks file, a state, and hooksync between them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.path = str(self.folder / "hooks.lock.json")
+        self.path = str(self.folder / "hooks.state.json")
         self.environ = {ref.name: SECRETS[0] for ref in REFS}
         self.service = MortalService()
         self.wanted = tenancy(owns=OWNS)
-        self.copies: list[str] = []  # of the lock
-        self.knowable: set[str] = set()  # what hooksync made, and the lock has had no chance to forget
-        self.misled: set[str] = set()  # of which the lock believes what a person made it believe
+        self.copies: list[str] = []  # of the state
+        self.knowable: set[str] = set()  # what hooksync made, and the state has had no chance to forget
+        self.misled: set[str] = set()  # of which the state believes what a person made it believe
         self.was_stale = False
         self.settled: Any = None  # how everything was when hooksync last said that all is as declared
 
     def how_it_is(self) -> Any:
-        lock = Path(self.path).read_text() if os.path.exists(self.path) else ""
-        return self.wanted, dict(self.service.live), dict(self.environ), lock
+        state = Path(self.path).read_text() if os.path.exists(self.path) else ""
+        return self.wanted, dict(self.service.live), dict(self.environ), state
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -306,27 +306,27 @@ class Reconciling(RuleBasedStateMachine):
     def draw_live(self, data: st.DataObject) -> LiveSubscription:
         return self.service.live[data.draw(st.sampled_from(sorted(self.service.live)))]
 
-    # the lock
+    # the state
 
     @rule()
-    def delete_the_lock(self) -> None:
+    def delete_the_state(self) -> None:
         Path(self.path).unlink(missing_ok=True)
         self.knowable.clear()
 
     @rule()
-    def copy_the_lock(self) -> None:
+    def copy_the_state(self) -> None:
         if os.path.exists(self.path):
             self.copies.append(Path(self.path).read_text())
 
     @precondition(lambda self: self.copies)
     @rule(data=st.data())
-    def bring_back_an_older_lock(self, data: st.DataObject) -> None:
+    def bring_back_an_older_state(self, data: st.DataObject) -> None:
         Path(self.path).write_text(data.draw(st.sampled_from(self.copies)))
-        self.knowable &= {entry.id for entry in self.read_lock().entries}
+        self.knowable &= {entry.id for entry in self.read_state().entries}
         self.was_stale = True
 
-    def read_lock(self) -> Lock:
-        return load(self.path) or Lock(0, b"")
+    def read_state(self) -> State:
+        return load(self.path) or State(0, b"")
 
     # runs
 
@@ -365,7 +365,7 @@ class Reconciling(RuleBasedStateMachine):
             [held] = [each for each in self.service.live.values() if each.key == one.key]
             if held.id in self.knowable - self.misled:
                 assert self.service.secrets[held.id] == self.environ[one.secret.name], "a rotation was not seen"
-        assert self.read_lock().intents == ()
+        assert self.read_state().intents == ()
         before = len(self.service.calls)
         again = self.apply()
         assert again is not None
@@ -377,7 +377,7 @@ class Reconciling(RuleBasedStateMachine):
     def apply(self, *, adopts: bool = False) -> Ran | None:
         """Run hooksync once, and hold it to its word."""
         service, before = self.service, dict(self.service.live)
-        made_before, entries_before = set(service.made), {entry.id for entry in self.read_lock().entries}
+        made_before, entries_before = set(service.made), {entry.id for entry in self.read_state().entries}
         conflicts = service.refuses_duplicates or any(
             isinstance(it, Rejected) and it.status == 409 for it in service.on_subscribe
         )
@@ -387,13 +387,13 @@ class Reconciling(RuleBasedStateMachine):
         for script in (service.on_subscribe, service.on_unsubscribe, service.on_list):
             script.clear()
         self.knowable |= service.made - made_before
-        if adopts:  # the lock believes what it was told
-            told = {entry.id for entry in self.read_lock().entries} - entries_before - (service.made - made_before)
+        if adopts:  # the state believes what it was told
+            told = {entry.id for entry in self.read_state().entries} - entries_before - (service.made - made_before)
             self.misled |= {identifier for identifier in told if not self.is_true(identifier)}
         self.check_what_is_not_ours(before)
         self.check_that_nothing_vanished(before, ran, conflicts=conflicts)
         if ran is None:
-            known = recall(self.read_lock(), "prod", service.live.values()).made
+            known = recall(self.read_state(), "prod", service.live.values()).made
             new = (service.made - made_before) & set(service.live)
             assert new <= set(known), "a run that was killed left no word of what it made"
         else:
@@ -401,20 +401,20 @@ class Reconciling(RuleBasedStateMachine):
         return ran
 
     def note_who_is_misled(self) -> None:
-        """A person's own subscription, or an old lock, can pass for what a run that was cut meant to make."""
-        lock = self.read_lock()
-        for identifier, made in recall(lock, "prod", self.service.live.values()).made.items():
-            is_wrong = isinstance(made, Intent) and not made.is_made_with(self.true_key(identifier, lock, made))
+        """A person's own subscription, or an old state, can pass for what a run that was cut meant to make."""
+        state = self.read_state()
+        for identifier, made in recall(state, "prod", self.service.live.values()).made.items():
+            is_wrong = isinstance(made, Intent) and not made.is_made_with(self.true_key(identifier, state, made))
             if is_wrong and (identifier not in self.service.made or self.was_stale):
                 self.misled.add(identifier)
 
-    def true_key(self, identifier: str, lock: Lock, made: Entry | Intent) -> Key:
-        return cheap_key(Secret(self.service.secrets[identifier]), lock.salts_by_id()[made.salt])
+    def true_key(self, identifier: str, state: State, made: StateEntry | Intent) -> Key:
+        return cheap_key(Secret(self.service.secrets[identifier]), state.salts_by_id()[made.salt])
 
     def is_true(self, identifier: str) -> bool:
-        lock = self.read_lock()
-        entry = lock.entries_of("prod")[identifier]
-        return entry.is_made_with(self.true_key(identifier, lock, entry))
+        state = self.read_state()
+        entry = state.entries_of("prod")[identifier]
+        return entry.is_made_with(self.true_key(identifier, state, entry))
 
     # what must hold
 
@@ -478,12 +478,12 @@ class Reconciling(RuleBasedStateMachine):
         assert has == Counter((one.key, one.include_identifiers) for one in self.wanted.subscriptions)
 
     @invariant()
-    def the_lock_tells_no_untruth_and_no_secret(self) -> None:
+    def the_state_tells_no_untruth_and_no_secret(self) -> None:
         if not os.path.exists(self.path):
             return
         text = Path(self.path).read_text()
         assert not any(secret in text for secret in SECRETS)
-        for entry in self.read_lock().entries:
+        for entry in self.read_state().entries:
             if entry.id in self.service.live and entry.id not in self.misled:
                 assert self.is_true(entry.id)
 

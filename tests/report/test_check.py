@@ -20,12 +20,12 @@ from hooksync.report.check import (
     judge_tenancy,
 )
 from hooksync.report.check_render import check_json, check_markdown, check_text
-from hooksync.service.challenge import READY, Reading
+from hooksync.service.challenge import READY, ProbeResult
 from tests.makers import declared, tenancy
 
 STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
 PROD = tenancy(declared())
-FAILED = Reading("refused", "it refuses connections", "check that it runs")
+FAILED = ProbeResult("refused", "it refuses connections", "check that it runs")
 
 
 def marks(findings: tuple[Finding, ...]) -> str:
@@ -36,13 +36,13 @@ def marks(findings: tuple[Finding, ...]) -> str:
     ("evidence", "expected"),
     [
         (TenancyEvidence(READY, 3), "ok ok ok ok ok ok"),
-        (TenancyEvidence(Reading("cut", "cut", "look"), 3), "ok ok ok ok ok ok"),
-        (TenancyEvidence(Reading("cut", "cut", "look"), ServiceError(Problem("GET / cut", "look"))),
+        (TenancyEvidence(ProbeResult("cut", "cut", "look"), 3), "ok ok ok ok ok ok"),
+        (TenancyEvidence(ProbeResult("cut", "cut", "look"), ServiceError(Problem("GET / cut", "look"))),
          "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(Reading("proxy", "no proxy", "look"), None),
+        (TenancyEvidence(ProbeResult("proxy", "no proxy", "look"), None),
          "failed skipped skipped skipped skipped skipped"),
         (TenancyEvidence(FAILED, None), "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(Reading("tls", "no tls", "look"), None), "ok ok failed skipped skipped skipped"),
+        (TenancyEvidence(ProbeResult("tls", "no tls", "look"), None), "ok ok failed skipped skipped skipped"),
         (TenancyEvidence(READY, Rejected(Problem("POST /api/accesstoken/login -> 403: no", "look"), 403)),
          "ok ok ok failed skipped skipped"),
         (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 403: no", "look"), 403)),
@@ -61,7 +61,7 @@ def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: Ten
 @given(st.text(), st.sampled_from(["tenancy", "url", "detail"]))
 def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
     one = declared(url=text if where == "url" else "https://hooks.example.org/a")
-    reading = Reading("status", text if where == "detail" else "it answers 500, not 200", "see its log")
+    reading = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
     hook = judge_hook(HookEvidence((one,), "auto", reading=reading))
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))

@@ -126,7 +126,7 @@ def assert_well_formed(text: str) -> list[str]:
     ours = "\n".join(outside)
     assert ours.count("<details>") == ours.count("</details>") == ours.count("</summary>")
     assert ours.count("<code>") == ours.count("</code>")
-    bare = re.sub("</?(details|summary|code)>|&#[0-9]+;|<!-- hooksync:[a-z]+ -->", "", ours)
+    bare = re.sub("</?(details|summary|code)>|&#[0-9]+;|<!-- hooksync:[a-z]+ -->", " ", ours)
     assert not set("`<>&@[]\\_|") & set(bare)
     assert "www." not in bare
     assert "://" not in bare

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS, Fault, FaultBook, read_fault
+from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS, Fault, FaultScript, read_fault
 from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.server import Sandbox
 
@@ -161,7 +161,7 @@ def test_fault_may_come_later(start: Start, connect: Connect) -> None:
 
 
 def due(calls: str, *specs: str) -> list[str | None]:
-    book = FaultBook(map(read_fault, specs))
+    book = FaultScript(map(read_fault, specs))
     met = (book.next(call) for call in calls.split())
     return [fault.kind if fault else None for fault in met]
 

@@ -16,7 +16,7 @@ import pytest
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.auth import Session
+from hooksync.service.auth import TokenSession
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import Unreachable
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
@@ -333,7 +333,7 @@ def lost() -> AnswerLost:
 def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> None:
     send = Scripted(yes("one"), yes("two"))
     send.go.set()
-    session = Session(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.log_in_calls("http://x"), send)
     assert session.token() == "one"
     assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
     assert session.token() == "two"
@@ -342,7 +342,7 @@ def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> N
 
 def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> None:
     send = Scripted(lost(), yes("later"))
-    session = Session(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.log_in_calls("http://x"), send)
     barrier = threading.Barrier(8)
 
     def token(_: int) -> object:
@@ -367,7 +367,7 @@ def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> N
 def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exception) -> None:
     send = Scripted(error, yes("one"))
     send.go.set()
-    session = Session(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.log_in_calls("http://x"), send)
     with pytest.raises(ServiceError):
         session.token()
     assert session.token() == "one"
@@ -376,7 +376,7 @@ def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exce
 def test_a_session_shows_no_token(clients: Clients) -> None:
     send = Scripted(yes("t0ken-of-the-session"))
     send.go.set()
-    session = Session(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.log_in_calls("http://x"), send)
     session.token()
     assert "t0ken" not in repr(session)
     assert clients.redactor.clean("t0ken-of-the-session") == "***"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.handshake import EVENT_PREFIX, answer_challenge
-from hooksync.service.challenge import READY, Reading, judge_answer, signed_in_disguise
+from hooksync.service.challenge import READY, ProbeResult, judge_answer, signed_in_disguise
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"
@@ -19,7 +19,7 @@ DISGUISED = EVENT_PREFIX.decode() + CODE
 BETRAYAL = answer_challenge(SECRET, DISGUISED.encode())
 
 
-def judge(body: bytes | str | dict[str, object], status: int = 200) -> Reading:
+def judge(body: bytes | str | dict[str, object], status: int = 200) -> ProbeResult:
     text = json.dumps(body) if isinstance(body, dict) else body
     return judge_answer(status, text.encode() if isinstance(text, str) else text, CODE, SECRET)
 

@@ -22,7 +22,7 @@ import urllib3.exceptions
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
 from hooksync.service.http import Answer, Request, Timeouts, Transport
-from hooksync.service.http_errors import Circumstances, TooLarge, Unreachable, explain
+from hooksync.service.http_errors import CallFacts, TooLarge, Unreachable, explain
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
 SECRET = "s3cret-body-0123456789"
@@ -582,7 +582,7 @@ _ERRORS = [
 def test_every_exception_has_words_and_a_connected_call_is_never_said_not_to_have_been_made(
     error: Exception, is_connected: bool
 ) -> None:
-    kind, what, fix = explain(error, Circumstances(1, 2, 3, is_connected))
+    kind, what, fix = explain(error, CallFacts(1, 2, 3, is_connected))
     assert what
     assert fix
     assert "key" not in what
@@ -593,4 +593,4 @@ def test_exceptions_that_hold_each_other_are_walked_once() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__context__, other.__context__ = other, one
     other.args = (one,)
-    assert explain(one, Circumstances(1, 2, 3, is_connected=False))[0] is Unreachable
+    assert explain(one, CallFacts(1, 2, 3, is_connected=False))[0] is Unreachable

@@ -21,10 +21,10 @@ from hooksync.core.redaction import Redactor
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request
 from hooksync.sandbox.receiver import Receiver
-from hooksync.service.calling import CallRecord, Line
+from hooksync.service.calling import CallContext, CallRecord
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.receivers import READY, Reading, challenge, probe_all, signs_events_in_disguise
-from hooksync.service.worker_pool import CallPool
+from hooksync.service.receivers import READY, ProbeResult, challenge, probe_all, signs_events_in_disguise
+from hooksync.service.worker_pool import WorkerPool
 from tests.conftest import SECRET, URL_KEY
 from tests.shipped_receiver import shipped_receiver
 
@@ -41,9 +41,9 @@ class Watched:
     environ: dict[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> CallContext:
         self.transport = Transport(self.timeouts, 8, self.environ)
-        return Line(self.transport, Redactor(), self.stop, self.records.append)
+        return CallContext(self.transport, Redactor(), self.stop, self.records.append)
 
     def __exit__(self, *_: object) -> None:
         self.transport.close()
@@ -55,7 +55,7 @@ def watched() -> Watched:
 
 
 @pytest.fixture
-def line(watched: Watched) -> Iterator[Line]:
+def line(watched: Watched) -> Iterator[CallContext]:
     with watched as line:
         yield line
 
@@ -90,19 +90,19 @@ def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> 
     return HookUrl(shown, text)
 
 
-def read(respond: Respond, line: Line) -> Reading:
+def read(respond: Respond, line: CallContext) -> ProbeResult:
     with server(respond) as address:
         return challenge(url(address), KEY, line)
 
 
 @pytest.mark.parametrize("query", ["", "?", "?code=KEY", "?code=KEY&", "?a=%20b+c&d", "?x=ü"])
-def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, line: Line) -> None:
+def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, line: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
         assert challenge(url(receiver.url("catalogue") + query), KEY, line) == READY
         assert receiver.inbox("catalogue").challenges == 1
 
 
-def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(line: Line) -> None:
+def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(line: CallContext) -> None:
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -120,7 +120,7 @@ def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is
     assert not any("preservica" in name or name in ("authorization", "cookie") for one in seen for name in one.headers)
 
 
-def test_a_url_without_a_path_is_challenged_at_its_root(line: Line) -> None:
+def test_a_url_without_a_path_is_challenged_at_its_root(line: CallContext) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -133,20 +133,20 @@ def test_a_url_without_a_path_is_challenged_at_its_root(line: Line) -> None:
     assert seen == ["/?challengeCode", "/?code&challengeCode"]
 
 
-def test_another_secret_is_told_apart(line: Line) -> None:
+def test_another_secret_is_told_apart(line: CallContext) -> None:
     with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
         reading = challenge(url(receiver.url("catalogue")), KEY, line)
     assert (reading.state, reading.kind) == ("wrong-secret", "wrong-secret")
 
 
-def test_the_receivers_that_pypreservica_ships_are_ready(line: Line) -> None:
+def test_the_receivers_that_pypreservica_ships_are_ready(line: CallContext) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
         assert challenge(receiver, KEY, line) == READY
         assert signs_events_in_disguise(receiver, KEY, line) is True
 
 
-def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line: Line) -> None:
+def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line: CallContext) -> None:
     class FlaskRequest:
         args: dict[str, str]
 
@@ -182,7 +182,7 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line:
         (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "cut", "unreachable"),
     ],
 )
-def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, line: Line) -> None:
+def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, line: CallContext) -> None:
     reading = read(respond, line)
     assert (reading.kind, reading.state) == (kind, state)
     assert reading.detail.isprintable()
@@ -190,7 +190,7 @@ def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, l
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_reported_and_not_followed(status: int, line: Line) -> None:
+def test_a_redirect_is_reported_and_not_followed(status: int, line: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as elsewhere:
         target = elsewhere.url("catalogue")
         reading = read(sends(Answer(status, headers=(("Location", target),))), line)
@@ -218,7 +218,7 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(head: bytes) -> No
         assert read(respond, line).kind == "time-out"
 
 
-def test_where_nothing_listens_the_connection_is_refused(line: Line) -> None:
+def test_where_nothing_listens_the_connection_is_refused(line: CallContext) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     reading = challenge(url(f"http://127.0.0.1:{port}/"), KEY, line)
@@ -226,13 +226,15 @@ def test_where_nothing_listens_the_connection_is_refused(line: Line) -> None:
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
-def test_a_name_that_does_not_resolve_is_told(host: str, line: Line) -> None:
+def test_a_name_that_does_not_resolve_is_told(host: str, line: CallContext) -> None:
     reading = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, line)
     assert (reading.kind, reading.state) == ("no-name", "unreachable")
     assert URL_KEY not in repr(reading)
 
 
-def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
+    monkeypatch: pytest.MonkeyPatch, line: CallContext
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
@@ -256,7 +258,7 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, line: Line) -> None:
+def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, line: CallContext) -> None:
     with shipped_receiver(SECRET, certificate) as address:
         reading = challenge(url(address), KEY, line)
     assert (reading.kind, reading.state) == ("tls", "unreachable")
@@ -271,12 +273,12 @@ def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) ->
         assert challenge(url(address), KEY, line) == READY
 
 
-def test_https_where_only_http_is_spoken_is_told(line: Line) -> None:
+def test_https_where_only_http_is_spoken_is_told(line: CallContext) -> None:
     with server(sends(Answer(200))) as address:
         assert challenge(url(address.replace("http:", "https:")), KEY, line).kind == "tls"
 
 
-def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(line: Line) -> None:
+def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(line: CallContext) -> None:
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
     reading = read(sends(Answer(500, said.encode() * 50)), line)
     assert SECRET not in reading.detail
@@ -285,7 +287,7 @@ def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(line: L
     assert len(reading.detail) < 400
 
 
-def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: Line, watched: Watched) -> None:
+def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: CallContext, watched: Watched) -> None:
     with server(sends(Answer(404))) as address:
         readings = [challenge(url(f"{address}?code={URL_KEY}"), KEY, line)]
     readings.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, line))
@@ -297,10 +299,10 @@ def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: Line, w
     assert watched.records[0].result == "404"
 
 
-def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(line: Line) -> None:
+def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(line: CallContext) -> None:
     steps: list[None] = []
     other = Secret("another secret of tests")
-    with Receiver({"a": [SECRET], "b": [SECRET]}) as receiver, CallPool(4, threading.Event()) as pool:
+    with Receiver({"a": [SECRET], "b": [SECRET]}) as receiver, WorkerPool(4, threading.Event()) as pool:
         a, b, also_a = (url(receiver.url(n), shown) for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}")))
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
         readings = probe_all(wanted, pool, line, lambda: steps.append(None))
@@ -312,37 +314,37 @@ def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_re
     assert readings[a, other].state == "wrong-secret"
 
 
-def test_receivers_are_challenged_side_by_side(line: Line) -> None:
+def test_receivers_are_challenged_side_by_side(line: CallContext) -> None:
     together = threading.Barrier(4)
 
     def respond(connection: Connection, _: Request) -> None:
         together.wait(10)  # breaks, and so does the answer, unless all four are there
         connection.send(Answer(404))
 
-    with server(respond) as address, CallPool(4, threading.Event()) as pool:
+    with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
         readings = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, line)
     assert [reading.kind for reading in readings.values()] == ["status"] * 4
 
 
-def test_after_a_stop_nobody_is_challenged(line: Line, watched: Watched) -> None:
+def test_after_a_stop_nobody_is_challenged(line: CallContext, watched: Watched) -> None:
     watched.stop.set()
-    with CallPool(4, watched.stop) as pool:
+    with WorkerPool(4, watched.stop) as pool:
         assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, line) == {}
     assert not watched.records
 
 
-def test_a_careful_receiver_signs_no_event_in_disguise(line: Line) -> None:
+def test_a_careful_receiver_signs_no_event_in_disguise(line: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
         assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, line) is False
 
 
 @pytest.mark.parametrize("respond", [raw(), sends(Answer(503)), sends(Answer(302))])
-def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, line: Line) -> None:
+def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, line: CallContext) -> None:
     with server(respond) as address:
         assert signs_events_in_disguise(url(address), KEY, line) is None
 
 
-def test_the_code_in_disguise_spells_no_event(line: Line) -> None:
+def test_the_code_in_disguise_spells_no_event(line: CallContext) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -357,11 +359,11 @@ def test_the_code_in_disguise_spells_no_event(line: Line) -> None:
     assert set(body) <= set("0123456789abcdef")
 
 
-def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, line: Line) -> None:
+def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, line: CallContext) -> None:
     wanted = [
         (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32)) for n in range(20)
     ]
-    with CallPool(1, threading.Event()) as pool:
+    with WorkerPool(1, threading.Event()) as pool:
         found = probe_all(wanted, pool, line)
     assert {reading.kind for reading in found.values()} == {"no-name"}
     assert (len(found), len(watched.records)) == (20, 1)

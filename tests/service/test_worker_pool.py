@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hooksync.service.worker_pool import CallPool
+from hooksync.service.worker_pool import WorkerPool
 
 
 class Counter:
@@ -28,8 +28,8 @@ class Counter:
             self.now -= 1
 
 
-def pool(width: int) -> CallPool:
-    return CallPool(width, threading.Event())
+def pool(width: int) -> WorkerPool:
+    return WorkerPool(width, threading.Event())
 
 
 def giving(value: int) -> Callable[[], int]:
@@ -100,7 +100,7 @@ def test_lanes_are_served_in_turn() -> None:
             return super().wait(timeout)
 
     queued = threading.Event()
-    with CallPool(1, threading.Event(), _changed=Told()) as calls:
+    with WorkerPool(1, threading.Event(), _changed=Told()) as calls:
         runners = [threading.Thread(target=calls.run, args=("long", [first, *[note("long")] * 6]))]
         runners[0].start()
         assert begun.wait(30)

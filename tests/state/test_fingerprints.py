@@ -28,7 +28,7 @@ def expected(secret: str, salt: Salt, *parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("cost", [(2**4, 8, 1), (2**15, 8, 1), (2**15, 8, 4), (2**17, 2, 1), (2**17, 8, 1)])
-def test_a_key_is_what_scrypt_makes_of_the_secret_at_every_cost_that_a_lock_may_ask_for(
+def test_a_key_is_what_scrypt_makes_of_the_secret_at_every_cost_that_a_state_may_ask_for(
     cost: tuple[int, int, int],
 ) -> None:
     salt = Salt("env:A#61616161", b"a" * 16, *cost)

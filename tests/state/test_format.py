@@ -1,4 +1,4 @@
-"""A lock as text: whole both ways, readable in Git, and refused with a way out where it is in any doubt."""
+"""A state as text: whole both ways, readable in Git, and refused with a way out where it is in any doubt."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from hooksync.config.files import read_schema
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
 from hooksync.state.fingerprints import derive_keys
-from hooksync.state.format import lock_text, read_lock
-from hooksync.state.model import Lock, Salt
-from tests.lock_makers import SALT, URL_SALT, entry, intent, lock, locks
+from hooksync.state.format import read_state, state_text
+from hooksync.state.model import Salt, State
+from tests.state_makers import SALT, URL_SALT, entry, intent, state, states
 
-PATH = "hooks.lock.json"
-WHOLE = lock(entry(), entry(identifier="2" * 32), entry("test", "1" * 32), intent(), last_run=3)
-SCHEMA = jsonschema.Draft202012Validator(read_schema("lock"))
+PATH = "hooks.state.json"
+WHOLE = state(entry(), entry(identifier="2" * 32), entry("test", "1" * 32), intent(), last_run=3)
+SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
 BEYOND_THE_SCHEMA = re.compile("two (entries|intents) for|the salt of .* is missing|is of run")
 
 
 def problem_of(text: str) -> str:
-    """Read what is no lock; give the problem in full."""
+    """Read what is no state; give the problem in full."""
     with pytest.raises(FileError) as caught:
-        read_lock(text, PATH)
+        read_state(text, PATH)
     assert len(caught.value.problems) == 1
     said = str(caught.value)
     assert said.startswith(PATH)
@@ -39,7 +39,7 @@ def problem_of(text: str) -> str:
 
 def changed(change: Callable[[Any], object]) -> str:
     """Give the text of WHOLE with something changed."""
-    document = json.loads(lock_text(WHOLE))
+    document = json.loads(state_text(WHOLE))
     change(document)
     return json.dumps(document)
 
@@ -47,42 +47,42 @@ def changed(change: Callable[[Any], object]) -> str:
 # --- round trip
 
 
-@given(locks())
-def test_a_lock_comes_back_from_its_text(one: Lock) -> None:
-    text = lock_text(one)
-    assert read_lock(text, PATH) == one
-    assert lock_text(read_lock(text, PATH)) == text
+@given(states())
+def test_a_state_comes_back_from_its_text(one: State) -> None:
+    text = state_text(one)
+    assert read_state(text, PATH) == one
+    assert state_text(read_state(text, PATH)) == text
 
 
-@given(locks())
-def test_what_is_written_is_as_the_schema_says(one: Lock) -> None:
-    SCHEMA.validate(json.loads(lock_text(one)))
+@given(states())
+def test_what_is_written_is_as_the_schema_says(one: State) -> None:
+    SCHEMA.validate(json.loads(state_text(one)))
 
 
-@given(locks(), st.randoms(use_true_random=False))
-def test_order_and_layout_say_nothing(one: Lock, random: Any) -> None:
-    document = json.loads(lock_text(one))
+@given(states(), st.randoms(use_true_random=False))
+def test_order_and_layout_say_nothing(one: State, random: Any) -> None:
+    document = json.loads(state_text(one))
     for name in ("entries", "intents"):
         random.shuffle(document[name])
     shuffled = dict(random.sample(list(document.items()), len(document)))
     for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
-        assert read_lock(text, PATH) == one
+        assert read_state(text, PATH) == one
 
 
-def test_an_empty_lock_comes_back() -> None:
-    one = Lock(0, URL_SALT)
-    text = lock_text(one)
-    assert read_lock(text, PATH) == one
+def test_an_empty_state_comes_back() -> None:
+    one = State(0, URL_SALT)
+    text = state_text(one)
+    assert read_state(text, PATH) == one
     assert text.splitlines()[1] == '  "entries": [],'
 
 
 def test_intents_of_two_runs_for_one_address_come_back() -> None:
-    one = lock(intent(run=1), intent(run=2), last_run=2)
-    assert read_lock(lock_text(one), PATH) == one
+    one = state(intent(run=1), intent(run=2), last_run=2)
+    assert read_state(state_text(one), PATH) == one
 
 
 def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
-    text = lock_text(WHOLE)
+    text = state_text(WHOLE)
     assert text.isascii()
     lines = text.splitlines()
     assert lines[:2] == ["{", '  "entries": [']
@@ -93,8 +93,10 @@ def test_each_record_has_a_line_of_its_own_and_keys_are_sorted() -> None:
 
 
 def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
-    before = {line.rstrip(",") for line in lock_text(lock(entry(), entry("test"))).splitlines()}
-    after = {line.rstrip(",") for line in lock_text(lock(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()}
+    before = {line.rstrip(",") for line in state_text(state(entry(), entry("test"))).splitlines()}
+    after = {
+        line.rstrip(",") for line in state_text(state(entry(), entry("prod", "5" * 32), entry("test"))).splitlines()
+    }
     assert before < after
     assert len(after - before) == 1
 
@@ -102,7 +104,7 @@ def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
     [key] = derive_keys([(secret, Salt(SALT.id, SALT.salt, 2**4))], 1).values()
-    text = lock_text(lock(entry(key=key), intent(key=key)))
+    text = state_text(state(entry(key=key), intent(key=key)))
     for hidden in (secret.reveal(), secret.reveal().encode().hex(), key._value.hex(), "example.org"):
         assert hidden not in text
 
@@ -112,42 +114,42 @@ def test_a_field_of_a_later_version_is_passed_over() -> None:
         for each in (document, document["entries"][0], document["intents"][0], document["salts"][SALT.id]):
             each["added_later"] = {"anything": [1.5, None]}
 
-    assert read_lock(changed(add), PATH) == WHOLE
+    assert read_state(changed(add), PATH) == WHOLE
 
 
-def test_a_lock_without_intents_has_none() -> None:
-    assert read_lock(changed(lambda document: document.pop("intents")), PATH).intents == ()
+def test_a_state_without_intents_has_none() -> None:
+    assert read_state(changed(lambda document: document.pop("intents")), PATH).intents == ()
 
 
-# --- what is no lock
+# --- what is no state
 
 
-@given(st.integers(0, len(lock_text(WHOLE)) - 3))
-def test_the_beginning_of_a_lock_is_not_a_lock(length: int) -> None:
-    problem_of(lock_text(WHOLE)[:length])
+@given(st.integers(0, len(state_text(WHOLE)) - 3))
+def test_the_beginning_of_a_state_is_not_a_state(length: int) -> None:
+    problem_of(state_text(WHOLE)[:length])
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
-def test_no_other_text_is_a_lock(text: str) -> None:
+def test_no_other_text_is_a_state(text: str) -> None:
     problem_of(text)
 
 
 @given(st.data())
-def test_a_lock_with_a_character_changed_is_refused_or_whole(data: st.DataObject) -> None:
-    text = lock_text(WHOLE)
+def test_a_state_with_a_character_changed_is_refused_or_whole(data: st.DataObject) -> None:
+    text = state_text(WHOLE)
     at = data.draw(st.integers(0, len(text) - 1))
     mangled = text[:at] + data.draw(st.sampled_from('"{}[],:0a\\ \n\0é')) + text[at + 1 :]
     try:
-        one = read_lock(mangled, PATH)
+        one = read_state(mangled, PATH)
     except FileError:
         return
-    assert read_lock(lock_text(one), PATH) == one
+    assert read_state(state_text(one), PATH) == one
 
 
 SALT_OF = f'salts["{SALT.id}"]'
 HEX = "must be 64 digits of 0-9 and a-f"
 NO_NUMBER = "is not a number that may stand here"
-NEWER = "a newer hooksync wrote it, in the format hooksync.lock/2: install that, this one reads hooksync.lock/1"
+NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
 WAY_OUT = (
     "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
     " until `hooksync apply --adopt`"
@@ -180,17 +182,17 @@ def drop(*path: Any) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (put("format", "hooksync.lock/2"), NEWER),
-        (put("format", "hooksync.plan/1"), "not a lock of hooksync but a plan"),
-        (put("format", "1"), "not a lock of hooksync: its format is not hooksync.lock/1"),
-        (put("format", ["hooksync.lock/1"]), "not a lock of hooksync: its format"),
-        (drop("format"), "not a lock of hooksync: its format"),
-        (drop("entries"), "the lock: entries is missing"),
+        (put("format", "hooksync.state/2"), NEWER),
+        (put("format", "hooksync.plan/1"), "not a state of hooksync but a plan"),
+        (put("format", "1"), "not a state of hooksync: its format is not hooksync.state/1"),
+        (put("format", ["hooksync.state/1"]), "not a state of hooksync: its format"),
+        (drop("format"), "not a state of hooksync: its format"),
+        (drop("entries"), "the state: entries is missing"),
         (drop("salts"), "salts must be an object"),
-        (drop("last_run"), "the lock: last_run is missing"),
-        (drop("url_salt"), "the lock: url_salt is missing"),
-        (put("entries", {}), "the lock: entries must be a list"),
-        (put("intents", None), "the lock: intents must be a list"),
+        (drop("last_run"), "the state: last_run is missing"),
+        (drop("url_salt"), "the state: url_salt is missing"),
+        (put("entries", {}), "the state: entries must be a list"),
+        (put("intents", None), "the state: intents must be a list"),
         (put("salts", []), "salts must be an object"),
         (put("entries", 1, "text"), "entries[1] must be an object"),
         (drop("entries", 1, "tenancy"), "entries[1]: tenancy is missing"),
@@ -200,8 +202,8 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("entries", 0, "run", True), f"entries[0]: run {NO_NUMBER}"),
         (put("entries", 0, "run", 1.5), f"entries[0]: run {NO_NUMBER}"),
         (put("entries", 0, "run", 0), f"entries[0]: run {NO_NUMBER}"),
-        (put("last_run", -1), f"the lock: last_run {NO_NUMBER}"),
-        (put("last_run", 2**53), f"the lock: last_run {NO_NUMBER}"),
+        (put("last_run", -1), f"the state: last_run {NO_NUMBER}"),
+        (put("last_run", 2**53), f"the state: last_run {NO_NUMBER}"),
         (put("last_run", 1), None),
         (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
         (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
@@ -235,7 +237,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
 def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], said: str | None) -> None:
     text = changed(change)
     if said is None:
-        assert read_lock(text, PATH)
+        assert read_state(text, PATH)
         return
     problem = problem_of(text)
     assert problem.startswith(f"{PATH}: {said}")
@@ -249,26 +251,26 @@ def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], 
 def test_a_record_and_each_of_its_fields_are_named_by_their_place(place: str, path: tuple[str, int]) -> None:
     assert problem_of(changed(put(*path, []))).startswith(f"{PATH}: {place} must be an object\n")
     several, which = path
-    for name in json.loads(lock_text(WHOLE))[several][which]:
+    for name in json.loads(state_text(WHOLE))[several][which]:
         assert problem_of(changed(drop(*path, name))).startswith(f"{PATH}: {place}: {name} is missing\n")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "hooks.lock.json: the lock is empty"),
-        (" \n", "hooks.lock.json: the lock is empty"),
-        ("[]", "hooks.lock.json: not a lock of hooksync: not a JSON object"),
-        ("null", "hooks.lock.json: not a lock of hooksync: not a JSON object"),
-        ("version: 1\ntenancies: {}\n", "hooks.lock.json:1:1: the lock is not JSON: expecting value"),
-        ('{\n  "format": "hooksync.lock/1",\n}', "hooks.lock.json:3:1: the lock is not JSON: "),
-        ('{"format": "hooksync.lock/1"} x', "hooks.lock.json:1:31: the lock is not JSON: extra data"),
-        ("[" * 200_000, "hooks.lock.json: nested too deeply to be a lock"),
-        ('{"last_run": ' + "9" * 5000 + "}", "hooks.lock.json: holds a number too long to be read"),
-        ('{"format": "hooksync.lock/1", "format": "x"}', 'hooks.lock.json: "format" stands twice in one object'),
+        ("", "hooks.state.json: the state is empty"),
+        (" \n", "hooks.state.json: the state is empty"),
+        ("[]", "hooks.state.json: not a state of hooksync: not a JSON object"),
+        ("null", "hooks.state.json: not a state of hooksync: not a JSON object"),
+        ("version: 1\ntenancies: {}\n", "hooks.state.json:1:1: the state is not JSON: expecting value"),
+        ('{\n  "format": "hooksync.state/1",\n}', "hooks.state.json:3:1: the state is not JSON: "),
+        ('{"format": "hooksync.state/1"} x', "hooks.state.json:1:32: the state is not JSON: extra data"),
+        ("[" * 200_000, "hooks.state.json: nested too deeply to be a state"),
+        ('{"last_run": ' + "9" * 5000 + "}", "hooks.state.json: holds a number too long to be read"),
+        ('{"format": "hooksync.state/1", "format": "x"}', 'hooks.state.json: "format" stands twice in one object'),
     ],
 )
-def test_what_is_not_a_lock_at_all_is_named_with_a_way_out(text: str, said: str) -> None:
+def test_what_is_not_a_state_at_all_is_named_with_a_way_out(text: str, said: str) -> None:
     problem = problem_of(text)
     assert problem.startswith(said)
     assert problem.endswith(f"\n  fix: {WAY_OUT}")
@@ -277,10 +279,10 @@ def test_what_is_not_a_lock_at_all_is_named_with_a_way_out(text: str, said: str)
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "||||||| base", "=======", ">>>>>>> branch"])
 def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, ending: str) -> None:
-    lines = lock_text(WHOLE).splitlines()
+    lines = state_text(WHOLE).splitlines()
     text = ending.join([*lines[:3], marker, *lines[3:]])
     problem = problem_of(text)
-    assert problem.startswith("hooks.lock.json:4:1: the lock has conflict markers of a merge")
+    assert problem.startswith("hooks.state.json:4:1: the state has conflict markers of a merge")
     assert problem.endswith(
         "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
         " then, until `hooksync apply --adopt`"
@@ -288,7 +290,7 @@ def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, endin
 
 
 def test_a_blank_line_before_a_conflict_marker_counts() -> None:
-    assert problem_of("\n<<<<<<< HEAD\n").startswith("hooks.lock.json:2:1: ")
+    assert problem_of("\n<<<<<<< HEAD\n").startswith("hooks.state.json:2:1: ")
 
 
 def test_a_message_shows_foreign_text_whole_where_it_just_fits() -> None:
@@ -300,7 +302,7 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
     problem = problem_of(changed(put("entries", 0, "salt", "\x1b[2J\n" + "x" * 500)))
     assert "\x1b" not in problem
     assert len(problem) < 500
-    for form in ("hooksync.lock/2\x1b[2J", "hooksync.\x1b/1", "x" * 10_000):
+    for form in ("hooksync.state/2\x1b[2J", "hooksync.\x1b/1", "x" * 10_000):
         problem = problem_of(changed(put("format", form)))
         assert "\x1b" not in problem
         assert len(problem) < 500
@@ -322,11 +324,11 @@ JSON = st.recursive(
 
 @given(st.data())
 def test_the_checks_by_hand_and_the_schema_say_the_same(data: st.DataObject) -> None:
-    document = json.loads(lock_text(WHOLE))
+    document = json.loads(state_text(WHOLE))
     for _ in range(data.draw(st.integers(1, 2))):
         _mangle(document, data)
     try:
-        read_lock(json.dumps(document), PATH)
+        read_state(json.dumps(document), PATH)
     except FileError as error:
         says_no = not BEYOND_THE_SCHEMA.search(error.summary)
     else:

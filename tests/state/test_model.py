@@ -1,4 +1,4 @@
-"""The laws of the lock: what is remembered, what is forgotten, and that nothing can be moved."""
+"""The laws of the state: what is remembered, what is forgotten, and that nothing can be moved."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from hooksync.core.model import SecretRef
 from hooksync.state.model import (
     Key,
-    Lock,
     Salt,
     Settlement,
+    State,
     declared_digest,
     fingerprint,
     intent_fingerprint,
     make_salt,
 )
-from tests.lock_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, lock, locks
+from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, state, states
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def test_another_secret_or_another_salt_does_not_match() -> None:
     assert not intent().is_made_with(OTHER_KEY)
 
 
-def test_a_declared_digest_tells_url_trigger_and_lock_apart() -> None:
+def test_a_declared_digest_tells_url_trigger_and_state_apart() -> None:
     digests = {
         declared_digest(URL_SALT, "https://a/b", "MOVED"),
         declared_digest(URL_SALT, "https://a/", "bMOVED"),
@@ -89,8 +89,8 @@ def test_a_key_shows_nothing_and_cannot_be_taken_away() -> None:
             take(key)
 
 
-def test_nothing_in_a_lock_shows_its_digests() -> None:
-    one = lock(entry(), intent())
+def test_nothing_in_a_state_shows_its_digests() -> None:
+    one = state(entry(), intent())
     for hidden in (entry().fingerprint, intent().fingerprint, entry().declared, SALT.salt, URL_SALT):
         assert repr(hidden) not in repr(one)
         assert hidden.hex() not in repr(one)
@@ -101,7 +101,7 @@ def test_nothing_in_a_lock_shows_its_digests() -> None:
 
 def test_references_share_no_salt_and_one_reference_has_one() -> None:
     given_bytes = iter(bytes([number]) * 16 for number in range(1, 9))
-    found = Lock(0, URL_SALT).salts_for([*REFS, *REFS], lambda _: next(given_bytes))
+    found = State(0, URL_SALT).salts_for([*REFS, *REFS], lambda _: next(given_bytes))
     assert list(found) == REFS
     assert len({salt.salt for salt in found.values()}) == len(REFS)
     assert [salt.id.rpartition("#")[0] for salt in found.values()] == list(map(str, REFS))
@@ -109,12 +109,12 @@ def test_references_share_no_salt_and_one_reference_has_one() -> None:
 
 def test_a_salt_that_is_there_is_used_again() -> None:
     ref = SecretRef("env", "HOOK_SECRET")
-    assert lock(entry()).salts_for([ref], no_random) == {ref: SALT}
+    assert state(entry()).salts_for([ref], no_random) == {ref: SALT}
 
 
 def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
-    [salt] = Lock(0, URL_SALT).salts_for([REFS[-1]], lambda size: b"n" * size).values()
-    one = lock(entry(salt=salt), salts=(salt,))
+    [salt] = State(0, URL_SALT).salts_for([REFS[-1]], lambda size: b"n" * size).values()
+    one = state(entry(salt=salt), salts=(salt,))
     assert one.salts_for([REFS[-1]], no_random) == {REFS[-1]: salt}
     assert one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")] != salt
 
@@ -122,7 +122,7 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
 @pytest.mark.parametrize("cheap", [{"n": 2**14}, {"r": 4}])
 def test_a_salt_that_costs_too_little_is_kept_for_its_entries_and_not_used_for_new_ones(cheap: dict[str, int]) -> None:
     weak = replace(SALT, **cheap)  # type: ignore[arg-type]
-    one = lock(entry(salt=weak), salts=(weak,))
+    one = state(entry(salt=weak), salts=(weak,))
     [new] = one.salts_for([SecretRef("env", "HOOK_SECRET")], lambda size: b"n" * size).values()
     assert (new.salt, new.n, new.r, new.p) == (b"n" * 16, 2**15, 8, 1)
     both = one.settled([Settlement("prod", 1, (entry(identifier="2" * 32, salt=new),))], [new])
@@ -130,21 +130,21 @@ def test_a_salt_that_costs_too_little_is_kept_for_its_entries_and_not_used_for_n
 
 
 def test_a_salt_that_nothing_names_any_more_is_dropped() -> None:
-    one = lock(entry(), entry(identifier="2" * 32, salt=OTHER_SALT), salts=(SALT, OTHER_SALT))
+    one = state(entry(), entry(identifier="2" * 32, salt=OTHER_SALT), salts=(SALT, OTHER_SALT))
     assert one.settled([Settlement("prod", 1, gone=frozenset({"1" * 32}))], []).salts == (OTHER_SALT,)
 
 
 def test_a_salt_that_only_an_intent_names_stays() -> None:
-    assert lock(intent()).settled([Settlement("test", 2)], []).salts == (SALT,)
+    assert state(intent()).settled([Settlement("test", 2)], []).salts == (SALT,)
 
 
-def test_an_entry_without_its_salt_never_gets_into_a_lock() -> None:
+def test_an_entry_without_its_salt_never_gets_into_a_state() -> None:
     with pytest.raises(KeyError):
-        lock().settled([Settlement("prod", 1, (entry(salt=OTHER_SALT),))], [])
+        state().settled([Settlement("prod", 1, (entry(salt=OTHER_SALT),))], [])
 
 
 def test_a_salt_that_another_run_dropped_comes_back_with_the_entries_that_name_it() -> None:
-    one = lock(entry()).settled([Settlement("prod", 2, gone=frozenset({"1" * 32}))], [])
+    one = state(entry()).settled([Settlement("prod", 2, gone=frozenset({"1" * 32}))], [])
     assert one.salts == ()
     assert one.settled([Settlement("test", 3, (entry("test"),))], [SALT]).salts == (SALT,)
 
@@ -153,7 +153,7 @@ def test_a_salt_that_another_run_dropped_comes_back_with_the_entries_that_name_i
 
 
 def test_each_run_has_a_number_of_its_own_and_marks_its_intents_with_it() -> None:
-    first = Lock(0, URL_SALT).with_intents([intent(run=0), intent("test", run=0)], [SALT])
+    first = State(0, URL_SALT).with_intents([intent(run=0), intent("test", run=0)], [SALT])
     second = first.with_intents([intent(run=0)], [SALT])
     assert (first.last_run, second.last_run) == (1, 2)
     assert [each.run for each in second.intents_of("prod")] == [1, 2]
@@ -161,7 +161,7 @@ def test_each_run_has_a_number_of_its_own_and_marks_its_intents_with_it() -> Non
 
 
 def test_what_came_of_a_run_replaces_its_intents_and_what_is_open_stays() -> None:
-    begun = lock(intent(name="made"), intent(name="open"), intent(name="failed"))
+    begun = state(intent(name="made"), intent(name="open"), intent(name="failed"))
     end = Settlement("prod", 1, (entry(),), open_addresses=frozenset({"prod/open/MOVED"}))
     ended = begun.settled([end], [SALT])
     assert ended.entries == (entry(),)
@@ -170,44 +170,44 @@ def test_what_came_of_a_run_replaces_its_intents_and_what_is_open_stays() -> Non
 
 def test_intents_of_another_run_stay_unless_this_one_has_looked_after_them() -> None:
     killed, under_way = intent(run=1), intent(run=2)
-    begun = lock(killed, under_way, intent(run=3), last_run=3)
+    begun = state(killed, under_way, intent(run=3), last_run=3)
     assert begun.settled([Settlement("prod", 3)], []).intents == (killed, under_way)
     assert begun.settled([Settlement("prod", 3, finished=(killed,))], []).intents == (under_way,)
 
 
-def test_a_run_ends_well_in_a_lock_that_was_made_anew_meanwhile() -> None:
-    after = Lock(0, URL_SALT).settled([Settlement("prod", 7, (entry(run=7),))], [SALT])
+def test_a_run_ends_well_in_a_state_that_was_made_anew_meanwhile() -> None:
+    after = State(0, URL_SALT).settled([Settlement("prod", 7, (entry(run=7),))], [SALT])
     assert after.last_run == 7
     assert after.with_intents([], []).last_run == 8
 
 
 def test_an_intent_that_is_named_twice_is_one() -> None:
-    assert len(lock().with_intents([intent(), intent()], [SALT]).intents) == 1
+    assert len(state().with_intents([intent(), intent()], [SALT]).intents) == 1
 
 
 def test_an_entry_is_written_over_by_the_newer_one_of_its_id() -> None:
     newer = entry(run=2, key=OTHER_KEY)
-    assert lock(entry(), last_run=2).settled([Settlement("prod", 2, (newer,))], [SALT]).entries == (newer,)
+    assert state(entry(), last_run=2).settled([Settlement("prod", 2, (newer,))], [SALT]).entries == (newer,)
 
 
 def test_what_is_not_live_any_more_is_gone_and_nothing_is_where_nobody_looked() -> None:
-    one = lock(entry(), entry(identifier="2" * 32), entry("test", "3" * 32))
+    one = state(entry(), entry(identifier="2" * 32), entry("test", "3" * 32))
     assert one.gone("prod", ["2" * 32, "9" * 32]) == {"1" * 32}
     assert one.gone("prod", iter(())) == {"1" * 32, "2" * 32}
     assert one.gone("prod", None) == frozenset()
     assert one.gone("elsewhere", []) == frozenset()
 
 
-def test_what_another_run_made_since_the_lock_was_read_is_not_gone() -> None:
-    before = lock(entry(identifier="1" * 32))
+def test_what_another_run_made_since_the_state_was_read_is_not_gone() -> None:
+    before = state(entry(identifier="1" * 32))
     live_when_listed = ["5" * 32]
     meanwhile = before.settled([Settlement("prod", 1, (entry(identifier="2" * 32),))], [SALT])
     after = meanwhile.settled([Settlement("prod", 2, gone=before.gone("prod", live_when_listed))], [SALT])
     assert [each.id for each in after.entries] == ["2" * 32]
 
 
-@given(locks(), TENANCIES, st.booleans())
-def test_settling_one_tenancy_leaves_all_others_as_they_are(one: Lock, tenancy: str, knows: bool) -> None:
+@given(states(), TENANCIES, st.booleans())
+def test_settling_one_tenancy_leaves_all_others_as_they_are(one: State, tenancy: str, knows: bool) -> None:
     end = Settlement(tenancy, one.last_run, (entry(tenancy),), gone=one.gone(tenancy, [] if knows else None))
     after = one.settled([end], [SALT])
     tenancies = {each.tenancy for each in one.entries + after.entries}
@@ -221,7 +221,7 @@ def test_settling_one_tenancy_leaves_all_others_as_they_are(one: Lock, tenancy: 
 
 @given(st.permutations("AABB"))
 def test_two_runs_that_cross_lose_nothing_whatever_the_order(order: list[str]) -> None:
-    state, numbers = Lock(0, URL_SALT), dict[str, int]()
+    state, numbers = State(0, URL_SALT), dict[str, int]()
     for name in order:
         salt = SALT if name == "A" else OTHER_SALT
         if name not in numbers:  # it begins, and the second time it ends
@@ -235,8 +235,8 @@ def test_two_runs_that_cross_lose_nothing_whatever_the_order(order: list[str]) -
     assert state.intents == ()
 
 
-@given(locks(), st.randoms(use_true_random=False))
-def test_the_order_that_records_come_in_says_nothing(one: Lock, random: Random) -> None:
+@given(states(), st.randoms(use_true_random=False))
+def test_the_order_that_records_come_in_says_nothing(one: State, random: Random) -> None:
     def mixed(records: tuple[T, ...]) -> tuple[T, ...]:
         return tuple(random.sample(records, len(records)))
 

@@ -1,4 +1,4 @@
-"""The lock on the disk: in its place, whole at every moment, and with nothing lost between writers."""
+"""The state on the disk: in its place, whole at every moment, and with nothing lost between writers."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from hypothesis import strategies as st
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
 from hooksync.state.fields import LARGEST_RUN
-from hooksync.state.format import lock_text
-from hooksync.state.model import Entry, Lock, Settlement
-from hooksync.state.store import MOST_BYTES, load, lock_path, update
+from hooksync.state.format import state_text
+from hooksync.state.model import Settlement, State, StateEntry
+from hooksync.state.store import MOST_BYTES, load, state_path, update
 from tests.command_line import ROOT
-from tests.lock_makers import SALT, entry, lock
+from tests.state_makers import SALT, entry, state
 
-WHOLE = lock(entry(), entry("test"))
+WHOLE = state(entry(), entry("test"))
 
 # Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY HOW-MANY`.
 WRITER = """
 import sys
 from hooksync.state.model import Settlement
 from hooksync.state.store import update
-from tests.lock_makers import SALT, entry
+from tests.state_makers import SALT, entry
 
 path, tenancy, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(how_many):
     made = (entry(tenancy, str(number)),)
-    update(path, lambda lock: lock.settled([Settlement(tenancy, 1, made)], [SALT]), 60)
+    update(path, lambda state: state.settled([Settlement(tenancy, 1, made)], [SALT]), 60)
     print(number, flush=True)
 """
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    return str(tmp_path / "hooks.lock.json")
+    return str(tmp_path / "hooks.state.json")
 
 
 @contextmanager
@@ -58,11 +58,11 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def add(*made: Entry) -> Settlement:
+def add(*made: StateEntry) -> Settlement:
     return Settlement(made[0].tenancy, 1, made)
 
 
-def put_whole(_: Lock) -> Lock:
+def put_whole(_: State) -> State:
     return WHOLE
 
 
@@ -86,11 +86,11 @@ def problem_of(path: str) -> str:
 @pytest.mark.parametrize(
     ("files", "flag", "found"),
     [
-        (["hooks.yaml"], None, "hooks.lock.json"),
-        (["conf/hooks.prod.yml"], None, "conf/hooks.prod.lock.json"),
-        (["hooks"], None, "hooks.lock.json"),
-        (["a.yaml", "b.yaml"], None, "a.lock.json"),
-        (["."], None, "./hooks.lock.json"),
+        (["hooks.yaml"], None, "hooks.state.json"),
+        (["conf/hooks.prod.yml"], None, "conf/hooks.prod.state.json"),
+        (["hooks"], None, "hooks.state.json"),
+        (["a.yaml", "b.yaml"], None, "a.state.json"),
+        (["."], None, "./hooks.state.json"),
         (["-"], None, None),
         (["-", "a.yaml"], None, None),
         (["-"], "x.json", "x.json"),
@@ -98,21 +98,21 @@ def problem_of(path: str) -> str:
         ([], None, None),
     ],
 )
-def test_the_lock_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
-    assert lock_path(files, flag, False) == found
-    assert lock_path(files, flag, True) is None
+def test_the_state_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
+    assert state_path(files, flag, False) == found
+    assert state_path(files, flag, True) is None
 
 
-def test_the_lock_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
+def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "hooks.d"
     folder.mkdir()
-    assert lock_path([str(folder)], None, False) == str(folder / "hooks.lock.json")
+    assert state_path([str(folder)], None, False) == str(folder / "hooks.state.json")
 
 
 # --- reading and writing
 
 
-def test_there_is_no_lock_where_there_is_no_file(path: str) -> None:
+def test_there_is_no_state_where_there_is_no_file(path: str) -> None:
     assert load(path) is None
     assert left_in(path) == []
 
@@ -120,8 +120,8 @@ def test_there_is_no_lock_where_there_is_no_file(path: str) -> None:
 def test_what_was_written_is_read(path: str) -> None:
     assert update(path, put_whole) == WHOLE
     assert load(path) == WHOLE
-    assert Path(path).read_text(encoding="utf-8") == lock_text(WHOLE)
-    assert left_in(path) == ["hooks.lock.json"]
+    assert Path(path).read_text(encoding="utf-8") == state_text(WHOLE)
+    assert left_in(path) == ["hooks.state.json"]
 
 
 def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(path: str) -> None:
@@ -133,15 +133,15 @@ def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(p
     assert {each.tenancy for each in after.entries} == {"prod", "test", "other", "third"}
 
 
-def test_a_new_lock_has_a_salt_of_its_own(tmp_path: Path) -> None:
-    found = [update(str(tmp_path / name), lambda lock: lock.with_intents([], [])) for name in ("a", "b")]
+def test_a_new_state_has_a_salt_of_its_own(tmp_path: Path) -> None:
+    found = [update(str(tmp_path / name), lambda state: state.with_intents([], [])) for name in ("a", "b")]
     assert found[0].last_run == 1
     assert found[0].url_salt != found[1].url_salt
     assert len(found[0].url_salt) == 16
 
 
 def test_only_its_owner_may_read_it(path: str) -> None:
-    Path(path).write_text(lock_text(lock()))
+    Path(path).write_text(state_text(state()))
     os.chmod(path, 0o666)
     before = os.umask(0)
     try:
@@ -154,7 +154,7 @@ def test_only_its_owner_may_read_it(path: str) -> None:
 def test_nothing_is_written_where_nothing_changes(path: str) -> None:
     update(path, put_whole)
     for ending in ("\n", "\r\n"):
-        Path(path).write_bytes(lock_text(WHOLE).replace("\n", ending).encode())
+        Path(path).write_bytes(state_text(WHOLE).replace("\n", ending).encode())
         before = os.stat(path)
         assert update(path, lambda now: now) == WHOLE
         assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -178,28 +178,28 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str)
 
 
 def test_a_byte_order_mark_is_passed_over(path: str) -> None:
-    Path(path).write_bytes(b"\xef\xbb\xbf" + lock_text(WHOLE).encode())
+    Path(path).write_bytes(b"\xef\xbb\xbf" + state_text(WHOLE).encode())
     assert load(path) == WHOLE
 
 
 # --- what goes wrong leaves all as it was
 
 
-def test_a_bad_lock_is_neither_used_nor_written_over(path: str) -> None:
+def test_a_bad_state_is_neither_used_nor_written_over(path: str) -> None:
     Path(path).write_text("{}")
     for use in (load, lambda path: update(path, put_whole)):
-        with pytest.raises(FileError, match="not a lock of hooksync"):
+        with pytest.raises(FileError, match="not a state of hooksync"):
             use(path)
     assert Path(path).read_text() == "{}"
 
 
-def test_bytes_that_are_no_text_are_no_lock(path: str) -> None:
+def test_bytes_that_are_no_text_are_no_state(path: str) -> None:
     Path(path).write_bytes(b"\xff\xfe{\x00}\x00")
     with pytest.raises(FileError, match="is not UTF-8 text"):
         load(path)
 
 
-def test_a_lock_beyond_all_measure_is_not_read(path: str) -> None:
+def test_a_state_beyond_all_measure_is_not_read(path: str) -> None:
     with open(path, "wb") as file:
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(FileError, match="is larger than 64 MiB"):
@@ -207,7 +207,7 @@ def test_a_lock_beyond_all_measure_is_not_read(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "pipe"])
-def test_what_is_not_a_file_is_no_lock(tmp_path: Path, name: str) -> None:
+def test_what_is_not_a_file_is_no_state(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FileError, match="is not a file"):
@@ -218,7 +218,7 @@ def test_what_is_not_a_file_is_no_lock(tmp_path: Path, name: str) -> None:
 def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) -> None:
     update(path, put_whole)
 
-    def fail(_: Lock) -> Lock:
+    def fail(_: State) -> State:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -227,10 +227,10 @@ def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) 
     assert update(path, lambda now: now, 0) == WHOLE
 
 
-def test_no_folder_no_lock(tmp_path: Path) -> None:
-    assert "no such file or directory" in problem_of(str(tmp_path / "none" / "hooks.lock.json"))
+def test_no_folder_no_state(tmp_path: Path) -> None:
+    assert "no such file or directory" in problem_of(str(tmp_path / "none" / "hooks.state.json"))
     (tmp_path / "file").write_text("")
-    assert "not a directory" in problem_of(str(tmp_path / "file" / "hooks.lock.json"))
+    assert "not a directory" in problem_of(str(tmp_path / "file" / "hooks.state.json"))
     assert os.listdir(tmp_path) == ["file"]
 
 
@@ -250,17 +250,17 @@ os.chmod(os.path.dirname(sys.argv[1]), 0o500)
 if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: whoever is root may write everywhere
 try:
-    update(sys.argv[1], lambda lock: lock.with_intents([], []))
+    update(sys.argv[1], lambda state: state.with_intents([], []))
 except FileError as error:
     print(error)
 """
     with python(code, path) as process:
         said, _ = process.communicate()
-    assert f"the lock {path} cannot be locked: permission denied\n  fix: " in said
+    assert f"the state {path} cannot be locked: permission denied\n  fix: " in said
     assert left_in(path) == []
 
 
-def test_a_full_disk_leaves_the_old_lock_and_nothing_else(path: str) -> None:
+def test_a_full_disk_leaves_the_old_state_and_nothing_else(path: str) -> None:
     pytest.importorskip("resource")
     update(path, put_whole)
     code = """
@@ -268,12 +268,12 @@ import resource, sys
 from hooksync.core.errors import FileError
 from hooksync.state.model import Settlement
 from hooksync.state.store import update
-from tests.lock_makers import SALT, entry
+from tests.state_makers import SALT, entry
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 many = tuple(entry("prod", str(number)) for number in range(1000))
 try:
-    update(sys.argv[1], lambda lock: lock.settled([Settlement("prod", 1, many)], [SALT]))
+    update(sys.argv[1], lambda state: state.settled([Settlement("prod", 1, many)], [SALT]))
 except FileError as error:
     print(error)
 """
@@ -281,7 +281,7 @@ except FileError as error:
         said, _ = process.communicate()
     assert f"{path} cannot be written: file too large" in said
     assert load(path) == WHOLE
-    assert left_in(path) == ["hooks.lock.json"]
+    assert left_in(path) == ["hooks.state.json"]
 
 
 def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
@@ -289,10 +289,10 @@ def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
 import sys
 from hooksync.state.store import update
 
-def hold(lock):
+def hold(state):
     print("held", flush=True)
     sys.stdin.readline()
-    return lock
+    return state
 
 update(sys.argv[1], hold)
 """
@@ -322,7 +322,7 @@ def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
     assert found is not None
     for tenancy in tenancies:
         assert set(found.entries_of(tenancy)) == set(map(str, range(how_many)))
-    assert left_in(path) == ["hooks.lock.json"]
+    assert left_in(path) == ["hooks.state.json"]
 
 
 def test_threads_that_write_at_once_lose_nothing(path: str) -> None:
@@ -342,7 +342,7 @@ def test_threads_that_write_at_once_lose_nothing(path: str) -> None:
 def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
     tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
 ) -> None:
-    path = str(tmp_path_factory.mktemp("killed") / "hooks.lock.json")
+    path = str(tmp_path_factory.mktemp("killed") / "hooks.state.json")
     before = tuple(entry("prod", f"old-{number}") for number in range(1000))
     update(path, lambda now: now.settled([add(*before)], [SALT]))
     with python(WRITER, path, "new", "1000000") as process:
@@ -395,9 +395,9 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "plan.json") == []
 
 
-def test_a_lock_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
-    full = Lock(last_run=LARGEST_RUN, url_salt=b"0" * 16)
-    write_atomically(path, lock_text(full))
+def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
+    full = State(last_run=LARGEST_RUN, url_salt=b"0" * 16)
+    write_atomically(path, state_text(full))
     with pytest.raises(FileError, match="counted its runs to the end"):
-        update(path, lambda lock: lock.with_intents([], []))
+        update(path, lambda state: state.with_intents([], []))
     assert load(path) == full

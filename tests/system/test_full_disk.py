@@ -82,8 +82,8 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def lock_of(folder: Path) -> Any:
-    return json.loads((folder / "hooks.lock.json").read_text())
+def state_of(folder: Path) -> Any:
+    return json.loads((folder / "hooks.state.json").read_text())
 
 
 def outcomes(report: Any) -> list[str]:
@@ -105,8 +105,8 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert again.code == 0, again.err
     assert calls(place, "subscribe") == before + posts
     assert len(place.box.subscriptions("DEMO")) == 2
-    lock = lock_of(place.folder)
-    assert (len(lock["entries"]), lock["intents"]) == (2, [])
+    state = state_of(place.folder)
+    assert (len(state["entries"]), state["intents"]) == (2, [])
     states = {step["secret"]["state"] for step in again.json["tenancies"][0]["steps"] if step["outcome"] != "done"}
     assert states <= {"same"}
 
@@ -138,11 +138,11 @@ FAULTS = pytest.mark.parametrize(
     ("fault", "reason"), [(no_growth, "file too large"), (read_only_folder, "permission denied")]
 )
 
-# --- the lock, before the first change
+# --- the state, before the first change
 
 
 @FAULTS
-def test_where_the_lock_cannot_be_written_nothing_is_changed(place: Place, fault: Fault, reason: str) -> None:
+def test_where_the_state_cannot_be_written_nothing_is_changed(place: Place, fault: Fault, reason: str) -> None:
     form = "json" if fault is no_growth else "text"
     place.write(ONE)
     assert place.run("apply", "--yes").code == 0
@@ -151,7 +151,7 @@ def test_where_the_lock_cannot_be_written_nothing_is_changed(place: Place, fault
     with fault(place) as command:
         failed = run(place, [*command, "apply", "--yes", "--format", form])
     assert failed.code == 1
-    assert_told(failed.err, "hooks.lock.json", reason)
+    assert_told(failed.err, "hooks.state.json", reason)
     assert files(place.folder) == before
     assert calls(place, "subscribe") == 1  # of the first run
     if form == "json":
@@ -163,29 +163,29 @@ def test_where_the_lock_cannot_be_written_nothing_is_changed(place: Place, fault
     assert_next_run_finishes(place, posts=1)
 
 
-def test_a_saved_plan_is_not_begun_where_its_lock_cannot_be_written(place: Place) -> None:
+def test_a_saved_plan_is_not_begun_where_its_state_cannot_be_written(place: Place) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     before = files(place.folder)
     with no_growth(place) as command:
         failed = run(place, [*command, "apply", "plan.json", "--format", "json"])
     assert failed.code == 1
-    assert_told(failed.err, "hooks.lock.json", "file too large")
+    assert_told(failed.err, "hooks.state.json", "file too large")
     assert set(outcomes(failed.json)) == {"not-attempted"}
     assert (files(place.folder), calls(place, "subscribe")) == (before, 0)
     assert place.run("apply", "plan.json").code == 0  # it is as good as before
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-def test_a_lock_below_a_file_is_an_error_before_any_change(place: Place) -> None:
-    failed = place.run("apply", "--yes", "--lock", "hooks.yaml/x.lock.json", "--format", "json")
+def test_a_state_below_a_file_is_an_error_before_any_change(place: Place) -> None:
+    failed = place.run("apply", "--yes", "--state", "hooks.yaml/x.state.json", "--format", "json")
     assert failed.code == 1
-    assert_told(failed.err, "hooks.yaml/x.lock.json", "not a directory")
+    assert_told(failed.err, "hooks.yaml/x.state.json", "not a directory")
     assert (sorted(files(place.folder)), calls(place, "subscribe")) == (["hooks.yaml"], 0)
 
 
 def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matter(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
-    (place.folder / "hooks.lock.json.lock").unlink(missing_ok=True)
+    (place.folder / "hooks.state.json.lock").unlink(missing_ok=True)
     before = files(place.folder)
     with read_only_folder(place) as command:
         assert run(place, [*command, "apply", "--yes"]).code == 0
@@ -193,21 +193,21 @@ def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matt
     assert files(place.folder) == before
 
 
-# --- the lock, at the end
+# --- the state, at the end
 
 
 def cut_off(process: subprocess.Popen[str], place: Place) -> None:
-    """Let no file of a process grow any more, once its lock is begun and its first call is out."""
+    """Let no file of a process grow any more, once its state is begun and its first call is out."""
     while not calls(place, "subscribe"):
         assert process.poll() is None, process.communicate()
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
 
 def applied_and_cut_off(place: Place, *arguments: str) -> tuple[Run, bytes]:
-    """Apply on a disk that is full from the first change on; gives the lock as it was begun, too."""
+    """Apply on a disk that is full from the first change on; gives the state as it was begun, too."""
     with place.popen("apply", "--yes", *arguments) as process:
         cut_off(process, place)
-        begun = (place.folder / "hooks.lock.json").read_bytes()
+        begun = (place.folder / "hooks.state.json").read_bytes()
         out, err = process.communicate(timeout=60)
     return checked(Run(process.returncode, out, err)), begun
 
@@ -218,16 +218,16 @@ def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_
     (place.folder / "report.json").write_text("old")
     failed, begun = applied_and_cut_off(place, "--format", "json", "--report", "report.json")
     assert failed.code == 4
-    assert_told(failed.err, "hooks.lock.json", "file too large")
+    assert_told(failed.err, "hooks.state.json", "file too large")
     assert_told(failed.err, "report.json", "file too large")
     assert_valid(failed.out, "report")
     assert outcomes(failed.json) == ["done", "done"]
     made = {step["new_id"] for step in failed.json["tenancies"][0]["steps"]}
     assert made == {one.id for one in place.box.subscriptions("DEMO")}
-    assert "hooks.lock.json" in failed.json["error"]
+    assert "hooks.state.json" in failed.json["error"]
     kept = files(place.folder)
-    assert sorted(kept) == ["hooks.lock.json", "hooks.yaml", "report.json"]
-    assert (kept["hooks.lock.json"], kept["report.json"]) == (begun, b"old")
+    assert sorted(kept) == ["hooks.state.json", "hooks.yaml", "report.json"]
+    assert (kept["hooks.state.json"], kept["report.json"]) == (begun, b"old")
     assert len(json.loads(begun)["intents"]) == 2
     assert_next_run_finishes(place, posts=0)
 
@@ -286,7 +286,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one_and_what_was_done_is
     (place.folder / "report.json").write_text("old")
     before = files(place.folder)
     with fault(place) as command:
-        flags = ("--no-lock", "--report", "report.json", "--format", form)
+        flags = ("--no-state", "--report", "report.json", "--format", form)
         failed = run(place, [*command, "apply", "--yes", *flags])
     assert failed.code == 4
     assert_told(failed.err, "the report report.json", reason)
@@ -397,7 +397,7 @@ def small(place: Place) -> SmallDisk:
 def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
     failed = small.run("apply", "--yes", "--format", "json")
     assert failed.code == 1
-    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert_told(failed.err, "hooks.state.json", "no space left on device")
     assert set(outcomes(failed.json)) == {"not-attempted"}
     assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
 
@@ -405,7 +405,7 @@ def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
 def test_on_a_disk_that_takes_no_more_files_nothing_is_changed(small: SmallDisk) -> None:
     failed = small.run("apply", "--yes", "--format", "json", fill=False, options="nr_inodes=2")  # the root, hooks.yaml
     assert failed.code == 1
-    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert_told(failed.err, "hooks.state.json", "no space left on device")
     assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
 
 
@@ -430,13 +430,13 @@ def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_n
         out, err = process.communicate(timeout=60)
     failed = checked(Run(process.returncode, out, err))
     assert failed.code == 4
-    assert_told(failed.err, "hooks.lock.json", "no space left on device")
+    assert_told(failed.err, "hooks.state.json", "no space left on device")
     assert_told(failed.err, "report.json", "no space left on device")
     assert outcomes(failed.json) == ["done", "done"]
-    assert sorted(files(small.after)) == ["hooks.lock.json", "hooks.yaml", "report.json"]
+    assert sorted(files(small.after)) == ["hooks.state.json", "hooks.yaml", "report.json"]
     assert (small.after / "report.json").read_text() == "old"
-    assert len(lock_of(small.after)["intents"]) == 2
-    shutil.copy(small.after / "hooks.lock.json", place.folder)
+    assert len(state_of(small.after)["intents"]) == 2
+    shutil.copy(small.after / "hooks.state.json", place.folder)
     assert_next_run_finishes(place, posts=0)
 
 
@@ -525,8 +525,8 @@ def test_an_apply_whose_report_nobody_reads_is_remembered(place: Place) -> None:
     left = left_early(place, "apply", "--yes", "--format", "json")
     assert left.code in (1, 4)
     assert calls(place, "subscribe") == 2
-    lock = lock_of(place.folder)
-    assert (len(lock["entries"]), lock["intents"]) == (2, [])
+    state = state_of(place.folder)
+    assert (len(state["entries"]), state["intents"]) == (2, [])
     assert_next_run_finishes(place, posts=0)
 
 
@@ -633,4 +633,4 @@ def test_without_standard_error_an_interrupt_writes_its_notice_to_nobody_else(pl
         assert set(outcomes(json.loads(out))) <= {"done", "not-attempted"}
     assert b"interrupted" not in b"".join(heard)
     assert b"interrupted" not in b"".join(files(place.folder).values())
-    assert lock_of(place.folder)["intents"] == []
+    assert state_of(place.folder)["intents"] == []

@@ -18,7 +18,7 @@ REACHED = {
     "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not used here"}, 200),
     "answers": ({"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"}, 1000),
     "receiver": ({"ready True", "wrong-secret None", "not-json False"}, 700),
-    "lock": ({"a lock", "hooks.lock.json: ~ stands twice in one object"}, 1500),
+    "state": ({"a state", "hooks.state.json: ~ stands twice in one object"}, 1500),
     "plan": ({"a plan", "plan.json was altered since it was saved: its digest is another"}, 400),
     "header": ({"none", "1 digits"}, 1500),
 }

@@ -68,7 +68,7 @@ def test_an_interrupt_ends_a_wait_that_the_service_asked_for(call: str, tmp_path
     with Wire(service(call, busy, there)) as wire:
         (tmp_path / "hooks.yaml").write_text(HOOKS)
         environ = make_environ(BOX=wire.url, RECEIVER=RECEIVER)
-        process = start(("apply", "--yes", "--no-probe", "--no-lock", "--format", "json", "-v"), environ, tmp_path)
+        process = start(("apply", "--yes", "--no-probe", "--no-state", "--format", "json", "-v"), environ, tmp_path)
         assert process.stderr is not None
         while b"-> 429" not in process.stderr.readline():
             assert process.poll() is None
@@ -120,14 +120,14 @@ def run_on(live: list[dict[str, object]], folder: Path, *arguments: str) -> tupl
     return measured, lines
 
 
-_APPLY = ("apply", "--yes", "--no-probe", "--no-lock", "--allow-mass-unsubscribe")
+_APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--allow-mass-unsubscribe")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("plan", "--no-lock", "--all"), 0),
-        (("plan", "--no-lock", "--all", "--format", "markdown"), 0),
+        (("plan", "--no-state", "--all"), 0),
+        (("plan", "--no-state", "--all", "--format", "markdown"), 0),
         (_APPLY, 4),  # two ids are no names in a path
         ((*_APPLY, "--format", "markdown"), 4),
         (("export",), 0),
@@ -151,7 +151,7 @@ def test_nothing_in_a_list_steers_a_terminal_or_a_ci_runner(
 
 def test_nothing_in_a_list_gives_a_command_to_azure_pipelines(tmp_path: Path) -> None:
     command = "##vso[task.setvariable variable=PATH]/tmp"
-    measured, _ = run_on([{"id": command, "url": command, "triggerType": command}], tmp_path, "plan", "--no-lock")
+    measured, _ = run_on([{"id": command, "url": command, "triggerType": command}], tmp_path, "plan", "--no-state")
     assert "task.setvariable" in measured.out
     assert "##vso[" not in measured.said
 

@@ -72,7 +72,7 @@ def environ_for(box: Sandbox, receiver: Receiver, secret: str) -> dict[str, str]
 
 @dataclass(frozen=True)
 class Start:
-    """What every test begins with: a tenancy's state and the lock that goes with it."""
+    """What every test begins with: a tenancy's state and the state that goes with it."""
 
     folder: Path
     receiver: Receiver
@@ -112,8 +112,8 @@ def assert_next_run_puts_it_right(place: Place) -> None:
     held = sorted((one.url.rpartition("=")[2], one.secret) for one in place.box.subscriptions("DEMO"))
     wanted = [(name, NEW_SECRET) for name in (*ROTATING, *ADDED)] + [(name, STEADY_SECRET) for name in STEADY]
     assert held == sorted(wanted)
-    lock = json.loads((place.folder / "hooks.lock.json").read_text())
-    assert lock["intents"] == []
+    state = json.loads((place.folder / "hooks.state.json").read_text())
+    assert state["intents"] == []
     plan = place.run("plan", "--format", "json", "--detailed-exitcode")
     assert plan.code == 0, plan.out
     assert states(plan.json) == [("keep", "same")] * len(wanted)
@@ -159,6 +159,6 @@ def test_a_run_that_is_asked_to_end_reports_and_is_put_right_by_the_next(
         assert outcomes <= {"done", "half-done", "not-attempted", "unchanged"}
         made = {one.id for one in place.box.subscriptions("DEMO")} - before
         assert {step["new_id"] for step in told["steps"] if step.get("new_id")} == made
-        lock = json.loads((place.folder / "hooks.lock.json").read_text())
-        assert lock["intents"] == []
+        state = json.loads((place.folder / "hooks.state.json").read_text())
+        assert state["intents"] == []
         assert_next_run_puts_it_right(place)

@@ -82,7 +82,7 @@ AS_DECLARED = (
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),
     Command("plan --color always", "argparse yaml requests rich"),
-    Command("apply --yes --no-lock", "argparse yaml requests"),
+    Command("apply --yes --no-state", "argparse yaml requests"),
     Command("apply --yes", "argparse yaml requests filelock"),
 )
 ANOTHER_FLAG = (

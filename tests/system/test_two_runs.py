@@ -38,13 +38,13 @@ LATENCY = 0.02  # seconds, of each call, so that two processes are at work at th
 PATIENCE = 60.0  # seconds that one run may wait for the other
 NAMED = {way.name: way for way in WAYS}
 LISTED = 2  # calls after which a run knows what is live: log-in and list
-LOCKS = ("one lock", "a lock each", "no lock")
+STATES = ("one state", "a state each", "no state")
 ORDERS = [  # how the runs are made, what they share, and after how many of its 13 calls the first one is held
-    *(("create-first", locks, calls) for locks in LOCKS for calls in (1, LISTED, 4, 6, 7, 9, 12)),
-    *(("remove-first", locks, calls) for locks in LOCKS for calls in (LISTED, 3, 6, 7, 8)),
-    *(("refuse-duplicates", "one lock", calls) for calls in (LISTED, 4, 6, 8)),
-    *(("answer-without-id", "one lock", calls) for calls in (LISTED, 4, 7, 8, 10)),
-    *(("minimal-list", "a lock each", calls) for calls in (LISTED, 6, 9)),
+    *(("create-first", states, calls) for states in STATES for calls in (1, LISTED, 4, 6, 7, 9, 12)),
+    *(("remove-first", states, calls) for states in STATES for calls in (LISTED, 3, 6, 7, 8)),
+    *(("refuse-duplicates", "one state", calls) for calls in (LISTED, 4, 6, 8)),
+    *(("answer-without-id", "one state", calls) for calls in (LISTED, 4, 7, 8, 10)),
+    *(("minimal-list", "a state each", calls) for calls in (LISTED, 6, 9)),
 ]
 
 
@@ -90,12 +90,12 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path, name: str, locks: str, latency: float = 0.0) -> Iterator[Stage]:
-    way = NAMED[name if locks != "no lock" else f"{name}, no lock"]
+def staged(folder: Path, name: str, states: str, latency: float = 0.0) -> Iterator[Stage]:
+    way = NAMED[name if states != "no state" else f"{name}, no state"]
     first, second = folder / "first", folder / "second"
     first.mkdir()
     prepare(way, first)
-    if locks == "a lock each":
+    if states == "a state each":
         shutil.copytree(first, second)
     else:
         second = first
@@ -127,11 +127,11 @@ def assert_nothing_is_lost(stage: Stage, came: Came) -> None:
     assert {(url, trigger) for url, trigger, *_ in wanted(stage.way)} <= places
 
 
-@pytest.mark.parametrize(("name", "locks", "calls"), ORDERS)
+@pytest.mark.parametrize(("name", "states", "calls"), ORDERS)
 def test_of_two_runs_the_one_that_looks_last_tells_of_what_the_other_did(
-    tmp_path: Path, name: str, locks: str, calls: int
+    tmp_path: Path, name: str, states: str, calls: int
 ) -> None:
-    with staged(tmp_path, name, locks) as stage, ThreadPoolExecutor(1) as threads:
+    with staged(tmp_path, name, states) as stage, ThreadPoolExecutor(1) as threads:
         terminal = Held(after=calls)
         first = threads.submit(stage.apply, 0, terminal)
         try:
@@ -146,9 +146,9 @@ def test_of_two_runs_the_one_that_looks_last_tells_of_what_the_other_did(
         stage.assert_next_runs_leave_what_is_declared()
 
 
-@pytest.mark.parametrize("locks", LOCKS)
-def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Path, locks: str) -> None:
-    with staged(tmp_path, "create-first", locks) as stage, ThreadPoolExecutor(2) as threads:
+@pytest.mark.parametrize("states", STATES)
+def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Path, states: str) -> None:
+    with staged(tmp_path, "create-first", states) as stage, ThreadPoolExecutor(2) as threads:
         terminals = [Held(), Held()]
         runs = [threads.submit(stage.apply, number, terminal, 8) for number, terminal in enumerate(terminals)]
         try:
@@ -171,7 +171,7 @@ def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Pat
 
 @pytest.mark.parametrize("seen", [0, LISTED, 5])
 def test_two_processes_at_once_are_put_right_by_the_next_run(tmp_path: Path, seen: int) -> None:
-    with staged(tmp_path, "create-first", "one lock", LATENCY) as stage:
+    with staged(tmp_path, "create-first", "one state", LATENCY) as stage:
 
         def start() -> Popen[str]:
             command = [executable, "-m", "hooksync", "apply", "--yes", "--format", "json", "--no-probe"]

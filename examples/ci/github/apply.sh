@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 markdown=$FOLDER/apply.md status=0
-hooksync apply "$FOLDER/plan.json" "${lock[@]}" \
+hooksync apply "$FOLDER/plan.json" "${state[@]}" \
     --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
 
 cat "$markdown" >>"$GITHUB_STEP_SUMMARY"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync.
-# FILES, TENANCY and REPLACE hold one a line; LOCK is a path, "none", or empty for hooksync's own choice.
+# FILES, TENANCY and REPLACE hold one a line; STATE is a path, "none", or empty for hooksync's own choice.
 # shellcheck disable=SC2034
-selection=() replace=() lock=()
+selection=() replace=() state=()
 while IFS= read -r line; do
     [ -z "$line" ] || selection+=("--file=$line")
 done <<<"${FILES:-}"
@@ -12,8 +12,8 @@ done <<<"${TENANCY:-}"
 while IFS= read -r line; do
     [ -z "$line" ] || replace+=("--replace=$line")
 done <<<"${REPLACE:-}"
-case ${LOCK:-} in
+case ${STATE:-} in
     "") ;;
-    none) lock=(--no-lock) ;;
-    *) lock=("--lock=$LOCK") ;;
+    none) state=(--no-state) ;;
+    *) state=("--state=$STATE") ;;
 esac

@@ -6,7 +6,7 @@ set -euo pipefail
 
 mkdir -p "$FOLDER"
 markdown=$FOLDER/drift.md status=0
-hooksync plan "${selection[@]}" "${lock[@]}" --detailed-exitcode --format markdown >"$markdown" || status=$?
+hooksync plan "${selection[@]}" "${state[@]}" --detailed-exitcode --format markdown >"$markdown" || status=$?
 
 cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
 case $status in

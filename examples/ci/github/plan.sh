@@ -6,7 +6,7 @@ set -euo pipefail
 
 mkdir -p "$FOLDER"
 plan=$FOLDER/plan.json markdown=$FOLDER/plan.md status=0
-hooksync plan "${selection[@]}" "${replace[@]}" "${lock[@]}" \
+hooksync plan "${selection[@]}" "${replace[@]}" "${state[@]}" \
     --detailed-exitcode --out "$plan" --format markdown >"$markdown" || status=$?
 
 cat "$markdown" >>"$GITHUB_STEP_SUMMARY"

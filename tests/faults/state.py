@@ -1,47 +1,47 @@
-"""Holds the lock of a cell of the fault matrix against what the sandbox holds, secrets included."""
+"""Holds the state of a cell of the fault matrix against what the sandbox holds, secrets included."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from hooksync.state.format import read_lock
-from hooksync.state.model import Lock
+from hooksync.state.format import read_state
+from hooksync.state.model import State
 from tests.faults.run import Came, Result
 from tests.faults.scene import OURS, SALT, key_of
 
 TENANCY = "prod"
 
 
-def untruths_of_the_lock(result: Result) -> Iterator[str]:
-    """Name what the lock says that is not so, and what it does not know."""
-    first, second = (read_lock(came.lock, "hooks.lock.json") for came in (result.first, result.second))
+def untruths_of_the_state(result: Result) -> Iterator[str]:
+    """Name what the state says that is not so, and what it does not know."""
+    first, second = (read_state(came.state, "hooks.state.json") for came in (result.first, result.second))
     yield from (
-        f"the lock after the faults {text}" for text in (*_untrue(first, result.first), *_unknown(first, result))
+        f"the state after the faults {text}" for text in (*_untrue(first, result.first), *_unknown(first, result))
     )
-    yield from (f"the lock at the end {text}" for text in _untrue(second, result.second))
+    yield from (f"the state at the end {text}" for text in _untrue(second, result.second))
     there = {one.id for one in result.second.live if one.url.startswith(f"{OURS}/")}
     if set(second.entries_of(TENANCY)) != there:
-        yield f"the lock at the end knows {len(second.entries)} subscriptions, and there are {len(there)}"
+        yield f"the state at the end knows {len(second.entries)} subscriptions, and there are {len(there)}"
     if second.intents:
-        yield f"the lock at the end has {len(second.intents)} intents left"
+        yield f"the state at the end has {len(second.intents)} intents left"
 
 
-def _untrue(lock: Lock, came: Came) -> Iterator[str]:
+def _untrue(state: State, came: Came) -> Iterator[str]:
     """Compare each fingerprint with the secret that the sandbox holds."""
-    if any(salt != SALT for salt in lock.salts):
+    if any(salt != SALT for salt in state.salts):
         yield "has another salt than the one that there was"
         return
     secrets = {one.id: one.secret for one in came.live}
-    for identifier, entry in lock.entries_of(TENANCY).items():
+    for identifier, entry in state.entries_of(TENANCY).items():
         if identifier in secrets and not entry.is_made_with(key_of(secrets[identifier])):
             yield f"has a wrong fingerprint for {entry.address}"
 
 
-def _unknown(lock: Lock, result: Result) -> Iterator[str]:
+def _unknown(state: State, result: Result) -> Iterator[str]:
     """Name what the run made and the next one would not know, and intents whose end is known."""
     came, earlier = result.first, {one.id for one in result.first.before}
-    entries, intents = lock.entries_of(TENANCY), {intent.address for intent in lock.intents}
+    entries, intents = state.entries_of(TENANCY), {intent.address for intent in state.intents}
     [tenancy] = json.loads(came.out)["tenancies"]
     steps = {step["address"]: step for step in tenancy["steps"] if step["action"] in ("subscribe", "resubscribe")}
     addresses = {(step["url"].lower().replace(":443", ""), step["trigger"]): address for address, step in steps.items()}

@@ -1,15 +1,15 @@
-"""Makes locks and what is in them, with sensible defaults, and strategies that draw them."""
+"""Makes states and what is in them, with sensible defaults, and strategies that draw them."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
 from hooksync.state.model import (
-    Entry,
     Intent,
     Key,
-    Lock,
     Salt,
+    State,
+    StateEntry,
     declared_digest,
     fingerprint,
     intent_fingerprint,
@@ -23,10 +23,10 @@ DECLARED = declared_digest(URL_SALT, "https://hooks.example.org/a", "MOVED")
 
 def entry(
     tenancy: str = "prod", identifier: str = "1" * 32, *, run: int = 1, salt: Salt = SALT, key: Key = KEY
-) -> Entry:
+) -> StateEntry:
     """An entry for `catalogue`."""
     mark = fingerprint(key, tenancy, identifier)
-    return Entry(tenancy, identifier, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED)
+    return StateEntry(tenancy, identifier, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED)
 
 
 def intent(
@@ -37,11 +37,11 @@ def intent(
     return Intent(tenancy, address, run, salt.id, intent_fingerprint(key, tenancy, address), DECLARED, ("2" * 32,))
 
 
-def lock(*records: Entry | Intent, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> Lock:
-    """A lock that holds these."""
-    entries = tuple(each for each in records if isinstance(each, Entry))
+def state(*records: StateEntry | Intent, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
+    """A state that holds these."""
+    entries = tuple(each for each in records if isinstance(each, StateEntry))
     intents = tuple(each for each in records if isinstance(each, Intent))
-    return Lock(last_run, URL_SALT, salts, entries, intents)
+    return State(last_run, URL_SALT, salts, entries, intents)
 
 
 TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
@@ -57,16 +57,16 @@ def salts() -> st.SearchStrategy[Salt]:
 
 
 @st.composite
-def locks(draw: st.DrawFn) -> Lock:
-    """Whole locks: each record once, every salt there, no run later than the last."""
+def states(draw: st.DrawFn) -> State:
+    """Whole states: each record once, every salt there, no run later than the last."""
     last_run = draw(st.integers(1, 2**53 - 1))
     known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
     names = st.sampled_from([salt.id for salt in known])
     runs = st.integers(1, last_run)
-    entries = st.builds(Entry, TENANCIES | TEXTS, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS)
+    entries = st.builds(StateEntry, TENANCIES | TEXTS, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS)
     seen = st.lists(TEXTS, max_size=3).map(tuple)
     intents = st.builds(Intent, TENANCIES | TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS, seen)
-    return Lock(
+    return State(
         last_run,
         draw(SALT_BYTES),
         tuple(known),
