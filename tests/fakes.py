@@ -1,4 +1,4 @@
-"""A service in history, for the logic of apply; its faults are scripted."""
+"""A service in memory, for the logic of apply; its faults are scripted."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class FakeService:
     on_unsubscribe: deque[object] = field(default_factory=deque)
     on_list: deque[object] = field(default_factory=deque)
     calls: list[str] = field(default_factory=list)
-    state: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
     def holding(cls, live: Iterable[LiveSubscription], **settings: object) -> FakeService:
         return cls({subscription.id: subscription for subscription in live}, **settings)  # type: ignore[arg-type]
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
-        with self.state:
+        with self.lock:
             self.calls.append("list")
             after = self._script(self.on_list)
             found = tuple(self.live.values())
@@ -53,7 +53,7 @@ class FakeService:
             return found
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        with self.state:
+        with self.lock:
             self.calls.append(f"subscribe {declared.url.shown}")
             if self._takes(LIE, self.on_subscribe):
                 return f"lie-{len(self.calls)}" if self.tells_ids else None
@@ -72,7 +72,7 @@ class FakeService:
             return identifier if self.tells_ids else None
 
     def unsubscribe(self, identifier: str) -> None:
-        with self.state:
+        with self.lock:
             self.calls.append(f"unsubscribe {identifier}")
             if self._takes(LIE, self.on_unsubscribe):
                 return

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+from hooksync.core.record import Record
 
 Shell = Literal["bash", "zsh", "fish"]
 SHELLS: tuple[Shell, ...] = get_args(Shell)
@@ -14,8 +15,7 @@ Entries: TypeAlias = list[tuple[str, str]]  # words on offer, each with what it 
 _FILE_NAMES = ("PATH", "FILE", "PLAN")  # metavars of what is a file
 
 
-@dataclass(frozen=True, slots=True)
-class _Flag:
+class _Flag(Record, frozen=True):
     """An option or an argument, as completion needs it."""
 
     names: tuple[str, ...]  # empty: an argument
@@ -25,8 +25,7 @@ class _Flag:
     is_file: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Record, frozen=True):
     """What can follow one chain of commands."""
 
     path: str  # "", "plan", "secret generate"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hooksync.commands.setup import Choice, prepare
 from hooksync.config.secret_strength import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError
 from hooksync.core.model import DeclaredSubscription, Secret, Tenancy
+from hooksync.core.record import Record
 from hooksync.reconcile.context import CheckOptions, World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.session import Run, RunSettings, open_run
@@ -44,8 +44,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
 
 
-@dataclass(frozen=True, slots=True)
-class _Hook:
+class _Hook(Record, frozen=True):
     """One declared name, with its secret or why it cannot be had."""
 
     subscriptions: tuple[DeclaredSubscription, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from hooksync.commands.export_draft import ExportedTenancy, Need, free_variables, gather
 from hooksync.commands.export_names import slug
@@ -16,6 +15,7 @@ from hooksync.config.rules import server_problem
 from hooksync.core.atomic_write import is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import Location, Tenancy
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
@@ -28,8 +28,7 @@ from hooksync.reconcile.session import Run, RunContext, RunSettings, open_run
 _NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(Record, frozen=True):
     """What an export came to."""
 
     text: str  # "": nothing could be read

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from hooksync.commands.export_names import Names, has_key_in_path, name_of_url, variable_name
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey, Tenancy, Trigger
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.url_forms import split_netloc
@@ -22,16 +22,14 @@ _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a 
 _RESERVED = ("PRESERVICA_SERVER", "PRESERVICA_TENANT", "PRESERVICA_USERNAME", "PRESERVICA_PASSWORD")
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Record, frozen=True):
     """A variable that the file refers to and that is still to be set."""
 
     variable: str
     what: str  # what it is to hold
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedEntry:
+class ExportedEntry(Record, frozen=True):
     """One subscription of the file: a receiver, and what it is told of."""
 
     name: str
@@ -41,8 +39,7 @@ class ExportedEntry:
     include_identifiers: bool | None  # None: neither the service nor a file tells
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Record, frozen=True):
     """A live subscription that no file can declare."""
 
     shown: str  # its URL and trigger, fit for one line
@@ -52,8 +49,7 @@ class LeftOut:
         return f"{self.shown}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedTenancy:
+class ExportedTenancy(Record, frozen=True):
     """One tenancy as it is to be written."""
 
     tenancy: Tenancy

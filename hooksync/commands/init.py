@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hooksync.core.atomic_write import create_atomically, is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.record import Record
 from hooksync.reconcile.context import ExportOptions, World
 
 STARTER = """\
@@ -44,8 +43,7 @@ tenancies:
 _NEXT = "next: put your server, receivers and triggers into it, then `hooksync validate`"
 
 
-@dataclass(frozen=True, slots=True)
-class InitOptions:
+class InitOptions(Record, frozen=True):
     """What the flags of `init` say."""
 
     path: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.scene import OpenRun
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem
+from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import PlanOptions, World
 from hooksync.reconcile.outcomes import not_attempted

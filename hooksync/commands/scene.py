@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import Problem
+from hooksync.core.record import Record
 from hooksync.reconcile.context import PlanOptions, World
 from hooksync.reconcile.planner import Fetched, Planned, Planner
 from hooksync.reconcile.session import Run
@@ -14,8 +14,7 @@ if TYPE_CHECKING:  # `plan` starts without the rooms that only `apply` needs
     from hooksync.reconcile.executor import Executor
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRun:
+class OpenRun(Record, frozen=True):
     """All that is open, and what was said on the way."""
 
     run: Run
@@ -42,5 +41,5 @@ class OpenRun:
         journal = None
         if self.state:
             planner = self.planner
-            journal = Journal(self.state, planner.state, planner.book, planner.ring, self.options.adopts)
+            journal = Journal(self.state, planner.state, planner.book, planner.ring, adopts=self.options.adopts)
         return Executor(self.run, journal, self.world.terminal, probes=self.options.probes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
@@ -13,13 +12,13 @@ from hooksync.config.selection import check_replaced, nothing_in, select, share_
 from hooksync.config.shards import Shard
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
+from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import RunContext
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Record, frozen=True):
     """Which files, and what of them."""
 
     files: tuple[str, ...]
@@ -29,8 +28,7 @@ class Choice:
     shard: Shard | None = None  # of those tenancies; None: all of them
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Record, frozen=True):
     """What the files and the environment come to."""
 
     tenancies: tuple[Tenancy, ...]

@@ -5,23 +5,20 @@ Nothing here reads, checks or fills in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, LoginMethod, Probe, Replacement, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.record import Record, field
 from hooksync.core.template import Template
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Record, frozen=True):
     """A text with references, and where it is written."""
 
     template: Template
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionDeclaration:
+class SubscriptionDeclaration(Record, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
@@ -32,8 +29,7 @@ class SubscriptionDeclaration:
     location: Location  # of its name
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialsDeclaration:
+class CredentialsDeclaration(Record, frozen=True):
     """How to log in; None where the file leaves it to the environment."""
 
     username: SecretRef | None = None
@@ -42,8 +38,7 @@ class CredentialsDeclaration:
     method: LoginMethod = "password"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Record, frozen=True):
     """All that a tenancy says besides its subscriptions. Made without arguments: what holds where it is silent."""
 
     server: Written | None = None
@@ -56,8 +51,7 @@ class Settings:
     probe: Probe = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyDeclaration:
+class TenancyDeclaration(Record, frozen=True):
     """One tenancy as the files declare it."""
 
     name: str
@@ -66,8 +60,7 @@ class TenancyDeclaration:
     location: Location  # of its name where its settings stand, or else where it comes first
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Record, frozen=True):
     """All files of a run together, checked as far as that goes without the environment."""
 
     tenancies: tuple[TenancyDeclaration, ...]

@@ -6,7 +6,6 @@ Pure: the files are read already, and the schema comes through a function that i
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from hooksync.config.declarations import Document, Settings, TenancyDeclaration, Written
@@ -28,14 +27,14 @@ from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
+from hooksync.core.record import Record
 from hooksync.core.template import Template
 from hooksync.core.urls import outline
 
 ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(Record, frozen=True):
     """One file, as far as it can be read."""
 
     reading: FileReader

@@ -9,10 +9,10 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO, Literal, cast
 
 from hooksync.core.errors import FileError, Problem
+from hooksync.core.record import Record
 
 SchemaKind = Literal["hooks", "plan", "report", "state"]
 
@@ -23,8 +23,7 @@ MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Record, frozen=True):
     """One hooks file, read but not understood."""
 
     name: str  # as the user named it; "<stdin>" for standard input

@@ -7,7 +7,6 @@ reading a small file. An error's `message` is never used, because it quotes what
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +15,7 @@ from hooksync.config.schema_messages import Refusal, word_refusal, word_unknown_
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location
+from hooksync.core.record import Record
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 MOST_MISFITS = 1000  # in one file; more would not be read
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
+class Misfit(Record, frozen=True):
     """A place in a file that the schema refuses."""
 
     path: Path

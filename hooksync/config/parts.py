@@ -6,7 +6,6 @@ Rules about one subscription and its defaults are kept here; those between subsc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from hooksync.config.declarations import Settings, SubscriptionDeclaration
@@ -16,6 +15,7 @@ from hooksync.config.settings import has_settings, read_settings
 from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_nodes import YamlList, YamlMap
 from hooksync.core.model import Location, SecretRef, Trigger
+from hooksync.core.record import Record
 from hooksync.core.urls import outline
 
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
@@ -23,8 +23,7 @@ _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under default
 _MISSING = SecretRef("env", "")  # in place of a secret that is missing: a problem, so the entry goes no further
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyPart:
+class TenancyPart(Record, frozen=True):
     """What one file says of one tenancy."""
 
     name: str
@@ -33,8 +32,7 @@ class TenancyPart:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class _Defaults:
+class _Defaults(Record, frozen=True):
     """What the subscriptions of a file have unless they say otherwise."""
 
     triggers: tuple[Trigger, ...] | None = None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, cast
+
+from msgspec import Struct
 
 from hooksync.config.declarations import Written
 from hooksync.config.yaml_nodes import Mark, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, SecretRef
+from hooksync.core.record import field
 from hooksync.core.template import parse_template
 
 
-@dataclass(slots=True)
-class FileReader:
+class FileReader(Struct):
     """One hooks file that is being read."""
 
     file: str  # as the user named it

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from hooksync.config.places import Path, split_path
 from hooksync.config.yaml_nodes import Timestamp
 from hooksync.core.model import TRIGGER_NAMES
+from hooksync.core.record import Record
 
 Words = tuple[str, str]  # what, fix
 
@@ -46,8 +46,7 @@ _EXAMPLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Record, frozen=True):
     """One error of the schema's, without the library's words."""
 
     keyword: str
@@ -80,8 +79,7 @@ class Refusal:
         return is_private(self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownKey:
+class UnknownKey(Record, frozen=True):
     """Words for a key that the format does not have."""
 
     what: str

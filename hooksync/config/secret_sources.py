@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from hooksync.core.errors import Problem, SecretError
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.record import Record
 
 _LARGEST_FILE = 64 * 1024  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSources:
+class SecretSources(Record, frozen=True):
     """Where secrets come from in this run."""
 
     environ: Mapping[str, str]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.shards import Shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import address_matches, address_of
+from hooksync.core.record import replace
 
 
 def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:

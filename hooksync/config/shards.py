@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.record import Record
 
 MOST_SHARDS = 1000
 
@@ -13,8 +13,7 @@ _FORM = re.compile("([0-9]+)/([0-9]+)")
 _SHOWN = 20  # characters of what was given instead
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Record, frozen=True):
     """The share of the tenancies that one of several processes looks at."""
 
     number: int  # 1-based

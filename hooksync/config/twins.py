@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.resolve import resolve
 from hooksync.config.rules import duplicate_tenancy_problems, tenancy_identity
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
+from hooksync.core.record import replace
 
 Known = tuple[TenancyDeclaration, Tenancy]
 

@@ -7,7 +7,8 @@ Nothing here reads, parses or judges. Marks are (line, column), 1-based. They ar
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+
+from hooksync.core.record import Record
 
 Mark = tuple[int, int]
 
@@ -15,8 +16,7 @@ _MARK = 2  # numbers that a mark takes up: 0-based line and column
 _PAIR = 2 * _MARK  # the mark of a key, then that of its value
 
 
-@dataclass(frozen=True, slots=True)
-class Timestamp:
+class Timestamp(Record, frozen=True):
     """What YAML 1.1 reads as a date, or as a date with a time."""
 
     text: str

@@ -6,10 +6,10 @@ Nothing here reads, writes, calls or looks at a clock.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, NoReturn
 
+from hooksync.core.record import Record, force_setattr
 from hooksync.core.url_forms import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
@@ -73,17 +73,28 @@ class Secret:
         raise TypeError("a Secret is neither pickled nor copied")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretRef:
+class SecretRef(Record, frozen=True):
     """Where a secret or a credential is found; never the value."""
+
+    HIDDEN = ("base",)
 
     kind: Literal["env", "file"]
     name: str  # the variable's name, or the path as written
-    location: Location | None = field(default=None, compare=False)  # None: the default of a field that was left out
-    base: str = field(default="", repr=False)  # folder that a relative path starts at
+    location: Location | None = None  # None: the default of a field that was left out
+    base: str = ""  # folder that a relative path starts at
+
+    def __eq__(self, other: object) -> bool:
+        """Two places may name the same source."""
+        return isinstance(other, SecretRef) and self._source() == other._source()
+
+    def __hash__(self) -> int:
+        return hash(self._source())
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    def _source(self) -> tuple[str, str, str]:
+        return self.kind, self.name, self.base
 
 
 class Trigger(NamedTuple):
@@ -102,29 +113,30 @@ class Trigger(NamedTuple):
         return cls(TRIGGER_NAMES.get(name, name))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SubscriptionKey:
+class SubscriptionKey(Record, frozen=True, order=True):
     """What makes two subscriptions of a tenancy the same one."""
 
-    url: str = field(repr=False)  # in its normal form; may hold a key in its query
+    HIDDEN = ("url",)
+
+    url: str  # in its normal form; may hold a key in its query
     trigger: Trigger
 
 
-@dataclass(frozen=True, slots=True)
-class HookUrl:
+class HookUrl(Record, frozen=True):
     """A receiver's URL, in the form that may be shown and the form that is sent."""
 
+    HIDDEN = ("full", "identity")
+
     shown: str  # declared: as the file writes it, `${NAME}` unfilled; live: its query values hidden
-    full: str = field(repr=False)  # may hold a key; goes to the service and the receiver, nowhere else
-    identity: str = field(init=False, repr=False, compare=False)  # the full one in its normal form
+    full: str  # may hold a key; goes to the service and the receiver, nowhere else
+    identity: str = ""  # the full one in its normal form; worked out, never given
 
     def __post_init__(self) -> None:
         """Work the identity out once: it is asked for again and again."""
-        object.__setattr__(self, "identity", normal_url(self.full))
+        force_setattr(self, "identity", normal_url(self.full))
 
 
-@dataclass(frozen=True, slots=True)
-class DeclaredSubscription:
+class DeclaredSubscription(Record, frozen=True):
     """One subscription that the file asks for: a name and one of its triggers."""
 
     tenancy: str
@@ -146,8 +158,7 @@ class DeclaredSubscription:
         return address_of(self.tenancy, self.name, self.trigger)
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSubscription:
+class LiveSubscription(Record, frozen=True):
     """One subscription that the tenancy holds."""
 
     id: str  # given by Preservica, another one after each subscribe
@@ -161,8 +172,7 @@ class LiveSubscription:
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialRefs:
+class CredentialRefs(Record, frozen=True):
     """How to log in to a tenancy, by reference."""
 
     username: SecretRef
@@ -171,8 +181,7 @@ class CredentialRefs:
     method: LoginMethod = "password"
 
 
-@dataclass(frozen=True, slots=True)
-class UnsubscribeLimit:
+class UnsubscribeLimit(Record, frozen=True):
     """How many subscriptions a plan may remove: a share of those it owns, or a number. One of the two is set."""
 
     percent: float | None = None
@@ -182,16 +191,14 @@ class UnsubscribeLimit:
         return f"{self.percent:g}%" if self.percent is not None else str(self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Record, frozen=True):
     """Where a tenancy lives."""
 
     shown: str  # as the file writes it
     base_url: str  # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
 
 
-@dataclass(frozen=True, slots=True)
-class Tenancy:
+class Tenancy(Record, frozen=True):
     """One tenancy as the file wants it, with everything from the environment but secrets filled in."""
 
     name: str

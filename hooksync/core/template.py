@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from hooksync.core.record import Record
 
 _TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
@@ -18,16 +19,14 @@ class MissingVariableError(KeyError):
         self.names = names
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record, frozen=True):
     """One `${NAME}` or `${NAME:-default}`."""
 
     name: str
     default: str | None = None  # None: without a value, filling fails
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Record, frozen=True):
     """A text that may refer to environment variables."""
 
     text: str  # as written

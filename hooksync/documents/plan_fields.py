@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
 from hooksync.config.declarations import CredentialsDeclaration, Written
 from hooksync.core.model import Location, SecretRef, UnsubscribeLimit
+from hooksync.core.record import Record
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault
 
@@ -29,8 +29,7 @@ class Wrong(Exception):
     """What is wrong with a saved plan, without its path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class PlanRecord(Record, frozen=True):
     """An object of the document, and where it stands."""
 
     fields: Mapping[str, object]
@@ -72,16 +71,16 @@ class Record:
         """Take a list of lines of text."""
         return tuple(cast("list[str]", self._take(name, _are_lines, "a list of lines")))
 
-    def record(self, name: str) -> Record:
+    def record(self, name: str) -> PlanRecord:
         """Take an object."""
         value = cast("dict[str, object]", self._take(name, lambda value: isinstance(value, dict), "an object"))
-        return Record(value, f"{self.where}.{name}", self.file)
+        return PlanRecord(value, f"{self.where}.{name}", self.file)
 
-    def records(self, name: str) -> tuple[Record, ...]:
+    def records(self, name: str) -> tuple[PlanRecord, ...]:
         """Take a list of objects."""
         are = lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value)  # noqa: E731
         items = cast("list[dict[str, object]]", self._take(name, are, "a list of objects"))
-        return tuple(Record(item, f"{self.where}.{name}[{n}]", self.file) for n, item in enumerate(items))
+        return tuple(PlanRecord(item, f"{self.where}.{name}[{n}]", self.file) for n, item in enumerate(items))
 
     def has(self, name: str) -> bool:
         """Tell whether a field is there and not null."""
@@ -107,7 +106,7 @@ class Record:
         return value
 
 
-def reference(record: Record, where: Location) -> SecretRef:
+def reference(record: PlanRecord, where: Location) -> SecretRef:
     """Read `{"env": NAME}` or `{"file": PATH}`; the path starts at the current folder."""
     if len(record.fields) != 1 or not record.fields.keys() <= {"env", "file"}:
         raise Wrong(f"{record.where} must be {{env: NAME}} or {{file: PATH}}")
@@ -118,7 +117,7 @@ def reference(record: Record, where: Location) -> SecretRef:
     return SecretRef(kind, name, where)
 
 
-def credentials(record: Record, where: Location) -> CredentialsDeclaration:
+def credentials(record: PlanRecord, where: Location) -> CredentialsDeclaration:
     """Read how to log in."""
     return CredentialsDeclaration(
         username=reference(record.record("username"), where),
@@ -128,7 +127,7 @@ def credentials(record: Record, where: Location) -> CredentialsDeclaration:
     )
 
 
-def limit(record: Record) -> UnsubscribeLimit:
+def limit(record: PlanRecord) -> UnsubscribeLimit:
     """Read `{"percent": 50, "number": null}`, of which one is set."""
     percent, number = record.fields.get("percent"), record.fields.get("number")
     if type(percent) in (int, float) and number is None and 0 <= cast(float, percent) <= 100:
@@ -138,7 +137,7 @@ def limit(record: Record) -> UnsubscribeLimit:
     raise Wrong(f"{record.where} must be a share of 0 to 100, or a number")
 
 
-def owns(record: Record) -> tuple[str, ...] | None:
+def owns(record: PlanRecord) -> tuple[str, ...] | None:
     """Read URL prefixes, or `all`."""
     if record.fields.get("owns", "all") == "all":
         return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
 
 from hooksync.core.errors import FileError, Problem
+from hooksync.core.record import Record
 from hooksync.documents.sealing import canonical
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
@@ -15,11 +15,12 @@ SHORTEST_KEY = 16  # bytes
 _DOMAIN = b"hooksync.plan/1 signature\n"  # so that no other signature under this key is one of a plan
 
 
-@dataclass(frozen=True, slots=True)
-class PlanKey:
+class PlanKey(Record, frozen=True):
     """What plans are signed with."""
 
-    value: bytes = field(repr=False)
+    HIDDEN = ("value",)
+
+    value: bytes
 
     @property
     def text(self) -> str:

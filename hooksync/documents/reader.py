@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn, cast
 
 from hooksync.core.errors import FileError, Problem, Refused
-from hooksync.documents.plan_fields import Record, Wrong
+from hooksync.core.record import Record
+from hooksync.documents.plan_fields import PlanRecord, Wrong
 from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey
 from hooksync.documents.saved_records import SavedTenancy, tenancy_of
 from hooksync.documents.sealing import digest
@@ -24,8 +24,7 @@ CLOCK_SKEW = timedelta(minutes=5)  # of machines that mean to show the same time
 _MAKE_ANEW = "make it anew with `hooksync plan --out`"
 
 
-@dataclass(frozen=True, slots=True)
-class Demands:
+class Demands(Record, frozen=True):
     """What a saved plan must stand up to."""
 
     key: PlanKey | None
@@ -33,8 +32,7 @@ class Demands:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlan:
+class SavedPlan(Record, frozen=True):
     """What a saved plan asks for."""
 
     tenancies: tuple[SavedTenancy, ...]
@@ -54,7 +52,7 @@ def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
         document = _parse(data)
         _check_format(document.get("format"))
         warnings = _check_seals(document, path, demands)
-        record = Record(document, "the plan", path)
+        record = PlanRecord(document, "the plan", path)
         _check_age(record, path, demands)
         return _saved_plan(record, warnings)
     except Wrong as wrong:
@@ -63,8 +61,8 @@ def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
         raise FileError(Problem(f"{path}: it is nested too deeply", _MAKE_ANEW)) from None
 
 
-def _saved_plan(record: Record, warnings: tuple[Problem, ...]) -> SavedPlan:
-    options = record.record("options") if record.has("options") else Record({}, "the plan.options", record.file)
+def _saved_plan(record: PlanRecord, warnings: tuple[Problem, ...]) -> SavedPlan:
+    options = record.record("options") if record.has("options") else PlanRecord({}, "the plan.options", record.file)
     tenancies = tuple(map(tenancy_of, record.records("tenancies")))
     names = [tenancy.entry.name for tenancy in tenancies]
     if len(set(names)) < len(names):
@@ -123,7 +121,7 @@ def _same(given: object, computed: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
 
 
-def _check_age(record: Record, path: str, demands: Demands) -> None:
+def _check_age(record: PlanRecord, path: str, demands: Demands) -> None:
     try:
         created = datetime.fromisoformat(record.text("created_at"))
     except ValueError:

@@ -6,7 +6,6 @@ What the rules of hooks files ask is asked here again, for nobody knows who wrot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from hooksync.config.declarations import (
     CredentialsDeclaration,
@@ -18,17 +17,17 @@ from hooksync.config.declarations import (
 from hooksync.config.rules import ownership_problem, url_problem
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location, SecretState, Trigger, UnsubscribeLimit, address_of
+from hooksync.core.record import Record
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline
-from hooksync.documents.plan_fields import Record, Wrong, credentials, limit, owns, reference
+from hooksync.documents.plan_fields import PlanRecord, Wrong, credentials, limit, owns, reference
 from hooksync.reconcile.plan import ACTIONS, Action, Change
 
 SECRET_STATES: tuple[SecretState, ...] = ("same", "changed", "unknown", "not-set")
 DECLARING: tuple[Action, ...] = ("subscribe", "resubscribe", "keep")  # the actions that are about a declared one
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRow:
+class LiveRow(Record, frozen=True):
     """What was live when the plan was made, as it may be shown."""
 
     url: str
@@ -36,8 +35,7 @@ class LiveRow:
     include_identifiers: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class SavedStep:
+class SavedStep(Record, frozen=True):
     """One step, by address and id."""
 
     action: Action
@@ -48,8 +46,7 @@ class SavedStep:
     secret_state: SecretState
 
 
-@dataclass(frozen=True, slots=True)
-class SavedTenancy:
+class SavedTenancy(Record, frozen=True):
     """One tenancy of a saved plan."""
 
     entry: TenancyDeclaration  # as if a hooks file declared it
@@ -58,7 +55,7 @@ class SavedTenancy:
     steps: tuple[SavedStep, ...]
 
 
-def tenancy_of(record: Record) -> SavedTenancy:
+def tenancy_of(record: PlanRecord) -> SavedTenancy:
     """Read one tenancy. Raises Wrong, or FileError where a rule of hooks files is broken."""
     name, where = record.name("name"), record.place()
     if record.has("error") or not record.has("live_digest"):
@@ -74,7 +71,7 @@ def tenancy_of(record: Record) -> SavedTenancy:
     return SavedTenancy(entry, record.text("live_digest"), _live(record), saved)
 
 
-def _settings(record: Record, where: Location) -> Settings:
+def _settings(record: PlanRecord, where: Location) -> Settings:
     tenant = record.template("tenant", where) if record.has("tenant") else Written(parse_template(""), where)
     return Settings(
         server=record.template("server", where),
@@ -90,7 +87,7 @@ def _settings(record: Record, where: Location) -> Settings:
     )
 
 
-def _subscription(step: Record, tenancy: str) -> SubscriptionDeclaration:
+def _subscription(step: PlanRecord, tenancy: str) -> SubscriptionDeclaration:
     where, trigger = step.place(), Trigger(step.trigger("trigger"))
     name = step.name("name")
     if step.text("address") != address_of(tenancy, name, trigger):
@@ -114,7 +111,7 @@ def _url_problems(entry: TenancyDeclaration) -> Iterator[Problem]:
             yield problem
 
 
-def _step(step: Record) -> SavedStep:
+def _step(step: PlanRecord) -> SavedStep:
     action = step.choice("action", ACTIONS)
     reasons = step.lines("reasons")
     if not reasons and action in ("resubscribe", "unsubscribe", "leave"):
@@ -130,7 +127,7 @@ def _step(step: Record) -> SavedStep:
     )
 
 
-def _change(record: Record) -> Change:
+def _change(record: PlanRecord) -> Change:
     return Change(record.text("field"), record.flag("live"), record.flag("declared"))
 
 
@@ -146,7 +143,7 @@ def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:
         raise Wrong(f"{where}: a duplicate doubles nothing")
 
 
-def _live(record: Record) -> dict[str, LiveRow] | None:
+def _live(record: PlanRecord) -> dict[str, LiveRow] | None:
     if not record.has("live"):
         return None
     rows = {}

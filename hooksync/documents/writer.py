@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription
+from hooksync.core.record import Record
 from hooksync.documents.plan_key import PlanKey
 from hooksync.documents.sealing import config_digest, credential_references, digest, live_digest, reference
 from hooksync.reconcile.outcomes import RESULTS
@@ -26,8 +26,7 @@ PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWith:
+class PlannedWith(Record, frozen=True):
     """The flags that a plan was made with, for who carries it out later."""
 
     prunes: bool

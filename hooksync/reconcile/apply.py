@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, SubscriptionKey
+from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, is_idle
@@ -19,8 +19,7 @@ from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import History
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionContext:
+class ExecutionContext(Record, frozen=True):
     """What a plan is carried out with."""
 
     service: Service

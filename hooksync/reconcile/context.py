@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+
+from hooksync.core.record import Record
 
 if TYPE_CHECKING:
     from hooksync.config.shards import Shard
@@ -40,19 +41,19 @@ class Terminal(Protocol):
         """Show how far a number of calls is; gives what is to be called after each."""
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Record, frozen=True):
     """What a command can reach outside the process."""
 
-    environ: Mapping[str, str] = field(repr=False)
+    HIDDEN = ("environ",)
+
+    environ: Mapping[str, str]
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt
     patience: RetryPolicy | None = None  # with calls that fail; None: the usual
 
 
-@dataclass(frozen=True, slots=True)
-class FileOptions:
+class FileOptions(Record, frozen=True):
     """Which files, what of them, and how to show what comes of it."""
 
     files: tuple[str, ...]
@@ -62,8 +63,7 @@ class FileOptions:
     shard: Shard | None = None  # None: all tenancies
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
+class CheckOptions(Record, frozen=True):
     """What the flags of `check` say."""
 
     files: tuple[str, ...]
@@ -75,8 +75,7 @@ class CheckOptions:
     parallelism: int = 8  # calls in flight over the whole run
 
 
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
+class ExportOptions(Record, frozen=True):
     """What the flags of `export` say."""
 
     files: tuple[str, ...]
@@ -89,8 +88,7 @@ class ExportOptions:
     parallelism: int = 8  # calls in flight over the whole run
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
+class PlanOptions(Record, frozen=True):
     """What the flags of `plan` and `apply` say."""
 
     files: tuple[str, ...]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SubscriptionKey, Tenancy, address_matches
+from hooksync.core.record import Record
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.plan import (
     Change,
@@ -26,8 +26,7 @@ from hooksync.reconcile.plan import (
 from hooksync.state.history import NOTHING, History
 
 
-@dataclass(frozen=True, slots=True)
-class DiffOptions:
+class DiffOptions(Record, frozen=True):
     """What the command line says about the comparison."""
 
     prune: bool = True  # False: nothing is unsubscribed but duplicates and replaced ones
@@ -35,8 +34,7 @@ class DiffOptions:
     is_targeted: bool = False  # True: only some of the declared are looked at, so what is not declared says nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Record, frozen=True):
     """A declared subscription and what fills its place."""
 
     declared: DeclaredSubscription
@@ -44,8 +42,7 @@ class Match:
     duplicates: tuple[LiveSubscription, ...] = ()  # others that would fill it too
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
+class Matching(Record, frozen=True):
     """All that is declared and live in a tenancy, each once."""
 
     tenancy: Tenancy

@@ -6,10 +6,10 @@ Whatever stops one tenancy stops it before its first change, and leaves the othe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from hooksync.core.errors import FileError, Problem, SecretError
 from hooksync.core.model import SecretRef
+from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
@@ -20,8 +20,7 @@ from hooksync.reconcile.session import Run, Work
 from hooksync.service.receivers import probe_all
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
+class ExecutionResult(Record, frozen=True):
     """What came of it all, by the tenancy's name."""
 
     outcomes: Mapping[str, TenancyOutcome] = field(default_factory=dict)
@@ -32,8 +31,7 @@ class ExecutionResult:
     adopted: int = 0  # subscriptions whose declared secret the state now takes for the live one
 
 
-@dataclass(frozen=True, slots=True)
-class Executor:
+class Executor(Record, frozen=True):
     """What plans are carried out with."""
 
     run: Run

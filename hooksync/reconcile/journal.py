@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from hooksync.config.secret_book import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
@@ -30,17 +29,20 @@ from hooksync.state.model import (
 from hooksync.state.store import update
 
 
-@dataclass(slots=True)
 class Journal:
     """The state of one run of apply."""
 
-    path: str
-    state: State | None  # as it was before anything was listed
-    book: SecretCache
-    ring: KeyRing
-    adopts: bool = False  # record the declared secret of what is kept and not known
-    _salts: dict[SecretRef, Salt] = field(default_factory=dict)
-    _run: int = 0  # the number of this run; 0: it has made nothing
+    def __init__(
+        self, path: str, state: State | None, book: SecretCache, ring: KeyRing, *, adopts: bool = False
+    ) -> None:
+        """`state`: as it was before anything was listed; `adopts`: record the declared secret of what is unknown."""
+        self.path = path
+        self.state = state
+        self.book = book
+        self.ring = ring
+        self.adopts = adopts
+        self._salts: dict[SecretRef, Salt] = {}
+        self._run = 0  # the number of this run; 0: it has made nothing
 
     def begin(self, works: Mapping[str, Work]) -> None:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""

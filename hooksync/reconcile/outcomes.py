@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from hooksync.core.model import LiveSubscription
+from hooksync.core.record import Record
 from hooksync.reconcile.plan import Step, TenancyPlan, is_idle
 
 Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
 RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "unchanged")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Record, frozen=True):
     """What became of one step."""
 
     step: Step
@@ -31,8 +30,7 @@ class Outcome:
         return self.may_be_made or self.may_be_removed
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyOutcome:
+class TenancyOutcome(Record, frozen=True):
     """What became of a tenancy's plan."""
 
     plan: TenancyPlan

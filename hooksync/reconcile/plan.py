@@ -6,18 +6,17 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
+from hooksync.core.record import Record
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = ("subscribe", "resubscribe", "unsubscribe", "keep", "leave")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Record, frozen=True):
     """One field of a pair that differs."""
 
     field: str
@@ -25,16 +24,14 @@ class Change:
     declared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(Record, frozen=True):
     """Declared, not live: it is made."""
 
     declared: DeclaredSubscription
     secret_state: SecretState = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Resubscribe:
+class Resubscribe(Record, frozen=True):
     """Declared and live with other content. The API has no update: a new one comes and the old one goes."""
 
     declared: DeclaredSubscription
@@ -44,8 +41,7 @@ class Resubscribe:
     secret_state: SecretState = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
+class Unsubscribe(Record, frozen=True):
     """Live, ours and not wanted: it is removed."""
 
     live: LiveSubscription
@@ -53,8 +49,7 @@ class Unsubscribe:
     duplicate_of: DeclaredSubscription | None = None  # set where another live one fills this declared one's place
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Record, frozen=True):
     """Declared and live alike: nothing to do."""
 
     declared: DeclaredSubscription
@@ -62,8 +57,7 @@ class Keep:
     secret_state: SecretState = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Record, frozen=True):
     """Live and not ours to touch."""
 
     live: LiveSubscription
@@ -81,8 +75,7 @@ _ACTION_OF: dict[type[Step], Action] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyPlan:
+class TenancyPlan(Record, frozen=True):
     """What has to happen in one tenancy."""
 
     tenancy: Tenancy
@@ -99,8 +92,7 @@ class TenancyPlan:
         return Counter(map(action_of, self.steps))
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadTenancy:
+class UnreadTenancy(Record, frozen=True):
     """A tenancy whose live subscriptions could not be had; it has no plan, and the others go on."""
 
     tenancy: Tenancy

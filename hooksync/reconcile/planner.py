@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from hooksync.config.secret_book import SecretCache
 from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
+from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, Matching, count_owned, decide, pair
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing
@@ -21,16 +21,14 @@ from hooksync.state.history import History, recall
 from hooksync.state.model import Intent, State, StateEntry
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedTenancy:
+class FetchedTenancy(Record, frozen=True):
     """A tenancy and what it holds."""
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTenancy:
+class PlannedTenancy(Record, frozen=True):
     """A tenancy's plan, with what it was made from and why it may not be carried out."""
 
     plan: TenancyPlan
@@ -52,8 +50,7 @@ Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
 Planned: TypeAlias = PlannedTenancy | UnreadTenancy
 
 
-@dataclass(frozen=True, slots=True)
-class Planner:
+class Planner(Record, frozen=True):
     """What plans are made with."""
 
     options: DiffOptions

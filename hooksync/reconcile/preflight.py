@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, SecretRef
+from hooksync.core.record import Record
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan
 from hooksync.service.challenge import ProbeResult
 
 Readings = Mapping[tuple[HookUrl, Secret], ProbeResult]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Record, frozen=True):
     """What the receivers of a plan said."""
 
     readings: Mapping[str, ProbeResult]  # by the declared subscription's address

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from hooksync.config.secret_book import SecretCache
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
+from hooksync.core.record import Record
 from hooksync.reconcile.apply import ExecutionContext, apply_plan
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.outcomes import TenancyOutcome
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 Advance = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(Record, frozen=True):
     """How a run behaves."""
 
     diff: DiffOptions
@@ -44,19 +43,19 @@ class RunSettings:
     parallelism: int  # calls in flight over the whole run
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Record, frozen=True):
     """What a run takes from outside."""
 
-    environ: Mapping[str, str] = field(repr=False)
+    HIDDEN = ("environ",)
+
+    environ: Mapping[str, str]
     redactor: Redactor
     stop: Event  # set: nothing new starts
     watch: Callable[[CallRecord], None]
     patience: RetryPolicy | None = None  # None: the usual
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Record, frozen=True):
     """A plan that is to be carried out, and every secret that it needs."""
 
     planned: PlannedTenancy
@@ -82,8 +81,7 @@ def open_run(tenancies: Sequence[Tenancy], settings: RunSettings, around: RunCon
         transport.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Record, frozen=True):
     """The tenancies of a run with their clients."""
 
     tenancies: tuple[Tenancy, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
@@ -33,8 +34,7 @@ class Service(Protocol):
         """Remove a subscription."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """A step that has to be done, and how far it is."""
 
     step: Step

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import DeclaredSubscription, Probe, Tenancy
+from hooksync.core.record import Record
 from hooksync.service.challenge import Kind, ProbeResult
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
@@ -28,8 +28,7 @@ _DISGUISE_FIX = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record, frozen=True):
     """One thing that was looked at."""
 
     subject: str  # "name", "connection", "tls", "log-in", "role", "list"; "secret", "receiver", "event-signing"
@@ -38,16 +37,14 @@ class Finding:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyEvidence:
+class TenancyEvidence(Record, frozen=True):
     """What the service did."""
 
     reach: ProbeResult | None  # how it answers at all; None: interrupted before
     listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
 
 
-@dataclass(frozen=True, slots=True)
-class HookEvidence:
+class HookEvidence(Record, frozen=True):
     """What the receiver of one declared name did, and whether its secret can be had."""
 
     subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
@@ -58,8 +55,7 @@ class HookEvidence:
     signs_in_disguise: bool | None = None  # None: no clear answer
 
 
-@dataclass(frozen=True, slots=True)
-class HookCheck:
+class HookCheck(Record, frozen=True):
     """One declared name with what was found of it."""
 
     evidence: HookEvidence
@@ -76,8 +72,7 @@ class HookCheck:
         return max((finding.mark for finding in self.findings), key=("ok", "skipped", "warning", "failed").index)
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyCheck:
+class TenancyCheck(Record, frozen=True):
     """One tenancy with what was found of it."""
 
     tenancy: Tenancy
@@ -91,8 +86,7 @@ class TenancyCheck:
             yield from hook.findings
 
 
-@dataclass(frozen=True, slots=True)
-class CheckView:
+class CheckView(Record, frozen=True):
     """A whole check, fit to be shown."""
 
     tenancies: tuple[TenancyCheck, ...]

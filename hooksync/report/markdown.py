@@ -6,9 +6,9 @@ Nothing that a text holds ends a block, begins another, links or mentions; and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from hooksync.core.errors import Problem
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.report.markup import ROOM, escaped, fenced, fitting, marker, sentence, shares, size
 from hooksync.report.text import (
@@ -29,8 +29,7 @@ _WORD_ROOM = 100  # bytes of the words that tell what is left out
 _REPLACED = "!   "  # what a diff block shows in a colour of its own: `+/-` would be green, as if nothing went
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Record, frozen=True):
     """What is shown of one tenancy."""
 
     title: str  # safe

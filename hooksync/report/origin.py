@@ -5,16 +5,16 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from hooksync.core.record import Record
 
 _LONGEST = 1024  # characters
 
 Ci = Literal["github", "gitlab", "jenkins"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Record, frozen=True):
     """Where a run comes from. None: not known."""
 
     host: str | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from hooksync.core.errors import FileError, HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
+from hooksync.core.record import Record, replace
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
 from hooksync.reconcile.plan import (
     Action,
@@ -27,8 +27,7 @@ from hooksync.service.challenge import ProbeResult
 Readings = Mapping[str, ProbeResult]  # by address
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(Record, frozen=True):
     """One step as reports show it."""
 
     action: Action
@@ -47,8 +46,7 @@ class StepView:
     place: Location | None = None  # in the hooks file; None where nothing is declared
 
 
-@dataclass(frozen=True, slots=True)
-class TenancyView:
+class TenancyView(Record, frozen=True):
     """One tenancy as reports show it."""
 
     tenancy: Tenancy
@@ -73,8 +71,7 @@ class TenancyView:
         return Counter(step.outcome.result for step in self.steps if step.outcome)
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Record, frozen=True):
     """A whole plan, or a whole run of apply."""
 
     tenancies: tuple[TenancyView, ...]

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import Redactor
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
@@ -32,8 +32,7 @@ class _Outdated(Rejected):
     """A code or timestamp was refused after repeats: its moment may have passed, or a lost try have used it up."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogInCalls:
+class LogInCalls(Record, frozen=True):
     """How one tenancy is logged in to."""
 
     tenancy: Tenancy

@@ -9,19 +9,18 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 
 from hooksync.core.errors import AnswerLost, ServiceError
+from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.service.http import Answer, Request, Transport
 from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 from hooksync.service.retry import BUSY_STATUSES, TOO_MANY, RetryPolicy, read_retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Record, frozen=True):
     """One call that was made, for those who watch."""
 
     tenancy: str
@@ -30,8 +29,7 @@ class CallRecord:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(Record, frozen=True):
     """What every client of a run shares: the connections, the patience, the watcher and the way to be stopped."""
 
     transport: Transport
@@ -41,8 +39,7 @@ class CallContext:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRule:
+class RetryRule(Record, frozen=True):
     """When a kind of call is made again."""
 
     statuses: frozenset[int]  # answers that ask for it
@@ -55,14 +52,14 @@ REMOVAL = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=True)
 CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)  # only a 429 says that nothing was made
 
 
-@dataclass(slots=True)
 class Caller:
     """Makes the calls to one tenancy's service. Safe among threads."""
 
-    tenancy: str
-    line: CallContext
-    _was_reached: bool = False  # it has answered: that nobody listens now will pass
-    _is_out: bool = False  # a change was not answered in all its tries: others try once, until one is
+    def __init__(self, tenancy: str, line: CallContext) -> None:
+        self.tenancy = tenancy
+        self.line = line
+        self._was_reached = False  # it has answered: that nobody listens now will pass
+        self._is_out = False  # a change was not answered in all its tries: others try once, until one is
 
     def send(self, request: Request, manner: RetryRule) -> Answer:
         """Make a call until it is answered or patience ends; gives the last answer, a busy one too.

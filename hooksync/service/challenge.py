@@ -9,10 +9,10 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from hooksync.core import handshake
+from hooksync.core.record import Record
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 AnswerKind = Literal["ready", "wrong-secret", "not-json", "wrong-shape", "not-hex", "not-echoed", "status", "redirect"]
@@ -31,8 +31,7 @@ _ANY_CASE = re.compile("[0-9A-Fa-f]{64}")
 _RECIPE = '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under the secret}'
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Record, frozen=True):
     """What a challenge found out about a receiver."""
 
     kind: Kind

@@ -6,11 +6,11 @@ Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; what nobody know
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.core.record import replace
 from hooksync.service.auth import LogInCalls, TokenSession
 from hooksync.service.calling import CREATION, LOOK, REMOVAL, CallContext, Caller, RetryRule
 from hooksync.service.http import Answer, Request

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import requests
@@ -18,6 +17,7 @@ import urllib3.util
 
 from hooksync import __version__
 from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.record import Record, field
 from hooksync.core.urls import is_loopback
 from hooksync.service.connections import Connections, bounded_call, make_tls
 from hooksync.service.http_errors import CallFacts, Flood, Interim, NoProxy, explain
@@ -28,35 +28,36 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Record, frozen=True):
     """How long a call may take, in seconds."""
 
     connect: float = 10.0  # for each of the server's addresses
     call: float = 30.0  # to the last byte of the answer
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record, frozen=True):
     """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
+
+    HIDDEN = ("headers", "body")
 
     method: str
     base_url: str  # scheme, host and port
     path: str  # percent-encoded; it goes out as it is, dot segments included
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Record, frozen=True):
     """What came back, read whole."""
 
+    HIDDEN = ("body",)
+
     status: int
-    body: bytes = field(repr=False)
+    body: bytes
     retry_after: str | None = None  # the header as sent
     repeats: int = 0  # tries of the same call before the one that got this answer
     follows_lost: bool = False  # one of them may have been carried out

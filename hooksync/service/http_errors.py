@@ -9,12 +9,12 @@ import errno
 import re
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import requests.exceptions
 import urllib3.exceptions
 
 from hooksync.core.errors import AnswerLost, ServiceError
+from hooksync.core.record import Record
 
 _NETWORK = "check the network, the proxy settings and the server's name"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
@@ -72,8 +72,7 @@ class Interim(OSError):
     """An answer that announces another (1xx). Of these, Python's http.client waits on after 100 alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(Record, frozen=True):
     """What was known of a call when it failed."""
 
     connect: float  # seconds that a connection may take

@@ -6,9 +6,9 @@ Own words only: the transport's texts hold paths, and a receiver's path may hold
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from hooksync.core.errors import ServiceError
+from hooksync.core.record import Record
 from hooksync.service.calling import CallContext, CallRecord
 from hooksync.service.challenge import FailureKind, ProbeResult
 from hooksync.service.http import Answer, Request
@@ -24,8 +24,7 @@ from hooksync.service.http_errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Record, frozen=True):
     """How a call is shown to those who watch."""
 
     whom: str  # the tenancy, or "receiver"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from urllib.parse import quote
 
 from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
+from hooksync.core.record import Record, field, replace
 from hooksync.core.url_forms import split_netloc
 from hooksync.service.calling import CallContext
 from hooksync.service.challenge import READY, ProbeResult, judge_answer, signed_in_disguise
@@ -55,8 +55,7 @@ def probe_all(
     return {pair: reading for pair in pairs if (reading := readings[_identity(pair)]) is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Prober:
+class _Prober(Record, frozen=True):
     """Challenges receivers, and does not wait again for a server that takes no connection."""
 
     line: CallContext

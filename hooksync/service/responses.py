@@ -6,9 +6,9 @@ An answer of another shape is never read as "nothing there".
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 
 from hooksync.core.model import LiveSubscription, Trigger, live_url
+from hooksync.core.record import Record
 from hooksync.service.retry import BUSY_STATUSES
 
 ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one will do
@@ -19,20 +19,22 @@ class NotUnderstood(Exception):
     """An answer has another shape than the API gives it; says what is off, quoting nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogIn:
+class LogIn(Record, frozen=True):
     """A successful log-in."""
 
-    token: str = field(repr=False)
-    hidden: tuple[str, ...] = field(repr=False)  # everything in it that must never be shown
+    HIDDEN = ("token", "hidden")
+
+    token: str
+    hidden: tuple[str, ...]  # everything in it that must never be shown
     tenant: str | None  # told where none was named
 
 
-@dataclass(frozen=True, slots=True)
-class SecondFactor:
+class SecondFactor(Record, frozen=True):
     """A log-in that waits for the code of the second factor."""
 
-    continuation: str = field(repr=False)
+    HIDDEN = ("continuation",)
+
+    continuation: str
     tenant: str | None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+from hooksync.core.record import Record
 
 TOO_MANY = 429
 BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
@@ -12,8 +13,7 @@ BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gatewa
 _LONGEST_NUMBER = 9  # digits; more are longer than anyone waits
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Record, frozen=True):
     """How patient a run is; all times in seconds."""
 
     repeats: int = 4  # after the first try

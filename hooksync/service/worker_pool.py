@@ -8,14 +8,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar, cast
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(Struct):
     """Tasks that one caller waits for."""
 
     tasks: Sequence[Callable[[], object]]
@@ -24,17 +24,17 @@ class _Batch:
     failure: BaseException | None = None
 
 
-@dataclass(slots=True)
 class WorkerPool:
     """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one keeps no other waiting."""
 
-    width: int
-    stop: threading.Event  # set: tasks that have not begun are passed over
-    _lanes: OrderedDict[str, deque[tuple[_Batch, int]]] = field(default_factory=OrderedDict)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _threads: list[threading.Thread] = field(default_factory=list)
-    _idle: int = 0
-    _closed: bool = False
+    def __init__(self, width: int, stop: threading.Event) -> None:
+        self.width = width
+        self.stop = stop  # set: tasks that have not begun are passed over
+        self._lanes: OrderedDict[str, deque[tuple[_Batch, int]]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
 
     def __enter__(self) -> WorkerPool:
         return self

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, SubscriptionKey
+from hooksync.core.record import Record, field, replace
 from hooksync.state.model import Intent, State, declared_digest
 
 
@@ -23,16 +23,14 @@ class Made(Protocol):
         """The digest of the URL and trigger that it was made for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fresh:
+class _Fresh(Record, frozen=True):
     """Made by this run."""
 
     run: int
     declared: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Record, frozen=True):
     """Which run made which live subscription, for what, and whether its secret is still the declared one."""
 
     made: Mapping[str, Made] = field(default_factory=dict)  # by live id

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from hooksync.core.model import SecretRef
+from hooksync.core.record import Record, field, force_setattr, replace
 
 SALT_BYTES = 16
 DIGEST_BYTES = 32
@@ -37,44 +37,50 @@ class Key:
         raise TypeError("a Key is neither pickled nor copied")
 
 
-@dataclass(frozen=True, slots=True)
-class Salt:
+class Salt(Record, frozen=True):
     """What a secret is stretched with: one for each reference, however many subscriptions share the secret."""
 
+    HIDDEN = ("salt",)
+
     id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; two runs never call two salts the same
-    salt: bytes = field(repr=False, hash=False)  # the id is hash enough, ten thousand times over
-    n: int = field(default=COST_N, hash=False)
-    r: int = field(default=COST_R, hash=False)
-    p: int = field(default=COST_P, hash=False)
+    salt: bytes
+    n: int = COST_N
+    r: int = COST_R
+    p: int = COST_P
+
+    def __hash__(self) -> int:
+        return hash(self.id)  # hash enough, ten thousand times over
 
 
-@dataclass(frozen=True, slots=True)
-class StateEntry:
+class StateEntry(Record, frozen=True):
     """A live subscription that hooksync made or adopted."""
+
+    HIDDEN = ("fingerprint", "declared")
 
     tenancy: str
     id: str  # the live one's
     address: str
     run: int  # that made it; a higher one is newer
     salt: str  # id of the Salt
-    fingerprint: bytes = field(repr=False)  # of the secret, bound to tenancy and id
-    declared: bytes = field(repr=False)  # `declared_digest` of what it was made for
+    fingerprint: bytes  # of the secret, bound to tenancy and id
+    declared: bytes  # `declared_digest` of what it was made for
 
     def is_made_with(self, key: Key) -> bool:
         """Tell whether the secret behind the key, under this entry's salt, is the one that it was made with."""
         return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id))
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Record, frozen=True):
     """A subscription that a run was about to make: all that is left of a run that was killed."""
+
+    HIDDEN = ("fingerprint", "declared")
 
     tenancy: str
     address: str
     run: int
     salt: str  # id of the Salt
-    fingerprint: bytes = field(repr=False)  # of the secret, bound to tenancy and address: there was no id yet
-    declared: bytes = field(repr=False)  # `declared_digest` of what was to be made
+    fingerprint: bytes  # of the secret, bound to tenancy and address: there was no id yet
+    declared: bytes  # `declared_digest` of what was to be made
     seen: tuple[str, ...] = ()  # live ids of that identity when the run began; another one is the one made
 
     def is_made_with(self, key: Key) -> bool:
@@ -82,8 +88,7 @@ class Intent:
         return hmac.compare_digest(self.fingerprint, intent_fingerprint(key, self.tenancy, self.address))
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Record, frozen=True):
     """How a run ends in one tenancy."""
 
     tenancy: str
@@ -98,19 +103,20 @@ class Settlement:
         return (intent.tenancy, intent.run) == (self.tenancy, self.run) and intent.address not in self.open_addresses
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Record, frozen=True):
     """Everything that hooksync remembers, always in the same order."""
 
+    HIDDEN = ("url_salt", "_entries")
+
     last_run: int  # 0: none yet
-    url_salt: bytes = field(repr=False)  # of every `declared` in this state
+    url_salt: bytes  # of every `declared` in this state
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
-    _entries: dict[str, dict[str, StateEntry]] = field(init=False, repr=False, compare=False)
+    _entries: dict[str, dict[str, StateEntry]] = field(default_factory=dict)  # by tenancy, by live id
 
     def __post_init__(self) -> None:
-        put = object.__setattr__  # the class is frozen for everybody else
+        put = force_setattr  # the class is frozen for everybody else
         put(self, "salts", tuple(sorted(self.salts, key=lambda salt: salt.id)))
         put(self, "entries", tuple(sorted(self.entries, key=lambda entry: (entry.tenancy, entry.address, entry.id))))
         put(self, "intents", tuple(sorted(self.intents, key=_place)))

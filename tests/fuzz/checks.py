@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hooksync.core.errors import Problem
+from hooksync.core.record import Record
 
 LITERAL = "hunter2/hunter2"  # stands in seeds where a secret, a key or a password may; no message repeats it
 
@@ -77,7 +77,7 @@ def check_type(value: object, kind: Any) -> None:
     elif kind is not object and (kind, type(value)) != (float, int):
         demand(type(value) is kind, f"a {type(value).__name__} where {kind.__name__} is stated", value)
         demand(not (kind is float and math.isnan(value)), "a number is none")  # type: ignore[arg-type]
-        for name, stated in _fields(kind).items() if is_dataclass(kind) else ():  # type: ignore[arg-type]
+        for name, stated in _fields(kind).items() if isinstance(kind, type) and issubclass(kind, Record) else ():
             check_type(getattr(value, name), stated)
 
 
@@ -93,4 +93,5 @@ def _is_of(value: object, kind: Any) -> bool:
 
 @cache
 def _fields(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+    stated = get_type_hints(kind)
+    return {name: stated[name] for name in kind.__struct_fields__}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
@@ -23,6 +22,7 @@ from hooksync.config.yaml_loader import has_fast_parser, read_yaml
 from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.core.record import replace
 from hooksync.documents.plan_key import PlanKey
 from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
 from hooksync.documents.replay import rebuild

@@ -16,7 +16,7 @@ from importlinter.cli import lint_imports
 from tests.command_line import ROOT
 
 PACKAGE = ROOT / "hooksync"
-MOST_MODULES = 116
+MOST_MODULES = 117
 MOST_LINES_OF_A_MODULE = 400
 MOST_LINES_OF_A_FUNCTION = 40
 MOST_PARAMETERS = 5
@@ -82,6 +82,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "deepdiff": {"~reconcile.diff"},
     "rich": {"~cli.terminal", "~report.text"},
     "pyotp": {"~service.auth"},
+    "msgspec": {"config.reader", "core.record", "reconcile.step_runner", "service.worker_pool"},
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy, live_url
+from hooksync.core.record import replace
 from hooksync.reconcile.apply import ExecutionContext, apply_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import TenancyOutcome

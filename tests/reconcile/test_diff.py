@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger, address_matches
+from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions, content_changes, make_plan
 from hooksync.reconcile.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle

@@ -21,7 +21,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +35,7 @@ from hooksync.config.secret_book import SecretCache
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
+from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.executor import ExecutionResult, Executor
@@ -77,7 +78,7 @@ class MortalService(FakeService):
 
     def moment(self) -> None:
         """Let one more moment pass at which a process may be killed; once it was, it does nothing more."""
-        with self.state:
+        with self.lock:
             if self.moments is None:
                 return
             if self.moments == 0:
@@ -177,7 +178,7 @@ def hooksync(
         with WorkerPool(1, stop) as pool:
             run = Run((wanted,), RunSettings(options, 30, 1), clients, book, pool, cast("Any", None))
             [planned] = Planner(options, True, state, book, ring).plan(run.read(lambda: None))
-            journal = MortalJournal(path, state, book, ring, adopts)
+            journal = MortalJournal(path, state, book, ring, adopts=adopts)
             journal.service = service
             carried = Executor(run, journal, cast("Any", Silent()), probes=False).carry_out([planned])
     except Killed:

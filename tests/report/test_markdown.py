@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
+from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome, not_attempted
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy

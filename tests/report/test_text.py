@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import CredentialRefs, HookUrl, SecretRef, Server, Tenancy, Trigger
+from hooksync.core.record import replace
 from hooksync.documents.sealing import config_digest, live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome

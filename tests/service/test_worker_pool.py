@@ -100,7 +100,9 @@ def test_lanes_are_served_in_turn() -> None:
             return super().wait(timeout)
 
     queued = threading.Event()
-    with WorkerPool(1, threading.Event(), _changed=Told()) as calls:
+    pool = WorkerPool(1, threading.Event())
+    pool._changed = Told()
+    with pool as calls:
         runners = [threading.Thread(target=calls.run, args=("long", [first, *[note("long")] * 6]))]
         runners[0].start()
         assert begun.wait(30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.model import SecretRef
+from hooksync.core.record import replace
 from hooksync.state.model import (
     Key,
     Salt,

@@ -36,10 +36,10 @@ sys.exit(code)
 OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "rich", "pyotp"])
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
-    "jsonschema": {"attr", "importlib.metadata", "referencing", "rpds"},
-    "deepdiff": {"asyncio", "concurrent.futures", "importlib.metadata", "numpy", "pandas", "polars"},
-    "filelock": {"asyncio", "concurrent.futures"},  # before 4.2
-    "rich": {"attr"},  # older ones, where attrs is installed
+    "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
+    "deepdiff": {"asyncio", "concurrent.futures", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
+    "filelock": {"asyncio", "concurrent.futures", "dataclasses"},  # before 4.2
+    "rich": {"attr", "dataclasses"},  # older ones, where attrs is installed
 }
 WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, *BROUGHT.values())
 
@@ -122,7 +122,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def assert_loads(command: Command, stage: Stage) -> None:
-    expected = {"dataclasses", *command.loads.split()} if command.loads else set()
+    expected = set(command.loads.split())
     brought = set().union(*(BROUGHT.get(name, ()) for name in expected))
     loaded = stage.watched(command)
     assert (loaded - brought, expected - loaded) == (expected, set())
