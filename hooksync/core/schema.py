@@ -1,0 +1,205 @@
+"""Does plain data fit a JSON Schema? The schemas of `schemas/` are compiled to functions, a microsecond a field. Pure.
+
+Only what those schemas use is known here, and a keyword that is not is an error when the schema is compiled. Two
+differences from jsonschema are wanted: 1.0 is no integer and true is no 1. Where something does not fit, `find_errors`
+asks jsonschema what; its messages are never used, for they quote the data, and that may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import ge, le
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, ValidationError
+
+Schema = Mapping[str, Any]
+Check = Callable[[Any], bool]
+
+_FIELDS = {"properties", "patternProperties", "additionalProperties"}
+_SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
+_TYPES: dict[str, Check] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: value is True or value is False,
+    "integer": lambda value: type(value) is int,
+    "number": lambda value: type(value) in (int, float),
+    "null": lambda value: value is None,
+}
+
+
+def compile_schema(schema: Schema) -> Check:
+    """Make a function that tells whether data fits. Raises KeyError for a keyword that is not known here."""
+    return _Compiler(schema).compile(schema)
+
+
+def find_errors(schema: Schema, data: object) -> Iterator[ValidationError]:
+    """Ask jsonschema where data does not fit. Of an error, use keyword, path and schema, never its message."""
+    import jsonschema  # only here: it takes longer to import than all the rest of reading a small file
+
+    base = jsonschema.Draft202012Validator
+    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    validator = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
+    yield from cast("Draft202012Validator", validator(schema)).iter_errors(data)
+
+
+class _Compiler:
+    """Compiles one document; what `$ref` names is compiled once."""
+
+    def __init__(self, document: Schema) -> None:
+        self._document = document
+        self._named: dict[str, Check] = {}
+
+    def compile(self, schema: Schema) -> Check:
+        """Make the check of one schema, of the checks of its keywords."""
+        checks = [self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
+        if _FIELDS.intersection(schema):
+            checks.append(self._fields(schema))
+        return _all_of(checks)
+
+    def _keyword(self, keyword: str, schema: Schema) -> Check:
+        argument = schema[keyword]
+        match keyword:
+            case "propertyNames":
+                return _each(dict, self.compile(argument))
+            case "items":
+                return _each(list, self.compile(argument))
+            case "$ref":
+                return self._reference(argument)
+            case "not":
+                unwanted = self.compile(argument)
+                return lambda value: not unwanted(value)
+            case "if":
+                condition, then = self.compile(argument), self.compile(schema["then"])
+                return lambda value: not condition(value) or then(value)
+            case "anyOf":
+                return _any_of([self.compile(each) for each in argument])
+            case "oneOf":
+                checks = [self.compile(each) for each in argument]
+                return lambda value: sum(check(value) for check in checks) == 1
+            case _:
+                return _RULES[keyword](argument)
+
+    def _fields(self, schema: Schema) -> Check:
+        """Check the values of an object by their names."""
+        find = {name: self.compile(each) for name, each in schema.get("properties", {}).items()}.get
+        patterns = [
+            (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
+        ]
+        rest = schema.get("additionalProperties", True)
+        others = (lambda value: rest) if isinstance(rest, bool) else self.compile(rest)
+
+        def fits(value: Any) -> bool:
+            if not isinstance(value, dict):
+                return True
+            for name, held in value.items():
+                check = find(name)
+                if check is None:
+                    check = _all_of([each for search, each in patterns if search(name)]) if patterns else _anything
+                    check = others if check is _anything else check
+                if not check(held):
+                    return False
+            return True
+
+        return fits
+
+    def _reference(self, name: str) -> Check:
+        named = self._named
+        if name not in named:
+
+            def later(value: Any) -> bool:  # until it is compiled: it may name itself
+                return named[name](value)
+
+            named[name] = later
+            named[name] = self.compile(self._document["$defs"][name.removeprefix("#/$defs/")])
+        return self._named[name]
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _all_of(checks: Sequence[Check]) -> Check:
+    """Join checks; loops and generators cost more than the checks, so that the usual numbers are written out."""
+    match checks:
+        case []:
+            return _anything
+        case [check]:
+            return check
+        case [first, second]:
+            return lambda value: first(value) and second(value)
+        case [first, second, *more]:
+            rest = _all_of(more)
+            return lambda value: first(value) and second(value) and rest(value)
+    raise AssertionError(checks)
+
+
+def _any_of(checks: Sequence[Check]) -> Check:
+    def fits(value: Any) -> bool:
+        for check in checks:  # noqa: SIM110, twice as fast as any()
+            if check(value):
+                return True
+        return False
+
+    return fits
+
+
+def _each(kind: type[Any], check: Check) -> Check:
+    """Check every item of a list, or every name of an object."""
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, kind):
+            for item in value:
+                if not check(item):
+                    return False
+        return True
+
+    return fits
+
+
+def _type(names: str | list[str]) -> Check:
+    return _TYPES[names] if isinstance(names, str) else _any_of([_TYPES[name] for name in names])
+
+
+def _same(wanted: object) -> Check:
+    kind = type(wanted)
+    return lambda value: type(value) is kind and value == wanted
+
+
+def _pattern(pattern: str) -> Check:
+    search = re.compile(pattern).search
+    return lambda value: not isinstance(value, str) or search(value) is not None
+
+
+def _required(names: list[str]) -> Check:
+    wanted = frozenset(names)
+    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
+
+
+def _size(kind: type[Any], fits: Callable[[int, int], bool], limit: int) -> Check:
+    return lambda value: not isinstance(value, kind) or fits(len(value), limit)
+
+
+def _bound(fits: Callable[[float, float], bool], limit: float) -> Check:
+    return lambda value: type(value) not in (int, float) or fits(value, limit)
+
+
+_RULES: dict[str, Callable[[Any], Check]] = {
+    "type": _type,
+    "const": _same,
+    "enum": lambda choices: _any_of([_same(choice) for choice in choices]),
+    "pattern": _pattern,
+    "required": _required,
+    "minLength": partial(_size, str, ge),
+    "maxLength": partial(_size, str, le),
+    "minItems": partial(_size, list, ge),
+    "maxItems": partial(_size, list, le),
+    "minProperties": partial(_size, dict, ge),
+    "maxProperties": partial(_size, dict, le),
+    "minimum": partial(_bound, ge),
+    "maximum": partial(_bound, le),
+}
