@@ -86,12 +86,13 @@ class _Compiler:
 
     def _fields(self, schema: Schema) -> Check:
         """Check the values of an object by their names."""
-        find = {name: self.compile(each) for name, each in schema.get("properties", {}).items()}.get
+        known: dict[str, Check] = {name: self.compile(each) for name, each in schema.get("properties", {}).items()}
+        find = known.get
         patterns = [
             (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
         ]
         rest = schema.get("additionalProperties", True)
-        others = (lambda value: rest) if isinstance(rest, bool) else self.compile(rest)
+        others = {True: _anything, False: _nothing}[rest] if isinstance(rest, bool) else self.compile(rest)
 
         def fits(value: Any) -> bool:
             if not isinstance(value, dict):
@@ -121,6 +122,10 @@ class _Compiler:
 
 def _anything(value: Any) -> bool:
     return True
+
+
+def _nothing(value: Any) -> bool:
+    return False
 
 
 def _all_of(checks: Sequence[Check]) -> Check:
