@@ -100,8 +100,8 @@ class _Compiler:
             for name, held in value.items():
                 check = find(name)
                 if check is None:
-                    check = _all_of([each for search, each in patterns if search(name)]) if patterns else _anything
-                    check = others if check is _anything else check
+                    matched = [each for search, each in patterns if search(name)]
+                    check = _all_of(matched) if matched else others
                 if not check(held):
                     return False
             return True
