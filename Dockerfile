@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The tag moves as Python is mended. For builds that repeat, pin the digest beside it, which
+# The tag moves as Python gets fixes. For builds that repeat, pin the digest beside it, which
 # `docker buildx imagetools inspect python:3.13-slim-bookworm` prints: PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:…
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
