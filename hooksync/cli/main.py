@@ -95,10 +95,10 @@ def _run(argv: Sequence[str]) -> ExitCode:
         case "completion":
             return _print_completion(arguments)
         case "demo":
-            from hooksync.cli.terminal import wants_colour
+            from hooksync.cli.terminal import catch_signals, wants_colour
             from hooksync.sandbox.demo import run_demo
 
-            return ExitCode(run_demo(_announce, is_coloured=wants_colour()))
+            return ExitCode(run_demo(_announce, catch_signals, is_coloured=wants_colour()))
         case _:
             return _run_command(arguments)
 
@@ -106,11 +106,12 @@ def _run(argv: Sequence[str]) -> ExitCode:
 def _run_sandbox(arguments: argparse.Namespace) -> ExitCode:
     import gc
 
+    from hooksync.cli.terminal import catch_signals
     from hooksync.core.errors import ExitCode
     from hooksync.sandbox.command import run
 
     gc.enable()  # it is to run for long
-    return ExitCode(run(arguments, _announce))
+    return ExitCode(run(arguments, _announce, catch_signals))
 
 
 def _print_completion(arguments: argparse.Namespace) -> ExitCode:
@@ -126,8 +127,7 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
     import os
     from threading import Event
 
-    from hooksync.cli.signals import Interrupts
-    from hooksync.cli.terminal import ConsoleTerminal
+    from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
     from hooksync.core.errors import ExitCode
     from hooksync.reconcile.context import World
 
@@ -139,7 +139,7 @@ def _run_command(arguments: argparse.Namespace) -> ExitCode:
     if arguments.command in ("validate", "schema"):
         return _without_network(arguments, world)
     run = _look if arguments.command in ("check", "export", "init") else _reconcile
-    with interrupts:
+    with catch_signals(interrupts.handle):
         code = run(arguments, world)
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 

@@ -1,22 +1,26 @@
-"""The terminal of a command: results, asides, the question, progress. Writes to standard output and standard error."""
+"""The terminal of a command: results, notes, the question, progress, signals.
+
+The only module besides main.py that writes to standard output and standard error.
+"""
 
 from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.errors import OutputLost, Problem
+from hooksync.core.errors import ExitCode, OutputLost, Problem
 
 if TYPE_CHECKING:
-    from hooksync.cli.signals import Interrupts
     from hooksync.report.ci import Level
     from hooksync.service.calling import CallRecord
 
+_NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 _NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured
 
 
@@ -47,6 +51,46 @@ class _Nowhere(io.TextIOBase):
 
     def write(self, text: str) -> int:
         return len(text)
+
+
+@contextmanager
+def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to a function, instead of what Python does with them. For the main thread.
+
+    `handle`: takes the signal's number; runs between any two instructions, so it may take no lock.
+    """
+    former = {
+        number: signal.signal(number, lambda number, _: handle(number)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came before any call was made."""
+
+
+class Interrupts:
+    """What a signal does to a command: calls under way end, nothing new starts. A second one ends it at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
+        self.is_graceful = False  # True once calls may be under way: then a signal sets `stop` instead of raising
+
+    def handle(self, number: int) -> None:
+        """Handle a signal."""
+        self.exit_code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
+        if self._stop.is_set():
+            os._exit(self.exit_code)
+        self._stop.set()
+        if not self.is_graceful:
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        with suppress(OSError):  # standard error may be closed
+            os.write(2, _NOTICE)  # print may be in the middle of a line
 
 
 class ConsoleTerminal:

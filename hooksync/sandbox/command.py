@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,10 +25,15 @@ __all__ = ["add_arguments", "run"]
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
-def run(args: argparse.Namespace, announce: Callable[[str], None]) -> int:
-    """Run until SIGINT or SIGTERM; gives the exit code. Each line announced is an address, an export or an error.
+def run(
+    args: argparse.Namespace,
+    announce: Callable[[str], None],
+    catch_signals: Callable[[Callable[[int], None]], AbstractContextManager[None]],
+) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code. Each line announced is an address, an export or an error.
 
-    Call it from the main thread. `announce` should flush, for whoever waits for the addresses.
+    `announce` should flush, so that a program that waits for the addresses gets them. `catch_signals` hands each
+    signal to a function while it is entered.
     """
     try:
         options = _read_options(args)
@@ -37,7 +41,8 @@ def run(args: argparse.Namespace, announce: Callable[[str], None]) -> int:
     except SandboxError as error:
         announce(f"error: {error}")
         return _WRONG_USAGE
-    with _stop_signal() as wait, ExitStack() as running:
+    arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
+    with catch_signals(arrived.put), ExitStack() as running:
         try:
             box = running.enter_context(Sandbox(options))
             announce(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
@@ -50,23 +55,8 @@ def run(args: argparse.Namespace, announce: Callable[[str], None]) -> int:
             return _FAILED
         for name, value in _exports(args, box.url):
             announce(f"export {name}={value}")
-        wait()
+        arrived.get()
     return _DONE
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Callable[[], object]]:
-    """Catch SIGINT and SIGTERM from now on; gives the function that waits for one."""
-    arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to be touched by a signal handler
-    former = {
-        number: signal.signal(number, lambda number, _: arrived.put(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield arrived.get
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _read_options(args: argparse.Namespace) -> SandboxOptions:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,6 +56,9 @@ _BROKEN = """The tour ends early: {}. Perhaps something on this machine keeps pr
 not, this is a fault of hooksync: please report it with what is shown above. Nothing is left behind."""
 
 
+CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """What the tour is played on."""
@@ -70,13 +73,13 @@ class _Stage:
         (self.shell.folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
 
 
-def run_demo(announce: Callable[[str], None], *, is_coloured: bool) -> int:
+def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is_coloured: bool) -> int:
     """Give the tour. `announce` shows a line. Gives the exit code: 1 where a command did not do what it should.
 
-    Call it from the main thread.
+    `catch_signals` hands each SIGINT and SIGTERM to a function while it is entered.
     """
     try:
-        with _open_stage(announce, is_coloured=is_coloured) as stage:
+        with _open_stage(announce, catch_signals, is_coloured=is_coloured) as stage:
             stage.shell.say(_WELCOME)
             for tell in (_declare, _plan, _apply, _mend, _refuse):
                 tell(stage)
@@ -90,12 +93,13 @@ def run_demo(announce: Callable[[str], None], *, is_coloured: bool) -> int:
 
 
 @contextmanager
-def _open_stage(announce: Callable[[str], None], *, is_coloured: bool) -> Iterator[_Stage]:
+def _open_stage(announce: Callable[[str], None], catch_signals: CatchSignals, *, is_coloured: bool) -> Iterator[_Stage]:
     """Start a tenancy with its receivers, and make a folder to run commands in; all of it is gone at the end."""
     password = secrets.token_hex(16)
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
+    watch = Watch()
     with (
-        Watch() as watch,
+        catch_signals(watch.note),
         TemporaryDirectory(prefix="hooksync-demo-") as folder,
         Sandbox(SandboxOptions(accounts=(Account(password=password),))) as box,
         Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,

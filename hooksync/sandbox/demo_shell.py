@@ -6,15 +6,12 @@ Prints nothing itself. A signal is only noted, so that it interrupts no clearing
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Self
 
 WIDTH = 80  # columns
 _INDENT = "    "  # before commands and what they print, to tell them from the tour's own words
@@ -35,28 +32,19 @@ class Unexpected(Exception):
 
 
 class Watch:
-    """Notes SIGINT and SIGTERM while it is entered, and ends the command that runs then. For the main thread."""
+    """Takes note of a signal, and ends the command that runs then."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[str] | None = None  # the last command that was started
         self._noted: int | None = None
-        self._former: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() gave is what it takes
 
     def check(self) -> None:
         """Raise Stopped after a signal."""
         if self._noted is not None:
             raise Stopped(self._noted)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def note(self, number: int) -> None:
+        """Handle a signal."""
         self._noted = number
         if self.child is not None:
             self.child.terminate()

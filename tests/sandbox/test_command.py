@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import add_arguments, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
 from hooksync.sandbox.rules import CALL_NAMES
@@ -23,10 +24,11 @@ from hooksync.sandbox.tenancies import Trait
 CHILD = """
 import argparse, sys
 from functools import partial
+from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import add_arguments, run
 parser = argparse.ArgumentParser()
 add_arguments(parser)
-sys.exit(run(parser.parse_args(), partial(print, flush=True)))
+sys.exit(run(parser.parse_args(), partial(print, flush=True), catch_signals))
 """
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -181,7 +183,7 @@ def test_wrong_option_is_one_line_and_64(
 ) -> None:
     monkeypatch.setenv("BAD_SEED", "0189")
     lines: list[str] = []
-    assert run(parse(*arguments), lines.append) == 64
+    assert run(parse(*arguments), lines.append, catch_signals) == 64
     assert len(lines) == 1
     assert lines[0].startswith(error)
     assert "0189" not in lines[0]
@@ -192,7 +194,7 @@ def test_port_that_is_taken_is_one_line_and_1(
 ) -> None:
     port = start().url.rpartition(":")[2]
     lines: list[str] = []
-    assert run(parse("--port", port), lines.append) == 1
+    assert run(parse("--port", port), lines.append, catch_signals) == 1
     assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 

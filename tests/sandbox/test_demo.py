@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.demo import run_demo
 from hooksync.sandbox.demo_shell import Shell, Unexpected, Watch, clean_environ
 
@@ -195,7 +196,7 @@ def test_command_that_does_not_do_as_told_ends_the_tour_with_1(tmp_path: Path, m
         if line.startswith("2. "):
             next(tmp_path.glob("*/hooks.yaml")).unlink()
 
-    assert run_demo(announce, is_coloured=False) == 1
+    assert run_demo(announce, catch_signals, is_coloured=False) == 1
     assert "there is no file hooks.yaml" in "\n".join(lines)
     assert lines[-1].startswith("The tour ends early: `hooksync plan` ended with exit code 1, not 0.")
     assert list(tmp_path.iterdir()) == []
@@ -206,7 +207,7 @@ def test_server_that_cannot_be_started_or_folder_that_cannot_be_made_is_told(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     lines: list[str] = []
-    assert run_demo(lines.append, is_coloured=False) == 1
+    assert run_demo(lines.append, catch_signals, is_coloured=False) == 1
     assert lines[-1].startswith("The tour ends early: ")
 
 
@@ -216,10 +217,9 @@ def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
     program.mkdir()
     (program / "__init__.py").touch()
     (program / "__main__.py").write_text("import sys; print('head', *sys.argv[1:], sep='\\n'); print('Plan: x\\nrest')")
-    with Watch() as watch:
-        shell = Shell(lines.append, watch, tmp_path, dict(os.environ), False)
-        for argument in ("one", "one", "two"):
-            shell.hooksync(argument)
+    shell = Shell(lines.append, Watch(), tmp_path, dict(os.environ), False)
+    for argument in ("one", "one", "two"):
+        shell.hooksync(argument)
     same, one, two = ("    (the same plan as above)", "    one", "    two")
     assert [line for line in lines if line in (same, one, two)] == [one, same, two]
     assert lines.count("    rest") == 3
@@ -227,11 +227,10 @@ def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
 
 def test_wrong_exit_code_is_told_and_a_right_one_is_shown(tmp_path: Path) -> None:
     lines: list[str] = []
-    with Watch() as watch:
-        shell = Shell(lines.append, watch, tmp_path, clean_environ(), False)
-        shell.hooksync("plan", expects=(1,))
-        with pytest.raises(Unexpected, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
-            shell.hooksync("plan", expects=(2, 3))
+    shell = Shell(lines.append, Watch(), tmp_path, clean_environ(), False)
+    shell.hooksync("plan", expects=(1,))
+    with pytest.raises(Unexpected, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
+        shell.hooksync("plan", expects=(2, 3))
     assert lines.count("    (exit code 1)") == 2
 
 
