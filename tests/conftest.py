@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from hypothesis import Phase, settings
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.clients import Clients
+from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 
 # an example's time says how busy the machine is, not whether the code is right
 settings.register_profile("hooksync", settings.default, deadline=None)
@@ -29,7 +29,6 @@ settings.register_profile(
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
 URL_KEY = "k3y-in-the-url-0123456789"
-PASSWORD = "sandbox-password"
 HIDDEN = (SECRET, URL_KEY, PASSWORD)
 
 HOOKS = """\
@@ -44,19 +43,6 @@ tenancies:
         triggers: [INDEXED, MOVED]
         secret: {env: CATALOGUE_SECRET}
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run of hooksync came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -79,15 +65,21 @@ class Place:
             [sys.executable, "-m", "hooksync", *arguments], cwd=self.folder, env=self.environ, text=True, **streams
         )
 
-    def run(self, *arguments: str, given: str | None = None) -> Run:
-        settings = {"stdin": subprocess.PIPE} if given is not None else {}
-        with self.popen(*arguments, **settings) as process:
-            out, err = process.communicate(given, timeout=60)
-        for hidden in HIDDEN:
-            assert hidden not in out
-            assert hidden not in err
-        assert "Traceback" not in err
-        return Run(process.returncode, out, err)
+    def run(self, *arguments: str, given: str = "") -> Run:
+        """Run hooksync within this process; `given`: what it can read on standard input."""
+        return checked(hooksync(arguments, self.environ, self.folder, given))
+
+    def run_process(self, *arguments: str, given: str = "") -> Run:
+        """Run hooksync as a process of its own."""
+        return checked(hooksync_process(arguments, self.environ, self.folder, given))
+
+
+def checked(run: Run) -> Run:
+    """Hold a run to what every run must keep to."""
+    assert not [hidden for hidden in HIDDEN if hidden in run.out + run.err]
+    assert "Traceback" not in run.err
+    assert "Exception ignored" not in run.err
+    return run
 
 
 def make_environ(**more: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 
 from hooksync.documents.sealing import digest
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from tests.command_line import LOG_IN, ROOT, Finished, hooksync
+from tests.command_line import LOG_IN, ROOT, Run, hooksync
 
 SECRET = "a-shared-secret-nobody-may-see"
 URL_KEY = "url-key-nobody-may-see"
@@ -37,7 +37,7 @@ tenancies:
 NEW, OTHER, SAME = (f"archive/{name}" for name in ("new/INDEXED", "other/MOVED", "same/MOVED"))
 GONE = "https://fn.example.net/gone"
 
-Command = Callable[..., tuple[Finished, dict[str, Any]]]
+Command = Callable[..., tuple[Run, dict[str, Any]]]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def command(box: Sandbox, tmp_path: Path) -> Command:
     (tmp_path / "hooks.yaml").write_text(FILE)
     environ = {**LOG_IN, "SANDBOX": box.url, "HOOK_SECRET": SECRET, "FN_KEY": URL_KEY}
 
-    def command(*arguments: str, **changed: str) -> tuple[Finished, dict[str, Any]]:
+    def command(*arguments: str, **changed: str) -> tuple[Run, dict[str, Any]]:
         done = hooksync([*arguments, "--format", "json"], {**environ, **changed}, tmp_path)
         return done, json.loads(done.out)
 
@@ -76,7 +76,7 @@ def assert_valid(document: dict[str, Any], kind: str) -> None:
     assert document["digest"] == digest(rest)
 
 
-def assert_fit_to_be_kept(done: Finished, kind: str) -> None:
+def assert_fit_to_be_kept(done: Run, kind: str) -> None:
     """Hold what every result must be: valid, sealed, in a fixed order, and free of secrets."""
     document = json.loads(done.out)
     assert_valid(document, kind)

@@ -22,7 +22,7 @@ import pytest
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
-from tests.command_line import PASSWORD, ROOT, Finished, hooksync
+from tests.command_line import PASSWORD, ROOT, Run, hooksync
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
@@ -105,7 +105,7 @@ class Stage:
         for fault in args.fault:
             self.box.add_fault(fault)
 
-    def killed(self, arguments: list[str]) -> Finished:
+    def killed(self, arguments: list[str]) -> Run:
         """Kill a command when it has made one more subscription, and does not know it yet."""
         before = len(self.box.subscriptions("DEMO"))
         process = subprocess.Popen(
@@ -122,9 +122,9 @@ class Stage:
                 assert process.poll() is None
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate(timeout=60)
-        return Finished(128 + signal.SIGKILL, out, f"{err}Killed\n")
+        return Run(128 + signal.SIGKILL, out, f"{err}Killed\n")
 
-    def say(self, done: Finished) -> None:
+    def say(self, done: Run) -> None:
         self.code = done.code
         assert not [value for value in self.hidden if value in done.out + done.err]
         self.said.append((done.out + done.err).replace(self.receivers, RECEIVERS))

@@ -17,7 +17,7 @@ import yaml
 from hooksync.cli.arguments import Help, make_parser, read_arguments
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from tests.command_line import LOG_IN, ROOT, Finished, hooksync
+from tests.command_line import LOG_IN, ROOT, Run, hooksync
 
 README = ROOT / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -86,7 +86,7 @@ def links() -> Iterator[tuple[Path, str]]:
             yield page, target
 
 
-def run_guide(box: Sandbox, folder: Path, *arguments: str, secret: str = SECRET) -> Finished:
+def run_guide(box: Sandbox, folder: Path, *arguments: str, secret: str = SECRET) -> Run:
     """Run a command as the guide says, in its environment."""
     environ = {
         **LOG_IN,

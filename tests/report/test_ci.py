@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location
 from hooksync.report.ci import annotation
-from tests.command_line import Finished, hooksync
+from tests.command_line import Run, hooksync
 
 IN_ACTIONS = {"GITHUB_ACTIONS": "true"}
 WRONG = """\
@@ -25,12 +25,12 @@ tenancies:
 DOUBTFUL = WRONG.replace("INDEXD", "INDEXED").replace("https:", "http:")
 
 
-def run(folder: Path, text: str, environ: dict[str, str], *arguments: str) -> Finished:
+def run(folder: Path, text: str, environ: dict[str, str], *arguments: str) -> Run:
     (folder / "hooks.yaml").write_text(text)
     return hooksync([*arguments], environ, folder)
 
 
-def commands(done: Finished) -> list[str]:
+def commands(done: Run) -> list[str]:
     return [line for line in done.err.splitlines() if line.startswith("::")]
 
 
