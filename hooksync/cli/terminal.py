@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,24 +21,25 @@ if TYPE_CHECKING:
     from hooksync.service.calling import CallRecord
 
 _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
-_NOT_TEXT = ("{", "<!--")  # how JSON and our Markdown begin: they are never coloured
 
 
 def write_result(text: str) -> None:
-    """Write to standard output. Raises OutputLost where that takes no more."""
+    """Write to standard output. Raises OutputLost if that fails."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        sys.stdout = _Nowhere()  # else what is left would be tried again at exit, and complained of
+        sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
         if isinstance(error, BrokenPipeError):
             raise OutputLost from error
         what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
-        raise OutputLost(Problem(what, "see that what it leads to may be written to and has room")) from error
+        raise OutputLost(
+            Problem(what, "check that the file or pipe behind it can be written to and has room")
+        ) from error
 
 
 def write_aside(text: str) -> None:
-    """Write to standard error. What cannot be said there stops nothing."""
+    """Write to standard error. If that fails, the command goes on."""
     try:
         sys.stderr.write(text.rstrip("\n") + "\n")
         sys.stderr.flush()
@@ -47,7 +48,7 @@ def write_aside(text: str) -> None:
 
 
 class _Nowhere(io.TextIOBase):
-    """Takes whatever is written, and keeps nothing."""
+    """Discards what is written."""
 
     def write(self, text: str) -> int:
         return len(text)
@@ -94,7 +95,7 @@ class Interrupts:
 
 
 class ConsoleTerminal:
-    """The real one. Safe among threads."""
+    """The terminal of a command line. Safe among threads."""
 
     def __init__(self, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
         self._interrupts = interrupts
@@ -103,12 +104,12 @@ class ConsoleTerminal:
         self._lock = threading.Lock()
 
     def result(self, text: str) -> None:
-        """Show the result, on standard output."""
-        if self._is_coloured and not text.startswith(_NOT_TEXT):
-            from hooksync.report.text import coloured
-
-            text = coloured(text)
+        """Show a result that is never coloured, on standard output."""
         write_result(text)
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Show lines for people, each after its style, on standard output."""
+        write_result(coloured(lines) if self._is_coloured else "".join(f"{text}\n" for _, text in lines))
 
     def aside(self, text: str) -> None:
         """Show anything else, on standard error."""
@@ -116,16 +117,16 @@ class ConsoleTerminal:
             write_aside(text)
 
     def warn(self, problem: Problem) -> None:
-        """Show what is doubtful; in GitHub Actions beside its line as well."""
+        """Show a warning; in GitHub Actions beside its line as well."""
         self.aside(f"warning: {problem}")
         for line in annotation_lines([problem], "warning"):
             self.aside(line)
 
     def ask(self, question: str) -> bool | None:
-        """Ask for a yes; None where there is nobody to ask. An interrupt or the end of input is a no."""
+        """Ask a question: True for "yes"; None without a terminal. An interrupt or the end of input means no."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
-        self._interrupts.is_graceful = False  # before anybody can see the question, and interrupt it
+        self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
         try:
             sys.stderr.write(question)
             sys.stderr.flush()
@@ -137,13 +138,13 @@ class ConsoleTerminal:
             self._interrupts.is_graceful = True
 
     def watch(self, record: CallRecord) -> None:
-        """Tell of a call, if asked to."""
+        """Log a call, with --verbose."""
         if self._is_verbose:
             self.aside(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show how far a number of calls is, on a terminal; from here on an interrupt lets them end."""
+        """Show the progress of some calls, on a terminal. From here on an interrupt lets them end."""
         self._interrupts.is_graceful = True
         if self._is_verbose or total == 0 or not sys.stderr.isatty():
             yield lambda: None
@@ -157,8 +158,20 @@ class ConsoleTerminal:
             yield lambda: bar.advance(task)
 
 
+def coloured(lines: Sequence[tuple[str, str]]) -> str:
+    """Join lines, each with the colour of its style."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(force_terminal=True, color_system="standard", highlight=False, markup=False, emoji=False)
+    with console.capture() as capture:
+        for style, text in lines:
+            console.print(Text(text, style=style), soft_wrap=True)
+    return capture.get()
+
+
 def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:
-    """Write, in GitHub Actions, what shows problems beside their lines in the files of the repository."""
+    """Write annotations, in GitHub Actions: problems beside their lines in the files of the repository."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
     from hooksync.report.ci import annotation
@@ -167,7 +180,7 @@ def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> lis
 
 
 def _path_in_repository(path: str) -> str:
-    """Name a file from where the repository starts, for a step may work in a folder of it."""
+    """Return a file's path in the repository; a step may run in one of its folders."""
     try:
         relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
     except ValueError:  # another drive
@@ -176,5 +189,5 @@ def _path_in_repository(path: str) -> str:
 
 
 def wants_colour() -> bool:
-    """Colour on a terminal only, and not where NO_COLOR is set (https://no-color.org)."""
+    """Whether to colour: only on a terminal, and not if NO_COLOR is set (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -14,18 +14,22 @@ from hooksync.core.record import Record
 from hooksync.reconcile.context import CheckOptions, World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.session import Run, RunSettings, open_run
-from hooksync.report.check import CheckView, HookEvidence, TenancyCheck, TenancyEvidence, judge_hook, judge_tenancy
-from hooksync.report.check_render import check_json, check_markdown, check_text
+from hooksync.report.check import (
+    CheckView,
+    HookEvidence,
+    TenancyCheck,
+    TenancyEvidence,
+    check_json,
+    check_lines,
+    check_markdown,
+    judge_hook,
+    judge_tenancy,
+)
 from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
 from hooksync.service.one_try import Label, probe_once
 from hooksync.service.receivers import ProbeTarget, probe_all, signs_events_in_disguise
 
-_RENDERINGS: Mapping[str, Callable[[CheckView], str]] = {
-    "text": check_text,
-    "json": check_json,
-    "markdown": check_markdown,
-}
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something answers
 
 
@@ -36,7 +40,10 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     with open_run(prepared.tenancies, settings, prepared.around) as run:
         checks = _look(run, world)
     view = _view(checks, prepared.warnings)
-    world.terminal.result(_RENDERINGS[options.format](view))
+    if options.format == "text":
+        world.terminal.show(check_lines(view))
+    else:
+        world.terminal.result(check_json(view) if options.format == "json" else check_markdown(view))
     for warning in view.warnings:
         world.terminal.warn(warning)
     if world.stop.is_set():

@@ -22,7 +22,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.planner import Planned, PlannedTenancy, Planner
 from hooksync.reconcile.preflight import Verdict
 from hooksync.reconcile.session import RunSettings, open_run
-from hooksync.report.text import plan_text
+from hooksync.report.text import plain, plan_lines
 from hooksync.report.view import RunView
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.store import load, state_path
@@ -37,7 +37,10 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
         doubts = scene.run.book.doubts(_declared_secrets(planned))
     view = run_view([planned_view(one, verdicts) for one in planned], scene, doubts)
     document = _document(view, options, key)
-    world.terminal.result(document if options.format == "json" else _shown(view, options))
+    if options.format == "text":
+        world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
+    else:
+        world.terminal.result(document if options.format == "json" else _markdown(view, options))
     if scene.state and scene.planner.state is None:
         world.terminal.aside(f"note: there is no state at {scene.state} yet: a rotated secret cannot be seen")
     complain(view, world, refused="apply would refuse")
@@ -67,7 +70,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
         planned = scene.look()
         before = run_view([planned_view(one, {}) for one in planned], scene, ())
         if options.format == "text":
-            world.terminal.result(plan_text(before, shows_kept=options.shows_kept))
+            world.terminal.show(plan_lines(before, shows_kept=options.shows_kept))
         unconfirmed = _ask(before, options, world)
         carried = ExecutionResult() if unconfirmed else scene.carrier().carry_out(planned)
     return end_apply(planned, carried, scene, unconfirmed)
@@ -100,13 +103,10 @@ def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:
     return plan_json(view, flags, key)
 
 
-def _shown(view: RunView, options: PlanOptions) -> str:
-    """Write the plan for people."""
-    if options.format == "markdown":
-        from hooksync.report.markdown import plan_markdown
+def _markdown(view: RunView, options: PlanOptions) -> str:
+    from hooksync.report.markdown import plan_markdown
 
-        return plan_markdown(view, shows_kept=options.shows_kept)
-    return plan_text(view, shows_kept=options.shows_kept)
+    return plan_markdown(view, shows_kept=options.shows_kept)
 
 
 def _ask_receivers(planned: Sequence[Planned], scene: OpenRun) -> dict[str, Verdict]:
@@ -125,7 +125,7 @@ def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
     if options.is_confirmed or world.stop.is_set() or not is_ready:
         return None
     if options.format != "text":
-        world.terminal.aside(plan_text(before))
+        world.terminal.aside(plain(plan_lines(before)))
     match world.terminal.ask('Carry this out? Only "yes" is taken for an answer: '):
         case True:
             return None

@@ -16,7 +16,7 @@ from hooksync.reconcile.outcomes import not_attempted
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Planned
 from hooksync.reconcile.preflight import NOT_ASKED, Verdict
-from hooksync.report.text import report_text
+from hooksync.report.text import report_lines
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def end_apply(
     view = replace(view, unconfirmed=unconfirmed, state_error=carried.state_error)
     text = _report(view, options, world)
     is_told = _is_saved(text, options.report, world)  # first: it is asked for whatever comes of standard output
-    is_told &= _is_shown(_result(text, view, options), world)
+    is_told &= _is_shown(text, view, options, world)
     if carried.adopted:
         world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.state}")
     complain(view, world, refused="refused")
@@ -47,26 +47,22 @@ def _report(view: RunView, options: PlanOptions, world: World) -> str:
     """Write the report, where anybody wants it."""
     if options.format != "json" and not options.report:
         return ""
-    from hooksync.report.origin import find_origin
+    from hooksync.report.ci import find_origin
 
     return report_json(view, find_origin(world.environ))
 
 
-def _result(text: str, view: RunView, options: PlanOptions) -> str:
-    """Give what is to be shown. `text`: the report as JSON."""
-    if options.format == "json":
-        return text
-    if options.format == "markdown":
-        from hooksync.report.markdown import report_markdown
-
-        return report_markdown(view, shows_kept=options.shows_kept)
-    return "\n" + report_text(view) if view.has_changes else ""
-
-
-def _is_shown(text: str, world: World) -> bool:
-    """Show what came of it. Where that fails, what was done stands."""
+def _is_shown(report: str, view: RunView, options: PlanOptions, world: World) -> bool:
+    """Show the result. If that fails, what was done stands. `report`: as JSON."""
     try:
-        world.terminal.result(text)
+        if options.format == "json":
+            world.terminal.result(report)
+        elif options.format == "markdown":
+            from hooksync.report.markdown import report_markdown
+
+            world.terminal.result(report_markdown(view, shows_kept=options.shows_kept))
+        else:
+            world.terminal.show([("", ""), *report_lines(view)] if view.has_changes else [])
     except OutputLost as error:
         for problem in error.problems:
             world.terminal.aside(f"error: {problem}")

@@ -23,7 +23,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched, Planned, Planner
 from hooksync.reconcile.session import RunContext, RunSettings, open_run
-from hooksync.report.text import plan_text
+from hooksync.report.text import plan_lines
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.store import load
 
@@ -36,7 +36,7 @@ def apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
         planned = _rebuilt(saved, scene.read(), scene)
         if options.format == "text":
             before = run_view([planned_view(one, {}) for one in planned], scene, ())
-            world.terminal.result(plan_text(before, shows_kept=options.shows_kept))
+            world.terminal.show(plan_lines(before, shows_kept=options.shows_kept))
         carried = scene.carrier().carry_out(planned)
     return end_apply(planned, carried, scene, None)
 

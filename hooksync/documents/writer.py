@@ -20,7 +20,7 @@ from hooksync.reconcile.plan import ACTIONS
 from hooksync.report.view import RunView, StepView, TenancyView
 
 if TYPE_CHECKING:
-    from hooksync.report.origin import Origin
+    from hooksync.report.ci import Origin
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from threading import Event
@@ -23,7 +23,10 @@ class Terminal(Protocol):
     """Where a command shows what it has to show. Only the door has a real one."""
 
     def result(self, text: str) -> None:
-        """Show the result, on standard output."""
+        """Show a result that is never coloured, such as JSON, on standard output."""
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Show a result for people, on standard output: lines, each after its style ("" for none)."""
 
     def aside(self, text: str) -> None:
         """Show anything else, on standard error."""

@@ -1,69 +1,85 @@
-"""Can this work? What was found of tenancies, receivers and secrets, judged. Pure: evidence in, findings out."""
+"""`hooksync check`: what was found out about tenancies, receivers and secrets, judged and written down.
+
+Pure: evidence in, findings out, as text, JSON (`hooksync.check/1`) and Markdown.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Literal
 
+from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
 from hooksync.core.model import DeclaredSubscription, Probe, Tenancy
 from hooksync.core.record import Record
+from hooksync.core.redaction import printable
+from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
+from hooksync.report.text import Line, Style, where_of
 from hooksync.service.challenge import Kind, ProbeResult
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
 _FORBIDDEN = 403
 
+FORMAT = "hooksync.check/1"
+
+_STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+_MARK = 10  # columns of a mark
+_NAME = 20  # columns of a name, at least
+_INDENT = " " * _MARK
+_HEAD = ("tenancy", "subscription", "looked at", "state", "found", "fix")
+
 _STAGES = ("name", "connection", "tls", "log-in", "role", "list")  # each needs those before it
 _STAGE_OF_KIND: dict[Kind, str] = {
-    **dict.fromkeys(("no-name", "proxy"), "name"),  # a proxy looks the name up, if it can be used
+    **dict.fromkeys(("no-name", "proxy"), "name"),  # a proxy looks the name up
     **dict.fromkeys(("refused", "no-route", "time-out", "cut"), "connection"),
     "tls": "tls",
 }
-_DISGUISE = "it also signs a challenge code that begins as a signed event does"
-_DISGUISE_FIX = (
-    "let it refuse codes that begin with preservica-webhook-auth: its answer to one is the valid signature of an event "
-    "that whoever sent the code has made up"
+_FORGEABLE = "it also signs a challenge code that begins as a signed event does"
+_FORGEABLE_FIX = (
+    "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is the valid signature of "
+    "a forged event"
 )
 
 
 class Finding(Record, frozen=True):
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     subject: str  # "name", "connection", "tls", "log-in", "role", "list"; "secret", "receiver", "event-signing"
     mark: Mark
-    detail: str = ""  # one line, fit to show
+    detail: str = ""  # one line, safe to show
     fix: str = ""
 
 
 class TenancyEvidence(Record, frozen=True):
-    """What the service did."""
+    """How the service answered."""
 
-    reach: ProbeResult | None  # how it answers at all; None: interrupted before
+    reach: ProbeResult | None  # whether it answers at all; None: interrupted before
     listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
 
 
 class HookEvidence(Record, frozen=True):
-    """What the receiver of one declared name did, and whether its secret can be had."""
+    """How the receiver of one declared name answered, and whether its secret can be read."""
 
     subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
-    probe: Probe  # "never": the receiver was not challenged
+    probe: Probe  # "never": the receiver is not challenged
     secret_error: SecretError | None = None
     doubts: tuple[Problem, ...] = ()  # about the secret
-    reading: ProbeResult | None = None  # None: not challenged
-    signs_in_disguise: bool | None = None  # None: no clear answer
+    receiver: ProbeResult | None = None  # None: not challenged
+    is_forgeable: bool | None = None  # whether it signs a challenge code that is an event; None: no clear answer
 
 
 class HookCheck(Record, frozen=True):
-    """One declared name with what was found of it."""
+    """One declared name with its findings."""
 
     evidence: HookEvidence
     findings: tuple[Finding, ...]
 
     @property
     def subscription(self) -> DeclaredSubscription:
-        """One of its subscriptions, for what all have in common."""
+        """One of its subscriptions, for the fields that all have in common."""
         return self.evidence.subscriptions[0]
 
     @property
@@ -73,21 +89,21 @@ class HookCheck(Record, frozen=True):
 
 
 class TenancyCheck(Record, frozen=True):
-    """One tenancy with what was found of it."""
+    """One tenancy with its findings."""
 
     tenancy: Tenancy
     findings: tuple[Finding, ...]
     hooks: tuple[HookCheck, ...]
 
     def all_findings(self) -> Iterator[Finding]:
-        """Give the findings of the tenancy, then those of its receivers."""
+        """Iterate over the findings of the tenancy, then those of its receivers."""
         yield from self.findings
         for hook in self.hooks:
             yield from hook.findings
 
 
 class CheckView(Record, frozen=True):
-    """A whole check, fit to be shown."""
+    """A whole check, safe to show."""
 
     tenancies: tuple[TenancyCheck, ...]
     created_at: str  # RFC 3339
@@ -99,12 +115,12 @@ class CheckView(Record, frozen=True):
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing failed; a warning is no failure."""
+        """Whether nothing failed. A warning is not a failure."""
         return not self.counts()["failed"]
 
 
 def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding, ...]:
-    """Say of each stage, from the name to the list, whether it works. What comes after a failure is skipped."""
+    """Judge each stage, from the name to the list. The stages after a failure are skipped."""
     broken = _broken_stage(evidence)
     findings = []
     for stage in _STAGES:
@@ -113,7 +129,7 @@ def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding,
         elif broken and _STAGES.index(stage) > _STAGES.index(broken.subject):
             findings.append(Finding(stage, "skipped"))
         elif stage == "role" and broken and broken.subject == "list":
-            findings.append(Finding(stage, "skipped", "only a list would tell"))
+            findings.append(Finding(stage, "skipped", "only a list can show it"))
         elif stage == "tls" and tenancy.server.base_url.startswith("http:"):
             findings.append(Finding(stage, "skipped", "plain http, as declared"))
         elif stage == "list" and isinstance(evidence.listed, int):
@@ -124,10 +140,10 @@ def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding,
 
 
 def judge_hook(evidence: HookEvidence) -> HookCheck:
-    """Say of one declared name whether its secret can be had, and whether its receiver is ready for it."""
+    """Judge whether the secret of a declared name can be read, and whether its receiver is ready for it."""
     findings = [_secret_finding(evidence), _receiver_finding(evidence)]
-    if evidence.reading is not None and evidence.reading.state == "ready":
-        findings.append(_disguise_finding(evidence.signs_in_disguise))
+    if evidence.receiver is not None and evidence.receiver.state == "ready":
+        findings.append(_forgery_finding(is_forgeable=evidence.is_forgeable))
     return HookCheck(evidence, tuple(findings))
 
 
@@ -145,7 +161,7 @@ def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
 
 
 def _refused_stage(error: HooksyncError) -> Finding:
-    """Tell a log-in that is refused from a list that is: the list is the only call that gets anything."""
+    """Name the stage that was refused: only the list is a GET."""
     stage = "log-in"
     if error.summary.startswith("GET "):
         is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
@@ -164,25 +180,158 @@ def _secret_finding(evidence: HookEvidence) -> Finding:
 
 
 def _receiver_finding(evidence: HookEvidence) -> Finding:
-    reading = evidence.reading
-    if reading is not None:
-        if reading.state == "ready":
+    answer = evidence.receiver
+    if answer is not None:
+        if answer.state == "ready":
             return Finding("receiver", "ok", "ready")
-        hint = "; if only Preservica can reach it, `probe: never` says so" if reading.state == "unreachable" else ""
-        return Finding("receiver", "failed", reading.detail, reading.fix + hint)
+        hint = "; if only Preservica can reach it, declare `probe: never`" if answer.state == "unreachable" else ""
+        return Finding("receiver", "failed", answer.detail, answer.fix + hint)
     if evidence.probe == "never":
         return Finding("receiver", "skipped", "not challenged: probe: never")
     why = "interrupted" if evidence.secret_error is None else "not challenged: no secret to check its answer with"
     return Finding("receiver", "skipped", why)
 
 
-def _disguise_finding(signs: bool | None) -> Finding:
-    match signs:
+def _forgery_finding(*, is_forgeable: bool | None) -> Finding:
+    match is_forgeable:
         case True:
-            return Finding("event-signing", "warning", _DISGUISE, _DISGUISE_FIX)
+            return Finding("event-signing", "warning", _FORGEABLE, _FORGEABLE_FIX)
         case False:
             return Finding(
                 "event-signing", "ok", "it does not sign a challenge code that begins as a signed event does"
             )
         case None:
             return Finding("event-signing", "skipped", "no clear answer")
+
+
+def check_lines(view: CheckView) -> list[Line]:
+    """Write a check for people: every stage of a tenancy, a line for each receiver, and details of what is not ok."""
+    return [*(line for tenancy in view.tenancies for line in _tenancy_lines(tenancy)), ("", _summary(view))]
+
+
+def check_json(view: CheckView) -> str:
+    """Write a check as JSON."""
+    document = {
+        "format": FORMAT,
+        "created_at": view.created_at,
+        "hooksync_version": __version__,
+        "is_fine": view.is_fine,
+        "tenancies": [_tenancy_json(tenancy) for tenancy in view.tenancies],
+        "summary": {mark: view.counts()[mark] for mark in MARKS},
+        "warnings": [_line(problem) for problem in view.warnings],
+    }
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def check_markdown(view: CheckView) -> str:
+    """Write a check as one table; if it is too large, the findings that are not ok come first."""
+    findings = list(_findings(view))
+    head = [marker("check"), "### hooksync check", "", _row(*_HEAD), _row(*("---" for _ in _HEAD))]
+    room = ROOM - size(head) - size([_summary(view)]) - COUNT_ROOM
+    if size(row for _, row in findings) > room:
+        findings.sort(key=lambda pair: pair[0].mark == "ok")
+    number = fitting(([row] for _, row in findings), room)
+    left = len(findings) - number
+    more = [f"{left} more left out here.", ""] if left else []
+    return "\n".join([*head, *(row for _, row in findings[:number]), "", *more, _summary(view)]) + "\n"
+
+
+def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
+    """Pair every finding with its row of the table."""
+    for tenancy in view.tenancies:
+        name = tenancy.tenancy.name
+        yield from ((finding, _finding_row(name, "", finding)) for finding in tenancy.findings)
+        for hook in tenancy.hooks:
+            subject = f"{_title(hook)} {hook.subscription.url.shown}"
+            yield from ((finding, _finding_row(name, subject, finding)) for finding in hook.findings)
+
+
+def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
+    yield "", printable(f"{check.tenancy.name}   {where_of(check.tenancy)}")
+    yield "", ""
+    for finding in check.findings:
+        line = f"{finding.mark:<{_MARK}}{finding.subject:<{_NAME}}{printable(finding.detail)}"
+        yield _STYLES[finding.mark], line.rstrip()
+        if finding.fix:
+            yield "", f"{_INDENT}  fix: {printable(finding.fix)}"
+    if check.hooks:
+        yield "", ""
+    width = max((_NAME, *(len(hook.subscription.name) + 2 for hook in check.hooks)))
+    for hook in check.hooks:
+        yield from _hook_lines(hook, width)
+    yield "", ""
+
+
+def _hook_lines(check: HookCheck, width: int) -> Iterator[Line]:
+    name, _, triggers = _title(check).partition(" ")
+    is_fine = check.mark == "ok"
+    remark = "receiver ready" if is_fine else check.subscription.url.shown
+    yield _STYLES[check.mark], printable(f"{check.mark:<{_MARK}}{name:<{width}}{triggers}   {remark}")
+    for finding in check.findings if not is_fine else ():
+        if finding.mark != "ok":
+            subject = "" if finding.subject == "secret" else f"{finding.subject}: "  # its detail begins with the word
+            yield "", printable(f"{_INDENT}  {subject}{finding.detail}")
+        if finding.fix:
+            yield "", printable(f"{_INDENT}    fix: {finding.fix}")
+
+
+def _title(check: HookCheck) -> str:
+    return f"{check.subscription.name} {', '.join(each.trigger.short for each in check.evidence.subscriptions)}"
+
+
+def _summary(view: CheckView) -> str:
+    counts = view.counts()
+    plural = "" if counts["warning"] == 1 else "s"
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    return f"Check: {counts['ok']} ok, {counts['warning']} warning{plural}, {counts['failed']} failed{skipped}."
+
+
+def _tenancy_json(check: TenancyCheck) -> dict[str, object]:
+    tenancy = check.tenancy
+    return {
+        "name": tenancy.name,
+        "server": tenancy.server.shown,
+        "tenant": tenancy.tenant_shown,
+        "findings": [_finding_json(finding) for finding in check.findings],
+        "subscriptions": [_hook_json(hook) for hook in check.hooks],
+    }
+
+
+def _hook_json(check: HookCheck) -> dict[str, object]:
+    subscription, answer = check.subscription, check.evidence.receiver
+    return {
+        "name": subscription.name,
+        "addresses": [each.address for each in check.evidence.subscriptions],
+        "url": subscription.url.shown,
+        "secret": {subscription.secret.kind: subscription.secret.name},
+        "receiver": {
+            "state": answer.state if answer else "not-checked",
+            "kind": answer.kind if answer else None,
+            "detail": (answer.detail or None) if answer else None,
+        },
+        "signs_events_in_disguise": check.evidence.is_forgeable,
+        "findings": [_finding_json(finding) for finding in check.findings],
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    return {
+        "subject": finding.subject,
+        "state": finding.mark,
+        "detail": finding.detail or None,
+        "fix": finding.fix or None,
+    }
+
+
+def _line(problem: Problem) -> str:
+    place = f"{problem.where}: " if problem.where else ""
+    return f"{place}{problem.what} (fix: {problem.fix})"
+
+
+def _finding_row(tenancy: str, subscription: str, finding: Finding) -> str:
+    texts = (tenancy, subscription, finding.subject, finding.mark, finding.detail, finding.fix)
+    return _row(*map(escaped, texts))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,32 +1,43 @@
 """A plan or a run as Markdown, for a comment of a pull request. Pure: it makes strings and prints nothing.
 
-Nothing that a text holds ends a block, begins another, links or mentions; and no comment grows past what GitHub takes.
+Whatever a text holds, it ends no block, starts no other, and makes no link and no mention. A comment never grows larger
+than GitHub allows.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from hooksync.core.errors import Problem
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.report.markup import ROOM, escaped, fenced, fitting, marker, sentence, shares, size
 from hooksync.report.text import (
     applied_summary,
+    counts_of,
     field_line,
     name_width,
     plan_summary,
     shown_steps,
     step_lines,
     verification,
+    where_of,
 )
 from hooksync.report.view import RunView, StepView, TenancyView
+
+LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
+ROOM = LIMIT - 4_096  # what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
+COUNT_ROOM = 100  # bytes of the line that counts what is left out
 
 _FOLDED_FROM = 200  # lines of all blocks together
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
-_WORD_ROOM = 100  # bytes of the words that tell what is left out
-_REPLACED = "!   "  # what a diff block shows in a colour of its own: `+/-` would be green, as if nothing went
+_REPLACED = "!   "  # a diff block shows it in its own colour; `+/-` would be green, as if nothing were removed
+_SHORTEST_FENCE = 3
+_ACTIVE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
+_SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
+_MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
+_BACKTICKS = re.compile("`+")
 
 
 class _Block(Record, frozen=True):
@@ -35,33 +46,41 @@ class _Block(Record, frozen=True):
     title: str  # safe
     items: tuple[tuple[str, ...], ...]  # the lines of each step, safe within a fence
 
-    def lines(self, number: int, *, is_folded: bool) -> list[str]:
-        """Write the first items, and say how many are left out."""
-        shown = [line for item in self.items[:number] for line in item]
-        left = len(self.items) - number
-        body = [*(fenced("diff", shown) if shown else []), *([f"{left} more left out here."] if left else [])]
+    def lines(self, room: int, *, is_folded: bool) -> list[str]:
+        """Write the items for which there is room, and count the others; nothing if there is room for none."""
+        whole = self._framed(self.items, is_folded=is_folded)
+        if size(whole) <= room:
+            return whole
+        frame = size(whole) - sum(map(size, self.items)) + COUNT_ROOM
+        number = fitting(self.items, room - frame)
+        return self._framed(self.items[:number], is_folded=is_folded) if number else []
+
+    def _framed(self, items: Sequence[tuple[str, ...]], *, is_folded: bool) -> list[str]:
+        left = len(self.items) - len(items)
+        more = [f"{left} more left out here."] if left else []
+        body = [*fenced("diff", [line for item in items for line in item]), *more]
         if is_folded:
             return [f"<details><summary>{self.title}</summary>", "", *body, "", "</details>", ""]
         return [f"#### {self.title}", "", *body, ""]
 
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write a plan: what it comes to, what stands in its way, and a block for each tenancy."""
+    """Write a plan: its summary, its problems, and a block for each tenancy."""
     blocks = [block for tenancy in view.tenancies if (block := _tenancy_block(tenancy, shows_kept=shows_kept))]
     return _page("plan", plan_summary(view), _problems(view, "apply would refuse"), blocks)
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write what became of a plan: the same, each step with its outcome, and what the last look found."""
+    """Write the result of a plan: the same, each step with its outcome, and the verification."""
     blocks = [block for tenancy in view.tenancies if (block := _tenancy_block(tenancy, shows_kept=shows_kept))]
-    if found := tuple((_line(line),) for line in verification(view)):
+    if found := tuple((_line(text),) for _, text in verification(view)):
         blocks.insert(0, _Block("what is live now", found))
     summary = applied_summary(view) if view.has_changes else plan_summary(view)
     return _page("apply", summary, _problems(view, "refused"), blocks)
 
 
 def _page(kind: str, summary: str, problems: Iterable[tuple[str, list[list[str]]]], blocks: Sequence[_Block]) -> str:
-    """Put the parts together: what is short and must be seen first, then as much of the blocks as there is room."""
+    """Put the parts together: summary and problems first, then as many blocks as there is room for."""
     lines = [marker(kind), f"### hooksync {kind}", "", sentence(_cut(summary)), ""]
     for title, items in problems:
         lines += _listed(title, items)
@@ -70,21 +89,17 @@ def _page(kind: str, summary: str, problems: Iterable[tuple[str, list[list[str]]
 
 
 def _fitted(blocks: Sequence[_Block], room: int) -> Iterator[str]:
-    """Give each block its share of the room; one that has none is counted."""
+    """Write the blocks until the room is used up, and count the others. Small ones are served first."""
     is_folded = sum(len(item) for block in blocks for item in block.items) >= _FOLDED_FROM
-    needs = [size(block.lines(len(block.items), is_folded=is_folded)) for block in blocks]
-    left = 0
-    for block, need, share in zip(blocks, needs, shares(needs, room - _WORD_ROOM), strict=True):
-        number = len(block.items)
-        if need > share:
-            frame = need - sum(map(size, block.items)) + _WORD_ROOM
-            number = fitting(block.items, share - frame)
-        lines = block.lines(number, is_folded=is_folded)
-        if size(lines) <= share:
-            yield from lines
-        else:
-            left += 1
-    if left:
+    room -= COUNT_ROOM
+    written: dict[int, list[str]] = {}
+    for index in sorted(range(len(blocks)), key=lambda index: sum(map(size, blocks[index].items))):
+        if lines := blocks[index].lines(room, is_folded=is_folded):
+            written[index] = lines
+            room -= size(lines)
+    for index in sorted(written):
+        yield from written[index]
+    if left := len(blocks) - len(written):
         yield f"Tenancies with changes that are left out here: {left}."
 
 
@@ -92,23 +107,20 @@ def _tenancy_block(view: TenancyView, *, shows_kept: bool) -> _Block | None:
     steps = shown_steps(view, shows_kept=shows_kept)
     if not steps and view.error is None:
         return None
-    tenancy = view.tenancy
-    where = tenancy.server.shown + (f" / {tenancy.tenant_shown}" if tenancy.tenant_shown else "")
-    live = "not read" if view.live is None else f"{len(view.live)} live"
-    title = f"{escaped(_cut(tenancy.name))}, {escaped(_cut(where))}: {live}, {len(tenancy.subscriptions)} declared"
+    title = f"{escaped(_cut(view.tenancy.name))}, {escaped(_cut(where_of(view.tenancy)))}: {counts_of(view)}"
     width = name_width(steps)
     return _Block(title, tuple(_item(step, view, width) for step in steps) or (("!   nothing planned",),))
 
 
 def _item(step: StepView, view: TenancyView, width: int) -> tuple[str, ...]:
-    first, *rest = step_lines(step, view, min(width, _LONGEST))
+    first, *rest = (text for _, text in step_lines(step, view, min(width, _LONGEST)))
     if step.action == "resubscribe":
         first = _REPLACED + first[len(_REPLACED) :]
     return tuple(map(_line, (first, *rest, *_outcome_lines(step))))
 
 
 def _outcome_lines(step: StepView) -> Iterator[str]:
-    """Tell what became of a step; what is not done is marked, for its first line has the colour of what was planned."""
+    """Write the outcome of a step. One that is not done is marked: the step's first line has the colour of the plan."""
     outcome = step.outcome
     if outcome is None or outcome.result == "unchanged":
         return
@@ -118,7 +130,7 @@ def _outcome_lines(step: StepView) -> Iterator[str]:
 
 
 def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Gather what must be known, most urgent first."""
+    """List the problems, most urgent first."""
     errors = [_listed_item(problem, t.tenancy.name) for t in view.tenancies if t.error for problem in t.error.problems]
     for tenancy in view.tenancies:
         for step in tenancy.steps:
@@ -139,7 +151,7 @@ def _listed_item(problem: Problem, subject: str = "") -> list[str]:
 
 
 def _listed(title: str, items: list[list[str]]) -> list[str]:
-    """Write a list of problems; what there is no room for is counted."""
+    """Write a list of problems, and count those for which there is no room."""
     if not items:
         return []
     number = fitting(items, _PROBLEMS_ROOM)
@@ -153,7 +165,50 @@ def _line(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Keep one text from taking all the room, and tell that it went on."""
+    """Keep one text from taking all the room, and count what is cut off."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
+
+
+def marker(kind: str) -> str:
+    """Write the invisible marker by which a bot finds its own comment."""
+    return f"<!-- hooksync:{kind} -->"
+
+
+def escaped(text: str) -> str:
+    """Write any text so that it stays on its line, reads the same, and makes no link, no mention and no markup.
+
+    A character reference starts no markup, and within <code> nothing is a mention or a link.
+    """
+    if not text or (text.replace("-", "").isalnum() and not _MADE_A_LINK.search(text)):
+        return text
+    return f"<code>{_ACTIVE.sub(lambda found: f'&#{ord(found[0])};', printable(text))}</code>"
+
+
+def sentence(text: str) -> str:
+    """Write one of our sentences as it is, unless a text that was put into it could act as markup."""
+    return text if _SENTENCE.fullmatch(text) and not _MADE_A_LINK.search(text) else escaped(text)
+
+
+def fenced(language: str, lines: Sequence[str]) -> list[str]:
+    """Put lines into a code block that nothing in them can end. None may hold a line break."""
+    longest = max((len(run) for line in lines for run in _BACKTICKS.findall(line)), default=0)
+    fence = "`" * max(_SHORTEST_FENCE, longest + 1)
+    return [f"{fence}{language}", *lines, fence]
+
+
+def size(lines: Iterable[str]) -> int:
+    """Count the bytes that lines take, with their line breaks."""
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+def fitting(items: Iterable[Sequence[str]], room: int) -> int:
+    """Count the items that fit, one after another, into so many bytes. Each item: its lines."""
+    number = 0
+    for item in items:
+        room -= size(item)
+        if room < 0:
+            break
+        number += 1
+    return number

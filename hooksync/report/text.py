@@ -1,38 +1,51 @@
-"""A view as text for people. Pure: it makes strings, colour included where it is asked for, and prints nothing."""
+"""A view as text for people: lines, each with its style. Pure: it prints nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal, TypeAlias
 
-from hooksync.core.model import Trigger
+from hooksync.core.model import Tenancy, Trigger
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action
 from hooksync.report.view import RunView, StepView, TenancyView
 
+Style = Literal["", "green", "yellow", "red", "dim"]  # as rich spells them
+Line: TypeAlias = tuple[Style, str]
+
 _SYMBOLS: dict[Action, str] = {"subscribe": "+", "resubscribe": "+/-", "unsubscribe": "-", "keep": "=", "leave": "."}
 _REMOVE_FIRST_SYMBOL = "-/+"
-_STYLES = {"+": "green", "+/-": "yellow", "-/+": "yellow", "-": "red", "=": "dim", ".": "dim"}
-_STYLES |= {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}  # marks of a check
+_STYLES: dict[Action, Style] = {
+    "subscribe": "green",
+    "resubscribe": "yellow",
+    "unsubscribe": "red",
+    "keep": "dim",
+    "leave": "dim",
+}
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
 _ID_SHOWN = 8  # characters of an id
 
 
-def plan_text(view: RunView, *, shows_kept: bool = False) -> str:
-    """Write a plan: each tenancy with its steps, and a line that sums up."""
-    blocks = [_tenancy_text(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies]
-    return "\n".join([*filter(None, blocks), plan_summary(view)]) + "\n"
+def plain(lines: Iterable[Line]) -> str:
+    """Join lines without their styles."""
+    return "".join(f"{text}\n" for _, text in lines)
 
 
-def report_text(view: RunView) -> str:
-    """Write what became of a plan: what did not go as planned, and a line that sums up."""
-    lines = [*_unplanned(view), applied_summary(view), *verification(view)]
-    return "\n".join(lines) + "\n"
+def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
+    """Write a plan: each tenancy with its steps, and a summary."""
+    blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
+    return [*(line for block in blocks for line in block), ("", plan_summary(view))]
+
+
+def report_lines(view: RunView) -> list[Line]:
+    """Write the result of a plan: what went wrong, a summary, and the verification."""
+    return [*(("", line) for line in _failures(view)), ("", applied_summary(view)), *verification(view)]
 
 
 def applied_summary(view: RunView) -> str:
-    """Sum up what became of a plan."""
+    """Sum up the result of a plan."""
     counts = view.results()
     parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{counts['not-attempted']} not tried"]
     if counts["half-done"]:
@@ -42,40 +55,29 @@ def applied_summary(view: RunView) -> str:
     return f"Applied: {what}; {counts['unchanged']} unchanged."
 
 
-def coloured(text: str) -> str:
-    """Colour a plan's lines by the symbol in their first column, for a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(force_terminal=True, color_system="standard", highlight=False, markup=False, emoji=False)
-    with console.capture() as capture:
-        for line in text.splitlines():
-            symbol = line.split(" ", 1)[0]
-            console.print(Text(line, style=_STYLES.get(symbol, "")), soft_wrap=True)
-    return capture.get()
-
-
 def short_id(identifier: str | None) -> str:
-    """Cut an id to where people can still tell it from others."""
+    """Cut an id to a length at which people can still tell ids apart."""
     return printable(identifier or "")[:_ID_SHOWN]
 
 
-def _tenancy_text(view: TenancyView, *, shows_kept: bool) -> str:
+def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
     shown = shown_steps(view, shows_kept=shows_kept)
     if not shown and view.error is None:
-        return ""
-    lines = [_heading(view)]
+        return
+    yield "", _heading(view)
     if view.error is not None:
-        lines += ["", "!   nothing planned, see the error"]
+        yield "", ""
+        yield "", "!   nothing planned, see the error"
     if shown:
         width = name_width(shown)
-        lines.append("")
-        lines += [line for step in shown for line in step_lines(step, view, width)]
-    return "\n".join(lines) + "\n"
+        yield "", ""
+        for step in shown:
+            yield from step_lines(step, view, width)
+    yield "", ""
 
 
 def shown_steps(view: TenancyView, *, shows_kept: bool) -> list[StepView]:
-    """Leave out what is kept, unless it is asked for."""
+    """Leave out the kept ones, unless they are asked for."""
     return [step for step in view.steps if step.action != "keep" or shows_kept]
 
 
@@ -85,16 +87,29 @@ def name_width(steps: Iterable[StepView]) -> int:
 
 
 def _heading(view: TenancyView) -> str:
-    tenancy = view.tenancy
-    where = tenancy.server.shown + (f" / {tenancy.tenant_shown}" if tenancy.tenant_shown else "")
+    return printable(f"{view.tenancy.name}   {where_of(view.tenancy)}   {counts_of(view)}")
+
+
+def where_of(tenancy: Tenancy) -> str:
+    """Name the server, and the tenant if it is declared."""
+    return tenancy.server.shown + (f" / {tenancy.tenant_shown}" if tenancy.tenant_shown else "")
+
+
+def counts_of(view: TenancyView) -> str:
+    """Count the live and the declared subscriptions."""
     live = "not read" if view.live is None else f"{len(view.live)} live"
-    return printable(f"{tenancy.name}   {where}   {live}, {len(tenancy.subscriptions)} declared")
+    return f"{live}, {len(view.tenancy.subscriptions)} declared"
 
 
-def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[str]:
+def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
     symbol = _symbol(step, view)
-    yield f"{symbol:<4}{name_of(step):<{width}}{_short(step.trigger):<15}{_remark(step, view)}".rstrip()
+    first = f"{symbol:<4}{name_of(step):<{width}}{_short(step.trigger):<15}{_remark(step, view)}"
+    yield _STYLES[step.action], first.rstrip()
+    yield from (("", line) for line in _field_lines(step))
+
+
+def _field_lines(step: StepView) -> Iterator[str]:
     yield field_line("url", step.url)
     if step.action == "subscribe":
         yield field_line("include_identifiers", _yes_no(step.include_identifiers))
@@ -114,7 +129,7 @@ def _symbol(step: StepView, view: TenancyView) -> str:
 
 
 def name_of(step: StepView) -> str:
-    """Name a step, or say why there is one."""
+    """Return the subscription's name, or the reason for the step where it has none."""
     if step.name is not None:
         return f"{step.name} (duplicate)" if step.action == "unsubscribe" else step.name
     return ", ".join(step.reasons)
@@ -128,7 +143,7 @@ def _remark(step: StepView, view: TenancyView) -> str:
 
 
 def field_line(label: str, value: str) -> str:
-    """Write a line below a step."""
+    """Write a field of a step."""
     return f"      {label:<{_LABEL}}{printable(value)}"
 
 
@@ -155,8 +170,8 @@ def plan_summary(view: RunView) -> str:
     )
 
 
-def _unplanned(view: RunView) -> Iterator[str]:
-    """Name each step that was to be done and is not, with its reason and its mend."""
+def _failures(view: RunView) -> Iterator[str]:
+    """Name each step that failed, with the reason and the fix."""
     for tenancy in view.tenancies:
         for step in tenancy.steps:
             outcome = step.outcome
@@ -168,23 +183,24 @@ def _unplanned(view: RunView) -> Iterator[str]:
                 yield f"  fix: {outcome.fix}"
 
 
-def verification(view: RunView) -> Iterator[str]:
-    """Say what the last look at each tenancy found."""
+def verification(view: RunView) -> Iterator[Line]:
+    """Compare what was live at the end of an apply with what is declared."""
     looked = [tenancy for tenancy in view.tenancies if tenancy.outcome and tenancy.has_changes and _was_tried(tenancy)]
     if looked and all(not t.differences and t.outcome and not t.outcome.not_verified for t in looked):
-        yield "Verified: live matches declared."
+        yield "", "Verified: live matches declared."
         return
     for tenancy in looked:
         name = tenancy.tenancy.name
         if tenancy.outcome and tenancy.outcome.not_verified:
-            yield f"Not verified: {name}: {tenancy.outcome.not_verified}"
+            yield "", f"Not verified: {name}: {tenancy.outcome.not_verified}"
         elif tenancy.differences:
-            yield f"Not as declared: {name}: {_counted(step.action for step in tenancy.differences)} still to do"
+            still = _counted(step.action for step in tenancy.differences)
+            yield "", f"Not as declared: {name}: {still} still to do"
             for step in tenancy.differences:
                 line = f"{_symbol(step, tenancy):<4}{name_of(step)}  {_short(step.trigger)}  {short_id(step.id)}"
-                yield line.rstrip()
+                yield _STYLES[step.action], line.rstrip()
         else:
-            yield f"Verified: {name}: live matches declared."
+            yield "", f"Verified: {name}: live matches declared."
 
 
 def _was_tried(tenancy: TenancyView) -> bool:

@@ -1,4 +1,4 @@
-"""The one view of a plan or a run that all renderings are made from. Pure; holds nothing that may not be shown."""
+"""The view of a plan or a run from which all renderings are made. Pure; everything in it is safe to show."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.preflight import NOT_ASKED
 from hooksync.service.challenge import ProbeResult
 
-Readings = Mapping[str, ProbeResult]  # by address
+ProbeResults = Mapping[str, ProbeResult]  # by address
 
 
 class StepView(Record, frozen=True):
     """One step as reports show it."""
 
     action: Action
-    address: str | None  # of the declared subscription that it is about; None where there is none
+    address: str | None  # of the declared subscription; None if nothing is declared
     name: str | None
-    url: str  # fit to be shown
+    url: str  # safe to show
     trigger: Trigger
-    id: str | None  # of the live subscription that it is about
-    include_identifiers: bool | None  # declared, or live where nothing is declared
+    id: str | None  # of the live subscription
+    include_identifiers: bool | None  # declared, or live if nothing is declared
     reasons: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
-    receiver: ProbeResult | None = None  # None: not asked
+    receiver: ProbeResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
-    place: Location | None = None  # in the hooks file; None where nothing is declared
+    place: Location | None = None  # in the hooks file; None if nothing is declared
 
 
 class TenancyView(Record, frozen=True):
@@ -55,7 +55,7 @@ class TenancyView(Record, frozen=True):
     error: HooksyncError | None = None
     refusals: tuple[Problem, ...] = ()
     outcome: TenancyOutcome | None = None  # None in a plan
-    differences: tuple[StepView, ...] = ()  # what the last look found
+    differences: tuple[StepView, ...] = ()  # what the verification found
 
     @property
     def has_changes(self) -> bool:
@@ -79,21 +79,23 @@ class RunView(Record, frozen=True):
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
     state: str | None = None  # path
-    unconfirmed: Problem | None = None  # why nobody said yes
+    unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None  # why the state could not be written
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
-        """Why something is not carried out, all reasons."""
+        """All reasons why something is not carried out."""
         refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
         return (*refused, self.unconfirmed) if self.unconfirmed else refused
 
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
-        """The warnings, with those of steps that were done otherwise than planned."""
+        """The warnings, with those of steps that were not done as planned."""
         steps = (step for tenancy in self.tenancies for step in tenancy.steps)
         otherwise = (
-            Problem(f"{step.address}: {step.outcome.warning}", "`replacement: remove-first` says so from the start")
+            Problem(
+                f"{step.address}: {step.outcome.warning}", "declare `replacement: remove-first` to plan it this way"
+            )
             for step in steps
             if step.outcome and step.outcome.warning
         )
@@ -101,7 +103,7 @@ class RunView(Record, frozen=True):
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
-        """What kept tenancies from being planned or applied."""
+        """Why tenancies could not be planned or applied."""
         return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
 
     @property
@@ -119,34 +121,34 @@ class RunView(Record, frozen=True):
 
 
 def view_of_plan(
-    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.readings
 ) -> TenancyView:
-    """Show one tenancy's plan, or why there is none."""
+    """View one tenancy's plan, or the error that prevented it."""
     match plan:
         case UnreadTenancy(tenancy, error):
             return TenancyView(tenancy, (), None, error)
         case TenancyPlan(tenancy, live, steps):
-            views = tuple(_with_reading(view_of_step(step), readings) for step in steps)
+            views = tuple(_with_receiver(view_of_step(step), answers) for step in steps)
             return TenancyView(tenancy, views, live, refusals=tuple(refusals))
 
 
 def view_of_outcome(
-    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), readings: Readings = NOT_ASKED.readings
+    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.readings
 ) -> TenancyView:
-    """Show what became of one tenancy's plan."""
+    """View the outcome of one tenancy's plan."""
     plan = outcome.plan
-    steps = tuple(_with_reading(view_of_step(result.step, result), readings) for result in outcome.outcomes)
+    steps = tuple(_with_receiver(view_of_step(result.step, result), answers) for result in outcome.outcomes)
     differences = tuple(map(view_of_step, outcome.differences))
     return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences)
 
 
-def _with_reading(view: StepView, readings: Readings) -> StepView:
-    is_asked = view.action in ("subscribe", "resubscribe") and view.address in readings
-    return replace(view, receiver=readings[view.address]) if is_asked and view.address else view
+def _with_receiver(view: StepView, answers: ProbeResults) -> StepView:
+    is_asked = view.action in ("subscribe", "resubscribe") and view.address in answers
+    return replace(view, receiver=answers[view.address]) if is_asked and view.address else view
 
 
 def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
-    """Show one step."""
+    """View one step."""
     if isinstance(step, Unsubscribe | Leave):
         return _view_of_undeclared(step, outcome)
     declared = step.declared

@@ -6,7 +6,7 @@ import io
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,9 @@ class Hearer:
 
     def result(self, text: str) -> None:
         self.out += text
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        self.out += "".join(f"{text}\n" for _, text in lines)
 
     def aside(self, text: str) -> None:
         self.err += text + "\n"

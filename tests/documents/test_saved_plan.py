@@ -21,7 +21,7 @@ from hooksync.core.errors import HooksyncError, Problem, Refused
 from hooksync.documents.plan_key import PlanKey, plan_key
 from hooksync.documents.reader import Demands, read_saved_plan
 from hooksync.documents.sealing import digest
-from hooksync.report.origin import find_origin
+from hooksync.report.ci import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from tests.command_line import ROOT

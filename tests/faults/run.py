@@ -9,7 +9,7 @@ import io
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,9 @@ class Recorder:
 
     def result(self, text: str) -> None:
         self.out += text
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        self.out += "".join(f"{text}\n" for _, text in lines)
 
     def aside(self, text: str) -> None:
         self.err.append(text)

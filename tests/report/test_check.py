@@ -16,10 +16,13 @@ from hooksync.report.check import (
     HookEvidence,
     TenancyCheck,
     TenancyEvidence,
+    check_json,
+    check_lines,
+    check_markdown,
     judge_hook,
     judge_tenancy,
 )
-from hooksync.report.check_render import check_json, check_markdown, check_text
+from hooksync.report.text import plain
 from hooksync.service.challenge import READY, ProbeResult
 from tests.makers import declared, tenancy
 
@@ -61,8 +64,8 @@ def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: Ten
 @given(st.text(), st.sampled_from(["tenancy", "url", "detail"]))
 def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
     one = declared(url=text if where == "url" else "https://hooks.example.org/a")
-    reading = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
-    hook = judge_hook(HookEvidence((one,), "auto", reading=reading))
+    answer = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
+    hook = judge_hook(HookEvidence((one,), "auto", receiver=answer))
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
     view = CheckView((TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, error)), (hook,)),), "2026-01-31")
@@ -70,5 +73,5 @@ def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where:
     assert len(rows) == 2 + 6 + 2
     assert {row.count("|") for row in rows} == {7}
     assert not set("`<>*_[]\\@#&") & set(re.sub(r"</?code>|&#[0-9]+;", "", "".join(rows)))
-    assert all(line.isprintable() for line in check_text(view).split("\n"))
+    assert all(line.isprintable() for line in plain(check_lines(view)).split("\n"))
     assert json.loads(check_json(view))["is_fine"] is False

@@ -50,20 +50,20 @@ def plain(text: str, *, property_too: bool) -> str:
 
 
 def test_an_annotation_to_the_letter() -> None:
-    problem = Problem("100% wrong, a:b", "mend it", Location("a,b:c%.yaml", 12, 14))
+    problem = Problem("100% wrong, a:b", "fix it", Location("a,b:c%.yaml", 12, 14))
     assert annotation("error", problem) == (
-        "::error file=a%2Cb%3Ac%25.yaml,line=12,col=14,title=hooksync::100%25 wrong, a:b%0Afix: mend it"
+        "::error file=a%2Cb%3Ac%25.yaml,line=12,col=14,title=hooksync::100%25 wrong, a:b%0Afix: fix it"
     )
 
 
 @pytest.mark.parametrize("where", [None, Location("<stdin>", 1, 1)])
 def test_what_is_in_no_file_of_the_repository_is_not_annotated(where: Location | None) -> None:
-    assert annotation("error", Problem("wrong", "mend it", where)) is None
+    assert annotation("error", Problem("wrong", "fix it", where)) is None
 
 
 @given(st.text(), st.text())
 def test_whatever_a_problem_holds_it_stays_one_command(what: str, file: str) -> None:
-    line = annotation("warning", Problem(what, "mend it", Location(f"x{file}", 3, 4)))
+    line = annotation("warning", Problem(what, "fix it", Location(f"x{file}", 3, 4)))
     assert line is not None
     assert line.isprintable()
     name, properties, data = read(line)

@@ -14,10 +14,8 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome, not_attempted
 from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
-from hooksync.report.check import CheckView, Finding, TenancyCheck
-from hooksync.report.check_render import check_markdown
-from hooksync.report.markdown import plan_markdown, report_markdown
-from hooksync.report.markup import LIMIT, escaped, fenced, shares
+from hooksync.report.check import CheckView, Finding, TenancyCheck, check_markdown
+from hooksync.report.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy
@@ -39,7 +37,7 @@ Plan: 1 to subscribe, 1 to resubscribe, 1 to unsubscribe; 0 unchanged, 1 left al
 **warnings**
 
 - <code>hooks.yaml&#58;1&#58;1&#58; &#96;x&#96; is doubtful</code>
-  fix: <code>mend it</code>
+  fix: <code>fix it</code>
 
 #### prod, <code>eu.preservica.com / BRAMA</code>: 3 live, 2 declared
 
@@ -67,7 +65,7 @@ Applied: 0 done, 1 failed, 0 not tried; 0 unchanged.
 **errors**
 
 - <code>failed&#58; subscribe prod/alert/MOVED&#58; it broke</code>
-  fix: <code>mend it</code>
+  fix: <code>fix it</code>
 
 #### what is live now
 
@@ -135,14 +133,14 @@ def assert_well_formed(text: str) -> list[str]:
 
 def test_a_plan_to_the_letter() -> None:
     refusal = Problem("prod: would unsubscribe too much", "give --allow-mass-unsubscribe")
-    doubt = Problem("`x` is doubtful", "mend it", tenancy().location)
+    doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
     assert plan_markdown(view(view_of_plan(the_plan(), [refusal]), warnings=(doubt,))) == PLAN
     assert_well_formed(PLAN)
 
 
 def test_a_failed_apply_to_the_letter() -> None:
     plan = make_plan(tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions())
-    outcome = TenancyOutcome(plan, (Outcome(plan.steps[0], "failed", "it broke", "mend it"),), plan.steps)
+    outcome = TenancyOutcome(plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps)
     assert report_markdown(view(view_of_outcome(outcome))) == FAILED
     assert_well_formed(FAILED)
 
@@ -185,20 +183,23 @@ def test_a_large_plan_fits_and_tells_what_is_left_out(number: int) -> None:
 def test_a_large_tenancy_takes_no_room_from_small_ones() -> None:
     text = plan_markdown(view(large(2_000, "big"), large(3, "small"), large(2_000, "other")))
     outside = assert_well_formed(text)
-    assert len([line for line in outside if line.endswith("more left out here.")]) == 2
+    assert len([line for line in outside if line.endswith("more left out here.")]) == 1
+    assert "Tenancies with changes that are left out here: 1." in outside
     assert "hook-2  " in text.partition("<summary>small")[2].partition("</details>")[0]
 
 
 def test_more_tenancies_than_there_is_room_for_are_counted() -> None:
     text = plan_markdown(view(*(large(30, f"tenancy-{n}") for n in range(900))))
     outside = assert_well_formed(text)
-    assert any(line.startswith("Tenancies with changes that are left out here: ") for line in outside)
+    [left] = [int(line[:-1].split(": ")[1]) for line in outside if line.startswith("Tenancies with changes that are")]
+    assert left + sum(line.startswith(("#### ", "<details>")) for line in outside) == 900
+    assert len(text.encode()) > LIMIT * 0.9
     assert "Plan: 27000 to subscribe" in text
 
 
 def test_refusals_and_errors_stay_when_steps_go() -> None:
-    refusals = [Problem(f"refusal number {n}", "mend it") for n in range(50)]
-    one = replace(large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "mend it")))
+    refusals = [Problem(f"refusal number {n}", "fix it") for n in range(50)]
+    one = replace(large(5_000), refusals=tuple(refusals), error=HooksyncError(Problem("the error", "fix it")))
     text = plan_markdown(view(one, warnings=tuple(Problem(f"warning {n} " * 50, "x") for n in range(2_000))))
     assert_well_formed(text)
     assert all(f"refusal number {n}<" in text for n in range(50))
@@ -260,13 +261,18 @@ def test_nothing_is_linked_or_mentioned(text: str) -> None:
     assert re.fullmatch("<code>[0-9A-Za-z ,;=?/%().&#-]*</code>", escaped(text))
 
 
-@given(st.lists(st.integers(0, 1_000)), st.integers(0, 5_000))
-def test_room_is_shared_so_that_all_is_used_and_nobody_gets_more_than_needed(needs: list[int], room: int) -> None:
-    given_out = shares(needs, room)
-    assert all(share <= need for share, need in zip(given_out, needs, strict=True))
-    assert sum(given_out) <= room
-    if sum(needs) <= room:
-        assert given_out == needs
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_what_is_shown_and_what_is_counted_as_left_out_is_all_there_is(sizes: list[int]) -> None:
+    text = plan_markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
+    outside = assert_well_formed(text)
+    titles = [line for line in outside if line.startswith(("#### ", "<details>"))]
+    unshown = [int(line[:-1].split(": ")[1]) for line in outside if line.startswith("Tenancies with changes that are")]
+    assert len(titles) + sum(unshown) == len(sizes)
+    assert titles == sorted(titles, key=lambda line: int(re.findall("tenancy-([0-9]+)", line)[0]))
+    if not unshown:
+        left = sum(int(line.split()[0]) for line in outside if line.endswith(" more left out here."))
+        assert left + len(re.findall("^[+-]  ", text, re.MULTILINE)) == sum(size + size // 10 for size in sizes)
 
 
 def test_the_command_writes_markdown_without_colour(place: Place) -> None:

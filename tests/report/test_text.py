@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import CredentialRefs, HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.core.record import replace
@@ -11,7 +12,7 @@ from hooksync.documents.sealing import config_digest, live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
 from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.report.text import coloured, plan_text, report_text
+from hooksync.report.text import plain, plan_lines, report_lines
 from hooksync.report.view import RunView, view_of_outcome, view_of_plan
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
@@ -67,12 +68,12 @@ Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged, 1 left al
 
 def test_a_plan_reads_as_the_design_shows_it() -> None:
     _, plan = a_plan()
-    assert plan_text(view(view_of_plan(plan))) == PLAN  # type: ignore[arg-type]
+    assert plain(plan_lines(view(view_of_plan(plan)))) == PLAN  # type: ignore[arg-type]
 
 
 def test_what_is_kept_is_shown_when_asked_for() -> None:
     _, plan = a_plan()
-    text = plan_text(view(view_of_plan(plan)), shows_kept=True)  # type: ignore[arg-type]
+    text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))  # type: ignore[arg-type]
     assert (
         "=   same                MOVED          aaaaaaaa\n      url                  https://ours.example/same\n"
         in text
@@ -81,20 +82,22 @@ def test_what_is_kept_is_shown_when_asked_for() -> None:
 
 def test_remove_first_has_its_own_symbol() -> None:
     _, plan = a_plan(replacement="remove-first")
-    text = plan_text(view(view_of_plan(plan)))  # type: ignore[arg-type]
+    text = plain(plan_lines(view(view_of_plan(plan))))  # type: ignore[arg-type]
     assert "-/+ catalogue           INDEXED        replaces 9495ddbf, old one removed first" in text
 
 
 def test_no_changes_are_one_line() -> None:
     owner = tenancy(declared())
     plan = make_plan(owner, (live(),), DiffOptions())
-    assert plan_text(view(view_of_plan(plan))) == "No changes. 1 tenancy matches hooks.yaml.\n"
-    assert plan_text(view(view_of_plan(plan), view_of_plan(plan))) == "No changes. 2 tenancies match hooks.yaml.\n"
+    assert plain(plan_lines(view(view_of_plan(plan)))) == "No changes. 1 tenancy matches hooks.yaml.\n"
+    assert (
+        plain(plan_lines(view(view_of_plan(plan), view_of_plan(plan)))) == "No changes. 2 tenancies match hooks.yaml.\n"
+    )
 
 
 def test_an_unread_tenancy_is_never_called_unchanged() -> None:
     unread = UnreadTenancy(tenancy(declared()), ServiceError(Problem("GET -> 500: oops", "look")))
-    text = plan_text(view(view_of_plan(unread)))
+    text = plain(plan_lines(view(view_of_plan(unread))))
     assert "not read, 1 declared" in text
     assert text.endswith("0 unchanged; 1 tenancy not planned.\n")
 
@@ -103,43 +106,50 @@ def test_hostile_text_steers_no_terminal() -> None:
     there = live(
         "\x1b[2J\u202e" + "0" * 9, "https://evil.example/\x1b]0;owned\x07\r\n::error::x\u202e", Trigger("A\nB")
     )
-    text = plan_text(view(view_of_plan(make_plan(tenancy(), (there,), DiffOptions()))))
+    text = plain(plan_lines(view(view_of_plan(make_plan(tenancy(), (there,), DiffOptions())))))
     assert re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", text) is None
     assert len(text.splitlines()) == 6
     assert "\n::error" not in text
 
 
-def test_colour_goes_by_the_first_column_and_changes_no_letter() -> None:
-    text = coloured(PLAN)
+def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
+    _, plan = a_plan()
+    text = coloured(plan_lines(view(view_of_plan(plan))))  # type: ignore[arg-type]
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
     assert "\x1b[31m-   not declared" in text
+    assert "\x1b[2m.   not ours" in text
+    assert text.count("\x1b[0m") == 5  # of five steps, and nothing else
 
 
 def finished(*results: str, **settings: object) -> RunView:
     _, plan = a_plan()
     outcomes = tuple(
-        Outcome(step, result, detail="it broke" if result in ("failed", "half-done") else "", fix="mend it")  # type: ignore[arg-type]
+        Outcome(step, result, detail="it broke" if result in ("failed", "half-done") else "", fix="fix it")  # type: ignore[arg-type]
         for step, result in zip(plan.steps, results, strict=True)  # type: ignore[attr-defined]
     )
     return view(view_of_outcome(TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
 
 
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
-    text = report_text(finished("done", "done", "done", "done", "unchanged", "unchanged"))
+    text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
     assert text == "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged.\nVerified: live matches declared.\n"
 
 
 def test_a_report_names_what_went_wrong_with_its_mend() -> None:
-    text = report_text(
-        finished("failed", "half-done", "not-attempted", "done", "unchanged", "unchanged", not_verified="interrupted")
+    text = plain(
+        report_lines(
+            finished(
+                "failed", "half-done", "not-attempted", "done", "unchanged", "unchanged", not_verified="interrupted"
+            )
+        )
     )
     assert text == (
         "failed: subscribe prod/ingest-alert/INGEST_FAILED: it broke\n"
-        "  fix: mend it\n"
+        "  fix: fix it\n"
         "half done: resubscribe prod/catalogue/INDEXED: it broke\n"
-        "  fix: mend it\n"
+        "  fix: fix it\n"
         "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 2 unchanged.\n"
         "Not verified: prod: interrupted\n"
     )
@@ -147,8 +157,8 @@ def test_a_report_names_what_went_wrong_with_its_mend() -> None:
 
 def test_a_report_says_what_still_differs() -> None:
     _, plan = a_plan()
-    text = report_text(
-        finished("done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1])  # type: ignore[attr-defined]
+    text = plain(
+        report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1]))  # type: ignore[attr-defined]
     )
     assert text.endswith("Not as declared: prod: 1 to subscribe still to do\n+   ingest-alert  INGEST_FAILED\n")
 
