@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from hooksync.commands.options import CheckOptions
 from hooksync.commands.setup import Choice, prepare
 from hooksync.config.secret_strength import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError
 from hooksync.core.model import DeclaredSubscription, Secret, Tenancy
 from hooksync.core.record import Record
-from hooksync.reconcile.context import CheckOptions, World
-from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.session import Run, RunSettings, open_run
+from hooksync.reconcile.context import World
+from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
     HookEvidence,
@@ -36,8 +36,8 @@ _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something an
 def check(options: CheckOptions, world: World) -> ExitCode:
     """Look whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(Choice(options.files, options.tenancies, options.targets, shard=options.shard), world)
-    settings = RunSettings(DiffOptions(), options.timeout, options.parallelism)
-    with open_run(prepared.tenancies, settings, prepared.around) as run:
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         checks = _look(run, world)
     view = _view(checks, prepared.warnings)
     if options.format == "text":
@@ -91,7 +91,7 @@ def _hooks(tenancy: Tenancy, run: Run) -> Iterator[_Hook]:
         names[subscription.name].append(subscription)
     for subscriptions in names.values():
         try:
-            yield _Hook(tuple(subscriptions), run.book.find(subscriptions[0].secret))
+            yield _Hook(tuple(subscriptions), run.secrets.find(subscriptions[0].secret))
         except SecretError as error:
             yield _Hook(tuple(subscriptions), error)
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from hooksync.commands.export_draft import ExportedTenancy, Need, free_variables, gather
 from hooksync.commands.export_names import slug
 from hooksync.commands.export_yaml import export_text
-from hooksync.commands.setup import Choice, prepare
+from hooksync.commands.options import ExportOptions
+from hooksync.commands.setup import Choice, Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve
 from hooksync.config.rules import server_problem
@@ -19,11 +20,10 @@ from hooksync.core.record import Record, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
-from hooksync.reconcile.context import ExportOptions, World
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched
-from hooksync.reconcile.session import Run, RunContext, RunSettings, open_run
+from hooksync.reconcile.session import Run, open_run
 
 _NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
 
@@ -89,15 +89,13 @@ _HOW_TO_SET = (
 @contextmanager
 def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[Problem]]]:
     """Open a run over the tenancies that are meant."""
-    settings = RunSettings(DiffOptions(), options.timeout, options.parallelism)
     if _reads_files(options, world):
         prepared = prepare(Choice(options.files, options.tenancies, shard=options.shard), world)
-        with open_run(prepared.tenancies, settings, prepared.around) as run:
-            yield run, prepared.warnings
     else:
-        around = RunContext(world.environ, Redactor(), world.stop, world.terminal.watch, world.patience)
-        with open_run([_named_tenancy(options, world)], settings, around) as run:
-            yield run, ()
+        prepared = Prepared((_named_tenancy(options, world),), (), Redactor())
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+        yield run, prepared.warnings
 
 
 def _reads_files(options: ExportOptions, world: World) -> bool:

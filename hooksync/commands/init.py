@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hooksync.commands.options import ExportOptions
 from hooksync.core.atomic_write import create_atomically, is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.record import Record
-from hooksync.reconcile.context import ExportOptions, World
+from hooksync.reconcile.context import World
 
 STARTER = """\
 # The webhook subscriptions of a Preservica tenancy, as they should be.

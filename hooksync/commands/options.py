@@ -3,8 +3,76 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
 
-from hooksync.reconcile.context import CheckOptions, ExportOptions, FileOptions, PlanOptions
+from hooksync.core.record import Record
+
+if TYPE_CHECKING:
+    from hooksync.config.shards import Shard
+
+Format = Literal["text", "json", "markdown"]
+
+
+class FileOptions(Record, frozen=True):
+    """Which files, what of them, and how to show what comes of it."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+
+
+class CheckOptions(Record, frozen=True):
+    """What the flags of `check` say."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+
+
+class ExportOptions(Record, frozen=True):
+    """What the flags of `export` say."""
+
+    files: tuple[str, ...]
+    names_files: bool = False  # whether the command line names them
+    tenancies: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+    server: str | None = None
+    tenant: str | None = None
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+
+
+class PlanOptions(Record, frozen=True):
+    """What the flags of `plan` and `apply` say."""
+
+    files: tuple[str, ...]
+    format: Format = "text"
+    tenancies: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    shard: Shard | None = None  # None: all tenancies
+    replace: tuple[str, ...] = ()
+    prunes: bool = True
+    allows_mass_unsubscribe: bool = False
+    timeout: float = 30.0  # seconds a call may take
+    parallelism: int = 8  # calls in flight over the whole run
+    shows_kept: bool = False
+    has_detailed_exit_code: bool = False  # plan
+    is_confirmed: bool = False  # apply
+    state: str | None = None  # path; None: beside the first file
+    uses_state: bool = True
+    adopts: bool = False  # apply: record the declared secret of what is kept and not in the state
+    out: str | None = None  # plan: path to save it at
+    saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
+    max_age: timedelta | None = None  # apply: of the saved plan
+    report: str | None = None  # apply: path to write the report at
+    probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says
 
 
 def file_options(arguments: argparse.Namespace) -> FileOptions:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import complain, end_apply, planned_view, run_view
 from hooksync.commands.scene import OpenRun
 from hooksync.commands.setup import Choice, prepare
@@ -17,11 +18,12 @@ from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
-from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.planner import Planned, PlannedTenancy, Planner
-from hooksync.reconcile.preflight import Verdict
-from hooksync.reconcile.session import RunSettings, open_run
+from hooksync.reconcile.plan import Planned, TenancyPlan
+from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.preflight import ask_receivers
+from hooksync.reconcile.session import open_run
 from hooksync.report.text import plain, plan_lines
 from hooksync.report.view import RunView
 from hooksync.state.fingerprints import KeyRing
@@ -33,8 +35,8 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     key = plan_key(world.environ.get(KEY_VARIABLE)) if options.out else None
     with _open(options, world, key) as scene:
         planned = scene.look()
-        verdicts = _ask_receivers(planned, scene) if options.probes else {}
-        doubts = scene.run.book.doubts(_declared_secrets(planned))
+        verdicts = ask_receivers(planned, scene.run, world.terminal) if options.probes else {}
+        doubts = scene.run.secrets.doubts(_declared_secrets(planned))
     view = run_view([planned_view(one, verdicts) for one in planned], scene, doubts)
     document = _document(view, options, key)
     if options.format == "text":
@@ -72,7 +74,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
         if options.format == "text":
             world.terminal.show(plan_lines(before, shows_kept=options.shows_kept))
         unconfirmed = _ask(before, options, world)
-        carried = ExecutionResult() if unconfirmed else scene.carrier().carry_out(planned)
+        carried = ExecutionResult() if unconfirmed else scene.executor().execute(planned)
     return end_apply(planned, carried, scene, unconfirmed)
 
 
@@ -81,17 +83,14 @@ def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Ite
     """Read the files and the state, and open the run. A state that cannot be read never makes a plan."""
     prepared = prepare(Choice(options.files, options.tenancies, options.targets, options.replace, options.shard), world)
     if key:
-        prepared.around.redactor.learn([key.text])
+        prepared.redactor.learn([key.text])
     path = state_path(options.files, options.state, disabled=not options.uses_state)
     state = load(path) if path else None
-    settings = RunSettings(
-        diff=DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
-        timeout=options.timeout,
-        parallelism=options.parallelism,
-    )
-    with open_run(prepared.tenancies, settings, prepared.around) as run:
+    diff = DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets))
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         ring = KeyRing(options.parallelism)
-        planner = Planner(settings.diff, options.allows_mass_unsubscribe, state, run.book, ring)
+        planner = Planner(diff, options.allows_mass_unsubscribe, state, run.secrets, ring)
         yield OpenRun(run, planner, options, world, prepared.warnings, path)
 
 
@@ -109,14 +108,8 @@ def _markdown(view: RunView, options: PlanOptions) -> str:
     return plan_markdown(view, shows_kept=options.shows_kept)
 
 
-def _ask_receivers(planned: Sequence[Planned], scene: OpenRun) -> dict[str, Verdict]:
-    from hooksync.reconcile.executor import ask_receivers
-
-    return ask_receivers(planned, scene.run, scene.world.terminal)
-
-
 def _declared_secrets(planned: Sequence[Planned]) -> list[SecretRef]:
-    return [one.secret for each in planned if isinstance(each, PlannedTenancy) for one in each.tenancy.subscriptions]
+    return [one.secret for each in planned if isinstance(each, TenancyPlan) for one in each.tenancy.subscriptions]
 
 
 def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hooksync.commands.options import PlanOptions
 from hooksync.commands.scene import OpenRun
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
-from hooksync.reconcile.context import PlanOptions, World
-from hooksync.reconcile.outcomes import not_attempted
-from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.reconcile.planner import Planned
+from hooksync.reconcile.context import World
+from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
 from hooksync.reconcile.preflight import NOT_ASKED, Verdict
 from hooksync.report.text import report_lines
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
@@ -89,7 +88,7 @@ def planned_view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
-    return view_of_plan(one.plan, (*one.refusals, *verdict.refusals), verdict.readings)
+    return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.readings)
 
 
 def _finished(one: Planned, carried: ExecutionResult) -> TenancyView:
@@ -97,7 +96,7 @@ def _finished(one: Planned, carried: ExecutionResult) -> TenancyView:
         return view_of_plan(one)
     name = one.tenancy.name
     verdict = carried.verdicts.get(name, NOT_ASKED)
-    outcome = carried.outcomes.get(name) or not_attempted(one.plan)
+    outcome = carried.outcomes.get(name) or not_attempted(one)
     view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.readings)
     return replace(view, error=carried.errors.get(name))
 

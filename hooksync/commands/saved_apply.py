@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import end_apply, planned_view, run_view
 from hooksync.commands.scene import OpenRun
 from hooksync.config.files import read_plan
@@ -18,11 +19,11 @@ from hooksync.core.redaction import Redactor
 from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
 from hooksync.documents.replay import rebuild
-from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.reconcile.planner import Fetched, Planned, Planner
-from hooksync.reconcile.session import RunContext, RunSettings, open_run
+from hooksync.reconcile.plan import Planned, UnreadTenancy
+from hooksync.reconcile.planner import Fetched, Planner
+from hooksync.reconcile.session import open_run
 from hooksync.report.text import plan_lines
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.store import load
@@ -37,7 +38,7 @@ def apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
         if options.format == "text":
             before = run_view([planned_view(one, {}) for one in planned], scene, ())
             world.terminal.show(plan_lines(before, shows_kept=options.shows_kept))
-        carried = scene.carrier().carry_out(planned)
+        carried = scene.executor().execute(planned)
     return end_apply(planned, carried, scene, None)
 
 
@@ -50,21 +51,17 @@ def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | N
     tenancies, warnings = resolve(entries, world.environ)
     path = (options.state or saved.state) if options.uses_state else None
     state = load(path) if path else None
-    settings = RunSettings(
-        diff=DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
-        timeout=options.timeout,
-        parallelism=options.parallelism,
-    )
-    around = RunContext(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
-    with open_run(tenancies, settings, around) as run:
+    diff = DiffOptions(saved.prunes, is_targeted=saved.is_targeted)
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(tenancies, world, redactor, timeout=timeout, parallelism=parallelism) as run:
         allows = options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe
-        planner = Planner(settings.diff, allows, state, run.book, KeyRing(options.parallelism))
+        planner = Planner(diff, allows, state, run.secrets, KeyRing(options.parallelism))
         yield OpenRun(run, planner, options, world, (*saved.warnings, *warnings), path)
 
 
 def _rebuilt(saved: SavedPlan, fetched: Sequence[Fetched], scene: OpenRun) -> tuple[Planned, ...]:
     """Make each tenancy's plan again out of what is live there now."""
-    histories = scene.planner.remember(fetched)
+    histories = scene.planner.recall(fetched)
     allows = scene.planner.allows_mass_unsubscribe
     return tuple(
         now

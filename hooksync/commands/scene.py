@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hooksync.commands.options import PlanOptions
 from hooksync.core.errors import Problem
 from hooksync.core.record import Record
-from hooksync.reconcile.context import PlanOptions, World
-from hooksync.reconcile.planner import Fetched, Planned, Planner
+from hooksync.reconcile.context import World
+from hooksync.reconcile.plan import Planned
+from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run
 
 if TYPE_CHECKING:  # `plan` starts without the rooms that only `apply` needs
@@ -33,13 +35,12 @@ class OpenRun(Record, frozen=True):
         """Read the tenancies and plan them."""
         return self.planner.plan(self.read())
 
-    def carrier(self) -> Executor:
+    def executor(self) -> Executor:
         """Make what carries plans out."""
         from hooksync.reconcile.executor import Executor
         from hooksync.reconcile.journal import Journal
 
-        journal = None
+        planner, journal = self.planner, None
         if self.state:
-            planner = self.planner
-            journal = Journal(self.state, planner.state, planner.book, planner.ring, adopts=self.options.adopts)
-        return Executor(self.run, journal, self.world.terminal, probes=self.options.probes)
+            journal = Journal(self.state, planner.state, planner.secrets, planner.ring, adopts=self.options.adopts)
+        return Executor(self.run, planner.options, journal, self.world.terminal, probes=self.options.probes)

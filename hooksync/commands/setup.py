@@ -15,7 +15,6 @@ from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
-from hooksync.reconcile.session import RunContext
 
 
 class Choice(Record, frozen=True):
@@ -33,7 +32,7 @@ class Prepared(Record, frozen=True):
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
-    around: RunContext  # with a redactor that knows what came into URLs
+    redactor: Redactor  # knows what came into URLs
 
 
 def prepare(choice: Choice, world: World) -> Prepared:
@@ -50,8 +49,7 @@ def prepare(choice: Choice, world: World) -> Prepared:
     tenancies, warnings = _resolved(entries, chosen, choice, world)
     if choice.shard and not entries:
         world.terminal.aside(nothing_in(choice.shard))
-    around = RunContext(world.environ, redactor, world.stop, world.terminal.watch, world.patience)
-    return Prepared(tenancies, (*document.warnings, *warnings), around)
+    return Prepared(tenancies, (*document.warnings, *warnings), redactor)
 
 
 def _resolved(

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hooksync.commands.options import FileOptions
 from hooksync.config.files import SchemaKind, read_schema, read_sources, schema_text
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.reconcile.context import FileOptions, World
+from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import TenancyDeclaration

@@ -10,13 +10,14 @@ from typing import NoReturn
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.urls import owns_url
 from hooksync.documents.saved_records import LiveRow, SavedStep, SavedTenancy
 from hooksync.documents.sealing import live_digest
 from hooksync.reconcile.diff import count_owned
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons
-from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
+from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 
 _MOST_IDS = 5  # that a message names
@@ -25,15 +26,15 @@ _PLAN_ANEW = "make a new plan, look at it, and apply that"
 
 def rebuild(
     saved: SavedTenancy, fetched: FetchedTenancy, history: History, *, allows_mass_unsubscribe: bool
-) -> PlannedTenancy:
+) -> TenancyPlan:
     """Make the saved plan again out of what is live now; where that is not what it was made for, it is refused."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
     refusals = [*_moved(saved, fetched), *_foreign(saved, fetched)]
     found = {identifier: live.get(identifier) or _ghost(saved, identifier) for identifier in _ids(saved)}
-    plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)))
+    plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals and not allows_mass_unsubscribe:
         refusals += unsafe_reasons(plan, count_owned(tenancy, fetched.live))
-    return PlannedTenancy(plan, history, tuple(refusals))
+    return replace(plan, refusals=tuple(refusals))
 
 
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:

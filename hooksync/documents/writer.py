@@ -15,8 +15,7 @@ from hooksync.core.model import LiveSubscription
 from hooksync.core.record import Record
 from hooksync.documents.plan_key import PlanKey
 from hooksync.documents.sealing import config_digest, credential_references, digest, live_digest, reference
-from hooksync.reconcile.outcomes import RESULTS
-from hooksync.reconcile.plan import ACTIONS
+from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
-from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, is_idle
+from hooksync.reconcile.plan import Outcome, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan, is_idle
 from hooksync.reconcile.step_runner import NEXT_RUN, Attempt, Service
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import History

@@ -1,13 +1,12 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
-First they are paired, in dictionaries: by identity, and where the service has respelled a URL, by what the state
-remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever touched.
+First they are paired, in dictionaries: by identity, and where the service has changed the spelling of a URL, by what
+the state remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever touched.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SubscriptionKey, Tenancy, address_matches
 from hooksync.core.record import Record
@@ -25,68 +24,50 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.state.history import NOTHING, History
 
+Pairs = dict[SubscriptionKey, list[LiveSubscription]]  # by the key of the declared; the one to keep comes first
+
 
 class DiffOptions(Record, frozen=True):
     """What the command line says about the comparison."""
 
     prune: bool = True  # False: nothing is unsubscribed but duplicates and replaced ones
     replace: tuple[str, ...] = ()  # globs of addresses to resubscribe even if nothing differs
-    is_targeted: bool = False  # True: only some of the declared are looked at, so what is not declared says nothing
-
-
-class Match(Record, frozen=True):
-    """A declared subscription and what fills its place."""
-
-    declared: DeclaredSubscription
-    live: LiveSubscription | None
-    duplicates: tuple[LiveSubscription, ...] = ()  # others that would fill it too
-
-
-class Matching(Record, frozen=True):
-    """All that is declared and live in a tenancy, each once."""
-
-    tenancy: Tenancy
-    live: tuple[LiveSubscription, ...]
-    pairs: tuple[Match, ...]
-    undeclared: tuple[LiveSubscription, ...]
+    is_targeted: bool = False  # True: only some of the declared are looked at, so undeclared ones are left alone
 
 
 def make_plan(
     tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, history: History = NOTHING
 ) -> TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
-    return decide(pair(tenancy, live, history), options, history)
+    pairs = pair(tenancy, live, history)
+    paired = {one.id for found in pairs.values() for one in found}
+    steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
+    for declared in tenancy.subscriptions:
+        found = pairs[declared.key]
+        steps.append(_step_for(declared, found[0] if found else None, options, history))
+        steps += (Unsubscribe(one, "duplicate", duplicate_of=declared) for one in found[1:])
+    return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
 
-def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING) -> Matching:
-    """Find the live subscription that fills each declared one's place."""
-    found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-    for subscription in live:
-        found[subscription.key].append(subscription)
-    same = [found.pop(declared.key, []) for declared in tenancy.subscriptions]
-    unfilled = [
-        declared.key for declared, candidates in zip(tenancy.subscriptions, same, strict=True) if not candidates
-    ]
-    respelled = _respelled(tenancy, unfilled, found, history)
-    pairs = []
-    for declared, candidates in zip(tenancy.subscriptions, same, strict=True):
-        if not candidates:
-            candidates = respelled.get(declared.key, [])
-            for subscription in candidates:
-                found[subscription.key].remove(subscription)
-        pairs.append(_paired(declared, candidates, history))
-    undeclared = tuple(subscription for several in found.values() for subscription in several)
-    return Matching(tenancy, tuple(live), tuple(pairs), undeclared)
+def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING) -> Pairs:
+    """Find the live subscriptions that fill each declared one's place.
 
-
-def decide(pairing: Matching, options: DiffOptions, history: History = NOTHING) -> TenancyPlan:
-    """Judge every pair, and what has none."""
-    steps: list[Step] = []
-    for one in pairing.pairs:
-        steps.append(_step_for(one, options, history))
-        steps.extend(Unsubscribe(live, "duplicate", duplicate_of=one.declared) for live in one.duplicates)
-    steps.extend(_step_without_declaration(live, pairing.tenancy, options) for live in pairing.undeclared)
-    return TenancyPlan(pairing.tenancy, pairing.live, tuple(sorted(steps, key=step_order)))
+    By identity; a place that stays empty is filled by what the state knows as made for it, under a spelling that no
+    declared one has: whoever can write the state cannot make one declared subscription pass for another.
+    """
+    pairs: Pairs = {declared.key: [] for declared in tenancy.subscriptions}
+    for one in live:
+        if one.key in pairs:
+            pairs[one.key].append(one)
+    empty = {history.digest_of(key): found for key, found in pairs.items() if not found} if history.made else {}
+    for one in live if empty else ():
+        made = history.made.get(one.id)
+        if made and made.declared in empty and one.key not in pairs and owns_url(tenancy.owns, one.url.full):
+            empty[made.declared].append(one)
+    for declared in tenancy.subscriptions:
+        if len(found := pairs[declared.key]) > 1:  # the newest that the state knows, else one whose content is right
+            found.sort(key=lambda one: (-history.run_of(one), bool(content_changes(declared, one))))
+    return pairs
 
 
 def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
@@ -109,42 +90,9 @@ def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> t
     return tuple(Change(level.path(output_format="list")[0], level.t1, level.t2) for level in changed)
 
 
-def _respelled(
-    tenancy: Tenancy,
-    unfilled: Iterable[SubscriptionKey],
-    found: Mapping[SubscriptionKey, Iterable[LiveSubscription]],
-    history: History,
-) -> dict[SubscriptionKey, list[LiveSubscription]]:
-    """Find live ones that were made for a declared URL and trigger, and that the service spells otherwise.
-
-    Only for those that nothing live is spelt like, and among those whose spelling is nobody's: whoever can write the
-    state cannot make one declared subscription pass for another.
-    """
-    if not history.made:
-        return {}
-    keys = {history.digest_of(key): key for key in unfilled}
-    respelled: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-    for subscription in (each for several in found.values() for each in several):
-        made = history.made.get(subscription.id)
-        if made and (key := keys.get(made.declared)) and owns_url(tenancy.owns, subscription.url.full):
-            respelled[key].append(subscription)
-    return respelled
-
-
-def _paired(declared: DeclaredSubscription, candidates: Sequence[LiveSubscription], history: History) -> Match:
-    """Keep the newest that the state knows, else one whose content is right, else the first."""
-    if not candidates:
-        return Match(declared, None)
-
-    def worth(live: LiveSubscription) -> tuple[int, bool]:
-        return history.run_of(live), not content_changes(declared, live)
-
-    kept = candidates[0] if len(candidates) == 1 else max(candidates, key=worth)
-    return Match(declared, kept, tuple(live for live in candidates if live is not kept))
-
-
-def _step_for(one: Match, options: DiffOptions, history: History) -> Step:
-    declared, live = one.declared, one.live
+def _step_for(
+    declared: DeclaredSubscription, live: LiveSubscription | None, options: DiffOptions, history: History
+) -> Step:
     state = history.state_of(declared, live)
     if live is None:
         return Subscribe(declared, state)

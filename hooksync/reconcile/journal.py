@@ -11,10 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.config.secret_book import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
-from hooksync.reconcile.outcomes import TenancyOutcome
-from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyPlan
-from hooksync.reconcile.planner import PlannedTenancy, needed_secrets
-from hooksync.reconcile.session import Work
+from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
+from hooksync.reconcile.planner import needed_secrets
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import (
     Intent,
@@ -44,19 +42,19 @@ class Journal:
         self._salts: dict[SecretRef, Salt] = {}
         self._run = 0  # the number of this run; 0: it has made nothing
 
-    def begin(self, works: Mapping[str, Work]) -> None:
+    def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
-        self._prepare([ref for work in works.values() for ref in needed_secrets(work.planned.plan)])
+        self._prepare([ref for plan in plans for ref in needed_secrets(plan)])
 
         def change(state: State) -> State:
-            intents = [intent for work in works.values() for intent in self._intents(work.planned.plan, state)]
+            intents = [intent for plan in plans for intent in self._intents(plan, state)]
             return state.with_intents(intents, self._salts.values()) if intents else state
 
         begun = update(self.path, change)
-        if any(True for work in works.values() for _ in needed_secrets(work.planned.plan)):
+        if any(True for plan in plans for _ in needed_secrets(plan)):
             self._run = begun.last_run
 
-    def settle(self, planned: Sequence[PlannedTenancy], outcomes: Mapping[str, TenancyOutcome]) -> int:
+    def settle(self, planned: Sequence[TenancyPlan], outcomes: Mapping[str, TenancyOutcome]) -> int:
         """Write what was made, adopted and looked after, and forget what is gone. Raises FileError.
 
         Gives the number of subscriptions that were adopted.
@@ -100,12 +98,12 @@ class Journal:
                     seen=tuple(seen.get(declared.key, ())),
                 )
 
-    def _end(self, one: PlannedTenancy, outcome: TenancyOutcome | None, state: State) -> Settlement:
+    def _end(self, one: TenancyPlan, outcome: TenancyOutcome | None, state: State) -> Settlement:
         name = one.tenancy.name
         run = self._run or max(1, state.last_run)
         kept = [*self._adopted(one), *_recovered(one)]
         pairs = [*_made(outcome), *((step.declared, step.live.id) for step in kept)]
-        live = outcome.last_live if outcome else one.plan.live
+        live = outcome.last_live if outcome else one.live
         before = self.state or State(0, b"")
         return Settlement(
             tenancy=name,
@@ -116,10 +114,10 @@ class Journal:
             gone=before.gone(name, None if live is None else [each.id for each in live]),
         )
 
-    def _adopted(self, one: PlannedTenancy) -> Iterator[Keep]:
+    def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
         """Give what is kept and not known to the state, where it is to be taken for what is declared."""
         if self.adopts:
-            yield from (step for step in one.plan.steps if isinstance(step, Keep) and step.secret_state == "unknown")
+            yield from (step for step in one.steps if isinstance(step, Keep) and step.secret_state == "unknown")
 
     def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
         salt = self._salts[declared.secret]
@@ -151,9 +149,9 @@ def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
     return frozenset(step.declared.address for step in steps if isinstance(step, Subscribe | Resubscribe))
 
 
-def _recovered(one: PlannedTenancy) -> Iterator[Keep]:
+def _recovered(one: TenancyPlan) -> Iterator[Keep]:
     """Give what a run that was cut had made and this one keeps, where its secret is known to be the declared one."""
-    for step in one.plan.steps:
+    for step in one.steps:
         if (
             isinstance(step, Keep)
             and step.secret_state == "same"
@@ -162,12 +160,12 @@ def _recovered(one: PlannedTenancy) -> Iterator[Keep]:
             yield step
 
 
-def _finished(one: PlannedTenancy, before: State) -> tuple[Intent, ...]:
+def _finished(one: TenancyPlan, before: State) -> tuple[Intent, ...]:
     """Give the intents of earlier runs that have nothing more to say: the others wait for their secrets."""
     recovered = {step.live.id for step in _recovered(one)}
     waiting = {
         (made.address, made.run)
-        for step in one.plan.steps
+        for step in one.steps
         if isinstance(step, Keep) and step.live.id not in recovered
         if isinstance(made := one.history.made.get(step.live.id), Intent)
     }

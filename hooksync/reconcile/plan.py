@@ -1,19 +1,22 @@
-"""What a plan is: one step for every declared and every live subscription, and the limits it must keep.
+"""What a plan is: one step for every declared and every live subscription; its limits; and what became of it.
 
-Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out.
+Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes the outcomes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
 from hooksync.core.record import Record
+from hooksync.state.history import NOTHING, History
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = ("subscribe", "resubscribe", "unsubscribe", "keep", "leave")
+
+Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
+RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "unchanged")
 
 
 class Change(Record, frozen=True):
@@ -81,26 +84,32 @@ class TenancyPlan(Record, frozen=True):
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
     steps: tuple[Step, ...]  # in the order of `step_order`
+    history: History = NOTHING  # what the state remembered when the plan was made
+    refusals: tuple[Problem, ...] = ()  # why it may not be carried out
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has to be done."""
         return all(map(is_idle, self.steps))
 
-    def counts(self) -> Counter[Action]:
-        """Count the steps of each action."""
-        return Counter(map(action_of, self.steps))
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nothing against it."""
+        return not self.is_empty and not self.refusals
 
 
 class UnreadTenancy(Record, frozen=True):
-    """A tenancy whose live subscriptions could not be had; it has no plan, and the others go on."""
+    """A tenancy whose live subscriptions could not be read; it has no plan, and the others go on."""
 
     tenancy: Tenancy
     error: HooksyncError
 
 
+Planned: TypeAlias = TenancyPlan | UnreadTenancy
+
+
 def is_idle(step: Step) -> bool:
-    """Tell whether a step asks for no call."""
+    """Whether a step needs no call."""
     return isinstance(step, Keep | Leave)
 
 
@@ -119,6 +128,60 @@ def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
             return action, declared.key, live.id
         case Unsubscribe(live) | Leave(live):
             return action, live.key, live.id
+
+
+class Outcome(Record, frozen=True):
+    """What became of one step."""
+
+    step: Step
+    result: Result
+    detail: str = ""  # why it is not done
+    fix: str = ""
+    warning: str = ""  # what was done otherwise than planned
+    new_id: str | None = None
+    may_be_made: bool = False  # a subscription without an answer that says so, whatever the result is
+    may_be_removed: bool = False  # likewise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more of it may have been carried out than the result says."""
+        return self.may_be_made or self.may_be_removed
+
+
+class TenancyOutcome(Record, frozen=True):
+    """What became of a tenancy's plan."""
+
+    plan: TenancyPlan
+    outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
+    differences: tuple[Step, ...] = ()  # the steps that the last look would still ask for
+    not_verified: str = ""  # why there was no last look; empty where there was one, or no need of one
+    last_live: tuple[LiveSubscription, ...] | None = None  # what the last look saw; None: there was none
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything in the tenancy is not as it was, or may not be: what is open, the last look tells."""
+        if any(outcome.result in ("done", "half-done") for outcome in self.outcomes):
+            return True
+        if self.last_live is None:
+            return any(outcome.is_open for outcome in self.outcomes)
+        return {live.id for live in self.last_live} != {live.id for live in self.plan.live} and any(
+            outcome.is_open for outcome in self.outcomes
+        )
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether every step was done and the last look found nothing amiss."""
+        return (
+            all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
+            and not self.differences
+            and not self.not_verified
+        )
+
+
+def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
+    """Make the outcome of a plan that was not begun: nothing was touched."""
+    outcomes = tuple(Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps)
+    return TenancyOutcome(plan, outcomes)
 
 
 def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:

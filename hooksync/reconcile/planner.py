@@ -1,53 +1,33 @@
-"""From what is declared, live and remembered to plans, for all tenancies of a run together.
+"""Plan all tenancies of a run together: from what is declared, live and remembered to one plan for each.
 
-So that each secret is stretched once however many subscriptions and tenancies share it. Touches nothing but its
-arguments; the time that scrypt takes is spent here.
+Together, so that scrypt derives each secret's key once however many subscriptions and tenancies share it. Touches
+nothing but its arguments; the time that scrypt takes is spent here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_book import SecretCache
-from hooksync.core.errors import Problem
 from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.diff import DiffOptions, Matching, count_owned, decide, pair
-from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
+from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
+from hooksync.reconcile.plan import Planned, Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import History, recall
 from hooksync.state.model import Intent, State, StateEntry
 
 
 class FetchedTenancy(Record, frozen=True):
-    """A tenancy and what it holds."""
+    """A tenancy and its live subscriptions."""
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
 
 
-class PlannedTenancy(Record, frozen=True):
-    """A tenancy's plan, with what it was made from and why it may not be carried out."""
-
-    plan: TenancyPlan
-    history: History
-    refusals: tuple[Problem, ...] = ()
-
-    @property
-    def tenancy(self) -> Tenancy:
-        """The tenancy that it is about."""
-        return self.plan.tenancy
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to do, and nothing against it."""
-        return not self.plan.is_empty and not self.refusals
-
-
 Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
-Planned: TypeAlias = PlannedTenancy | UnreadTenancy
 
 
 class Planner(Record, frozen=True):
@@ -56,48 +36,42 @@ class Planner(Record, frozen=True):
     options: DiffOptions
     allows_mass_unsubscribe: bool
     state: State | None
-    book: SecretCache
+    secrets: SecretCache
     ring: KeyRing
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
-        paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
-        states = self._secret_states(paired.values())
+        histories = self.recall(fetched)
         return tuple(
-            one if isinstance(one, UnreadTenancy) else self._decide(*paired[one.tenancy.name], states)
+            one if isinstance(one, UnreadTenancy) else self._plan_one(one, histories[one.tenancy.name])
             for one in fetched
         )
 
-    def remember(self, fetched: Sequence[Fetched]) -> dict[str, History]:
-        """Say what this run knows of each tenancy that could be read, for plans that are made already."""
-        paired = {one.tenancy.name: self._pair(one) for one in fetched if isinstance(one, FetchedTenancy)}
-        states = self._secret_states(paired.values())
-        return {name: replace(history, states=states.get(name, {})) for name, (_, history) in paired.items()}
+    def recall(self, fetched: Sequence[Fetched]) -> dict[str, History]:
+        """Gather what the state and this run's secrets say of each tenancy that could be read, by its name."""
+        read = {one.tenancy.name: one for one in fetched if isinstance(one, FetchedTenancy)}
+        not_set = self.secrets.not_set(
+            declared.secret for one in read.values() for declared in one.tenancy.subscriptions
+        )
+        histories = {name: replace(recall(self.state, name, one.live), not_set=not_set) for name, one in read.items()}
+        states = self._secret_states([(one, histories[name]) for name, one in read.items()])
+        return {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
 
-    def _pair(self, one: FetchedTenancy) -> tuple[Matching, History]:
-        tenancy, live = one.tenancy, one.live
-        history = recall(self.state, tenancy.name, live)
-        history = replace(history, not_set=self.book.not_set(one.secret for one in tenancy.subscriptions))
-        return pair(tenancy, live, history), history
-
-    def _decide(
-        self, pairing: Matching, history: History, states: Mapping[str, Mapping[str, SecretState]]
-    ) -> PlannedTenancy:
-        history = replace(history, states=states.get(pairing.tenancy.name, {}))
-        plan = decide(pairing, self.options, history)
+    def _plan_one(self, one: FetchedTenancy, history: History) -> TenancyPlan:
+        plan = make_plan(one.tenancy, one.live, self.options, history)
         if self.allows_mass_unsubscribe:
-            return PlannedTenancy(plan, history)
-        return PlannedTenancy(plan, history, unsafe_reasons(plan, count_owned(plan.tenancy, plan.live)))
+            return plan
+        return replace(plan, refusals=unsafe_reasons(plan, count_owned(one.tenancy, one.live)))
 
-    def _secret_states(self, paired: Iterable[tuple[Matching, History]]) -> dict[str, dict[str, SecretState]]:
+    def _secret_states(self, read: Sequence[tuple[FetchedTenancy, History]]) -> dict[str, dict[str, SecretState]]:
         """Compare the declared secrets with those that live subscriptions were made with; by tenancy, by live id."""
         if self.state is None:
             return {}
         salts = self.state.salts_by_id()
         comparable = [
-            (pairing.tenancy.name, live, made, self.book.find(ref), salts[made.salt])
-            for pairing, history in paired
-            for ref, live, made in _comparable(pairing, history)
+            (one.tenancy.name, live, made, self.secrets.find(ref), salts[made.salt])
+            for one, history in read
+            for ref, live, made in _comparable(one, history)
         ]
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
@@ -113,10 +87,12 @@ def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
 
 
 def _comparable(
-    pairing: Matching, history: History
+    one: FetchedTenancy, history: History
 ) -> Iterator[tuple[SecretRef, LiveSubscription, StateEntry | Intent]]:
-    """Give the pairs of which the state knows the live half's secret and this run the declared one's."""
-    for one in pairing.pairs:
-        made = history.made.get(one.live.id) if one.live else None
-        if one.live and isinstance(made, StateEntry | Intent) and one.declared.secret not in history.not_set:
-            yield one.declared.secret, one.live, made
+    """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
+    pairs = pair(one.tenancy, one.live, history)
+    for declared in one.tenancy.subscriptions:
+        for live in pairs[declared.key][:1]:
+            made = history.made.get(live.id)
+            if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
+                yield declared.secret, live, made

@@ -1,20 +1,22 @@
-"""Which receivers are asked before their subscriptions are made, and what their answers mean for a plan. Pure."""
+"""Before a plan is carried out: which receivers are challenged, and what their answers mean for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import DeclaredSubscription, HookUrl, Secret, SecretRef
+from hooksync.core.model import DeclaredSubscription, Secret, SecretRef
 from hooksync.core.record import Record
-from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyPlan
+from hooksync.reconcile.context import Terminal
+from hooksync.reconcile.plan import Planned, Resubscribe, Subscribe, TenancyPlan
+from hooksync.reconcile.planner import needed_secrets
+from hooksync.reconcile.session import Run
 from hooksync.service.challenge import ProbeResult
-
-Readings = Mapping[tuple[HookUrl, Secret], ProbeResult]
+from hooksync.service.receivers import ProbeTarget, probe_all
 
 
 class Verdict(Record, frozen=True):
-    """What the receivers of a plan said."""
+    """What the receivers of a plan answered."""
 
     readings: Mapping[str, ProbeResult]  # by the declared subscription's address
     refusals: tuple[Problem, ...] = ()
@@ -24,17 +26,34 @@ class Verdict(Record, frozen=True):
 NOT_ASKED = Verdict({})
 
 
-def asked(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
+def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> dict[str, Verdict]:
+    """Challenge the receivers of what is to be made, each once, and judge each plan by their answers."""
+    plans = [one for one in planned if isinstance(one, TenancyPlan) and one.is_ready and one.tenancy.probe != "never"]
+    secrets = run.secrets.known(ref for plan in plans for ref in needed_secrets(plan))
+    targets = [
+        (declared.url, secrets[declared.secret])
+        for plan in plans
+        for declared in to_be_made(plan)
+        if declared.secret in secrets
+    ]
+    with terminal.progress("asking receivers", len(set(targets))) as advance:
+        readings = probe_all(targets, run.pool, run.line, advance)
+    return {plan.tenancy.name: judge(plan, secrets, readings) for plan in plans}
+
+
+def to_be_made(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
     """Name the subscriptions that are to be made: their receivers will be challenged by the service."""
     return (step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
 
 
-def judge(plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], readings: Readings) -> Verdict:
+def judge(
+    plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], readings: Mapping[ProbeTarget, ProbeResult]
+) -> Verdict:
     """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
     found: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
-    for declared in asked(plan):
+    for declared in to_be_made(plan):
         secret = secrets.get(declared.secret)
         reading = readings.get((declared.url, secret)) if secret else None
         if reading is None:

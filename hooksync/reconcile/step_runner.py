@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
-from hooksync.reconcile.outcomes import Outcome, Result
-from hooksync.reconcile.plan import Resubscribe, Step, Subscribe, Unsubscribe
+from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Step, Subscribe, Unsubscribe
 
 CONFLICT = 409
 NEXT_RUN = "run apply again: it looks afresh at what is there"

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from hooksync.core.errors import FileError, HooksyncError, Problem
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
 from hooksync.reconcile.plan import (
     Action,
     Change,
     Leave,
+    Outcome,
     Resubscribe,
     Step,
     Subscribe,
+    TenancyOutcome,
     TenancyPlan,
     UnreadTenancy,
     Unsubscribe,

@@ -186,7 +186,7 @@ def test_one_tenancy_under_two_names_is_refused_after_the_log_in(place: Place) -
     place.write(TWO.replace("    tenant: TEST\n", ""))
     run = place.run("apply", "--yes")
     assert run.code == 1
-    assert "prod and staging are one and the same tenancy" in run.err
+    assert "prod and staging are the same tenancy" in run.err
     assert place.box.subscriptions("DEMO") == ()
 
 

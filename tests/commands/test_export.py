@@ -19,6 +19,7 @@ from hooksync.commands.export import export
 from hooksync.commands.export_draft import free_variables, gather
 from hooksync.commands.export_names import Names, name_of_url, slug, variable_name
 from hooksync.commands.export_yaml import export_text, scalar
+from hooksync.commands.options import ExportOptions, PlanOptions
 from hooksync.commands.plan_apply import plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source, read_schema
@@ -26,7 +27,7 @@ from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import LiveSubscription
 from hooksync.core.template import Reference, Template, parse_template
 from hooksync.core.url_forms import normal_url
-from hooksync.reconcile.context import ExportOptions, PlanOptions, World
+from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, MOVED, Trigger, declared, live, tenancy

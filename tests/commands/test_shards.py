@@ -390,7 +390,7 @@ def test_one_shard_of_one_is_as_none(place: Place) -> None:
     place.environ["PRESERVICA_TENANT"] = ""
     runs = [place.run("plan", *more) for more in ((), ("--shard", "1/1"))]
     assert runs[0] == runs[1]
-    assert "are one and the same tenancy on the service" in runs[0].err
+    assert "are the same tenancy on the service" in runs[0].err
 
 
 # --- several processes, one sandbox, one state

@@ -17,8 +17,9 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from hooksync.commands import plan_apply
+from hooksync.commands.options import PlanOptions
 from hooksync.core.errors import HooksyncError, Problem
-from hooksync.reconcile.context import PlanOptions, World
+from hooksync.reconcile.context import World
 from hooksync.sandbox.call_log import Call
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription

@@ -28,7 +28,8 @@ from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
 from hooksync.documents.replay import rebuild
 from hooksync.documents.saved_records import SavedTenancy
 from hooksync.documents.sealing import digest
-from hooksync.reconcile.planner import FetchedTenancy, PlannedTenancy
+from hooksync.reconcile.plan import TenancyPlan
+from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
 from hooksync.service.challenge import ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.retry import read_retry_after
@@ -194,7 +195,7 @@ def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
     )
     for found in (tuple(live), ()):
         planned = rebuild(saved, FetchedTenancy(tenancy, found), NOTHING, allows_mass_unsubscribe=False)
-        demand(isinstance(planned, PlannedTenancy), "a plan that is none")
+        demand(isinstance(planned, TenancyPlan), "a plan that is none")
 
 
 def read_header(data: bytes) -> frozenset[str]:

@@ -17,8 +17,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, 
 from hooksync.core.record import replace
 from hooksync.reconcile.apply import ExecutionContext, apply_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.outcomes import TenancyOutcome
-from hooksync.reconcile.plan import Resubscribe, Subscribe, Unsubscribe
+from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyOutcome, Unsubscribe
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import NOTHING
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +14,18 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy,
 from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions, content_changes, make_plan
-from hooksync.reconcile.plan import Change, Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, is_idle
+from hooksync.reconcile.plan import (
+    Change,
+    Keep,
+    Leave,
+    Resubscribe,
+    Step,
+    Subscribe,
+    TenancyPlan,
+    Unsubscribe,
+    action_of,
+    is_idle,
+)
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, tenancies, tenancy
 
@@ -69,7 +81,7 @@ def test_the_order_of_the_live_list_says_nothing_but_which_duplicate_stays(
     shuffled = list(there)
     dice.shuffle(shuffled)
     one, two = make_plan(wanted, there, options), make_plan(wanted, shuffled, options)
-    assert one.counts() == two.counts()
+    assert Counter(map(action_of, one.steps)) == Counter(map(action_of, two.steps))
     if len({subscription.key for subscription in there}) == len(there):
         assert one.steps == two.steps
 

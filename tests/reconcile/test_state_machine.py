@@ -40,10 +40,9 @@ from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.executor import ExecutionResult, Executor
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.outcomes import TenancyOutcome
-from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, UnreadTenancy
-from hooksync.reconcile.planner import Planned, PlannedTenancy, Planner
-from hooksync.reconcile.session import Run, RunSettings
+from hooksync.reconcile.plan import Keep, Planned, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan, UnreadTenancy
+from hooksync.reconcile.planner import Planner
+from hooksync.reconcile.session import Run
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import recall
@@ -114,9 +113,9 @@ class MortalJournal(Journal):
 
     service: MortalService
 
-    def begin(self, works: Any) -> None:
+    def begin(self, plans: Any) -> None:
         self.service.moment()
-        super().begin(works)
+        super().begin(plans)
         self.service.moment()
 
     def settle(self, planned: Any, outcomes: Any) -> int:
@@ -163,7 +162,7 @@ class Ran:
             return False
         if self.carried.state_error:
             return False
-        return self.outcome.is_as_declared if self.outcome else self.planned.plan.is_empty
+        return self.outcome.is_as_declared if self.outcome else self.planned.is_empty
 
 
 def hooksync(
@@ -172,15 +171,15 @@ def hooksync(
     """One process of `hooksync apply`; None where it was killed."""
     stop = threading.Event()
     options = DiffOptions()
-    book, ring, state = SecretCache(SecretSources(environ)), CheapRing(1), load(path)
+    secrets, ring, state = SecretCache(SecretSources(environ)), CheapRing(1), load(path)
     clients = cast("Any", {"prod": service})
     try:
         with WorkerPool(1, stop) as pool:
-            run = Run((wanted,), RunSettings(options, 30, 1), clients, book, pool, cast("Any", None))
-            [planned] = Planner(options, True, state, book, ring).plan(run.read(lambda: None))
-            journal = MortalJournal(path, state, book, ring, adopts=adopts)
+            run = Run((wanted,), 1, clients, secrets, pool, cast("Any", None))
+            [planned] = Planner(options, True, state, secrets, ring).plan(run.read(lambda: None))
+            journal = MortalJournal(path, state, secrets, ring, adopts=adopts)
             journal.service = service
-            carried = Executor(run, journal, cast("Any", Silent()), probes=False).carry_out([planned])
+            carried = Executor(run, options, journal, cast("Any", Silent()), probes=False).execute([planned])
     except Killed:
         return None
     return Ran(planned, carried)
@@ -370,8 +369,8 @@ class Reconciling(RuleBasedStateMachine):
         before = len(self.service.calls)
         again = self.apply()
         assert again is not None
-        assert isinstance(again.planned, PlannedTenancy)
-        assert again.planned.plan.is_empty, again.planned.plan.steps
+        assert isinstance(again.planned, TenancyPlan)
+        assert again.planned.is_empty, again.planned.steps
         assert self.service.calls[before:] == ["list"]
         self.settled = self.how_it_is()
 
@@ -465,8 +464,8 @@ class Reconciling(RuleBasedStateMachine):
 
     def check_known_secrets(self, ran: Ran) -> None:
         """What was made has the declared secret, and so has what is said to have the same."""
-        assert isinstance(ran.planned, PlannedTenancy)
-        for step in ran.planned.plan.steps:
+        assert isinstance(ran.planned, TenancyPlan)
+        for step in ran.planned.steps:
             if isinstance(step, Keep) and step.secret_state == "same" and step.live.id not in self.misled:
                 assert self.service.secrets[step.live.id] == self.environ[step.declared.secret.name]
         for one in ran.outcome.outcomes if ran.outcome else ():

@@ -12,8 +12,7 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.outcomes import Outcome, TenancyOutcome, not_attempted
-from hooksync.reconcile.plan import TenancyPlan, UnreadTenancy
+from hooksync.reconcile.plan import Outcome, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.check import CheckView, Finding, TenancyCheck, check_markdown
 from hooksync.report.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan

@@ -10,8 +10,7 @@ from hooksync.core.model import CredentialRefs, HookUrl, SecretRef, Server, Tena
 from hooksync.core.record import replace
 from hooksync.documents.sealing import config_digest, live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.outcomes import Outcome, TenancyOutcome
-from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.report.text import plain, plan_lines, report_lines
 from hooksync.report.view import RunView, view_of_outcome, view_of_plan
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
