@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.model import CredentialRefs, SecretRef, Server
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import LogInCalls
-from hooksync.service.calling import CallContext, CallRecord
+from hooksync.service.auth import Authenticator
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.retry import CallContext, CallRecord, RetryPolicy
 from tests.makers import HERE, tenancy
 
 USERNAME = "archivist@example.org"
@@ -56,13 +55,13 @@ class Clients:
     def results(self) -> list[str]:
         return [record.result for record in self.records]
 
-    def log_in_calls(self, url: str) -> LogInCalls:
+    def authenticator(self, url: str) -> Authenticator:
         refs = CredentialRefs(*REFS, method=self.method)  # type: ignore[arg-type,misc]
         wanted = tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_shown=self.tenant, credentials=refs)
-        return LogInCalls(wanted, SecretSources(self.environ).find, self.redactor)
+        return Authenticator(wanted, SecretSources(self.environ).find, self.redactor)
 
     def client(self, url: str) -> Preservica:
-        calls = self.log_in_calls(url)
+        calls = self.authenticator(url)
         return Preservica(
             calls.tenancy, calls, CallContext(self.transport, self.redactor, self.stop, self.note, self.policy)
         )

@@ -18,7 +18,7 @@ from hooksync.core.errors import ExitCode, OutputLost, Problem
 
 if TYPE_CHECKING:
     from hooksync.report.ci import Level
-    from hooksync.service.calling import CallRecord
+    from hooksync.service.retry import CallRecord
 
 _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 

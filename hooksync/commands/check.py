@@ -27,8 +27,7 @@ from hooksync.report.check import (
 )
 from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
-from hooksync.service.one_try import Label, probe_once
-from hooksync.service.receivers import ProbeTarget, probe_all, signs_events_in_disguise
+from hooksync.service.receivers import ProbeTarget, probe_all, probe_once, signs_events_in_disguise
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something answers
 
@@ -109,7 +108,7 @@ def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Ca
 def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """See whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    answer = probe_once(request, Label(tenancy.name, str(request)), run.line)
+    answer = probe_once(request, run.line, tenancy.name, str(request))
     reach = answer if isinstance(answer, ProbeResult) else READY
     if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be a passing one, and the list is repeated
         return TenancyEvidence(reach, None)

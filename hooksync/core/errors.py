@@ -78,6 +78,10 @@ class SecretError(HooksyncError):
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or answered what cannot be understood."""
 
+    def __init__(self, *problems: Problem, reason: str = "") -> None:
+        super().__init__(*problems)
+        self.reason = reason or self.summary  # what happened, without the call that it happened to
+
 
 class AnswerLost(ServiceError):
     """A call may or may not have been carried out: its answer never came, or makes no sense."""

@@ -11,8 +11,7 @@ from hooksync.core.record import Record
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
-    from hooksync.service.calling import CallRecord
-    from hooksync.service.retry import RetryPolicy
+    from hooksync.service.retry import CallRecord, RetryPolicy
 
 
 class Terminal(Protocol):

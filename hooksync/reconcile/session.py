@@ -21,11 +21,10 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.planner import Fetched, FetchedTenancy, needed_secrets
-from hooksync.service.auth import LogInCalls
-from hooksync.service.calling import CallContext
+from hooksync.service.auth import Authenticator
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.retry import CallContext, RetryPolicy
 from hooksync.service.worker_pool import WorkerPool
 
 Advance = Callable[[], None]
@@ -45,7 +44,7 @@ def open_run(
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote what it holds, needed here or not
     clients = {
-        tenancy.name: Preservica(tenancy, LogInCalls(tenancy, sources.find, redactor), line) for tenancy in tenancies
+        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor), line) for tenancy in tenancies
     }
     try:
         with WorkerPool(parallelism, world.stop) as pool:

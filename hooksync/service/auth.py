@@ -1,4 +1,4 @@
-"""Logging in: by password, by password and second factor, by external shared key. Sends through the caller it is given.
+"""Logging in: by password, by password and second factor, by an external shared key.
 
 Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, common.py.
 """
@@ -20,31 +20,31 @@ from hooksync.service.http import Answer, Request
 from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
 from hooksync.service.retry import BUSY_STATUSES
 
-Send = Callable[[Request], Answer]  # one that repeats what is lost or busy
+Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
 FindSecret = Callable[[SecretRef], Secret]
 
 _PATH = "/api/accesstoken"
 _EXTERNAL_PREFIX = "preservica-external-auth"
-_SAYS_NO = frozenset({400, 401, 403})  # the credentials are wrong, not the moment
+_WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass with time
 
 
 class _Outdated(Rejected):
-    """A code or timestamp was refused after repeats: its moment may have passed, or a lost try have used it up."""
+    """A code or timestamp was refused after repeats: it may have expired, or a try whose answer was lost used it up."""
 
 
-class LogInCalls(Record, frozen=True):
-    """How one tenancy is logged in to."""
+class Authenticator(Record, frozen=True):
+    """Logs in to one tenancy."""
 
     tenancy: Tenancy
     find: FindSecret
     redactor: Redactor
 
-    def make(self, send: Send) -> LogIn:
-        """Log in. Raises SecretError for a credential that is not set, ServiceError for what the service refuses."""
+    def log_in(self, send: Send) -> LogIn:
+        """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses."""
         log_in = self._external if self.tenancy.credentials.method == "external" else self._password
         with suppress(_Outdated):
             return log_in(send)
-        return log_in(send)  # with a code, or timestamp, of now
+        return log_in(send)  # with a new code or timestamp
 
     def _password(self, send: Send) -> LogIn:
         form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
@@ -60,8 +60,8 @@ class LogInCalls(Record, frozen=True):
         if isinstance(refusal, SecondFactor):
             return self._second_factor(send, form["username"], refusal)
         if refusal == "needs.2fa.setup":
-            what = f"{request} -> {answer.status}: the account must use a second factor and has not set one up"
-            raise Rejected(Problem(what, "log in to Preservica once by hand and set it up"), answer.status)
+            what = f"{request} -> {answer.status}: the account needs a second factor, and none is set up"
+            raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
         raise self._refused(request, answer)
 
     def _second_factor(self, send: Send, username: str, demand: SecondFactor) -> LogIn:
@@ -80,8 +80,8 @@ class LogInCalls(Record, frozen=True):
             raise self._refused(
                 request, answer, f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
             )
-        found = self._accepted(request, answer)
-        return LogIn(found.token, found.hidden, found.tenant or demand.tenant)
+        log_in = self._accepted(request, answer)
+        return LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
     def _external(self, send: Send) -> LogIn:
         if not self.tenancy.tenant:
@@ -90,7 +90,7 @@ class LogInCalls(Record, frozen=True):
         username, timestamp = self._username(), str(int(time.time()))
         key = self._credential(self.tenancy.credentials.password)
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
-        digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service's recipe, not ours to choose
+        digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
         self.redactor.learn([digest])
         form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
         request = self._request("acquire-external", form)
@@ -100,7 +100,7 @@ class LogInCalls(Record, frozen=True):
         return self._accepted(request, answer)
 
     def _one_time_code(self) -> str:
-        """Work out the six digits of now from the seed."""
+        """Compute the current six digits from the seed."""
         ref = self.tenancy.credentials.totp
         try:
             seed = self._credential(ref)
@@ -109,12 +109,14 @@ class LogInCalls(Record, frozen=True):
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
         code = self._code_of(seed.replace(" ", ""))
         if code is None:
-            what = f"{self.tenancy.name}: {ref} is no base32 seed (16 or more of A to Z and 2 to 7)"
-            raise SecretError(Problem(what, "give the seed that the account's set-up shows", ref.location))
+            what = f"{self.tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
+            raise SecretError(
+                Problem(what, "use the seed that Preservica shows when the second factor is set up", ref.location)
+            )
         return code
 
     def _code_of(self, seed: str) -> str | None:
-        """Work out the code of a seed; None where it is none. Errors are not chained: they may hold the seed."""
+        """Compute the code of a seed; None for an invalid seed. Errors are not chained: they may hold the seed."""
         try:
             import pyotp
         except ImportError as error:
@@ -122,7 +124,7 @@ class LogInCalls(Record, frozen=True):
             raise SecretError(Problem(what, "pip install 'hooksync[totp]'")) from error
 
         class Totp(pyotp.TOTP):
-            min_secret_length_bits = 80  # 16 characters are usual, and not ours to choose; pyotp 2.12 wants 112
+            min_secret_length_bits = 80  # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
 
         try:
             return Totp(seed).now()
@@ -130,19 +132,19 @@ class LogInCalls(Record, frozen=True):
             return None
 
     def _username(self) -> str:
-        return self._found(self.tenancy.credentials.username)
+        return self._look_up(self.tenancy.credentials.username)
 
-    def _found(self, ref: SecretRef) -> str:
-        """Look a credential up. Where there is none, as in a pull request from a fork, say what needs none."""
+    def _look_up(self, ref: SecretRef) -> str:
+        """Look a credential up. Where it is missing, as for a pull request from a fork, name a command without them."""
         try:
             return self.find(ref).reveal()
         except SecretError as error:
-            advice = "; `hooksync validate` needs no credentials and is what a pull request from a fork can run"
+            advice = "; `hooksync validate` needs no credentials: a pull request from a fork can run it"
             problems = (replace(problem, fix=f"{problem.fix}{advice}") for problem in error.problems)
             raise SecretError(*problems) from error
 
     def _credential(self, ref: SecretRef) -> str:
-        value = self._found(ref)
+        value = self._look_up(ref)
         self.redactor.learn([value])
         return value
 
@@ -154,48 +156,48 @@ class LogInCalls(Record, frozen=True):
         try:
             log_in = read_log_in(answer.body)
         except NotUnderstood as error:
-            said = self.redactor.quote(answer.text) or "(an empty answer)"
-            what = f"{request} -> {answer.status}: {error}: {said}"
-            raise Rejected(Problem(what, "check that `server` names a Preservica server"), answer.status) from error
+            quoted = self.redactor.quote(answer.text) or "(an empty answer)"
+            what = f"{request} -> {answer.status}: {error}: {quoted}"
+            raise Rejected(Problem(what, "check that `server` is a Preservica server"), answer.status) from error
         self.redactor.learn(log_in.hidden)
         return log_in
 
     def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
-        """Word a refusal. `doubt`: what of the moment it may be about, where anything is."""
+        """Make the error of a refusal. `doubt`: what else may be wrong, for credentials that depend on the time."""
         credentials = self.tenancy.credentials
-        said = self.redactor.quote(answer.text) or "(an empty answer)"
-        kind = _Outdated if doubt and answer.repeats and answer.status in _SAYS_NO else Rejected
-        if answer.status in _SAYS_NO:
+        quoted = self.redactor.quote(answer.text) or "(an empty answer)"
+        kind = _Outdated if doubt and answer.repeats and answer.status in _WRONG_CREDENTIALS else Rejected
+        if answer.status in _WRONG_CREDENTIALS:
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
             fix = fix_for_status(answer.status)
-        return kind(Problem(f"{request} -> {answer.status}: {said}", fix), answer.status)
+        return kind(Problem(f"{request} -> {answer.status}: {quoted}", fix), answer.status)
 
 
 class TokenSession:
     """The token that all threads of a tenancy share. Refused credentials are not tried again: accounts get locked."""
 
-    def __init__(self, calls: LogInCalls, send: Send) -> None:
-        self._calls = calls
+    def __init__(self, authenticator: Authenticator, send: Send) -> None:
+        self._authenticator = authenticator
         self._send = send
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
         self._token: str | None = None
-        self._final: HooksyncError | None = None  # trying again would bring the same, or lock the account
+        self._final: HooksyncError | None = None  # trying again would fail alike, or lock the account
         self._latest: HooksyncError | None = None
         self._failures = 0
-        self.tenant: str | None = calls.tenancy.tenant
+        self.tenant: str | None = authenticator.tenancy.tenant
 
     def __repr__(self) -> str:
-        return f"TokenSession({self._calls.tenancy.name})"
+        return f"TokenSession({self._authenticator.tenancy.name})"
 
     def token(self, instead_of: str | None = None) -> str:
-        """Give a token; logs in where there is none yet, or only the one that the service just refused.
+        """Return a token; logs in where there is none yet, or only the one that the service just refused.
 
-        Whoever finds the token already changed by another thread uses the new one; whoever waited while another
-        thread's log-in failed fails with it.
+        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token is returned; if
+        another thread's log-in failed while this one waited, the same error is raised.
         """
         failures = self._failures
-        with self._lock:
+        with self._mutex:
             if self._final is not None:
                 raise self._final
             if self._latest is not None and self._failures > failures:
@@ -206,12 +208,12 @@ class TokenSession:
 
     def _log_in(self) -> str:
         try:
-            found = self._calls.make(self._send)
+            log_in = self._authenticator.log_in(self._send)
         except HooksyncError as error:
             self._failures += 1
             self._latest = error
             if isinstance(error, SecretError) or (isinstance(error, Rejected) and error.status not in BUSY_STATUSES):
                 self._final = error
             raise
-        self.tenant = self.tenant or found.tenant
-        return found.token
+        self.tenant = self.tenant or log_in.tenant
+        return log_in.token

@@ -1,4 +1,4 @@
-"""What a receiver's answer to a challenge is worth, and what a reading of a receiver can be. Pure: bytes in, nouns out.
+"""Judge a receiver's answer to a challenge, and name what a probe can find. Pure: bytes in, objects out.
 
 As strict as the service is known to be, and no stricter: content type and further fields are not judged.
 Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
@@ -32,15 +32,15 @@ _RECIPE = '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-
 
 
 class ProbeResult(Record, frozen=True):
-    """What a challenge found out about a receiver."""
+    """What a probe found out about a receiver."""
 
     kind: Kind
-    detail: str  # one line, fit to show, without the URL; "" when ready
+    detail: str  # one line, safe to show, without the URL; "" when ready
     fix: str  # "" when ready
 
     @property
     def state(self) -> ReceiverState:
-        """The kind, as coarse as plans show it."""
+        """The kind, in the four classes that plans show."""
         return _STATES.get(self.kind, "wrong-answer")
 
 
@@ -48,23 +48,23 @@ READY = ProbeResult("ready", "", "")
 
 
 def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeResult:
-    """Judge a receiver's answer to a challenge; says nothing of what the body holds.
+    """Judge a receiver's answer to a challenge; the result quotes nothing of the body.
 
-    The service is taken to compare text with text, so an upper-case response is "not-hex", right or not.
+    We assume that the service compares text, so an upper-case response is "not-hex" even if its value is right.
     """
     if 300 <= status < 400:
         return ProbeResult("redirect", f"it answers {status}, a redirect", "declare the URL that it leads to")
     if status != 200:
         return ProbeResult("status", f"it answers {status}, not 200", _fix_for(status))
     try:
-        document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is no error
+        document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is not an error
     except (ValueError, RecursionError):
         return ProbeResult("not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}")
     return _judge_document(document, code, handshake.answer_challenge(secret, code.encode("latin-1")))
 
 
 def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
-    """Tell whether an answer gives away the signature of a code that begins as a signed event does. None: not clear."""
+    """Whether an answer gives away the signature of a code that begins as a signed event does. None: not clear."""
     signature = handshake.answer_challenge(secret, code.encode("latin-1")).encode()
     if signature in body.lower():
         return True
@@ -83,7 +83,7 @@ def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
             return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
     if document["challengeCode"] != code:
         what = "its answer does not repeat the challengeCode"
-        return ProbeResult("not-echoed", what, "give the challengeCode of the query back as it came")
+        return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
     response = document["challengeResponse"]
     if not _RESPONSE.fullmatch(response):
         is_upper = _ANY_CASE.fullmatch(response)
@@ -100,11 +100,11 @@ def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
 def _fix_for(status: int) -> str:
     match status:
         case 401 | 403:
-            return "the receiver must let a POST without credentials through: check the key in its URL, if it has one"
+            return "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
         case 404 | 410:
             return "check the path of the URL, and that the receiver is deployed"
         case 405:
-            return "the receiver must take POST"
+            return "the receiver must accept POST"
         case _ if status >= 500:
             return "see the receiver's log"
         case _:
@@ -112,5 +112,5 @@ def _fix_for(status: int) -> str:
 
 
 def _refuse(constant: str) -> NoReturn:
-    """Take no NaN and no Infinity, which Python reads and JSON has not."""
+    """Refuse NaN and Infinity, which Python reads although JSON does not have them."""
     raise ValueError(constant)

@@ -1,6 +1,6 @@
-"""The service as hooksync sees it: log in, list, subscribe, unsubscribe. Touches the network through `transport`.
+"""The client of one tenancy: log in, list, subscribe, unsubscribe. Touches the network through `transport`.
 
-Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; what nobody knows of the service is handled both ways.
+Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour is unknown, each is handled.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from urllib.parse import quote
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
-from hooksync.service.auth import LogInCalls, TokenSession
-from hooksync.service.calling import CREATION, LOOK, REMOVAL, CallContext, Caller, RetryRule
+from hooksync.service.auth import Authenticator, TokenSession
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
-from hooksync.service.retry import BUSY_STATUSES, TOO_MANY
+from hooksync.service.retry import BUSY_STATUSES, CREATION, READ, REMOVAL, TOO_MANY, CallContext, Caller, RetryRule
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
@@ -23,23 +22,23 @@ _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
 class Preservica:
-    """One tenancy's service. Safe among threads; logs in at the first call, and again once when the token expires."""
+    """One tenancy's service. Thread-safe; logs in at the first call, and again once when the token expires."""
 
-    def __init__(self, tenancy: Tenancy, log_in: LogInCalls, line: CallContext) -> None:
+    def __init__(self, tenancy: Tenancy, authenticator: Authenticator, context: CallContext) -> None:
         self._tenancy = tenancy
-        self._caller = Caller(tenancy.name, line)
-        self._redactor = line.redactor
-        self._session = TokenSession(log_in, lambda request: self._caller.send(request, LOOK))
+        self._caller = Caller(tenancy.name, context)
+        self._redactor = context.redactor
+        self._session = TokenSession(authenticator, lambda request: self._caller.send(request, READ))
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the log-in led to; None where the service did not say."""
+        """The tenant that the log-in led to; None where the service did not name it."""
         return self._session.tenant
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
         request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
-        answer = self._authorised(request, LOOK)
+        answer = self._authorised(request, READ)
         if answer.status != 200:
             raise self._rejected(request, answer, fix_for_status(answer.status))
         try:
@@ -48,9 +47,9 @@ class Preservica:
             raise self._not_understood(ServiceError, request, answer, error) from error
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        """Make a subscription and give its id, or None where the service does not tell it.
+        """Make a subscription and return its id, or None where the service does not tell it.
 
-        Raises AnswerLost when it may or may not have been made, Rejected when the service said no.
+        Raises AnswerLost when it may or may not have been made, Rejected when the service refused.
         """
         wanted = {
             "url": declared.url.full,
@@ -66,7 +65,7 @@ class Preservica:
             raise AnswerLost(self._problem(request, answer, "the service or a gateway before it is busy: try again"))
         if answer.status != 200:
             if 200 < answer.status < 300:
-                raise AnswerLost(self._problem(request, answer, "the list will tell whether it was made"))
+                raise AnswerLost(self._problem(request, answer, "the list will show whether it was made"))
             raise self._rejected(request, answer, _fix_for_subscribing(answer.status, declared))
         try:
             return read_created_id(answer.body)
@@ -74,30 +73,30 @@ class Preservica:
             raise self._not_understood(AnswerLost, request, answer, error) from error
 
     def unsubscribe(self, identifier: str) -> None:
-        """Remove a live subscription; one that is gone already will do.
+        """Remove a live subscription; it is no error when it is already gone.
 
-        Raises AnswerLost when it may be gone or there, ServiceError when it is there.
+        Raises AnswerLost when it may or may not be gone, ServiceError when it is still there.
         """
         request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
         answer = self._authorised(request, REMOVAL)
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300:
-            raise AnswerLost(self._problem(request, answer, "the list will tell whether it was removed"))
+            raise AnswerLost(self._problem(request, answer, "the list will show whether it was removed"))
         raise self._rejected(request, answer, fix_for_status(answer.status))
 
-    def _authorised(self, request: Request, manner: RetryRule) -> Answer:
+    def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
         token = self._session.token()
-        answer = self._caller.send(_with_token(request, token), manner)
+        answer = self._caller.send(_with_token(request, token), rule)
         if answer.status == 401:
-            again = self._caller.send(_with_token(request, self._session.token(instead_of=token)), manner)
+            again = self._caller.send(_with_token(request, self._session.token(instead_of=token)), rule)
             return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
         return answer
 
     def _problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
-        said = self._redactor.quote(answer.text) or "(an empty answer)"
-        return Problem(f"{request} -> {answer.status}: {remark}{said}", fix)
+        quoted = self._redactor.quote(answer.text) or "(an empty answer)"
+        return Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
 
     def _rejected(self, request: Request, answer: Answer, fix: str) -> Rejected:
         return Rejected(self._problem(request, answer, fix), answer.status)
@@ -105,7 +104,7 @@ class Preservica:
     def _not_understood(
         self, kind: type[ServiceError], request: Request, answer: Answer, error: NotUnderstood
     ) -> ServiceError:
-        fix = "check that `server` names a Preservica server; if it does, hooksync does not know this kind of answer"
+        fix = "check that `server` is a Preservica server; if it is, hooksync does not know this kind of answer"
         return kind(self._problem(request, answer, fix, f"{error}: "))
 
 
@@ -114,12 +113,12 @@ def _with_token(request: Request, token: str) -> Request:
 
 
 def _path_of(identifier: str) -> str:
-    """Give the path of a subscription, its id percent-encoded so that it stays one segment.
+    """Return the path of a subscription, its id percent-encoded so that it stays one segment.
 
     Raises ServiceError for an id that leads elsewhere however it is encoded: `%2E%2E` is `..` to any server.
     """
     if identifier in ("", ".", ".."):
-        what = f'the id "{identifier}" is no name in a path: a call with it would reach something else'
+        what = f'the id "{identifier}" cannot be used in a path: the call would go to another address'
         raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
     return f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
 
@@ -128,5 +127,5 @@ def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:
     if status in (401, 403, 404) or 300 <= status < 400 or status in BUSY_STATUSES:
         return fix_for_status(status)
     if status == 409:
-        return "another subscription for this URL and trigger is there: plan again"
+        return "the tenancy already has a subscription for this URL and trigger: plan again"
     return f'check that the receiver runs and holds the same secret as "{declared.name}" ({declared.location})'

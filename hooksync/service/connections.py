@@ -1,7 +1,7 @@
-"""The connections of a run: a pool for all threads, one TLS context, and bounds on what one call may read and take.
+"""The connections of a run: a pool for all threads, one TLS context, and bounds on the time and size of one call.
 
-requests and urllib3 bound each read, not a call: a byte every few seconds, or headers without an end, would hold a run
-for ever. The bounds stand here because only a socket sees every read. No meaning, no retry.
+requests and urllib3 bound each read, not a call: a byte every few seconds, or headers without an end, would keep a run
+busy for ever. The bounds are here because only a socket sees every read. No call is repeated or understood here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.service.http_errors import Flood, NoTls
+from hooksync.service.http_errors import BadBundle, Flood
 
-_SERVERS = 1024  # whose connections are kept; a pool that is thrown out would fail the calls that just took it
+_SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
 
@@ -43,14 +43,14 @@ class Call(threading.local):
     is_connected = False  # True once anything of the request may have reached the server
 
     def seconds_left(self) -> float:
-        """Give what is left. Raises TimeoutError when nothing is."""
+        """Return what is left. Raises TimeoutError when nothing is."""
         left = min(self.deadline - time.monotonic(), threading.TIMEOUT_MAX)
         if left <= 0:
             raise TimeoutError
         return left
 
     def count(self, size: int) -> None:
-        """Take note of bytes that came in. Raises Flood for more than any answer of the wanted size can need."""
+        """Count bytes that came in. Raises Flood for more than any answer of the wanted size can need."""
         self.bytes_left -= size
         if self.bytes_left < 0:
             raise Flood
@@ -72,7 +72,7 @@ def bounded_call(seconds: float, answer_limit: int) -> Iterator[Call]:
 
 
 class _Bounded(_AnySocket):
-    """A socket that minds the call it is used for."""
+    """A socket that keeps to the bounds of the call it is used for."""
 
     def recv_into(self, *arguments: Any) -> int:
         self.settimeout(_CALL.seconds_left())
@@ -91,21 +91,21 @@ class _Bounded(_AnySocket):
         super().sendall(*arguments)
 
 
-class _Socket(_Bounded, socket.socket):
-    """Plain."""
+class _PlainSocket(_Bounded, socket.socket):
+    pass
 
 
 class _TlsSocket(_Bounded, ssl.SSLSocket):
-    """Encrypted."""
+    pass
 
 
 class _Connection(_AnyConnection):
-    """A connection on such a socket, which tells the call when it stands."""
+    """A connection on such a socket, which tells the call once it is open."""
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
         timeout = plain.gettimeout()
-        bounded = _Socket(plain.family, plain.type, plain.proto, plain.detach())
+        bounded = _PlainSocket(plain.family, plain.type, plain.proto, plain.detach())
         bounded.settimeout(timeout)
         return bounded
 
@@ -138,7 +138,7 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class Connections(requests.adapters.HTTPAdapter):
-    """At most `each` connections to a server. All of https shares one TLS context, as loading roots is slow."""
+    """At most `each` connections to a server. All https shares one TLS context, because loading roots is slow."""
 
     def __init__(self, each: int, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
@@ -156,15 +156,15 @@ class Connections(requests.adapters.HTTPAdapter):
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Leave the pool alone: its context already holds the roots and demands a certificate."""
+        """Do nothing: the pool's context already holds the roots and requires a certificate."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy, once; a proxy that is spoken to over https is verified like a server."""
+        """Make the pools behind a proxy, once; the certificate of an https proxy is verified like a server's."""
         if proxy.lower().startswith("https:"):
             settings["proxy_ssl_context"] = self._tls()
         with self._lock:
             manager = super().proxy_manager_for(proxy, **settings)
-            if not proxy.lower().startswith("socks"):  # those have pools of their own
+            if not proxy.lower().startswith("socks"):  # these have pools of their own
                 manager.pool_classes_by_scheme = _POOLS
         return manager
 
@@ -172,7 +172,7 @@ class Connections(requests.adapters.HTTPAdapter):
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE.
 
-    Raises NoTls for a bundle that cannot be used.
+    Raises BadBundle.
     """
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
@@ -189,11 +189,11 @@ def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
         context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
     except (OSError, ValueError) as error:
         is_missing = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-        reason = getattr(error, "strerror", "") if is_missing else "it holds no certificate in PEM form"
+        reason = getattr(error, "strerror", "") if is_missing else "it holds no certificate in PEM format"
         problem = Problem(
             f"the certificate bundle {place} of {variable} cannot be used: {reason}",
-            f"point {variable} at a PEM file, or at a folder prepared by `openssl rehash`, or unset it",
+            f"point {variable} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it",
         )
-        failure = NoTls(problem)
+        failure = BadBundle(problem)
     if failure is not None:
         raise failure

@@ -1,4 +1,4 @@
-"""One HTTP call, with its time-outs and bounds. No retry and no meaning.
+"""One HTTP call, with its time-outs and bounds. It repeats nothing and does not know what a call means.
 
 The exceptions of requests, whose texts hold whole URLs, stop here.
 """
@@ -42,7 +42,7 @@ class Request(Record, frozen=True):
 
     method: str
     base_url: str  # scheme, host and port
-    path: str  # percent-encoded; it goes out as it is, dot segments included
+    path: str  # percent-encoded; sent as it is, dot segments included
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
@@ -52,7 +52,7 @@ class Request(Record, frozen=True):
 
 
 class Answer(Record, frozen=True):
-    """What came back, read whole."""
+    """What came back, read to its end."""
 
     HIDDEN = ("body",)
 
@@ -64,7 +64,7 @@ class Answer(Record, frozen=True):
 
     @property
     def text(self) -> str:
-        """The body for a human eye; foreign text, to be redacted before it is shown."""
+        """The body as text of the service: to be redacted before it is shown."""
         return self.body.decode("utf-8", "replace")
 
 
@@ -88,7 +88,7 @@ class Transport:
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """The one context of all connections; made when it is first wanted. Raises Unreachable for a bad bundle."""
+        """The one context of all connections, made when it is first needed. Raises BadBundle."""
         with self._lock:
             if self._tls is None:
                 self._tls = make_tls(self._environ)
@@ -103,12 +103,12 @@ class Transport:
             try:
                 with self._respond(request) as response:
                     if response.status_code < 200:
-                        raise Interim  # and leaving closes the connection, lest the next call reads what comes
+                        raise Interim  # this closes the connection, so that no other call reads the answer that follows
                     body = b"".join(_read(response, request.answer_limit))
                     return Answer(response.status_code, body, response.headers.get("Retry-After"))
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                failure = self._in_our_words(request, error, is_connected=call.is_connected)
-        raise failure  # out here, so that it drags no exception along that holds the request
+                failure = self._failure(request, error, is_connected=call.is_connected)
+        raise failure  # out here, so that no exception that holds the request is chained to it
 
     def _respond(self, request: Request) -> requests.Response:
         """Send a request and wait for the head of its answer."""
@@ -123,7 +123,7 @@ class Transport:
     def _proxies_for(self, base_url: str) -> dict[str, str]:
         """Find the proxies for a server, as requests does: in the process's environment and the system's settings.
 
-        Loopback has none, whatever the environment says. Raises Unreachable for one that cannot be.
+        Loopback has none, whatever the environment says. Raises NoProxy for an invalid address.
         """
         if base_url not in self._proxies:
             host = urlsplit(base_url).hostname or ""
@@ -131,15 +131,15 @@ class Transport:
             found = {} if is_local else requests.utils.get_environ_proxies(base_url)
             proxy = requests.utils.select_proxy(base_url, found)
             if proxy and not _is_proxy(proxy):
-                what = "the proxy cannot be used: its address is none"
+                what = "the proxy cannot be used: its address is invalid"
                 raise NoProxy(Problem(what, "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"))
             self._proxies[base_url] = found
         return self._proxies[base_url]
 
-    def _in_our_words(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
+    def _failure(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
         connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
         kind, what, fix = explain(error, CallFacts(connect, call, request.answer_limit, is_connected))
-        return kind(Problem(f"{request}: {what}", fix))
+        return kind(Problem(f"{request}: {what}", fix), reason=what)
 
 
 def _read(response: requests.Response, limit: int) -> Iterator[bytes]:

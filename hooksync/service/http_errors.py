@@ -1,6 +1,6 @@
 """What went wrong with a call, in our own words: the texts of requests and urllib3 hold whole URLs, keys included.
 
-Reads exceptions; makes no call. A failure is certain (Unreachable: nothing was sent) or not (AnswerLost).
+Reads exceptions; makes no call. Unreachable: nothing was sent. AnswerLost: the call may have been carried out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.
 _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
-Explanation = tuple[type[ServiceError], str, str]  # the kind of failure, what happened, how to mend it
+Explanation = tuple[type[ServiceError], str, str]  # the kind of failure, what happened, how to fix it
 
 
 class Unreachable(ServiceError):
@@ -30,11 +30,11 @@ class Unreachable(ServiceError):
 
 
 class NoName(Unreachable):
-    """The server's name or address leads nowhere."""
+    """The server's name does not resolve, or its address is invalid."""
 
 
 class ConnectionRefused(Unreachable):
-    """Nobody listens there."""
+    """Nothing listens there."""
 
 
 class NoRoute(Unreachable):
@@ -49,27 +49,35 @@ class NoTls(Unreachable):
     """No TLS connection could be made."""
 
 
+class UntrustedCertificate(NoTls):
+    """The server's certificate does not lead to a known root, is for another name, or is out of date."""
+
+
+class BadBundle(NoTls):
+    """The certificate bundle that the environment names cannot be used."""
+
+
 class NoConnection(AnswerLost):
-    """No connection came about in time."""
+    """No connection was made in time."""
 
 
 class TimedOut(AnswerLost):
-    """The answer was not whole in time."""
+    """The answer was not complete in time."""
 
 
 class TooLarge(AnswerLost):
-    """The answer is larger than any that makes sense. Asking again would bring the same."""
+    """The answer is larger than any valid one. Asking again would bring the same."""
 
 
 class Flood(OSError):
-    """More came in than was to be read."""
+    """More came in than may be read."""
 
     def __init__(self) -> None:
-        super().__init__(errno.EFBIG, "more than was to be read")  # readers of sockets look at the number
+        super().__init__(errno.EFBIG, "more came in than may be read")  # readers of sockets look at the number
 
 
 class Interim(OSError):
-    """An answer that announces another (1xx). Of these, Python's http.client waits on after 100 alone."""
+    """An answer that announces another one (1xx). Only after 100 does Python's http.client wait for the real one."""
 
 
 class CallFacts(Record, frozen=True):
@@ -81,44 +89,52 @@ class CallFacts(Record, frozen=True):
     is_connected: bool  # the request may have reached the server
 
 
-def explain(error: Exception, known: CallFacts) -> Explanation:
-    """Say what an exception means."""
+def explain(error: Exception, facts: CallFacts) -> Explanation:
+    """Return what an exception means."""
     causes = tuple(_causes(error))
-    if known.is_connected:
-        return _after_sending(causes, known)
-    return _proxy_trouble(causes) or _before_sending(causes, known)
+    if facts.is_connected:
+        return _after_sending(causes, facts)
+    return _proxy_trouble(causes) or _before_sending(causes, facts)
 
 
-def _after_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Explanation:
+def _after_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation:
     for cause in causes:
         match cause:
             case Flood():
-                what = f"the answer is larger than {known.answer_limit} bytes"
-                return TooLarge, what, "check that the server is a Preservica server, not a portal or a proxy before it"
+                what = f"the answer is larger than {facts.answer_limit} bytes"
+                return (
+                    TooLarge,
+                    what,
+                    "check that the server is a Preservica server, and not a portal or a proxy in front of it",
+                )
             case Interim():
-                what = "only an interim answer (1xx) came, and the one after it is not waited for"
-                return AnswerLost, what, "check what stands between here and the server"
+                what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
+                return AnswerLost, what, "check the proxies and gateways before the server"
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
-                return TimedOut, f"no whole answer within {known.call:g} s", "try again, or give more --timeout"
+                return TimedOut, f"no complete answer within {facts.call:g} s", "try again, or give a longer --timeout"
             case ssl.SSLError():
                 return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
             case urllib3.exceptions.DecodeError():
-                return AnswerLost, "the answer's compression is broken", "check what stands between here and the server"
+                return (
+                    AnswerLost,
+                    "the answer's compression is broken",
+                    "check the proxies and gateways before the server",
+                )
             case urllib3.exceptions.InvalidHeader():
                 return (
                     AnswerLost,
-                    "the answer's headers make no sense",
+                    "the answer's headers are invalid",
                     "check that the server speaks http on this port",
                 )
-    return AnswerLost, "the connection was cut before the answer was whole", _NETWORK
+    return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
-def _before_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Explanation:
+def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation:
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
-                what = f"the server's certificate is not trusted: {cause.verify_message}"
-                return NoTls, what, _fix_for_certificate(cause.verify_code)
+                what = f"the certificate is not trusted: {cause.verify_message}"
+                return UntrustedCertificate, what, _fix_for_certificate(cause.verify_code)
             case urllib3.exceptions.NameResolutionError():
                 return NoName, "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
@@ -126,7 +142,7 @@ def _before_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Expl
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
                 return NoRoute, "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
-                return NoConnection, f"no connection within {known.connect:g} s", _NETWORK
+                return NoConnection, f"no connection within {facts.connect:g} s", _NETWORK
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return AnswerLost, "no TLS connection could be made: it was cut", _NETWORK
             case ssl.SSLError():
@@ -139,11 +155,11 @@ def _before_sending(causes: tuple[BaseException, ...], known: CallFacts) -> Expl
         return AnswerLost, f"no connection could be made: {system.strerror}", _NETWORK
     if isinstance(causes[0], ValueError):
         return Unreachable, f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
-    return AnswerLost, "the connection was cut before the answer was whole", _NETWORK
+    return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
 def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
-    """Tell a proxy's failures from the server's."""
+    """Return what an exception means if the proxy failed, not the server."""
     for cause in causes:
         if isinstance(cause, requests.exceptions.InvalidSchema):
             what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
@@ -168,14 +184,14 @@ def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
 
 def _fix_for_certificate(code: int) -> str:
     if code in _WRONG_NAME:
-        return "write the server's name as its certificate bears it"
+        return "write the server's name as it is in its certificate"
     if code in _WRONG_TIME:
         return "check this machine's clock; if it is right, the server needs a new certificate"
-    return "if the server has a private root, point REQUESTS_CA_BUNDLE at it"
+    return "if a private authority signed it, set REQUESTS_CA_BUNDLE to that authority's certificate"
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Give OpenSSL's name of what happened, where it has one: `(WRONG_VERSION_NUMBER)`."""
+    """Return OpenSSL's name of what happened, if it has one: ` (WRONG_VERSION_NUMBER)`."""
     reason = getattr(error, "reason", None)  # only OpenSSL's own errors have one
     return f" ({reason})" if reason else ""
 

@@ -1,6 +1,6 @@
-"""What the service's answers must look like. Pure: bytes in, nouns out; anything else is an error.
+"""Read the service's answers. Pure: bytes in, objects out; an answer of another shape is an error.
 
-An answer of another shape is never read as "nothing there".
+It is never read as an empty list.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from hooksync.core.model import LiveSubscription, Trigger, live_url
 from hooksync.core.record import Record
 from hooksync.service.retry import BUSY_STATUSES
 
-ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one will do
+ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
 _NOT_JSON = object()
 
 
 class NotUnderstood(Exception):
-    """An answer has another shape than the API gives it; says what is off, quoting nothing."""
+    """An answer has not the shape that the API defines. The message quotes nothing of it."""
 
 
 class LogIn(Record, frozen=True):
@@ -25,8 +25,8 @@ class LogIn(Record, frozen=True):
     HIDDEN = ("token", "hidden")
 
     token: str
-    hidden: tuple[str, ...]  # everything in it that must never be shown
-    tenant: str | None  # told where none was named
+    hidden: tuple[str, ...]  # all values in it that must never be shown
+    tenant: str | None  # named by the service where the request named none
 
 
 class SecondFactor(Record, frozen=True):
@@ -39,7 +39,7 @@ class SecondFactor(Record, frozen=True):
 
 
 def read_json(body: bytes) -> object:
-    """Parse a body. Raises NotUnderstood when it is empty, cut short or no JSON."""
+    """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
     parsed = _parsed(body)
@@ -62,7 +62,7 @@ def read_log_in(body: bytes) -> LogIn:
 
 
 def read_refusal(body: bytes) -> SecondFactor | str:
-    """Read the answer to a log-in with another status: a demand for the second factor, or a message ("" where none)."""
+    """Read the answer to a refused log-in: a request for the second factor, or a message ("" if there is none)."""
     try:
         data = _object(read_json(body))
     except NotUnderstood:
@@ -78,10 +78,10 @@ def read_subscriptions(body: bytes) -> tuple[LiveSubscription, ...]:
     """Read the list of live subscriptions, in the order given."""
     data = read_json(body)
     if not isinstance(data, list):
-        raise NotUnderstood("the answer is no list")
+        raise NotUnderstood("the answer is not a list")
     subscriptions = tuple(map(_live, data))
     if len({subscription.id for subscription in subscriptions}) < len(subscriptions):
-        raise NotUnderstood("the list holds one id twice")
+        raise NotUnderstood("the list holds the same id twice")
     return subscriptions
 
 
@@ -96,29 +96,29 @@ def read_created_id(body: bytes) -> str | None:
 
 
 def fix_for_status(status: int) -> str:
-    """Say what to do about a status that is no success."""
+    """Return what to do about a status that is not a success."""
     match status:
         case 401:
-            return "the service refused a fresh token: check the user's account, and that `tenant` is right"
+            return "the service refused a new token: check the user's account, and that `tenant` is right"
         case 403:
             return f"give the user one of the roles {', '.join(ROLES)}"
         case 404:
             return "check `server`; the webhook API needs Preservica 6.8 or later"
         case 407:
-            return "the proxy wants a name and a password: check HTTPS_PROXY and HTTP_PROXY"
+            return "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY"
         case _ if 300 <= status < 400:
-            return "redirects are not followed: write the address it leads to as `server`"
+            return "redirects are not followed: set `server` to the address that it leads to"
         case _ if status in BUSY_STATUSES:
             return "the service is busy: try again later"
         case _:
-            return "see what the service says; nothing was assumed from this answer"
+            return "read the service's answer above; hooksync assumed nothing from it"
 
 
 def _parsed(body: bytes) -> object:
-    """Parse JSON. Errors of the parser are not raised or chained: they hold the whole text."""
+    """Parse JSON. The parser's errors are neither raised nor chained: they hold the whole text."""
     try:
         parsed: object = json.loads(body.decode("utf-8-sig"))
-        if b"\\ud" in body.lower():  # perhaps half a surrogate pair, which cannot be sent or shown
+        if b"\\ud" in body.lower():  # perhaps half of a surrogate pair, which cannot be sent or shown
             json.dumps(parsed, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return _NOT_JSON
@@ -126,7 +126,7 @@ def _parsed(body: bytes) -> object:
 
 
 def _live(item: object) -> LiveSubscription:
-    data = _object(item)
+    data = _object(item, "a subscription")
     identifier, url, trigger = (data.get(name) for name in ("id", "url", "triggerType"))
     for name, value in (("id", identifier), ("url", url), ("triggerType", trigger)):
         if not isinstance(value, str) or not value:
@@ -145,9 +145,9 @@ def _flag(data: dict[str, object]) -> bool | None:
     raise NotUnderstood("includeIdentifiers is neither true nor false")
 
 
-def _object(data: object) -> dict[str, object]:
+def _object(data: object, what: str = "the answer") -> dict[str, object]:
     if not isinstance(data, dict):
-        raise NotUnderstood("the answer has another shape than a JSON object")
+        raise NotUnderstood(f"{what} is not a JSON object")
     return data
 
 

@@ -1,20 +1,32 @@
-"""When a call is made again, and after how long. Pure: the clock and the dice are arguments."""
+"""Calls that are repeated: which kind of call is made again, when, and how often. Touches the network by `transport`.
+
+What a call means, and what its answer does, is not known here.
+"""
 
 from __future__ import annotations
 
+import random
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 
-from hooksync.core.record import Record
+from hooksync.core.errors import AnswerLost, ServiceError
+from hooksync.core.record import Record, field, replace
+from hooksync.core.redaction import Redactor
+from hooksync.service.http import Answer, Request, Transport
+from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 
 TOO_MANY = 429
 BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
 
-_LONGEST_NUMBER = 9  # digits; more are longer than anyone waits
+_LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
 
 
 class RetryPolicy(Record, frozen=True):
-    """How patient a run is; all times in seconds."""
+    """How often calls are repeated, and for how long; all times in seconds."""
 
     repeats: int = 4  # after the first try
     window: float = 120.0  # from the first try to the last
@@ -22,7 +34,7 @@ class RetryPolicy(Record, frozen=True):
     longest_wait: float = 60.0  # however long a Retry-After asks for
 
     def wait(self, repeat: int, elapsed: float, retry_after: float | None, dice: float) -> float | None:
-        """Say how long to wait before a repeat, or None to give up.
+        """Return how long to wait before a repeat, or None to give up.
 
         `repeat`: 0 for the first one; `dice`: 0 to 1, spreads callers out; `retry_after`: what the service asked for.
         """
@@ -35,8 +47,103 @@ class RetryPolicy(Record, frozen=True):
         return wait if elapsed + wait <= self.window else None
 
 
+class RetryRule(Record, frozen=True):
+    """When a kind of call is made again."""
+
+    statuses: frozenset[int]  # answers after which it is repeated
+    repeats_lost: bool  # whether it may be repeated when its answer was lost, and so be carried out twice
+    is_change: bool  # one of many calls; False: a read or a log-in, on which all others depend
+
+
+READ = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=False)  # and log-in
+REMOVAL = RetryRule(BUSY_STATUSES, repeats_lost=True, is_change=True)
+CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True)  # after 429 alone, nothing was created
+
+
+class CallRecord(Record, frozen=True):
+    """One call that was made, for progress and logs."""
+
+    tenancy: str
+    request: str  # method and path
+    result: str  # the status, or what happened instead of an answer
+    seconds: float
+
+
+class CallContext(Record, frozen=True):
+    """What all calls of a run share."""
+
+    transport: Transport
+    redactor: Redactor
+    stop: threading.Event  # set: no more repeats
+    watch: Callable[[CallRecord], None]  # is told of every call
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+class Caller:
+    """Makes the calls to one tenancy's service. Thread-safe."""
+
+    def __init__(self, tenancy: str, context: CallContext) -> None:
+        self.tenancy = tenancy
+        self.context = context
+        self._was_reached = False  # it has answered before: a refused connection is likely to be temporary
+        self._is_out = False  # a change failed in all its tries: the next ones are tried once, until one is answered
+
+    def send(self, request: Request, rule: RetryRule) -> Answer:
+        """Make a call until it is answered or may not be repeated; returns the last answer, even a busy one.
+
+        Raises AnswerLost when it may have been carried out, Unreachable when it never was.
+        """
+        start = time.monotonic()
+        follows_lost = False
+        for repeat in count():
+            last = self._try(request)
+            if not self._may_repeat(last, rule):
+                self._is_out &= not (isinstance(last, Answer) and last.status not in BUSY_STATUSES)
+                break
+            wait = self._wait(last, repeat, time.monotonic() - start)
+            if rule.is_change and (self._is_out or wait is None):
+                self._is_out = True
+                wait = None
+            follows_lost |= _may_be_done(last)
+            if wait is None or self.context.stop.wait(wait):
+                break
+        if isinstance(last, ServiceError):
+            raise last
+        return replace(last, repeats=repeat, follows_lost=follows_lost)
+
+    def _may_repeat(self, last: Answer | ServiceError, rule: RetryRule) -> bool:
+        match last:
+            case Answer():
+                return last.status in rule.statuses
+            case NoName() | NoRoute() | ConnectionRefused():  # nothing was sent
+                return self._was_reached
+            case TooLarge():
+                return False
+            case _:
+                return rule.repeats_lost and isinstance(last, AnswerLost)
+
+    def _wait(self, last: Answer | ServiceError, repeat: int, elapsed: float) -> float | None:
+        asked = read_retry_after(last.retry_after, datetime.now(UTC)) if isinstance(last, Answer) else None
+        return self.context.policy.wait(repeat, elapsed, asked, random.random())  # noqa: S311, spreads callers out
+
+    def _try(self, request: Request) -> Answer | ServiceError:
+        """Make one try and record it."""
+        start = time.monotonic()
+        result = "failed"
+        try:
+            answer = self.context.transport.send(request)
+            self._was_reached = True
+            result = str(answer.status)
+        except ServiceError as error:
+            result = error.reason
+            return error
+        finally:
+            self.context.watch(CallRecord(self.tenancy, str(request), result, time.monotonic() - start))
+        return answer
+
+
 def read_retry_after(header: str | None, now: datetime) -> float | None:
-    """Read a Retry-After header in either form, seconds or an HTTP date; None where there is none to go by."""
+    """Read a Retry-After header, seconds or an HTTP date; None where it is missing or cannot be read."""
     if header is None:
         return None
     header = header.strip()
@@ -47,5 +154,9 @@ def read_retry_after(header: str | None, now: datetime) -> float | None:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return max(0.0, (moment - now).total_seconds())
-    except (ValueError, TypeError, LookupError, OverflowError):  # the parser lets through what odd dates break in it
+    except (ValueError, TypeError, LookupError, OverflowError):  # odd dates break the parser in all these ways
         return None
+
+
+def _may_be_done(last: Answer | ServiceError) -> bool:
+    return last.status != TOO_MANY if isinstance(last, Answer) else isinstance(last, AnswerLost)

@@ -1,4 +1,4 @@
-"""A run's calls side by side: at most so many in flight, each tenancy in its turn, and a way to stop.
+"""Run a run's calls in parallel: a bound on how many at once, tenancies served in turn, and a way to stop.
 
 Knows threads, and nothing of what the calls do.
 """
@@ -25,11 +25,11 @@ class _Batch(Struct):
 
 
 class WorkerPool:
-    """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one keeps no other waiting."""
+    """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one does not hold up others."""
 
     def __init__(self, width: int, stop: threading.Event) -> None:
         self.width = width
-        self.stop = stop  # set: tasks that have not begun are passed over
+        self.stop = stop  # set: tasks that have not begun are skipped
         self._lanes: OrderedDict[str, deque[tuple[_Batch, int]]] = OrderedDict()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
@@ -47,9 +47,9 @@ class WorkerPool:
             thread.join()
 
     def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
-        """Carry tasks out and wait for all; None stands for one that was not begun because of a stop.
+        """Run tasks and wait for all; None stands for one that was skipped because of a stop.
 
-        Raises what a task raised, once all are through: tasks are meant to return their failures.
+        Raises what a task raised, after all have ended: tasks are meant to return their failures.
         """
         if not tasks:
             return []
@@ -59,7 +59,7 @@ class WorkerPool:
                 raise RuntimeError("the pool is closed")
             queue = self._lanes.setdefault(lane, deque())
             queue.extend((batch, index) for index in range(len(tasks)))
-            waiting = sum(map(len, self._lanes.values()))  # idle threads may be on their way to some of them
+            waiting = sum(map(len, self._lanes.values()))  # idle threads are about to take some of them
             for _ in range(min(self.width - len(self._threads), waiting - self._idle)):
                 thread = threading.Thread(target=self._work, daemon=True)
                 thread.start()
@@ -72,7 +72,7 @@ class WorkerPool:
         return cast("list[T | None]", batch.results)
 
     def _work(self) -> None:
-        """One thread: take the next task, do it, until the pool is closed."""
+        """One thread: take the next task and run it, until the pool is closed."""
         while True:
             with self._changed:
                 self._idle += 1
@@ -82,17 +82,17 @@ class WorkerPool:
                 if not self._lanes:
                     return
                 batch, index = self._next()
-            self._carry_out(batch, index)
+            self._run_one(batch, index)
 
     def _next(self) -> tuple[_Batch, int]:
-        """Take one task from the first lane and put that lane last."""
+        """Take one task from the first lane and move that lane to the end."""
         lane, queue = self._lanes.popitem(last=False)
         task = queue.popleft()
         if queue:
             self._lanes[lane] = queue
         return task
 
-    def _carry_out(self, batch: _Batch, index: int) -> None:
+    def _run_one(self, batch: _Batch, index: int) -> None:
         result: object = None
         failure: BaseException | None = None
         try:

@@ -30,7 +30,7 @@ from tests.faults.scene import TENANT, environ, options_of, prepare
 from tests.faults.table import SLOW, Way
 
 if TYPE_CHECKING:
-    from hooksync.service.calling import CallRecord
+    from hooksync.service.retry import CallRecord
 
 QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05)
 TIMEOUT, SHORT_TIMEOUT = 15.0, 0.8  # seconds; the short one where something is slow

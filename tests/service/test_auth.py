@@ -78,7 +78,7 @@ def test_the_form_is_what_pypreservica_sends(clients: Clients, stack: ExitStack,
     wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
     clients.tenant = tenant
     clients.environ["PRESERVICA_PASSWORD"] = "p&ss=w\u00f6rd +%"
-    clients.log_in_calls(wire.url).make(clients.transport.send)
+    clients.authenticator(wire.url).log_in(clients.transport.send)
     form = dict(parse_qsl(wire.requests[0].partition(b"\r\n\r\n")[2].decode()))
     more = {"tenant": "DEMO"} if tenant else {"includeUserDetails": "true"}
     assert form == {"username": USERNAME, "password": "p&ss=w\u00f6rd +%", **more}
@@ -122,7 +122,7 @@ def test_an_answer_without_a_token_is_an_error_and_not_asked_for_again(
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "POST /api/accesstoken/login -> 200: the answer " in error.summary
-        assert "check that `server` names a Preservica server" in str(error)
+        assert "check that `server` is a Preservica server" in str(error)
     assert names(box) == ["login"]
 
 
@@ -189,7 +189,7 @@ def test_a_seed_that_is_none_is_an_error_that_names_its_variable(clients: Client
     for _ in range(2):
         error = failure_of(client.list_subscriptions, *filter(str.strip, [seed]))
         assert isinstance(error, SecretError)
-        assert "env:PRESERVICA_2FA_TOKEN is no base32 seed" in error.summary
+        assert "env:PRESERVICA_2FA_TOKEN is not a base32 seed" in error.summary
     assert names(box) == ["login"]
 
 
@@ -232,8 +232,8 @@ def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Cl
     client = clients.client(box.url)
     for _ in range(2):
         error = failure_of(client.list_subscriptions)
-        assert "has not set one up" in error.summary
-        assert "by hand" in str(error)
+        assert "the account needs a second factor, and none is set up" in error.summary
+        assert "in a browser" in str(error)
     assert names(box) == ["login"]
 
 
@@ -333,7 +333,7 @@ def lost() -> AnswerLost:
 def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> None:
     send = Scripted(yes("one"), yes("two"))
     send.go.set()
-    session = TokenSession(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.authenticator("http://x"), send)
     assert session.token() == "one"
     assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
     assert session.token() == "two"
@@ -342,7 +342,7 @@ def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> N
 
 def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> None:
     send = Scripted(lost(), yes("later"))
-    session = TokenSession(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.authenticator("http://x"), send)
     barrier = threading.Barrier(8)
 
     def token(_: int) -> object:
@@ -367,7 +367,7 @@ def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> N
 def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exception) -> None:
     send = Scripted(error, yes("one"))
     send.go.set()
-    session = TokenSession(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.authenticator("http://x"), send)
     with pytest.raises(ServiceError):
         session.token()
     assert session.token() == "one"
@@ -376,7 +376,7 @@ def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exce
 def test_a_session_shows_no_token(clients: Clients) -> None:
     send = Scripted(yes("t0ken-of-the-session"))
     send.go.set()
-    session = TokenSession(clients.log_in_calls("http://x"), send)
+    session = TokenSession(clients.authenticator("http://x"), send)
     session.token()
     assert "t0ken" not in repr(session)
     assert clients.redactor.clean("t0ken-of-the-session") == "***"

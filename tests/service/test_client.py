@@ -15,10 +15,9 @@ from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceErr
 from hooksync.core.model import HookUrl, Secret
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.calling import CallRecord
 from hooksync.service.client import SUBSCRIPTIONS
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.retry import CallRecord, RetryPolicy
 from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
 from tests.wire import Wire, answer, cutting
@@ -238,7 +237,7 @@ def test_a_call_that_takes_too_long_is_repeated(stack: ExitStack, start: Start) 
     clients = Clients(transport)
     box = start("slow-30@list")
     assert clients.client(box.url).list_subscriptions() == ()
-    assert clients.results == ["200", "no whole answer within 0.2 s", "200"]
+    assert clients.results == ["200", "no complete answer within 0.2 s", "200"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500, 501])
@@ -387,7 +386,7 @@ def test_a_fresh_token_that_is_refused_too_is_an_error(clients: Clients, start: 
     error = failure_of(calls[call])
     assert names(box) == ["login", call, "login", call]
     assert isinstance(error, Rejected)
-    assert "the service refused a fresh token" in str(error)
+    assert "the service refused a new token" in str(error)
 
 
 def test_a_user_without_the_role_is_told_which_ones_will_do(clients: Clients, start: Start) -> None:

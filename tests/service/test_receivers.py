@@ -21,9 +21,9 @@ from hooksync.core.redaction import Redactor
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request
 from hooksync.sandbox.receiver import Receiver
-from hooksync.service.calling import CallContext, CallRecord
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.receivers import READY, ProbeResult, challenge, probe_all, signs_events_in_disguise
+from hooksync.service.retry import CallContext, CallRecord
 from hooksync.service.worker_pool import WorkerPool
 from tests.conftest import SECRET, URL_KEY
 from tests.shipped_receiver import shipped_receiver
@@ -34,7 +34,7 @@ SHORT_OF_PATIENCE = Timeouts(connect=0.5, call=0.5)
 
 @dataclass
 class Watched:
-    """A line whose calls are noted."""
+    """A context whose calls are noted."""
 
     records: list[CallRecord] = field(default_factory=list)
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, call=10))
@@ -55,9 +55,9 @@ def watched() -> Watched:
 
 
 @pytest.fixture
-def line(watched: Watched) -> Iterator[CallContext]:
-    with watched as line:
-        yield line
+def context(watched: Watched) -> Iterator[CallContext]:
+    with watched as context:
+        yield context
 
 
 Respond = Callable[[Connection, Request], None]
@@ -90,19 +90,19 @@ def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> 
     return HookUrl(shown, text)
 
 
-def read(respond: Respond, line: CallContext) -> ProbeResult:
+def read(respond: Respond, context: CallContext) -> ProbeResult:
     with server(respond) as address:
-        return challenge(url(address), KEY, line)
+        return challenge(url(address), KEY, context)
 
 
 @pytest.mark.parametrize("query", ["", "?", "?code=KEY", "?code=KEY&", "?a=%20b+c&d", "?x=ü"])
-def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, line: CallContext) -> None:
+def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, context: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
-        assert challenge(url(receiver.url("catalogue") + query), KEY, line) == READY
+        assert challenge(url(receiver.url("catalogue") + query), KEY, context) == READY
         assert receiver.inbox("catalogue").challenges == 1
 
 
-def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(line: CallContext) -> None:
+def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(context: CallContext) -> None:
     seen: list[Request] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -111,7 +111,7 @@ def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is
 
     with server(respond) as address:
         for _ in range(2):
-            challenge(url(f"{address}?code=KEY&b=%2F"), KEY, line)
+            challenge(url(f"{address}?code=KEY&b=%2F"), KEY, context)
     assert [(one.method, one.path, one.body) for one in seen] == [("POST", "/hook", b"")] * 2
     assert all(one.query.startswith("code=KEY&b=%2F&challengeCode=") for one in seen)
     codes = {parse_qs(one.query)["challengeCode"][0] for one in seen}
@@ -120,7 +120,7 @@ def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is
     assert not any("preservica" in name or name in ("authorization", "cookie") for one in seen for name in one.headers)
 
 
-def test_a_url_without_a_path_is_challenged_at_its_root(line: CallContext) -> None:
+def test_a_url_without_a_path_is_challenged_at_its_root(context: CallContext) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -128,25 +128,25 @@ def test_a_url_without_a_path_is_challenged_at_its_root(line: CallContext) -> No
         connection.send(Answer(404))
 
     with server(respond) as address:
-        challenge(url(address.removesuffix("/hook")), KEY, line)
-        challenge(url(address.removesuffix("/hook") + "?code"), KEY, line)
+        challenge(url(address.removesuffix("/hook")), KEY, context)
+        challenge(url(address.removesuffix("/hook") + "?code"), KEY, context)
     assert seen == ["/?challengeCode", "/?code&challengeCode"]
 
 
-def test_another_secret_is_told_apart(line: CallContext) -> None:
+def test_another_secret_is_told_apart(context: CallContext) -> None:
     with Receiver({"catalogue": ["another secret of tests"]}) as receiver:
-        reading = challenge(url(receiver.url("catalogue")), KEY, line)
-    assert (reading.state, reading.kind) == ("wrong-secret", "wrong-secret")
+        result = challenge(url(receiver.url("catalogue")), KEY, context)
+    assert (result.state, result.kind) == ("wrong-secret", "wrong-secret")
 
 
-def test_the_receivers_that_pypreservica_ships_are_ready(line: CallContext) -> None:
+def test_the_receivers_that_pypreservica_ships_are_ready(context: CallContext) -> None:
     with shipped_receiver(SECRET) as address:
         receiver = url(f"{address}?code=KEY")
-        assert challenge(receiver, KEY, line) == READY
-        assert signs_events_in_disguise(receiver, KEY, line) is True
+        assert challenge(receiver, KEY, context) == READY
+        assert signs_events_in_disguise(receiver, KEY, context) is True
 
 
-def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line: CallContext) -> None:
+def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(context: CallContext) -> None:
     class FlaskRequest:
         args: dict[str, str]
 
@@ -161,8 +161,8 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line:
         answer = LambdaURLHandler(SECRET, None).verify_challenge(event)
         connection.send(Answer(answer["statusCode"], answer["body"].encode()))
 
-    assert read(flask, line) == READY
-    assert read(on_lambda, line) == READY
+    assert read(flask, context) == READY
+    assert read(on_lambda, context) == READY
 
 
 @pytest.mark.parametrize(
@@ -182,19 +182,19 @@ def test_answers_as_pypreservica_makes_them_for_flask_and_lambda_are_ready(line:
         (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "cut", "unreachable"),
     ],
 )
-def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, line: CallContext) -> None:
-    reading = read(respond, line)
-    assert (reading.kind, reading.state) == (kind, state)
-    assert reading.detail.isprintable()
-    assert reading.fix
+def test_bad_receivers_are_told_apart(respond: Respond, kind: str, state: str, context: CallContext) -> None:
+    result = read(respond, context)
+    assert (result.kind, result.state) == (kind, state)
+    assert result.detail.isprintable()
+    assert result.fix
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_reported_and_not_followed(status: int, line: CallContext) -> None:
+def test_a_redirect_is_reported_and_not_followed(status: int, context: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as elsewhere:
         target = elsewhere.url("catalogue")
-        reading = read(sends(Answer(status, headers=(("Location", target),))), line)
-        assert (reading.kind, reading.state) == ("redirect", "wrong-answer")
+        result = read(sends(Answer(status, headers=(("Location", target),))), context)
+        assert (result.kind, result.state) == ("redirect", "wrong-answer")
         assert elsewhere.inbox("catalogue").challenges == 0
 
 
@@ -202,8 +202,8 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
     def respond(connection: Connection, _: Request) -> None:
         connection.server.stopping.wait(30)
 
-    with Watched(timeouts=SHORT_OF_PATIENCE) as line:
-        assert read(respond, line).kind == "time-out"
+    with Watched(timeouts=SHORT_OF_PATIENCE) as context:
+        assert read(respond, context).kind == "time-out"
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"X-Slow: "])
@@ -214,26 +214,26 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(head: bytes) -> No
         while not connection.server.stopping.wait(0.05):
             connection.wfile.write(piece)
 
-    with Watched(timeouts=SHORT_OF_PATIENCE) as line:
-        assert read(respond, line).kind == "time-out"
+    with Watched(timeouts=SHORT_OF_PATIENCE) as context:
+        assert read(respond, context).kind == "time-out"
 
 
-def test_where_nothing_listens_the_connection_is_refused(line: CallContext) -> None:
+def test_where_nothing_listens_the_connection_is_refused(context: CallContext) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    reading = challenge(url(f"http://127.0.0.1:{port}/"), KEY, line)
-    assert (reading.kind, reading.state) == ("refused", "unreachable")
+    result = challenge(url(f"http://127.0.0.1:{port}/"), KEY, context)
+    assert (result.kind, result.state) == ("refused", "unreachable")
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".invalid"])
-def test_a_name_that_does_not_resolve_is_told(host: str, line: CallContext) -> None:
-    reading = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, line)
-    assert (reading.kind, reading.state) == ("no-name", "unreachable")
-    assert URL_KEY not in repr(reading)
+def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -> None:
+    result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, context)
+    assert (result.kind, result.state) == ("no-name", "unreachable")
+    assert URL_KEY not in repr(result)
 
 
 def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
-    monkeypatch: pytest.MonkeyPatch, line: CallContext
+    monkeypatch: pytest.MonkeyPatch, context: CallContext
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -241,8 +241,8 @@ def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-    reading = challenge(url("http://receiver.invalid/hook"), KEY, line)
-    assert (reading.kind, reading.state) == ("proxy", "unreachable")
+    result = challenge(url("http://receiver.invalid/hook"), KEY, context)
+    assert (result.kind, result.state) == ("proxy", "unreachable")
 
 
 @pytest.fixture
@@ -258,40 +258,51 @@ def certificate(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, line: CallContext) -> None:
+def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, context: CallContext) -> None:
     with shipped_receiver(SECRET, certificate) as address:
-        reading = challenge(url(address), KEY, line)
-    assert (reading.kind, reading.state) == ("tls", "unreachable")
-    assert "not trusted" in reading.detail
+        result = challenge(url(address), KEY, context)
+    assert (result.kind, result.state) == ("tls", "unreachable")
+    assert result.detail == "the certificate is not trusted: self-signed certificate"
+    assert "REQUESTS_CA_BUNDLE" in result.fix
+
+
+def test_a_bundle_that_cannot_be_used_is_named_as_this_machines_own_fault(certificate: Path) -> None:
+    with (
+        shipped_receiver(SECRET, certificate) as address,
+        Watched(environ={"REQUESTS_CA_BUNDLE": "/nowhere"}) as context,
+    ):
+        result = challenge(url(address), KEY, context)
+    assert (result.kind, result.state) == ("tls", "unreachable")
+    assert result.detail.startswith("the certificate bundle /nowhere of REQUESTS_CA_BUNDLE cannot be used")
 
 
 def test_a_certificate_of_a_root_that_was_given_is_trusted(certificate: Path) -> None:
     with (
         shipped_receiver(SECRET, certificate) as address,
-        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as line,
+        Watched(environ={"REQUESTS_CA_BUNDLE": str(certificate)}) as context,
     ):
-        assert challenge(url(address), KEY, line) == READY
+        assert challenge(url(address), KEY, context) == READY
 
 
-def test_https_where_only_http_is_spoken_is_told(line: CallContext) -> None:
+def test_https_where_only_http_is_spoken_is_told(context: CallContext) -> None:
     with server(sends(Answer(200))) as address:
-        assert challenge(url(address.replace("http:", "https:")), KEY, line).kind == "tls"
+        assert challenge(url(address.replace("http:", "https:")), KEY, context).kind == "tls"
 
 
-def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(line: CallContext) -> None:
+def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(context: CallContext) -> None:
     said = f"wrong: {SECRET}\n\x1b[2J <b>{json.dumps(SECRET)}</b>"
-    reading = read(sends(Answer(500, said.encode() * 50)), line)
-    assert SECRET not in reading.detail
-    assert "wrong: ***" in reading.detail
-    assert reading.detail.isprintable()
-    assert len(reading.detail) < 400
+    result = read(sends(Answer(500, said.encode() * 50)), context)
+    assert SECRET not in result.detail
+    assert "wrong: ***" in result.detail
+    assert result.detail.isprintable()
+    assert len(result.detail) < 400
 
 
-def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: CallContext, watched: Watched) -> None:
+def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(context: CallContext, watched: Watched) -> None:
     with server(sends(Answer(404))) as address:
-        readings = [challenge(url(f"{address}?code={URL_KEY}"), KEY, line)]
-    readings.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, line))
-    assert URL_KEY not in repr(readings)
+        results = [challenge(url(f"{address}?code={URL_KEY}"), KEY, context)]
+    results.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, context))
+    assert URL_KEY not in repr(results)
     assert URL_KEY not in repr(watched.records)
     assert [(record.tenancy, record.request) for record in watched.records] == [
         ("receiver", "POST https://shown.example/hook?code=${FN_KEY} challenge")
@@ -299,22 +310,22 @@ def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(line: CallCon
     assert watched.records[0].result == "404"
 
 
-def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(line: CallContext) -> None:
+def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_reading(context: CallContext) -> None:
     steps: list[None] = []
     other = Secret("another secret of tests")
     with Receiver({"a": [SECRET], "b": [SECRET]}) as receiver, WorkerPool(4, threading.Event()) as pool:
         a, b, also_a = (url(receiver.url(n), shown) for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}")))
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
-        readings = probe_all(wanted, pool, line, lambda: steps.append(None))
+        results = probe_all(wanted, pool, context, lambda: steps.append(None))
         assert receiver.inbox("a").challenges == 2
         assert receiver.inbox("b").challenges == 1
     assert len(steps) == 3
-    assert set(readings) == set(wanted)
-    assert {reading.state for pair, reading in readings.items() if pair[1] == KEY} == {"ready"}
-    assert readings[a, other].state == "wrong-secret"
+    assert set(results) == set(wanted)
+    assert {result.state for pair, result in results.items() if pair[1] == KEY} == {"ready"}
+    assert results[a, other].state == "wrong-secret"
 
 
-def test_receivers_are_challenged_side_by_side(line: CallContext) -> None:
+def test_receivers_are_challenged_side_by_side(context: CallContext) -> None:
     together = threading.Barrier(4)
 
     def respond(connection: Connection, _: Request) -> None:
@@ -322,29 +333,29 @@ def test_receivers_are_challenged_side_by_side(line: CallContext) -> None:
         connection.send(Answer(404))
 
     with server(respond) as address, WorkerPool(4, threading.Event()) as pool:
-        readings = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, line)
-    assert [reading.kind for reading in readings.values()] == ["status"] * 4
+        results = probe_all([(url(f"{address}/{n}"), KEY) for n in range(4)], pool, context)
+    assert [result.kind for result in results.values()] == ["status"] * 4
 
 
-def test_after_a_stop_nobody_is_challenged(line: CallContext, watched: Watched) -> None:
+def test_after_a_stop_nobody_is_challenged(context: CallContext, watched: Watched) -> None:
     watched.stop.set()
     with WorkerPool(4, watched.stop) as pool:
-        assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, line) == {}
+        assert probe_all([(url("http://127.0.0.1:1/"), KEY)], pool, context) == {}
     assert not watched.records
 
 
-def test_a_careful_receiver_signs_no_event_in_disguise(line: CallContext) -> None:
+def test_a_careful_receiver_signs_no_event_in_disguise(context: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
-        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, line) is False
+        assert signs_events_in_disguise(url(receiver.url("catalogue")), KEY, context) is False
 
 
 @pytest.mark.parametrize("respond", [raw(), sends(Answer(503)), sends(Answer(302))])
-def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, line: CallContext) -> None:
+def test_without_a_clear_answer_nothing_is_said_of_signing(respond: Respond, context: CallContext) -> None:
     with server(respond) as address:
-        assert signs_events_in_disguise(url(address), KEY, line) is None
+        assert signs_events_in_disguise(url(address), KEY, context) is None
 
 
-def test_the_code_in_disguise_spells_no_event(line: CallContext) -> None:
+def test_the_code_in_disguise_spells_no_event(context: CallContext) -> None:
     seen: list[str] = []
 
     def respond(connection: Connection, request: Request) -> None:
@@ -352,18 +363,18 @@ def test_the_code_in_disguise_spells_no_event(line: CallContext) -> None:
         connection.send(Answer(400))
 
     with server(respond) as address:
-        assert signs_events_in_disguise(url(address), KEY, line) is False
+        assert signs_events_in_disguise(url(address), KEY, context) is False
     (code,) = seen
     body = code.removeprefix(EVENT_PREFIX.decode())
     assert len(body) == 32
     assert set(body) <= set("0123456789abcdef")
 
 
-def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, line: CallContext) -> None:
+def test_a_server_that_cannot_be_found_is_asked_for_once(watched: Watched, context: CallContext) -> None:
     wanted = [
         (HookUrl(f"https://nowhere.invalid/{n}", f"https://nowhere.invalid/{n}"), Secret("s" * 32)) for n in range(20)
     ]
     with WorkerPool(1, threading.Event()) as pool:
-        found = probe_all(wanted, pool, line)
-    assert {reading.kind for reading in found.values()} == {"no-name"}
+        found = probe_all(wanted, pool, context)
+    assert {result.kind for result in found.values()} == {"no-name"}
     assert (len(found), len(watched.records)) == (20, 1)

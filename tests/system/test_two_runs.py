@@ -32,7 +32,7 @@ from tests.faults.scene import OURS, TENANT, environ, options_of, ours, prepare,
 from tests.faults.table import WAYS, Way
 
 if TYPE_CHECKING:
-    from hooksync.service.calling import CallRecord
+    from hooksync.service.retry import CallRecord
 
 LATENCY = 0.02  # seconds, of each call, so that two processes are at work at the same time
 PATIENCE = 60.0  # seconds that one run may wait for the other
