@@ -216,6 +216,7 @@ MISCHIEFS = {
     "100 Continue without end": _large(flood(b"", b"HTTP/1.1 100 " + b"C" * 1000 + b"\r\n\r\n")),
     "trailers without end": _large(flood(_CHUNKED + b"0\r\n", b"T: t\r\n" * 1024)),
     "a chunk size without end": _repeated(flood(_CHUNKED, b"1" * 65536), _CUT),
+    "a trailer without end": _repeated(flood(_CHUNKED + b"2\r\n[]\r\n0\r\nT: ", b"t" * 65536), _CUT),
     "headers without end": _repeated(flood(_OK, b"X: y\r\n" * 1024), _CUT),
     "a header without end": _repeated(flood(_OK + b"X: ", b"y" * 65536), _CUT),
     "a status line without end": _repeated(flood(b"HTTP/1.1 200 ", b"O" * 65536), _CUT),
