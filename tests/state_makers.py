@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from hooksync.state.model import (
-    Intent,
-    Key,
-    Salt,
-    State,
-    StateEntry,
-    declared_digest,
-    fingerprint,
-    intent_fingerprint,
-)
+from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
+from hooksync.state.model import Intent, State, StateEntry
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)

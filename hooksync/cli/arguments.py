@@ -69,6 +69,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     arguments.names_files = getattr(arguments, "file", None) is not None
     if getattr(arguments, "file", ()) is None:
         arguments.file = [environ.get("HOOKSYNC_FILE") or "hooks.yaml"]
+    if getattr(arguments, "state", "") is None and not arguments.no_state:
+        arguments.state = environ.get("HOOKSYNC_STATE") or None
     return arguments
 
 
@@ -199,7 +201,9 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="show what is kept, too")
     states = parser.add_mutually_exclusive_group()
     states.add_argument(
-        "--state", metavar="PATH", help="the state (default: beside the first file, as NAME.state.json)"
+        "--state",
+        metavar="PATH",
+        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
     )
     states.add_argument("--no-state", action="store_true", help="neither read nor write a state")
     probes = parser.add_mutually_exclusive_group()

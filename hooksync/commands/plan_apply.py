@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import complain, end_apply, planned_view, run_view
-from hooksync.commands.scene import OpenRun
+from hooksync.commands.scene import OpenRun, read_state
 from hooksync.commands.setup import Choice, prepare
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, UsageError
@@ -27,7 +27,7 @@ from hooksync.reconcile.session import open_run
 from hooksync.report.text import plain, plan_lines
 from hooksync.report.view import RunView
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.store import load, state_path
+from hooksync.state.store import state_path
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
@@ -85,13 +85,13 @@ def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Ite
     if key:
         prepared.redactor.learn([key.text])
     path = state_path(options.files, options.state, disabled=not options.uses_state)
-    state = load(path) if path else None
+    state, former = read_state(path, options, world)
     diff = DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets))
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         ring = KeyRing(options.parallelism)
         planner = Planner(diff, options.allows_mass_unsubscribe, state, run.secrets, ring)
-        yield OpenRun(run, planner, options, world, prepared.warnings, path)
+        yield OpenRun(run, planner, options, world, prepared.warnings, path, former)
 
 
 def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:

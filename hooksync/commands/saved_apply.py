@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import end_apply, planned_view, run_view
-from hooksync.commands.scene import OpenRun
+from hooksync.commands.scene import OpenRun, read_state
 from hooksync.config.files import read_plan
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import ExitCode
@@ -26,7 +26,6 @@ from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import open_run
 from hooksync.report.text import plan_lines
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.store import load
 
 
 def apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
@@ -50,13 +49,13 @@ def _open(saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | N
     redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
     tenancies, warnings = resolve(entries, world.environ)
     path = (options.state or saved.state) if options.uses_state else None
-    state = load(path) if path else None
+    state, former = read_state(path, options, world)
     diff = DiffOptions(saved.prunes, is_targeted=saved.is_targeted)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(tenancies, world, redactor, timeout=timeout, parallelism=parallelism) as run:
         allows = options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe
         planner = Planner(diff, allows, state, run.secrets, KeyRing(options.parallelism))
-        yield OpenRun(run, planner, options, world, (*saved.warnings, *warnings), path)
+        yield OpenRun(run, planner, options, world, (*saved.warnings, *warnings), path, former)
 
 
 def _rebuilt(saved: SavedPlan, fetched: Sequence[Fetched], scene: OpenRun) -> tuple[Planned, ...]:

@@ -55,6 +55,10 @@ class FileError(HooksyncError):
     """The hooks file, the environment it asks for, or a schema cannot be used."""
 
 
+class InvalidDocument(Exception):
+    """What is wrong with a state or a saved plan, without its path: who reads it makes a FileError of it."""
+
+
 class Refused(HooksyncError):
     """Nothing may be done, and nothing was."""
 

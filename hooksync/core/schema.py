@@ -76,6 +76,8 @@ class _Compiler:
             case "if":
                 condition, then = self.compile(argument), self.compile(schema["then"])
                 return lambda value: not condition(value) or then(value)
+            case "allOf":
+                return _all_of([self.compile(each) for each in argument])
             case "anyOf":
                 return _any_of([self.compile(each) for each in argument])
             case "oneOf":

@@ -1,7 +1,7 @@
 """What a run writes into the state: before the first change what it is about to make, at the end what it made.
 
-A run that is killed anywhere in between leaves its intents behind, and the next one knows its work by them.
-Touches the disk through `state_store`.
+A run that is killed in between leaves its intents behind, and by them the next one recognizes what it made.
+Touches the disk through `state.store`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,8 @@ from hooksync.config.secret_book import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
 from hooksync.reconcile.planner import needed_secrets
-from hooksync.state.fingerprints import KeyRing
-from hooksync.state.model import (
-    Intent,
-    Salt,
-    Settlement,
-    State,
-    StateEntry,
-    declared_digest,
-    fingerprint,
-    intent_fingerprint,
-)
+from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
+from hooksync.state.model import Intent, Settlement, State, StateEntry
 from hooksync.state.store import update
 
 
@@ -31,33 +22,45 @@ class Journal:
     """The state of one run of apply."""
 
     def __init__(
-        self, path: str, state: State | None, book: SecretCache, ring: KeyRing, *, adopts: bool = False
+        self,
+        path: str,
+        state: State | None,
+        book: SecretCache,
+        ring: KeyRing,
+        *,
+        adopts: bool = False,
+        former: str | None = None,
     ) -> None:
-        """`state`: as it was before anything was listed; `adopts`: record the declared secret of what is unknown."""
-        self.path = path
-        self.state = state
-        self.book = book
-        self.ring = ring
+        """`state`: as it was before anything was listed; `former`: path of the lock file that it was read from.
+
+        `adopts`: record the declared secrets of kept subscriptions whose live ones are unknown.
+        """
         self.adopts = adopts
+        self._path = path
+        self._former = former
+        self._before = state or State(0, b"")
+        self._book = book
+        self._ring = ring
         self._salts: dict[SecretRef, Salt] = {}
         self._run = 0  # the number of this run; 0: it has made nothing
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
-        self._prepare([ref for plan in plans for ref in needed_secrets(plan)])
+        needed = [ref for plan in plans for ref in needed_secrets(plan)]
+        self._prepare(needed)
 
         def change(state: State) -> State:
             intents = [intent for plan in plans for intent in self._intents(plan, state)]
             return state.with_intents(intents, self._salts.values()) if intents else state
 
-        begun = update(self.path, change)
-        if any(True for plan in plans for _ in needed_secrets(plan)):
+        begun = update(self._path, change, former=self._former)
+        if needed:
             self._run = begun.last_run
 
     def settle(self, planned: Sequence[TenancyPlan], outcomes: Mapping[str, TenancyOutcome]) -> int:
-        """Write what was made, adopted and looked after, and forget what is gone. Raises FileError.
+        """Write what was made, adopted and recovered, and forget what is gone. Raises FileError.
 
-        Gives the number of subscriptions that were adopted.
+        Returns the number of subscriptions that were adopted.
         """
         adopted = [step for one in planned for step in self._adopted(one)]
         kept = [*adopted, *(step for one in planned for step in _recovered(one))]
@@ -67,17 +70,15 @@ class Journal:
             ends = [self._end(one, outcomes.get(one.tenancy.name), state) for one in planned]
             return state.settled(ends, self._salts.values())
 
-        known = self.state or State(0, b"")
-        if self._run or change(known) != known:  # else the folder may be one that nobody can write to
-            update(self.path, change)
+        if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
+            update(self._path, change, former=self._former)
         return len(adopted)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""
         new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
-        known = self.state or State(0, b"")
-        self._salts |= known.salts_for(new, os.urandom)
-        self.ring.derive((self.book.find(ref), self._salts[ref]) for ref in new)
+        self._salts |= self._before.salts_for(new, os.urandom)
+        self._ring.derive((self._book.find(ref), self._salts[ref]) for ref in new)
 
     def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         seen: dict[object, list[str]] = {}
@@ -87,7 +88,7 @@ class Journal:
             if isinstance(step, Subscribe | Resubscribe):
                 declared = step.declared
                 salt = self._salts[declared.secret]
-                key = self.ring.key(self.book.find(declared.secret), salt)
+                key = self._ring.key(self._book.find(declared.secret), salt)
                 yield Intent(
                     tenancy=declared.tenancy,
                     address=declared.address,
@@ -104,24 +105,23 @@ class Journal:
         kept = [*self._adopted(one), *_recovered(one)]
         pairs = [*_made(outcome), *((step.declared, step.live.id) for step in kept)]
         live = outcome.last_live if outcome else one.live
-        before = self.state or State(0, b"")
         return Settlement(
             tenancy=name,
             run=self._run,
             made=tuple(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
             open_addresses=_open_addresses(outcome),
-            finished=_finished(one, before) if outcome is None or outcome.is_as_declared else (),
-            gone=before.gone(name, None if live is None else [each.id for each in live]),
+            finished=_finished(one, self._before) if outcome is None or outcome.is_as_declared else (),
+            gone=self._before.gone(name, None if live is None else [each.id for each in live]),
         )
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
-        """Give what is kept and not known to the state, where it is to be taken for what is declared."""
+        """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
         if self.adopts:
             yield from (step for step in one.steps if isinstance(step, Keep) and step.secret_state == "unknown")
 
     def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
         salt = self._salts[declared.secret]
-        key = self.ring.key(self.book.find(declared.secret), salt)
+        key = self._ring.key(self._book.find(declared.secret), salt)
         return StateEntry(
             tenancy=declared.tenancy,
             id=identifier,
@@ -144,13 +144,13 @@ def _made(outcome: TenancyOutcome | None) -> Iterator[tuple[DeclaredSubscription
 
 
 def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
-    """Name what may have been made without this run's knowing."""
+    """Return the addresses of what may have been made although no answer told so."""
     steps = [one.step for one in outcome.outcomes if one.may_be_made] if outcome else []
     return frozenset(step.declared.address for step in steps if isinstance(step, Subscribe | Resubscribe))
 
 
 def _recovered(one: TenancyPlan) -> Iterator[Keep]:
-    """Give what a run that was cut had made and this one keeps, where its secret is known to be the declared one."""
+    """Return what a killed run made and this one keeps, where its secret is known to be the declared one."""
     for step in one.steps:
         if (
             isinstance(step, Keep)
@@ -161,7 +161,7 @@ def _recovered(one: TenancyPlan) -> Iterator[Keep]:
 
 
 def _finished(one: TenancyPlan, before: State) -> tuple[Intent, ...]:
-    """Give the intents of earlier runs that have nothing more to say: the others wait for their secrets."""
+    """Return the intents of earlier runs that are no longer needed; the others wait until their secrets are known."""
     recovered = {step.live.id for step in _recovered(one)}
     waiting = {
         (made.address, made.run)

@@ -53,7 +53,7 @@ class Planner(Record, frozen=True):
         not_set = self.secrets.not_set(
             declared.secret for one in read.values() for declared in one.tenancy.subscriptions
         )
-        histories = {name: replace(recall(self.state, name, one.live), not_set=not_set) for name, one in read.items()}
+        histories = {name: recall(self.state, name, one.live, not_set) for name, one in read.items()}
         states = self._secret_states([(one, histories[name]) for name, one in read.items()])
         return {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
 

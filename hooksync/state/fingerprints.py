@@ -1,27 +1,100 @@
-"""Secrets become keys here, at a price: scrypt, side by side, each distinct secret and salt once.
+"""Fingerprints of secrets and digests of declared subscriptions: scrypt makes a key of a secret, HMAC does the rest.
 
-One of the rooms that may reveal a secret; what it gives out only signs, and shows nothing.
+scrypt is slow by design: it runs side by side, and once for each distinct secret and salt. This module may reveal a
+secret; the keys that it returns only sign, and show nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from collections.abc import Callable, Collection, Iterable
+from typing import NoReturn, TypeAlias
 
-from hooksync.core.model import Secret
-from hooksync.state.model import Key, Salt
+from hooksync.core.model import Secret, SecretRef
+from hooksync.core.record import Record
 
-Wanted = tuple[Secret, Salt]
+SALT_BYTES = 16
+COST_N, COST_R, COST_P = 2**15, 8, 1  # of scrypt, for what is made now: 32 MiB and about 0.1 s
+
+# They say "lock", the former name of the state, and must never change: every fingerprint that was written depends on
+# them.
+_ENTRY, _INTENT, _DECLARED = "hooksync.lock/entry", "hooksync.lock/intent", "hooksync.lock/declared"
 
 _KEY_BYTES = 32
 _LEAST_MEMORY = 64 * 1024 * 1024  # bytes that OpenSSL may take; the 32 MiB of the usual cost are not quite enough
 
 
+class Key:
+    """What scrypt makes of a secret and a salt. It never shows itself: it only signs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def sign(self, *parts: str) -> bytes:
+        """Return the HMAC-SHA256 of the parts. The same text split at other places gives another one."""
+        return hmac.digest(self._value, _joined(parts), "sha256")
+
+    def __repr__(self) -> str:
+        return "Key(***)"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Key is neither pickled nor copied")
+
+
+class Salt(Record, frozen=True):
+    """What scrypt needs besides the secret: one for each reference, however many subscriptions share the secret."""
+
+    HIDDEN = ("salt",)
+
+    id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
+    salt: bytes
+    n: int = COST_N
+    r: int = COST_R
+    p: int = COST_P
+
+    def __hash__(self) -> int:
+        return hash(self.id)  # hash enough, ten thousand times over
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether it costs as much as a new one: a weaker one, old or tampered with, is not used for new entries."""
+        return self.n >= COST_N and self.r >= COST_R and self.p >= COST_P
+
+
+Wanted: TypeAlias = tuple[Secret, Salt]
+
+
+def make_salt(ref: SecretRef, random_bytes: bytes) -> Salt:
+    """Make a salt of today's cost for a reference."""
+    return Salt(f"{ref}#{random_bytes[:4].hex()}", random_bytes)
+
+
+def fingerprint(key: Key, tenancy: str, identifier: str) -> bytes:
+    """Bind a secret to one live subscription of one tenancy: copied to another, the fingerprint matches nothing."""
+    return key.sign(_ENTRY, tenancy, identifier)
+
+
+def intent_fingerprint(key: Key, tenancy: str, address: str) -> bytes:
+    """Bind a secret to an address that has no live id yet."""
+    return key.sign(_INTENT, tenancy, address)
+
+
+def declared_digest(url_salt: bytes, url_identity: str, trigger_wire: str) -> bytes:
+    """Return what tells declared subscriptions apart without keeping their URLs.
+
+    `url_identity`: the full URL in its normal form.
+    """
+    return hmac.digest(url_salt, _joined((_DECLARED, url_identity, trigger_wire)), "sha256")
+
+
 def stretch(wanted: Wanted) -> Key:
-    """Derive the key of one secret under one salt; about 0.1 s at the usual cost."""
+    """Derive the key of one secret under one salt; takes about 0.1 s at the usual cost."""
     secret, salt = wanted
-    memory = max(_LEAST_MEMORY, 256 * salt.n * salt.r)  # twice what its table takes
+    memory = max(_LEAST_MEMORY, 256 * salt.n * salt.r)  # twice the size of its table
     value = secret.reveal().encode()
     return Key(hashlib.scrypt(value, salt=salt.salt, n=salt.n, r=salt.r, p=salt.p, maxmem=memory, dklen=_KEY_BYTES))
 
@@ -29,29 +102,35 @@ def stretch(wanted: Wanted) -> Key:
 def derive_keys(wanted: Collection[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:
     """Derive the key of each distinct pair, once.
 
-    `width`: how many at a time, at most; more than there are processors would only take memory.
+    `width`: how many at a time, at most; more than there are processors would only use memory.
     """
     distinct = tuple(dict.fromkeys(wanted))
     threads = max(1, min(width, os.cpu_count() or 1, len(distinct)))
     if threads == 1:
         return {each: derive(each) for each in distinct}
-    from concurrent.futures import ThreadPoolExecutor  # only here: most runs have no use for it
+    from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
 
     with ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
         return dict(zip(distinct, pool.map(derive, distinct), strict=True))
 
 
 class KeyRing:
-    """The keys that a run has derived so far, so that none is paid for twice."""
+    """The keys that a run has derived so far, so that none is derived twice."""
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._keys: dict[Wanted, Key] = {}
 
     def derive(self, wanted: Iterable[Wanted]) -> None:
-        """Derive what is not there yet, side by side."""
+        """Derive the keys that are not there yet, side by side."""
         self._keys |= derive_keys([each for each in dict.fromkeys(wanted) if each not in self._keys], self._width)
 
     def key(self, secret: Secret, salt: Salt) -> Key:
-        """Give a key that was derived before."""
+        """Return a key that was derived before."""
         return self._keys[secret, salt]
+
+
+def _joined(parts: Iterable[str]) -> bytes:
+    """Write the length before each part: ids come from the service and may hold any character."""
+    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
+    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)

@@ -1,7 +1,7 @@
-"""A state <-> its JSON text, format `hooksync.state/1`. Pure; a text that is in any doubt is an error, never a state.
+"""A state <-> its JSON text, format `hooksync.state/1`. A text with anything wrong is an error, never a state.
 
-`schemas/state.schema.json` describes it. An entry takes one line and the order is always the same, so that Git can show
-and merge changes.
+`schemas/state.schema.json` describes it, and a text is checked by it. An entry takes one line and the order is always
+the same, so that Git can show and merge changes.
 """
 
 from __future__ import annotations
@@ -9,30 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.document_check import check_document, quoted
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
-from hooksync.state.fields import (
-    LARGEST_RUN,
-    Fields,
-    Wrong,
-    as_object,
-    data,
-    entry_fields,
-    entry_of,
-    intent_fields,
-    intent_of,
-    number,
-    quoted,
-    read_all,
-    salt_fields,
-    salt_of,
-)
-from hooksync.state.model import SALT_BYTES, Intent, State, StateEntry
+from hooksync.state.fingerprints import Salt
+from hooksync.state.model import Intent, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
+LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
 
 _WAY_OUT = (
     "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
@@ -44,38 +31,90 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def read_state(text: str, path: str) -> State:
-    """Read a state. Raises FileError where it is anything but a whole state of this format.
+    """Read a state. Raises FileError for anything but a whole state of this format.
 
-    `path`: for messages. Fields that this version does not know are passed over.
+    `path`: for messages. Mapping[str, Any] that this version does not know are ignored.
     """
     try:
         document = _parse(text, path)
         _check_format(document)
+        fields = check_document("state", {**document, "format": STATE_FORMAT})
         state = State(
-            last_run=number(document, "last_run", "the state", range(LARGEST_RUN + 1)),
-            url_salt=data(document, "url_salt", "the state", SALT_BYTES),
-            salts=tuple(salt_of(name, item) for name, item in as_object(document.get("salts"), "salts").items()),
-            entries=read_all(document, "entries", entry_of),
-            intents=read_all(document, "intents", intent_of) if "intents" in document else (),
+            last_run=fields["last_run"],
+            url_salt=bytes.fromhex(fields["url_salt"]),
+            salts=tuple(_salt(name, item) for name, item in fields["salts"].items()),
+            entries=tuple(map(_entry, fields["entries"])),
+            intents=tuple(map(_intent, fields.get("intents", ()))),
         )
         _check_whole(state)
-    except Wrong as wrong:
-        raise FileError(Problem(f"{path}: {wrong}", _WAY_OUT)) from None
+    except InvalidDocument as error:
+        raise FileError(Problem(f"{path}: {error}", _WAY_OUT)) from None
     return state
 
 
 def state_text(state: State) -> str:
     """Write a state; the same state always gives the same text."""
-    salts = [f"{_encode(salt.id)}: {_encode(salt_fields(salt))}" for salt in state.salts]
+    salts = [f"{_encode(salt.id)}: {_encode(_salt_fields(salt))}" for salt in state.salts]
     fields = {
-        "entries": _block("[]", [_encode(entry_fields(entry)) for entry in state.entries]),
+        "entries": _block("[]", [_encode(_entry_fields(entry)) for entry in state.entries]),
         "format": _encode(STATE_FORMAT),
-        "intents": _block("[]", [_encode(intent_fields(intent)) for intent in state.intents]),
+        "intents": _block("[]", [_encode(_intent_fields(intent)) for intent in state.intents]),
         "last_run": _encode(state.last_run),
         "salts": _block("{}", salts),
         "url_salt": _encode(state.url_salt.hex()),
     }
     return "{\n" + ",\n".join(f'  "{name}": {value}' for name, value in fields.items()) + "\n}\n"
+
+
+def _salt(name: str, fields: Mapping[str, Any]) -> Salt:
+    return Salt(name, bytes.fromhex(fields["salt"]), fields["n"], fields["r"], fields["p"])
+
+
+def _salt_fields(salt: Salt) -> dict[str, object]:
+    return {"salt": salt.salt.hex(), "n": salt.n, "r": salt.r, "p": salt.p}
+
+
+def _entry(fields: Mapping[str, Any]) -> StateEntry:
+    return StateEntry(
+        tenancy=fields["tenancy"],
+        id=fields["id"],
+        address=fields["address"],
+        run=fields["run"],
+        salt=fields["salt"],
+        fingerprint=bytes.fromhex(fields["fingerprint"]),
+        declared=bytes.fromhex(fields["declared"]),
+    )
+
+
+def _entry_fields(entry: StateEntry) -> dict[str, object]:
+    return {**_common_fields(entry), "id": entry.id}
+
+
+def _intent(fields: Mapping[str, Any]) -> Intent:
+    return Intent(
+        tenancy=fields["tenancy"],
+        address=fields["address"],
+        run=fields["run"],
+        salt=fields["salt"],
+        fingerprint=bytes.fromhex(fields["fingerprint"]),
+        declared=bytes.fromhex(fields["declared"]),
+        seen=tuple(fields["seen"]),
+    )
+
+
+def _intent_fields(intent: Intent) -> dict[str, object]:
+    return {**_common_fields(intent), "seen": list(intent.seen)}
+
+
+def _common_fields(each: StateEntry | Intent) -> dict[str, object]:
+    return {
+        "tenancy": each.tenancy,
+        "address": each.address,
+        "run": each.run,
+        "salt": each.salt,
+        "fingerprint": each.fingerprint.hex(),
+        "declared": each.declared.hex(),
+    }
 
 
 def _block(brackets: str, lines: Sequence[str]) -> str:
@@ -85,23 +124,23 @@ def _block(brackets: str, lines: Sequence[str]) -> str:
     return brackets[0] + "\n    " + ",\n    ".join(lines) + "\n  " + brackets[1]
 
 
-def _parse(text: str, path: str) -> Fields:
+def _parse(text: str, path: str) -> dict[str, Any]:
     try:
         document: object = json.loads(text, object_pairs_hook=_without_duplicate_keys)
     except json.JSONDecodeError as error:
         _raise_unparsed(text, path, error)
     except RecursionError:
-        raise Wrong("nested too deeply to be a state") from None
+        raise InvalidDocument("nested too deeply to be a state") from None
     except ValueError:  # Python reads no number of thousands of digits
-        raise Wrong("holds a number too long to be read") from None
+        raise InvalidDocument("holds a number too long to be read") from None
     if not isinstance(document, dict):
-        raise Wrong("not a state of hooksync: not a JSON object")
+        raise InvalidDocument("not a state of hooksync: not a JSON object")
     return document
 
 
 def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoReturn:
     if not text.strip():
-        raise Wrong("the state is empty")
+        raise InvalidDocument("the state is empty")
     if conflict := _CONFLICT.search(text):
         fix = (
             "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
@@ -113,36 +152,38 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
     raise FileError(Problem(what, _WAY_OUT, Location(path, error.lineno, error.colno)))
 
 
-def _without_duplicate_keys(pairs: list[tuple[str, object]]) -> Fields:
-    """Make an object; JSON says nothing about a name that stands twice, a merge gone wrong may write one."""
+def _without_duplicate_keys(pairs: list[tuple[str, object]]) -> dict[str, Any]:
+    """Make an object. JSON allows duplicate keys, and a failed merge may write them; here they are an error."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        [(twin, _), *_] = Counter(name for name, _ in pairs).most_common(1)
-        raise Wrong(f"{quoted(twin)} stands twice in one object")
+        [(name, _), *_] = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidDocument(f"{quoted(name)} is a duplicate key in one object")
     return fields
 
 
-def _check_format(document: Fields) -> None:
+def _check_format(document: Mapping[str, Any]) -> None:
     found = document.get("format")
-    if found == STATE_FORMAT:
+    if found in (STATE_FORMAT, LOCK_FORMAT):
         return
     parts = _FORMAT.fullmatch(found) if isinstance(found, str) else None
     if parts is None:
-        raise Wrong(f"not a state of hooksync: its format is not {STATE_FORMAT}")
-    if parts[1] != "state":
-        raise Wrong(f"not a state of hooksync but a {parts[1]}")
-    raise Wrong(f"a newer hooksync wrote it, in the format {parts[0]}: install that, this one reads {STATE_FORMAT}")
+        raise InvalidDocument(f"not a state of hooksync: its format is not {STATE_FORMAT}")
+    if parts[1] not in ("state", "lock"):
+        raise InvalidDocument(f"not a state of hooksync but a {parts[1]}")
+    raise InvalidDocument(
+        f"a newer hooksync wrote it, in the format {parts[0]}: install that, this one reads {STATE_FORMAT}"
+    )
 
 
 def _check_whole(state: State) -> None:
-    """Check what the schema cannot say: each record stands once, names a salt that is there and a run that was."""
+    """Check what a schema cannot: each record is there once, and names a salt that exists and a run that has begun."""
     salts = state.salts_by_id()
     records: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
     for each in records:
         if each.salt not in salts:
-            raise Wrong(f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}")
+            raise InvalidDocument(f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}")
         if each.run > state.last_run:
-            raise Wrong(f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}")
+            raise InvalidDocument(f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}")
     _check_once("entries", ((entry.tenancy, entry.id) for entry in state.entries))
     _check_once("intents", ((intent.tenancy, intent.address, str(intent.run)) for intent in state.intents))
 
@@ -151,5 +192,5 @@ def _check_once(kind: str, keys: Iterable[tuple[str, ...]]) -> None:
     seen: set[tuple[str, ...]] = set()
     for key in keys:
         if key in seen:
-            raise Wrong(f"two {kind} for {' '.join(map(quoted, key))}")
+            raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, key))}")
         seen.add(key)

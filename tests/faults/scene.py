@@ -13,9 +13,9 @@ from pathlib import Path
 from hooksync.core.model import Secret
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, normalised
-from hooksync.state.fingerprints import stretch
+from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
 from hooksync.state.format import state_text
-from hooksync.state.model import Key, Salt, State, StateEntry, declared_digest, fingerprint
+from hooksync.state.model import State, StateEntry
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
 

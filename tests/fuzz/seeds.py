@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from hooksync.documents.sealing import digest
+from hooksync.state.fingerprints import Salt
 from hooksync.state.format import state_text
-from hooksync.state.model import Intent, Salt, State, StateEntry
+from hooksync.state.model import Intent, State, StateEntry
 from tests.fuzz.checks import LITERAL
 from tests.fuzz.targets import CODE, SIGNATURE
 

@@ -44,9 +44,9 @@ from hooksync.reconcile.plan import Keep, Planned, Resubscribe, Subscribe, Tenan
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.fingerprints import KeyRing
+from hooksync.state.fingerprints import Key, KeyRing, Salt
 from hooksync.state.history import recall
-from hooksync.state.model import Intent, Key, Salt, State, StateEntry
+from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import load
 from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
 from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy

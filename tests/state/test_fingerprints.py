@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.model import Secret
-from hooksync.state.fingerprints import Wanted, derive_keys, stretch
-from hooksync.state.model import Key, Salt
+from hooksync.state.fingerprints import Key, Salt, Wanted, derive_keys, stretch
 
 CHEAP = {"n": 2**4, "r": 8, "p": 1}
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")

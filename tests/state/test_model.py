@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
-from hooksync.state.model import (
-    Key,
-    Salt,
-    Settlement,
-    State,
-    declared_digest,
-    fingerprint,
-    intent_fingerprint,
-    make_salt,
-)
+from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint, make_salt
+from hooksync.state.model import Settlement, State
 from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, state, states
 
 T = TypeVar("T")

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
-from hooksync.state.fields import LARGEST_RUN
 from hooksync.state.format import state_text
-from hooksync.state.model import Settlement, State, StateEntry
-from hooksync.state.store import MOST_BYTES, load, state_path, update
+from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
+from hooksync.state.store import MOST_BYTES, find_lock, load, state_path, update
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
 
@@ -107,6 +106,32 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
     folder = tmp_path / "hooks.d"
     folder.mkdir()
     assert state_path([str(folder)], None, False) == str(folder / "hooks.state.json")
+
+
+# --- the lock file, as states were called before
+
+
+def test_a_lock_file_is_found_where_a_default_state_is_not_there_yet(tmp_path: Path) -> None:
+    path, former = tmp_path / "hooks.state.json", tmp_path / "hooks.lock.json"
+    assert find_lock(str(path)) is None
+    former.write_text("{}")
+    assert find_lock(str(path)) == str(former)
+    assert find_lock(str(tmp_path / "hooks.json")) is None
+    path.write_text("{}")
+    assert find_lock(str(path)) is None
+
+
+def test_what_a_lock_file_holds_is_kept_in_the_state_from_the_first_writing(tmp_path: Path) -> None:
+    path, former = str(tmp_path / "hooks.state.json"), str(tmp_path / "hooks.lock.json")
+    text = state_text(WHOLE).replace("hooksync.state/1", "hooksync.lock/1")
+    Path(former).write_text(text)
+    assert load(former) == WHOLE
+    first = update(path, lambda now: now.settled([add(entry("other"))], [SALT]), former=former)
+    assert {each.tenancy for each in first.entries} == {each.tenancy for each in WHOLE.entries} | {"other"}
+    assert load(path) == first
+    assert Path(former).read_text() == text
+    second = update(path, lambda now: now.settled([add(entry("third"))], [SALT]), former=former)
+    assert set(first.entries) < set(second.entries)
 
 
 # --- reading and writing
@@ -398,6 +423,6 @@ def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
 def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None:
     full = State(last_run=LARGEST_RUN, url_salt=b"0" * 16)
     write_atomically(path, state_text(full))
-    with pytest.raises(FileError, match="counted its runs to the end"):
+    with pytest.raises(FileError, match="has no run numbers left"):
         update(path, lambda state: state.with_intents([], []))
     assert load(path) == full
