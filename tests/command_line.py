@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from unittest import mock
 
+import tests.stretching  # noqa: F401 # commands on one state share its salt
 from hooksync.cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
