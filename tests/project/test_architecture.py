@@ -6,6 +6,7 @@ The layers themselves are contracts of import-linter in pyproject.toml; one test
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -222,6 +223,16 @@ def test_the_sandbox_needs_no_library(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_says_what_it_is_for(name: str) -> None:
     assert ast.get_docstring(MODULES[name])
+
+
+def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+)/([a-z_]+)\.py(?::(\w+))?`", page)
+    assert len(named) > 40
+    for package, module, name in named:
+        tree = MODULES[f"{package}.{module}"]
+        defined = {each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.ClassDef)}
+        assert not name or name in defined, f"{package}/{module}.py defines no {name}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
