@@ -1,4 +1,4 @@
-"""Who may log in, and with which token: passwords, second factors, shared keys. No sockets; the clock is handed in.
+"""Who may log in, and with which token: passwords, second factors, shared keys. No sockets; the clock is an argument.
 
 Source: Preservica's pages on the Access Token API and on two-factor authentication, and pyPreservica 4.2.2, common.py.
 """
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from hooksync.sandbox import defaults
+from hooksync.sandbox.arguments import PASSWORD, ROLE, TENANT, USERNAME
 from hooksync.sandbox.messages import Refusal, SandboxError, read_number
 
 WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
@@ -29,12 +29,12 @@ _EXTERNAL_AGE = 300  # seconds that the timestamp of an external log-in may be o
 class Account:
     """A person or a program that may log in."""
 
-    username: str = defaults.USERNAME
-    password: str = field(default=defaults.PASSWORD, repr=False)
-    tenants: tuple[str, ...] = (defaults.TENANT,)  # a log-in that names none goes to the first
-    roles: tuple[str, ...] = (defaults.ROLE,)
+    username: str = USERNAME
+    password: str = field(default=PASSWORD, repr=False)
+    tenants: tuple[str, ...] = (TENANT,)  # a log-in that names none goes to the first
+    roles: tuple[str, ...] = (ROLE,)
     totp_seed: str | None = field(default=None, repr=False)  # base32; with one, a log-in needs a second factor
-    needs_totp_setup: bool = False  # a second factor is demanded, but none was set up
+    needs_totp_setup: bool = False  # a second factor is required, but none was set up
     external_key: str | None = field(default=None, repr=False)  # for acquire-external; None: the password
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class Session:
 
 
 class Accounts:
-    """The accounts of the service and the tokens that it gave out. Safe to use from many threads."""
+    """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
     def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
         self._accounts = accounts
@@ -67,7 +67,7 @@ class Accounts:
         self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
 
     def log_in(self, form: dict[str, str]) -> dict[str, object]:
-        """Log in by name and password. Raises `Refusal` for wrong ones, and where a second factor is needed."""
+        """Log in by name and password. Raises `Refusal` if they are wrong or a second factor is needed."""
         account, tenant = self._find(form)
         if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
             raise _bad_credentials()
@@ -84,7 +84,7 @@ class Accounts:
         return answer
 
     def complete_second_factor(self, form: dict[str, str]) -> dict[str, object]:
-        """Go on with a log-in that asked for a second factor; a continuation token works once."""
+        """Complete a log-in that asked for a second factor; a continuation token works once."""
         continuation = form.get("continuationToken", "")
         with self._lock:
             account, tenant = self._pending.get(continuation, (None, ""))
@@ -104,14 +104,14 @@ class Accounts:
         with self._lock:
             session = self._sessions.get(token)
             if session is None or session.refresh_token is None or session.ends <= self._clock():
-                raise Refusal(401, "there is nothing to refresh: the access token is unknown, expired or refreshed")
+                raise Refusal(401, "the access token is unknown, expired, or was refreshed before")
             if session.refresh_token != form.get("refreshToken"):
                 raise Refusal(401, "the refresh token is wrong")
             self._sessions[token] = replace(session, refresh_token=None)
         return self._open(session.account, session.tenant)
 
     def log_in_externally(self, form: dict[str, str]) -> dict[str, object]:
-        """Log in by a hash over a shared key. Raises `Refusal` for a wrong hash and for a stale timestamp."""
+        """Log in by a hash over a shared key. Raises `Refusal` for a wrong hash or an old timestamp."""
         account, tenant = self._find(form)
         timestamp = form.get("timestamp", "")
         key = account.password if account.external_key is None else account.external_key
@@ -122,11 +122,11 @@ class Accounts:
             raise _bad_credentials()
         seconds = read_number(timestamp)
         if seconds is None or abs(self._clock() - seconds) > _EXTERNAL_AGE:
-            raise Refusal(401, "the timestamp is too far from the present")
+            raise Refusal(401, "the timestamp is more than five minutes off")
         return self._open(account, tenant)
 
     def session(self, token: str) -> Session:
-        """Find who a token belongs to. Raises `Refusal` for an unknown and for an expired one."""
+        """Return the session of a token. Raises `Refusal` if the token is unknown or expired."""
         with self._lock:
             session = self._sessions.get(token)
             if session is not None and session.ends <= self._clock():
@@ -137,7 +137,7 @@ class Accounts:
         return session
 
     def drop(self, token: str) -> None:
-        """Forget a token before its time."""
+        """Let a token expire now."""
         with self._lock:
             self._sessions.pop(token, None)
 
@@ -163,7 +163,7 @@ class Accounts:
 
 
 def one_time_code(seed: str, counter: int) -> str:
-    """Work out the six-digit code of a period, counted from 1970. Raises `SandboxError` for a seed that is no base32.
+    """Compute the six-digit code of a period, counted from 1970. Raises `SandboxError` if the seed is not base32.
 
     Source: RFC 6238, and RFC 4226 section 5.3 for the truncation.
     """

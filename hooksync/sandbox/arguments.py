@@ -1,20 +1,27 @@
-"""The options of `hooksync sandbox` and their help. No other room of the sandbox is imported, so that help is cheap."""
+"""The options of `hooksync sandbox`, their help, and the account where no option names another.
+
+Apart from the command, and without imports, so that the help need not load the server.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hooksync.sandbox import defaults
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-_EPILOG = f"""\
-It listens on 127.0.0.1 alone. The password is that of ${defaults.PASSWORD_ENV}, or
-"{defaults.PASSWORD}" where that is not set. Ctrl-C or SIGTERM ends it.
+# Sample values for a server on loopback; they protect nothing.
+USERNAME = "archivist@example.org"
+PASSWORD = "sandbox-password"  # noqa: S105  shown in the help
+PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
+TENANT = "DEMO"
+ROLE = "ROLE_SDB_MANAGER_USER"
 
-A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES is 1 if left out and * for ever;
-SKIP lets so many such calls go right first.
+_EPILOG = f"""\
+It listens on 127.0.0.1 only. The password is the value of ${PASSWORD_ENV}, or
+"{PASSWORD}" if that is not set. Ctrl-C or SIGTERM ends it.
+
+A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
+* is always). SKIP: how many such calls go right first.
   CALL  login, complete-2fa, refresh, external, details, version, list,
         subscribe, unsubscribe, any
   KIND  status-N        this status, with JSON
@@ -32,12 +39,12 @@ SKIP lets so many such calls go right first.
         redirect, redirect-307                    to another path
         echo            400, quoting the call with its secrets
 
-traits, for what nobody knows of the real service:
+traits, for behaviour of the real service that is not known:
   refuse-duplicates   a second subscription with the same URL and trigger
                       gets 409
-  answer-without-id   the answer to a new subscription does not tell its id
-  minimal-list        the list tells id, url and triggerType, nothing else
-  string-flags        includeIdentifiers is told as "true" or "false"
+  answer-without-id   the answer to a new subscription does not hold its id
+  minimal-list        the list shows id, url and triggerType, nothing else
+  string-flags        includeIdentifiers is the text "true" or "false"
   normalise-urls      host in lower case, no default port, / for no path
   no-challenge        receivers are not challenged, so they need not run
 
@@ -48,28 +55,30 @@ example:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the options of `hooksync sandbox`, and its help."""
+    """Add the options of `hooksync sandbox`, and its help, to a parser."""
     parser.epilog = _EPILOG
     service = parser.add_argument_group("the service")
-    service.add_argument("--port", type=int, default=0, metavar="N", help="where it listens (default: any free port)")
-    service.add_argument("--state", metavar="PATH", help="keep the subscriptions in this file, secrets too")
+    service.add_argument("--port", type=int, default=0, metavar="N", help="its port (default: any free port)")
+    service.add_argument("--data", metavar="PATH", help="keep the subscriptions in this file, secrets too")
     service.add_argument("--latency", type=float, default=0.0, metavar="MS", help="milliseconds that each call takes")
-    service.add_argument("--fault", action="append", default=[], metavar="SPEC", help="let a call go wrong, see below")
-    service.add_argument("--trait", action="append", default=[], metavar="NAME", help="do it another way, see below")
-    service.add_argument("--extra-trigger", action="append", default=[], metavar="NAME", help="take this trigger too")
+    service.add_argument("--fault", action="append", default=[], metavar="SPEC", help="make a call fail, see below")
+    service.add_argument(
+        "--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below"
+    )
+    service.add_argument("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
     _add_account(parser)
     _add_receivers(parser)
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
     account = parser.add_argument_group("the account")
-    account.add_argument("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {defaults.TENANT})")
-    account.add_argument("--username-env", metavar="ENV", help=f"holds the name (default: {defaults.USERNAME})")
-    account.add_argument("--password-env", metavar="ENV", help=f"holds the password (default: {defaults.PASSWORD_ENV})")
-    account.add_argument("--totp-env", metavar="ENV", help="holds a base32 seed: ask for a second factor")
-    account.add_argument("--role", action="append", metavar="ROLE", help=f"repeatable (default: {defaults.ROLE})")
+    account.add_argument("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {TENANT})")
+    account.add_argument("--username-env", metavar="ENV", help=f"holds the name (default: {USERNAME})")
+    account.add_argument("--password-env", metavar="ENV", help=f"holds the password (default: {PASSWORD_ENV})")
+    account.add_argument("--totp-env", metavar="ENV", help="holds a base32 seed: require a second factor")
+    account.add_argument("--role", action="append", metavar="ROLE", help=f"repeatable (default: {ROLE})")
     account.add_argument(
-        "--token-seconds", type=float, default=900.0, metavar="S", help="life of a token (default: 900)"
+        "--token-seconds", type=float, default=900.0, metavar="S", help="lifetime of a token (default: 900)"
     )
 
 
@@ -80,6 +89,6 @@ def _add_receivers(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=ENV,...",
-        help="run one that holds these secrets; the first answers challenges",
+        help="run one with these secrets; the first answers challenges",
     )
-    receivers.add_argument("--receiver-port", type=int, default=0, metavar="N", help="where they listen")
+    receivers.add_argument("--receiver-port", type=int, default=0, metavar="N", help="their port")

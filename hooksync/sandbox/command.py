@@ -1,4 +1,4 @@
-"""The command `hooksync sandbox`: a sandbox, and receivers if wished, until a signal comes.
+"""The command `hooksync sandbox`: a sandbox, with receivers if asked for, until a signal comes.
 
 Reads the environment and prints nothing itself. For the help alone, import `add_arguments` from `arguments`.
 """
@@ -13,9 +13,8 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
-from hooksync.sandbox import defaults
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.arguments import add_arguments
+from hooksync.sandbox.arguments import PASSWORD, PASSWORD_ENV, ROLE, TENANT, USERNAME, add_arguments
 from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -68,26 +67,26 @@ def _read_options(args: argparse.Namespace) -> SandboxOptions:
         token_seconds=args.token_seconds,
         extra_triggers=tuple(args.extra_trigger),
         port=args.port,
-        state=Path(args.state) if args.state else None,
+        data=Path(args.data) if args.data else None,
     )
 
 
 def _read_account(args: argparse.Namespace) -> Account:
     password_env = _password_env(args)
     return Account(
-        username=_env(args.username_env) if args.username_env else defaults.USERNAME,
-        password=_env(password_env) if password_env else defaults.PASSWORD,
-        tenants=tuple(args.tenant or [defaults.TENANT]),
-        roles=tuple(args.role or [defaults.ROLE]),
+        username=_env(args.username_env) if args.username_env else USERNAME,
+        password=_env(password_env) if password_env else PASSWORD,
+        tenants=tuple(args.tenant or [TENANT]),
+        roles=tuple(args.role or [ROLE]),
         totp_seed=_env(args.totp_env) if args.totp_env else None,
     )
 
 
 def _password_env(args: argparse.Namespace) -> str | None:
-    """Name the variable that holds the password; None: the toy's own password counts."""
+    """Name the variable that holds the password; None: the default password counts."""
     if args.password_env:
         return str(args.password_env)
-    return defaults.PASSWORD_ENV if os.environ.get(defaults.PASSWORD_ENV) else None
+    return PASSWORD_ENV if os.environ.get(PASSWORD_ENV) else None
 
 
 def _read_receiver(written: str) -> tuple[str, tuple[str, ...]]:
@@ -106,11 +105,11 @@ def _env(name: str) -> str:
 
 
 def _exports(args: argparse.Namespace, url: str) -> Iterator[tuple[str, str]]:
-    """Give what a user sets to use the sandbox; a value that came from the environment is named, not shown."""
+    """Return what a user exports to use the sandbox; a value from the environment is named, not shown."""
     password_env = _password_env(args)
     yield "PRESERVICA_SERVER", url
-    yield "PRESERVICA_TENANT", shlex.quote((args.tenant or [defaults.TENANT])[0])
-    yield "PRESERVICA_USERNAME", f'"${args.username_env}"' if args.username_env else defaults.USERNAME
-    yield "PRESERVICA_PASSWORD", f'"${password_env}"' if password_env else defaults.PASSWORD
+    yield "PRESERVICA_TENANT", shlex.quote((args.tenant or [TENANT])[0])
+    yield "PRESERVICA_USERNAME", f'"${args.username_env}"' if args.username_env else USERNAME
+    yield "PRESERVICA_PASSWORD", f'"${password_env}"' if password_env else PASSWORD
     if args.totp_env:
         yield "PRESERVICA_2FA_TOKEN", f'"${args.totp_env}"'

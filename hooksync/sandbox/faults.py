@@ -1,4 +1,4 @@
-"""Misbehaviour as data: what goes wrong, with which call, how often. No sockets and no waiting; `server` plays it.
+"""Faults as data: what goes wrong, with which call, how often. No sockets and no waiting; `server` carries them out.
 
 A fault is written `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list`, `commit-cut@subscribe:2:5`, `slow-0.5@any:*`.
 """
@@ -32,7 +32,7 @@ class Sends(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """How one call goes wrong. What is left at its default goes right."""
+    """How one call goes wrong. What has its default goes right."""
 
     carries_out: bool = False  # whether the call does what it should
     answer: Answer | None = None  # instead of the right one
@@ -50,19 +50,19 @@ class Fault:
     call: str  # a name in `CALL_NAMES`, or "any"
     number: float = 0.0  # a status or seconds, as the kind has it
     times: int | None = 1  # None: for ever
-    skip: int = 0  # so many such calls go right first
+    skip: int = 0  # this many such calls go right first
 
     def misbehave(self, request: Request) -> Misbehaviour:
-        """Say how a request goes wrong."""
+        """Return how a request goes wrong."""
         kinds = NUMBERED_KINDS if self.kind in NUMBERED_KINDS else PLAIN_KINDS
         return kinds[self.kind](self.number, request)
 
 
 class FaultScript:
-    """The faults that are still to happen, in order. Safe to use from many threads.
+    """The faults that are still to happen, in order. Thread-safe.
 
-    Each call meets the first fault that is due for it; those behind it neither happen nor count that call. So
-    `status-503@list:2` followed by `cut@list` is two 503s, then a cut.
+    Each call gets the first fault that is due for it; later faults do not count that call. So `status-503@list:2`
+    followed by `cut@list` is two 503s, then a cut.
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -71,20 +71,20 @@ class FaultScript:
         self._met = [0] * len(self._faults)  # calls that reached each fault
 
     def add(self, fault: Fault) -> None:
-        """Let one more thing go wrong."""
+        """Add a fault."""
         with self._lock:
             self._faults.append(fault)
             self._met.append(0)
 
     def next(self, call: str) -> Fault | None:
-        """Give the fault that happens to this call, and count it."""
+        """Return the fault that happens to this call, if any, and count the call."""
         with self._lock:
             for index, fault in enumerate(self._faults):
                 if fault.call not in (call, "any"):
                     continue
                 met = self._met[index]
                 if fault.times is not None and met >= fault.skip + fault.times:
-                    continue  # it is over
+                    continue  # it has happened often enough
                 self._met[index] += 1
                 if met >= fault.skip:
                     return fault
@@ -92,12 +92,12 @@ class FaultScript:
 
 
 def read_fault(spec: str) -> Fault:
-    """Read a fault as a user writes it. Raises `SandboxError` in one line for what is none."""
+    """Read a fault as a user writes it. Raises `SandboxError` if it is invalid."""
     match = _SPEC.fullmatch(spec)
     if match is None:
         raise SandboxError(f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2')
     if match["call"] not in (*CALL_NAMES, "any"):
-        raise SandboxError(f'fault "{spec}": unknown call "{match["call"]}"; there are {", ".join(CALL_NAMES)}, any')
+        raise SandboxError(f'fault "{spec}": unknown call "{match["call"]}"; known: {", ".join(CALL_NAMES)}, any')
     kind, number = _read_kind(spec, match["kind"])
     times = None if match["times"] == "*" else int(match["times"] or 1)
     return Fault(kind, match["call"], number, times, int(match["skip"] or 0))
@@ -109,10 +109,10 @@ def _read_kind(spec: str, written: str) -> tuple[str, float]:
     match = _NUMBERED.fullmatch(written)
     if match is None or match["kind"] not in NUMBERED_KINDS:
         known = ", ".join([*(f"{kind}-N" for kind in NUMBERED_KINDS), *PLAIN_KINDS])
-        raise SandboxError(f'fault "{spec}": unknown kind "{written}"; there are {known}')
+        raise SandboxError(f'fault "{spec}": unknown kind "{written}"; known: {known}')
     number = float(match["number"])
     if match["kind"] in ("status", "gateway") and number not in range(200, 600):
-        raise SandboxError(f'fault "{spec}": {match["number"]} is no HTTP status from 200 to 599')
+        raise SandboxError(f'fault "{spec}": {match["number"]} is not an HTTP status from 200 to 599')
     if number > LONGEST:
         raise SandboxError(f'fault "{spec}": {match["number"]} seconds are more than a day')
     return match["kind"], number
@@ -132,7 +132,7 @@ def _says_when(seconds: float) -> Misbehaviour:
 
 
 def _echoes(request: Request) -> Misbehaviour:
-    """Quote the call back, secrets and all: a client must not show such an answer as it is."""
+    """Quote the whole call with its secrets: a client must not show such an answer unredacted."""
     message = f"cannot take {request.body.decode('utf-8', 'replace')}"
     return Misbehaviour(answer=json_answer(400, {"message": message, "headers": dict(request.headers)}))
 
@@ -155,7 +155,7 @@ PLAIN_KINDS: dict[str, _Kind] = {
     "half-body": lambda *_: Misbehaviour(carries_out=True, sends=Sends.HALF),
     "expired-token": lambda *_: Misbehaviour(answer=_says(401).answer, drops_token=True),
     "empty-body": lambda *_: Misbehaviour(answer=Answer(200)),
-    "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is no JSON")),
+    "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is not JSON")),
     "wrong-shape": lambda *_: Misbehaviour(answer=json_answer(200, {"content": []})),
     "redirect": lambda *_: _redirects(302),
     "redirect-307": lambda *_: _redirects(307),

@@ -1,6 +1,6 @@
 """An HTTP server on 127.0.0.1 that stops at once and leaves no thread behind. It knows nothing of Preservica.
 
-Whoever responds never sleeps, but waits on the server's `stopping`, and its connection is cut when the server stops.
+The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut when the server stops.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, read_number, reason_phrase
 
-MAX_BODY = 1 << 20  # bytes of a request that are read; more is refused
-_POLL = 0.02  # seconds between two looks at whether to stop
+MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
+_POLL = 0.02  # seconds between two checks whether to stop
 
 
 class LoopbackServer(ThreadingTCPServer):
     """One thread for each connection, which may carry many requests.
 
-    Raises `SandboxError` where the port cannot be had. What `respond` did not expect is raised by `close`.
+    Raises `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
     """
 
     allow_reuse_address = True
@@ -59,13 +59,13 @@ class LoopbackServer(ThreadingTCPServer):
             raise self._crashes[0]
 
     def count_connection(self) -> int:
-        """Count one more connection, and give its number."""
+        """Count one more connection, and return its number."""
         with self._open_lock:
             self.connections += 1
             return self.connections
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Note the connection before its thread starts."""
+        """Remember the connection before its thread starts."""
         with self._open_lock:
             self._open.add(request)
         super().process_request(request, client_address)
@@ -77,11 +77,11 @@ class LoopbackServer(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection until either side has had enough."""
+        """Serve one connection until one side closes it."""
         try:
             super().finish_request(request, client_address)
         except OSError:
-            pass  # the other side went away, as it may, or the server stops
+            pass  # the other side closed the connection, or the server stops
         except Exception as error:
             self._crashes.append(error)
 
@@ -99,7 +99,7 @@ class Connection(BaseHTTPRequestHandler):
         self.number = self.server.count_connection()
 
     def do_any(self) -> None:
-        """Read one request and respond to it; one that cannot be read is refused and ends the connection."""
+        """Read one request and respond to it; one that cannot be read is refused, and the connection closed."""
         path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
@@ -126,15 +126,15 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the sandbox never prints."""
+        """Do nothing: the sandbox never prints."""
 
 
 def _on_the_wire(answer: Answer, is_last: bool) -> tuple[bytes, bytes]:
-    """Write an answer as head and body; `is_last` says that the connection closes after it."""
+    """Write an answer as head and body; `is_last`: the connection closes after it."""
     lines = [f"HTTP/1.1 {answer.status} {reason_phrase(answer.status)}"]
     body = answer.body
     if answer.status in (204, 304):
-        body = b""  # these have none, by RFC 9110
+        body = b""  # these have none (RFC 9110)
     else:
         lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
@@ -149,7 +149,7 @@ def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
         return b"".join(_read_chunks(stream))
     length = read_number(headers.get("content-length", "0"))
     if length is None:
-        raise Refusal(400, "Content-Length is no number")
+        raise Refusal(400, "Content-Length is not a number")
     if length > MAX_BODY:
         raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
     return _read_exactly(stream, length)
@@ -173,7 +173,7 @@ def _chunk_size(line: bytes) -> int:
     except ValueError:
         size = -1
     if size < 0:
-        raise Refusal(400, "the chunks of the body are broken")
+        raise Refusal(400, "the chunks of the body are invalid")
     return size
 
 
@@ -185,6 +185,6 @@ def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
 
 
 def cut(connection: socket.socket) -> None:
-    """Cut a connection under whoever waits on it; they close it."""
+    """Cut a connection; the thread that uses it closes it."""
     with suppress(OSError):  # it may be cut already
         connection.shutdown(socket.SHUT_RDWR)

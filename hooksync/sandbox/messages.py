@@ -1,4 +1,4 @@
-"""What goes over the wire, as plain values: a request, an answer, a refusal. Pure."""
+"""HTTP messages as plain values: a request, an answer, a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, no token
+TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 
 
 class SandboxError(ValueError):
-    """The sandbox was asked for something that it cannot be; its text is one line for the user."""
+    """The sandbox cannot start or go on as asked; the text is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
     def form(self) -> dict[str, str]:
-        """Read the body as a form; what cannot be read is an empty one."""
+        """Read the body as a form; one that cannot be read is empty."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """The service says no: a status, and a message for the JSON body."""
+    """The service refuses: a status, and a message for the JSON body."""
 
     def __init__(self, status: int, message: str, **more: str) -> None:
         super().__init__(message)
@@ -54,19 +54,19 @@ def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Ans
 
 
 def html_answer(status: int) -> Answer:
-    """Answer as a gateway in front of the service does: a page for people, no JSON."""
+    """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
     title = f"{status} {reason_phrase(status)}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Answer(status, page.encode(), "text/html")
 
 
 def read_number(text: str) -> int | None:
-    """Read a whole number that came over the wire; None for what is none, or has more digits than any sane one."""
+    """Read a whole number from a header or form; None if it is not one, or is absurdly long."""
     return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def reason_phrase(status: int) -> str:
-    """Give the words that follow a status on the wire."""
+    """Return the words that follow a status in the first line of an answer."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

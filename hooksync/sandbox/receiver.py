@@ -1,6 +1,6 @@
-"""Receivers of webhooks behind one HTTP server on 127.0.0.1: `/NAME` for each. They answer challenges and take events.
+"""Receivers of webhooks behind one HTTP server on 127.0.0.1, each at `/NAME`. They answer challenges and accept events.
 
-A careful one: it signs no challenge code that would pass for an event, and takes no event without a right signature.
+They sign no challenge code that could pass for an event, and accept no event without a valid signature.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, js
 
 @dataclass(slots=True)
 class Inbox:
-    """One receiver: its secrets, and what it saw so far."""
+    """One receiver: its secrets, and what it got so far."""
 
     secrets: tuple[bytes, ...] = field(repr=False)  # the first one answers challenges
     challenges: int = 0  # answered
     refused: int = 0  # challenges and events
-    events: list[object] = field(default_factory=list)  # the JSON documents of those that were taken
+    events: list[object] = field(default_factory=list)  # the JSON documents of those that were accepted
 
 
 class Receiver:
     """Named receivers that run from construction to `close`, or as a context.
 
     `secrets` has one or more for each name: challenges are answered with the first, events may be signed with any, so
-    that a secret can be rotated while both are in use. Raises `SandboxError` for a port that cannot be had.
+    that a secret can be rotated while both are in use. Raises `SandboxError` if the port cannot be used.
     """
 
     def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0) -> None:
@@ -52,11 +52,11 @@ class Receiver:
         self._server.close()
 
     def url(self, name: str) -> str:
-        """Tell where a receiver listens."""
+        """Return the URL of a receiver."""
         return f"http://127.0.0.1:{self._server.port}/{name}"
 
     def set_secret(self, name: str, *secrets: str) -> None:
-        """Give a receiver other secrets, or add a receiver. Raises `SandboxError` for secrets that cannot sign."""
+        """Give a receiver other secrets, or add a receiver. Raises `SandboxError` for unusable secrets."""
         if not secrets or not all(secrets):
             raise SandboxError(f"receiver {name} needs a secret that is not empty")
         try:
@@ -67,7 +67,7 @@ class Receiver:
             self._inboxes.setdefault(name, Inbox(keys)).secrets = keys
 
     def inbox(self, name: str) -> Inbox:
-        """Show what a receiver saw so far, as a copy."""
+        """Return what a receiver got so far, as a copy."""
         with self._lock:
             inbox = self._inboxes[name]
             return replace(inbox, events=list(inbox.events))
@@ -90,7 +90,7 @@ class Receiver:
 
 def _take(inbox: Inbox, request: Request) -> Answer:
     if request.method != "POST":
-        raise Refusal(405, "a receiver takes POST alone")
+        raise Refusal(405, "a receiver accepts only POST")
     code = parse_qs(request.query).get("challengeCode", [""])[0]
     if code:
         document = _answer_challenge(inbox.secrets[0], code)
@@ -104,16 +104,16 @@ def _answer_challenge(secret: bytes, code: str) -> object:
     try:
         signed = code.encode("latin-1")
     except UnicodeEncodeError:
-        raise Refusal(400, "the challenge code is not Latin-1") from None
+        raise Refusal(400, "the challenge code has characters outside Latin-1") from None
     if handshake.is_event_in_disguise(signed):
-        raise Refusal(400, "the challenge code begins as a signed event does; its answer could forge one")
+        raise Refusal(400, "the challenge code begins like a signed event; the answer to it could be used to forge one")
     return {"challengeCode": code, "challengeResponse": handshake.answer_challenge(secret, signed)}
 
 
 def _read_event(secrets: tuple[bytes, ...], request: Request) -> object:
     signature = request.headers.get("preservica-signature", "")
     if not any(handshake.verify_event(secret, request.body, signature) for secret in secrets):
-        raise Refusal(401, "the signature does not fit")
+        raise Refusal(401, "the signature is wrong")
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError):

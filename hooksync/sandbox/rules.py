@@ -1,6 +1,6 @@
 """What the service answers to each call. No sockets: a request goes in, an answer comes out.
 
-The one thing that leaves this room is the challenge to a receiver, through the function that is handed in.
+The one call to the outside is the challenge to a receiver, through a function that is an argument.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Refusal, Request, SandboxError, json_answer
 from hooksync.sandbox.tenancies import TRIGGERS, Tenancies, Trait, read_subscription
 
-# Sends a challenge to a URL under a secret; gives the reason for which the receiver failed, None if it did not.
+# Challenges a URL under a secret; returns why the receiver failed, None if it passed.
 Challenge = Callable[[str, str], str | None]
 
-VERSION = "7.5.0"  # of Preservica, as this sandbox tells it
+VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
 
 CALLS = {  # method and path -> the name of the call, as faults and the log know it
@@ -37,7 +37,7 @@ _VERSION_XML = (
 
 
 def call_name(request: Request) -> str:
-    """Name the call that a request makes; "unknown" for what the service does not have."""
+    """Name the call that a request makes; "unknown" if the service does not have it."""
     parent, _, subscription_id = request.path.rpartition("/")
     if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
         return "unsubscribe"

@@ -5,21 +5,20 @@ Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and po
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from hooksync.sandbox import data
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.call_log import Call, CallLog
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
 from hooksync.sandbox.rules import Rules, call_name
-from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, read_traits
+from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, load_data, read_traits, save_data
 from hooksync.sandbox.webhook_sender import Caller, Delivery
 
 _GOES_RIGHT = Misbehaviour(carries_out=True)
@@ -27,7 +26,7 @@ _GOES_RIGHT = Misbehaviour(carries_out=True)
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """How a sandbox is to be. Raises `SandboxError` for a fault or a trait that there is not, and for odd times."""
+    """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
 
     accounts: tuple[Account, ...] = (Account(),)
     traits: frozenset[str] = frozenset()  # names in `tenancies.Trait`
@@ -37,7 +36,7 @@ class SandboxOptions:
     extra_triggers: tuple[str, ...] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
     challenge_timeout: float = 5.0  # seconds
     port: int = 0  # 0: any that is free
-    state: Path | None = None  # a file; None: in memory
+    data: Path | None = None  # the file that keeps the subscriptions; None: in memory
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end
 
     def __post_init__(self) -> None:
@@ -59,8 +58,8 @@ class Sandbox:
         self._latency = options.latency
         self._caller = Caller(options.challenge_timeout)
         traits = read_traits(options.traits)
-        held = data.load(options.state) if options.state else {}
-        save = partial(data.save, options.state) if options.state else None
+        held = load_data(options.data) if options.data else {}
+        save = partial(save_data, options.data) if options.data else None
         self._tenancies = Tenancies(held, traits, save)
         self._rules = Rules(
             accounts=Accounts(options.accounts, options.token_seconds, options.clock),
@@ -78,13 +77,13 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Cut every connection and wait for every thread. Raises what no handler expected."""
+        """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
         self._caller.close()
         self._server.close()
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """Its URL, without a slash at the end."""
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
@@ -103,19 +102,19 @@ class Sandbox:
         return self._log.max_in_flight
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
-        """List what a tenant holds, in the order in which it came."""
+        """List the subscriptions of a tenant, oldest first."""
         return self._tenancies.held_by(tenant)
 
     def seed(self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True) -> str:
-        """Add a subscription, unchecked and without a challenge; gives its id. `trigger` is as on the wire."""
+        """Add a subscription, without checks or a challenge; returns its id. `trigger`: as on the wire."""
         return self._tenancies.add(tenant, Subscription(url, trigger, secret, include_identifiers)).id
 
     def remove(self, tenant: str, subscription_id: str) -> None:
-        """Remove a subscription behind the client's back. Raises `Refusal` for an id that is not there."""
+        """Remove a subscription without a call. Raises `Refusal` for an unknown id."""
         self._tenancies.remove(tenant, subscription_id)
 
     def add_fault(self, spec: str) -> None:
-        """Let one more thing go wrong. Raises `SandboxError` for a fault that there is not."""
+        """Add a fault. Raises `SandboxError` for an unknown one."""
         self._faults.add(read_fault(spec))
 
     def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
@@ -136,7 +135,7 @@ class Sandbox:
             connection.send(answer, half=course.sends is Sends.HALF)
 
     def _run_through(self, course: Misbehaviour, request: Request) -> Answer | None:
-        """Take a request through its course; None where the connection is to be cut."""
+        """Carry out a request, or misbehave; None if the connection is to be cut."""
         if course.drops_token:
             self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
         if self._stops_within(self._latency + course.waits_before):
@@ -149,3 +148,46 @@ class Sandbox:
     def _stops_within(self, seconds: float) -> bool:
         """Wait, unless the sandbox stops meanwhile."""
         return seconds > 0 and self._server.stopping.wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that came in."""
+
+    name: str  # in `rules.CALL_NAMES`, or "unknown"
+    method: str
+    path: str  # without its query
+    connection: int  # 1 for the first connection, and so on
+    arrived: float  # seconds on the monotonic clock
+    status: int | None = None  # of the answer; None: not answered yet, or cut instead
+
+
+class CallLog:
+    """Collects the calls, without secrets or queries, and counts how many were under way at once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: list[Call] = []
+        self._in_flight = 0
+        self.max_in_flight = 0
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls so far."""
+        with self._lock:
+            return tuple(self._calls)
+
+    def arrive(self, request: Request, connection: int) -> int:
+        """Record a request as it comes in; returns its place for `settle`."""
+        call = Call(call_name(request), request.method, request.path, connection, time.monotonic())
+        with self._lock:
+            self._calls.append(call)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+            return len(self._calls) - 1
+
+    def settle(self, place: int, status: int | None) -> None:
+        """Record how a request ends, just before its answer goes out, so that nobody has the answer first."""
+        with self._lock:
+            self._calls[place] = replace(self._calls[place], status=status)
+            self._in_flight -= 1

@@ -1,16 +1,22 @@
-"""What the tenancies hold: subscriptions, and the rules for a new one. No sockets.
+"""What the tenancies hold, the rules for a new subscription, and the file that keeps all of it. No sockets.
 
-Where nobody has seen what the real service does, a trait says which way this one goes.
+Where the behaviour of the real service is unknown, a trait chooses one.
+
+The data file holds the secrets of the subscriptions, because events are signed with them: it is made with mode 0600,
+and is as confidential as they are. Accounts and tokens are not in it.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from hooksync.sandbox.messages import Refusal, SandboxError
@@ -18,12 +24,13 @@ from hooksync.sandbox.messages import Refusal, SandboxError
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
 
+_FORMAT = "hooksync.sandbox/1"  # of the data file
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FLAGS = {True: True, False: False, "true": True, "false": False}
 
 
 class Trait(StrEnum):
-    """A way in which the real service may differ from this one's default; `arguments` explains each to users."""
+    """A way in which the real service may differ from this one's default; the help explains each."""
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
@@ -48,21 +55,21 @@ Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
 
 
 class Tenancies:
-    """The subscriptions of every tenant, kept apart. Safe to use from many threads."""
+    """The subscriptions of every tenant. Thread-safe."""
 
     def __init__(self, held: Holdings, traits: frozenset[Trait], save: Callable[[Holdings], None] | None) -> None:
         self._lock = threading.Lock()
         self._held = {tenant: {each.id: each for each in subscriptions} for tenant, subscriptions in held.items()}
         self._traits = traits
-        self._save = save  # called under the lock after each change, so that the newest state is written last
+        self._save = save  # called under the lock after each change, so that the newest data is written last
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
-        """List the subscriptions of a tenant, in the order in which they were made."""
+        """List the subscriptions of a tenant, oldest first."""
         with self._lock:
             return tuple(self._held.get(tenant, {}).values())
 
     def add(self, tenant: str, subscription: Subscription) -> Subscription:
-        """Keep a subscription, and give it as it is kept. Raises `Refusal` for a second one, where a trait says so."""
+        """Keep a subscription, and return it as it is kept. Raises `Refusal` for a duplicate, with the trait for it."""
         if Trait.NORMALISE_URLS in self._traits:
             subscription = replace(subscription, url=normalised(subscription.url))
         with self._lock:
@@ -74,14 +81,14 @@ class Tenancies:
         return subscription
 
     def remove(self, tenant: str, subscription_id: str) -> None:
-        """Remove a subscription. Raises `Refusal` for an id that this tenant does not hold."""
+        """Remove a subscription. Raises `Refusal` for an id that this tenant does not have."""
         with self._lock:
             if self._held.get(tenant, {}).pop(subscription_id, None) is None:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
             self._saved()
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
-        """Tell a subscription as the list does: never with its secret."""
+        """Return a subscription as the list shows it: never with its secret."""
         document: dict[str, object] = {
             "id": subscription.id,
             "url": subscription.url,
@@ -98,7 +105,7 @@ class Tenancies:
 
 
 def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
-    """Read the JSON of a new subscription. Raises `Refusal` with a reason for anything the service cannot take."""
+    """Read the JSON of a new subscription. Raises `Refusal` with a reason if it is invalid."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -109,9 +116,9 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
     if not isinstance(url, str) or not _is_receiver_url(url):
         raise Refusal(400, "url is not an http or https URL")
     if not isinstance(trigger, str) or trigger not in triggers:
-        raise Refusal(400, f"triggerType is none of {', '.join(triggers)}")
+        raise Refusal(400, f"triggerType is not one of {', '.join(triggers)}")
     if not isinstance(secret, str) or not secret or not _is_latin_1(secret):
-        raise Refusal(400, "secret is not a text of Latin-1 characters")
+        raise Refusal(400, "secret is not text in Latin-1 characters")
     flag = document.get("includeIdentifiers", False)
     if not isinstance(flag, bool | str) or flag not in _FLAGS:
         raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
@@ -119,15 +126,15 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
 
 
 def read_traits(names: Iterable[str]) -> frozenset[Trait]:
-    """Read the names of traits. Raises `SandboxError` for one that there is not."""
+    """Read the names of traits. Raises `SandboxError` for an unknown one."""
     for name in names:
         if name not in set(Trait):
-            raise SandboxError(f'unknown trait "{name}"; there are {", ".join(Trait)}')
+            raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
     return frozenset(map(Trait, names))
 
 
 def normalised(url: str) -> str:
-    """Spell a URL as a service that normalises would: host in lower case, no default port, `/` for an empty path."""
+    """Normalise a URL: host in lower case, no default port, `/` for an empty path."""
     parts = urlsplit(url)
     port = parts.port
     host = parts.hostname or ""
@@ -139,7 +146,7 @@ def normalised(url: str) -> str:
 
 def _refuse_second(held: Iterable[Subscription], new: Subscription) -> None:
     if any((each.url, each.trigger) == (new.url, new.trigger) for each in held):
-        raise Refusal(409, f"there is a subscription for {new.url} and {new.trigger} already")
+        raise Refusal(409, f"there is already a subscription for {new.url} and {new.trigger}")
 
 
 def _is_receiver_url(url: str) -> bool:
@@ -152,3 +159,68 @@ def _is_receiver_url(url: str) -> bool:
 
 def _is_latin_1(text: str) -> bool:
     return all(ord(character) < 256 for character in text)
+
+
+def load_data(path: Path) -> Holdings:
+    """Read what the tenants held; nothing if there is no file. Raises `SandboxError` for an unusable file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SandboxError(f"cannot read the data file {path}: {error}") from error
+    try:
+        document = json.loads(text)
+        if document["format"] != _FORMAT:
+            raise ValueError(f"its format is not {_FORMAT}")
+        return {
+            tenant: tuple(_read_subscription(entry) for entry in entries)
+            for tenant, entries in document["tenants"].items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # the error's text may quote the file, and so a secret: only its kind is shown
+        raise SandboxError(
+            f"the data file {path} was not written by a sandbox ({type(error).__name__}); "
+            "remove it to start empty, or name another"
+        ) from None
+
+
+def save_data(path: Path, holdings: Holdings) -> None:
+    """Write what the tenants hold, atomically, readable by its owner alone. Raises `SandboxError`."""
+    tenants = {tenant: [_written(each) for each in held] for tenant, held in holdings.items()}
+    text = json.dumps({"format": _FORMAT, "tenants": tenants}, indent=1, sort_keys=True)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise SandboxError(f"cannot write the data file {path}: {error}") from error
+
+
+def _written(subscription: Subscription) -> dict[str, object]:
+    return {
+        "id": subscription.id,
+        "url": subscription.url,
+        "trigger": subscription.trigger,
+        "secret": subscription.secret,
+        "include_identifiers": subscription.include_identifiers,
+    }
+
+
+def _read_subscription(entry: dict[str, object]) -> Subscription:
+    texts = [entry[name] for name in ("url", "trigger", "secret", "id")]
+    flag = entry["include_identifiers"]
+    if not isinstance(flag, bool):
+        raise TypeError("include_identifiers")
+    url, trigger, secret, id_ = (_text(value) for value in texts)
+    return Subscription(url, trigger, secret, flag, id_)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value

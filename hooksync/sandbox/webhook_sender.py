@@ -1,6 +1,6 @@
 """What the service sends to receivers: the challenge before a subscription, and events afterwards.
 
-It follows no redirect, reads a bounded answer, and gives up when the time is over or the sandbox stops.
+It follows no redirect, reads a bounded answer, and ends after a time limit or when the sandbox stops.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hooksync.core import handshake
 from hooksync.sandbox.http_server import cut
 from hooksync.sandbox.tenancies import Subscription
 
-_MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; more is no answer to a challenge
+_MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the challenge
 _CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does from the service
 
 
@@ -31,12 +31,12 @@ class Delivery:
     """What became of one event."""
 
     subscription_id: str
-    status: int | None  # of the receiver's answer; None: there was none
-    reason: str = ""  # why there was none
+    status: int | None  # of the receiver's answer; None: no answer
+    reason: str = ""  # why there was no answer
 
 
 class Caller:
-    """Calls receivers. Safe to use from many threads; `close` ends what is under way."""
+    """Calls receivers. Thread-safe; `close` ends the calls under way."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout  # seconds, for one call as a whole
@@ -45,7 +45,7 @@ class Caller:
         self._is_closed = False
 
     def challenge(self, url: str, secret: str) -> str | None:
-        """Challenge a receiver. Gives the reason for which it failed, or None if it passed.
+        """Challenge a receiver. Returns why it failed, or None if it passed.
 
         Source: the answer that pyPreservica 4.2.2 gives, webHooksAPI.py; not verified on a live tenancy.
         """
@@ -71,7 +71,7 @@ class Caller:
         return Delivery(subscription.id, status)
 
     def close(self) -> None:
-        """Cut every call that is under way, and make no other."""
+        """Cut every call that is under way, and allow no other."""
         with self._lock:
             self._is_closed = True
             for connected in self._open:
@@ -96,12 +96,12 @@ class Caller:
 
     @contextmanager
     def _connected(self, connection: HTTPConnection) -> Iterator[None]:
-        """Connect, and keep the socket where `close` finds it."""
+        """Connect, and keep the socket so that `close` can cut it."""
         connection.connect()
         connected: socket.socket = connection.sock
         with self._lock:
             if self._is_closed:
-                raise ConnectionError("the sandbox stops")
+                raise ConnectionError("the sandbox is stopping")
             self._open.add(connected)
         try:
             yield
@@ -111,7 +111,7 @@ class Caller:
 
 
 def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
-    """Judge a receiver's answer to a challenge: the reason for which it fails, or None if it passes."""
+    """Judge a receiver's answer to a challenge: returns why it fails, or None if it passes."""
     if status != 200:
         return f"it answered {status}, not 200"
     try:
@@ -125,12 +125,12 @@ def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
     response = document.get("challengeResponse")
     expected = handshake.answer_challenge(secret.encode("latin-1"), code.encode("latin-1"))
     if not isinstance(response, str) or not hmac.compare_digest(response.encode(errors="replace"), expected.encode()):
-        return "its challengeResponse is wrong; it may hold another secret"
+        return "its challengeResponse is wrong; it may use another secret"
     return None
 
 
 def event_body(tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> bytes:
-    """Write the JSON of an event; identifiers are left out of it unless the subscription asks for them."""
+    """Write the JSON of an event; with identifiers only if the subscription asks for them."""
     if not subscription.include_identifiers:
         events = [{**event, "identifiers": []} for event in events]
     document = {
@@ -155,7 +155,7 @@ def _pieces(body: bytes) -> Iterator[bytes]:
 
 
 def _read(response: HTTPResponse, ends: float) -> bytes:
-    """Read a bounded answer until a moment on the monotonic clock; raises an OSError for one that is slow or large."""
+    """Read a bounded answer. `ends`: on the monotonic clock. Raises OSError for a slow or long answer."""
     body = b""
     while piece := response.read1(_MAX_ANSWER):
         body += piece

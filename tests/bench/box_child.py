@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.call_log import Call
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.server import Call, Sandbox, SandboxOptions
 from tests.bench.measure import SECRET
 from tests.bench.workload import TENANT, WIRE_TRIGGER, url_of
 

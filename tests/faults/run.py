@@ -20,8 +20,7 @@ from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.reconcile.context import World
-from hooksync.sandbox.call_log import Call
-from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.retry import RetryPolicy
 from tests.faults.cells import Cell

@@ -95,10 +95,10 @@ class Stage:
         return self.receiver.url("")[:-1]
 
     def restart(self, arguments: list[str]) -> None:
-        """Let the sandbox be as after a start with these arguments. It is the one that runs: --state keeps the rest."""
+        """Let the sandbox be as after a start with these arguments. It is the one that runs: --data keeps the rest."""
         args = read_arguments(["sandbox", *arguments], {})
         assert (f":{args.port}", f":{args.receiver_port}") == (SERVICE[-5:], RECEIVERS[-5:])
-        assert args.state
+        assert args.data
         for written in args.receiver:
             name, _, secrets = written.partition("=")
             self.receiver.set_secret(name, *(self.environ[secret] for secret in secrets.split(",")))
@@ -171,7 +171,7 @@ def test_every_command_on_a_page_is_one(page: Path) -> None:
 def test_the_commands_on_the_pages_are_found() -> None:
     found = [command for page in DOCS for command in hooksync_commands(page)]
     assert {"apply --adopt", "check", "plan --probe", "secret generate"} <= set(found)
-    assert any(command.startswith("sandbox --state") for command in found)
+    assert any(command.startswith("sandbox --data") for command in found)
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)

@@ -156,13 +156,13 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     assert log_in(child.lines[0].split()[1]).status_code == 418
 
 
-def test_state_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
-    child = launch("--state", str(state), "--trait", "no-challenge")
+def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    child = launch("--data", str(data), "--trait", "no-challenge")
     url = child.lines[0].split()[1]
     assert subscribe(url, "https://hooks.example.org/x", "a secret") == 200
     assert child.stop()[0] == 0
-    assert "https://hooks.example.org/x" in state.read_text()
+    assert "https://hooks.example.org/x" in data.read_text()
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_help_fits_80_columns_and_names_every_kind_call_and_trait(monkeypatch: p
     assert words >= {*numbered, *PLAIN_KINDS, *CALL_NAMES, *Trait}
 
 
-def test_help_costs_no_other_room_of_the_sandbox() -> None:
+def test_help_loads_no_other_module_of_the_sandbox() -> None:
     code = "import sys, hooksync.sandbox.arguments; print(*(m for m in sys.modules if m.startswith('hooksync')))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.split() == ["hooksync", "hooksync.sandbox", "hooksync.sandbox.defaults", "hooksync.sandbox.arguments"]
+    assert shown.split() == ["hooksync", "hooksync.sandbox", "hooksync.sandbox.arguments"]

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox import data
 from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.sandbox.tenancies import Subscription
+from hooksync.sandbox.tenancies import Subscription, load_data, save_data
 
 HELD = {
     "DEMO": (
@@ -25,38 +24,38 @@ HELD = {
 
 
 def test_what_was_saved_is_loaded_again_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    data.save(path, HELD)
-    assert data.load(path) == HELD
+    path = tmp_path / "data.json"
+    save_data(path, HELD)
+    assert load_data(path) == HELD
 
 
 def test_no_file_is_no_subscriptions(tmp_path: Path) -> None:
-    assert data.load(tmp_path / "state.json") == {}
+    assert load_data(tmp_path / "data.json") == {}
 
 
 def test_file_is_readable_by_its_owner_alone_even_where_it_was_not(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "data.json"
     path.write_text("{}")
     path.chmod(0o644)
-    data.save(path, HELD)
+    save_data(path, HELD)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_nothing_else_is_left_beside_the_file(tmp_path: Path) -> None:
-    data.save(tmp_path / "state.json", HELD)
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    save_data(tmp_path / "data.json", HELD)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
 
 
 def test_failed_write_leaves_nothing_and_says_why(tmp_path: Path) -> None:
-    (tmp_path / "state.json").mkdir()
-    with pytest.raises(SandboxError, match="cannot write the state file"):
-        data.save(tmp_path / "state.json", HELD)
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    (tmp_path / "data.json").mkdir()
+    with pytest.raises(SandboxError, match="cannot write the data file"):
+        save_data(tmp_path / "data.json", HELD)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
 
 
 def test_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="cannot write the state file"):
-        data.save(tmp_path / "missing" / "state.json", HELD)
+    with pytest.raises(SandboxError, match="cannot write the data file"):
+        save_data(tmp_path / "missing" / "data.json", HELD)
 
 
 def entry(**changes: object) -> str:
@@ -82,33 +81,33 @@ def entry(**changes: object) -> str:
     ],
 )
 def test_file_that_no_sandbox_wrote_is_refused_without_being_quoted(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "data.json"
     path.write_text(text)
-    with pytest.raises(SandboxError, match=r"is not one that a sandbox wrote .*; remove it to start empty") as caught:
-        data.load(path)
+    with pytest.raises(SandboxError, match=r"was not written by a sandbox .*; remove it to start empty") as caught:
+        load_data(path)
     assert "se-cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])
 def test_file_that_cannot_be_read_is_a_clear_error(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "data.json"
     if content is None:
         path.mkdir()
     else:
         path.write_bytes(content)
-    with pytest.raises(SandboxError, match="cannot read the state file"):
-        Sandbox(SandboxOptions(state=path))
+    with pytest.raises(SandboxError, match="cannot read the data file"):
+        Sandbox(SandboxOptions(data=path))
 
 
 def test_sandbox_goes_on_where_the_last_one_stopped(
     tmp_path: Path, start: Callable[..., Sandbox], connect: Callable[..., Any]
 ) -> None:
-    path = tmp_path / "state.json"
-    with Sandbox(SandboxOptions(state=path, traits=frozenset({"no-challenge"}))) as box:
+    path = tmp_path / "data.json"
+    with Sandbox(SandboxOptions(data=path, traits=frozenset({"no-challenge"}))) as box:
         client = connect(box)
         gone, kept = (client.subscribe("https://a.example/x").json()["id"] for _ in range(2))
         client.unsubscribe(gone)
         before = box.subscriptions("DEMO")
-    after = start(state=path).subscriptions("DEMO")
+    after = start(data=path).subscriptions("DEMO")
     assert after == before
     assert [each.id for each in after] == [kept]

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.demo import run_demo
-from hooksync.sandbox.demo_shell import Shell, Unexpected, Watch, clean_environ
+from hooksync.sandbox.demo import Shell, Unexpected, Watch, clean_environ, run_demo
 
 STORY = (
     "A tour of hooksync",

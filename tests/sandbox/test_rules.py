@@ -412,7 +412,7 @@ def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
 
 
 def test_unknown_trait_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(SandboxError, match='unknown trait "refuse-duplicate"; there are refuse-duplicates, answer-'):
+    with pytest.raises(SandboxError, match='unknown trait "refuse-duplicate"; known: refuse-duplicates, answer-'):
         read_traits(["refuse-duplicate"])
 
 

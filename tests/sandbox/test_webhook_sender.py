@@ -25,7 +25,7 @@ SECRET = "a secret of the receiver"
 CODE = "0123456789abcdef"
 RIGHT = answer_challenge(SECRET.encode(), CODE.encode())
 NO_CODE = "its answer does not repeat the challengeCode"
-WRONG = "its challengeResponse is wrong; it may hold another secret"
+WRONG = "its challengeResponse is wrong; it may use another secret"
 EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": [1]}
 
 
@@ -186,7 +186,7 @@ def test_close_ends_a_challenge_that_waits(stack: ExitStack) -> None:
         called.wait()
         caller.close()
         assert reason.result() is not None
-    assert caller.challenge(url, SECRET) == "it could not be called (the sandbox stops)"
+    assert caller.challenge(url, SECRET) == "it could not be called (the sandbox is stopping)"
 
 
 def test_secret_is_bytes_of_latin_1(caller: Caller, stack: ExitStack) -> None:

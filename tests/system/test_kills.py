@@ -81,7 +81,7 @@ class Start:
     def place(self, folder: Path, replacement: str) -> Iterator[Place]:
         """Give a copy of it, in which two secrets rotated, two subscriptions are new and two are not declared."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        with Sandbox(SandboxOptions(latency=LATENCY, state=folder / "state.json")) as box:
+        with Sandbox(SandboxOptions(latency=LATENCY, data=folder / "data.json")) as box:
             place = Place(folder, box, self.receiver, environ_for(box, self.receiver, NEW_SECRET))
             place.write(hooks(*ROTATING, *STEADY, *ADDED, replacement=replacement))
             yield place
@@ -91,7 +91,7 @@ class Start:
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     folder = tmp_path_factory.mktemp("start")
     with Receiver({"catalogue": [SECRET], "steady": [STEADY_SECRET]}) as receiver:
-        with Sandbox(SandboxOptions(state=folder / "state.json")) as box:
+        with Sandbox(SandboxOptions(data=folder / "data.json")) as box:
             place = Place(folder, box, receiver, environ_for(box, receiver, SECRET))
             place.write(hooks(*ROTATING, *STEADY, *GONE))
             made = place.run("apply", "--yes")
