@@ -1,6 +1,6 @@
 """Carry a tenancy's plan out through the service it is given; one outcome for each step.
 
-Touches nothing but its arguments. First what is new, then answers that were lost, then removals, then a last look.
+Touches nothing but its arguments. First what is new, then answers that were lost, then removals, then verification.
 """
 
 from __future__ import annotations
@@ -9,183 +9,151 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, SubscriptionKey
-from hooksync.core.record import Record, replace
+from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
+from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Outcome, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan, is_idle
-from hooksync.reconcile.step_runner import NEXT_RUN, Attempt, Service
+from hooksync.reconcile.plan import Keep, Leave, Outcome, TenancyOutcome, TenancyPlan, Unsubscribe, is_idle
+from hooksync.reconcile.step_runner import NEXT_RUN, UNLISTED, Creation, Service, StepRunner
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.history import History
 
 
-class ExecutionContext(Record, frozen=True):
-    """What a plan is carried out with."""
+class Execution:
+    """One plan on its way. What the service does wrong is in the outcomes, not raised."""
 
-    service: Service
-    secrets: Mapping[SecretRef, Secret]  # of every subscription that is to be made
-    pool: WorkerPool
-    options: DiffOptions  # those that the plan was made with
-    history: History  # that the plan was made with
-    advance: Callable[[], None]  # called after each call that brought a step forward
+    def __init__(
+        self,
+        plan: TenancyPlan,
+        service: Service,
+        secrets: Mapping[SecretRef, Secret],
+        pool: WorkerPool,
+        *,
+        options: DiffOptions,
+        advance: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`secrets`: of all that is to be made; `options`: the plan's; `advance`: called after each POST or DELETE."""
+        self.plan = plan
+        self.service = service
+        self.secrets = secrets
+        self.pool = pool
+        self.options = options
+        self.advance = advance
+        self.runners = [StepRunner(step) for step in plan.steps if not isinstance(step, Keep | Leave)]
 
+    def run(self) -> TenancyOutcome:
+        """Make, settle, remove, verify; a plan that asks for nothing makes no call."""
+        if not self.runners:
+            return TenancyOutcome(self.plan, self._outcomes())
+        self._create(self._makers())
+        self._settle()
+        self._remove()
+        return self._verify()
 
-def apply_plan(plan: TenancyPlan, means: ExecutionContext) -> TenancyOutcome:
-    """Carry a plan out. What the service does wrong is in the outcomes, not raised."""
-    attempts = [Attempt(step) for step in plan.steps if not is_idle(step)]
-    if not attempts:
-        return TenancyOutcome(plan, tuple(Outcome(step, "unchanged") for step in plan.steps))
-    makers = [attempt for attempt in attempts if isinstance(attempt.step, Subscribe | Resubscribe)]
-    known = frozenset(subscription.id for subscription in plan.live)
-    _make(makers, plan, means, known)
-    _settle(makers, plan, means, known)
-    _remove([attempt for attempt in attempts if attempt.needs_removal], plan, means)
-    return _look_again(plan, attempts, means)
+    def _create(self, runners: Sequence[StepRunner]) -> None:
+        """Make new subscriptions, side by side."""
+        known, removes_first = self._known_ids(), self.plan.tenancy.replacement == "remove-first"
 
+        def create(runner: StepRunner) -> None:
+            secret = self.secrets[runner.declared.secret]
+            runner.create(self.service, secret, known, removes_first=removes_first)
 
-def _make(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]) -> None:
-    """Make the new subscriptions, side by side."""
-    removes_first = plan.tenancy.replacement == "remove-first"
+        self._side_by_side(create, runners)
 
-    def make(attempt: Attempt) -> None:
-        secret = means.secrets[_declared(attempt).secret]
-        attempt.make(means.service, secret, known, removes_first=removes_first)
+    def _settle(self) -> None:
+        """Find out from the list what became of calls without a clear answer; make once more what is not there."""
+        unsettled = self._find()
+        again = [runner for runner in unsettled if runner.needs_another_try]
+        tries = "two tries"
+        if self.pool.stop.is_set():
+            tries = "one try: interrupted"
+        elif again:
+            self._create(again)
+            unsettled = self._find()
+        for runner in unsettled:
+            if runner.creation is Creation.ACCEPTED:
+                runner.give_up(UNLISTED)
+            elif runner.needs_another_try:
+                runner.give_up(f"it is not there after {tries}")
 
-    _side_by_side(make, attempts, plan, means)
+    def _find(self) -> list[StepRunner]:
+        """Judge what only the list can tell; give what is not there. Where it cannot be read, nothing is given."""
+        unsettled = [runner for runner in self._makers() if runner.needs_list]
+        if not unsettled:
+            return []
+        try:
+            live = self._list()
+        except HooksyncError as error:
+            for runner in unsettled:
+                runner.cannot_list(error)
+            return []
+        self._learn(unsettled, live)
+        return [runner for runner in unsettled if runner.creation is not Creation.MADE]
 
+    def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
+        """Let runners learn what is live, and match what may have been made with what is new and nobody else's."""
+        ids = frozenset(subscription.id for subscription in live)
+        for runner in runners:
+            runner.learn(ids)
+        known = self._known_ids()
+        newcomers: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
+        for subscription in live:
+            if subscription.id not in known:
+                newcomers[subscription.key].append(subscription)
+        for runner in runners:
+            if runner.creation.is_open and (candidates := newcomers[runner.declared.key]):
+                runner.found(candidates.pop(0).id)
 
-def _settle(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]) -> None:
-    """Find out from the list what came of calls without a telling answer; make once more what is not there."""
-    unsettled = _find(attempts, plan, means, known)
-    again = [attempt for attempt in unsettled if attempt.state in ("lost", "waiting")]
-    tries = "two tries"
-    if means.pool.stop.is_set():
-        tries = "one try: interrupted"
-    elif again:
-        _make(again, plan, means, known | _new_ids(attempts))
-        unsettled = _find(attempts, plan, means, known)
-    _give_up_accepted(unsettled)
-    for attempt in unsettled:
-        if attempt.state != "failed":
-            attempt.give_up(f"it is not there after {tries}", NEXT_RUN)
+    def _remove(self) -> None:
+        """Remove what is not wanted, and what has its replacement."""
+        runners = [runner for runner in self.runners if runner.needs_removal]
+        self._side_by_side(lambda runner: runner.remove(self.service), runners)
+        for runner in runners:
+            runner.explain_half("interrupted: the new one is made")
 
+    def _verify(self) -> TenancyOutcome:
+        """List once more and compare: what became of each step, and which steps would still be needed."""
+        try:
+            live = self._list()
+        except HooksyncError as error:
+            return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
+        self._learn(self.runners, live)
+        for runner in self.runners:
+            if runner.creation is Creation.ACCEPTED:
+                runner.give_up(UNLISTED)
+            runner.explain_half("only the verification found the new one")
+        made = {runner.new_id: runner.declared for runner in self.runners if runner.new_id}
+        options = replace(self.options, replace=())
+        left = make_plan(self.plan.tenancy, live, options, self.plan.history.after(made))
+        differences = tuple(step for step in left.steps if not is_idle(step))
+        return TenancyOutcome(self.plan, self._outcomes(), differences, last_live=live)
 
-def _give_up_accepted(attempts: Iterable[Attempt]) -> None:
-    for attempt in attempts:
-        if attempt.state == "accepted":
-            attempt.give_up("the service said yes, and does not list it", NEXT_RUN)
+    def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
+        def task(runner: StepRunner) -> Callable[[], None]:
+            def execute() -> None:
+                do(runner)
+                self.advance()
 
+            return execute
 
-def _find(
-    attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext, known: frozenset[str]
-) -> list[Attempt]:
-    """Judge unsettled attempts by what is live; give those that are not there."""
-    unsettled = [attempt for attempt in attempts if attempt.state in ("lost", "accepted", "stuck")]
-    if not unsettled:
-        return []
-    try:
-        live = _fetch(plan, means)
-    except HooksyncError as error:
-        for attempt in unsettled:
-            _leave_open(attempt, error)
-        return []
-    _learn(unsettled, live)
-    _match(unsettled, live, known | _new_ids(attempts))
-    return [attempt for attempt in unsettled if attempt.state != "made"]
+        self.pool.run(self.plan.tenancy.name, [task(runner) for runner in runners])
 
+    def _list(self) -> tuple[LiveSubscription, ...]:
+        """List what is live, as one call among the run's. Raises ServiceError, after an interrupt too."""
+        [live] = self.pool.run(self.plan.tenancy.name, [self.service.list_subscriptions])
+        if live is None:
+            raise ServiceError(Problem("interrupted", NEXT_RUN))
+        return live
 
-def _learn(attempts: Iterable[Attempt], live: Iterable[LiveSubscription]) -> None:
-    ids = frozenset(subscription.id for subscription in live)
-    for attempt in attempts:
-        attempt.learn(ids)
+    def _makers(self) -> list[StepRunner]:
+        return [runner for runner in self.runners if not isinstance(runner.step, Unsubscribe)]
 
+    def _known_ids(self) -> frozenset[str]:
+        """Name what was live before, and what this run knows that it made."""
+        new = (runner.new_id for runner in self.runners if runner.new_id)
+        return frozenset((*(subscription.id for subscription in self.plan.live), *new))
 
-def _match(attempts: Iterable[Attempt], live: Iterable[LiveSubscription], accounted: frozenset[str]) -> None:
-    """Match attempts that may have made something with what was not there before and is nobody else's."""
-    fresh: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-    for subscription in live:
-        if subscription.id not in accounted:
-            fresh[subscription.key].append(subscription)
-    for attempt in attempts:
-        if (attempt.may_be_made or attempt.state == "accepted") and (candidates := fresh[_declared(attempt).key]):
-            attempt.found(candidates.pop(0).id)
-
-
-def _leave_open(attempt: Attempt, error: HooksyncError) -> None:
-    """Say that the list could not tell what came of an attempt. What was accepted stays accepted."""
-    why = f"the list could not be read to find out: {error.summary}"
-    match attempt.state:
-        case "accepted":
-            attempt.may_be_made = True
-            attempt.detail, attempt.fix = f"the service said yes and told no id, and {why}", NEXT_RUN
-        case "stuck":
-            attempt.give_up(f"the old one may have been removed, and {why}", NEXT_RUN)
-        case _:
-            attempt.give_up(f"it may have been made, and {why}", NEXT_RUN)
-
-
-def _remove(attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext) -> None:
-    """Remove what is not wanted, and the old halves of what was made anew."""
-    _side_by_side(lambda attempt: attempt.remove(means.service), attempts, plan, means)
-    _explain_halves(attempts, "interrupted: the new one is made")
-
-
-def _explain_halves(attempts: Iterable[Attempt], why: str) -> None:
-    for attempt in attempts:
-        if attempt.needs_removal and isinstance(attempt.step, Resubscribe) and not attempt.detail:
-            attempt.detail, attempt.fix = f"{why}, the old one is still there", NEXT_RUN
-
-
-def _look_again(plan: TenancyPlan, attempts: Sequence[Attempt], means: ExecutionContext) -> TenancyOutcome:
-    """Fetch once more and compare: what came of each step, and the steps that would still be needed.
-
-    The list has the last word on every call, whatever the service answered.
-    """
-    try:
-        live = _fetch(plan, means)
-    except HooksyncError as error:
-        return TenancyOutcome(plan, _outcomes(plan, attempts), not_verified=error.summary)
-    makers = [attempt for attempt in attempts if isinstance(attempt.step, Subscribe | Resubscribe)]
-    _learn(attempts, live)
-    _match(makers, live, frozenset(one.id for one in plan.live) | _new_ids(makers))
-    _give_up_accepted(makers)
-    _explain_halves(attempts, "only the last look found the new one")
-    made = {attempt.new_id: _declared(attempt) for attempt in makers if attempt.new_id}
-    found = make_plan(plan.tenancy, live, replace(means.options, replace=()), means.history.after(made))
-    differences = tuple(step for step in found.steps if not is_idle(step))
-    return TenancyOutcome(plan, _outcomes(plan, attempts), differences, last_live=live)
-
-
-def _side_by_side(
-    do: Callable[[Attempt], None], attempts: Sequence[Attempt], plan: TenancyPlan, means: ExecutionContext
-) -> None:
-    def task(attempt: Attempt) -> Callable[[], None]:
-        def carry_out() -> None:
-            do(attempt)
-            means.advance()
-
-        return carry_out
-
-    means.pool.run(plan.tenancy.name, [task(attempt) for attempt in attempts])
-
-
-def _outcomes(plan: TenancyPlan, attempts: Sequence[Attempt]) -> tuple[Outcome, ...]:
-    """Bring the outcomes into the order of the plan's steps."""
-    waiting = iter(attempts)
-    return tuple(Outcome(step, "unchanged") if is_idle(step) else next(waiting).outcome() for step in plan.steps)
-
-
-def _new_ids(attempts: Iterable[Attempt]) -> frozenset[str]:
-    return frozenset(attempt.new_id for attempt in attempts if attempt.new_id)
-
-
-def _declared(attempt: Attempt) -> DeclaredSubscription:
-    assert isinstance(attempt.step, Subscribe | Resubscribe)  # noqa: S101, only these are made
-    return attempt.step.declared
-
-
-def _fetch(plan: TenancyPlan, means: ExecutionContext) -> tuple[LiveSubscription, ...]:
-    """List once more, as one call among the run's. Raises ServiceError, after an interrupt too."""
-    [live] = means.pool.run(plan.tenancy.name, [means.service.list_subscriptions])
-    if live is None:
-        raise ServiceError(Problem("interrupted", NEXT_RUN))
-    return live
+    def _outcomes(self) -> tuple[Outcome, ...]:
+        """Give the outcomes in the order of the plan's steps."""
+        runners = iter(self.runners)
+        return tuple(
+            Outcome(step, "unchanged") if is_idle(step) else next(runners).outcome() for step in self.plan.steps
+        )

@@ -16,7 +16,7 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
-from hooksync.reconcile.apply import ExecutionContext, apply_plan
+from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
@@ -84,10 +84,8 @@ class Run(Record, frozen=True):
 
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
             secrets = self.secrets.find_all(needed_secrets(plan))
-            means = ExecutionContext(
-                self.clients[plan.tenancy.name], secrets, self.pool, options, plan.history, advance
-            )
-            return lambda: apply_plan(plan, means)
+            client = self.clients[plan.tenancy.name]
+            return Execution(plan, client, secrets, self.pool, options=options, advance=advance).run
 
         # these threads wait for calls and make none; a stop reaches the calls, so that every plan gets its outcome
         with WorkerPool(self.parallelism, Event()) as coordinators:

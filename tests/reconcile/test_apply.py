@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy, live_url
 from hooksync.core.record import replace
-from hooksync.reconcile.apply import ExecutionContext, apply_plan
+from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyOutcome, Unsubscribe
 from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.history import NOTHING
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import SECRET, declared, lists_of_live, live, tenancies, tenancy
 
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 OLD = live("old", include_identifiers=False)  # the declared one asks for identifiers
 VALUE = Secret("x" * 32)
-NEXT_RUN = "run apply again: it looks afresh at what is there"
+NEXT_RUN = "run apply again: it starts from what is live then"
 
 
 def carry_out(
@@ -42,7 +41,7 @@ def carry_out(
     options = options or DiffOptions()
     plan = make_plan(wanted, tuple(service.live.values()), options)
     with WorkerPool(width, stop or threading.Event()) as pool:
-        return apply_plan(plan, ExecutionContext(service, {SECRET: VALUE}, pool, options, NOTHING, advance))
+        return Execution(plan, service, {SECRET: VALUE}, pool, options=options, advance=advance).run()
 
 
 def results(outcome: TenancyOutcome) -> list[str]:
@@ -195,7 +194,7 @@ def test_a_service_that_gives_the_old_id_again_never_loses_the_subscription() ->
     outcome = carry_out(tenancy(declared()), service)
     assert list(service.live) == ["old"]
     assert results(outcome) == ["failed"]
-    assert said(outcome) == [("the service said yes, and does not list it", NEXT_RUN)]
+    assert said(outcome) == [("the service accepted it, but does not list it", NEXT_RUN)]
     assert outcome.outcomes[0].may_be_made
     assert not outcome.is_as_declared
 
@@ -217,7 +216,7 @@ def test_when_the_list_fails_an_accepted_replacement_keeps_the_old_one() -> None
     outcome = carry_out(tenancy(declared()), service)
     assert "old" in service.live
     assert results(outcome) == ["half-done"]
-    assert said(outcome) == [("only the last look found the new one, the old one is still there", NEXT_RUN)]
+    assert said(outcome) == [("only the verification found the new one, the old one is still there", NEXT_RUN)]
 
 
 def test_a_failed_step_does_not_stop_the_others() -> None:
@@ -419,8 +418,8 @@ def test_a_replacement_that_broke_and_was_made_all_the_same_leaves_the_old_one_t
 # --- a yes that is not so
 
 
-UNLISTED = ("the service said yes, and does not list it", NEXT_RUN)
-STILL_LISTED = ("the service said that it is gone, and still lists it", NEXT_RUN)
+UNLISTED = ("the service accepted it, but does not list it", NEXT_RUN)
+STILL_LISTED = ("the service answered that it is removed, but still lists it", NEXT_RUN)
 
 
 @pytest.mark.parametrize("tells_ids", [True, False])
@@ -543,7 +542,7 @@ def test_what_is_accepted_without_an_id_stays_accepted_when_no_list_can_be_read(
     outcome = carry_out(tenancy(declared()), service)
     assert results(outcome) == [result]
     unread = "the list could not be read to find out: the server refuses connections"
-    assert said(outcome) == [(f"the service said yes and told no id, and {unread}", NEXT_RUN)]
+    assert said(outcome) == [(f"the service accepted it but told no id, and {unread}", NEXT_RUN)]
     assert outcome.outcomes[0].may_be_made
 
 
@@ -666,6 +665,6 @@ def test_the_calls_of_a_tenancy_keep_to_its_own_lane() -> None:
     service, options = FakeService.holding([OLD]), DiffOptions()
     plan = make_plan(tenancy(declared()), (OLD,), options)
     with Lanes() as pool:
-        apply_plan(plan, ExecutionContext(service, {SECRET: VALUE}, pool, options, NOTHING, lambda: None))
+        Execution(plan, service, {SECRET: VALUE}, pool, options=options).run()
     assert len(service.calls) == 3
     assert set(pool.used) == {"prod"}
