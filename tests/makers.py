@@ -33,7 +33,9 @@ def declared(
     secret: SecretRef = SECRET,
 ) -> DeclaredSubscription:
     """A declared subscription of the tenancy `prod`."""
-    return DeclaredSubscription("prod", name, HookUrl(url, url), trigger, secret, include_identifiers, HERE)
+    return DeclaredSubscription(
+        "prod", name, HookUrl(url, url), trigger, secret, HERE, include_identifiers=include_identifiers
+    )
 
 
 def live(

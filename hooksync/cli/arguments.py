@@ -18,6 +18,7 @@ from hooksync.cli.flags import (
     refuse_choosing,
 )
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.schema_files import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
 
@@ -166,7 +167,7 @@ def _add_secret(commands: _Commands[_Parser]) -> None:
 def _add_schema(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "schema", "print a JSON Schema", "hooksync schema > hooks.schema.json")
     parser.add_argument(
-        "--kind", choices=("hooks", "plan", "report", "state"), default="hooks",
+        "--kind", choices=SCHEMA_KINDS, default="hooks",
         help="of the hooks file (default), of plan --format json, of apply --format json, or of the state",
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
-from hooksync.config.files import read_schema, read_sources
+from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.selection import check_replaced, nothing_in, select, share_of
 from hooksync.config.shards import Shard
@@ -40,7 +40,7 @@ def prepare(choice: Choice, world: World) -> Prepared:
 
     A shard is a part of a whole: globs are judged, and tenancies held apart, over all shards together.
     """
-    document = read_document(read_sources(choice.files, world.stdin), read_schema)
+    document = read_document(read_sources(choice.files, world.stdin))
     chosen = select(document, choice.tenancies, choice.targets)
     check_replaced(chosen, choice.replaced)
     entries = share_of(chosen, choice.shard)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import FileOptions
-from hooksync.config.files import SchemaKind, read_schema, read_sources, schema_text
+from hooksync.config.files import read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.core.schema_files import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def validate(options: FileOptions, world: World) -> ExitCode:
     from hooksync.config.selection import nothing_in, select, share_of
 
     try:
-        document = read_document(read_sources(options.files, world.stdin), read_schema)
+        document = read_document(read_sources(options.files, world.stdin))
     except FileError as error:
         if options.format == "json":
             world.terminal.result(_json((), error.problems, ()))

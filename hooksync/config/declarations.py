@@ -6,7 +6,16 @@ Nothing here reads, checks or fills in.
 from __future__ import annotations
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import Location, LoginMethod, Probe, Replacement, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.model import (
+    Location,
+    LoginMethod,
+    PlainFields,
+    Probe,
+    Replacement,
+    SecretRef,
+    Trigger,
+    UnsubscribeLimit,
+)
 from hooksync.core.record import Record, field
 from hooksync.core.template import Template
 
@@ -18,14 +27,13 @@ class Written(Record, frozen=True):
     location: Location
 
 
-class SubscriptionDeclaration(Record, frozen=True):
+class SubscriptionDeclaration(PlainFields, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
     url: Written
     triggers: tuple[Trigger, ...]  # at least one, each once
     secret: SecretRef
-    include_identifiers: bool
     location: Location  # of its name
 
 

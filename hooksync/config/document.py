@@ -1,12 +1,12 @@
 """Hooks files -> what they declare, checked as far as that goes without the environment; all problems at once.
 
-Pure: the files are read already, and the schema comes through a function that is called only to word problems.
+The files are read already; of the disk, only the packaged schema is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Literal, cast
+from collections.abc import Hashable, Iterator, Sequence
+from typing import cast
 
 from hooksync.config.declarations import Document, Settings, TenancyDeclaration, Written
 from hooksync.config.files import Source
@@ -21,17 +21,15 @@ from hooksync.config.rules import (
     tenancy_identity,
     url_identity,
 )
-from hooksync.config.schema import certainly_fits
 from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import Record
+from hooksync.core.schema_files import read_schema, schema_check
 from hooksync.core.template import Template
 from hooksync.core.urls import outline
-
-ReadSchema = Callable[[Literal["hooks"]], dict[str, object]]
 
 
 class _File(Record, frozen=True):
@@ -43,9 +41,9 @@ class _File(Record, frozen=True):
     has_all_triggers: bool = True  # whether all that it says of extra_triggers is
 
 
-def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Document:
+def read_document(sources: Sequence[Source]) -> Document:
     """Read hooks files together. Raises FileError with every problem, in the order of the files."""
-    files = [_open_file(source, read_schema) for source in sources]
+    files = [_open_file(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     book = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
     parts = [part for file in files for part in read_parts(file.reading, file.data, book)]
@@ -59,7 +57,7 @@ def read_document(sources: Sequence[Source], read_schema: ReadSchema) -> Documen
     return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
 
 
-def _open_file(source: Source, read_schema: ReadSchema) -> _File:
+def _open_file(source: Source) -> _File:
     """Read one file as far as the schema goes."""
     reading = FileReader(source.name, source.folder)
     try:
@@ -68,7 +66,7 @@ def _open_file(source: Source, read_schema: ReadSchema) -> _File:
         reading.problems += error.problems
         return _File(reading, YamlMap(), is_whole=False, has_all_triggers=False)
     reading.problems += problems
-    if certainly_fits(data):
+    if schema_check("hooks")(data):
         return _File(reading, data, is_whole=not problems)
     from hooksync.config.misfits import find_misfits  # only here: a file that fits needs none of this
     from hooksync.config.salvage import hides_triggers, salvage

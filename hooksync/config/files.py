@@ -1,26 +1,21 @@
-"""Hooks files and schemas as they lie on the disk: find them and read their bytes.
+"""Hooks files and saved plans on the disk: find them and read their bytes.
 
-This room touches the disk and standard input; it does not look into what it reads.
+This module reads the disk and standard input; it does not look into what it reads.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record
 
-SchemaKind = Literal["hooks", "plan", "report", "state"]
-
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Source(Record, frozen=True):
@@ -61,24 +56,6 @@ def read_plan(path: str) -> bytes:
         what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
         raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
     return data
-
-
-def schema_text(kind: SchemaKind) -> str:
-    """Give a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
-    name = f"{kind}.schema.json"
-    wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
-    for folder in (wheel, checkout):
-        try:
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                return file.read()
-        except FileNotFoundError:
-            continue
-    raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
-
-
-def read_schema(kind: SchemaKind) -> dict[str, object]:
-    """Give a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
-    return cast(dict[str, object], json.loads(schema_text(kind)))
 
 
 def _all_paths(arguments: Sequence[str], problems: list[Problem]) -> list[str]:

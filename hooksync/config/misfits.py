@@ -1,7 +1,6 @@
 """What does not fit the schema of hooks files, one problem for each place. Pure.
 
-Only this room knows jsonschema, and loads it when something is wrong: importing it takes longer than all the rest of
-reading a small file. An error's `message` is never used, because it quotes what stands in the file: maybe a secret.
+jsonschema finds it and our words say it: an error's `message` quotes what stands in the file, and that may be a secret.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location
 from hooksync.core.record import Record
+from hooksync.core.schema import find_errors
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema import ValidationError
 
 MOST_MISFITS = 1000  # in one file; more would not be read
 
@@ -33,17 +33,8 @@ class Misfit(Record, frozen=True):
 
 def find_misfits(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[Misfit, ...]:
     """Ask jsonschema what is wrong with a file, and say it in our own words. With MOST_MISFITS, there may be more."""
-    errors = _validator(schema).iter_errors(data)
+    errors = find_errors(schema, data)
     return tuple(islice((misfit for error in errors for misfit in _misfits(error, data, file)), MOST_MISFITS))
-
-
-def _validator(schema: Mapping[str, object]) -> Draft202012Validator:
-    import jsonschema
-
-    base = jsonschema.Draft202012Validator
-    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)  # 1.0 is none to hooksync
-    validator = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
-    return cast("Draft202012Validator", validator(schema))
 
 
 def _misfits(error: ValidationError, data: YamlMap, file: str) -> Iterator[Misfit]:

@@ -6,7 +6,8 @@ Rules about one subscription and its defaults are kept here; those between subsc
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from hooksync.config.declarations import Settings, SubscriptionDeclaration
 from hooksync.config.reader import FileReader
@@ -14,7 +15,7 @@ from hooksync.config.rules import url_problem
 from hooksync.config.settings import has_settings, read_settings
 from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_nodes import YamlList, YamlMap
-from hooksync.core.model import Location, SecretRef, Trigger
+from hooksync.core.model import Location, PlainFields, SecretRef, Trigger
 from hooksync.core.record import Record
 from hooksync.core.urls import outline
 
@@ -37,7 +38,7 @@ class _Defaults(Record, frozen=True):
 
     triggers: tuple[Trigger, ...] | None = None
     secret: SecretRef | None = None
-    include_identifiers: bool = True
+    plain: Mapping[str, Any] = {}  # those of PlainFields that are given
 
 
 def read_parts(reading: FileReader, data: YamlMap, book: TriggerCatalog) -> tuple[TenancyPart, ...]:
@@ -58,6 +59,10 @@ def _part(reader: _SubscriptionReader, tenancies: YamlMap, name: str) -> Tenancy
     )
 
 
+def _plain_fields(fields: YamlMap) -> dict[str, Any]:
+    return {name: fields[name] for name in PlainFields.__struct_fields__ if name in fields}
+
+
 class _SubscriptionReader:
     """Reads the subscriptions of one file."""
 
@@ -72,7 +77,7 @@ class _SubscriptionReader:
         self._defaults = _Defaults(
             triggers=self._triggers(fields),
             secret=self.reading.reference(fields, "secret"),
-            include_identifiers=cast(bool, fields.get("include_identifiers", True)),
+            plain=_plain_fields(fields),
         )
 
     def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionDeclaration, ...]:
@@ -97,8 +102,8 @@ class _SubscriptionReader:
         if problem := url_problem(outline(url.template), "the URL", url.location):
             self.reading.add(problem)
             return None
-        flag = cast(bool, fields.get("include_identifiers", self._defaults.include_identifiers))
-        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, flag, where)
+        plain = {**self._defaults.plain, **_plain_fields(fields)}
+        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
         """Read `trigger` or `triggers`. None: neither is there."""

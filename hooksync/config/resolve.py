@@ -7,6 +7,7 @@ never quote what they hold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from hooksync.config.declarations import CredentialsDeclaration, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.rules import (
@@ -21,7 +22,7 @@ from hooksync.config.rules import (
     url_problem,
 )
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import CredentialRefs, DeclaredSubscription, HookUrl, SecretRef, Server, Tenancy
+from hooksync.core.model import CredentialRefs, DeclaredSubscription, HookUrl, PlainFields, SecretRef, Server, Tenancy
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
 
@@ -159,6 +160,7 @@ class _Filling:
 
 
 def _declared(tenancy: str, entry: SubscriptionDeclaration, url: HookUrl) -> Iterator[DeclaredSubscription]:
+    plain: dict[str, Any] = {name: getattr(entry, name) for name in PlainFields.__struct_fields__}
     for trigger in entry.triggers:
         yield DeclaredSubscription(
             tenancy=tenancy,
@@ -166,8 +168,8 @@ def _declared(tenancy: str, entry: SubscriptionDeclaration, url: HookUrl) -> Ite
             url=url,
             trigger=trigger,
             secret=entry.secret,
-            include_identifiers=entry.include_identifiers,
             location=entry.location,
+            **plain,
         )
 
 

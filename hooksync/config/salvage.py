@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from hooksync.config.misfits import MOST_MISFITS, Misfit
 from hooksync.config.places import Path, split_path
 from hooksync.config.yaml_nodes import YamlList, YamlMap
+from hooksync.core.model import PlainFields
 
-_APART = frozenset({"version", "include_identifiers", "limits", "replacement", "probe"})  # nothing depends on these
+_APART = frozenset(  # nothing depends on these
+    {"version", "limits", "replacement", "probe", *PlainFields.__struct_fields__}
+)
 _FRAME = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to what holds tenancies and the like
 _SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))
 _NOWHERE = (0, 0, 0, 0)

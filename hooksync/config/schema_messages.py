@@ -43,6 +43,8 @@ _EXAMPLES = {
     "trigger": "trigger: INDEXED",
     "triggers": "triggers: [INDEXED, MOVED]",
     "include_identifiers": "include_identifiers: false",
+    "description": "description: Rebuilds the search index",
+    "owner": "owner: Digital Archive team",
 }
 
 

@@ -136,7 +136,15 @@ class HookUrl(Record, frozen=True):
         force_setattr(self, "identity", normal_url(self.full))
 
 
-class DeclaredSubscription(Record, frozen=True):
+class PlainFields(Record, frozen=True, kw_only=True):
+    """The fields of a subscription that go from the file to the plan as they are: a new one is declared here once."""
+
+    include_identifiers: bool = True
+    description: str | None = None  # shown, never compared
+    owner: str | None = None  # shown, never compared
+
+
+class DeclaredSubscription(PlainFields, frozen=True):
     """One subscription that the file asks for: a name and one of its triggers."""
 
     tenancy: str
@@ -144,7 +152,6 @@ class DeclaredSubscription(Record, frozen=True):
     url: HookUrl
     trigger: Trigger
     secret: SecretRef
-    include_identifiers: bool
     location: Location  # of its name in the file
 
     @property

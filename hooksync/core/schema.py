@@ -88,11 +88,14 @@ class _Compiler:
 
     def _fields(self, schema: Schema) -> Check:
         """Check the values of an object by their names."""
-        known: dict[str, Check] = {name: self.compile(each) for name, each in schema.get("properties", {}).items()}
-        find = known.get
         patterns = [
             (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
         ]
+        known = {
+            name: _all_of([self.compile(each), *(check for search, check in patterns if search(name))])
+            for name, each in schema.get("properties", {}).items()
+        }
+        find = known.get
         rest = schema.get("additionalProperties", True)
         others = {True: _anything, False: _nothing}[rest] if isinstance(rest, bool) else self.compile(rest)
 

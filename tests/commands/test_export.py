@@ -22,7 +22,7 @@ from hooksync.commands.export_yaml import export_text, scalar
 from hooksync.commands.options import ExportOptions, PlanOptions
 from hooksync.commands.plan_apply import plan
 from hooksync.config.document import read_document
-from hooksync.config.files import Source, read_schema
+from hooksync.config.files import Source
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import LiveSubscription
 from hooksync.core.template import Reference, Template, parse_template
@@ -81,7 +81,7 @@ Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
 
 def environment_of(text: str, held: list[Held]) -> dict[str, str]:
     """Find the values that make the URLs of a file those that are live, as a person would by looking."""
-    document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    document = read_document([Source("hooks.yaml", "", text.encode())])
     entries = document.tenancies[0].subscriptions
     told: defaultdict[Template, set[tuple[str, bool]]] = defaultdict(set)
     for entry in entries:

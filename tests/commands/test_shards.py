@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hooksync.cli.arguments import read_arguments
 from hooksync.config.declarations import Settings, TenancyDeclaration
 from hooksync.config.document import read_document
-from hooksync.config.files import Source, read_schema
+from hooksync.config.files import Source
 from hooksync.config.selection import share_of
 from hooksync.config.shards import MOST_SHARDS, Shard, read_shard, shard_of
 from hooksync.config.twins import same_tenancy_problems
@@ -354,7 +354,7 @@ def test_two_names_of_one_tenancy_are_refused_in_every_shard(place: Place, shard
 
 
 def problems(text: str, **environ: str) -> list[str]:
-    document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    document = read_document([Source("hooks.yaml", "", text.encode())])
     return [problem.what for problem in same_tenancy_problems(document.tenancies, environ)]
 
 

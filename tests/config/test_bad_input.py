@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.config.document import read_document
-from hooksync.config.files import Source, read_schema
+from hooksync.config.files import Source
 from hooksync.core.errors import FileError, Problem
 
 LITERAL = "hunter2-hunter2"  # stands where no secret may; no message repeats it
@@ -30,7 +30,7 @@ tenancies:
 
 def problems_of(text: str) -> tuple[Problem, ...]:
     try:
-        read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+        read_document([Source("hooks.yaml", "", text.encode())])
     except FileError as error:
         return error.problems
     return ()
@@ -165,6 +165,12 @@ MISTAKES = [
     ("trigger: INDEXED", "triggers: [INDEXED, FULL_TEXT_INDEXED]", "13:29", '("INDEXED" is the same)'),
     ("trigger: INDEXED", "trigger: INDEXED\n        triggers: [MOVED]", "12:9", "both trigger and triggers"),
     ("trigger: INDEXED", "x-trigger: INDEXED", "11:7", '"catalogue" has no trigger'),
+    ("trigger: INDEXED", "trigger: INDEXED\n        owner: 5", "14:16", "owner must be text"),
+    ("trigger: INDEXED", "trigger: INDEXED\n        owner: ''", "14:16", "owner is empty, or has a line break"),
+    ("trigger: INDEXED", 'trigger: INDEXED\n        owner: "a\\u202eb"', "14:16", "or a control character"),
+    ("trigger: INDEXED", "trigger: INDEXED\n        description: |\n          a\n          b", "14:22", "a line break"),
+    ("trigger: INDEXED", "trigger: INDEXED\n        description:", "14:21", "description is empty"),
+    ("trigger: INDEXED", "trigger: INDEXED\n        desciption: a", "14:9", "did you mean description?"),
     # a secret
     ("secret: {env: HOOK_SECRET}", "x-secret: A", "11:7", '"catalogue" has no secret'),
     ("{env: HOOK_SECRET}", LITERAL, "14:17", "a secret is never written into the file"),

@@ -2,7 +2,7 @@ import pytest
 
 from hooksync.config.declarations import CredentialsDeclaration, Document, Settings
 from hooksync.config.document import read_document
-from hooksync.config.files import STDIN, Source, read_schema
+from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location, SecretRef, Trigger, UnsubscribeLimit
 
@@ -11,7 +11,7 @@ LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may re
 
 def read(*texts: str) -> Document:
     sources = [Source(f"{name}.yaml", "folder", text.encode()) for name, text in zip("abcdef", texts, strict=False)]
-    return read_document(sources, read_schema)
+    return read_document(sources)
 
 
 def problems_of(*texts: str) -> list[Problem]:
@@ -133,6 +133,23 @@ def test_subscription_says_more_than_its_defaults() -> None:
     assert (none.triggers, none.secret.name, none.include_identifiers) == ((Trigger("MOVED"),), "A", False)
 
 
+def test_description_and_owner_are_read_and_may_be_defaults() -> None:
+    text = """
+version: 1
+defaults: {trigger: MOVED, secret: {env: A}, owner: "Team <team@example.org>", description: "Für alle"}
+tenancies:
+  prod:
+    subscriptions:
+      own: {url: https://h/1, description: Rebuilds the index, owner: Me}
+      none: {url: https://h/2}
+"""
+    own, none = read(text).tenancies[0].subscriptions
+    assert (own.description, own.owner) == ("Rebuilds the index", "Me")
+    assert (none.description, none.owner) == ("Für alle", "Team <team@example.org>")
+    (silent,) = read(GOOD).tenancies[0].subscriptions
+    assert (silent.description, silent.owner) == (None, None)
+
+
 def test_defaults_count_for_their_own_file_only() -> None:
     other = "version: 1\ntenancies: {prod: {subscriptions: {c: {url: https://h/3}}}}\n"
     assert said_of(DEFAULTS, other) == [
@@ -236,7 +253,7 @@ def test_problems_come_in_the_order_of_the_files_and_their_lines() -> None:
     bad = GOOD.replace("MOVED", "MOVE").replace("tenant: BRAMA", "tenant: off")
     sources = [Source("z.yaml", "", bad.encode()), Source("a.yaml", "", b"- 1\n"), Source(STDIN, "", b"")]
     with pytest.raises(FileError) as caught:
-        read_document(sources, read_schema)
+        read_document(sources)
     assert [str(problem.where) for problem in caught.value.problems] == [
         "z.yaml:7:13",
         "a.yaml:1:1",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import MOST_BYTES, STDIN, Source, read_schema, read_sources, schema_text
+from hooksync.config.files import MOST_BYTES, STDIN, Source, read_sources
 from hooksync.core.errors import FileError
+from hooksync.core.schema_files import read_schema, schema_text
 
 
 def read(*arguments: str | Path, stdin: bytes = b"") -> tuple[Source, ...]:

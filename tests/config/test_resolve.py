@@ -4,7 +4,7 @@ import pytest
 
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
-from hooksync.config.files import Source, read_schema
+from hooksync.config.files import Source
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import FileError
 from hooksync.core.model import CredentialRefs, HookUrl, Location, SecretRef, Server, Tenancy, Trigger, UnsubscribeLimit
@@ -21,13 +21,16 @@ tenancies:
       catalogue:
         url: https://${HOST}/api/hook?code=${FN_KEY}
         triggers: [INDEXED, MOVED]
+        include_identifiers: false
+        description: Rebuilds the index
+        owner: Archive team
       fixed: {url: https://fn.example.net/api/$$, trigger: MOVED}
 """
 ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
 
 
 def entries_of(text: str) -> tuple[TenancyDeclaration, ...]:
-    return read_document([Source("hooks.yaml", "", text.encode())], read_schema).tenancies
+    return read_document([Source("hooks.yaml", "", text.encode())]).tenancies
 
 
 def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Tenancy, ...]:
@@ -60,6 +63,9 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
     assert indexed.trigger == Trigger("FULL_TEXT_INDEXED")
     assert indexed.secret == SecretRef("env", "HOOK_SECRET")
     assert indexed.location == Location("hooks.yaml", 9, 7)
+    assert (indexed.include_identifiers, fixed.include_identifiers) == (False, True)
+    assert (indexed.description, indexed.owner) == ("Rebuilds the index", "Archive team")
+    assert (fixed.description, fixed.owner) == (None, None)
     assert fixed.url.full == "https://fn.example.net/api/$"
 
 
@@ -190,7 +196,7 @@ def test_tenancies_that_become_the_same_are_refused() -> None:
 
 def test_warning_comes_once_by_the_step_that_first_knows() -> None:
     text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/${B}")
-    document = read_document([Source("hooks.yaml", "", text.encode())], read_schema)
+    document = read_document([Source("hooks.yaml", "", text.encode())])
     _, warnings = resolve(document.tenancies, {"A": "host-a", "B": "x"})
     assert [str(warning.where) for warning in document.warnings] == ["hooks.yaml:7:16"]
     assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16"]

@@ -8,7 +8,7 @@ import pytest
 
 from hooksync.config.declarations import Document
 from hooksync.config.document import read_document
-from hooksync.config.files import Source, read_schema
+from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
 from hooksync.config.selection import addresses, check_replaced, select, share_of
 from hooksync.config.shards import Shard
@@ -33,7 +33,7 @@ tenancies:
 
 @pytest.fixture
 def document() -> Document:
-    return read_document([Source("hooks.yaml", "", FILE)], read_schema)
+    return read_document([Source("hooks.yaml", "", FILE)])
 
 
 def test_without_flags_everything_is_looked_at(document: Document) -> None:

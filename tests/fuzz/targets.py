@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from io import BytesIO
 from typing import get_type_hints
 
 from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.document import read_document
-from hooksync.config.files import read_schema, read_sources
+from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import has_fast_parser, read_yaml
 from hooksync.core.errors import FileError, Problem, Refused
@@ -58,7 +57,6 @@ ENVIRON = {
 _PURE_SHARE = 4  # one in so many is read with the parser that is not libyaml, too: it is slow
 _LONGEST_FOR_PURE = 4096  # bytes
 _STATUSES = (200, 204, 302, 401, 404, 429, 503)
-_read_schema = cache(read_schema)
 
 
 def read_hooks_file(data: bytes) -> frozenset[str]:
@@ -67,7 +65,7 @@ def read_hooks_file(data: bytes) -> frozenset[str]:
         with suppress(FileError):
             read_yaml("<stdin>", data, fast=False)
     try:
-        document = read_document(read_sources(["-"], BytesIO(data)), _read_schema)
+        document = read_document(read_sources(["-"], BytesIO(data)))
     except FileError as error:
         return check_problems(error.problems, yaml_lines(data))
     check_type(document, Document)

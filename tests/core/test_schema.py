@@ -1,0 +1,344 @@
+"""The compiled checks and jsonschema, held together."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooksync.config.misfits import find_misfits
+from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
+from hooksync.core.schema import compile_schema, find_errors
+from hooksync.core.schema_files import SCHEMA_KINDS, SchemaKind, read_schema, schema_check, schema_text
+
+SCHEMA = read_schema("hooks")
+fits_hooks = schema_check("hooks")
+
+names = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
+triggers = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
+lines = st.text(st.characters(exclude_characters="\x7f", min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1)
+printable_lines = st.text(min_size=1).filter(str.isprintable)
+texts = st.text(min_size=1)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just(Timestamp("2024-01-01")))
+anything = st.recursive(
+    scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3))
+)
+notes = st.dictionaries(st.from_regex(r"x-[a-z]{0,4}", fullmatch=True), anything, max_size=2)
+references = st.one_of(
+    st.fixed_dictionaries({"env": st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)}),
+    st.fixed_dictionaries({"file": lines}),
+)
+
+
+def mapping(required: dict[str, Any], optional: dict[str, Any], *, with_notes: bool = True) -> st.SearchStrategy[Any]:
+    fields = st.fixed_dictionaries(required, optional=optional)
+    return st.builds(lambda a, b: {**a, **b}, fields, notes) if with_notes else fields
+
+
+def with_triggers(required: dict[str, Any]) -> st.SearchStrategy[Any]:
+    plain = {"include_identifiers": st.booleans(), "description": printable_lines, "owner": printable_lines}
+    shared = {"secret": references, **plain}
+    return st.one_of(
+        mapping(required, {**shared, "trigger": triggers}),
+        mapping(required, {**shared, "triggers": st.lists(triggers, min_size=1, max_size=3)}),
+    )
+
+
+shares = st.one_of(st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,3})?%", fullmatch=True), st.sampled_from(["100%", "100.00%"]))
+tenancies = mapping(
+    {},
+    {
+        "server": texts,
+        "tenant": lines,
+        "allow_http": st.booleans(),
+        "credentials": mapping(
+            {},
+            {
+                "username": references,
+                "password": references,
+                "totp": references,
+                "method": st.sampled_from(["password", "external"]),
+            },
+            with_notes=False,
+        ),
+        "owns": st.one_of(st.just("all"), st.lists(texts, min_size=1, max_size=3)),
+        "limits": mapping({}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False),
+        "replacement": st.sampled_from(["create-first", "remove-first"]),
+        "probe": st.sampled_from(["auto", "require", "never"]),
+        "subscriptions": st.dictionaries(names, with_triggers({"url": texts}), max_size=3),
+    },
+)
+documents = st.one_of(
+    mapping(
+        {"version": st.just(1), "tenancies": st.dictionaries(names, tenancies, min_size=1, max_size=2)},
+        {"defaults": with_triggers({}), "extra_triggers": st.lists(triggers, max_size=3)},
+    ),
+    mapping({"version": st.just(1), "extra_triggers": st.lists(triggers, max_size=3)}, {"defaults": with_triggers({})}),
+)
+
+
+def places_in(node: Any) -> Iterator[Callable[[Any], None]]:
+    """Give ways to change a document in one place each."""
+    if isinstance(node, dict):
+        for key in node:
+            yield lambda value, key=key: node.__setitem__(key, value)
+            yield lambda value, key=key: node.__setitem__(f"{key}\n", node.pop(key))
+            yield lambda value, key=key: node.pop(key)
+            yield from places_in(node[key])
+        yield lambda value: node.__setitem__("trigger", value)
+        yield lambda value: node.__setitem__("new", value)
+    elif isinstance(node, list):
+        for index in range(len(node)):
+            yield lambda value, index=index: node.__setitem__(index, value)
+            yield from places_in(node[index])
+        yield lambda value: node.clear()
+
+
+mishaps = st.one_of(
+    scalars,
+    st.sampled_from(
+        [[], {}, 0, 1.0, -1, True, "", "\n", "MOVED\n", "all\n", "50%\n", "101%", "100.1%", "create-first\n"]
+    ),
+)
+
+
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_schema_is_a_valid_schema(kind: SchemaKind) -> None:
+    jsonschema.Draft202012Validator.check_schema(read_schema(kind))
+
+
+@given(documents)
+def test_what_the_schema_describes_fits(document: dict[str, Any]) -> None:
+    assert fits_hooks(document)
+
+
+def assert_agreement(kind: SchemaKind, data: object) -> None:
+    """Hold the compiled check, find_errors and jsonschema together."""
+    if schema_check(kind)(data):
+        assert jsonschema.Draft202012Validator(read_schema(kind)).is_valid(data)
+        assert not list(find_errors(read_schema(kind), data))
+    else:
+        assert list(find_errors(read_schema(kind), data))
+
+
+def with_places(node: Any) -> Any:
+    """Copy plain data as the YAML reader would make it."""
+    if isinstance(node, dict):
+        mapping = YamlMap()
+        for key, value in node.items():
+            mapping.add(key, with_places(value), (0, 0, 0, 0))
+        return mapping
+    if isinstance(node, list):
+        items = YamlList()
+        for value in node:
+            items.append(with_places(value))
+            items.places.extend((0, 0))
+        return items
+    return node
+
+
+@given(documents, mishaps, st.data())
+@settings(max_examples=400)
+def test_a_hooks_file_changed_in_one_place_is_judged_alike(
+    document: dict[str, Any], mishap: object, data: st.DataObject
+) -> None:
+    changed = copy.deepcopy(document)
+    data.draw(st.sampled_from(list(places_in(changed))))(mishap)
+    assert_agreement("hooks", changed)
+    assert fits_hooks(changed) or find_misfits(with_places(changed), "hooks.yaml", SCHEMA)
+
+
+class Generator:
+    """Makes data that a schema describes, or nearly: what `if` and `not` want is left to chance."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._definitions = document.get("$defs", {})
+
+    def data(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+        match schema:
+            case {"$ref": name, **rest}:
+                return self.data({**self._definitions[name.removeprefix("#/$defs/")], **rest})
+            case {"const": value}:
+                return st.just(value)
+            case {"enum": values}:
+                return st.sampled_from(values)
+            case {"oneOf": [*choices]} | {"type": [*choices]}:
+                rest = {key: value for key, value in schema.items() if key not in ("oneOf", "type")}
+                return st.one_of(
+                    self.data(each if isinstance(each, dict) else rest | {"type": each}) for each in choices
+                )
+            case {"type": "object"}:
+                return self._objects(schema)
+            case {"type": "array"}:
+                return st.lists(self.data(schema["items"]), min_size=schema.get("minItems", 0), max_size=2)
+            case {"type": "string"}:
+                is_free = "pattern" not in schema
+                return (
+                    st.text(min_size=1) if is_free else st.from_regex(schema["pattern"].replace(r"(?![\s\S])", r"\Z"))
+                )
+            case {"type": kind}:
+                return {"boolean": st.booleans(), "null": st.none()}.get(kind, st.integers(0, 100))
+        raise AssertionError(schema)
+
+    def _objects(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+        fields = {name: self.data(each) for name, each in schema.get("properties", {}).items()}
+        required = {name: each for name, each in fields.items() if name in schema.get("required", ())}
+        optional = {name: each for name, each in fields.items() if name not in required}
+        known = st.fixed_dictionaries(required, optional=optional)
+        if not isinstance(schema.get("additionalProperties"), dict):
+            return known
+        return st.dictionaries(st.text(min_size=1), self.data(schema["additionalProperties"]), max_size=2)
+
+
+DESCRIBED = {kind: Generator(read_schema(kind)).data(read_schema(kind)) for kind in SCHEMA_KINDS if kind != "hooks"}
+
+
+@pytest.mark.parametrize("kind", DESCRIBED)
+@given(st.data())
+def test_json_documents_changed_in_some_places_are_judged_alike(kind: SchemaKind, data: st.DataObject) -> None:
+    document = data.draw(DESCRIBED[kind])
+    assert_agreement(kind, document)
+    for _ in range(data.draw(st.integers(1, 2))):
+        data.draw(st.sampled_from(list(places_in(document))))(data.draw(mishaps.filter(is_json)))
+        assert_agreement(kind, document)
+
+
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+@given(anything)
+def test_arbitrary_data_is_judged_alike(kind: SchemaKind, data: object) -> None:
+    assert_agreement(kind, data)
+
+
+def is_json(value: object) -> bool:
+    return value == value and not isinstance(value, Timestamp)
+
+
+SMALL: list[dict[str, Any]] = [
+    {},
+    *({"type": name} for name in ("object", "array", "string", "boolean", "integer", "number", "null")),
+    {"type": ["string", "null"]},
+    {"const": "a"},
+    {"const": None},
+    {"enum": ["a", "b", None]},
+    {"pattern": "^[ab]+(?![\\s\\S])"},
+    {"required": ["a", "b"]},
+    {"minLength": 1},
+    {"maxLength": 1},
+    {"minItems": 1},
+    {"maxItems": 1},
+    {"minProperties": 1},
+    {"maxProperties": 1},
+    {"minimum": 0},
+    {"maximum": 0},
+    {"items": {"type": "string"}},
+    {"properties": {"a": {"type": "string"}, "b": {"type": "null"}}},
+    {"properties": {"a": {"type": "string"}}, "additionalProperties": False},
+    {"properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "null"}},
+    {"properties": {"a": {}}, "patternProperties": {"^b": {"type": "null"}}, "additionalProperties": False},
+    {"properties": {"a": {"minLength": 1}}, "patternProperties": {"^a": {"type": "string"}, "b": {"type": "null"}}},
+    {"propertyNames": {"pattern": "^a"}},
+    {"not": {"required": ["a"]}},
+    {"if": {"type": "string"}, "then": {"const": "a"}},
+    {"anyOf": [{"type": "string"}, {"required": ["a"]}, {"type": "array"}]},
+    {"oneOf": [{"type": "string"}, {"minLength": 1}, {"type": "array"}]},
+    {"$ref": "#/$defs/letter", "minLength": 1, "$defs": {"letter": {"type": "string", "maxLength": 1}}},
+    {"$ref": "#/$defs/tree", "$defs": {"tree": {"type": ["null", "array"], "items": {"$ref": "#/$defs/tree"}}}},
+]
+letters = st.sampled_from(["", "a", "b", "ab", "a\n", "c"])
+small_data = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-1, 1), st.floats(allow_nan=False), letters),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(letters, inner, max_size=3)),
+)
+
+
+@pytest.mark.parametrize("schema", SMALL, ids=json.dumps)
+@given(small_data)
+def test_each_keyword_means_what_jsonschema_says(schema: dict[str, Any], data: object) -> None:
+    fits = compile_schema(schema)(data)
+    assert fits == (not list(find_errors(schema, data)))
+    if not any(type(value) is float and value.is_integer() for value in values_in(data)):
+        assert fits == jsonschema.Draft202012Validator(schema).is_valid(data)
+
+
+def values_in(data: object) -> Iterator[object]:
+    yield data
+    for value in [*data, *data.values()] if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from values_in(value)
+
+
+def test_1_0_is_no_integer_and_true_is_no_1() -> None:
+    for schema, data in [
+        ({"type": "integer"}, 1.0),
+        ({"const": 1}, 1.0),
+        ({"enum": [1]}, True),
+        ({"minimum": 2}, True),
+    ]:
+        assert compile_schema(schema)(data) is (schema == {"minimum": 2})
+
+
+@pytest.mark.parametrize("keyword", ["uniqueItems", "else", "prefixItems", "multipleOf", "allOf", "tpye"])
+def test_an_unknown_keyword_is_refused(keyword: str) -> None:
+    with pytest.raises(KeyError, match=keyword):
+        compile_schema({"type": "object", "properties": {"a": {keyword: True}}})
+
+
+def test_what_is_left_to_the_reader_of_a_schema_is_not_checked() -> None:
+    notes = {"title": "T", "description": "D", "default": 1, "examples": [1], "format": "date-time", "$id": "urn:a"}
+    assert compile_schema({**notes, "type": "string"})("not a date")
+
+
+def every_schema(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        yield path, node
+        for key, value in node.items():
+            if key != "examples":
+                yield from every_schema(value, f"{path}/{key}")
+
+
+def test_examples_and_defaults_of_the_schema_are_valid() -> None:
+    for path, schema in every_schema(SCHEMA):
+        if not path.endswith(("properties", "$defs")):
+            validator = jsonschema.Draft202012Validator({**schema, "$defs": SCHEMA["$defs"]})
+            examples = [*schema.get("examples", []), *([schema["default"]] if "default" in schema else [])]
+            assert all(validator.is_valid(example) for example in examples), path
+
+
+def explained(schema: dict[str, Any]) -> set[str]:
+    """Give the keywords of a schema, with those that its reference brings in, as an editor shows them."""
+    target = schema.get("$ref", "").removeprefix("#/$defs/")
+    return {*schema, *(explained(SCHEMA["$defs"][target]) if target else ())}
+
+
+def test_every_field_has_a_title_and_a_description() -> None:
+    for path, schema in every_schema(SCHEMA):
+        for name, field in schema.get("properties", {}).items():
+            assert {"title", "description"} <= explained(field), f"{path}/properties/{name}"
+
+
+def test_every_field_has_examples_or_fields_of_its_own() -> None:
+    for path, schema in every_schema(SCHEMA):
+        for name, field in schema.get("properties", {}).items():
+            assert {"examples", "default", "properties", "additionalProperties"} & explained(field), (
+                f"{path}/properties/{name}"
+            )
+
+
+def test_defaults_may_hold_every_field_of_a_subscription_but_url() -> None:
+    subscription = SCHEMA["properties"]["tenancies"]["additionalProperties"]["properties"]["subscriptions"]
+    fields = dict(subscription["additionalProperties"]["properties"])
+    del fields["url"]
+    assert SCHEMA["properties"]["defaults"]["properties"] == fields
+
+
+def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:
+    for kind in SCHEMA_KINDS:
+        references = [schema["$ref"] for _, schema in every_schema(json.loads(schema_text(kind))) if "$ref" in schema]
+        assert all(isinstance(each, dict) or each.startswith("#/$defs/") for each in references)
+
+
+def test_schema_holds_nothing_that_is_slow() -> None:
+    assert all("uniqueItems" not in schema for _, schema in every_schema(SCHEMA))
