@@ -16,7 +16,7 @@ from hooksync.commands.setup import Choice, prepare
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import SecretRef
-from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey, plan_key
+from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions

@@ -16,9 +16,9 @@ from hooksync.config.files import read_plan
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import ExitCode
 from hooksync.core.redaction import Redactor
-from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
 from hooksync.documents.replay import rebuild
+from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, UnreadTenancy

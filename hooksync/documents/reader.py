@@ -1,35 +1,79 @@
-"""A saved plan: its JSON text -> what it asks for, once it is sure to be whole, and signed where that is demanded.
+"""A saved plan: its JSON text -> what it asks for, once it is known to be whole, and signed where that is required.
 
-Pure: the text, the key and the time are arguments. Who may write the text is not known, so nothing of it is believed
-that is not checked here, or again by `resolve`.
+Pure: the text, the key and the time are arguments. Anybody may have written the text: it is checked by its seals, by
+`schemas/plan.schema.json`, here for what a schema cannot check, and again by `resolve`.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NoReturn, cast
+from typing import Any, NoReturn
 
-from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.config.declarations import (
+    CredentialsDeclaration,
+    Settings,
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
+)
+from hooksync.config.rules import ownership_problem, url_problem
+from hooksync.core.document_check import check_document
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
+from hooksync.core.model import Location, SecretRef, SecretState, Trigger, UnsubscribeLimit, address_of
 from hooksync.core.record import Record
-from hooksync.documents.plan_fields import PlanRecord, Wrong
-from hooksync.documents.plan_key import KEY_VARIABLE, PlanKey
-from hooksync.documents.saved_records import SavedTenancy, tenancy_of
-from hooksync.documents.sealing import digest
+from hooksync.core.template import parse_template
+from hooksync.core.urls import outline, prefix_fault
+from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, digest
 from hooksync.documents.writer import PLAN_FORMAT
+from hooksync.reconcile.plan import Action, Change
 
-CLOCK_SKEW = timedelta(minutes=5)  # of machines that mean to show the same time
+CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
-_MAKE_ANEW = "make it anew with `hooksync plan --out`"
+_MAKE_AGAIN = "create it again with `hooksync plan --out`"
+_DECLARING: tuple[Action, ...] = ("subscribe", "resubscribe", "keep")  # the actions that are about a declared one
+_PLACE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]{0,8}):(?P<column>[1-9][0-9]{0,8})")
+
+Fields = Mapping[str, Any]  # an object of the document, which fits the schema
 
 
 class Demands(Record, frozen=True):
-    """What a saved plan must stand up to."""
+    """What a saved plan must fulfil."""
 
     key: PlanKey | None
     max_age: timedelta | None
     now: datetime
+
+
+class LiveRow(Record, frozen=True):
+    """What was live when the plan was made, as it may be shown."""
+
+    url: str
+    trigger: str  # on the wire
+    include_identifiers: bool | None
+
+
+class SavedStep(Record, frozen=True):
+    """One step, by address and id."""
+
+    action: Action
+    address: str | None
+    id: str | None
+    reasons: tuple[str, ...]
+    changes: tuple[Change, ...]
+    secret_state: SecretState
+
+
+class SavedTenancy(Record, frozen=True):
+    """One tenancy of a saved plan."""
+
+    entry: TenancyDeclaration  # as if a hooks file declared it
+    live_digest: str
+    live: Mapping[str, LiveRow] | None  # by id; None: the plan does not tell
+    steps: tuple[SavedStep, ...]
 
 
 class SavedPlan(Record, frozen=True):
@@ -44,73 +88,61 @@ class SavedPlan(Record, frozen=True):
 
 
 def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
-    """Read a saved plan. Raises FileError for what is none, Refused for one that was altered, is not signed, or is old.
+    """Read a saved plan.
 
-    `path`: for messages. Fields that this version does not know are passed over.
+    Raises FileError where it is not valid, and Refused where it was altered, is not signed or is too old. `path`: for
+    messages. Fields that this version does not know are ignored.
     """
     try:
         document = _parse(data)
-        _check_format(document.get("format"))
+        _check_format(document)
         warnings = _check_seals(document, path, demands)
-        record = PlanRecord(document, "the plan", path)
-        _check_age(record, path, demands)
-        return _saved_plan(record, warnings)
-    except Wrong as wrong:
-        raise FileError(Problem(f"{path}: {wrong}", _MAKE_ANEW)) from None
+        fields = check_document("plan", document)
+        _check_age(fields, path, demands)
+        return _saved_plan(fields, path, warnings)
+    except InvalidDocument as error:
+        raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
     except RecursionError:  # what can be parsed cannot always be written again, for its digest
-        raise FileError(Problem(f"{path}: it is nested too deeply", _MAKE_ANEW)) from None
+        raise FileError(Problem(f"{path}: it is nested too deeply", _MAKE_AGAIN)) from None
 
 
-def _saved_plan(record: PlanRecord, warnings: tuple[Problem, ...]) -> SavedPlan:
-    options = record.record("options") if record.has("options") else PlanRecord({}, "the plan.options", record.file)
-    tenancies = tuple(map(tenancy_of, record.records("tenancies")))
-    names = [tenancy.entry.name for tenancy in tenancies]
-    if len(set(names)) < len(names):
-        raise Wrong("a tenancy is named twice")
-    return SavedPlan(
-        tenancies=tenancies,
-        state=record.maybe_text("state"),
-        prunes=options.flag("prune", default=True),
-        is_targeted=options.flag("targeted", default=False),
-        allows_mass_unsubscribe=options.flag("allow_mass_unsubscribe", default=False),
-        warnings=warnings,
-    )
-
-
-def _parse(data: bytes) -> dict[str, object]:
+def _parse(data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
-    except (ValueError, RecursionError):  # what the parser says of it may quote it
-        raise Wrong("it is not JSON, or it was cut short") from None
+        document = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # the parser's message may quote the text
+        raise InvalidDocument("it is not JSON, or it was cut short") from None
     if not isinstance(document, dict):
-        raise Wrong("it is no saved plan")
-    return cast("dict[str, object]", document)
+        raise InvalidDocument("it is not a saved plan")
+    return document
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(text)
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(text)  # NaN and Infinity
 
 
-def _check_format(form: object) -> None:
-    if form == PLAN_FORMAT:
+def _check_format(document: Fields) -> None:
+    found = document.get("format")
+    if found == PLAN_FORMAT:
+        if "lock" in document and "state" not in document:
+            raise InvalidDocument("it was made by an older hooksync, which called the state a lock")
         return
-    if isinstance(form, str) and form.startswith("hooksync.plan/"):
-        raise Wrong(f"it is in another format than {PLAN_FORMAT}: make and apply it with the same hooksync")
-    raise Wrong(f"it is no saved plan: its format is not {PLAN_FORMAT}")
+    if isinstance(found, str) and found.startswith("hooksync.plan/"):
+        raise InvalidDocument(f"its format is not {PLAN_FORMAT}: create and apply it with the same hooksync")
+    raise InvalidDocument(f"it is not a saved plan: its format is not {PLAN_FORMAT}")
 
 
-def _check_seals(document: dict[str, object], path: str, demands: Demands) -> tuple[Problem, ...]:
-    """Refuse what was altered since it was written, and what the owner of the key did not write."""
+def _check_seals(document: dict[str, Any], path: str, demands: Demands) -> tuple[Problem, ...]:
+    """Refuse what was altered since it was written, and what was not signed with the key."""
     signature = document.get("signature")
     if demands.key is not None:
         if signature is None:
-            raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} demands it", _MAKE_ANEW))
+            raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
         if not _same(signature, demands.key.signature(document)):
-            what = f"the signature of {path} is not of this {KEY_VARIABLE}: it was altered, or signed with another key"
-            raise Refused(Problem(what, f"{_MAKE_ANEW}, under the same key"))
+            what = f"the signature of {path} does not fit {KEY_VARIABLE}: it was altered, or signed with another key"
+            raise Refused(Problem(what, f"{_MAKE_AGAIN}, under the same key"))
     rest = {name: value for name, value in document.items() if name != "digest"}
     if not _same(document.get("digest"), digest(rest)):
-        raise Refused(Problem(f"{path} was altered since it was saved: its digest is another", _MAKE_ANEW))
+        raise Refused(Problem(f"{path} was altered since it was saved: its digest does not fit", _MAKE_AGAIN))
     if demands.key is None and signature is not None:
         what = f"{path} is signed, and its signature is not checked: {KEY_VARIABLE} is not set"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
@@ -121,21 +153,144 @@ def _same(given: object, computed: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
 
 
-def _check_age(record: PlanRecord, path: str, demands: Demands) -> None:
+def _check_age(fields: Fields, path: str, demands: Demands) -> None:
     try:
-        created = datetime.fromisoformat(record.text("created_at"))
+        age = demands.now - datetime.fromisoformat(fields["created_at"])
     except ValueError:
-        raise Wrong("created_at is no date and time") from None
-    if created.tzinfo is None:
-        raise Wrong("created_at has no time zone")
+        raise InvalidDocument("the plan: created_at is not a date and time") from None
     if demands.max_age is None:
         return
-    try:
-        age = demands.now - created
-    except OverflowError:
-        raise Wrong("created_at is no date and time") from None
     if age > demands.max_age:
-        raise Refused(Problem(f"{path} is older than --max-age allows ({demands.max_age})", _MAKE_ANEW))
+        raise Refused(Problem(f"{path} is older than --max-age allows ({demands.max_age})", _MAKE_AGAIN))
     if age < -CLOCK_SKEW:
-        what = f"{path} was made in the future, by this machine's clock: its age cannot be told"
-        raise Refused(Problem(what, "set the clocks of both machines right"))
+        what = f"{path} was made in the future, by this machine's clock: its age is not known"
+        raise Refused(Problem(what, "set the clocks of both machines"))
+
+
+def _saved_plan(fields: Fields, path: str, warnings: tuple[Problem, ...]) -> SavedPlan:
+    options = fields.get("options", {})
+    tenancies = tuple(_tenancy(each, f"tenancies[{n}]", path) for n, each in enumerate(fields["tenancies"]))
+    if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
+        raise InvalidDocument("the plan: two tenancies have the same name")
+    return SavedPlan(
+        tenancies=tenancies,
+        state=fields["state"],
+        prunes=options.get("prune", True),
+        is_targeted=options.get("targeted", False),
+        allows_mass_unsubscribe=options.get("allow_mass_unsubscribe", False),
+        warnings=warnings,
+    )
+
+
+def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
+    """Read one tenancy. Raises InvalidDocument, or FileError where a rule of hooks files is broken."""
+    if fields["error"] is not None or fields["live_digest"] is None:
+        raise InvalidDocument(f"{where} could not be read when the plan was made: there is nothing to apply")
+    place, steps = _place(fields, path), fields["steps"]
+    declared = tuple(
+        _subscription(step, fields["name"], f"{where}.steps[{n}]", path)
+        for n, step in enumerate(steps)
+        if step["action"] in _DECLARING
+    )
+    entry = TenancyDeclaration(fields["name"], _settings(fields, where, place), declared, place)
+    if problems := [*_url_problems(entry)]:
+        raise FileError(*problems)
+    saved = tuple(map(_step, steps))
+    _check_steps(saved, where)
+    return SavedTenancy(entry, fields["live_digest"], _live(fields.get("live")), saved)
+
+
+def _place(fields: Fields, path: str) -> Location:
+    """Return the place in a hooks file; where the document has none, the plan itself."""
+    found = _PLACE.fullmatch(fields.get("place") or "")
+    return Location(found["file"], int(found["line"]), int(found["column"])) if found else Location(path, 1, 1)
+
+
+def _settings(fields: Fields, where: str, place: Location) -> Settings:
+    limit, method = fields.get("limit"), fields["credentials"]["method"]
+    refs = {name: _reference(fields["credentials"][name], place) for name in ("username", "password", "totp")}
+    return Settings(
+        server=_written(fields, "server", where, place),
+        tenant=_written(fields, "tenant", where, place),
+        allow_http=fields["allow_http"],
+        credentials=CredentialsDeclaration(**refs, method=method),
+        owns=_owns(fields.get("owns", "all"), where),
+        limit=UnsubscribeLimit(limit["percent"], limit["number"]) if limit else UnsubscribeLimit(percent=50),
+        replacement=fields["replacement"],
+        probe=fields["probe"],
+    )
+
+
+def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
+    """Read a text with references to the environment. Null becomes empty, so that no default takes its place."""
+    try:
+        return Written(parse_template(fields[name] or ""), place)
+    except ValueError as error:
+        raise InvalidDocument(f"{where}: {name} has {error}") from None
+
+
+def _reference(fields: Fields, place: Location) -> SecretRef:
+    """Read `{"env": NAME}` or `{"file": PATH}`; the path starts at the current folder."""
+    return SecretRef("env", fields["env"], place) if "env" in fields else SecretRef("file", fields["file"], place)
+
+
+def _owns(prefixes: str | Sequence[str], where: str) -> tuple[str, ...] | None:
+    if isinstance(prefixes, str):
+        return None
+    for prefix in prefixes:
+        if fault := prefix_fault(prefix):
+            raise InvalidDocument(f"{where}: a prefix of owns {fault}")
+    return tuple(prefixes)
+
+
+def _subscription(step: Fields, tenancy: str, where: str, path: str) -> SubscriptionDeclaration:
+    place, trigger = _place(step, path), Trigger(step["trigger"])
+    if step["address"] != address_of(tenancy, step["name"], trigger):
+        raise InvalidDocument(f"{where}: address does not fit name and trigger")
+    return SubscriptionDeclaration(
+        name=step["name"],
+        url=_written(step, "url", where, place),
+        triggers=(trigger,),
+        secret=_reference(step["secret"]["ref"], place),
+        include_identifiers=step["include_identifiers"],
+        location=place,
+    )
+
+
+def _url_problems(entry: TenancyDeclaration) -> Iterator[Problem]:
+    """Hold the URLs against the rules of hooks files."""
+    for each in entry.subscriptions:
+        text, where = outline(each.url.template), each.location
+        problem = url_problem(text, "the URL", where)
+        problem = problem or ownership_problem(entry.settings.owns, text, "the URL", where)
+        if problem:
+            yield problem
+
+
+def _step(step: Fields) -> SavedStep:
+    return SavedStep(
+        action=step["action"],
+        address=step["address"],
+        id=step["id"],
+        reasons=tuple(step["reasons"]),
+        changes=tuple(Change(each["field"], each["live"], each["declared"]) for each in step["changes"]),
+        secret_state=step["secret"]["state"] if step["secret"] else "unknown",
+    )
+
+
+def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:
+    """Hold that each declared and each live subscription is in one step, and that a duplicate has its original."""
+    declared = [step.address for step in steps if step.action in _DECLARING]
+    ids = [step.id for step in steps if step.id is not None]
+    if len(set(declared)) < len(declared) or len(set(ids)) < len(ids):
+        raise InvalidDocument(f"{where}: a subscription is in more than one step")
+    filled = {step.address for step in steps if step.action in ("resubscribe", "keep")}
+    doubled = {step.address for step in steps if step.action == "unsubscribe" and step.address is not None}
+    if not doubled <= filled:
+        raise InvalidDocument(f"{where}: a duplicate has the address of no other step")
+
+
+def _live(rows: Sequence[Fields] | None) -> dict[str, LiveRow] | None:
+    if rows is None:
+        return None
+    return {row["id"]: LiveRow(row["url"], row["trigger"], row["include_identifiers"]) for row in rows}

@@ -13,7 +13,7 @@ from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.urls import owns_url
-from hooksync.documents.saved_records import LiveRow, SavedStep, SavedTenancy
+from hooksync.documents.reader import LiveRow, SavedStep, SavedTenancy
 from hooksync.documents.sealing import live_digest
 from hooksync.reconcile.diff import count_owned
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons

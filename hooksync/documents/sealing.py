@@ -1,13 +1,54 @@
-"""Fingerprints of what was declared and live, and references as documents hold them. Pure; no value goes in."""
+"""What seals a plan: digests of what was declared and live, and the signature. No value of the environment goes in.
+
+A signature keeps whoever can write a plan's file from redirecting events.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterable
 from os.path import join
 
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, LiveSubscription, SecretRef, Tenancy
+from hooksync.core.record import Record
+
+KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
+SHORTEST_KEY = 16  # bytes
+
+_DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
+
+
+class PlanKey(Record, frozen=True):
+    """What plans are signed with."""
+
+    HIDDEN = ("value",)
+
+    value: bytes
+
+    @property
+    def text(self) -> str:
+        """The key as the environment holds it, for the redactor alone."""
+        return self.value.decode("utf-8", "surrogateescape")
+
+    def signature(self, document: dict[str, object]) -> str:
+        """Sign all of a document but its digest and its signature."""
+        rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
+        signed = hmac.new(self.value, _DOMAIN + canonical(rest), hashlib.sha256)
+        return "hmac-sha256:" + signed.hexdigest()
+
+
+def plan_key(text: str | None) -> PlanKey | None:
+    """Take the key from what its variable holds. Raises FileError for one that is too short, the empty one too."""
+    if text is None:
+        return None
+    value = text.encode("utf-8", "surrogateescape")
+    if len(value) < SHORTEST_KEY:
+        fix = "make one with `hooksync secret generate`; unset the variable to do without signatures"
+        raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
+    return PlanKey(value)
 
 
 def live_digest(live: Iterable[LiveSubscription]) -> str:

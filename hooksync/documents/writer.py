@@ -13,8 +13,7 @@ from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import Record
-from hooksync.documents.plan_key import PlanKey
-from hooksync.documents.sealing import config_digest, credential_references, digest, live_digest, reference
+from hooksync.documents.sealing import PlanKey, config_digest, credential_references, digest, live_digest, reference
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
 

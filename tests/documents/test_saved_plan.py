@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, Refused
-from hooksync.documents.plan_key import PlanKey, plan_key
 from hooksync.documents.reader import Demands, read_saved_plan
-from hooksync.documents.sealing import digest
+from hooksync.documents.sealing import PlanKey, digest, plan_key
 from hooksync.report.ci import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
@@ -249,7 +249,7 @@ def test_another_format_is_an_error(place: Place, form: object) -> None:
 def test_an_old_plan_is_refused_where_an_age_is_demanded(
     place: Place, age: timedelta, limit: str | None, is_refused: bool
 ) -> None:
-    made = (datetime.now(UTC) - age).isoformat(timespec="seconds")
+    made = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%SZ")
     alter(save(place), lambda it: it.update(created_at=made))
     flags = ("--max-age", limit) if limit else ()
     if is_refused:
@@ -506,7 +506,8 @@ VALUES = st.recursive(
 def a_plan() -> dict[str, Any]:
     """A plan with a step of each kind, as `plan --out` writes it."""
     ref = {"env": "HOOK_SECRET"}
-    common = {"reasons": ["why"], "changes": [], "receiver": {}, "include_identifiers": True, "trigger": "MOVED"}
+    receiver = {"state": "not-checked", "detail": None}
+    common = {"reasons": ["why"], "changes": [], "receiver": receiver, "include_identifiers": True, "trigger": "MOVED"}
 
     def step(action: str, number: int) -> dict[str, Any]:
         name = f"n{number}"
@@ -528,11 +529,118 @@ def a_plan() -> dict[str, Any]:
         "name": "prod", "server": "eu.preservica.com", "tenant": None, "allow_http": False, "credentials": refs,
         "live_digest": "sha256:" + "0" * 64, "live": live, "owns": "all", "limit": {"percent": 50, "number": None},
         "replacement": "create-first", "probe": "auto", "steps": steps, "error": None, "place": "hooks.yaml:3:5",
+        "live_count": 4, "declared_count": 3, "summary": dict.fromkeys(actions, 1),
     }  # fmt: skip
-    return {"format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy]}
+    return {
+        "format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy],
+        "hooksync_version": "1.0", "config_digest": "sha256:" + "0" * 64, "summary": dict.fromkeys(actions, 1),
+        "refusals": [], "warnings": [],
+    }  # fmt: skip
 
 
 PATHS = list(fields_of(a_plan()))
+
+
+def put(*path: Any) -> Callable[[Any], None]:
+    """Put the last of the arguments where the others lead; in a step: where the first one leads."""
+    *steps, name, value = path
+
+    def change(document: Any) -> None:
+        for step in steps:
+            document = document[step]
+        document[name] = value
+
+    return change
+
+
+def in_step(number: int, *path: Any) -> Callable[[Any], None]:
+    return put("tenancies", 0, "steps", number, *path)
+
+
+ONE = "tenancies[0]"
+STEPS = [f"{ONE}.steps[{number}]" for number in range(5)]
+LINE = "must be one line of text"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda it: it.pop("state"), "the plan: state is missing"),
+        (lambda it: it.update(lock=it.pop("state")), "it was made by an older hooksync, which called the state a lock"),
+        (put("state", ""), "the plan: state must not be empty"),
+        (put("state", "a\x1b[2J"), f"the plan: state {LINE}, or null"),
+        (put("tenancies", {}), "the plan: tenancies must be a list"),
+        (put("tenancies", 0, 1), f"{ONE} must be an object"),
+        (put("tenancies", 0, "name", "x/y"), f"{ONE}: name must be a name of letters, digits, - and _"),
+        (put("tenancies", 0, "name", "x\n"), f"{ONE}: name must be a name of letters, digits, - and _"),
+        (put("tenancies", 0, "server", "\u202e"), f"{ONE}: server {LINE}"),
+        (put("tenancies", 0, "server", "a\U000e0041"), f"{ONE}: server {LINE}"),
+        (put("tenancies", 0, "server", "a\ud800"), f"{ONE}: server {LINE}"),
+        (put("tenancies", 0, "tenant", 5), f"{ONE}: tenant must be text or null"),
+        (put("tenancies", 0, "allow_http", 1), f"{ONE}: allow_http must be true or false"),
+        (put("tenancies", 0, "credentials", "totp", {}), f"{ONE}.credentials: totp is not as it must be (Where"),
+        (put("tenancies", 0, "credentials", "totp", "env", "A-B"),
+         f"{ONE}.credentials.totp: env must be the name of an environment variable"),
+        (put("tenancies", 0, "credentials", "totp", "file", "a"), f"{ONE}.credentials: totp is not as it must be"),
+        (put("tenancies", 0, "credentials", "method", "none"),
+         f"{ONE}.credentials: method must be one of password, external"),
+        (put("tenancies", 0, "live_digest", "sha256:"), f"{ONE}: live_digest must be sha256: and 64 digits"),
+        (put("tenancies", 0, "live_digest", None), f"{ONE} could not be read when the plan was made"),
+        (put("tenancies", 0, "error", "401"), f"{ONE} could not be read when the plan was made"),
+        (put("tenancies", 0, "limit", "number", 5), f"{ONE}: limit is not as it must be (How many"),
+        (put("tenancies", 0, "limit", "percent", None), f"{ONE}: limit is not as it must be (How many"),
+        (put("tenancies", 0, "limit", "percent", 101), f"{ONE}.limit: percent must be from 0 to 100"),
+        (put("tenancies", 0, "owns", "some"), f"{ONE}: owns must be all"),
+        (put("tenancies", 0, "owns", []), f"{ONE}: owns must not be empty"),
+        (put("tenancies", 0, "owns", ["https://a b"]), f"{ONE}: a prefix of owns "),
+        (put("tenancies", 0, "live", 0, "id", 7), f"{ONE}.live[0]: id must be text"),
+        (in_step(0, "action", "remove"), f"{STEPS[0]}: action must be one of subscribe, "),
+        (in_step(0, "id", "x"), f"{STEPS[0]}: id must be null"),
+        (in_step(1, "id", None), f"{STEPS[1]}: id must be text"),
+        (in_step(1, "reasons", []), f"{STEPS[1]}: reasons must not be empty"),
+        (in_step(2, "reasons", ["a\u2028b"]), f"{STEPS[2]}.reasons[0] {LINE}"),
+        (in_step(3, "name", None), f"{STEPS[3]}: name must be text"),
+        (in_step(3, "secret", None), f"{STEPS[3]}: secret must be an object"),
+        (in_step(3, "trigger", "A-B"), f"{STEPS[3]}: trigger must be the name of a trigger"),
+        (in_step(3, "include_identifiers", None), f"{STEPS[3]}: include_identifiers must be true or false"),
+        (in_step(3, "url", ""), f"{STEPS[3]}: url must not be empty"),
+        (in_step(3, "url", "https://${"), f"{STEPS[3]}: url has "),
+        (in_step(3, "address", "prod/other/MOVED"), f"{STEPS[3]}: address does not fit name and trigger"),
+        (in_step(3, "changes", [{"field": "f", "live": 1, "declared": True}]),
+         f"{STEPS[3]}.changes[0]: live must be true or false"),
+        (in_step(4, "id", "1".zfill(32)), f"{ONE}: a subscription is in more than one step"),
+        (in_step(2, "address", "prod/n0/MOVED"), f"{ONE}: a duplicate has the address of no other step"),
+        (put("created_at", "2026-13-01T00:00:00Z"), "the plan: created_at is not a date and time"),
+        (put("created_at", "2026-05-31"), "the plan: created_at must be a date and time"),
+    ],
+)  # fmt: skip
+def test_a_wrong_field_is_named_by_its_place_and_never_quoted(change: Callable[[Any], object], said: str) -> None:
+    document = json.loads(json.dumps(a_plan()))
+    change(document)
+    document["digest"] = digest(document)
+    [problem] = problems_of(json.dumps(document).encode())
+    assert problem.what.startswith(f"plan.json: {said}")
+    assert problem.fix == "create it again with `hooksync plan --out`"
+
+
+def test_fields_of_a_later_version_are_ignored_wherever_they_are() -> None:
+    document = a_plan()
+    [tenancy] = document["tenancies"]
+    for each in (document, tenancy, tenancy["limit"], tenancy["credentials"], *tenancy["steps"], *tenancy["live"]):
+        each["added_later"] = {"anything": [1.5, None]}
+    document["digest"] = digest(document)
+    assert problems_of(json.dumps(document).encode()) == ()
+
+
+def test_the_first_error_of_a_huge_plan_is_found_quickly_and_in_little_memory() -> None:
+    document = a_plan()
+    document["tenancies"][0]["owns"] = [["x"]] * 10**6
+    document["digest"] = digest(document)
+    data = json.dumps(document).encode()
+    begun = time.process_time()
+    [problem] = problems_of(data)
+    assert problem.what == "plan.json: tenancies[0].owns[0] must be text"
+    assert time.process_time() - begun < 10
 
 
 @given(path=st.sampled_from(PATHS), cut=st.integers(0, 6), value=VALUES)

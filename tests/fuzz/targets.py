@@ -22,11 +22,9 @@ from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
-from hooksync.documents.plan_key import PlanKey
-from hooksync.documents.reader import Demands, SavedPlan, read_saved_plan
+from hooksync.documents.reader import Demands, SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import rebuild
-from hooksync.documents.saved_records import SavedTenancy
-from hooksync.documents.sealing import digest
+from hooksync.documents.sealing import PlanKey, digest
 from hooksync.reconcile.plan import TenancyPlan
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
