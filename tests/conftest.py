@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -25,6 +26,16 @@ settings.load_profile("hooksync")
 # for mutants, of which only whether they are caught is asked: the same examples each time, and none made smaller
 settings.register_profile(
     "mutants", deadline=None, database=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
+
+LONG_FILES = (  # of which each test makes all that it needs
+    "commands/test_rotation.py",
+    "commands/test_shards.py",
+    "documents/test_saved_plan.py",
+    "project/test_ci_examples.py",
+    "system/test_full_disk.py",
+    "system/test_kills.py",
+    "system/test_two_runs.py",
 )
 
 SECRET = "s3cret-of-the-catalogue-0123456789"
@@ -93,6 +104,25 @@ def make_environ(**more: str) -> dict[str, str]:
         "FN_KEY": URL_KEY,
         **more,
     }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`, one more than there are processors: many tests wait for most of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives a worker a whole file, whose tests share what is costly to make; of long ones, one test at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.endswith(LONG_FILES) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    return ByFile(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.fixture

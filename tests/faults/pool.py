@@ -14,6 +14,7 @@ from tests.faults.judge import find_broken
 from tests.faults.run import Result, run_cell
 from tests.faults.steps import judge_steps
 
+CELLS_EACH = 8  # below which a process costs more than it saves
 PROCESSES = 4 * (os.cpu_count() or 1)  # more than processors: cells with something slow wait for most of their time
 
 
@@ -72,7 +73,8 @@ def shown(result: Result) -> str:
 def under_way(cells: Iterable[Cell]) -> Iterator[dict[str, Future[Verdict]]]:
     """Start cells, those first that take long; gives what each will come to, by its name."""
     slow_first = sorted(cells, key=lambda cell: not cell.is_slow)
-    with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
+    processes = min(PROCESSES, 1 + len(slow_first) // CELLS_EACH)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             yield {cell.name: pool.submit(judge_cell, cell) for cell in slow_first}
         finally:

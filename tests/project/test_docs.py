@@ -153,6 +153,7 @@ def play(page: Path, stage: Stage) -> None:
                 stage.play(command)
 
 
+@pytest.mark.slow
 def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
     play(ROTATING, stage)
     shown = "".join(body for language, body in blocks(ROTATING) if language == "console")

@@ -488,17 +488,28 @@ class Reconciling(RuleBasedStateMachine):
                 assert self.is_true(entry.id)
 
 
-TestReconciling = Reconciling.TestCase
-TestReconciling.settings = settings(
-    max_examples=EXAMPLES or 500,
-    stateful_step_count=40 if EXAMPLES else 25,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    print_blob=bool(EXAMPLES),
-    suppress_health_check=list(HealthCheck),
-)
-TestReconciling = pytest.mark.timeout(0 if EXAMPLES else 300)(TestReconciling)
+def histories(number: int) -> settings:
+    """So many histories: always the same, or as the environment says."""
+    return settings(
+        max_examples=EXAMPLES or number,
+        stateful_step_count=40 if EXAMPLES else 25,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        print_blob=bool(EXAMPLES),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0 if EXAMPLES else 300)
+class TestReconciling(Reconciling.TestCase):
+    settings = histories(500)
+
+
+@pytest.mark.skipif(EXAMPLES > 0, reason="all are run")
+class TestReconcilingBriefly(Reconciling.TestCase):
+    settings = histories(30)
 
 
 def test_a_rotation_between_two_killed_runs_is_seen() -> None:

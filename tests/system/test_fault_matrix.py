@@ -26,6 +26,7 @@ from tests.faults.report import outline, read
 from tests.faults.run import Came, run_cell
 from tests.faults.scene import TENANT, environ, options_of, prepare
 from tests.faults.table import FAULTS, MAIN, POSITIONS, SEVERAL, WAYS, Way
+from tests.lanes import sampled
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -43,7 +44,7 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Verdic
         yield futures
 
 
-@pytest.mark.parametrize("cell", few_cells(), ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", sampled(few_cells(), 20), ids=lambda cell: cell.name)
 def test_whatever_goes_wrong_it_keeps_its_word_and_the_next_run_puts_things_right(
     verdicts: dict[str, Future[Verdict]], cell: Cell
 ) -> None:

@@ -24,6 +24,7 @@ import pytest
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import SECRET, Place, make_environ
+from tests.lanes import sampled
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 STEADY_SECRET = "steady-secret-of-the-archive-012345"
@@ -123,7 +124,7 @@ def states(plan: Any) -> list[tuple[str, str]]:
     return [(step["action"], step["secret"]["state"]) for step in plan["tenancies"][0]["steps"]]
 
 
-@pytest.mark.parametrize(("replacement", "moment"), KILLS)
+@pytest.mark.parametrize(("replacement", "moment"), sampled(KILLS, 6))
 def test_a_killed_run_is_put_right_by_the_next(start: Start, tmp_path: Path, replacement: str, moment: int) -> None:
     with start.place(tmp_path, replacement) as place:
         steady = {one.id for one in place.box.subscriptions("DEMO") if one.url.rpartition("=")[2] in STEADY}
@@ -137,8 +138,8 @@ def test_a_killed_run_is_put_right_by_the_next(start: Start, tmp_path: Path, rep
         assert_next_run_puts_it_right(place)
 
 
-@pytest.mark.parametrize("replacement", ["create-first", "remove-first"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("replacement", sampled(["create-first", "remove-first"], 2))
+@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGTERM, 143), (signal.SIGINT, 130)], 2))
 def test_a_run_that_is_asked_to_end_reports_and_is_put_right_by_the_next(
     start: Start, tmp_path: Path, replacement: str, number: signal.Signals, code: int
 ) -> None:

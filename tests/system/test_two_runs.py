@@ -30,6 +30,7 @@ from tests.faults.judge import misfits, tenancies
 from tests.faults.run import Came, Recorder, carry_out, options_for
 from tests.faults.scene import OURS, TENANT, environ, options_of, ours, prepare, theirs, wanted
 from tests.faults.table import WAYS, Way
+from tests.lanes import sampled
 
 if TYPE_CHECKING:
     from hooksync.service.retry import CallRecord
@@ -127,7 +128,7 @@ def assert_nothing_is_lost(stage: Stage, came: Came) -> None:
     assert {(url, trigger) for url, trigger, *_ in wanted(stage.way)} <= places
 
 
-@pytest.mark.parametrize(("name", "states", "calls"), ORDERS)
+@pytest.mark.parametrize(("name", "states", "calls"), sampled(ORDERS, 8))
 def test_of_two_runs_the_one_that_looks_last_tells_of_what_the_other_did(
     tmp_path: Path, name: str, states: str, calls: int
 ) -> None:
@@ -146,7 +147,7 @@ def test_of_two_runs_the_one_that_looks_last_tells_of_what_the_other_did(
         stage.assert_next_runs_leave_what_is_declared()
 
 
-@pytest.mark.parametrize("states", STATES)
+@pytest.mark.parametrize("states", sampled(STATES, 3))
 def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Path, states: str) -> None:
     with staged(tmp_path, "create-first", states) as stage, ThreadPoolExecutor(2) as threads:
         terminals = [Held(), Held()]
@@ -169,7 +170,7 @@ def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Pat
         stage.assert_next_runs_leave_what_is_declared()
 
 
-@pytest.mark.parametrize("seen", [0, LISTED, 5])
+@pytest.mark.parametrize("seen", sampled([LISTED, 0, 5], 3))
 def test_two_processes_at_once_are_put_right_by_the_next_run(tmp_path: Path, seen: int) -> None:
     with staged(tmp_path, "create-first", "one state", LATENCY) as stage:
 
