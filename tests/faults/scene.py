@@ -90,9 +90,9 @@ def same_url(shown: str) -> str:
     return normalised(shown)
 
 
-def options_of(way: Way, state: Path) -> SandboxOptions:
+def options_of(way: Way, data: Path) -> SandboxOptions:
     """How the sandbox is to be."""
-    return SandboxOptions(traits=way.traits | {"no-challenge"}, state=state)
+    return SandboxOptions(traits=way.traits | {"no-challenge"}, data=data)
 
 
 def prepare(way: Way, folder: Path) -> None:
