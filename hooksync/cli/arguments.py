@@ -1,26 +1,25 @@
-"""The command line: its commands, flags and help texts; argv in, options out. Prints nothing and ends nothing."""
+"""The command line: its commands, flags and help texts; argv in, options out. Prints nothing and ends nothing.
+
+A flag's `dest` is the name of the field in commands/options.py that takes its value.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NoReturn
 
-from hooksync.cli.flags import (
-    APPLY_EXAMPLE,
-    add_calling,
-    add_export,
-    add_files,
-    add_format,
-    add_init,
-    add_saved_plan,
-    add_selection,
-    refuse_choosing,
-)
+from hooksync.config.shards import read_shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.schema_files import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
+_MOST_PARALLEL = 64
+_DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
 EPILOG = """\
@@ -30,15 +29,33 @@ part; 64 wrong usage; 130 interrupted; 143 terminated
 
 example: hooksync plan -f hooks.yaml
 """
-
+_APPLY = """\
+Plan, ask, and carry the plan out; or carry out a saved plan: without asking, on
+any machine, without the hooks file. A saved plan is refused (exit 3) when it
+was altered, or when the live subscriptions have changed since. With
+HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key.
+"""
+_APPLY_EXAMPLE = "hooksync apply --yes --parallelism 16\n         hooksync apply plan.json --max-age 24h"
 _CHECK = """\
-See whether all of this can work; changes nothing. For each tenancy: its name,
+Check whether all of this can work; changes nothing. For each tenancy: its name,
 the connection, TLS, the log-in, the user's role, the list. For each
 subscription: its secret, and its receiver's answer to a challenge.
 
 Exits with 0 when nothing failed, and with 1 otherwise. Warnings alone, such as
 a weak secret, or a receiver that signs challenge codes which begin as a signed
 event does, leave it at 0.
+"""
+_EXPORT = """\
+Print the live subscriptions as a hooks file: of the tenancies in the hooks
+files, or of the one that --server, --tenant and PRESERVICA_* name. Changes
+nothing. Secrets and the query values of URLs become names of variables, listed
+on standard error; with these set, `hooksync plan` says "no changes". What
+cannot be declared is left out, with a comment and a warning. Exits with 1 if a
+tenancy could not be read.
+"""
+_INIT = """\
+Write a first hooks file: a commented one to fill in, or with --from-live what
+`hooksync export` prints. Never overwrites a file.
 """
 
 
@@ -51,7 +68,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
-        super().__init__(**settings)
+        super().__init__(formatter_class=_formatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -60,108 +77,195 @@ class _Parser(argparse.ArgumentParser):
         raise Help(self.format_help())
 
 
+_Commands = argparse._SubParsersAction
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=_WIDTH)
+
+
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Parse a command line. Raises UsageError when it is wrong, Help when help is asked for."""
     arguments = make_parser().parse_args(argv)
-    if getattr(arguments, "plan", None) is not None:
-        refuse_choosing(arguments)
+    if getattr(arguments, "saved_plan", None) is not None:
+        _refuse_choosing(arguments)
     elif getattr(arguments, "max_age", None) is not None:
-        raise UsageError(Problem("--max-age is of a saved plan, and none is named", "see `hooksync apply --help`"))
-    arguments.names_files = getattr(arguments, "file", None) is not None
-    if getattr(arguments, "file", ()) is None:
-        arguments.file = [environ.get("HOOKSYNC_FILE") or "hooks.yaml"]
-    if getattr(arguments, "state", "") is None and not arguments.no_state:
+        raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
+    elif arguments.command == "completion" and not (arguments.shell or arguments.words):
+        raise UsageError(Problem("the following arguments are required: shell", "see `hooksync completion --help`"))
+    arguments.names_files = getattr(arguments, "files", None) is not None
+    arguments.files = getattr(arguments, "files", None) or [environ.get("HOOKSYNC_FILE") or "hooks.yaml"]
+    if getattr(arguments, "uses_state", False) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
     return arguments
 
 
+def _refuse_choosing(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags that choose what to plan, next to a plan that is made already."""
+    given = {
+        "--file": arguments.files is not None,
+        "--tenancy": arguments.tenancies,
+        "--shard": arguments.shard,
+        "--target": arguments.targets,
+        "--replace": arguments.replace,
+        "--no-prune": not arguments.prunes,
+    }
+    if names := [name for name, is_given in given.items() if is_given]:
+        what = f"{', '.join(names)} cannot be combined with a saved plan"
+        raise UsageError(Problem(what, "give such flags to `hooksync plan --out`; see `hooksync apply --help`"))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG, formatter_class=_formatter)
+    parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
-    _add_validate(commands)
-    _add_plan(commands)
-    _add_apply(commands)
-    add_export(
-        _add(commands, "export", "print what is live as a hooks file", "hooksync export --server eu.preservica.com")
-    )
-    add_init(_add(commands, "init", "write a first hooks file", "hooksync init --from-live --server eu.preservica.com"))
-    _add_check(commands)
-    _add_secret(commands)
-    _add_schema(commands)
-    _add_sandbox(commands)
-    _add_demo(commands)
-    _add_completion(commands)
+    for add in (
+        _add_validate,
+        _add_plan,
+        _add_apply,
+        _add_export,
+        _add_init,
+        _add_check,
+        _add_secret,
+        _add_schema,
+        _add_sandbox,
+        _add_demo,
+        _add_completion,
+    ):
+        add(commands)
     return parser
 
 
-_Commands = argparse._SubParsersAction
-
-
-def _add(commands: _Commands[_Parser], name: str, text: str, example: str) -> _Parser:
-    return commands.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=f"example: {example}",
-        formatter_class=_formatter,
-    )
+def _add(commands: _Commands[_Parser], name: str, text: str, example: str, description: str = "") -> _Parser:
+    """Add a command. `description`: of its help; else its one line in the list of commands."""
+    whole = description or f"{text[0].upper()}{text[1:]}."
+    return commands.add_parser(name, help=text, description=whole, epilog=f"example: {example}")
 
 
 def _add_validate(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "validate", "check the files; needs no network", "hooksync validate -f hooks.yaml")
-    add_files(parser)
-    add_format(parser)
-    add_selection(parser)
+    _add_files(parser)
+    _add_format(parser)
+    _add_selection(parser)
 
 
 def _add_plan(commands: _Commands[_Parser]) -> None:
     parser = _add(commands, "plan", "show what apply would do", "hooksync plan --tenancy 'archive-*' --out plan.json")
-    add_files(parser)
+    _add_files(parser)
     _add_planning(parser)
     parser.add_argument(
-        "--detailed-exitcode", action="store_true", help="exit with 2 when there are changes, 0 when there are none"
-    )
+        "--detailed-exitcode", action="store_true", dest="has_detailed_exit_code",
+        help="exit with 2 when there are changes, 0 when there are none",
+    )  # fmt: skip
     parser.add_argument(
         "--out", metavar="PLAN",
-        help="save the plan as JSON for `apply PLAN`, which does exactly this; signed where HOOKSYNC_PLAN_KEY is set",
+        help="save the plan as JSON; `apply PLAN` carries out exactly this; signed if HOOKSYNC_PLAN_KEY is set",
     )  # fmt: skip
 
 
 def _add_apply(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "apply", "plan, ask, and do it; or do what a saved plan says", APPLY_EXAMPLE)
-    add_saved_plan(parser)
-    add_files(parser)
+    parser = _add(commands, "apply", "plan, ask, and carry it out; or a saved plan", _APPLY_EXAMPLE, _APPLY)
+    parser.add_argument(
+        "saved_plan", nargs="?", metavar="PLAN", help="a file that `plan --out` saved: carry it out without asking"
+    )
+    parser.add_argument(
+        "--max-age", type=_duration, metavar="DURATION", help="refuse an older saved plan, e.g. 30m, 24h or 7d"
+    )
+    _add_files(parser)
     _add_planning(parser)
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.add_argument(
-        "--adopt",
-        action="store_true",
-        help="record the declared secrets of kept subscriptions in the state as the live ones",
+        "--yes", action="store_true", dest="is_confirmed", help="do not ask; needed if there is no terminal"
     )
     parser.add_argument(
-        "--report", metavar="FILE", help="write the result as JSON to a file, too, whatever comes of the run"
+        "--adopt", action="store_true", dest="adopts",
+        help="record in the state that kept subscriptions hold their declared secrets",
+    )  # fmt: skip
+    parser.add_argument("--report", metavar="FILE", help="also write the result as JSON to a file, even if steps fail")
+
+
+def _add_planning(parser: _Parser) -> None:
+    """Add what `plan` and `apply` share."""
+    _add_format(parser, "markdown")
+    _add_selection(parser)
+    parser.add_argument(
+        "--replace", action="append", default=[], metavar="GLOB",
+        help="resubscribe these addresses even if nothing differs; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-prune", action="store_false", dest="prunes",
+        help="unsubscribe nothing but duplicates and replaced ones",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow-mass-unsubscribe", action="store_true", dest="allows_mass_unsubscribe",
+        help="ignore limits.unsubscribe of the file",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", dest="shows_kept", help="also show what is kept")
+    states = parser.add_mutually_exclusive_group()
+    states.add_argument(
+        "--state",
+        metavar="PATH",
+        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
     )
+    states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
+    probes = parser.add_mutually_exclusive_group()
+    probes.add_argument(
+        "--probe", action="store_true", default=None, dest="probes",
+        help="challenge receivers first (apply does, unless the file says never)",
+    )  # fmt: skip
+    probes.add_argument("--no-probe", action="store_false", dest="probes", help="do not challenge receivers")
+    _add_calling(parser)
+
+
+def _add_export(commands: _Commands[_Parser]) -> None:
+    example = "hooksync export --server eu.preservica.com"
+    parser = _add(commands, "export", "print the live subscriptions as a hooks file", example, _EXPORT)
+    _add_live(parser)
+    _add_shard(parser)
+
+
+def _add_init(commands: _Commands[_Parser]) -> None:
+    example = "hooksync init --from-live --server eu.preservica.com"
+    parser = _add(commands, "init", "write a first hooks file", example, _INIT)
+    parser.add_argument(
+        "path", nargs="?", default="hooks.yaml", metavar="PATH", help="the file to write (default: hooks.yaml)"
+    )
+    parser.add_argument(
+        "--from-live", action="store_true", dest="is_from_live",
+        help="write what `hooksync export` prints; takes its flags",
+    )  # fmt: skip
+    _add_live(parser)
+
+
+def _add_live(parser: _Parser) -> None:
+    """Add what chooses live tenancies: those of files, or one named here."""
+    _add_files(parser)
+    _add_tenancies(parser)
+    parser.add_argument(
+        "--server", metavar="HOST",
+        help="read the one tenancy on this server instead of those of a hooks file (default, if there is no file: "
+        "PRESERVICA_SERVER)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tenant", metavar="NAME", help="the user's tenant on that server (default: PRESERVICA_TENANT)"
+    )
+    _add_calling(parser)
 
 
 def _add_check(commands: _Commands[_Parser]) -> None:
-    parser = _add(
-        commands, "check", "see whether all of this can work; changes nothing", "hooksync check --format json"
-    )
-    parser.description = _CHECK
-    add_files(parser)
-    add_format(parser, "markdown")
-    add_selection(parser)
-    add_calling(parser)
+    text = "check whether all of this can work; changes nothing"
+    parser = _add(commands, "check", text, "hooksync check --format json", _CHECK)
+    _add_files(parser)
+    _add_format(parser, "markdown")
+    _add_selection(parser)
+    _add_calling(parser)
 
 
 def _add_secret(commands: _Commands[_Parser]) -> None:
     example = "hooksync secret generate > secret.txt"
     parser = _add(commands, "secret", "make a secret for Preservica and a receiver to share", example)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    text = "print a new secret and nothing else: 32 random bytes as 43 characters"
-    _add(actions, "generate", text, example)
+    _add(actions, "generate", "print a new secret and nothing else: 32 random bytes as 43 characters", example)
 
 
 def _add_schema(commands: _Commands[_Parser]) -> None:
@@ -183,40 +287,90 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
 
 
 def _add_completion(commands: _Commands[_Parser]) -> None:
-    example = "hooksync completion bash > hooksync.bash && source hooksync.bash"
-    parser = _add(commands, "completion", "print a script that completes commands and flags in a shell", example)
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell it is for")
+    text = "print a script that completes commands, flags and names in a shell"
+    parser = _add(commands, "completion", text, "hooksync completion bash > hooksync.bash && source hooksync.bash")
+    parser.usage = f"hooksync completion [-h] {{{','.join(_SHELLS)}}}"  # --words is for the scripts alone
+    parser.add_argument("shell", nargs="?", choices=_SHELLS, help="the shell that the script is for")
+    parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
 
 
-def _add_planning(parser: argparse.ArgumentParser) -> None:
-    add_format(parser, "markdown")
-    add_selection(parser)
+def _add_files(parser: _Parser) -> None:
     parser.add_argument(
-        "--replace", action="append", default=[], metavar="GLOB",
-        help="resubscribe such addresses even if nothing differs; may be repeated",
+        "-f", "--file", action="append", dest="files", metavar="PATH",
+        help="a hooks file, a directory of them, or - for standard input; may be repeated "
+        "(default: HOOKSYNC_FILE, or hooks.yaml)",
     )  # fmt: skip
-    parser.add_argument("--no-prune", action="store_true", help="unsubscribe nothing but duplicates and replaced ones")
+
+
+def _add_format(parser: _Parser, *more: str) -> None:
+    """Add --format: text, JSON, and what else the command can write."""
     parser.add_argument(
-        "--allow-mass-unsubscribe", action="store_true", help="go beyond limits.unsubscribe of the file"
+        "--format", choices=("text", "json", *more), default="text", help="output format (default: text)"
     )
-    parser.add_argument("--all", action="store_true", help="show what is kept, too")
-    states = parser.add_mutually_exclusive_group()
-    states.add_argument(
-        "--state",
-        metavar="PATH",
-        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
-    )
-    states.add_argument("--no-state", action="store_true", help="neither read nor write a state")
-    probes = parser.add_mutually_exclusive_group()
-    probes.add_argument(
-        "--probe",
-        action="store_true",
-        default=None,
-        help="challenge receivers first (apply does, unless the file says never)",
-    )
-    probes.add_argument("--no-probe", action="store_false", dest="probe", help="do not challenge receivers")
-    add_calling(parser)
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=_WIDTH)
+def _add_selection(parser: _Parser) -> None:
+    """Add what narrows a command to a part of the files."""
+    _add_tenancies(parser)
+    _add_shard(parser)
+    parser.add_argument(
+        "--target", action="append", default=[], dest="targets", metavar="GLOB",
+        help="only subscriptions with a matching address (tenancy/name/TRIGGER); may be repeated",
+    )  # fmt: skip
+
+
+def _add_tenancies(parser: _Parser) -> None:
+    parser.add_argument(
+        "--tenancy", action="append", default=[], dest="tenancies", metavar="GLOB",
+        help="only tenancies with a matching name; may be repeated",
+    )  # fmt: skip
+
+
+def _add_shard(parser: _Parser) -> None:
+    parser.add_argument(
+        "--shard", type=read_shard, metavar="I/N",
+        help="only share I of N of the tenancies, counted from 1; a name is always in the same share",
+    )  # fmt: skip
+
+
+def _add_calling(parser: _Parser) -> None:
+    """Add how calls are made and shown."""
+    parser.add_argument(
+        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for each call (default: 30; 10 to connect)"
+    )
+    parser.add_argument(
+        "--parallelism", type=_parallelism, default=8, metavar="N",
+        help="calls at a time over the whole run (default: 8)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto",
+        help="colour the result (default: auto, on a terminal)",
+    )  # fmt: skip
+    parser.add_argument("-v", "--verbose", action="store_true", help="log each call on standard error")
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError
+    return timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise ValueError
+    return seconds
+
+
+def _parallelism(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _MOST_PARALLEL:
+        raise ValueError
+    return number
+
+
+# argparse puts the name of a type into its message: "invalid NAME value: ..."
+_duration.__name__ = "duration (a number with s, m, h or d)"
+_seconds.__name__ = "number of seconds (more than 0, at most 3600)"
+_parallelism.__name__ = f"number from 1 to {_MOST_PARALLEL}"

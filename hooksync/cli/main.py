@@ -1,9 +1,9 @@
-"""The door: argv in, exit code out. The only room that prints, colours, asks and listens to signals."""
+"""The entry point: argv in, exit code out. The package `cli` is the only one that prints and handles signals."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hooksync import __version__
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run hooksync and give its exit code."""
+    """Run hooksync and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     _open_missing_streams()
     if arguments in (["--version"], ["-V"]):  # answered before anything is imported
@@ -32,16 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
     except HooksyncError as error:
-        _tell(error)
+        _show_error(error)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
-    gc.freeze()  # else all of it is searched at exit for what could be freed
+    gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
 
 
 def _open_missing_streams() -> None:
-    """Open on nothing what is closed of the standard streams, lest a connection takes the number of one."""
+    """Open closed standard streams on the null device, so that no connection gets the number of one."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             import os
@@ -57,14 +57,14 @@ def _print_version() -> int:
     try:
         print(f"hooksync {__version__}", flush=True)
     except OSError as error:
-        sys.stdout = None  # it would be tried again at exit
+        sys.stdout = None  # or else Python tries again at exit
         print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
 
-def _tell(error: HooksyncError) -> None:
-    """Start a problem of the file with its place, as compilers do, and any other with what it is."""
+def _show_error(error: HooksyncError) -> None:
+    """Show the problems of an error: one in a file after its place, as compilers do, any other after "error:"."""
     from hooksync.cli.terminal import annotation_lines, write_aside
 
     for problem in error.problems:
@@ -74,121 +74,148 @@ def _tell(error: HooksyncError) -> None:
 
 
 def _run(argv: Sequence[str]) -> ExitCode:
+    """Run one command, with its terminal, and with signals handled."""
     import os
+    from threading import Event
 
     from hooksync.cli.arguments import Help, read_arguments
+    from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals, write_result
     from hooksync.core.errors import ExitCode
 
     try:
         arguments = read_arguments(argv, os.environ)
     except Help as text:
-        _show(str(text))
+        write_result(str(text))
         return ExitCode.DONE
-    match arguments.command:
-        case "sandbox":
-            return _run_sandbox(arguments)
-        case "secret":
-            from hooksync.config.secret_maker import generate_secret
+    from hooksync.reconcile.context import World
 
-            _show(f"{generate_secret()}\n")  # the one place where a secret is shown, by request
-            return ExitCode.DONE
-        case "completion":
-            return _print_completion(arguments)
-        case "demo":
-            from hooksync.cli.terminal import catch_signals, wants_colour
-            from hooksync.sandbox.demo import run_demo
-
-            return ExitCode(run_demo(_announce, catch_signals, is_coloured=wants_colour()))
-        case _:
-            return _run_command(arguments)
+    stop = Event()
+    interrupts = Interrupts(stop)
+    colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
+    world = World(os.environ, sys.stdin.buffer, ConsoleTerminal(interrupts, colour, is_verbose=is_verbose), stop)
+    with catch_signals(interrupts.handle):
+        code = _COMMANDS[arguments.command](arguments, world)
+    return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 
 
-def _run_sandbox(arguments: argparse.Namespace) -> ExitCode:
+def _validate(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.options import Options, read_options
+    from hooksync.commands.validate import validate
+
+    return validate(read_options(Options, arguments), world)
+
+
+def _schema(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.validate import schema
+
+    return schema(arguments.kind, world)
+
+
+def _plan(arguments: argparse.Namespace, world: World) -> ExitCode:
+    _import_http()
+    from hooksync.commands.options import PlanOptions, read_options
+    from hooksync.commands.plan_apply import plan
+
+    return plan(read_options(PlanOptions, arguments), world)
+
+
+def _apply(arguments: argparse.Namespace, world: World) -> ExitCode:
+    _import_http()
+    from hooksync.commands.options import PlanOptions, read_options
+    from hooksync.commands.plan_apply import apply
+
+    return apply(read_options(PlanOptions, arguments), world)
+
+
+def _import_http() -> None:
+    """Import the largest module first, at the top of the stack.
+
+    CPython keeps frames in chunks of 16 KiB. If it is imported where it is needed, beneath sixty frames of imports,
+    calls that `re` makes by the thousand cross from one chunk into the next, which is asked of the system and given
+    back each time: 10 to 20 of the 160 ms that a small plan took.
+    """
+    import hooksync.service.http  # noqa: F401
+
+
+def _check(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.check import check
+    from hooksync.commands.options import CallOptions, read_options
+
+    return check(read_options(CallOptions, arguments), world)
+
+
+def _export(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.export import export
+    from hooksync.commands.options import ExportOptions, read_options
+
+    return export(read_options(ExportOptions, arguments), world)
+
+
+def _init(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.init import init
+    from hooksync.commands.options import InitOptions, read_options
+
+    return init(read_options(InitOptions, arguments), world)
+
+
+def _secret(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.config.secret_maker import generate_secret
+    from hooksync.core.errors import ExitCode
+
+    world.terminal.result(f"{generate_secret()}\n")  # the one place where a secret is shown, by request
+    return ExitCode.DONE
+
+
+def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     import gc
 
     from hooksync.cli.terminal import catch_signals
     from hooksync.core.errors import ExitCode
     from hooksync.sandbox.command import run
 
-    gc.enable()  # it is to run for long
-    return ExitCode(run(arguments, _announce, catch_signals))
+    gc.enable()  # it runs for long
+    return ExitCode(run(arguments, lambda line: world.terminal.result(f"{line}\n"), catch_signals))
 
 
-def _print_completion(arguments: argparse.Namespace) -> ExitCode:
-    from hooksync.cli.arguments import make_parser
-    from hooksync.cli.completion import completion_script
+def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.cli.terminal import catch_signals, wants_colour
     from hooksync.core.errors import ExitCode
+    from hooksync.sandbox.demo import run_demo
 
-    _show(completion_script(make_parser(), arguments.shell))
+    def announce(line: str) -> None:
+        world.terminal.result(f"{line}\n")
+
+    return ExitCode(run_demo(announce, catch_signals, is_coloured=wants_colour()))
+
+
+def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.cli.completion import completion_script, words
+    from hooksync.core.errors import ExitCode, HooksyncError
+
+    if not arguments.words:
+        from hooksync.cli.arguments import make_parser
+
+        world.terminal.result(completion_script(make_parser(), arguments.shell))
+        return ExitCode.DONE
+    [file] = arguments.files
+    try:
+        found = words(arguments.words, file, world.stdin) if file != "-" else []
+    except HooksyncError:  # for `hooksync validate` to say; here it would appear in the middle of a typed line
+        return ExitCode.ERROR
+    world.terminal.result("".join(f"{word}\n" for word in found))
     return ExitCode.DONE
 
 
-def _run_command(arguments: argparse.Namespace) -> ExitCode:
-    import os
-    from threading import Event
-
-    from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
-    from hooksync.core.errors import ExitCode
-    from hooksync.reconcile.context import World
-
-    stop = Event()
-    interrupts = Interrupts(stop)
-    colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
-    terminal = ConsoleTerminal(interrupts, colour, is_verbose=is_verbose)
-    world = World(os.environ, sys.stdin.buffer, terminal, stop)
-    if arguments.command in ("validate", "schema"):
-        return _without_network(arguments, world)
-    run = _look if arguments.command in ("check", "export", "init") else _reconcile
-    with catch_signals(interrupts.handle):
-        code = run(arguments, world)
-    return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
-
-
-def _without_network(arguments: argparse.Namespace, world: World) -> ExitCode:
-    from hooksync.commands.options import file_options
-    from hooksync.commands.validate import schema, validate
-
-    if arguments.command == "schema":
-        return schema(arguments.kind, world)
-    return validate(file_options(arguments), world)
-
-
-def _look(arguments: argparse.Namespace, world: World) -> ExitCode:
-    """Carry out what only looks at tenancies."""
-    from hooksync.commands.options import check_options, export_options
-
-    if arguments.command == "check":
-        from hooksync.commands.check import check
-
-        return check(check_options(arguments), world)
-    live = export_options(arguments)
-    if arguments.command == "export":
-        from hooksync.commands.export import export
-
-        return export(live, world)
-    from hooksync.commands.init import InitOptions, init
-
-    return init(InitOptions(arguments.path, arguments.from_live, live), world)
-
-
-def _reconcile(arguments: argparse.Namespace, world: World) -> ExitCode:
-    """Carry out `plan` or `apply`."""
-    # The largest import comes first, at the top of the stack. CPython keeps frames in chunks of 16 KiB; where it is
-    # needed, beneath sixty frames of imports, calls that `re` makes by the thousand crossed from one chunk into the
-    # next, which was asked of the system and given back each time: 10 to 20 of the 160 ms that a small plan took.
-    import hooksync.service.http  # noqa: F401
-    from hooksync.commands import plan_apply
-    from hooksync.commands.options import plan_options
-
-    verb = plan_apply.plan if arguments.command == "plan" else plan_apply.apply
-    return verb(plan_options(arguments), world)
-
-
-def _announce(text: str) -> None:
-    _show(f"{text}\n")
-
-
-def _show(text: str) -> None:
-    from hooksync.cli.terminal import write_result
-
-    write_result(text)
+_COMMANDS: dict[str, Callable[[argparse.Namespace, World], ExitCode]] = {
+    "validate": _validate,
+    "plan": _plan,
+    "apply": _apply,
+    "export": _export,
+    "init": _init,
+    "check": _check,
+    "secret": _secret,
+    "schema": _schema,
+    "sandbox": _sandbox,
+    "demo": _demo,
+    "completion": _completion,
+}

@@ -1,15 +1,14 @@
-"""The verb `check`: looks at tenancies, secrets and receivers side by side. Changes nothing; prints nothing itself."""
+"""The command `check`: tests tenancies, secrets and receivers. Changes nothing; prints nothing itself."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 
-from hooksync.commands.options import CheckOptions
-from hooksync.commands.setup import Choice, prepare
+from hooksync.commands.options import CallOptions
+from hooksync.commands.setup import prepare, timestamp
 from hooksync.config.secret_strength import doubts_about
-from hooksync.core.errors import ExitCode, HooksyncError, Problem, SecretError
+from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, Secret, Tenancy
 from hooksync.core.record import Record
 from hooksync.reconcile.context import World
@@ -29,16 +28,16 @@ from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
 from hooksync.service.receivers import ProbeTarget, probe_all, probe_once, signs_events_in_disguise
 
-_LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that something answers
+_LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
-def check(options: CheckOptions, world: World) -> ExitCode:
-    """Look whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
-    prepared = prepare(Choice(options.files, options.tenancies, options.targets, shard=options.shard), world)
+def check(options: CallOptions, world: World) -> ExitCode:
+    """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
+    prepared = prepare(options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         checks = _look(run, world)
-    view = _view(checks, prepared.warnings)
+    view = CheckView(checks, timestamp(), prepared.warnings)
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:
@@ -51,40 +50,40 @@ def check(options: CheckOptions, world: World) -> ExitCode:
 
 
 class _Hook(Record, frozen=True):
-    """One declared name, with its secret or why it cannot be had."""
+    """One declared name, with its secret or the reason why that cannot be read."""
 
     subscriptions: tuple[DeclaredSubscription, ...]
     secret: Secret | SecretError
 
     @property
     def pair(self) -> ProbeTarget | None:
-        """What there is to challenge its receiver with."""
+        """What its receiver is challenged with; None without a secret."""
         return None if isinstance(self.secret, SecretError) else (self.subscriptions[0].url, self.secret)
 
 
 def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
-    """Gather the evidence, and judge it."""
+    """Gather the evidence and judge it."""
     hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
     wanted = [hook.pair for tenancy in run.tenancies if tenancy.probe != "never" for hook in hooks[tenancy.name]]
     pairs = list(dict.fromkeys(filter(None, wanted)))
     with world.terminal.progress("checking", len(run.tenancies) + len({(url.full, key) for url, key in pairs})) as step:
         services = run.pool.run("tenancies", [_service_task(tenancy, run, step) for tenancy in run.tenancies])
-        readings = probe_all(pairs, run.pool, run.line, step)
-        ready = [pair for pair, reading in readings.items() if reading.state == "ready"]
-        disguises = run.pool.run("receivers", [_disguise_task(pair, run) for pair in ready])
-    signs = dict(zip(ready, disguises, strict=True))
+        answers = probe_all(pairs, run.pool, run.line, step)
+        ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
+        forgeries = run.pool.run("receivers", [_forgery_task(pair, run) for pair in ready])
+    forgeable = dict(zip(ready, forgeries, strict=True))
     return tuple(
         TenancyCheck(
             tenancy,
             judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
-            tuple(judge_hook(_evidence(hook, tenancy, readings, signs)) for hook in hooks[tenancy.name]),
+            tuple(judge_hook(_evidence(hook, tenancy, answers, forgeable)) for hook in hooks[tenancy.name]),
         )
         for tenancy, service in zip(run.tenancies, services, strict=True)
     )
 
 
 def _hooks(tenancy: Tenancy, run: Run) -> Iterator[_Hook]:
-    """Gather the subscriptions of one name, and look their secret up."""
+    """Group the subscriptions by name, and read the secret of each name."""
     names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
     for subscription in tenancy.subscriptions:
         names[subscription.name].append(subscription)
@@ -106,11 +105,11 @@ def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Ca
 
 
 def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
-    """See whether the server answers at all, without credentials; then log in and list."""
+    """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
     answer = probe_once(request, run.line, tenancy.name, str(request))
     reach = answer if isinstance(answer, ProbeResult) else READY
-    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be a passing one, and the list is repeated
+    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
         return TenancyEvidence(reach, None)
     try:
         return TenancyEvidence(reach, len(run.clients[tenancy.name].list_subscriptions()))
@@ -118,21 +117,19 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
         return TenancyEvidence(reach, error)
 
 
-def _disguise_task(pair: ProbeTarget, run: Run) -> Callable[[], bool | None]:
+def _forgery_task(pair: ProbeTarget, run: Run) -> Callable[[], bool | None]:
     return lambda: signs_events_in_disguise(*pair, run.line)
 
 
 def _evidence(
-    hook: _Hook, tenancy: Tenancy, readings: Mapping[ProbeTarget, ProbeResult], signs: Mapping[ProbeTarget, bool | None]
+    hook: _Hook,
+    tenancy: Tenancy,
+    answers: Mapping[ProbeTarget, ProbeResult],
+    forgeable: Mapping[ProbeTarget, bool | None],
 ) -> HookEvidence:
     if isinstance(hook.secret, SecretError):
         return HookEvidence(hook.subscriptions, tenancy.probe, hook.secret)
     pair = hook.subscriptions[0].url, hook.secret
     doubts = doubts_about(hook.secret, hook.subscriptions[0].secret)
-    reading = readings.get(pair) if tenancy.probe != "never" else None
-    return HookEvidence(hook.subscriptions, tenancy.probe, None, doubts, reading, signs.get(pair))
-
-
-def _view(checks: Sequence[TenancyCheck], warnings: Sequence[Problem]) -> CheckView:
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return CheckView(tuple(checks), now, tuple(warnings))
+    answer = answers.get(pair) if tenancy.probe != "never" else None
+    return HookEvidence(hook.subscriptions, tenancy.probe, None, doubts, answer, forgeable.get(pair))

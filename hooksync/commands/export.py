@@ -1,15 +1,14 @@
-"""The verb `export`: reads live tenancies and shows them as a hooks file. Changes nothing; prints nothing itself."""
+"""The command `export`: shows live tenancies as a hooks file. Changes nothing; prints nothing itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from hooksync.commands.export_draft import ExportedTenancy, Need, free_variables, gather
-from hooksync.commands.export_names import slug
+from hooksync.commands.export_draft import ExportedTenancy, Need, free_variables, gather, slug
 from hooksync.commands.export_yaml import export_text
 from hooksync.commands.options import ExportOptions
-from hooksync.commands.setup import Choice, Prepared, prepare
+from hooksync.commands.setup import Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written
 from hooksync.config.resolve import resolve
 from hooksync.config.rules import server_problem
@@ -25,11 +24,11 @@ from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched
 from hooksync.reconcile.session import Run, open_run
 
-_NOWHERE = Location("the command line", 1, 1)  # all that could be said of it is said before
+_NOWHERE = Location("the command line", 1, 1)  # never shown: its values are checked first
 
 
 class Export(Record, frozen=True):
-    """What an export came to."""
+    """The result of an export."""
 
     text: str  # "": nothing could be read
     needs: tuple[Need, ...]  # in the order of the file
@@ -44,12 +43,12 @@ def export(options: ExportOptions, world: World) -> ExitCode:
         return ExitCode.INTERRUPTED
     if made.text:
         world.terminal.result(made.text)
-    tell(made, world)
+    explain(made, world)
     return ExitCode.ERROR if made.unread else ExitCode.DONE
 
 
 def make_export(options: ExportOptions, world: World) -> Export:
-    """Read the tenancies that are meant, and write them as a hooks file."""
+    """Read the chosen tenancies, and write them as a hooks file."""
     with _open(options, world) as (run, warnings):
         with world.terminal.progress("reading", len(run.tenancies)) as step:
             fetched = run.read(step)
@@ -66,31 +65,31 @@ def make_export(options: ExportOptions, world: World) -> Export:
     )
 
 
-def tell(made: Export, world: World) -> None:
-    """Say on standard error what is doubtful, what is missing and what to do next."""
+def explain(made: Export, world: World) -> None:
+    """Show warnings, the variables to set, and errors, on standard error."""
     for warning in made.warnings:
         world.terminal.warn(warning)
     if made.needs:
         width = max(len(need.variable) for need in made.needs)
         lines = (f"  {need.variable:{width}}  {need.what}" for need in made.needs)
-        world.terminal.aside("\n".join(("to be set before the file can be used:", *lines, *_HOW_TO_SET)))
+        world.terminal.aside("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
     for one in made.unread:
         for problem in one.error.problems:
             world.terminal.aside(f"error: {one.tenancy.name}: {problem}")
 
 
 _HOW_TO_SET = (
-    "values of a URL's query are not shown and not in the file: set each as it stands in the URL.",
-    "set them in the CI's secret store, or with `export NAME=...`; then `hooksync plan` says no changes,",
-    "and `hooksync apply --adopt` records the secrets as those in use.",
+    "the query values of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
+    "set them in the secret store of your CI, or with `export NAME=...`; then `hooksync plan` says no changes,",
+    "and `hooksync apply --adopt` records that these secrets are in use.",
 )
 
 
 @contextmanager
 def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[Problem]]]:
-    """Open a run over the tenancies that are meant."""
+    """Open a run over the chosen tenancies."""
     if _reads_files(options, world):
-        prepared = prepare(Choice(options.files, options.tenancies, shard=options.shard), world)
+        prepared = prepare(options, world)
     else:
         prepared = Prepared((_named_tenancy(options, world),), (), Redactor())
     timeout, parallelism = options.timeout, options.parallelism
@@ -99,11 +98,11 @@ def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[
 
 
 def _reads_files(options: ExportOptions, world: World) -> bool:
-    """Tell whether the files say which tenancies are meant. Raises an error where nothing does, or two do."""
+    """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
     if options.server or options.tenant:
         if options.tenancies or options.shard or options.names_files:
-            fix = "leave out --server and --tenant, or else --file, --tenancy and --shard"
-            raise UsageError(Problem("--server and --tenant name one tenancy, and the files others", fix))
+            fix = "leave out either --server and --tenant, or --file, --tenancy and --shard"
+            raise UsageError(Problem("--server and --tenant cannot be combined with --file, --tenancy or --shard", fix))
         return False
     asks_for_files = options.names_files or options.tenancies or options.shard or world.environ.get("HOOKSYNC_FILE")
     if asks_for_files or is_there(options.files[0]):
@@ -115,17 +114,17 @@ def _reads_files(options: ExportOptions, world: World) -> bool:
 
 
 def _named_tenancy(options: ExportOptions, world: World) -> Tenancy:
-    """Make the tenancy that flags and environment name. What it is called is settled by the log-in."""
+    """Make the tenancy that flags and environment name. Its name is only settled by the log-in."""
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")
     if not server:
         raise UsageError(Problem("--tenant needs a server", "give --server, or set PRESERVICA_SERVER"))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
     if problem := server_problem(closed(server), subject, None, allow_http=False):
-        over_http = "use https, or export from a hooks file that says `allow_http: true`"
+        over_http = "use https, or export from a hooks file with `allow_http: true`"
         raise UsageError(Problem(problem.what, over_http if is_plain_http(server) else problem.fix))
     if tenant and not tenant.isprintable():
-        raise UsageError(Problem("the tenant holds a line break or a control character", "check --tenant"))
+        raise UsageError(Problem("the tenant contains a line break or a control character", "check --tenant"))
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
     [tenancy], _ = resolve([TenancyDeclaration(name, settings, (), _NOWHERE)], world.environ)
@@ -137,7 +136,7 @@ def _written(text: str) -> Written:
 
 
 def _as_logged_in(one: Fetched, run: Run) -> Fetched:
-    """Name a tenancy after the tenant that the log-in led to, where none was named."""
+    """Name a tenancy after the tenant of the log-in, if no tenant was named."""
     tenant = run.clients[one.tenancy.name].tenant
     if one.tenancy.tenant or not tenant or not tenant.isprintable():
         return one

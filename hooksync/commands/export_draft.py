@@ -1,6 +1,6 @@
-"""What is live in a tenancy -> what would declare it: entries with names, and what cannot be declared. Pure.
+"""What is live in a tenancy -> entries that declare it, with names, and what cannot be declared. Pure.
 
-No value of a URL's query is kept here: a variable's name stands in its place.
+No value of a URL's query is kept here: the name of a variable replaces it.
 """
 
 from __future__ import annotations
@@ -9,40 +9,68 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from hooksync.commands.export_names import Names, has_key_in_path, name_of_url, variable_name
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey, Tenancy, Trigger
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.url_forms import split_netloc
+from hooksync.core.url_forms import normal_url, split_netloc
 from hooksync.core.urls import closed, owns_url, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
+_LONGEST = 60  # characters of a name, before a number that tells it from others
+_NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
+_PORT = re.compile(":[0-9]*$")
+_KEY = re.compile(
+    r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+)
 _RESERVED = ("PRESERVICA_SERVER", "PRESERVICA_TENANT", "PRESERVICA_USERNAME", "PRESERVICA_PASSWORD")
 
 
+class Names:
+    """Gives names that are all different, even in another case."""
+
+    def __init__(self, taken: Iterable[str], separator: str) -> None:
+        self._taken = {name.casefold() for name in taken}
+        self._next: dict[str, int] = {}
+        self._separator = separator
+
+    def take(self, *wanted: str) -> str:
+        """Take the first of these that is free, or else the last of them with a number."""
+        for name in wanted:
+            if name.casefold() not in self._taken:
+                self._taken.add(name.casefold())
+                return name
+        stem = wanted[-1]
+        number = self._next.get(stem, 2)
+        while f"{stem}{self._separator}{number}".casefold() in self._taken:
+            number += 1
+        self._next[stem] = number + 1
+        return self.take(f"{stem}{self._separator}{number}")
+
+
 class Need(Record, frozen=True):
-    """A variable that the file refers to and that is still to be set."""
+    """A variable that the file refers to and that the user has to set."""
 
     variable: str
-    what: str  # what it is to hold
+    what: str  # its value
 
 
 class ExportedEntry(Record, frozen=True):
-    """One subscription of the file: a receiver, and what it is told of."""
+    """One subscription of the file: a receiver and its triggers."""
 
     name: str
-    url: str  # with `${NAME}` for what may be a key
+    url: str  # with `${NAME}` in place of what may be a key
     triggers: tuple[Trigger, ...]
     secret: SecretRef
-    include_identifiers: bool | None  # None: neither the service nor a file tells
+    include_identifiers: bool | None  # None: neither reported nor declared
 
 
 class LeftOut(Record, frozen=True):
     """A live subscription that no file can declare."""
 
-    shown: str  # its URL and trigger, fit for one line
+    shown: str  # its URL and trigger, on one line
     reason: str
 
     def __str__(self) -> str:
@@ -50,18 +78,18 @@ class LeftOut(Record, frozen=True):
 
 
 class ExportedTenancy(Record, frozen=True):
-    """One tenancy as it is to be written."""
+    """One tenancy as the file declares it."""
 
     tenancy: Tenancy
     entries: tuple[ExportedEntry, ...]
     left_out: tuple[LeftOut, ...]
-    not_owned: int  # how many live subscriptions lie outside `owns`
+    not_owned: int  # live subscriptions outside `owns`
     needs: tuple[Need, ...]
     warnings: tuple[Problem, ...]
 
 
 def free_variables(tenancies: Iterable[Tenancy]) -> Names:
-    """Give the names of variables that these tenancies do not use yet."""
+    """Make a source of variable names that these tenancies do not use yet."""
     taken = {*_RESERVED, "PRESERVICA_2FA_TOKEN"}
     for tenancy in tenancies:
         credentials = tenancy.credentials
@@ -73,7 +101,7 @@ def free_variables(tenancies: Iterable[Tenancy]) -> Names:
 
 
 def gather(tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names) -> ExportedTenancy:
-    """Say how a file would declare what is live and owned; what is declared already keeps its name and references."""
+    """Declare what is live and owned. What is declared already keeps its name and references."""
     owned = [one for one in live if owns_url(tenancy.owns, one.url.full)]
     gathering = _Gathering(tenancy, variables)
     for candidates in _by_identity(owned):
@@ -91,13 +119,13 @@ def gather(tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names)
 def shown(live: LiveSubscription) -> str:
     """Write a live subscription on one line, without what may be a key."""
     scheme, separator, rest = live.url.full.partition("?")[0].partition("://")
-    hides_user = "@" in split_netloc(rest)[1] or (not separator and "@" in scheme)  # however it is cut
+    hides_user = "@" in split_netloc(rest)[1] or (not separator and "@" in scheme)  # whichever way it is split
     url = f"{scheme if separator else ''}{separator}***" if hides_user else live.url.shown
     return printable(f"{url} {live.trigger.short}")
 
 
 def _by_identity(live: Iterable[LiveSubscription]) -> list[list[LiveSubscription]]:
-    """Put those of one identity together, sorted; the order in which the service lists them says nothing."""
+    """Group by identity, sorted; the order in which the service lists them means nothing."""
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for one in live:
         found[one.key].append(one)
@@ -109,12 +137,12 @@ def _worth(live: LiveSubscription) -> tuple[bool, bool, str]:
 
 
 def _fault(live: LiveSubscription) -> str | None:
-    """Say why a live subscription cannot be declared."""
+    """Return the reason why a live subscription cannot be declared, if there is one."""
     if fault := url_fault(closed(live.url.full)):
         return f"its URL {fault}"
     named = Trigger.named(live.trigger.short)
     if named != live.trigger or not _DECLARABLE.fullmatch(live.trigger.wire):
-        return "its trigger has a name that a hooks file cannot hold"
+        return "a hooks file cannot hold the name of its trigger"
     return None
 
 
@@ -122,7 +150,7 @@ _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the decl
 
 
 class _Gathering:
-    """The entries of one tenancy while they are put together."""
+    """The entries of one tenancy while they are collected."""
 
     def __init__(self, tenancy: Tenancy, variables: Names) -> None:
         self.left_out: list[LeftOut] = []
@@ -135,17 +163,17 @@ class _Gathering:
         for declared in tenancy.subscriptions:
             self._by_url.setdefault(declared.url.identity, declared)
         self._names = Names((one.name for one in tenancy.subscriptions), "-")
-        self._declared_names = {one.name for one in tenancy.subscriptions}  # not given to an entry yet
+        self._declared_names = {one.name for one in tenancy.subscriptions}  # not used for an entry yet
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
 
     def add(self, candidates: Sequence[LiveSubscription]) -> None:
-        """Take in what has one identity."""
+        """Add the live subscriptions of one identity."""
         live = candidates[0]
         if fault := _fault(live):
             self.left_out.append(LeftOut(shown(live), fault))
             what = f"{self._tenancy.name}: {shown(live)} is left out: {fault}"
-            fix = "apply would unsubscribe it, for it is not declared: replace it, or narrow `owns` first"
+            fix = "apply would unsubscribe it, because it is not declared: replace it, or narrow `owns` first"
             self.warnings.append(Problem(what, fix))
             return
         if len(candidates) > 1:
@@ -156,7 +184,7 @@ class _Gathering:
         self._groups.setdefault(group, []).append(live)
 
     def entries(self) -> Iterator[ExportedEntry]:
-        """Give one entry for each receiver and flag, in the order of their URLs."""
+        """Make one entry for each receiver and flag, in the order of their URLs."""
         for (_, flag, _), several in self._groups.items():
             anchor = self._anchor(several[0])
             name = self._name(several[0], anchor)
@@ -167,7 +195,7 @@ class _Gathering:
             yield ExportedEntry(name, url, triggers, secret, flag)
 
     def _anchor(self, live: LiveSubscription) -> DeclaredSubscription | None:
-        """Find what is declared for it, or for its receiver."""
+        """Find the declared subscription for it, or for its receiver."""
         return self._by_key.get(live.key) or self._by_url.get(live.url.identity)
 
     def _name(self, live: LiveSubscription, anchor: DeclaredSubscription | None) -> str:
@@ -177,7 +205,7 @@ class _Gathering:
         return self._names.take(anchor.name if anchor else name_of_url(live.url.full))
 
     def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, SecretRef]:
-        """Give URL and secret of a receiver that is not declared; its entries share them."""
+        """Return URL and secret of a receiver that is not declared; its entries share them."""
         identity = live.url.identity
         if identity not in self._made:
             where = f"{self._tenancy.name}/{name}"
@@ -186,12 +214,12 @@ class _Gathering:
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
             self._made[identity] = f"{escape(head)}{mark}{pairs}", SecretRef("env", secret)
             if has_key_in_path(live.url.full):
-                what = f"{where}: the path of its URL holds what may be a key"
-                self.warnings.append(Problem(what, "write ${NAME} in its place before the file goes into Git"))
+                what = f"{where}: the path of its URL may hold a key"
+                self.warnings.append(Problem(what, "replace the key with ${NAME} before the file goes into Git"))
         return self._made[identity]
 
     def _pair(self, pair: str, name: str) -> str:
-        """Write one pair of a query with a variable in place of its value."""
+        """Write one pair of a query with a variable instead of its value."""
         key, equals, value = pair.partition("=")
         if not (value if equals else key):
             return escape(pair)
@@ -204,3 +232,31 @@ class _Gathering:
         variable = self._variables.take(wanted, variable_name(self._tenancy.name, name, *words))
         self.needs.append(Need(variable, what))
         return variable
+
+
+def slug(text: str, otherwise: str) -> str:
+    """Make a name of letters, digits and hyphens from any text."""
+    return _NOT_A_WORD.sub("-", text).strip("-")[:_LONGEST].strip("-") or otherwise
+
+
+def name_of_url(url: str) -> str:
+    """Name a receiver by its host and path, without what looks like a key."""
+    host, path = _host_and_path(url)
+    return slug(host + _KEY.sub("-", path), "hook")
+
+
+def has_key_in_path(url: str) -> bool:
+    """Whether a path holds what looks like a key: long, of letters and digits, or a UUID."""
+    return _KEY.search(_host_and_path(url)[1]) is not None
+
+
+def _host_and_path(url: str) -> tuple[str, str]:
+    """Return the host, without its port, and the path."""
+    host, tail = split_netloc(normal_url(url).partition("://")[2])
+    return _PORT.sub("", host), tail.partition("?")[0]
+
+
+def variable_name(*words: str) -> str:
+    """Make the name of an environment variable."""
+    name = _NOT_A_WORD.sub("_", "_".join(words)).strip("_").upper()
+    return name if name[:1].isalpha() else f"HOOK_{name}".rstrip("_")

@@ -1,6 +1,6 @@
 """Exported tenancies -> the text of a hooks file. Pure.
 
-Every text from outside goes through `scalar` or `_comment`: whatever a service holds, it stays a text on its line.
+Every text from outside goes through `scalar` or `_comment`, so it stays a text on its line.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import UnreadTenancy
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
-_WORDS_OF_OTHERS = frozenset({"y", "n"})  # booleans to some readers of YAML 1.1
+_OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
 # Written by `hooksync export`: the webhook subscriptions that were live.
-# No secret and no value of a URL's query is in here, only names of variables.
+# It holds no secrets and no query values of URLs, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that the export listed, then
 #   hooksync plan             says "No changes."
-#   hooksync apply --adopt    records the secrets as those in use
+#   hooksync apply --adopt    records that these secrets are in use
 """
 _USUAL = {"username": "PRESERVICA_USERNAME", "password": "PRESERVICA_PASSWORD", "totp": "PRESERVICA_2FA_TOKEN"}
 
 
 def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
-    """Write a hooks file. What could not be read is a comment in it."""
+    """Write a hooks file. A tenancy that could not be read is a comment in it."""
     lines = ["version: 1"]
     if extra := _extra_triggers(tenancies):
         lines.append(f"extra_triggers: [{', '.join(map(scalar, extra))}]")
@@ -39,11 +39,11 @@ def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
 
 
 def scalar(text: str) -> str:
-    """Write any text so that YAML gives it back as a text: plain where nobody could misread it, else quoted.
+    """Write any text so that YAML reads it as that text: plain if no reader takes it for anything else, or quoted.
 
     In ASCII: standard output is not UTF-8 everywhere, and a hooks file must be.
     """
-    if _PLAIN.fullmatch(text) and read_plain(text) == text and text.lower() not in _WORDS_OF_OTHERS:
+    if _PLAIN.fullmatch(text) and read_plain(text) == text and text.lower() not in _OTHER_BOOLEANS:
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(c if " " <= c <= "~" else f"\\U{ord(c):08x}" for c in quoted)
@@ -54,7 +54,7 @@ def _comment(text: str) -> str:
 
 
 def _unread(one: UnreadTenancy) -> Iterator[str]:
-    yield f"  {_comment(f'{one.tenancy.name} is not in here, for it could not be read: {one.error.summary}')}"
+    yield f"  {_comment(f'{one.tenancy.name} is missing, because it could not be read: {one.error.summary}')}"
 
 
 def _tenancy(one: ExportedTenancy) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _tenancy(one: ExportedTenancy) -> Iterator[str]:
     for line in _settings(one.tenancy):
         yield f"    {line}"
     if one.not_owned:
-        yield f"    # live and not in here, for they lie outside `owns`: {one.not_owned}"
+        yield f"    # left out, because they are outside `owns`: {one.not_owned}"
     for left_out in one.left_out:
         yield f"    {_comment(f'left out: {left_out}')}"
     yield "    subscriptions:" if one.entries else "    subscriptions: {}"
@@ -92,7 +92,7 @@ def _settings(tenancy: Tenancy) -> Iterator[str]:
 
 
 def _credentials(credentials: CredentialRefs) -> Iterator[str]:
-    """Write what differs from the usual variables."""
+    """Write what differs from the default variables."""
     for field, usual in _USUAL.items():
         ref: SecretRef = getattr(credentials, field)
         if ref != SecretRef("env", usual):

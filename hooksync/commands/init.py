@@ -1,31 +1,30 @@
-"""The verb `init`: writes the first hooks file, a commented one or what is live. Never writes over anything."""
+"""The command `init`: writes a first hooks file, a commented one or what is live. Never overwrites a file."""
 
 from __future__ import annotations
 
-from hooksync.commands.options import ExportOptions
+from hooksync.commands.options import InitOptions
 from hooksync.core.atomic_write import create_atomically, is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
-from hooksync.core.record import Record
 from hooksync.reconcile.context import World
 
 STARTER = """\
-# The webhook subscriptions of a Preservica tenancy, as they should be.
+# The webhook subscriptions that a Preservica tenancy should have.
 #
 #   hooksync validate    checks this file; needs no network and no credentials
 #   hooksync plan        shows what would change
-#   hooksync apply       asks, and makes it so
+#   hooksync apply       asks, and makes the changes
 #
-# Who logs in is not in here: set PRESERVICA_USERNAME and PRESERVICA_PASSWORD
-# (and PRESERVICA_2FA_TOKEN, where the account has a second factor).
+# The log-in is not in this file: set PRESERVICA_USERNAME and PRESERVICA_PASSWORD
+# (and PRESERVICA_2FA_TOKEN, if the account has a second factor).
 version: 1
 
 tenancies:
   archive:                        # a name of your own: letters, digits, - and _
     server: eu.preservica.com     # your Preservica server
-    # tenant: BRAMA               # where the user belongs to several
+    # tenant: BRAMA               # if the user belongs to several
 
-    # What hooksync may remove: all (the default), or what begins with one of
-    # these. What lies outside is left alone.
+    # What hooksync may remove: everything (the default), or only URLs that begin
+    # with one of these.
     # owns:
     #   - https://catalogue.example.net
 
@@ -41,25 +40,17 @@ tenancies:
         # `hooksync secret generate` makes one, and {file: PATH} reads one
         include_identifiers: true
 """
-_NEXT = "next: put your server, receivers and triggers into it, then `hooksync validate`"
-
-
-class InitOptions(Record, frozen=True):
-    """What the flags of `init` say."""
-
-    path: str
-    is_from_live: bool
-    live: ExportOptions
+_NEXT = "next: fill in your server, receivers and triggers, then run `hooksync validate`"
 
 
 def init(options: InitOptions, world: World) -> ExitCode:
-    """Write the first hooks file. Raises FileError where there is one already."""
-    if is_there(options.path):  # before anything is asked of the service; the writing looks again
-        raise FileError(already_there(options.path))
+    """Write a first hooks file. Raises FileError if it exists already."""
+    if is_there(options.path):  # before any call; checked again while writing
+        raise FileError(_exists(options.path))
     if options.is_from_live:
         return _init_from_live(options, world)
-    if options.live.server or options.live.tenant or options.live.tenancies or options.live.names_files:
-        what = "--server, --tenant, --file and --tenancy say what of the live to write"
+    if options.server or options.tenant or options.tenancies or options.names_files:
+        what = "--server, --tenant, --file and --tenancy need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     _write(options.path, STARTER)
     world.terminal.result(f"wrote {options.path}\n")
@@ -67,25 +58,24 @@ def init(options: InitOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def already_there(path: str) -> Problem:
-    """Word the refusal to write over a file."""
-    return Problem(f"{path} is there already, and was left as it is", "name another: hooksync init PATH")
+def _exists(path: str) -> Problem:
+    return Problem(f"{path} exists already, and was left as it is", "name another file: hooksync init PATH")
 
 
 def _init_from_live(options: InitOptions, world: World) -> ExitCode:
-    """Write what is live; nothing at all where a part of it could not be read."""
-    from hooksync.commands.export import make_export, tell
+    """Write what is live; nothing at all if a part of it could not be read."""
+    from hooksync.commands.export import explain, make_export
 
-    made = make_export(options.live, world)
+    made = make_export(options, world)
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     if made.unread:
-        tell(made, world)
-        world.terminal.aside(f"{options.path} was not written, for it would not be whole")
+        explain(made, world)
+        world.terminal.aside(f"{options.path} was not written, because it would be incomplete")
         return ExitCode.ERROR
     _write(options.path, made.text)
     world.terminal.result(f"wrote {options.path}\n")
-    tell(made, world)
+    explain(made, world)
     return ExitCode.DONE
 
 
@@ -93,4 +83,4 @@ def _write(path: str, text: str) -> None:
     try:
         create_atomically(path, text)
     except FileExistsError as error:
-        raise FileError(already_there(path)) from error
+        raise FileError(_exists(path)) from error

@@ -1,13 +1,12 @@
-"""How `plan` and `apply` end: what they came to is shown, saved, complained of and judged."""
+"""How `plan` and `apply` end: the result is shown and saved, problems are listed, the exit code is chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
-from hooksync.commands.scene import OpenRun
+from hooksync.commands.setup import Session, timestamp
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem
 from hooksync.core.record import replace
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def end_apply(
-    planned: Sequence[Planned], carried: ExecutionResult, scene: OpenRun, unconfirmed: Problem | None
+    planned: Sequence[Planned], executed: ExecutionResult, session: Session, unconfirmed: Problem | None
 ) -> ExitCode:
-    """Show what became of plans, write the report, and judge."""
-    options, world = scene.options, scene.world
-    view = run_view([_finished(one, carried) for one in planned], scene, carried.warnings)
-    view = replace(view, unconfirmed=unconfirmed, state_error=carried.state_error)
+    """Show the result of plans, write the report, and choose the exit code."""
+    options, world = session.options, session.world
+    view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
+    view = replace(view, unconfirmed=unconfirmed, state_error=executed.state_error)
     text = _report(view, options, world)
-    is_told = _is_saved(text, options.report, world)  # first: it is asked for whatever comes of standard output
+    is_told = _is_saved(text, options.report, world)  # first: it is written even if standard output fails
     is_told &= _is_shown(text, view, options, world)
-    if carried.adopted:
-        world.terminal.aside(f"adopted: {carried.adopted} kept, with the declared secret, in {scene.state}")
+    if executed.adopted:
+        world.terminal.aside(f"adopted: {executed.adopted} kept, with the declared secret, in {session.state}")
     complain(view, world, refused="refused")
     code = _exit_code(view, world)
     if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):
@@ -43,7 +42,7 @@ def end_apply(
 
 
 def _report(view: RunView, options: PlanOptions, world: World) -> str:
-    """Write the report, where anybody wants it."""
+    """Write the report as JSON, if it is shown or saved."""
     if options.format != "json" and not options.report:
         return ""
     from hooksync.report.ci import find_origin
@@ -70,13 +69,13 @@ def _is_shown(report: str, view: RunView, options: PlanOptions, world: World) ->
 
 
 def _is_saved(text: str, path: str | None, world: World) -> bool:
-    """Write the report to its file, where it has one. Where that fails, what was done stands."""
+    """Write the report to its file, if it has one. If that fails, what was done stands."""
     if path is None:
         return True
     try:
         write_atomically(path, text)
     except FileError as error:
-        fix = "what was done is told on standard output; check that the report's folder is there and may be written to"
+        fix = "what was done is on standard output; check that the report's folder exists and can be written to"
         for problem in error.problems:
             world.terminal.aside(f"error: {Problem(f'the report {problem.what}', fix)}")
         return False
@@ -84,32 +83,31 @@ def _is_saved(text: str, path: str | None, world: World) -> bool:
 
 
 def planned_view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
-    """Show what is planned for one tenancy."""
+    """View the plan of one tenancy."""
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
     return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.readings)
 
 
-def _finished(one: Planned, carried: ExecutionResult) -> TenancyView:
+def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     name = one.tenancy.name
-    verdict = carried.verdicts.get(name, NOT_ASKED)
-    outcome = carried.outcomes.get(name) or not_attempted(one)
+    verdict = executed.verdicts.get(name, NOT_ASKED)
+    outcome = executed.outcomes.get(name) or not_attempted(one)
     view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.readings)
-    return replace(view, error=carried.errors.get(name))
+    return replace(view, error=executed.errors.get(name))
 
 
-def run_view(tenancies: Sequence[TenancyView], scene: OpenRun, warnings: Sequence[Problem]) -> RunView:
-    """Show a whole run, as of now."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    sources = scene.options.saved_plan or ", ".join(scene.options.files)
-    return RunView(tuple(tenancies), now, sources, (*scene.warnings, *warnings), scene.state)
+def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem]) -> RunView:
+    """View a whole run, as of now."""
+    sources = session.options.saved_plan or ", ".join(session.options.files)
+    return RunView(tuple(tenancies), timestamp(), sources, (*session.warnings, *warnings), session.state)
 
 
 def complain(view: RunView, world: World, *, refused: str) -> None:
-    """Show warnings, refusals and errors, each with its mend."""
+    """Show warnings, refusals and errors, each with its fix."""
     for problem in view.all_warnings:
         world.terminal.warn(problem)
     for problem in view.refusals:
@@ -122,7 +120,7 @@ def complain(view: RunView, world: World, *, refused: str) -> None:
 
 
 def _exit_code(view: RunView, world: World) -> ExitCode:
-    """Judge an apply: partly applied is worse than not at all."""
+    """Choose the exit code of an apply: partly applied is worse than not at all."""
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     tried = [tenancy.outcome for tenancy in view.tenancies if tenancy.outcome]

@@ -1,9 +1,13 @@
-"""What every verb that reaches the service begins with: read the files, choose, fill in from the environment."""
+"""What commands that reach the service begin with: read files and environment, open a session."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from hooksync.commands.options import Options, PlanOptions
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -15,56 +19,134 @@ from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Planned
+from hooksync.reconcile.planner import Fetched, Planner
+from hooksync.reconcile.session import Run, open_run
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.model import State
+from hooksync.state.store import find_lock, load
 
-
-class Choice(Record, frozen=True):
-    """Which files, and what of them."""
-
-    files: tuple[str, ...]
-    tenancies: Sequence[str] = ()  # globs of names
-    targets: Sequence[str] = ()  # globs of addresses
-    replaced: Sequence[str] = ()  # globs of addresses, which must name something
-    shard: Shard | None = None  # of those tenancies; None: all of them
+if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
+    from hooksync.reconcile.executor import Executor
 
 
 class Prepared(Record, frozen=True):
-    """What the files and the environment come to."""
+    """What files and environment say."""
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
     redactor: Redactor  # knows what came into URLs
 
 
-def prepare(choice: Choice, world: World) -> Prepared:
-    """Bring files and environment together. Raises FileError or UsageError with every problem.
+class Session(Record, frozen=True):
+    """A `plan` or an `apply` with its files, state and connections open."""
 
-    A shard is a part of a whole: globs are judged, and tenancies held apart, over all shards together.
+    run: Run
+    planner: Planner
+    options: PlanOptions
+    world: World
+    warnings: tuple[Problem, ...]  # of the files
+    state: str | None  # path
+    former_state: str | None = None  # path of the lock file that the state was read from, and that it replaces
+
+    def fetch(self) -> tuple[Fetched, ...]:
+        """Read the tenancies."""
+        with self.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
+            return self.run.read(advance)
+
+    def plan(self) -> tuple[Planned, ...]:
+        """Read the tenancies and plan them."""
+        return self.planner.plan(self.fetch())
+
+    def executor(self) -> Executor:
+        """Make the executor of its plans."""
+        from hooksync.reconcile.executor import Executor
+        from hooksync.reconcile.journal import Journal
+
+        planner, journal = self.planner, None
+        if self.state:
+            journal = Journal(
+                self.state,
+                planner.state,
+                planner.secrets,
+                planner.ring,
+                adopts=self.options.adopts,
+                former=self.former_state,
+            )
+        return Executor(self.run, planner.options, journal, self.world.terminal, probes=self.options.probes)
+
+
+@contextmanager
+def open_session(
+    prepared: Prepared,
+    diff: DiffOptions,
+    options: PlanOptions,
+    world: World,
+    *,
+    state: str | None,
+    allows_mass_unsubscribe: bool,
+) -> Iterator[Session]:
+    """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
+
+    `state`: its path; None: without a state.
     """
-    document = read_document(read_sources(choice.files, world.stdin))
-    chosen = select(document, choice.tenancies, choice.targets)
-    check_replaced(chosen, choice.replaced)
-    entries = share_of(chosen, choice.shard)
+    known, former = _read_state(state, options, world)
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+        planner = Planner(diff, allows_mass_unsubscribe, known, run.secrets, KeyRing(parallelism))
+        yield Session(run, planner, options, world, prepared.warnings, state, former)
+
+
+def _read_state(path: str | None, options: PlanOptions, world: World) -> tuple[State | None, str | None]:
+    """Read the state, or the lock file that it replaces, and return that file's path too."""
+    if path is None:
+        return None, None
+    former = find_lock(path) if options.state is None else None
+    state = load(former or path)
+    if former:
+        world.terminal.aside(
+            f"note: the state was read from {former}; from now on it is kept in {path}, the old file can be deleted"
+        )
+    return state, former
+
+
+def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> Prepared:
+    """Read files and environment. Raises FileError or UsageError with every problem.
+
+    A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
+    `replaced`: globs of addresses, each of which must match something.
+    """
+    document = read_document(read_sources(options.files, world.stdin))
+    chosen = select(document, options.tenancies, options.targets)
+    check_replaced(chosen, replaced)
+    entries = share_of(chosen, options.shard)
     redactor = Redactor()
     redactor.learn(url_environment_values(entries, world.environ))
-    tenancies, warnings = _resolved(entries, chosen, choice, world)
-    if choice.shard and not entries:
-        world.terminal.aside(nothing_in(choice.shard))
+    tenancies, warnings = _resolved(entries, chosen, options.shard, world)
+    if options.shard and not entries:
+        world.terminal.aside(nothing_in(options.shard))
     return Prepared(tenancies, (*document.warnings, *warnings), redactor)
 
 
+def timestamp() -> str:
+    """Return the time of now, as RFC 3339."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def _resolved(
-    entries: Sequence[TenancyDeclaration], chosen: Sequence[TenancyDeclaration], choice: Choice, world: World
+    entries: Sequence[TenancyDeclaration], chosen: Sequence[TenancyDeclaration], shard: Shard | None, world: World
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
-    """Fill in what the environment says. `chosen`: with the tenancies of other shards, which must be others."""
-    if choice.shard is None or choice.shard.total == 1:
+    """Fill in the values of the environment. `chosen`: with the tenancies of other shards, to compare with."""
+    if shard is None or shard.total == 1:
         return resolve(entries, world.environ)
     from hooksync.config.twins import same_tenancy_problems  # only here: most runs have no shards
 
-    twins = tuple(same_tenancy_problems(chosen, world.environ))
+    same = tuple(same_tenancy_problems(chosen, world.environ))
     try:
         resolved = resolve(entries, world.environ)
     except FileError as error:
-        raise FileError(*dict.fromkeys((*twins, *error.problems))) from error
-    if twins:
-        raise FileError(*twins)
+        raise FileError(*dict.fromkeys((*same, *error.problems))) from error
+    if same:
+        raise FileError(*same)
     return resolved

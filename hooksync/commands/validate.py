@@ -1,4 +1,4 @@
-"""The verbs that need no network: `validate` and `schema`. Loads none of the network's rooms; prints nothing itself."""
+"""The commands that need no network: `validate` and `schema`. Loads no module of the network; prints nothing itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import FileOptions
+from hooksync.commands.options import Options
 from hooksync.config.files import read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.schema_files import SchemaKind, schema_text
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 FORMAT = "hooksync.validation/1"
 
 
-def validate(options: FileOptions, world: World) -> ExitCode:
-    """Check the files; needs neither network nor environment. Raises FileError with all that is wrong."""
+def validate(options: Options, world: World) -> ExitCode:
+    """Check the files; needs neither network nor environment. Raises FileError with every problem."""
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
     from hooksync.config.selection import nothing_in, select, share_of
 
@@ -48,7 +48,7 @@ def schema(kind: SchemaKind, world: World) -> ExitCode:
 
 
 def _text(files: Sequence[str], entries: Sequence[TenancyDeclaration]) -> str:
-    """Say that the files are valid, and how much they declare."""
+    """State that the files are valid, and count what they declare."""
     tenancies, subscriptions = len(entries), _count(entries)
     return (
         f"{', '.join(files)}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
@@ -57,7 +57,7 @@ def _text(files: Sequence[str], entries: Sequence[TenancyDeclaration]) -> str:
 
 
 def _json(entries: Sequence[TenancyDeclaration], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
-    """Write what is declared, what is wrong and what is doubtful."""
+    """Write counts, problems and warnings as JSON."""
     document = {
         "format": FORMAT,
         "is_valid": not problems,
@@ -70,7 +70,7 @@ def _json(entries: Sequence[TenancyDeclaration], problems: Sequence[Problem], wa
 
 
 def _count(entries: Sequence[TenancyDeclaration]) -> int:
-    """Count what is declared: one for each trigger."""
+    """Count the declared subscriptions: one for each trigger."""
     return sum(len(one.triggers) for entry in entries for one in entry.subscriptions)
 
 

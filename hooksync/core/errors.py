@@ -29,8 +29,17 @@ class Problem(Record, frozen=True):
     where: Location | None = None
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.what}\n  fix: {self.fix}"
+        return f"{self.headline}\n  fix: {self.fix}"
+
+    @property
+    def headline(self) -> str:
+        """Where it is and what it is, without the fix."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    @property
+    def line(self) -> str:
+        """All of it on one line."""
+        return f"{self.headline} (fix: {self.fix})"
 
 
 class HooksyncError(Exception):

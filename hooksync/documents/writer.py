@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hooksync import __version__
-from hooksync.core.errors import HooksyncError, Problem
+from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import Record
 from hooksync.documents.sealing import PlanKey, config_digest, credential_references, digest, live_digest, reference
@@ -66,8 +66,8 @@ def _head(view: RunView, form: str) -> dict[str, object]:
         "hooksync_version": __version__,
         "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
         "state": view.state,
-        "refusals": [_line(problem) for problem in view.refusals],
-        "warnings": [_line(problem) for problem in view.all_warnings],
+        "refusals": [problem.line for problem in view.refusals],
+        "warnings": [problem.line for problem in view.all_warnings],
     }
 
 
@@ -164,9 +164,4 @@ def _counted(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int
 
 
 def _error(error: HooksyncError) -> str:
-    return "; ".join(map(_line, error.problems))
-
-
-def _line(problem: Problem) -> str:
-    place = f"{problem.where}: " if problem.where else ""
-    return f"{place}{problem.what} (fix: {problem.fix})"
+    return "; ".join(problem.line for problem in error.problems)

@@ -218,7 +218,7 @@ def check_json(view: CheckView) -> str:
         "is_fine": view.is_fine,
         "tenancies": [_tenancy_json(tenancy) for tenancy in view.tenancies],
         "summary": {mark: view.counts()[mark] for mark in MARKS},
-        "warnings": [_line(problem) for problem in view.warnings],
+        "warnings": [problem.line for problem in view.warnings],
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
@@ -321,11 +321,6 @@ def _finding_json(finding: Finding) -> dict[str, object]:
         "detail": finding.detail or None,
         "fix": finding.fix or None,
     }
-
-
-def _line(problem: Problem) -> str:
-    place = f"{problem.where}: " if problem.where else ""
-    return f"{place}{problem.what} (fix: {problem.fix})"
 
 
 def _finding_row(tenancy: str, subscription: str, finding: Finding) -> str:

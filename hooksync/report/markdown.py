@@ -145,8 +145,7 @@ def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]
 
 
 def _listed_item(problem: Problem, subject: str = "") -> list[str]:
-    place = f"{problem.where}: " if problem.where else ""
-    what = _cut(f"{subject}: {place}{problem.what}" if subject else f"{place}{problem.what}")
+    what = _cut(f"{subject}: {problem.headline}" if subject else problem.headline)
     return [f"- {escaped(what)}", *([f"  fix: {escaped(_cut(problem.fix))}"] if problem.fix else [])]
 
 

@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import pty
+import re
+import select
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hooksync.cli.arguments import make_parser
-from hooksync.cli.completion import SHELLS, completion_script
+from hooksync.cli.completion import completion_script
 from tests.command_line import ROOT, hooksync
 
+SHELLS = ("bash", "zsh", "fish")
 BASH = """
 {script}
 COMP_WORDS=({words}) COMP_CWORD=$(({count} - 1))
 _hooksync
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
+# zsh completes only on a terminal. What it would offer goes through compadd, which is made to print it.
 ZSH = """
-compdef() {{ }}
-compset() {{ current=${{current#*=}} }}
-_describe() {{ local one; for one in "${{(@P)2}}"; do print -r -- "${{one%%:*}}"; done }}
-_files() {{ print -l -- *(N) }}
-{script}
-words=({words}) CURRENT={count}
-_hooksync || true
+PROMPT= fpath=(./functions $fpath)
+autoload -Uz compinit && compinit -u -D
+compadd() {
+    if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then
+        builtin compadd "$@"
+        return
+    fi
+    local -a offered
+    builtin compadd -A offered "$@"
+    print -rl -- "<offered ${(@)^offered}>"
+}
+offer() { _main_complete; print "<complete>" }
+zle -C offer complete-word offer
+bindkey "^I" offer
+print "<ready>"
+"""
+HOOKS = """\
+version: 1
+extra_triggers: [NEW_ONE]
+tenancies:
+  archive-prod:
+    server: ${NOT_SET}
+    tenant: PROD
+    subscriptions:
+      catalogue: {url: "${NOT_SET_EITHER}", triggers: [INDEXED, NEW_ONE], secret: {env: HOOK_SECRET}}
+  museum:
+    server: eu.preservica.com
+    tenant: MUSEUM
+    subscriptions: {}
 """
 CASES = [
     ("hooksync pl", {"plan"}),
@@ -35,50 +64,145 @@ CASES = [
     ("hooksync plan --format ", {"text", "json", "markdown"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync validate --format ", {"text", "json"}),
-    ("hooksync apply -f ho", {"hooks file.yaml"}),
+    ("hooksync apply -f hoo", {"hooks.yaml", "hoo ks.yaml"}),
+    ("hooksync apply hooks", {"hooks.yaml"}),
     ("hooksync apply --timeout ", set()),
     ("hooksync secret g", {"generate"}),
     ("hooksync completion z", {"zsh"}),
     ("hooksync nonsense --f", set()),
+    ("hooksync plan --tenancy ", {"archive-prod", "museum"}),
+    ("hooksync export --tenancy mu", {"museum"}),
+    ("hooksync plan --target ", {"archive-prod/catalogue/INDEXED", "archive-prod/catalogue/NEW_ONE"}),
+    ("hooksync apply --yes --replace archive-prod/catalogue/N", {"archive-prod/catalogue/NEW_ONE"}),
 ]
 INSTALLED = [shell for shell in SHELLS if shutil.which(shell)]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with a hooks file, another file, and a hooksync for the scripts to ask."""
+    (tmp_path / "hooks.yaml").write_text(HOOKS)
+    (tmp_path / "hoo ks.yaml").touch()
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "hooksync"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m hooksync "$@"\n')
+    program.chmod(0o755)
+    return tmp_path
+
+
+def environ(folder: Path) -> dict[str, str]:
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+
+
 def run(command: list[str], folder: Path, text: str = "") -> str:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        command, input=text, env=environ, cwd=folder, capture_output=True, encoding="utf-8", check=True, timeout=30
-    )
+        command, input=text, env=environ(folder), cwd=folder, capture_output=True, encoding="utf-8", check=True,
+        timeout=30,
+    )  # fmt: skip
     assert not done.stderr
     return done.stdout
 
 
 def complete(shell: str, line: str, folder: Path) -> set[str]:
     """Ask a shell what it offers at the end of a line."""
-    script = completion_script(make_parser(), shell)  # type: ignore[arg-type]
-    words = line.split(" ")
+    script = completion_script(make_parser(), shell)
+    if shell == "zsh":
+        return complete_in_zsh(script, line, folder)
     if shell == "fish":
         out = run(["fish", "--no-config", "-c", f"source -; complete -C {shlex.quote(line)}"], folder, script)
         return {each.split("\t")[0].replace("\\ ", " ") for each in out.splitlines()}
-    template = BASH if shell == "bash" else ZSH
-    arguments = ["bash", "--norc"] if shell == "bash" else ["zsh", "-f"]
-    text = template.format(script=script, words=shlex.join(words), count=len(words))
-    offered = {each for each in run(arguments, folder, text).splitlines() if each}
-    return {each for each in offered if each.startswith(words[-1])}  # zsh sifts by itself
+    words = line.split(" ")
+    text = BASH.format(script=script, words=shlex.join(words), count=len(words))
+    return {each for each in run(["bash", "--norc"], folder, text).splitlines() if each}
+
+
+def complete_in_zsh(script: str, line: str, folder: Path) -> set[str]:
+    (folder / "functions").mkdir(exist_ok=True)
+    (folder / "functions" / "_hooksync").write_text(script)
+    (folder / "setup.zsh").write_text(ZSH)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["zsh", "-f", "-i"], env=environ(folder), cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        os.write(ours, b"source ./setup.zsh\n")
+        read_until(ours, "<ready>")
+        os.write(ours, f"{line}\t".encode())
+        offered = re.findall("<offered ([^<>]+)>", read_until(ours, "<complete>"))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return {each.replace("\\ ", " ") for each in offered}
+
+
+def read_until(descriptor: int, text: str) -> str:
+    seen = ""
+    while text not in seen:
+        ready, _, _ = select.select([descriptor], [], [], 30)
+        assert ready, seen
+        seen += os.read(descriptor, 65_536).decode()
+    return seen
 
 
 @pytest.mark.parametrize("shell", INSTALLED)
 @pytest.mark.parametrize(("line", "expected"), CASES)
-def test_a_shell_offers_what_can_follow(shell: str, line: str, expected: set[str], tmp_path: Path) -> None:
-    (tmp_path / "hooks file.yaml").touch()
-    assert complete(shell, line, tmp_path) == expected
+def test_a_shell_offers_what_can_follow(shell: str, line: str, expected: set[str], folder: Path) -> None:
+    assert complete(shell, line, folder) == expected
 
 
-def test_bash_completes_after_an_equals_sign(tmp_path: Path) -> None:
+def test_bash_completes_after_an_equals_sign(folder: Path) -> None:
     script = completion_script(make_parser(), "bash")
-    for words, expected in [("plan --format = ma", "markdown"), ("plan --format =", "text\njson\nmarkdown")]:
+    for words, expected in [
+        ("plan --format = ma", "markdown"),
+        ("plan --format =", "text\njson\nmarkdown"),
+        ("plan --tenancy = mu", "museum"),
+    ]:
         text = f"{script}\nCOMP_WORDS=(hooksync {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n_hooksync\n"
-        assert run(["bash", "--norc"], tmp_path, text + "printf '%s\\n' \"${COMPREPLY[@]}\"") == f"{expected}\n"
+        assert run(["bash", "--norc"], folder, text + "printf '%s\\n' \"${COMPREPLY[@]}\"") == f"{expected}\n"
+
+
+@pytest.mark.skipif("zsh" not in INSTALLED, reason="zsh is not installed")
+@pytest.mark.parametrize(
+    ("line", "expected"), [("hooksync plan --format=ma", "markdown"), ("hooksync plan --tenancy=mu", "museum")]
+)
+def test_zsh_completes_after_an_equals_sign(line: str, expected: str, folder: Path) -> None:
+    assert complete("zsh", line, folder) == {expected}
+
+
+@pytest.mark.skipif("zsh" not in INSTALLED, reason="zsh is not installed")
+@pytest.mark.parametrize("how", ["source ./script", 'eval "$(< ./script)"'])
+def test_a_script_can_be_sourced_in_zsh(how: str, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text(completion_script(make_parser(), "zsh"))
+    done = run(["zsh", "-f", "-c", f'compdef() {{ print "$@" }}; {how}'], tmp_path)
+    assert done == "_shtab_hooksync -N hooksync\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("tenancies", "archive-prod\nmuseum\n"),
+        ("addresses", "archive-prod/catalogue/INDEXED\narchive-prod/catalogue/NEW_ONE\n"),
+    ],
+)
+def test_names_of_the_hooks_file_need_no_environment(kind: str, expected: str, folder: Path) -> None:
+    run = hooksync(["completion", "--words", kind], {}, folder)
+    assert (run.code, run.out, run.err) == (0, expected, "")
+    (folder / "hooks.yaml").rename(folder / "other.yaml")
+    run = hooksync(["completion", "--words", kind], {"HOOKSYNC_FILE": "other.yaml"}, folder)
+    assert (run.code, run.out, run.err) == (0, expected, "")
+
+
+@pytest.mark.parametrize("text", [None, "version: 2\n", HOOKS.replace("INDEXED", "$(touch made)")])
+def test_without_a_valid_file_there_are_no_names_and_no_words(text: str | None, folder: Path) -> None:
+    (folder / "hooks.yaml").unlink()
+    if text is not None:
+        (folder / "hooks.yaml").write_text(text)
+    run = hooksync(["completion", "--words", "addresses"], {}, folder)
+    assert (run.code, run.out, run.err) == (1, "", "")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -90,7 +214,8 @@ def test_a_script_names_every_command_and_every_long_flag(shell: str) -> None:
     for name, parser in parsers.items():
         assert name in done.out
         for action in parser._actions:
-            assert all(flag.removeprefix("--") in done.out for flag in action.option_strings if flag.startswith("--"))
+            if action.help != argparse.SUPPRESS:
+                assert all(flag[2:] in done.out for flag in action.option_strings if flag.startswith("--"))
 
 
 @pytest.mark.parametrize("shell", INSTALLED)

@@ -16,8 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hooksync.commands.export import export
-from hooksync.commands.export_draft import free_variables, gather
-from hooksync.commands.export_names import Names, name_of_url, slug, variable_name
+from hooksync.commands.export_draft import Names, free_variables, gather, name_of_url, slug, variable_name
 from hooksync.commands.export_yaml import export_text, scalar
 from hooksync.commands.options import ExportOptions, PlanOptions
 from hooksync.commands.plan_apply import plan
@@ -177,7 +176,7 @@ def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
     one = tenancy()
     made = gather(one, [live(url="https://h.example/in/3f2504e0-4f89-41d3-9a0c-0305e82c3301")], free_variables([one]))
     assert made.entries[0].name == "h-example-in"
-    assert "the path of its URL holds what may be a key" in made.warnings[0].what
+    assert "the path of its URL may hold a key" in made.warnings[0].what
 
 
 @pytest.mark.parametrize(
@@ -189,8 +188,8 @@ def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
         ("https://h.example/x\n- y\x1b[31m", "MOVED", "its URL holds white space or a control character"),
         ("https://h.example/\0", "MOVED", "its URL holds white space or a control character"),
         ("ftp://h.example/x", "MOVED", "its URL is neither http nor https"),
-        ("https://h.example/x", "INDEXED", "its trigger has a name that a hooks file cannot hold"),
-        ("https://h.example/x", "A]\n#", "its trigger has a name that a hooks file cannot hold"),
+        ("https://h.example/x", "INDEXED", "a hooks file cannot hold the name of its trigger"),
+        ("https://h.example/x", "A]\n#", "a hooks file cannot hold the name of its trigger"),
     ],
 )
 def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: str, reason: str) -> None:
@@ -237,7 +236,7 @@ def test_only_what_is_owned_is_exported() -> None:
     held = yaml.safe_load(text)["tenancies"]["prod"]
     assert list(held["subscriptions"]) == ["a-example-x"]
     assert held["owns"] == ["https://a.example"]
-    assert "they lie outside `owns`: 1" in text
+    assert "they are outside `owns`: 1" in text
 
 
 @given(st.text(max_size=20))
@@ -311,7 +310,7 @@ def test_a_tenancy_that_cannot_be_read_is_a_comment_and_the_others_are_there(pla
     )
     run = place.run("export")
     assert run.code == 1
-    assert "  # away is not in here, for it could not be read: secret env:NOT_THERE is not set" in run.out
+    assert "  # away is missing, because it could not be read: secret env:NOT_THERE is not set" in run.out
     assert list(yaml.safe_load(run.out)["tenancies"]) == ["prod"]
     assert "error: away: " in run.err
     assert "`hooksync validate` needs no credentials" in run.err
@@ -321,17 +320,21 @@ def test_where_nothing_could_be_read_no_file_is_printed(place: Place) -> None:
     del place.environ["PRESERVICA_PASSWORD"]
     run = place.run("export")
     assert (run.code, run.out) == (1, "")
-    assert "what a pull request from a fork can run" in run.err
+    assert "a pull request from a fork can run it" in run.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--server", "h.example", "--file", "hooks.yaml"), 64, "--server and --tenant name one tenancy"),
+        (
+            ("--server", "h.example", "--file", "hooks.yaml"),
+            64,
+            "--server and --tenant cannot be combined with --file, --tenancy or --shard",
+        ),
         (("--tenant", "DEMO"), 64, "--tenant needs a server"),
         (("--server", "http://h.example"), 64, "--server is plain http"),
         (("--server", "https://u:p@h.example"), 64, "--server holds user information (@)"),
-        (("--server", "h.example", "--tenant", "a\nb"), 64, "the tenant holds a line break"),
+        (("--server", "h.example", "--tenant", "a\nb"), 64, "the tenant contains a line break"),
         (("--file", "none.yaml"), 1, "there is no file none.yaml"),
         (("--tenancy", "none"), 64, '--tenancy "none" names nothing'),
     ],

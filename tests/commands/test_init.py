@@ -27,7 +27,7 @@ def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
     done = hooksync(["init", "mine.yaml"], {}, tmp_path)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: mine.yaml is there already, and was left as it is\n  fix: ")
+    assert done.err.startswith("error: mine.yaml exists already, and was left as it is\n  fix: ")
     assert (tmp_path / "mine.yaml").read_text() == "mine"
 
 
@@ -86,5 +86,5 @@ def test_from_live_writes_nothing_where_a_tenancy_could_not_be_read(place: Place
     place.environ["PRESERVICA_PASSWORD"] = "wrong"
     run = place.run("init", "live.yaml", "--from-live", "--server", place.box.url)
     assert (run.code, run.out) == (1, "")
-    assert "live.yaml was not written, for it would not be whole" in run.err
+    assert "live.yaml was not written, because it would be incomplete" in run.err
     assert not (place.folder / "live.yaml").exists()

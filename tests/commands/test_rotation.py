@@ -213,7 +213,7 @@ def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place)
 def test_adopt_without_a_state_is_wrong_usage(made: Place) -> None:
     run = made.run("apply", "--adopt", "--no-state")
     assert run.code == 64
-    assert "--adopt has no state to write to" in run.err
+    assert "--adopt needs a state to write to" in run.err
 
 
 def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:

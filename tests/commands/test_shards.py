@@ -278,7 +278,7 @@ def test_every_command_looks_at_its_shard_alone(two: Place) -> None:
 def test_one_tenancy_that_flags_name_has_no_shards(place: Place) -> None:
     run = place.run("export", "--server", place.box.url, "--shard", "1/2")
     assert run.code == 64
-    assert "leave out --server and --tenant, or else --file, --tenancy and --shard" in run.err
+    assert "leave out either --server and --tenant, or --file, --tenancy and --shard" in run.err
     (place.folder / "hooks.yaml").unlink()
     place.environ["PRESERVICA_SERVER"] = place.box.url
     run = place.run("export", "--shard", "1/2")  # not the tenancy of the environment
@@ -302,7 +302,7 @@ def test_a_saved_plan_takes_no_shard(place: Place) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     run = place.run("apply", "plan.json", "--shard", OWN)
     assert run.code == 64
-    assert "--shard cannot stand next to a saved plan: it says itself what is done" in run.err
+    assert "--shard cannot be combined with a saved plan" in run.err
     assert place.box.subscriptions("DEMO") == ()
 
 

@@ -33,12 +33,13 @@ sys.stderr.write("loaded: " + " ".join(sorted(set(sys.modules) - before)))
 sys.exit(code)
 """
 
-OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "rich", "pyotp"])
+OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "rich", "pyotp", "shtab"])
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
     "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
     "deepdiff": {"asyncio", "concurrent.futures", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
     "filelock": {"asyncio", "concurrent.futures", "dataclasses"},  # before 4.2
+    "shtab": {"importlib.metadata"},
     "rich": {"attr", "dataclasses"},  # older ones, where attrs is installed
 }
 WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, *BROUGHT.values())
@@ -61,7 +62,8 @@ ALONE = (
     Command("--help", "argparse"),
     Command("plan --help", "argparse"),
     Command("sandbox --help", "argparse"),
-    Command("completion bash", "argparse"),
+    Command("completion bash", "argparse shtab"),
+    Command("completion --words addresses", "argparse yaml"),
     Command("secret generate", "argparse"),
     Command("schema", "argparse"),
     Command("validate", "argparse yaml"),
