@@ -109,7 +109,6 @@ REMOVAL: Mapping[tuple[Removal, RemovalEvent], Removal] = {
     (Removal.UNTRIED, RemovalEvent.REFUSED): Removal.REFUSED,
     (Removal.UNTRIED, RemovalEvent.REMOVED): Removal.GONE,
     (Removal.UNTRIED, RemovalEvent.LISTED): Removal.UNTRIED,
-    (Removal.UNTRIED, RemovalEvent.UNLISTED): Removal.GONE,
     (Removal.UNKNOWN, RemovalEvent.LISTED): Removal.STILL_LISTED,
     (Removal.UNKNOWN, RemovalEvent.UNLISTED): Removal.GONE,
     (Removal.REFUSED, RemovalEvent.LISTED): Removal.REFUSED,
@@ -259,7 +258,7 @@ class StepRunner:
             if self.removal is Removal.GONE:
                 self.detail, self.fix = STILL_LISTED, NEXT_RUN
             self.on_removal(RemovalEvent.LISTED)
-        elif self.removal is not Removal.UNTRIED or self.creation is Creation.MADE:  # else somebody else removed it
+        elif self.removal is not Removal.UNTRIED:  # else somebody else removed it
             self.on_removal(RemovalEvent.UNLISTED)
             if self.result == "done":
                 self.detail = self.fix = ""

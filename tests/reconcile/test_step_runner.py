@@ -1,0 +1,150 @@
+"""The fates of a step's two halves: the tables hold all that the code does, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import product
+from typing import Any
+
+import pytest
+
+from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.reconcile.apply import Execution
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.plan import Resubscribe, Subscribe, Unsubscribe
+from hooksync.reconcile.step_runner import (
+    CREATION,
+    REMOVAL,
+    ActiveStep,
+    Creation,
+    CreationEvent,
+    Removal,
+    RemovalEvent,
+    StepRunner,
+    result_of,
+)
+from hooksync.service.worker_pool import WorkerPool
+from tests.fakes import LIE, FakeService, lost, rejected, unreachable
+from tests.makers import SECRET, declared, tenancy
+from tests.reconcile.test_apply import OLD, VALUE
+
+NEW, REPLACED, GONE = (
+    Subscribe(declared()),
+    Resubscribe(declared(), OLD, ("differs",)),
+    Unsubscribe(OLD, "not declared"),
+)
+
+
+class NotingRunner(StepRunner):
+    """Notes what happens to it."""
+
+    def __init__(self, step: ActiveStep, happened: set[object]) -> None:
+        super().__init__(step)
+        self.happened = happened
+
+    def on_creation(self, event: CreationEvent) -> None:
+        self.happened.add((self.creation, event))
+        super().on_creation(event)
+
+    def on_removal(self, event: RemovalEvent) -> None:
+        self.happened.add((self.removal, event))
+        super().on_removal(event)
+
+
+@dataclass
+class Lagging(FakeService):
+    """Lists what was there before the run, where its script says so."""
+
+    lags: deque[bool] = field(default_factory=deque)
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        found = super().list_subscriptions()
+        return (OLD,) if self.lags and self.lags.popleft() else found
+
+
+FIRST_POST = (
+    None,
+    lost(),
+    ("after", lost()),
+    rejected(400),
+    rejected(409),
+    rejected(500),
+    ("after", rejected(500)),
+    LIE,
+)
+SECOND_POST = (None, lost(), rejected(400), rejected(409), rejected(500), LIE)
+FIRST_DELETE = (None, lost(), ("after", lost()), rejected(403), ("after", rejected(403)), LIE)
+SECOND_DELETE = (None, lost(), rejected(403))
+LISTS = ((None, False, False), (None, True, False), (None, False, True), (unreachable(), False, False))
+
+
+def services() -> Iterator[Lagging]:
+    """Every service that does wrong in up to two calls of each kind."""
+    posts, deletes = product(FIRST_POST, SECOND_POST), product(FIRST_DELETE, SECOND_DELETE)
+    for number, (on_subscribe, on_unsubscribe, (on_list, *lags)) in enumerate(product(posts, deletes, LISTS)):
+        yield Lagging(
+            {OLD.id: OLD},
+            tells_ids=number % 5 > 0,
+            on_subscribe=deque(on_subscribe),
+            on_unsubscribe=deque(on_unsubscribe),
+            on_list=deque([on_list]),
+            lags=deque(lags),
+        )
+
+
+def execute(service: FakeService, wanted: Tenancy, pool: WorkerPool, happened: set[object]) -> Execution:
+    plan = make_plan(wanted, (OLD,), DiffOptions())
+    execution = Execution(plan, service, {SECRET: VALUE}, pool, options=DiffOptions())
+    execution.runners = [NotingRunner(runner.step, happened) for runner in execution.runners]
+    execution.run()
+    return execution
+
+
+def test_the_code_makes_every_transition_of_the_tables_and_no_other() -> None:
+    happened: set[object] = set()
+    wanted = [tenancy(), tenancy(declared()), tenancy(declared(), replacement="remove-first")]
+    with WorkerPool(1, threading.Event()) as pool:
+        for number, service in enumerate(services()):
+            execute(service, wanted[number % 16 and 1 + number % 2], pool, happened)
+    assert happened == {*CREATION, *REMOVAL}
+
+
+@pytest.mark.parametrize(
+    ("fates", "events", "table"), [(Creation, CreationEvent, CREATION), (Removal, RemovalEvent, REMOVAL)]
+)
+def test_what_is_not_in_a_table_cannot_happen(fates: type[Any], events: type[Enum], table: Mapping[Any, Any]) -> None:
+    for fate, event in product(fates, events):
+        if (fate, event) in table:
+            assert fate.after(event) is table[fate, event]
+        else:
+            with pytest.raises(KeyError):
+                fate.after(event)
+    assert set(table) <= set(product(fates, events))
+
+
+@pytest.mark.parametrize(("fates", "table"), [(Creation, CREATION), (Removal, REMOVAL)])
+def test_every_fate_can_be_reached(fates: type[Any], table: Mapping[Any, Any]) -> None:
+    reached = {fates.UNTRIED}
+    while new := {after for (before, _), after in table.items() if before in reached} - reached:
+        reached |= new
+    assert reached == set(fates)
+
+
+MADE = {Creation.MADE, Creation.ACCEPTED}
+NOT_MADE = {Creation.LOST, Creation.REFUSED, Creation.UNKNOWN}
+STILL_THERE = {Removal.UNKNOWN, Removal.REFUSED, Removal.STILL_LISTED}
+
+
+@pytest.mark.parametrize(("creation", "removal"), list(product(Creation, Removal)))
+def test_the_result_follows_from_the_fates(creation: Creation, removal: Removal) -> None:
+    new = {**dict.fromkeys(MADE, "done"), **dict.fromkeys(NOT_MADE, "failed"), Creation.UNTRIED: "not-attempted"}
+    gone = {Removal.GONE: "done", **dict.fromkeys(STILL_THERE, "failed"), Removal.UNTRIED: "not-attempted"}
+    both = {frozenset({"done"}): "done", frozenset({"not-attempted"}): "not-attempted"}
+    assert result_of(NEW, creation, Removal.UNTRIED) == new[creation]
+    assert result_of(GONE, Creation.UNTRIED, removal) == gone[removal]
+    halves = frozenset({new[creation], gone[removal]})
+    assert result_of(REPLACED, creation, removal) == both.get(halves, "half-done" if "done" in halves else "failed")
