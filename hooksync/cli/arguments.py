@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from hooksync.config.shards import read_shard
+from hooksync.config.selection import read_shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.schema_files import SCHEMA_KINDS
 

@@ -14,8 +14,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRe
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.url_forms import normal_url, split_netloc
-from hooksync.core.urls import closed, owns_url, url_fault
+from hooksync.core.urls import closed, normal_url, owns_url, split_netloc, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
 _LONGEST = 60  # characters of a name, before a number that tells it from others

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from hooksync.core.record import Record
 
 if TYPE_CHECKING:
-    from hooksync.config.shards import Shard
+    from hooksync.config.selection import Shard
 
 Format = Literal["text", "json", "markdown"]
 _Options = TypeVar("_Options", bound="Options")

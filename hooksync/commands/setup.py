@@ -12,8 +12,7 @@ from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
-from hooksync.config.selection import check_replaced, nothing_in, select, share_of
-from hooksync.config.shards import Shard
+from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
@@ -140,7 +139,7 @@ def _resolved(
     """Fill in the values of the environment. `chosen`: with the tenancies of other shards, to compare with."""
     if shard is None or shard.total == 1:
         return resolve(entries, world.environ)
-    from hooksync.config.twins import same_tenancy_problems  # only here: most runs have no shards
+    from hooksync.config.resolve import same_tenancy_problems  # only here: most runs have no shards
 
     same = tuple(same_tenancy_problems(chosen, world.environ))
     try:

@@ -1,18 +1,16 @@
-"""Hooks files -> what they declare, checked as far as that goes without the environment; all problems at once.
+"""Hooks files -> one document, checked as far as that is possible without the environment; all problems at once.
 
 The files are read already; of the disk, only the packaged schema is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import cast
 
-from hooksync.config.declarations import Document, Settings, TenancyDeclaration, Written
+from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.files import Source
-from hooksync.config.merge import merge_parts, unsaid_problems
-from hooksync.config.parts import TenancyPart, read_parts
-from hooksync.config.reader import FileReader
+from hooksync.config.reader import FileReader, TenancyPart, TriggerCatalog, read_parts
 from hooksync.config.rules import (
     duplicate_subscription_problems,
     duplicate_tenancy_problems,
@@ -21,7 +19,6 @@ from hooksync.config.rules import (
     tenancy_identity,
     url_identity,
 )
-from hooksync.config.triggers import TriggerCatalog
 from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem
@@ -35,7 +32,7 @@ from hooksync.core.urls import outline
 class _File(Record, frozen=True):
     """One file, as far as it can be read."""
 
-    reading: FileReader
+    reader: FileReader
     data: YamlMap  # fits the schema
     is_whole: bool = True  # whether all that the file says is in the data
     has_all_triggers: bool = True  # whether all that it says of extra_triggers is
@@ -45,12 +42,12 @@ def read_document(sources: Sequence[Source]) -> Document:
     """Read hooks files together. Raises FileError with every problem, in the order of the files."""
     files = [_open_file(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
-    book = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
-    parts = [part for file in files for part in read_parts(file.reading, file.data, book)]
-    tenancies, problems = merge_parts(parts)
-    problems += (problem for file in files for problem in file.reading.problems)
+    catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
+    parts = [part for file in files for part in read_parts(file.reader, file.data, catalog)]
+    tenancies, problems = _merge_parts(parts)
+    problems += (problem for file in files for problem in file.reader.problems)
     problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
-    if all(file.is_whole for file in files):  # else what is missing here may stand in the part that is
+    if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
@@ -59,26 +56,26 @@ def read_document(sources: Sequence[Source]) -> Document:
 
 def _open_file(source: Source) -> _File:
     """Read one file as far as the schema goes."""
-    reading = FileReader(source.name, source.folder)
+    reader = FileReader(source.name, source.folder)
     try:
         data, problems = read_yaml(source.name, source.data)
     except FileError as error:
-        reading.problems += error.problems
-        return _File(reading, YamlMap(), is_whole=False, has_all_triggers=False)
-    reading.problems += problems
+        reader.problems += error.problems
+        return _File(reader, YamlMap(), is_whole=False, has_all_triggers=False)
+    reader.problems += problems
     if schema_check("hooks")(data):
-        return _File(reading, data, is_whole=not problems)
-    from hooksync.config.misfits import find_misfits  # only here: a file that fits needs none of this
-    from hooksync.config.salvage import hides_triggers, salvage
+        return _File(reader, data, is_whole=not problems)
+    # only here: a file that fits needs none of this
+    from hooksync.config.schema_errors import find_schema_errors, hides_triggers, recover
 
-    misfits = find_misfits(data, source.name, read_schema("hooks"))
+    errors = find_schema_errors(data, source.name, read_schema("hooks"))
     places = {problem.where for problem in problems}
-    reading.problems += (misfit.problem for misfit in misfits if misfit.problem.where not in places)
+    reader.problems += (error.problem for error in errors if error.problem.where not in places)
     return _File(
-        reading,
-        salvage(data, misfits),
-        is_whole=not (problems or misfits),
-        has_all_triggers=not hides_triggers(misfits),
+        reader,
+        recover(data, errors),
+        is_whole=not (problems or errors),
+        has_all_triggers=not hides_triggers(errors),
     )
 
 
@@ -98,7 +95,7 @@ def _run_problems(
     if not tenancies:
         where = Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
-    yield from unsaid_problems(parts)
+    yield from _undeclared_problems(parts)
     yield from duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
 
 
@@ -107,10 +104,10 @@ def _identity(settings: Settings) -> Hashable:
 
 
 def _known(written: Written | None) -> str | Template | None:
-    """Give a text without references as it is meant, one with references as it is written."""
-    if written is None or written.template.has_references:
-        return written.template if written else None
-    return written.template.fill({})
+    """Return a text without references as it is meant, one with references as it is written."""
+    if written is None:
+        return None
+    return written.template if written.template.literal is None else written.template.literal
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
@@ -120,7 +117,7 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
 
 
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
-    """Sort by place, files in the order in which they were named; what aliases repeat is said once."""
+    """Sort by place, files in the order in which they were named; what an alias repeats is reported once."""
     order = {source.name: index for index, source in enumerate(sources)}
 
     def place(problem: Problem) -> tuple[int, int, int]:
@@ -128,3 +125,38 @@ def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Pr
         return (order.get(where.file, 0), where.line, where.column) if where else (0, 0, 0)
 
     return sorted(dict.fromkeys(problems), key=place)
+
+
+def _merge_parts(parts: Iterable[TenancyPart]) -> tuple[tuple[TenancyDeclaration, ...], list[Problem]]:
+    """Put the parts of each tenancy together, in the order in which the tenancies first appear."""
+    spread: dict[str, list[TenancyPart]] = {}
+    for part in parts:
+        spread.setdefault(part.name, []).append(part)
+    problems: list[Problem] = []
+    return tuple(_merged(of_one, problems) for of_one in spread.values()), problems
+
+
+def _undeclared_problems(parts: Sequence[TenancyPart]) -> list[Problem]:
+    """Refuse tenancies without `subscriptions` in any file: none at all is declared as `{}`."""
+    declared = {part.name for part in parts if part.subscriptions is not None}
+    first = {part.name: part for part in reversed(parts) if part.name not in declared}
+    fix = "declare some, or write `subscriptions: {}` if there are to be none"
+    return [Problem(f'tenancy "{name}" has no subscriptions', fix, part.location) for name, part in first.items()]
+
+
+def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
+    main = parts[0]
+    settings: Settings | None = None
+    subscriptions: dict[str, SubscriptionDeclaration] = {}
+    for part in parts:
+        if part.settings and settings:
+            what = f'tenancy "{part.name}" has settings in two files; the other place is {main.location}'
+            problems.append(Problem(what, "keep all but the subscriptions in one file", part.location))
+        elif part.settings:
+            main, settings = part, part.settings
+        for entry in part.subscriptions or ():
+            first = subscriptions.setdefault(entry.name, entry)
+            if first is not entry:
+                what = f'subscription "{entry.name}" is declared twice; the other place is {first.location}'
+                problems.append(Problem(what, "rename one of the two, or remove it", entry.location))
+    return TenancyDeclaration(main.name, settings or Settings(), tuple(subscriptions.values()), main.location)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from hooksync.config.declarations import Written
-from hooksync.config.yaml_nodes import Mark, YamlMap
+from hooksync.config.declarations import CredentialsDeclaration, Settings, SubscriptionDeclaration, Written
+from hooksync.config.rules import server_problem, url_problem
+from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import Location, SecretRef
-from hooksync.core.record import field
+from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.record import Record, field
 from hooksync.core.template import parse_template
+from hooksync.core.urls import outline, prefix_fault
 
 
 class FileReader(Struct):
@@ -53,3 +57,209 @@ class FileReader(Struct):
         ((kind, name),) = cast(dict[Literal["env", "file"], str], fields[key]).items()
         base = self.folder if kind == "file" else ""
         return SecretRef(kind, name, self.at(fields.value_mark(key)), base)
+
+
+_MOST_TOLD = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
+
+
+class TriggerCatalog:
+    """Finds a trigger by any of its names."""
+
+    def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:
+        """With knows_all, any name is one: a file that could not be read may declare it."""
+        self._knows_all = knows_all
+        usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
+        more = sorted(set(extra).difference(usual))
+        self._triggers = {name: Trigger.named(name) for name in (*usual, *more)}
+        self._shown = (*TRIGGER_NAMES, *more)
+
+    def find(self, name: str) -> Trigger | None:
+        """Give the trigger of that name, if there is one."""
+        return Trigger.named(name) if self._knows_all else self._triggers.get(name)
+
+    def advice(self, name: str) -> str:
+        """Say what may have been meant by an unknown name."""
+        import difflib  # a large module, needed for mistakes alone
+
+        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_TOLD), n=1)
+        shown = (*self._shown[:_MOST_TOLD], *(["..."] if len(self._shown) > _MOST_TOLD else []))
+        known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+        return f"did you mean {guesses[0]}? ({known})" if guesses else known
+
+
+def has_settings(fields: YamlMap) -> bool:
+    """Tell whether a tenancy says anything here besides its subscriptions."""
+    return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
+
+
+def read_settings(reading: FileReader, fields: YamlMap) -> Settings:
+    """Read the settings of a tenancy. What is left out gets its default."""
+    given: dict[str, Any] = {key: fields[key] for key in ("allow_http", "replacement", "probe") if key in fields}
+    if "credentials" in fields:
+        given["credentials"] = _credentials(reading, cast(YamlMap, fields["credentials"]))
+    if "limits" in fields:
+        given |= _limit(cast(YamlMap, fields["limits"]))
+    settings = Settings(
+        server=reading.text(fields, "server"),
+        tenant=reading.text(fields, "tenant"),
+        owns=_owns(reading, fields),
+        **given,
+    )
+    _check_server(reading, settings)
+    return settings
+
+
+def _credentials(reading: FileReader, fields: YamlMap) -> CredentialsDeclaration:
+    method = {"method": cast(Any, fields["method"])} if "method" in fields else {}
+    return CredentialsDeclaration(
+        username=reading.reference(fields, "username"),
+        password=reading.reference(fields, "password"),
+        totp=reading.reference(fields, "totp"),
+        **method,
+    )
+
+
+def _limit(fields: YamlMap) -> dict[str, UnsubscribeLimit]:
+    match fields.get("unsubscribe"):
+        case str(share):
+            return {"limit": UnsubscribeLimit(percent=float(share.removesuffix("%")))}
+        case int(number):
+            return {"limit": UnsubscribeLimit(number=number)}
+    return {}
+
+
+def _owns(reading: FileReader, fields: YamlMap) -> tuple[str, ...] | None:
+    prefixes = fields.get("owns", "all")
+    if not isinstance(prefixes, YamlList):
+        return None
+    sound = []
+    for index, prefix in enumerate(cast(list[str], prefixes)):
+        if fault := prefix_fault(prefix):
+            fix = "write a URL such as https://fn.example.net/api"
+            reading.note(f"this prefix {fault}", fix, reading.at(prefixes.item_mark(index)))
+        else:
+            sound.append(prefix)
+    return tuple(sound) if len(sound) == len(prefixes) else None  # none of the URLs is blamed for a faulty prefix
+
+
+def _check_server(reading: FileReader, settings: Settings) -> None:
+    server: Written | None = settings.server
+    if server:
+        text = outline(server.template)
+        reading.add(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
+
+
+_ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
+_ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
+_MISSING = SecretRef("env", "")  # in place of a secret that is missing: a problem, so the entry goes no further
+
+
+class TenancyPart(Record, frozen=True):
+    """What one file says of one tenancy."""
+
+    name: str
+    settings: Settings | None  # None: they stand elsewhere, or nowhere
+    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not a word of any
+    location: Location
+
+
+class _Defaults(Record, frozen=True):
+    """What the subscriptions of a file have unless they say otherwise."""
+
+    triggers: tuple[Trigger, ...] | None = None
+    secret: SecretRef | None = None
+    plain: Mapping[str, Any] = {}  # those of PlainFields that are given
+
+
+def read_parts(reading: FileReader, data: YamlMap, book: TriggerCatalog) -> tuple[TenancyPart, ...]:
+    """Read one file. What is wrong is noted; what was read then serves only to find more that is."""
+    reader = _SubscriptionReader(reading, book)
+    reader.take_defaults(cast(YamlMap, data.get("defaults") or YamlMap()))
+    tenancies = cast(YamlMap, data.get("tenancies") or YamlMap())
+    return tuple(_part(reader, tenancies, name) for name in tenancies)
+
+
+def _part(reader: _SubscriptionReader, tenancies: YamlMap, name: str) -> TenancyPart:
+    fields = cast(YamlMap, tenancies[name])
+    return TenancyPart(
+        name=name,
+        settings=read_settings(reader.reading, fields) if has_settings(fields) else None,
+        subscriptions=reader.read_all(cast(YamlMap, fields["subscriptions"])) if "subscriptions" in fields else None,
+        location=reader.reading.at(tenancies.key_mark(name)),
+    )
+
+
+def _plain_fields(fields: YamlMap) -> dict[str, Any]:
+    return {name: fields[name] for name in PlainFields.__struct_fields__ if name in fields}
+
+
+class _SubscriptionReader:
+    """Reads the subscriptions of one file."""
+
+    def __init__(self, reading: FileReader, book: TriggerCatalog) -> None:
+        self.reading = reading
+        self._book = book
+        self._defaults = _Defaults()
+        self._known: dict[tuple[object, ...], tuple[Trigger, ...]] = {}  # lists of triggers that were fine before
+
+    def take_defaults(self, fields: YamlMap) -> None:
+        """Read the defaults that count from here on."""
+        self._defaults = _Defaults(
+            triggers=self._triggers(fields),
+            secret=self.reading.reference(fields, "secret"),
+            plain=_plain_fields(fields),
+        )
+
+    def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionDeclaration, ...]:
+        """Read subscriptions by name."""
+        entries = (self._read(subscriptions, name) for name in subscriptions)
+        return tuple(entry for entry in entries if entry)
+
+    def _read(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
+        fields = cast(YamlMap, subscriptions[name])
+        where = self.reading.at(subscriptions.key_mark(name))
+        triggers = self._triggers(fields)
+        if triggers is None:
+            triggers = self._defaults.triggers
+        secret = self.reading.reference(fields, "secret") or self._defaults.secret
+        if triggers is None:
+            self.reading.note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
+        if secret is None:
+            self.reading.note(f'"{name}" has no secret', _ADD_REFERENCE, where)
+        url = self.reading.text(fields, "url")
+        if url is None:
+            return None
+        if problem := url_problem(outline(url.template), "the URL", url.location):
+            self.reading.add(problem)
+            return None
+        plain = {**self._defaults.plain, **_plain_fields(fields)}
+        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
+
+    def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
+        """Read `trigger` or `triggers`. None: neither is there."""
+        if "triggers" in fields:
+            names = cast(YamlList, fields["triggers"])
+            return self._known.get(tuple(names)) or self._check(
+                names, [self.reading.at(names.item_mark(index)) for index in range(len(names))]
+            )
+        if "trigger" in fields:
+            name = fields["trigger"]
+            return self._known.get((name,)) or self._check([name], [self.reading.at(fields.value_mark("trigger"))])
+        return None
+
+    def _check(self, names: list[object], places: list[Location]) -> tuple[Trigger, ...]:
+        """Look names up, and note those that are unknown or there twice."""
+        noted = len(self.reading.problems)
+        found: dict[Trigger, str] = {}
+        for name, where in zip(cast(list[str], names), places, strict=True):
+            trigger = self._book.find(name)
+            if trigger is None:
+                self.reading.note(f'unknown trigger "{name}"', self._book.advice(name), where)
+            elif trigger in found:
+                same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
+                self.reading.note(f'trigger "{name}" is here twice{same}', "keep one of the two", where)
+            else:
+                found[trigger] = name
+        if len(self.reading.problems) == noted:
+            self._known[tuple(names)] = tuple(found)
+        return tuple(found)

@@ -6,7 +6,8 @@ never quote what they hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hooksync.config.declarations import CredentialsDeclaration, SubscriptionDeclaration, TenancyDeclaration, Written
@@ -23,6 +24,7 @@ from hooksync.config.rules import (
 )
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, DeclaredSubscription, HookUrl, PlainFields, SecretRef, Server, Tenancy
+from hooksync.core.record import replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
 
@@ -52,7 +54,7 @@ def resolve(
 def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> tuple[str, ...]:
     """Give what URLs were filled in with, for the redactor: foreign text may echo it."""
     urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
-    names = dict.fromkeys(name for url in urls if url.has_references for name in url.names)
+    names = dict.fromkeys(name for url in urls for name in url.names)
     return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
 
 
@@ -125,8 +127,8 @@ class _Filling:
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill a URL in, and judge it again if that changed it."""
         written = entry.url
-        if not written.template.has_references:
-            return written.template.fill({})
+        if written.template.literal is not None:
+            return written.template.literal
         url = self._fill(written)
         if url is None:
             return None
@@ -181,3 +183,40 @@ def _credentials(entry: CredentialsDeclaration) -> CredentialRefs:
         totp=entry.totp or SecretRef("env", "PRESERVICA_2FA_TOKEN"),
         method=entry.method,
     )
+
+
+Known = tuple[TenancyDeclaration, Tenancy]
+
+
+def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Give what is wrong between the tenancies of all shards, as far as this environment tells where each one is.
+
+    A tenant that is not named comes to light at the log-in, and then only in its own shard: beside others on its
+    server it must be named.
+    """
+    known = [(entry, tenancy) for entry in entries for tenancy in _located(entry, environ)]
+    yield from duplicate_tenancy_problems(
+        (entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known
+    )
+    yield from _nameless_problems(known)
+
+
+def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:
+    """Find out where a tenancy is. What keeps that from being known is told in its own shard."""
+    try:
+        made, _ = resolve([replace(entry, subscriptions=())], environ)
+    except FileError:
+        return ()
+    return made
+
+
+def _nameless_problems(known: Iterable[Known]) -> Iterator[Problem]:
+    servers: defaultdict[str, list[Known]] = defaultdict(list)
+    for entry, tenancy in known:
+        servers[tenancy.server.base_url].append((entry, tenancy))
+    for on_one in servers.values():
+        named = [entry.name for entry, tenancy in on_one if tenancy.tenant]
+        for entry, tenancy in on_one:
+            if named and not tenancy.tenant:
+                what = f'tenancy "{entry.name}" names no tenant: with --shard, nothing tells it from "{named[0]}"'
+                yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)

@@ -12,8 +12,7 @@ from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclara
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, Trigger
 from hooksync.core.template import Template
-from hooksync.core.url_forms import normal_url
-from hooksync.core.urls import is_plain_http, may_own, server_fault, server_url, url_fault
+from hooksync.core.urls import is_plain_http, may_own, normal_url, server_fault, server_url, url_fault
 
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
@@ -84,7 +83,7 @@ def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Has
 
 def url_identity(template: Template) -> Hashable:
     """Say what two URLs must share to be the same, as far as their texts tell."""
-    return template if template.has_references else normal_url(template.fill({}))
+    return template if template.literal is None else normal_url(template.literal)
 
 
 def tenancy_identity(server: str | Template | None, tenant: str | Template | None) -> Hashable:

@@ -10,10 +10,39 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from hooksync.config.places import Path, split_path
-from hooksync.config.yaml_nodes import Timestamp
+from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.model import TRIGGER_NAMES
 from hooksync.core.record import Record
+
+Path = tuple[str | int, ...]
+
+
+def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Cut a path into that of the top level, defaults, tenancy or subscription, and the fields below; indexes dropped.
+
+    E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"), ("limits", "unsubscribe").
+    """
+    depth = 0
+    if path[:1] == ("defaults",):
+        depth = 1
+    elif path[:1] == ("tenancies",) and len(path) > 1:
+        depth = 4 if path[2:3] == ("subscriptions",) and len(path) > 3 else 2
+    return path[:depth], tuple(step for step in path[depth:] if isinstance(step, str))
+
+
+def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
+    """Say where the value at the end of a path is written, or the key that it stands under."""
+    node: object = data
+    mark = (1, 1)
+    for step in path:
+        if isinstance(node, YamlMap) and isinstance(step, str):
+            mark = node.key_mark(step) if of_key else node.value_mark(step)
+            node = node[step]
+        elif isinstance(node, YamlList) and isinstance(step, int):
+            mark = node.item_mark(step)
+            node = node[step]
+    return mark
+
 
 Words = tuple[str, str]  # what, fix
 

@@ -6,6 +6,7 @@ A short list of what people really leave in place: it finds carelessness, and pr
 from __future__ import annotations
 
 import re
+import secrets
 from itertools import pairwise
 
 from hooksync.core.errors import Problem
@@ -46,3 +47,11 @@ def _is_pattern(value: str) -> bool:
         return False
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(value)}
     return steps in ({1}, {9})
+
+
+_BYTES = 32  # of chance; as many as an HMAC-SHA256 makes use of
+
+
+def generate_secret() -> str:
+    """Make a secret that service and receiver can share: 43 letters, digits, `-` and `_`."""
+    return secrets.token_urlsafe(_BYTES)

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, NoReturn
 
 from hooksync.core.record import Record, force_setattr
-from hooksync.core.url_forms import masked_url, normal_url
+from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]

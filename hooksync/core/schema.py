@@ -1,8 +1,8 @@
 """Does plain data fit a JSON Schema? The schemas of `schemas/` are compiled to functions, a microsecond a field. Pure.
 
-Only what those schemas use is known here, and a keyword that is not is an error when the schema is compiled. Two
-differences from jsonschema are wanted: 1.0 is no integer and true is no 1. Where something does not fit, `find_errors`
-asks jsonschema what; its messages are never used, for they quote the data, and that may be a secret.
+Only the keywords that those schemas use are supported; any other one is an error when the schema is compiled. Two
+differences from jsonschema are wanted: 1.0 is not an integer, and true is not 1. Where something does not fit,
+`find_errors` asks jsonschema what it is; its messages are never used: they quote the data, which may be a secret.
 """
 
 from __future__ import annotations
@@ -11,13 +11,24 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import ge, le
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema import Draft202012Validator
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]
+
+
+class Violation(NamedTuple):
+    """One place where data does not fit its schema."""
+
+    keyword: str  # of the schema; "propertyNames" for all that is about a name
+    argument: object  # what the schema says under the keyword
+    instance: object  # what stands there; for "propertyNames", the name
+    path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
+    schema: Schema  # the part that holds the keyword
+
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
@@ -33,18 +44,22 @@ _TYPES: dict[str, Check] = {
 
 
 def compile_schema(schema: Schema) -> Check:
-    """Make a function that tells whether data fits. Raises KeyError for a keyword that is not known here."""
+    """Make a function that tells whether data fits. Raises KeyError for a keyword that is not supported."""
     return _Compiler(schema).compile(schema)
 
 
-def find_errors(schema: Schema, data: object) -> Iterator[ValidationError]:
-    """Ask jsonschema where data does not fit. Of an error, use keyword, path and schema, never its message."""
+def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
+    """Ask jsonschema where data does not fit."""
     import jsonschema  # only here: it takes longer to import than all the rest of reading a small file
 
     base = jsonschema.Draft202012Validator
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     validator = jsonschema.validators.extend(base, type_checker=checker)  # type: ignore[no-untyped-call]
-    yield from cast("Draft202012Validator", validator(schema)).iter_errors(data)
+    for error in cast("Draft202012Validator", validator(schema)).iter_errors(data):
+        keyword, path = str(error.validator), tuple(error.absolute_path)
+        if "propertyNames" in error.relative_schema_path:
+            keyword, path = "propertyNames", (*path, str(error.instance))
+        yield Violation(keyword, error.validator_value, error.instance, path, cast(Schema, error.schema))
 
 
 class _Compiler:

@@ -43,18 +43,20 @@ class Template(Record, frozen=True):
         return tuple(dict.fromkeys(reference.name for reference in self.references))
 
     @property
-    def has_references(self) -> bool:
-        """Whether filling it takes an environment."""
-        return len(self.parts) > 1 or isinstance(self.parts[0], Reference)
-
-    def fill(self, environ: Mapping[str, str]) -> str:
-        """Fill the references in. As in a shell, an empty variable is as good as none.
-
-        Raises MissingVariableError, with every name, where there is neither value nor default.
-        """
+    def literal(self) -> str | None:
+        """The text itself, `$$` already a dollar, where it has no references; else None."""
         match self.parts:
             case (str(text),):
                 return text
+        return None
+
+    def fill(self, environ: Mapping[str, str]) -> str:
+        """Fill the references in. As with `${NAME:-default}` in a shell, an empty variable counts as not set.
+
+        Raises MissingVariableError, with every name, where there is neither value nor default.
+        """
+        if self.literal is not None:
+            return self.literal
         missing = (ref.name for ref in self.references if ref.default is None and not environ.get(ref.name))
         if names := tuple(dict.fromkeys(missing)):
             raise MissingVariableError(names)
@@ -64,7 +66,7 @@ class Template(Record, frozen=True):
 
 
 def parse_template(text: str) -> Template:
-    """Find the references of a text. Raises ValueError, with the reason, for a `${` that is none."""
+    """Find the references of a text. Raises ValueError, with the reason, for a malformed `${`."""
     if "$" not in text:
         return Template(text, (text,))
     parts: list[str | Reference] = []

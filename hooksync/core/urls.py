@@ -11,10 +11,55 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hooksync.core.template import Template
-from hooksync.core.url_forms import DEFAULT_PORTS, normal_url, split_netloc
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_AFTER_NETLOC = re.compile("[/?#]")
+
+
+def normal_url(url: str) -> str:
+    """Bring a URL into the form that identities are compared in; what is no http(s) URL stays as it is.
+
+    Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
+    """
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in DEFAULT_PORTS:
+        return url
+    netloc, tail = split_netloc(rest)
+    user, at, host = netloc.rpartition("@")
+    host = host.lower()
+    name, colon, port = host.rpartition(":")
+    if colon and (port == "" or port == str(DEFAULT_PORTS[scheme])):
+        host = name
+    slash = "" if tail.startswith("/") else "/"
+    return f"{scheme}://{user}{at}{host}{slash}{tail}"
+
+
+def split_netloc(rest: str) -> tuple[str, str]:
+    """Cut what follows `://` into user, host and port, and the rest from the first `/`, `?` or `#` on."""
+    found = _AFTER_NETLOC.search(rest)
+    end = found.start() if found else len(rest)
+    return rest[:end], rest[end:]
+
+
+def masked_url(url: str) -> str:
+    """Hide what may be a key in a live URL: user information, the values of its query, its fragment."""
+    head, hash_mark, fragment = url.partition("#")
+    head, question_mark, query = head.partition("?")
+    scheme, separator, rest = head.partition("://")
+    netloc, path = split_netloc(rest) if separator else ("", head)
+    _, at, host = netloc.rpartition("@")
+    shown = f"{scheme}://{'***@' if at else ''}{host}{path}" if separator else head
+    if query:
+        pairs = (pair.partition("=") for pair in query.split("&"))
+        query = "&".join(f"{name}=***" if equals else "***" for name, equals, _ in pairs)
+    return f"{shown}{question_mark}{query}{hash_mark}{'***' if fragment else ''}"
+
 
 OPEN = "\0"
 _CLOSED = "\1"  # what OPEN becomes where a text holds it: refused like any control character
@@ -26,10 +71,9 @@ _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 
 def outline(template: Template) -> str:
-    """Give a text with OPEN for each reference."""
-    match template.parts:
-        case (str(text),):
-            return closed(text)
+    """Return a text with OPEN in place of each reference."""
+    if template.literal is not None:
+        return closed(template.literal)
     return "".join(closed(part) if isinstance(part, str) else OPEN for part in template.parts)
 
 

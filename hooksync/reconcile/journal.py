@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from hooksync.config.secret_book import SecretCache
+from hooksync.config.secret_sources import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
 from hooksync.reconcile.planner import needed_secrets

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from hooksync.config.secret_book import SecretCache
+from hooksync.config.secret_sources import SecretCache
 from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 
-from hooksync.config.secret_book import SecretCache
-from hooksync.config.secret_sources import SecretSources
+from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record

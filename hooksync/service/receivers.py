@@ -16,7 +16,7 @@ from hooksync.core.errors import ServiceError
 from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
-from hooksync.core.url_forms import split_netloc
+from hooksync.core.urls import split_netloc
 from hooksync.service import http_errors
 from hooksync.service.challenge import READY, FailureKind, ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.http import Answer, Request

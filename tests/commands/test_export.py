@@ -25,7 +25,7 @@ from hooksync.config.files import Source
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import LiveSubscription
 from hooksync.core.template import Reference, Template, parse_template
-from hooksync.core.url_forms import normal_url
+from hooksync.core.urls import normal_url
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
@@ -355,5 +355,5 @@ def test_without_a_file_and_a_server_the_error_names_both(place: Place, tmp_path
 def test_a_reference_in_a_template_of_the_file_is_never_made_by_the_service() -> None:
     text = exported(live(url="https://h.example/${HOME}$x"))
     [entry] = yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"].values()
-    assert not parse_template(entry["url"]).has_references
+    assert parse_template(entry["url"]).literal is not None
     assert parse_template(entry["url"]).fill({}) == "https://h.example/${HOME}$x"

@@ -24,9 +24,8 @@ from hooksync.cli.arguments import read_arguments
 from hooksync.config.declarations import Settings, TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
-from hooksync.config.selection import share_of
-from hooksync.config.shards import MOST_SHARDS, Shard, read_shard, shard_of
-from hooksync.config.twins import same_tenancy_problems
+from hooksync.config.resolve import same_tenancy_problems
+from hooksync.config.selection import MOST_SHARDS, Shard, read_shard, shard_of, share_of
 from hooksync.core.errors import UsageError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver

@@ -10,8 +10,7 @@ from hooksync.config.declarations import Document
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.selection import addresses, check_replaced, select, share_of
-from hooksync.config.shards import Shard
+from hooksync.config.selection import Shard, addresses, check_replaced, select, share_of
 from hooksync.core.errors import UsageError
 from hooksync.core.model import SecretRef
 

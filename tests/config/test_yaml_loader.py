@@ -6,8 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.config.yaml_loader import has_fast_parser, parser_warning, read_yaml
-from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
-from hooksync.config.yaml_scalars import read_plain
+from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap, read_plain
 from hooksync.core.errors import FileError, Problem
 from tests.command_line import run_python
 

@@ -68,8 +68,9 @@ def test_all_variables_without_a_value_are_named() -> None:
 def test_text_stays_as_written() -> None:
     template = parse_template("$$x${A:-b}")
     assert template.text == "$$x${A:-b}"
-    assert template.has_references
-    assert not parse_template("$$x").has_references
+    assert template.literal is None
+    assert parse_template("$$x").literal == "$x"
+    assert parse_template("").literal == ""
 
 
 @given(st.text())

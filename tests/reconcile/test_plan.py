@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit, live_url
-from hooksync.core.url_forms import masked_url, normal_url
+from hooksync.core.urls import masked_url, normal_url
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
 from hooksync.reconcile.plan import Leave, TenancyPlan, Unsubscribe, action_of, unsafe_reasons
 from tests.makers import HERE, declared, live, tenancy

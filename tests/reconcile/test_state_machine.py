@@ -31,8 +31,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hooksync.config.secret_book import SecretCache
-from hooksync.config.secret_sources import SecretSources
+from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
