@@ -152,6 +152,12 @@ def test_a_hooks_file_changed_in_one_place_is_judged_alike(
     assert fits_hooks(changed) or find_schema_errors(with_places(changed), "hooks.yaml", SCHEMA)
 
 
+def joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Join two schemas for the same value, roughly."""
+    fields = {**one.get("properties", {}), **other.get("properties", {})}
+    return {**one, **other, **({"properties": fields} if fields else {})}
+
+
 class Generator:
     """Makes data that a schema describes, or nearly: what `if` and `not` want is left to chance."""
 
@@ -161,17 +167,16 @@ class Generator:
     def data(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         match schema:
             case {"$ref": name, **rest}:
-                return self.data({**self._definitions[name.removeprefix("#/$defs/")], **rest})
+                return self.data(joined(self._definitions[name.removeprefix("#/$defs/")], rest))
             case {"const": value}:
                 return st.just(value)
             case {"enum": values}:
                 return st.sampled_from(values)
-            case {"oneOf": [*choices]} | {"type": [*choices]}:
-                rest = {key: value for key, value in schema.items() if key not in ("oneOf", "type")}
-                return st.one_of(
-                    self.data(each if isinstance(each, dict) else rest | {"type": each}) for each in choices
-                )
-            case {"type": "object"}:
+            case {"oneOf": [*choices], **rest}:
+                return st.one_of(self.data(joined(rest, each)) for each in choices)
+            case {"type": [*kinds], **rest}:
+                return st.one_of(self.data({**rest, "type": kind}) for kind in kinds)
+            case {"type": "object"} | {"properties": _}:
                 return self._objects(schema)
             case {"type": "array"}:
                 return st.lists(self.data(schema["items"]), min_size=schema.get("minItems", 0), max_size=2)
@@ -182,7 +187,7 @@ class Generator:
                 )
             case {"type": kind}:
                 return {"boolean": st.booleans(), "null": st.none()}.get(kind, st.integers(0, 100))
-        raise AssertionError(schema)
+        return scalars
 
     def _objects(self, schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
         fields = {name: self.data(each) for name, each in schema.get("properties", {}).items()}
