@@ -55,12 +55,12 @@ class Rules:
     triggers: tuple[str, ...] = TRIGGERS
 
     def answer(self, request: Request) -> Answer:
-        """Carry a request out, or say why not."""
+        """Carry out a request, or refuse it."""
         try:
             return self._carry_out(request)
         except Refusal as refusal:
             return refusal.answer
-        except SandboxError as error:  # the state could not be saved
+        except SandboxError as error:  # the data could not be saved
             return json_answer(500, {"message": str(error)})
 
     def _carry_out(self, request: Request) -> Answer:

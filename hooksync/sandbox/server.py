@@ -19,7 +19,7 @@ from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
 from hooksync.sandbox.rules import Rules, call_name
 from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, load_data, read_traits, save_data
-from hooksync.sandbox.webhook_sender import Caller, Delivery
+from hooksync.sandbox.webhook_sender import Delivery, WebhookSender
 
 _GOES_RIGHT = Misbehaviour(carries_out=True)
 
@@ -56,7 +56,7 @@ class Sandbox:
         self._log = CallLog()
         self._faults = FaultScript(map(read_fault, options.faults))
         self._latency = options.latency
-        self._caller = Caller(options.challenge_timeout)
+        self._sender = WebhookSender(options.challenge_timeout)
         traits = read_traits(options.traits)
         held = load_data(options.data) if options.data else {}
         save = partial(save_data, options.data) if options.data else None
@@ -64,7 +64,7 @@ class Sandbox:
         self._rules = Rules(
             accounts=Accounts(options.accounts, options.token_seconds, options.clock),
             tenancies=self._tenancies,
-            challenge=self._caller.challenge,
+            challenge=self._sender.challenge,
             traits=traits,
             triggers=(*TRIGGERS, *options.extra_triggers),
         )
@@ -78,7 +78,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
-        self._caller.close()
+        self._sender.close()
         self._server.close()
 
     @property
@@ -120,7 +120,7 @@ class Sandbox:
     def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
         """Send events, signed, to every subscription of a tenant for a trigger (as on the wire), one after another."""
         held = self._tenancies.held_by(tenant)
-        return tuple(self._caller.deliver(tenant, each, events) for each in held if each.trigger == trigger)
+        return tuple(self._sender.deliver(tenant, each, events) for each in held if each.trigger == trigger)
 
     def _respond(self, connection: Connection, request: Request) -> None:
         """Answer one request, with the latency and the fault that are due."""

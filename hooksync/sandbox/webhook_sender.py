@@ -35,7 +35,7 @@ class Delivery:
     reason: str = ""  # why there was no answer
 
 
-class Caller:
+class WebhookSender:
     """Calls receivers. Thread-safe; `close` ends the calls under way."""
 
     def __init__(self, timeout: float) -> None:

@@ -171,7 +171,7 @@ class Connections(requests.adapters.HTTPAdapter):
 
     def __init__(self, each: int, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=each, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
@@ -191,7 +191,7 @@ class Connections(requests.adapters.HTTPAdapter):
         """Make the pools behind a proxy, once; the certificate of an https proxy is verified like a server's."""
         if proxy.lower().startswith("https:"):
             settings["proxy_ssl_context"] = self._tls()
-        with self._lock:
+        with self._mutex:
             manager = super().proxy_manager_for(proxy, **settings)
             if not proxy.lower().startswith("socks"):  # these have pools of their own
                 manager.pool_classes_by_scheme = _POOLS

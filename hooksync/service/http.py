@@ -78,7 +78,7 @@ class Transport:
         self._timeouts = timeouts
         self._environ = environ
         self._proxies: dict[str, dict[str, str]] = {}
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
         self._tls: ssl.SSLContext | None = None
         self._connections = Connections(connections, lambda: self.tls)
 
@@ -89,7 +89,7 @@ class Transport:
     @property
     def tls(self) -> ssl.SSLContext:
         """The one context of all connections, made when it is first needed. Raises BadBundle."""
-        with self._lock:
+        with self._mutex:
             if self._tls is None:
                 self._tls = make_tls(self._environ)
             return self._tls

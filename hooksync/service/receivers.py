@@ -18,12 +18,10 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
 from hooksync.service import http_errors
-from hooksync.service.challenge import READY, FailureKind, ProbeResult, judge_answer, signed_in_disguise
+from hooksync.service.challenge import FailureKind, ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.http import Answer, Request
 from hooksync.service.retry import CallContext, CallRecord
 from hooksync.service.worker_pool import WorkerPool
-
-__all__ = ["READY", "ProbeResult", "ProbeTarget", "challenge", "probe_all", "probe_once", "signs_events_in_disguise"]
 
 ProbeTarget = tuple[HookUrl, Secret]
 
@@ -54,12 +52,6 @@ _WORDS: dict[FailureKind, tuple[str, str]] = {
     "cut": ("its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
     "too-large": ("its answer is too large", "check the URL: this looks like a web page or a download"),
 }
-
-
-def challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
-    """Challenge a receiver and judge its answer. `secret`: printable ASCII. Raises nothing that a network can cause."""
-    context.redactor.learn([secret.reveal()])
-    return _challenge(url, secret, context)
 
 
 def probe_all(

@@ -1,4 +1,4 @@
-"""The service as a caller of receivers: how it challenges, what it takes for an answer, what an event looks like."""
+"""The service as a sender of receivers: how it challenges, what it takes for an answer, what an event looks like."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request, json_answer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.sandbox.webhook_sender import Caller, event_body, judge
+from hooksync.sandbox.webhook_sender import WebhookSender, event_body, judge
 
 Answering = Callable[[Answer], str]
 
@@ -30,10 +30,10 @@ EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-
 
 
 @pytest.fixture
-def caller() -> Iterator[Caller]:
-    caller = Caller(timeout=5.0)
-    yield caller
-    caller.close()
+def sender() -> Iterator[WebhookSender]:
+    sender = WebhookSender(timeout=5.0)
+    yield sender
+    sender.close()
 
 
 @pytest.fixture
@@ -62,20 +62,20 @@ def recording(stack: ExitStack) -> tuple[str, list[Request]]:
     ],
 )
 def test_challenge_is_a_post_that_adds_the_code_to_the_query(
-    caller: Caller, recording: tuple[str, list[Request]], tail: str, path: str, query: dict[str, list[str]]
+    sender: WebhookSender, recording: tuple[str, list[Request]], tail: str, path: str, query: dict[str, list[str]]
 ) -> None:
     base, seen = recording
-    assert caller.challenge(base + tail, SECRET) is None
+    assert sender.challenge(base + tail, SECRET) is None
     (request,) = seen
     asked = parse_qs(request.query, keep_blank_values=True)
     assert len(asked.pop("challengeCode")[0]) == 32
     assert (request.method, request.path, asked) == ("POST", path, query)
 
 
-def test_each_challenge_has_its_own_code(caller: Caller, recording: tuple[str, list[Request]]) -> None:
+def test_each_challenge_has_its_own_code(sender: WebhookSender, recording: tuple[str, list[Request]]) -> None:
     base, seen = recording
-    caller.challenge(base, SECRET)
-    caller.challenge(base, SECRET)
+    sender.challenge(base, SECRET)
+    sender.challenge(base, SECRET)
     assert len({request.query for request in seen}) == 2
 
 
@@ -119,34 +119,36 @@ def test_answer_that_is_no_json_fails(body: bytes) -> None:
     assert judge(200, body, CODE, SECRET) == "its answer is not JSON"
 
 
-def test_redirect_is_not_followed(caller: Caller, recording: tuple[str, list[Request]], answering: Answering) -> None:
+def test_redirect_is_not_followed(
+    sender: WebhookSender, recording: tuple[str, list[Request]], answering: Answering
+) -> None:
     base, seen = recording
-    assert caller.challenge(answering(Answer(302, headers=(("Location", base),))), SECRET) == "it answered 302, not 200"
+    assert sender.challenge(answering(Answer(302, headers=(("Location", base),))), SECRET) == "it answered 302, not 200"
     assert seen == []
 
 
-def test_endless_answer_is_not_read_to_its_end(caller: Caller, answering: Answering) -> None:
-    reason = caller.challenge(answering(Answer(200, b"x" * 1_000_000)), SECRET)
+def test_endless_answer_is_not_read_to_its_end(sender: WebhookSender, answering: Answering) -> None:
+    reason = sender.challenge(answering(Answer(200, b"x" * 1_000_000)), SECRET)
     assert reason == "it could not be called (its answer is longer than 65536 bytes)"
 
 
-def test_receiver_that_is_not_there_fails(caller: Caller) -> None:
+def test_receiver_that_is_not_there_fails(sender: WebhookSender) -> None:
     with LoopbackServer(0, lambda connection, _: connection.cut()) as server:
         url = f"http://127.0.0.1:{server.port}/"
         server.close()
-    assert caller.challenge(url, SECRET) == "nothing listens there"
+    assert sender.challenge(url, SECRET) == "nothing listens there"
 
 
-def test_receiver_that_cuts_the_connection_fails(caller: Caller, stack: ExitStack) -> None:
+def test_receiver_that_cuts_the_connection_fails(sender: WebhookSender, stack: ExitStack) -> None:
     server = LoopbackServer(0, lambda connection, _: connection.cut())
     stack.callback(server.close)
-    reason = caller.challenge(f"http://127.0.0.1:{server.port}/", SECRET)
+    reason = sender.challenge(f"http://127.0.0.1:{server.port}/", SECRET)
     assert reason == "it could not be called (Remote end closed connection without response)"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/\u20ac", "http://127.0.0.1:1/a b", f"http://{'a' * 70}.example/"])
-def test_url_that_cannot_be_called_fails(caller: Caller, url: str) -> None:
-    assert caller.challenge(url, SECRET) is not None
+def test_url_that_cannot_be_called_fails(sender: WebhookSender, url: str) -> None:
+    assert sender.challenge(url, SECRET) is not None
 
 
 def silent(stack: ExitStack, called: threading.Event) -> str:
@@ -163,7 +165,9 @@ def silent(stack: ExitStack, called: threading.Event) -> str:
 
 
 def test_receiver_that_says_nothing_fails_when_the_time_is_over(stack: ExitStack) -> None:
-    assert Caller(timeout=0.05).challenge(silent(stack, threading.Event()), SECRET) == "it did not answer in time"
+    assert (
+        WebhookSender(timeout=0.05).challenge(silent(stack, threading.Event()), SECRET) == "it did not answer in time"
+    )
 
 
 def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: ExitStack) -> None:
@@ -174,22 +178,24 @@ def test_receiver_that_never_ends_its_answer_fails_when_the_time_is_over(stack: 
 
     server = LoopbackServer(0, respond)
     stack.callback(server.close)
-    assert Caller(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET) == "it did not answer in time"
+    assert (
+        WebhookSender(timeout=0.05).challenge(f"http://127.0.0.1:{server.port}/", SECRET) == "it did not answer in time"
+    )
 
 
 def test_close_ends_a_challenge_that_waits(stack: ExitStack) -> None:
-    caller = Caller(timeout=3600)
+    sender = WebhookSender(timeout=3600)
     called = threading.Event()
     url = silent(stack, called)
     with ThreadPoolExecutor(1) as pool:
-        reason = pool.submit(caller.challenge, url, SECRET)
+        reason = pool.submit(sender.challenge, url, SECRET)
         called.wait()
-        caller.close()
+        sender.close()
         assert reason.result() is not None
-    assert caller.challenge(url, SECRET) == "it could not be called (the sandbox is stopping)"
+    assert sender.challenge(url, SECRET) == "it could not be called (the sandbox is stopping)"
 
 
-def test_secret_is_bytes_of_latin_1(caller: Caller, stack: ExitStack) -> None:
+def test_secret_is_bytes_of_latin_1(sender: WebhookSender, stack: ExitStack) -> None:
     def respond(connection: Connection, request: Request) -> None:
         code = parse_qs(request.query)["challengeCode"][0]
         response = answer_challenge(b"caf\xe9", code.encode())
@@ -197,7 +203,7 @@ def test_secret_is_bytes_of_latin_1(caller: Caller, stack: ExitStack) -> None:
 
     server = LoopbackServer(0, respond)
     stack.callback(server.close)
-    assert caller.challenge(f"http://127.0.0.1:{server.port}/", "caf\u00e9") is None
+    assert sender.challenge(f"http://127.0.0.1:{server.port}/", "caf\u00e9") is None
 
 
 def test_refusal_of_a_real_challenge_names_the_url_and_the_reason(
@@ -212,9 +218,9 @@ def test_refusal_of_a_real_challenge_names_the_url_and_the_reason(
 # Events
 
 
-def test_event_goes_out_in_chunks_with_a_signature(caller: Caller, recording: tuple[str, list[Request]]) -> None:
+def test_event_goes_out_in_chunks_with_a_signature(sender: WebhookSender, recording: tuple[str, list[Request]]) -> None:
     base, seen = recording
-    delivery = caller.deliver("DEMO", Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), [EVENT])
+    delivery = sender.deliver("DEMO", Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), [EVENT])
     assert delivery.status == 200
     (request,) = seen
     assert request.headers["transfer-encoding"] == "chunked"
@@ -235,7 +241,7 @@ def test_event_has_identifiers_only_where_the_subscription_asks_for_them() -> No
     assert json.loads(event_body("DEMO", subscription, [EVENT]))["events"] == [{**EVENT, "identifiers": []}]
 
 
-def test_event_that_nobody_takes_has_a_reason(caller: Caller) -> None:
-    delivery = caller.deliver("DEMO", Subscription("http://a b/", "MOVED", SECRET), [EVENT])
+def test_event_that_nobody_takes_has_a_reason(sender: WebhookSender) -> None:
+    delivery = sender.deliver("DEMO", Subscription("http://a b/", "MOVED", SECRET), [EVENT])
     assert delivery.status is None
     assert delivery.reason.startswith("it could not be called")

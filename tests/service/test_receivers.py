@@ -21,8 +21,9 @@ from hooksync.core.redaction import Redactor
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request
 from hooksync.sandbox.receiver import Receiver
+from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.receivers import READY, ProbeResult, challenge, probe_all, signs_events_in_disguise
+from hooksync.service.receivers import probe_all, signs_events_in_disguise
 from hooksync.service.retry import CallContext, CallRecord
 from hooksync.service.worker_pool import WorkerPool
 from tests.conftest import SECRET, URL_KEY
@@ -88,6 +89,12 @@ def raw(*pieces: bytes) -> Respond:
 
 def url(text: str, shown: str = "https://shown.example/hook?code=${FN_KEY}") -> HookUrl:
     return HookUrl(shown, text)
+
+
+def challenge(target: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
+    """Challenge one receiver."""
+    with WorkerPool(1, context.stop) as pool:
+        return probe_all([(target, secret)], pool, context)[target, secret]
 
 
 def read(respond: Respond, context: CallContext) -> ProbeResult:
