@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os.path import join
 
 from hooksync.core.errors import FileError, Problem
@@ -18,7 +18,17 @@ from hooksync.core.record import Record
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
 
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
+
 _DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
+
+
+class Sections(dict[str, object]):
+    """An object of a document, each of whose fields starts a line."""
+
+
+class Lines(list["str | Sections"]):
+    """A list of a document, each of whose items starts a line; a text is encoded already, so that it is done once."""
 
 
 class PlanKey(Record, frozen=True):
@@ -33,10 +43,12 @@ class PlanKey(Record, frozen=True):
         """The key as the environment holds it, for the redactor alone."""
         return self.value.decode("utf-8", "surrogateescape")
 
-    def signature(self, document: dict[str, object]) -> str:
+    def signature(self, document: Mapping[str, object]) -> str:
         """Sign all of a document but its digest and its signature."""
         rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
-        signed = hmac.new(self.value, _DOMAIN + canonical(rest), hashlib.sha256)
+        signed = hmac.new(self.value, _DOMAIN, hashlib.sha256)
+        for part in json_parts(Sections(rest)):
+            signed.update(part.encode())
         return "hmac-sha256:" + signed.hexdigest()
 
 
@@ -63,13 +75,37 @@ def config_digest(tenancies: Iterable[Tenancy]) -> str:
 
 
 def digest(data: object) -> str:
-    """Give the SHA-256 of data in its canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(data)).hexdigest()
+    """Return the SHA-256 of data in its canonical JSON."""
+    made = hashlib.sha256()
+    for part in json_parts(data):
+        made.update(part.encode())
+    return "sha256:" + made.hexdigest()
 
 
-def canonical(data: object) -> bytes:
-    """Write data as the one JSON text that digests and signatures are made of."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
+    """Write data as JSON, in parts: a document of ten thousand steps is not held a second time for its digest.
+
+    `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
+    """
+    items: Iterable[tuple[str, object]]
+    if isinstance(data, Sections):
+        colon = ":" if margin is None else ": "
+        brackets, items = "{}", ((f"{encode(name)}{colon}", data[name]) for name in sorted(data))
+    elif isinstance(data, Lines):
+        brackets, items = "[]", (("", item) for item in data)
+    else:
+        yield encode(data)
+        return
+    inner = None if margin is None else f"{margin}  "
+    before = brackets[0] + (inner or "")
+    for name, item in items:
+        yield before + name
+        if isinstance(data, Lines) and isinstance(item, str):
+            yield item
+        else:
+            yield from json_parts(item, inner)
+        before = "," + (inner or "")
+    yield f"{margin or ''}{brackets[1]}" if data else brackets
 
 
 def reference(ref: SecretRef) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """A plan or a report as JSON text, versioned: `hooksync.plan/1` and `hooksync.report/1`. Pure.
 
-Adding a field is no new version; changing one is. The shapes are in `schemas/`.
+Adding a field makes no new version; changing one does. The formats are described in `schemas/`. Each step is on one
+line: it can be read and compared, and is encoded once, for the text and the digest.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,18 @@ from hooksync import __version__
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription
 from hooksync.core.record import Record
-from hooksync.documents.sealing import PlanKey, config_digest, credential_references, digest, live_digest, reference
+from hooksync.documents.sealing import (
+    Lines,
+    PlanKey,
+    Sections,
+    config_digest,
+    credential_references,
+    digest,
+    encode,
+    json_parts,
+    live_digest,
+    reference,
+)
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
 
@@ -42,7 +53,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
         "targeted": options.is_targeted,
         "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
-    document["tenancies"] = [_tenancy(tenancy) for tenancy in view.tenancies]
+    document["tenancies"] = Lines(_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view.counts(), ACTIONS)
     if key:
         document["signature"] = key.signature(document)
@@ -52,34 +63,44 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
 def report_json(view: RunView, origin: Origin) -> str:
     """Write what became of a plan."""
     document = _head(view, REPORT_FORMAT)
-    document["tenancies"] = [_applied_tenancy(tenancy) for tenancy in view.tenancies]
+    document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view.results(), RESULTS)
     document["error"] = None if view.state_error is None else _error(view.state_error)
     document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
     return _sealed(document)
 
 
-def _head(view: RunView, form: str) -> dict[str, object]:
-    return {
+def _head(view: RunView, form: str) -> Sections:
+    fields = {
         "format": form,
         "created_at": view.created_at,
         "hooksync_version": __version__,
         "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
         "state": view.state,
-        "refusals": [problem.line for problem in view.refusals],
-        "warnings": [problem.line for problem in view.all_warnings],
+        "refusals": Lines(encode(problem.line) for problem in view.refusals),
+        "warnings": Lines(encode(problem.line) for problem in view.all_warnings),
     }
+    return Sections(fields)
 
 
-def _sealed(document: dict[str, object]) -> str:
+def _sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
     document["digest"] = digest(document)
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
 
 
-def _tenancy(view: TenancyView) -> dict[str, object]:
+def _tenancy(view: TenancyView) -> Sections:
+    fields = _tenancy_fields(view)
+    fields["steps"] = Lines(encode(_step(step)) for step in view.steps)
+    fields["summary"] = _counted(view.counts(), ACTIONS)
+    return fields
+
+
+def _tenancy_fields(view: TenancyView) -> Sections:
+    """Write what plan and report hold of a tenancy besides its steps and their counts."""
     tenancy = view.tenancy
-    return {
+    live = None if view.live is None else sorted(view.live, key=lambda one: one.id)
+    fields = {
         "name": tenancy.name,
         "server": tenancy.server.shown,
         "tenant": tenancy.tenant_shown,
@@ -88,27 +109,24 @@ def _tenancy(view: TenancyView) -> dict[str, object]:
         "credentials": credential_references(tenancy.credentials, reference),
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": {"percent": tenancy.limit.percent, "number": tenancy.limit.number},
-        "live": None if view.live is None else [_live(live) for live in sorted(view.live, key=lambda one: one.id)],
+        "live": None if live is None else Lines(encode(_live(one)) for one in live),
         "live_digest": None if view.live is None else live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
         "replacement": tenancy.replacement,
         "probe": tenancy.probe,
-        "steps": [_step(step) for step in view.steps],
-        "summary": _counted(view.counts(), ACTIONS),
         "error": None if view.error is None else _error(view.error),
     }
+    return Sections(fields)
 
 
-def _applied_tenancy(view: TenancyView) -> dict[str, object]:
-    outcome = view.outcome
-    return {
-        **_tenancy(view),
-        "steps": [{**_step(step), **_outcome(step)} for step in view.steps],
-        "summary": _counted(view.results(), RESULTS),
-        "differences": [_step(step) for step in view.differences],
-        "not_verified": (outcome.not_verified or None) if outcome else None,
-    }
+def _applied_tenancy(view: TenancyView) -> Sections:
+    fields, outcome = _tenancy_fields(view), view.outcome
+    fields["steps"] = Lines(encode({**_step(step), **_outcome(step)}) for step in view.steps)
+    fields["summary"] = _counted(view.results(), RESULTS)
+    fields["differences"] = Lines(encode(_step(step)) for step in view.differences)
+    fields["not_verified"] = (outcome.not_verified or None) if outcome else None
+    return fields
 
 
 def _step(step: StepView) -> dict[str, object]:
@@ -130,6 +148,8 @@ def _step(step: StepView) -> dict[str, object]:
         "secret": secret,
         "receiver": _receiver(step),
         "place": str(step.place) if step.place else None,
+        "description": step.description,
+        "owner": step.owner,
     }
 
 

@@ -45,6 +45,8 @@ class StepView(Record, frozen=True):
     receiver: ProbeResult | None = None  # None: not challenged
     outcome: Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
+    description: str | None = None  # of the declared subscription
+    owner: str | None = None  # likewise
 
 
 class TenancyView(Record, frozen=True):
@@ -165,6 +167,8 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         secret_state=step.secret_state,
         outcome=outcome,
         place=declared.location,
+        description=declared.description,
+        owner=declared.owner,
     )
     return replace(view, reasons=step.reasons, changes=step.changes) if isinstance(step, Resubscribe) else view
 

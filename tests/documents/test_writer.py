@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,15 +75,38 @@ def assert_valid(document: dict[str, Any], kind: str) -> None:
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
     rest = {name: value for name, value in document.items() if name != "digest"}
-    assert document["digest"] == digest(rest)
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert document["digest"] == digest(rest) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def assert_fit_to_be_kept(done: Run, kind: str) -> None:
     """Hold what every result must be: valid, sealed, in a fixed order, and free of secrets."""
     document = json.loads(done.out)
     assert_valid(document, kind)
-    assert done.out == json.dumps(document, indent=2, sort_keys=True) + "\n"
+    assert done.out == laid_out(document)
     assert not [hidden for hidden in HIDDEN if hidden in done.out + done.err]
+
+
+def laid_out(document: dict[str, Any]) -> str:
+    """Write a document as it is to be written: an indented tree, in which each step and each live one is one line."""
+    place = "a-place-for-lines-{}"
+    lines: list[str] = []
+
+    def held(value: object) -> str:
+        lines.append(json.dumps(value, sort_keys=True, separators=(",", ":")))
+        return place.format(len(lines) - 1)
+
+    def tree(fields: dict[str, Any]) -> dict[str, Any]:
+        several = ("steps", "differences", "live", "refusals", "warnings")
+        return {
+            name: [held(item) for item in value] if name in several and value is not None else held(value)
+            for name, value in fields.items()
+        }
+
+    skeleton = tree({name: value for name, value in document.items() if name != "tenancies"})
+    skeleton["tenancies"] = [tree(tenancy) for tenancy in document["tenancies"]]
+    text = json.dumps(skeleton, indent=2, sort_keys=True) + "\n"
+    return re.sub(f'"{place.format("([0-9]+)")}"', lambda found: lines[int(found[1])], text)
 
 
 def steps_by_action(document: dict[str, Any]) -> dict[str, list[str | None]]:
