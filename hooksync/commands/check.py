@@ -111,8 +111,13 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     reach = answer if isinstance(answer, ProbeResult) else READY
     if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
         return TenancyEvidence(reach, None)
+    client = run.clients[tenancy.name]
     try:
-        return TenancyEvidence(reach, len(run.clients[tenancy.name].list_subscriptions()))
+        client.log_in()
+    except HooksyncError as error:
+        return TenancyEvidence(reach, None, log_in_error=error)
+    try:
+        return TenancyEvidence(reach, len(client.list_subscriptions()))
     except HooksyncError as error:
         return TenancyEvidence(reach, error)
 

@@ -58,6 +58,7 @@ class TenancyEvidence(Record, frozen=True):
 
     reach: ProbeResult | None  # whether it answers at all; None: interrupted before
     listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
+    log_in_error: HooksyncError | None = None
 
 
 class HookEvidence(Record, frozen=True):
@@ -155,17 +156,15 @@ def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
         return Finding("name", "skipped", "interrupted")
     if stage := _STAGE_OF_KIND.get(evidence.reach.kind):
         return Finding(stage, "failed", evidence.reach.detail, evidence.reach.fix)
+    if evidence.log_in_error:
+        return _failed("log-in", evidence.log_in_error)
     if evidence.listed is None:
         return Finding("log-in", "skipped", "interrupted")
-    return _refused_stage(evidence.listed)
+    is_role = isinstance(evidence.listed, Rejected) and evidence.listed.status == _FORBIDDEN
+    return _failed("role" if is_role else "list", evidence.listed)
 
 
-def _refused_stage(error: HooksyncError) -> Finding:
-    """Name the stage that was refused: only the list is a GET."""
-    stage = "log-in"
-    if error.summary.startswith("GET "):
-        is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
-        stage = "role" if is_role else "list"
+def _failed(stage: str, error: HooksyncError) -> Finding:
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
 
 

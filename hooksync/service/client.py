@@ -35,6 +35,10 @@ class Preservica:
         """The tenant that the log-in led to; None where the service did not name it."""
         return self._session.tenant
 
+    def log_in(self) -> None:
+        """Log in, unless that is done. Every other call does so by itself; by this one `check` knows what failed."""
+        self._session.token()
+
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         """Fetch what is live. Raises ServiceError for anything but a well-formed list."""
         request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)

@@ -46,7 +46,7 @@ def marks(findings: tuple[Finding, ...]) -> str:
          "failed skipped skipped skipped skipped skipped"),
         (TenancyEvidence(FAILED, None), "ok failed skipped skipped skipped skipped"),
         (TenancyEvidence(ProbeResult("tls", "no tls", "look"), None), "ok ok failed skipped skipped skipped"),
-        (TenancyEvidence(READY, Rejected(Problem("POST /api/accesstoken/login -> 403: no", "look"), 403)),
+        (TenancyEvidence(READY, None, Rejected(Problem("POST /api/accesstoken/login -> 403: no", "look"), 403)),
          "ok ok ok failed skipped skipped"),
         (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 403: no", "look"), 403)),
          "ok ok ok ok failed skipped"),
