@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec import Struct, field
-from msgspec.structs import force_setattr, replace
+from msgspec.structs import asdict, force_setattr, replace
 
-__all__ = ["Record", "field", "force_setattr", "replace"]
+__all__ = ["Record", "asdict", "field", "force_setattr", "replace"]
 
 
 class Record(Struct, frozen=True):

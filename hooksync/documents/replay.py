@@ -5,22 +5,24 @@ Nothing is planned anew: what is done is what was reviewed, or nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
-from hooksync.core.record import replace
+from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.core.urls import owns_url
 from hooksync.documents.reader import LiveRow, SavedStep, SavedTenancy
 from hooksync.documents.sealing import live_digest
-from hooksync.reconcile.diff import count_owned
+from hooksync.reconcile.diff import compare, count_owned
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 
 _MOST_IDS = 5  # that a message names
+_UNKNOWN = LiveRow("unknown", "unknown", None)
 _PLAN_ANEW = "make a new plan, look at it, and apply that"
 
 
@@ -41,17 +43,27 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is live otherwise than when the plan was made."""
     name = fetched.tenancy.name
     live = {each.id: _row(each) for each in fetched.live}
-    before = set(_ids(saved)) if saved.live is None else set(saved.live)
-    added, gone = live.keys() - before, before - live.keys()
-    changed = {id_ for id_, row in (saved.live or {}).items() if id_ in live and live[id_] != row}
     if saved.live_digest != live_digest(fetched.live):
-        said = [_listed(word, ids) for word, ids in (("added", added), ("gone", gone), ("changed", changed)) if ids]
-        what = f"{name}: what is live moved since the plan was made: {'; '.join(said) or 'a URL, trigger or flag'}"
+        what = f"{name}: what is live moved since the plan was made: {_differences(saved, live)}"
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
     elif set(_ids(saved)) != live.keys():
         strange = set(_ids(saved)) ^ live.keys()
         what = f"{name}: the plan's steps are not about what is live: {_listed('differs', strange)}"
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
+
+
+def _differences(saved: SavedTenancy, live: Mapping[str, LiveRow]) -> str:
+    """Name the ids that were added, are gone, and have changed, these with their fields."""
+    then = saved.live if saved.live is not None else {id_: live.get(id_) or _UNKNOWN for id_ in _ids(saved)}
+    added, gone, changed = list[str](), list[str](), defaultdict[str, list[str]](list)
+    for (id_, *field), _, _ in compare(*({id_: asdict(row) for id_, row in rows.items()} for rows in (then, live))):
+        if field:
+            changed[str(id_)].append(".".join(map(str, field)))
+        else:
+            (added if id_ in live else gone).append(str(id_))
+    fields = [f"{id_} ({', '.join(names)})" for id_, names in changed.items()]
+    said = [_listed(word, ids) for word, ids in (("added", added), ("gone", gone), ("changed", fields)) if ids]
+    return "; ".join(said) or "a URL, trigger or flag"
 
 
 def _foreign(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
@@ -94,7 +106,7 @@ def _ids(saved: SavedTenancy) -> list[str]:
 
 def _ghost(saved: SavedTenancy, identifier: str) -> LiveSubscription:
     """Stand in for what is gone, so that the report can show a plan that is refused."""
-    row = (saved.live or {}).get(identifier) or LiveRow("unknown", "unknown", None)
+    row = (saved.live or {}).get(identifier) or _UNKNOWN
     return LiveSubscription(identifier, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
 
 

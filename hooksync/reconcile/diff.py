@@ -6,7 +6,8 @@ the state remembers. Then each pair is judged. Nothing outside what the tenancy 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SubscriptionKey, Tenancy, address_matches
 from hooksync.core.record import Record
@@ -24,6 +25,7 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.state.history import NOTHING, History
 
+Nested = Mapping[str, Any]  # data as JSON has them
 Pairs = dict[SubscriptionKey, list[LiveSubscription]]  # by the key of the declared; the one to keep comes first
 
 
@@ -77,17 +79,38 @@ def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
 
 def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> tuple[Change, ...]:
     """List the fields of a pair that differ, sorted; what the service does not report is not compared."""
-    if live.include_identifiers in (None, declared.include_identifiers):
-        return ()
-    from deepdiff import DeepDiff  # only here: it costs as much start-up as the rest of a plan
+    reported = {field: value for field, value in _live_content(live).items() if value is not None}
+    wanted = {field: value for field, value in _declared_content(declared).items() if field in reported}
+    differences = compare(reported, wanted)
+    return tuple(Change(".".join(map(str, path)), was, is_to_be) for path, was, is_to_be in differences)
 
-    differences = DeepDiff(
-        {"include_identifiers": live.include_identifiers},
-        {"include_identifiers": declared.include_identifiers},
-        view="tree",
-    )
-    changed = sorted(differences.get("values_changed", ()), key=lambda level: level.path())
-    return tuple(Change(level.path(output_format="list")[0], level.t1, level.t2) for level in changed)
+
+def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
+    """List the paths at which nested data differ, sorted, with both values; None for one that is missing."""
+    if before == after:
+        return []
+    from deepdiff import DeepDiff  # only here: it costs as much start-up as the rest of a plan
+    from deepdiff.helper import notpresent
+
+    found = [
+        level
+        for levels in DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0).values()
+        for level in levels
+    ]
+    return [
+        (level.path(output_format="list"), *(None if value is notpresent else value for value in (level.t1, level.t2)))
+        for level in sorted(found, key=lambda level: str(level.path()))
+    ]
+
+
+def _declared_content(declared: DeclaredSubscription) -> Nested:
+    """Gather what is compared of a declared subscription, besides its identity and its secret."""
+    return {"include_identifiers": declared.include_identifiers}
+
+
+def _live_content(live: LiveSubscription) -> Nested:
+    """Gather the same of a live subscription, by the same names; None where the service does not report it."""
+    return {"include_identifiers": live.include_identifiers}
 
 
 def _step_for(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Tenancy, Trigger, address_matches
 from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
-from hooksync.reconcile.diff import DiffOptions, content_changes, make_plan
+from hooksync.reconcile.diff import DiffOptions, compare, content_changes, make_plan
 from hooksync.reconcile.plan import (
     Change,
     Keep,
@@ -160,6 +160,25 @@ def test_another_flag_is_a_resubscribe_that_says_why() -> None:
 
 def test_a_flag_that_is_not_reported_is_not_compared() -> None:
     assert content_changes(declared(include_identifiers=False), live(include_identifiers=None)) == ()
+
+
+def test_a_description_and_an_owner_are_not_compared() -> None:
+    described = replace(declared(), description="feeds the catalogue", owner="collections@example.org")
+    assert only_step(make_plan(tenancy(described), (live(),), PLAIN)) == Keep(described, live())
+
+
+def test_what_differs_in_nested_data_is_named_by_its_path() -> None:
+    before = {"same": {"a": 1}, "gone": 1, "list": [1, 2], "of": {"two": {"deep": True}}}
+    after = {"same": {"a": 1}, "new": {"b": 2}, "list": [1, 3], "of": {"two": {"deep": "yes"}}}
+    assert compare(before, after) == [
+        (["gone"], 1, None),
+        (["list", 1], 2, 3),
+        (["new"], None, {"b": 2}),
+        (["of", "two", "deep"], True, "yes"),
+    ]
+    assert compare(before, dict(before)) == []
+    assert compare({}, {"a": {"b": 1}}) == [(["a"], None, {"b": 1})]
+    assert compare({"a": {"b": 1}}, {"a": {"c": 1}}) == [(["a", "b"], 1, None), (["a", "c"], None, 1)]
 
 
 def test_replace_resubscribes_what_is_alike() -> None:
