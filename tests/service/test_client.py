@@ -13,6 +13,7 @@ import pytest
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.core.model import HookUrl, Secret
+from hooksync.core.record import replace
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.service.client import SUBSCRIPTIONS
@@ -492,14 +493,9 @@ def test_a_server_that_is_not_there_is_not_asked_again(clients: Clients, start: 
 
 def test_the_url_of_a_subscription_may_be_any_text(clients: Clients, serve: Serve) -> None:
     wire = serve(answer(b"{}"))
-    odd = declared()
-    odd = type(odd)(odd.tenancy, odd.name, HookUrl("x", "https://h/\u00e9\U0001f600"), *_rest(odd))
+    odd = replace(declared(), url=HookUrl("x", "https://h/\u00e9\U0001f600"))
     assert clients.client(wire.url).subscribe(odd, SECRET) is None
     assert json.loads(wire.requests[-1].partition(b"\r\n\r\n")[2])["url"] == "https://h/\u00e9\U0001f600"
-
-
-def _rest(one: Any) -> tuple[Any, ...]:
-    return one.trigger, one.secret, one.include_identifiers, one.location
 
 
 def test_one_client_fails_without_the_others(clients: Clients, start: Start, stack: ExitStack) -> None:
