@@ -74,9 +74,12 @@ _STEP = {
     "place": "hooks.yaml:9:7",
 }  # fmt: skip
 _NEW = {**_STEP, "action": "subscribe", "id": None, "address": "prod/new/INDEXED", "name": "new"}
+_SHA = f"sha256:{'0' * 64}"
+_SUMMARY = {"subscribe": 1, "resubscribe": 0, "unsubscribe": 1, "keep": 1, "leave": 1}
 _PLAN = {
-    "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00+00:00", "hooksync_version": "1", "state": None,
-    "config_digest": "sha256:0", "refusals": [], "warnings": [], "options": {"prune": True, "targeted": False},
+    "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00Z", "hooksync_version": "1", "state": None,
+    "config_digest": _SHA, "summary": _SUMMARY, "refusals": [], "warnings": [],
+    "options": {"prune": True, "replace": [], "targeted": False, "allow_mass_unsubscribe": False},
     "tenancies": [{
         "name": "prod", "server": "${HOST:-eu.preservica.com}", "tenant": "BRAMA", "allow_http": False,
         "place": "hooks.yaml:4:3", "owns": "all", "limit": {"percent": 50, "number": None}, "error": None,
@@ -84,7 +87,8 @@ _PLAN = {
         {"username": {"env": "U"}, "password": {"env": "P"}, "totp": {"file": "t"}, "method": "external"},
         "live": [{"id": n * 32, "url": "https://h/?a=***", "trigger": "MOVED", "include_identifiers": n == "1" or None}
                  for n in "123"],
-        "live_digest": "sha256:0", "replacement": "create-first", "probe": "auto",
+        "live_digest": _SHA, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
+        "replacement": "create-first", "probe": "auto",
         "steps": [
             _STEP, {**_NEW, "trigger": "FULL_TEXT_INDEXED"},
             {**_STEP, "action": "unsubscribe", "id": "2" * 32, "reasons": ["duplicate"]},

@@ -407,7 +407,7 @@ def test_github_refuses_a_plan_that_is_too_old(runner: Runner, place: Place) -> 
     assert runner.step("Plan").returncode == 0
     plan = runner.temp / "hooksync" / "plan.json"
     document = json.loads(plan.read_text(encoding="utf-8"))
-    document["created_at"] = "2020-01-01T00:00:00+00:00"
+    document["created_at"] = "2020-01-01T00:00:00Z"
     rest = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     document["digest"] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

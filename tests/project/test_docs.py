@@ -181,7 +181,7 @@ def test_the_readme_leads_to_every_page(page: Path) -> None:
 
 
 def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:
-    from hooksync.state import model as state
+    from hooksync.state import fingerprints as state
 
     text = " ".join((ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").split())
     assert f"scrypt (n {state.COST_N:,}, r {state.COST_R}, p {state.COST_P})" in text

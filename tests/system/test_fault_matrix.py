@@ -115,5 +115,5 @@ def test_the_page_counts_what_it_shows() -> None:
 def test_the_readme_tells_the_number_of_cells() -> None:
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert (
-        f"[the fault matrix](docs/fault-matrix.md) shows what `apply` comes to in {len(make_cells()):,} cells" in text
+        f"[the fault matrix](docs/fault-matrix.md) shows how `apply` ends in {len(make_cells()):,} combinations" in text
     )

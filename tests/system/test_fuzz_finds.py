@@ -18,8 +18,8 @@ REACHED = {
     "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not used here"}, 200),
     "answers": ({"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"}, 1000),
     "receiver": ({"ready True", "wrong-secret None", "not-json False"}, 700),
-    "state": ({"a state", "hooks.state.json: ~ stands twice in one object"}, 1500),
-    "plan": ({"a plan", "plan.json was altered since it was saved: its digest is another"}, 400),
+    "state": ({"a state", "hooks.state.json: ~ is a duplicate key in one object"}, 1500),
+    "plan": ({"a plan", "plan.json was altered since it was saved: its digest does not fit"}, 400),
     "header": ({"none", "1 digits"}, 1500),
 }
 
@@ -75,8 +75,8 @@ SUBSCRIPTIONS = ", ".join(f"s{n}: " for n in range(4000))
 PREFIXES = ", ".join(f"'https://h/{n:04}'" for n in range(900))
 URLS = ", ".join(f"s{n}: {{url: 'https://h/x{n}', <<: *c}}" for n in range(400))
 SEALS = {
-    "plan.json is not signed, and HOOKSYNC_PLAN_KEY demands it",
-    "plan.json was altered since it was saved: its digest is another",
+    "plan.json is not signed, and HOOKSYNC_PLAN_KEY is set",
+    "plan.json was altered since it was saved: its digest does not fit",
 }
 PLAN = seeds("plan")[0]
 NO_VERSION = {"version must be ~, the only one there is", "tenancies is missing"}
@@ -134,7 +134,7 @@ FINDS = {
     "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
         "plan",
         PLAN.replace(b'"live": false', b'"live": "no"'),
-        {*SEALS, "plan.json: the plan.tenancies[~].steps[~].changes[~]: live must be true or false"},
+        {*SEALS, "plan.json: tenancies[~].steps[~].changes[~]: live must be true or false"},
     ),
 }
 
