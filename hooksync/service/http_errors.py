@@ -18,6 +18,7 @@ from hooksync.core.record import Record
 
 _NETWORK = "check the network, the proxy settings and the server's name"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+_GATEWAYS = "check the proxies and gateways in front of the server"
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
@@ -102,30 +103,18 @@ def _after_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expla
         match cause:
             case Flood():
                 what = f"the answer is larger than {facts.answer_limit} bytes"
-                return (
-                    TooLarge,
-                    what,
-                    "check that the server is a Preservica server, and not a portal or a proxy in front of it",
-                )
+                return TooLarge, what, "check that the server is Preservica itself, not a portal or a proxy"
             case Interim():
                 what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
-                return AnswerLost, what, "check the proxies and gateways before the server"
+                return AnswerLost, what, _GATEWAYS
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
                 return TimedOut, f"no complete answer within {facts.call:g} s", "try again, or give a longer --timeout"
             case ssl.SSLError():
                 return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
             case urllib3.exceptions.DecodeError():
-                return (
-                    AnswerLost,
-                    "the answer's compression is broken",
-                    "check the proxies and gateways before the server",
-                )
+                return AnswerLost, "the answer's compression is broken", _GATEWAYS
             case urllib3.exceptions.InvalidHeader():
-                return (
-                    AnswerLost,
-                    "the answer's headers are invalid",
-                    "check that the server speaks http on this port",
-                )
+                return AnswerLost, "the answer's headers are invalid", "check that the server speaks http on this port"
     return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
