@@ -120,6 +120,10 @@ def _field_lines(step: StepView) -> Iterator[str]:
     if step.secret is not None:
         state = _SECRET_STATES[step.secret_state] or ("unknown" if step.action == "keep" else "")
         yield field_line("secret", f"{state} ({step.secret})" if state else str(step.secret))
+    if step.description:
+        yield field_line("description", step.description)
+    if step.owner:
+        yield field_line("owner", step.owner)
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:

@@ -209,7 +209,7 @@ def test_refusals_and_errors_stay_when_steps_go() -> None:
 def hostile_view(text: str, *, many: int = 1) -> RunView:
     there = tuple(LiveSubscription(f"{text}{n}", live(url=text).url, Trigger(text or "X"), True) for n in range(many))
     owner = tenancy(
-        declared(text, MOVED, name=text),
+        replace(declared(text, MOVED, name=text), description=text, owner=text),
         name=text or "x",
         tenant_shown=text,
         server=replace(tenancy().server, shown=text),

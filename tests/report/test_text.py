@@ -11,6 +11,7 @@ from hooksync.core.record import replace
 from hooksync.documents.sealing import config_digest, live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
+from hooksync.report.markdown import plan_markdown
 from hooksync.report.text import plain, plan_lines, report_lines
 from hooksync.report.view import RunView, view_of_outcome, view_of_plan
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
@@ -77,6 +78,18 @@ def test_what_is_kept_is_shown_when_asked_for() -> None:
         "=   same                MOVED          aaaaaaaa\n      url                  https://ours.example/same\n"
         in text
     )
+
+
+def test_description_and_owner_of_what_is_declared_are_shown() -> None:
+    told = replace(declared("https://ours.example/new", name="new"), description="for the\ncatalogue", owner="team A")
+    kept = replace(declared("https://ours.example/same", name="same"), owner="team B")
+    there = live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED)
+    shown = view(view_of_plan(make_plan(tenancy(told, kept), (there,), DiffOptions())))
+    fields = "      description          for the\\ncatalogue\n      owner                team A\n"
+    assert fields in plain(plan_lines(shown))
+    assert "team B" not in plain(plan_lines(shown))
+    assert "      owner                team B\n" in plain(plan_lines(shown, shows_kept=True))
+    assert fields in plan_markdown(shown)
 
 
 def test_remove_first_has_its_own_symbol() -> None:
