@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -35,6 +35,7 @@ any machine, without the hooks file. A saved plan is refused (exit 3) when it
 was altered, or when the live subscriptions have changed since. With
 HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key.
 """
+_GENERATE_EXAMPLE = "hooksync secret generate > secret.txt"
 _APPLY_EXAMPLE = "hooksync apply --yes --parallelism 16\n         hooksync apply plan.json --max-age 24h"
 _CHECK = """\
 Check whether all of this can work; changes nothing. For each tenancy: its name,
@@ -77,16 +78,13 @@ class _Parser(argparse.ArgumentParser):
         raise Help(self.format_help())
 
 
-_Commands = argparse._SubParsersAction
-
-
 def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=_WIDTH)
 
 
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
     """Parse a command line. Raises UsageError when it is wrong, Help when help is asked for."""
-    arguments = make_parser().parse_args(argv)
+    arguments = make_parser(argv[0] if argv and argv[0] in _COMMANDS else None).parse_args(argv)
     if getattr(arguments, "saved_plan", None) is not None:
         _refuse_choosing(arguments)
     elif getattr(arguments, "max_age", None) is not None:
@@ -115,43 +113,30 @@ def _refuse_choosing(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem(what, "give such flags to `hooksync plan --out`; see `hooksync apply --help`"))
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands."""
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser of all commands. `only`: the command whose flags are needed; others cost time."""
     parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
-    for add in (
-        _add_validate,
-        _add_plan,
-        _add_apply,
-        _add_export,
-        _add_init,
-        _add_check,
-        _add_secret,
-        _add_schema,
-        _add_sandbox,
-        _add_demo,
-        _add_completion,
-    ):
-        add(commands)
+    for name, (text, example, add_flags) in _COMMANDS.items():
+        command = _add(commands, name, text, example)
+        if only in (None, name):
+            add_flags(command)
     return parser
 
 
-def _add(commands: _Commands[_Parser], name: str, text: str, example: str, description: str = "") -> _Parser:
-    """Add a command. `description`: of its help; else its one line in the list of commands."""
-    whole = description or f"{text[0].upper()}{text[1:]}."
-    return commands.add_parser(name, help=text, description=whole, epilog=f"example: {example}")
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, example: str) -> _Parser:
+    description = f"{text[0].upper()}{text[1:]}."
+    return commands.add_parser(name, help=text, description=description, epilog=f"example: {example}")
 
 
-def _add_validate(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "validate", "check the files; needs no network", "hooksync validate -f hooks.yaml")
+def _add_validate(parser: _Parser) -> None:
     _add_files(parser)
     _add_format(parser)
     _add_selection(parser)
 
 
-def _add_plan(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "plan", "show what apply would do", "hooksync plan --tenancy 'archive-*' --out plan.json")
+def _add_plan(parser: _Parser) -> None:
     _add_files(parser)
     _add_planning(parser)
     parser.add_argument(
@@ -164,8 +149,8 @@ def _add_plan(commands: _Commands[_Parser]) -> None:
     )  # fmt: skip
 
 
-def _add_apply(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "apply", "plan, ask, and carry it out; or a saved plan", _APPLY_EXAMPLE, _APPLY)
+def _add_apply(parser: _Parser) -> None:
+    parser.description = _APPLY
     parser.add_argument(
         "saved_plan", nargs="?", metavar="PLAN", help="a file that `plan --out` saved: carry it out without asking"
     )
@@ -217,16 +202,14 @@ def _add_planning(parser: _Parser) -> None:
     _add_calling(parser)
 
 
-def _add_export(commands: _Commands[_Parser]) -> None:
-    example = "hooksync export --server eu.preservica.com"
-    parser = _add(commands, "export", "print the live subscriptions as a hooks file", example, _EXPORT)
+def _add_export(parser: _Parser) -> None:
+    parser.description = _EXPORT
     _add_live(parser)
     _add_shard(parser)
 
 
-def _add_init(commands: _Commands[_Parser]) -> None:
-    example = "hooksync init --from-live --server eu.preservica.com"
-    parser = _add(commands, "init", "write a first hooks file", example, _INIT)
+def _add_init(parser: _Parser) -> None:
+    parser.description = _INIT
     parser.add_argument(
         "path", nargs="?", default="hooks.yaml", metavar="PATH", help="the file to write (default: hooks.yaml)"
     )
@@ -252,43 +235,35 @@ def _add_live(parser: _Parser) -> None:
     _add_calling(parser)
 
 
-def _add_check(commands: _Commands[_Parser]) -> None:
-    text = "check whether all of this can work; changes nothing"
-    parser = _add(commands, "check", text, "hooksync check --format json", _CHECK)
+def _add_check(parser: _Parser) -> None:
+    parser.description = _CHECK
     _add_files(parser)
     _add_format(parser, "markdown")
     _add_selection(parser)
     _add_calling(parser)
 
 
-def _add_secret(commands: _Commands[_Parser]) -> None:
-    example = "hooksync secret generate > secret.txt"
-    parser = _add(commands, "secret", "make a secret for Preservica and a receiver to share", example)
+def _add_secret(parser: _Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    _add(actions, "generate", "print a new secret and nothing else: 32 random bytes as 43 characters", example)
+    _add(
+        actions, "generate", "print a new secret and nothing else: 32 random bytes as 43 characters", _GENERATE_EXAMPLE
+    )
 
 
-def _add_schema(commands: _Commands[_Parser]) -> None:
-    parser = _add(commands, "schema", "print a JSON Schema", "hooksync schema > hooks.schema.json")
+def _add_schema(parser: _Parser) -> None:
     parser.add_argument(
         "--kind", choices=SCHEMA_KINDS, default="hooks",
         help="of the hooks file (default), of plan --format json, of apply --format json, or of the state",
     )  # fmt: skip
 
 
-def _add_sandbox(commands: _Commands[_Parser]) -> None:
+def _add_sandbox(parser: _Parser) -> None:
     from hooksync.sandbox.arguments import add_arguments
 
-    add_arguments(_add(commands, "sandbox", "run a local tenancy to try things on", example="see below"))
+    add_arguments(parser)
 
 
-def _add_demo(commands: _Commands[_Parser]) -> None:
-    _add(commands, "demo", "show all of this on a sandbox, in less than a minute", "hooksync demo")
-
-
-def _add_completion(commands: _Commands[_Parser]) -> None:
-    text = "print a script that completes commands, flags and names in a shell"
-    parser = _add(commands, "completion", text, "hooksync completion bash > hooksync.bash && source hooksync.bash")
+def _add_completion(parser: _Parser) -> None:
     parser.usage = f"hooksync completion [-h] {{{','.join(_SHELLS)}}}"  # --words is for the scripts alone
     parser.add_argument("shell", nargs="?", choices=_SHELLS, help="the shell that the script is for")
     parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
@@ -374,3 +349,26 @@ def _parallelism(text: str) -> int:
 _duration.__name__ = "duration (a number with s, m, h or d)"
 _seconds.__name__ = "number of seconds (more than 0, at most 3600)"
 _parallelism.__name__ = f"number from 1 to {_MOST_PARALLEL}"
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what each does, an example, its flags
+    "validate": ("check the files; needs no network", "hooksync validate -f hooks.yaml", _add_validate),
+    "plan": ("show what apply would do", "hooksync plan --tenancy 'archive-*' --out plan.json", _add_plan),
+    "apply": ("plan, ask, and carry it out; or a saved plan", _APPLY_EXAMPLE, _add_apply),
+    "export": (
+        "print the live subscriptions as a hooks file",
+        "hooksync export --server eu.preservica.com",
+        _add_export,
+    ),
+    "init": ("write a first hooks file", "hooksync init --from-live --server eu.preservica.com", _add_init),
+    "check": ("check whether all of this can work; changes nothing", "hooksync check --format json", _add_check),
+    "secret": ("make a secret for Preservica and a receiver to share", _GENERATE_EXAMPLE, _add_secret),
+    "schema": ("print a JSON Schema", "hooksync schema > hooks.schema.json", _add_schema),
+    "sandbox": ("run a local tenancy to try things on", "see below", _add_sandbox),
+    "demo": ("show all of this on a sandbox, in less than a minute", "hooksync demo", lambda parser: None),
+    "completion": (
+        "print a script that completes commands, flags and names in a shell",
+        "hooksync completion bash > hooksync.bash && source hooksync.bash",
+        _add_completion,
+    ),
+}

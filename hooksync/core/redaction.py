@@ -6,7 +6,6 @@ Our own text never holds a secret, so nothing of ours goes through here. No I/O.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import threading
@@ -132,9 +131,11 @@ def _escaped_forms(text: str) -> Iterator[str]:
         twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # our JSON, quoted in theirs
         for escaped in (once, once.replace("/", r"\/"), twice):
             yield from _recased(escaped, r"\\u")
-    yield html.escape(text)
-    yield html.escape(text, quote=False)
-    yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+    # as html.escape does, whose module costs a millisecond to load
+    markup = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield markup
+    yield markup.replace('"', "&quot;").replace("'", "&#x27;")
+    yield markup.replace('"', "&#34;").replace("'", "&#39;")
     if text.isascii():  # other characters: by their bytes
         yield quote(text)
         yield quote_plus(text)

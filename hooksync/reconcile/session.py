@@ -15,7 +15,6 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
-from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
@@ -80,6 +79,7 @@ class Run(Record, frozen=True):
 
         `options`: those that the plans were made with. Every secret that they need was looked up before.
         """
+        from hooksync.reconcile.apply import Execution  # here, for `plan` does without
 
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
             secrets = self.secrets.find_all(needed_secrets(plan))
