@@ -113,6 +113,8 @@ class _Compiler:
         find = known.get
         rest = schema.get("additionalProperties", True)
         others = {True: _anything, False: _nothing}[rest] if isinstance(rest, bool) else self.compile(rest)
+        if not patterns and others is _anything:
+            return _known_fields(known)
 
         def fits(value: Any) -> bool:
             if not isinstance(value, dict):
@@ -173,6 +175,20 @@ def _any_of(checks: Sequence[Check]) -> Check:
     return fits
 
 
+def _known_fields(checks: Mapping[str, Check]) -> Check:
+    """Check the fields that are known; the others may hold anything."""
+    pairs = tuple(checks.items())
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, dict):
+            for name, check in pairs:
+                if name in value and not check(value[name]):
+                    return False
+        return True
+
+    return fits
+
+
 def _each(kind: type[Any], check: Check) -> Check:
     """Check every item of a list, or every name of an object."""
 
@@ -188,6 +204,13 @@ def _each(kind: type[Any], check: Check) -> Check:
 
 def _type(names: str | list[str]) -> Check:
     return _TYPES[names] if isinstance(names, str) else _any_of([_TYPES[name] for name in names])
+
+
+def _enum(choices: list[object]) -> Check:
+    if all(isinstance(choice, str) for choice in choices):
+        texts = frozenset(choices)
+        return lambda value: isinstance(value, str) and value in texts
+    return _any_of([_same(choice) for choice in choices])
 
 
 def _same(wanted: object) -> Check:
@@ -216,7 +239,7 @@ def _bound(fits: Callable[[float, float], bool], limit: float) -> Check:
 _RULES: dict[str, Callable[[Any], Check]] = {
     "type": _type,
     "const": _same,
-    "enum": lambda choices: _any_of([_same(choice) for choice in choices]),
+    "enum": _enum,
     "pattern": _pattern,
     "required": _required,
     "minLength": partial(_size, str, ge),

@@ -567,7 +567,7 @@ LINE = "must be one line of text"
     [
         (lambda it: it.pop("state"), "the plan: state is missing"),
         (lambda it: it.update(lock=it.pop("state")), "it was made by an older hooksync, which called the state a lock"),
-        (put("state", ""), "the plan: state must not be empty"),
+        (put("state", ""), f"the plan: state {LINE}, or null"),
         (put("state", "a\x1b[2J"), f"the plan: state {LINE}, or null"),
         (put("tenancies", {}), "the plan: tenancies must be a list"),
         (put("tenancies", 0, 1), f"{ONE} must be an object"),
@@ -603,7 +603,7 @@ LINE = "must be one line of text"
         (in_step(3, "secret", None), f"{STEPS[3]}: secret must be an object"),
         (in_step(3, "trigger", "A-B"), f"{STEPS[3]}: trigger must be the name of a trigger"),
         (in_step(3, "include_identifiers", None), f"{STEPS[3]}: include_identifiers must be true or false"),
-        (in_step(3, "url", ""), f"{STEPS[3]}: url must not be empty"),
+        (in_step(3, "url", ""), f"{STEPS[3]}: url {LINE}"),
         (in_step(3, "url", "https://${"), f"{STEPS[3]}: url has "),
         (in_step(3, "address", "prod/other/MOVED"), f"{STEPS[3]}: address does not fit name and trigger"),
         (in_step(3, "changes", [{"field": "f", "live": 1, "declared": True}]),
