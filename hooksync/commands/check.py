@@ -68,7 +68,7 @@ def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
     pairs = list(dict.fromkeys(filter(None, wanted)))
     with world.terminal.progress("checking", len(run.tenancies) + len({(url.full, key) for url, key in pairs})) as step:
         services = run.pool.run("tenancies", [_service_task(tenancy, run, step) for tenancy in run.tenancies])
-        answers = probe_all(pairs, run.pool, run.line, step)
+        answers = probe_all(pairs, run.pool, run.context, step)
         ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
         forgeries = run.pool.run("receivers", [_forgery_task(pair, run) for pair in ready])
     forgeable = dict(zip(ready, forgeries, strict=True))
@@ -107,7 +107,7 @@ def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Ca
 def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    answer = probe_once(request, run.line, tenancy.name, str(request))
+    answer = probe_once(request, run.context, tenancy.name, str(request))
     reach = answer if isinstance(answer, ProbeResult) else READY
     if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
         return TenancyEvidence(reach, None)
@@ -123,7 +123,7 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
 
 
 def _forgery_task(pair: ProbeTarget, run: Run) -> Callable[[], bool | None]:
-    return lambda: signs_events_in_disguise(*pair, run.line)
+    return lambda: signs_events_in_disguise(*pair, run.context)
 
 
 def _evidence(

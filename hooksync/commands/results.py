@@ -87,7 +87,7 @@ def planned_view(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
-    return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.readings)
+    return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers)
 
 
 def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
@@ -96,7 +96,7 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
     name = one.tenancy.name
     verdict = executed.verdicts.get(name, NOT_ASKED)
     outcome = executed.outcomes.get(name) or not_attempted(one)
-    view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.readings)
+    view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.answers)
     return replace(view, error=executed.errors.get(name))
 
 

@@ -1,5 +1,5 @@
-"""The engine: declared, live and remembered -> one step for each -> carried out -> verified.
+"""The engine: compare what is declared, live and in the state; plan one step for each; carry it out; verify.
 
-No disk and no network but through what it is given; diff.py and plan.py are pure.
-Begin with diff.py, then apply.py.
+Reaches the network through service/ and the disk through state/; diff.py and plan.py are pure.
+Begin with diff.py, then apply.py and step_runner.py.
 """

@@ -1,6 +1,6 @@
-"""Carrying plans out, with all that has to be done before and after: secrets, receivers, the state.
+"""Carry out plans, with all that has to be done before and after: secrets, receivers, the state.
 
-Whatever stops one tenancy stops it before its first change, and leaves the others alone.
+What stops a tenancy stops it before its first change, and leaves the others alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Keep, Outcome, Planned, Resubscribe, TenancyOutcome, TenancyPlan, is_idle
 from hooksync.reconcile.planner import needed_secrets
-from hooksync.reconcile.preflight import Verdict, ask_receivers
+from hooksync.reconcile.preflight import NOT_ASKED, Verdict, ask_receivers
 from hooksync.reconcile.session import Run
 
 
@@ -23,11 +23,11 @@ class ExecutionResult(Record, frozen=True):
     """What became of plans, by the tenancy's name."""
 
     outcomes: Mapping[str, TenancyOutcome] = field(default_factory=dict)
-    errors: Mapping[str, SecretError] = field(default_factory=dict)  # what kept a tenancy from being begun
+    errors: Mapping[str, SecretError] = field(default_factory=dict)  # why a tenancy was not begun
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     state_error: FileError | None = None
-    adopted: int = 0  # subscriptions whose declared secret the state now takes for the live one
+    adopted: int = 0  # subscriptions whose declared secret the state now holds as the live one
 
 
 class Executor(Record, frozen=True):
@@ -43,19 +43,20 @@ class Executor(Record, frozen=True):
         """Do what is ready to be done. Nothing is changed before every secret, receiver and intent is in order."""
         plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.refusals]
         ready, errors = self._with_secrets([plan for plan in plans if plan.is_ready])
-        weak = self.run.secrets.doubts(self._wanted_secrets(ready, plans))
+        warnings = list(self.run.secrets.doubts(self._used_secrets(ready, plans)))
         verdicts = {} if self.probes is False else ask_receivers(ready, self.run, self.terminal)
-        ready = [plan for plan in ready if not (plan.tenancy.name in verdicts and verdicts[plan.tenancy.name].refusals)]
-        warnings = (*weak, *(warning for verdict in verdicts.values() for warning in verdict.warnings))
-        result = ExecutionResult(errors=errors, verdicts=verdicts, warnings=warnings)
+        warnings += [warning for verdict in verdicts.values() for warning in verdict.warnings]
+        result = ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
         if self.run.pool.stop.is_set():
             return result
+        ready = [plan for plan in ready if not verdicts.get(plan.tenancy.name, NOT_ASKED).refusals]
         try:
             if self.journal and ready:
                 self.journal.begin(ready)
+            result = replace(result, outcomes=self._apply(ready, verdicts))
+            return replace(result, adopted=self._settle(plans, result.outcomes))
         except FileError as error:
             return replace(result, state_error=error)
-        return self._settled(plans, replace(result, outcomes=self._apply(ready, verdicts)))
 
     def _with_secrets(self, plans: Sequence[TenancyPlan]) -> tuple[list[TenancyPlan], dict[str, SecretError]]:
         """Look up the secrets of every plan; a plan that lacks one is not begun."""
@@ -69,8 +70,8 @@ class Executor(Record, frozen=True):
                 errors[plan.tenancy.name] = error
         return ready, errors
 
-    def _wanted_secrets(self, ready: Sequence[TenancyPlan], plans: Sequence[TenancyPlan]) -> list[SecretRef]:
-        """Name the secrets that this run uses: those of what is made, and of what may be adopted."""
+    def _used_secrets(self, ready: Sequence[TenancyPlan], plans: Sequence[TenancyPlan]) -> list[SecretRef]:
+        """List the secrets that this run uses: of what is made, and of what may be adopted."""
         wanted = [ref for plan in ready for ref in needed_secrets(plan)]
         if self.journal and self.journal.adopts:
             wanted += [step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep)]
@@ -83,28 +84,21 @@ class Executor(Record, frozen=True):
             outcomes = self.run.apply(plans, self.options, advance)
         return {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}
 
-    def _settled(self, plans: Sequence[TenancyPlan], result: ExecutionResult) -> ExecutionResult:
-        """Write the end of the run into the state, for what was carried out and for what is as it should be."""
+    def _settle(self, plans: Sequence[TenancyPlan], outcomes: Mapping[str, TenancyOutcome]) -> int:
+        """Write into the state what was carried out and what is as declared; return how many were adopted."""
         if self.journal is None:
-            return result
-        settled = [plan for plan in plans if plan.is_empty or plan.tenancy.name in result.outcomes]
-        try:
-            return replace(result, adopted=self.journal.settle(settled, result.outcomes))
-        except FileError as error:
-            return replace(result, state_error=error)
+            return 0
+        return self.journal.settle([plan for plan in plans if plan.is_empty or plan.tenancy.name in outcomes], outcomes)
 
 
 def _hinted(outcome: TenancyOutcome, verdict: Verdict | None) -> TenancyOutcome:
-    """Where a replacement was refused though its receiver is ready, say what else it may be."""
+    """Where a replacement was refused although its receiver is ready, tell another cause and its fix."""
+    fix = "the receiver is ready; if the service refuses a second subscription, set `replacement: remove-first`"
 
     def hinted(one: Outcome) -> Outcome:
         if not (verdict and one.result == "failed" and isinstance(one.step, Resubscribe)):
             return one
-        reading = verdict.readings.get(one.step.declared.address)
-        if reading is None or reading.state != "ready":
-            return one
-        return replace(
-            one, fix="the receiver is ready: if the service takes one at a time, say `replacement: remove-first`"
-        )
+        answer = verdict.answers.get(one.step.declared.address)
+        return replace(one, fix=fix) if answer and answer.state == "ready" else one
 
     return replace(outcome, outcomes=tuple(map(hinted, outcome.outcomes)))

@@ -25,7 +25,7 @@ class Journal:
         self,
         path: str,
         state: State | None,
-        book: SecretCache,
+        secrets: SecretCache,
         ring: KeyRing,
         *,
         adopts: bool = False,
@@ -39,7 +39,7 @@ class Journal:
         self._path = path
         self._former = former
         self._before = state or State(0, b"")
-        self._book = book
+        self._secrets = secrets
         self._ring = ring
         self._salts: dict[SecretRef, Salt] = {}
         self._run = 0  # the number of this run; 0: it has made nothing
@@ -78,7 +78,7 @@ class Journal:
         """Choose a salt for each reference, and derive the keys."""
         new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
         self._salts |= self._before.salts_for(new, os.urandom)
-        self._ring.derive((self._book.find(ref), self._salts[ref]) for ref in new)
+        self._ring.derive((self._secrets.find(ref), self._salts[ref]) for ref in new)
 
     def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         seen: dict[object, list[str]] = {}
@@ -88,7 +88,7 @@ class Journal:
             if isinstance(step, Subscribe | Resubscribe):
                 declared = step.declared
                 salt = self._salts[declared.secret]
-                key = self._ring.key(self._book.find(declared.secret), salt)
+                key = self._ring.key(self._secrets.find(declared.secret), salt)
                 yield Intent(
                     tenancy=declared.tenancy,
                     address=declared.address,
@@ -121,7 +121,7 @@ class Journal:
 
     def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
         salt = self._salts[declared.secret]
-        key = self._ring.key(self._book.find(declared.secret), salt)
+        key = self._ring.key(self._secrets.find(declared.secret), salt)
         return StateEntry(
             tenancy=declared.tenancy,
             id=identifier,

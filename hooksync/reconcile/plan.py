@@ -139,8 +139,8 @@ class Outcome(Record, frozen=True):
     fix: str = ""
     warning: str = ""  # what was done otherwise than planned
     new_id: str | None = None
-    may_be_made: bool = False  # a subscription without an answer that says so, whatever the result is
-    may_be_removed: bool = False  # likewise
+    may_be_made: bool = False  # whatever the result is: the new one may exist under an id that is not known
+    may_be_removed: bool = False  # likewise: the old one may be gone, or may go yet
 
     @property
     def is_open(self) -> bool:
@@ -153,13 +153,13 @@ class TenancyOutcome(Record, frozen=True):
 
     plan: TenancyPlan
     outcomes: tuple[Outcome, ...]  # in the order of the plan's steps
-    differences: tuple[Step, ...] = ()  # the steps that the last look would still ask for
-    not_verified: str = ""  # why there was no last look; empty where there was one, or no need of one
-    last_live: tuple[LiveSubscription, ...] | None = None  # what the last look saw; None: there was none
+    differences: tuple[Step, ...] = ()  # the steps that the verification found still to be done
+    not_verified: str = ""  # why there was no verification; empty where there was one, or nothing to verify
+    last_live: tuple[LiveSubscription, ...] | None = None  # what the verification listed; None: there was none
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything in the tenancy is not as it was, or may not be: what is open, the last look tells."""
+        """Whether anything in the tenancy was changed, or may have been as far as the verification can tell."""
         if any(outcome.result in ("done", "half-done") for outcome in self.outcomes):
             return True
         if self.last_live is None:
@@ -170,7 +170,7 @@ class TenancyOutcome(Record, frozen=True):
 
     @property
     def is_as_declared(self) -> bool:
-        """Whether every step was done and the last look found nothing amiss."""
+        """Whether every step was done and the verification found no difference."""
         return (
             all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
             and not self.differences
@@ -179,13 +179,13 @@ class TenancyOutcome(Record, frozen=True):
 
 
 def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
-    """Make the outcome of a plan that was not begun: nothing was touched."""
+    """Make the outcome of a plan that was not begun: nothing was changed."""
     outcomes = tuple(Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps)
     return TenancyOutcome(plan, outcomes)
 
 
 def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
-    """Say why a plan removes too much to be carried out unasked.
+    """List why a plan removes too much to be carried out without --allow-mass-unsubscribe.
 
     `owned`: how many live subscriptions are the tenancy's own. Duplicates and replaced ones do not count as removed.
     """
@@ -199,13 +199,13 @@ def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
         )
         problems.append(Problem(f"{what} ({tenancy.limit})", fix, tenancy.location))
     if removed and not tenancy.subscriptions and removed == owned:
-        what = f"{tenancy.name}: would unsubscribe all it owns ({removed}), for none is declared"
+        what = f"{tenancy.name}: would unsubscribe all it owns ({removed}), since none is declared"
         problems.append(Problem(what, fix, tenancy.location))
     return tuple(problems)
 
 
 def _is_over_limit(plan: TenancyPlan, removed: int, owned: int) -> bool:
-    """Compare with the limit. One removal breaks no share: it would be all of one, or half of two; zero means zero."""
+    """Compare with the limit. A single removal is within any share but 0%: it may be all of one, or half of two."""
     limit = plan.tenancy.limit
     if limit.number is not None:
         return removed > limit.number

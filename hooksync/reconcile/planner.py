@@ -1,7 +1,7 @@
-"""Plan all tenancies of a run together: from what is declared, live and remembered to one plan for each.
+"""Plan all tenancies of a run: what is declared, live and in the state becomes one plan for each.
 
-Together, so that scrypt derives each secret's key once however many subscriptions and tenancies share it. Touches
-nothing but its arguments; the time that scrypt takes is spent here.
+All together, so that scrypt derives the key of each secret only once, however many subscriptions and tenancies share
+it. Touches nothing but its arguments; the time that scrypt takes is spent here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Planner(Record, frozen=True):
 
 
 def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
-    """Name the secrets that a plan needs to be carried out."""
+    """List the secrets that a plan needs to be carried out."""
     return (step.declared.secret for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
 
 

@@ -16,9 +16,9 @@ from hooksync.service.receivers import ProbeTarget, probe_all
 
 
 class Verdict(Record, frozen=True):
-    """What the receivers of a plan answered."""
+    """What the receivers of a plan answered, and what follows from it."""
 
-    readings: Mapping[str, ProbeResult]  # by the declared subscription's address
+    answers: Mapping[str, ProbeResult]  # by the declared subscription's address
     refusals: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -37,17 +37,17 @@ def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal) -> d
         if declared.secret in secrets
     ]
     with terminal.progress("asking receivers", len(set(targets))) as advance:
-        readings = probe_all(targets, run.pool, run.line, advance)
-    return {plan.tenancy.name: judge(plan, secrets, readings) for plan in plans}
+        answers = probe_all(targets, run.pool, run.context, advance)
+    return {plan.tenancy.name: judge(plan, secrets, answers) for plan in plans}
 
 
 def to_be_made(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
-    """Name the subscriptions that are to be made: their receivers will be challenged by the service."""
+    """List the subscriptions that are to be made: Preservica will challenge their receivers."""
     return (step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
 
 
 def judge(
-    plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], readings: Mapping[ProbeTarget, ProbeResult]
+    plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], answers: Mapping[ProbeTarget, ProbeResult]
 ) -> Verdict:
     """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
     found: dict[str, ProbeResult] = {}
@@ -55,16 +55,16 @@ def judge(
     warnings: dict[str, Problem] = {}
     for declared in to_be_made(plan):
         secret = secrets.get(declared.secret)
-        reading = readings.get((declared.url, secret)) if secret else None
-        if reading is None:
+        answer = answers.get((declared.url, secret)) if secret else None
+        if answer is None:
             continue
-        found[declared.address] = reading
-        if reading.state != "ready":
-            is_refused = reading.state == "wrong-secret" or plan.tenancy.probe == "require"
-            (refusals if is_refused else warnings)[declared.name] = _problem(declared, reading)
+        found[declared.address] = answer
+        if answer.state != "ready":
+            is_refused = answer.state == "wrong-secret" or plan.tenancy.probe == "require"
+            (refusals if is_refused else warnings)[declared.name] = _problem(declared, answer)
     return Verdict(found, tuple(refusals.values()), tuple(warnings.values()))
 
 
-def _problem(declared: DeclaredSubscription, reading: ProbeResult) -> Problem:
-    what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready: {reading.detail}"
-    return Problem(what, reading.fix, declared.location)
+def _problem(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
+    what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
+    return Problem(what, answer.fix, declared.location)

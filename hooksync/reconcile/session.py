@@ -1,6 +1,6 @@
-"""A run against tenancies: read them and carry their plans out, side by side; each may fail alone.
+"""A run against tenancies: read them and carry out their plans, side by side; a failure of one stops no other.
 
-Reaches the network through the clients it makes. Prints nothing.
+Reaches the network through the clients that it makes. Prints nothing.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ def open_run(
     `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run.
     """
     transport = Transport(Timeouts(call=timeout), parallelism, world.environ)
-    line = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy())
+    context = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy())
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
-    redactor.learn_later(lambda: sources.values(refs))  # a service may quote what it holds, needed here or not
+    redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
     clients = {
-        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor), line) for tenancy in tenancies
+        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor), context)
+        for tenancy in tenancies
     }
     try:
         with WorkerPool(parallelism, world.stop) as pool:
-            yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, line)
+            yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context)
     finally:
         transport.close()
 
@@ -59,7 +60,7 @@ class Run(Record, frozen=True):
     clients: Mapping[str, Preservica]  # by the tenancy's name
     secrets: SecretCache
     pool: WorkerPool
-    line: CallContext  # for calls that no client makes: to receivers
+    context: CallContext  # for calls that no client makes: to receivers
 
     def read(self, advance: Advance) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy."""
@@ -75,7 +76,7 @@ class Run(Record, frozen=True):
         return self._without_same_tenancies(fetched)
 
     def apply(self, plans: Sequence[TenancyPlan], options: DiffOptions, advance: Advance) -> dict[str, TenancyOutcome]:
-        """Carry plans out, tenancies side by side; gives each one's outcome by name.
+        """Carry out plans, tenancies side by side; returns the outcomes by the tenancy's name.
 
         `options`: those that the plans were made with. Every secret that they need was looked up before.
         """
@@ -86,7 +87,7 @@ class Run(Record, frozen=True):
             client = self.clients[plan.tenancy.name]
             return Execution(plan, client, secrets, self.pool, options=options, advance=advance).run
 
-        # these threads wait for calls and make none; a stop reaches the calls, so that every plan gets its outcome
+        # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
         with WorkerPool(self.parallelism, Event()) as coordinators:
             outcomes = coordinators.run("", [task(plan) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
@@ -100,7 +101,7 @@ class Run(Record, frozen=True):
             advance()
 
     def _without_same_tenancies(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
-        """Refuse two names that turn out, after the log-in, to be one tenancy: they would undo each other."""
+        """Refuse names that turn out, after the log-in, to be the same tenancy: they would undo each other."""
         names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for one in fetched:
             if tenant := self.clients[one.tenancy.name].tenant:

@@ -124,7 +124,7 @@ class RunView(Record, frozen=True):
 
 
 def view_of_plan(
-    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.readings
+    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.answers
 ) -> TenancyView:
     """View one tenancy's plan, or the error that prevented it."""
     match plan:
@@ -136,7 +136,7 @@ def view_of_plan(
 
 
 def view_of_outcome(
-    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.readings
+    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.answers
 ) -> TenancyView:
     """View the outcome of one tenancy's plan."""
     plan = outcome.plan

@@ -23,7 +23,7 @@ BUDGET = Job(600, 0.05, 16)
 MOST_SPAN = 1.2  # x n x latency / in flight
 MOST_CONNECTIONS = 20
 MOST_OUTSIDE = 1.5  # seconds
-OTHER_CALLS = 3  # log in, list, and the last look
+OTHER_CALLS = 3  # log in, list, and the verification
 
 
 def measure(ground: Ground) -> Found:

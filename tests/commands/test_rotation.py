@@ -317,7 +317,7 @@ def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_
 
 def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -> None:
     place.write(ONE)
-    place.box.add_fault("slow-30@list:1:1")  # the last look
+    place.box.add_fault("slow-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 4:
             assert process.poll() is None

@@ -339,7 +339,7 @@ def test_the_state_of_a_plan_can_be_another(place: Place, elsewhere: Place) -> N
     assert not (elsewhere.folder / "hooks.state.json").exists()
 
 
-def test_a_target_and_no_prune_hold_for_the_last_look_too(place: Place) -> None:
+def test_a_target_and_no_prune_hold_for_the_verification_too(place: Place) -> None:
     place.box.seed("DEMO", "https://gone.example/x", "MOVED", SECRET)
     save(place, "--target", "*/MOVED")
     assert place.run("apply", "plan.json").code == 0

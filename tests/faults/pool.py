@@ -28,7 +28,7 @@ class Verdict:
     compared: int  # outcomes that were compared with what is there
     unknown: int  # of them, those of which more came than could be known, and it was said so
     is_half_done: bool  # whether a step was told to be
-    is_verified: bool  # whether there was a last look, or no need of one
+    is_verified: bool  # whether there was a verification, or no need of one
     broken: tuple[str, ...]
     said: str = ""  # what the faulty run said
 

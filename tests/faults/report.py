@@ -32,7 +32,7 @@ After each, hooksync is held to this:
 - It exits with 0 only where live is as declared, with 1 only where nothing was changed, and with 4 only where something
   was, or may have been as far as anybody could know.
 - What the report says of each step is what the tenancy holds: done is done, half-done is one half, failed is not done;
-  and the last look tells of a difference exactly where there is one.
+  and the verification tells of a difference exactly where there is one.
 - Nothing that is to stay is lost, nothing of others is touched, nothing is made twice, and no old half goes before its
   new one is there, unless the old one has to go first.
 - A subscribe whose answer was lost is found in the list, and there is no second one; one that was not carried out is
@@ -44,10 +44,10 @@ A cell is the exit code of the faulty apply, and with it
 
 - `+N`: it made N more POSTs than an apply without faults;
 - `½`: the report tells of steps that are half-done;
-- `?`: the last look could not be made, and the report says so; steps are told as far as was known without it;
+- `?`: the verification could not be made, and the report says so; steps are told as far as was known without it;
 - **broken**: something of the above did not hold. It is told at the end of the page.
 
-What is `slow` is carried out after the last look, when nobody waits for it any more. Where it was made once more
+What is `slow` is carried out after the verification, when nobody waits for it any more. Where it was made once more
 meanwhile, it makes a duplicate that no look can have seen; the next apply removes it.
 
 The faults are those of `hooksync sandbox`, whose help explains them; times are in seconds. This page is made anew by

@@ -35,7 +35,7 @@ QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05)
 TIMEOUT, SHORT_TIMEOUT = 15.0, 0.8  # seconds; the short one where something is slow
 SIDE_BY_SIDE = 8  # calls in flight, where it is of no matter which call is the first
 LONGEST = 30.0  # seconds that a call which nobody waits for any more may take to be carried out
-MARGIN = 0.2  # seconds; what is carried out so close to the last look may be before it or after
+MARGIN = 0.2  # seconds; what is carried out so close to the verification may be before it or after
 TRIES = 3  # of a cell in which that was so
 
 
@@ -98,12 +98,12 @@ class Result:
 
 
 def run_cell(cell: Cell) -> Result:
-    """Run a cell; once more where a late call was carried out just as the last look was made."""
+    """Run a cell; once more where a late call was carried out just as the verification was made."""
     for _ in range(TRIES):
         result, is_distinct = _try(cell)
         if is_distinct:
             return result
-    raise RuntimeError(f"{cell.name}: this machine is too busy to tell what came before the last look")
+    raise RuntimeError(f"{cell.name}: this machine is too busy to tell what came before the verification")
 
 
 def options_for(way: Way, **more: object) -> PlanOptions:
@@ -161,7 +161,7 @@ def carry_out(
 
 
 def _is_distinct(came: Came, now: float) -> bool:
-    """Tell whether every late call was carried out either well before the last look, or well after the run."""
+    """Tell whether every late call was carried out either well before the verification, or well after the run."""
     look = max((call.arrived for call in came.calls if call.name == "list"), default=0.0)
     removals: dict[str, float] = {}  # only the first removal of each does anything
     for call in came.calls:

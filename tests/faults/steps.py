@@ -26,7 +26,7 @@ class Steps:
 
 
 def judge_steps(cell: Cell, came: Came) -> Steps:
-    """Compare every outcome, and the differences that the last look found."""
+    """Compare every outcome, and the differences that the verification found."""
     steps = Steps()
     try:
         [tenancy] = json.loads(came.out)["tenancies"]
@@ -40,7 +40,7 @@ def judge_steps(cell: Cell, came: Came) -> Steps:
         is_as_declared = ours(came.live) == wanted(cell.way)
         if is_as_declared == bool(tenancy["differences"]):
             told = [f"{one['action']} {one['url']} {one['trigger']}" for one in tenancy["differences"]]
-            steps.broken.append(f"the last look tells of {told}, and live is as declared: {is_as_declared}")
+            steps.broken.append(f"the verification tells of {told}, and live is as declared: {is_as_declared}")
     return steps
 
 

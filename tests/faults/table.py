@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is slow comes after the last look
+SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is slow comes after the verification
 
 # What becomes of a subscribe that meets a fault.
 #   found: it was carried out and only its answer is lost; the list shows it, so there is no second one
@@ -74,7 +74,7 @@ class Way:
 
     @property
     def tells_no_flag(self) -> bool:
-        """Whether the last look, with neither flags nor a state, cannot tell an old one from a new one."""
+        """Whether the verification, with neither flags nor a state, cannot tell an old one from a new one."""
         return "minimal-list" in self.traits and not self.uses_state
 
     @property

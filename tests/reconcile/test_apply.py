@@ -227,7 +227,7 @@ def test_a_failed_step_does_not_stop_the_others() -> None:
     assert "gone" not in service.live
 
 
-def test_another_writer_is_seen_by_the_last_look() -> None:
+def test_another_writer_is_seen_by_the_verification() -> None:
     service = FakeService()
 
     def interfere() -> None:
@@ -239,7 +239,7 @@ def test_another_writer_is_seen_by_the_last_look() -> None:
     assert not outcome.is_as_declared
 
 
-def test_replace_is_not_asked_for_again_by_the_last_look() -> None:
+def test_replace_is_not_asked_for_again_by_the_verification() -> None:
     service = FakeService.holding([live("old")])
     outcome = carry_out(tenancy(declared()), service, options=DiffOptions(replace=("*",)))
     assert "old" not in service.live
@@ -352,7 +352,7 @@ def test_a_removal_whose_answer_was_lost_is_known_by_the_list(replacement: str, 
     assert [name.partition(" ")[0] for name in service.calls].count("subscribe") == 1
 
 
-def test_an_unsubscribe_whose_answer_was_lost_is_known_by_the_last_look() -> None:
+def test_an_unsubscribe_whose_answer_was_lost_is_known_by_the_verification() -> None:
     service = FakeService.holding([GONE], on_unsubscribe=deque([("after", lost())]))
     outcome = carry_out(tenancy(), service)
     assert results(outcome) == ["done"]
@@ -399,7 +399,7 @@ def test_a_refusal_that_changed_nothing_is_said_to_have_changed_nothing() -> Non
     assert not outcome.has_changed
 
 
-def test_a_create_that_broke_and_was_made_all_the_same_is_known_by_the_last_look() -> None:
+def test_a_create_that_broke_and_was_made_all_the_same_is_known_by_the_verification() -> None:
     service = FakeService(on_subscribe=deque([("after", rejected(500))]))
     outcome = carry_out(tenancy(declared()), service)
     assert results(outcome) == ["done"]
@@ -447,10 +447,12 @@ def test_an_old_one_that_is_still_listed_makes_a_replacement_half_done() -> None
     assert outcome.has_changed
 
 
-@pytest.mark.parametrize("last_look", [None, unreachable()])
-def test_an_old_one_that_is_still_listed_is_removed_once_more_before_there_is_a_second_try(last_look: object) -> None:
+@pytest.mark.parametrize("verification", [None, unreachable()])
+def test_an_old_one_that_is_still_listed_is_removed_once_more_before_there_is_a_second_try(
+    verification: object,
+) -> None:
     service = FakeService.holding(
-        [OLD], on_unsubscribe=deque([LIE]), on_subscribe=deque([lost()]), on_list=deque([None, last_look])
+        [OLD], on_unsubscribe=deque([LIE]), on_subscribe=deque([lost()]), on_list=deque([None, verification])
     )
     outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
     assert (results(outcome), said(outcome)) == (["done"], [("", "")])
@@ -514,7 +516,7 @@ class Respelling(FakeService):
         return identifier
 
 
-def test_a_new_one_that_the_service_respells_is_known_by_the_last_look() -> None:
+def test_a_new_one_that_the_service_respells_is_known_by_the_verification() -> None:
     outcome = carry_out(tenancy(declared("https://hooks.example.org/%7Ea")), Respelling())
     assert results(outcome) == ["done"]
     assert outcome.is_as_declared

@@ -61,7 +61,7 @@ def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
 
 @pytest.mark.parametrize("removed", [1, 2])
 def test_removing_all_where_none_is_declared_is_unsafe(removed: int) -> None:
-    said = f"prod: would unsubscribe all it owns ({removed}), for none is declared"
+    said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
     assert reasons(UnsubscribeLimit(percent=100), removed, 0) == [said]
 
 
