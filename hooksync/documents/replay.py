@@ -1,6 +1,6 @@
 """Saved steps + what is live now -> the plan to carry out, or why it may not be. Pure.
 
-Nothing is planned anew: what is done is what was reviewed, or nothing.
+No new plan is made: what was reviewed is done, or nothing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from hooksync.state.history import History
 
 _MOST_IDS = 5  # that a message names
 _UNKNOWN = LiveRow("unknown", "unknown", None)
-_PLAN_ANEW = "make a new plan, look at it, and apply that"
+_PLAN_ANEW = "create a new plan, review it, and apply that"
 
 
 def rebuild(
     saved: SavedTenancy, fetched: FetchedTenancy, history: History, *, allows_mass_unsubscribe: bool
 ) -> TenancyPlan:
-    """Make the saved plan again out of what is live now; where that is not what it was made for, it is refused."""
+    """Make the saved plan again from what is live now. Refused where that is not what the plan was made for."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
-    refusals = [*_moved(saved, fetched), *_foreign(saved, fetched)]
-    found = {identifier: live.get(identifier) or _ghost(saved, identifier) for identifier in _ids(saved)}
+    refusals = [*_moved(saved, fetched), *_not_owned(saved, fetched)]
+    found = {identifier: live.get(identifier) or _placeholder(saved, identifier) for identifier in _ids(saved)}
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals and not allows_mass_unsubscribe:
         refusals += unsafe_reasons(plan, count_owned(tenancy, fetched.live))
@@ -40,11 +40,11 @@ def rebuild(
 
 
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
-    """Say what is live otherwise than when the plan was made."""
+    """Say what is no longer live as it was when the plan was made."""
     name = fetched.tenancy.name
     live = {each.id: _row(each) for each in fetched.live}
     if saved.live_digest != live_digest(fetched.live):
-        what = f"{name}: what is live moved since the plan was made: {_differences(saved, live)}"
+        what = f"{name}: what is live has changed since the plan was made: {_differences(saved, live)}"
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
     elif set(_ids(saved)) != live.keys():
         strange = set(_ids(saved)) ^ live.keys()
@@ -66,13 +66,13 @@ def _differences(saved: SavedTenancy, live: Mapping[str, LiveRow]) -> str:
     return "; ".join(said) or "a URL, trigger or flag"
 
 
-def _foreign(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
+def _not_owned(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Refuse to remove what the tenancy does not own, whatever the plan says."""
     tenancy = fetched.tenancy
     removed = {step.id for step in saved.steps if step.action in ("resubscribe", "unsubscribe")}
-    theirs = {each.id for each in fetched.live if each.id in removed and not owns_url(tenancy.owns, each.url.full)}
-    if theirs:
-        what = f"{tenancy.name}: the plan would remove what lies outside `owns`: {_listed('not ours', theirs)}"
+    not_ours = {each.id for each in fetched.live if each.id in removed and not owns_url(tenancy.owns, each.url.full)}
+    if not_ours:
+        what = f"{tenancy.name}: the plan would remove what lies outside `owns`: {_listed('not ours', not_ours)}"
         yield Problem(what, _PLAN_ANEW, tenancy.location)
 
 
@@ -97,15 +97,15 @@ def _steps(
 
 
 def _unreachable(step: SavedStep) -> NoReturn:
-    raise AssertionError(step.action)  # `saved_records` lets none through
+    raise AssertionError(step.action)  # `reader` refuses all others
 
 
 def _ids(saved: SavedTenancy) -> list[str]:
     return [step.id for step in saved.steps if step.id is not None]
 
 
-def _ghost(saved: SavedTenancy, identifier: str) -> LiveSubscription:
-    """Stand in for what is gone, so that the report can show a plan that is refused."""
+def _placeholder(saved: SavedTenancy, identifier: str) -> LiveSubscription:
+    """Return what stands for a subscription that is gone, so that the report can show a refused plan."""
     row = (saved.live or {}).get(identifier) or _UNKNOWN
     return LiveSubscription(identifier, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
 

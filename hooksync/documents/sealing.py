@@ -32,7 +32,7 @@ class Lines(list["str | Sections"]):
 
 
 class PlanKey(Record, frozen=True):
-    """What plans are signed with."""
+    """The key that plans are signed with."""
 
     HIDDEN = ("value",)
 
@@ -40,7 +40,7 @@ class PlanKey(Record, frozen=True):
 
     @property
     def text(self) -> str:
-        """The key as the environment holds it, for the redactor alone."""
+        """The key as the environment holds it, for the redactor only."""
         return self.value.decode("utf-8", "surrogateescape")
 
     def signature(self, document: Mapping[str, object]) -> str:
@@ -58,19 +58,19 @@ def plan_key(text: str | None) -> PlanKey | None:
         return None
     value = text.encode("utf-8", "surrogateescape")
     if len(value) < SHORTEST_KEY:
-        fix = "make one with `hooksync secret generate`; unset the variable to do without signatures"
+        fix = "make one with `hooksync secret generate`; unset the variable to work without signatures"
         raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
     return PlanKey(value)
 
 
 def live_digest(live: Iterable[LiveSubscription]) -> str:
-    """Fingerprint what was live, whatever its order; query values of URLs are left out, for they may be keys."""
+    """Return the digest of what was live, in any order. Query values of URLs are left out: they may be keys."""
     rows = sorted((s.id, s.url.shown, s.trigger.wire, str(s.include_identifiers)) for s in live)
     return digest(rows)
 
 
 def config_digest(tenancies: Iterable[Tenancy]) -> str:
-    """Fingerprint what was declared, by reference: no value from the environment goes in."""
+    """Return the digest of what was declared, by reference: no value of the environment goes in."""
     return digest([_declaration(tenancy) for tenancy in tenancies])
 
 
@@ -109,7 +109,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
 
 
 def reference(ref: SecretRef) -> dict[str, str]:
-    """Write a reference so that it leads on without the hooks file: a relative path starts at the current folder."""
+    """Write a reference that holds without the hooks file: a relative path starts at the current folder."""
     is_relative = ref.kind == "file" and ref.base and not ref.name.startswith("~")
     return {ref.kind: join(ref.base, ref.name) if is_relative else ref.name}
 

@@ -36,7 +36,7 @@ REPORT_FORMAT = "hooksync.report/1"
 
 
 class PlannedWith(Record, frozen=True):
-    """The flags that a plan was made with, for who carries it out later."""
+    """The flags that a plan was made with, for the run that carries it out."""
 
     prunes: bool
     replace: tuple[str, ...]
@@ -61,7 +61,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
 
 
 def report_json(view: RunView, origin: Origin) -> str:
-    """Write what became of a plan."""
+    """Write the result of a plan."""
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view.results(), RESULTS)

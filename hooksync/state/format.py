@@ -22,7 +22,7 @@ STATE_FORMAT = "hooksync.state/1"
 LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
 
 _WAY_OUT = (
-    "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
+    "restore it from Git or the CI cache; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
@@ -143,8 +143,8 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
         raise InvalidDocument("the state is empty")
     if conflict := _CONFLICT.search(text):
         fix = (
-            "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
-            " then, until `hooksync apply --adopt`"
+            "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other side knew is"
+            " unknown then, until `hooksync apply --adopt`"
         )
         where = Location(path, text.count("\n", 0, conflict.start()) + 1, 1)
         raise FileError(Problem("the state has conflict markers of a merge", fix, where))

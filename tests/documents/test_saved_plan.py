@@ -114,7 +114,7 @@ def test_a_plan_applied_twice_is_stale_the_second_time(place: Place) -> None:
     again = place.run("apply", "plan.json", "--format", "json")
     assert again.code == 3
     assert_valid(again.out, "report")
-    assert "moved since the plan was made: added " in again.err
+    assert "has changed since the plan was made: added " in again.err
     assert {step["outcome"] for step in again.json["tenancies"][0]["steps"]} == {"not-attempted"}
     assert changing_calls(place) == before
 
@@ -372,7 +372,7 @@ def test_a_stale_tenancy_does_not_stop_the_other(place: Place) -> None:
     assert run.code == 4
     assert len(place.box.subscriptions("DEMO")) == 2
     assert len(place.box.subscriptions("OTHER")) == 1
-    assert "other: what is live moved" in run.err
+    assert "other: what is live has changed" in run.err
 
 
 def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:

@@ -161,7 +161,7 @@ RUN = "must be from 1 to 9007199254740991"
 COST = "must be one of 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072"
 NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
 WAY_OUT = (
-    "restore it from Git or the CI cache; or delete it: then a changed secret cannot be seen"
+    "restore it from Git or the CI cache; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
 )
 
@@ -298,8 +298,8 @@ def test_a_merge_that_was_not_finished_is_named_with_its_line(marker: str, endin
     problem = problem_of(text)
     assert problem.startswith("hooks.state.json:4:1: the state has conflict markers of a merge")
     assert problem.endswith(
-        "take one side whole, with `git checkout --ours` or `--theirs`: what only the other knew is unknown"
-        " then, until `hooksync apply --adopt`"
+        "take one side as a whole, with `git checkout --ours` or `--theirs`: what only the other side knew is"
+        " unknown then, until `hooksync apply --adopt`"
     )
 
 
