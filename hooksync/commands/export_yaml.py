@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy
-from hooksync.config.yaml_nodes import read_plain
+from hooksync.config.yaml_loader import read_plain
 from hooksync.core.model import TRIGGER_NAMES, CredentialRefs, SecretRef, Tenancy, UnsubscribeLimit
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import UnreadTenancy

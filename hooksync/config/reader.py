@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from itertools import islice
 from typing import Any, Literal, cast
 
@@ -168,7 +168,7 @@ class _Defaults(Record, frozen=True):
 
     triggers: tuple[Trigger, ...] | None = None
     secret: SecretRef | None = None
-    plain: Mapping[str, Any] = {}  # those of PlainFields that are given
+    plain: dict[str, Any] = field(default_factory=dict)  # those of PlainFields that are given
 
 
 def read_parts(reading: FileReader, data: YamlMap, book: TriggerCatalog) -> tuple[TenancyPart, ...]:
@@ -189,8 +189,12 @@ def _part(reader: _SubscriptionReader, tenancies: YamlMap, name: str) -> Tenancy
     )
 
 
-def _plain_fields(fields: YamlMap) -> dict[str, Any]:
-    return {name: fields[name] for name in PlainFields.__struct_fields__ if name in fields}
+def _plain_fields(fields: YamlMap, defaults: dict[str, Any]) -> dict[str, Any]:
+    given = defaults.copy()
+    for name in PlainFields.__struct_fields__:
+        if name in fields:
+            given[name] = fields[name]
+    return given
 
 
 class _SubscriptionReader:
@@ -207,7 +211,7 @@ class _SubscriptionReader:
         self._defaults = _Defaults(
             triggers=self._triggers(fields),
             secret=self.reading.reference(fields, "secret"),
-            plain=_plain_fields(fields),
+            plain=_plain_fields(fields, {}),
         )
 
     def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionDeclaration, ...]:
@@ -232,7 +236,7 @@ class _SubscriptionReader:
         if problem := url_problem(outline(url.template), "the URL", url.location):
             self.reading.add(problem)
             return None
-        plain = {**self._defaults.plain, **_plain_fields(fields)}
+        plain = _plain_fields(fields, self._defaults.plain)
         return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:

@@ -82,8 +82,9 @@ def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Has
 
 
 def url_identity(template: Template) -> Hashable:
-    """Say what two URLs must share to be the same, as far as their texts tell."""
-    return template if template.literal is None else normal_url(template.literal)
+    """Return what two URLs must share to be the same, as far as their texts tell."""
+    # a tuple, so that no literal text equals one with references; a Template would be hashed anew each time
+    return (template.text,) if template.literal is None else normal_url(template.literal)
 
 
 def tenancy_identity(server: str | Template | None, tenant: str | Template | None) -> Hashable:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -26,7 +27,7 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from hooksync.config.yaml_nodes import NUMBER_STARTS, WORDS, EventMark, OpenList, OpenMap, YamlList, YamlMap, read_plain
+from hooksync.config.yaml_nodes import EventMark, OpenList, OpenMap, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
 
@@ -34,6 +35,17 @@ has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten time
 
 Event = Any  # one of yaml.events; the stubs allow for one without a mark, the parsers make none
 
+_RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers  # by the first character: tags, each with its pattern
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_constructor = yaml.constructor.SafeConstructor()
+_CONVERTERS: dict[str, Callable[[yaml.ScalarNode], object]] = {
+    "tag:yaml.org,2002:null": _constructor.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _constructor.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _constructor.construct_yaml_int,
+    "tag:yaml.org,2002:float": _constructor.construct_yaml_float,
+    _TIMESTAMP: lambda node: Timestamp(node.value),
+}
+_LONGEST_NUMBER = 1000  # characters; Python refuses to convert some that are longer, and is slow with others
 _MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
@@ -63,6 +75,26 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
     finally:
         loader.dispose()
     return builder.top_level(), tuple(builder.problems)
+
+
+@lru_cache(maxsize=1024)
+def read_plain(text: str) -> object:
+    """Read a scalar without quotes as YAML 1.1 does: None, bool, int, float, Timestamp, or else the text itself.
+
+    E.g. `off` is false, `0123` is 83 and `12:30:45` is 45045. A number that is too long to convert is infinite.
+    """
+    tag = next((tag for tag, pattern in _RESOLVERS.get(text[:1], ()) if pattern.match(text)), "")
+    convert = _CONVERTERS.get(tag)
+    if convert is None:  # also `<<` and `=`
+        return text
+    if len(text) > _LONGEST_NUMBER and tag != _TIMESTAMP:
+        return float("inf")
+    try:
+        return convert(yaml.ScalarNode(tag, text))
+    except ValueError:  # `0b_` and `0x_`, numbers without a digit
+        return 0
+    except OverflowError:  # `1:1:1...:1.5`
+        return float("inf")
 
 
 def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
@@ -115,7 +147,7 @@ class _Builder:
             kind = type(event)
             if kind is ScalarEvent:
                 value = event.value
-                if event.implicit[0] and (value in WORDS or value[0] in NUMBER_STARTS):
+                if event.implicit[0] and value[:1] in _RESOLVERS:
                     value = read_plain(value)
                 if event.anchor is not None or event.tag is not None:
                     self._adorn(value, event)

@@ -224,12 +224,22 @@ def _pattern(pattern: str) -> Check:
 
 
 def _required(names: list[str]) -> Check:
-    wanted = frozenset(names)
-    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
+    def fits(value: Any) -> bool:
+        if isinstance(value, dict):
+            for name in names:
+                if name not in value:
+                    return False
+        return True
+
+    return fits
 
 
-def _size(kind: type[Any], fits: Callable[[int, int], bool], limit: int) -> Check:
-    return lambda value: not isinstance(value, kind) or fits(len(value), limit)
+def _least_size(kind: type[Any], least: int) -> Check:
+    return lambda value: not isinstance(value, kind) or len(value) >= least
+
+
+def _greatest_size(kind: type[Any], greatest: int) -> Check:
+    return lambda value: not isinstance(value, kind) or len(value) <= greatest
 
 
 def _bound(fits: Callable[[float, float], bool], limit: float) -> Check:
@@ -242,12 +252,12 @@ _RULES: dict[str, Callable[[Any], Check]] = {
     "enum": _enum,
     "pattern": _pattern,
     "required": _required,
-    "minLength": partial(_size, str, ge),
-    "maxLength": partial(_size, str, le),
-    "minItems": partial(_size, list, ge),
-    "maxItems": partial(_size, list, le),
-    "minProperties": partial(_size, dict, ge),
-    "maxProperties": partial(_size, dict, le),
+    "minLength": partial(_least_size, str),
+    "maxLength": partial(_greatest_size, str),
+    "minItems": partial(_least_size, list),
+    "maxItems": partial(_greatest_size, list),
+    "minProperties": partial(_least_size, dict),
+    "maxProperties": partial(_greatest_size, dict),
     "minimum": partial(_bound, ge),
     "maximum": partial(_bound, le),
 }

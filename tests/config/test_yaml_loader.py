@@ -5,8 +5,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooksync.config.yaml_loader import has_fast_parser, parser_warning, read_yaml
-from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap, read_plain
+from hooksync.config.yaml_loader import has_fast_parser, parser_warning, read_plain, read_yaml
+from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import FileError, Problem
 from tests.command_line import run_python
 
@@ -137,6 +137,8 @@ def test_word_as_long_as_a_page_is_not_converted() -> None:
     assert read_plain("9" * 100_000) == float("inf")
     assert read_plain("1" + ":1" * 50_000) == float("inf")
     assert read_plain("1." + "0" * 100_000) == float("inf")
+    assert isinstance(read_plain("1" + ":1" * 490), int)
+    assert read_plain("1" + ":1" * 490 + ".5") == float("inf")
 
 
 @pytest.mark.parametrize("text", ["'off'", '"off"', "|\n  off", ">-\n  off"])
