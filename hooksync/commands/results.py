@@ -32,7 +32,9 @@ def end_apply(
     is_told = _is_saved(text, options.report, world)  # first: it is written even if standard output fails
     is_told &= _is_shown(text, view, options, world)
     if executed.adopted:
-        world.terminal.aside(f"adopted: {executed.adopted} kept, with the declared secret, in {session.state}")
+        world.terminal.aside(
+            f"adopted: {executed.adopted} kept, now recorded with the declared secret in {session.state}"
+        )
     complain(view, world, refused="refused")
     code = _exit_code(view, world)
     if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):

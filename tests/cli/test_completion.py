@@ -26,7 +26,7 @@ COMP_WORDS=({words}) COMP_CWORD=$(({count} - 1))
 _hooksync
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-# zsh completes only on a terminal. What it would offer goes through compadd, which is made to print it.
+# zsh completes only on a terminal. what it would offer goes through compadd, which here prints it.
 ZSH = """
 PROMPT= fpath=(./functions $fpath)
 autoload -Uz compinit && compinit -u -D

@@ -231,7 +231,7 @@ def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> No
     assert place.box.calls == ()
 
 
-def test_replace_makes_a_subscription_anew(place: Place) -> None:
+def test_replace_re_creates_a_subscription(place: Place) -> None:
     place.run("apply", "--yes")
     before = {one.trigger: one.id for one in place.box.subscriptions("DEMO")}
     assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0

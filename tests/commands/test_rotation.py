@@ -195,7 +195,10 @@ def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> 
     (made.folder / "hooks.state.json").unlink()
     before = len(made.box.calls)
     adopted = made.run("apply", "--adopt")
-    assert (adopted.code, adopted.err) == (0, "adopted: 1 kept, with the declared secret, in hooks.state.json\n")
+    assert (adopted.code, adopted.err) == (
+        0,
+        "adopted: 1 kept, now recorded with the declared secret in hooks.state.json\n",
+    )
     assert calls_since(made, before) == ["POST login", "GET list"]
     rotate(made)
     assert made.run("plan", "--detailed-exitcode").code == 2

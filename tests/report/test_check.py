@@ -1,4 +1,4 @@
-"""A check judged and written down, with evidence that no real run can be made to bring forth."""
+"""A check judged and written down, with evidence that no real run produces."""
 
 from __future__ import annotations
 

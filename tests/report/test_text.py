@@ -149,7 +149,7 @@ def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
     assert text == "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged.\nVerified: live matches declared.\n"
 
 
-def test_a_report_names_what_went_wrong_with_its_mend() -> None:
+def test_a_report_names_what_went_wrong_with_its_fix() -> None:
     text = plain(
         report_lines(
             finished(
