@@ -23,6 +23,7 @@ from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 # an example's time says how busy the machine is, not whether the code is right
 settings.register_profile("hooksync", settings.default, deadline=None)
 settings.load_profile("hooksync")
+settings.register_profile("fast lane", deadline=None, max_examples=20)
 # for mutants, of which only whether they are caught is asked: the same examples each time, and none made smaller
 settings.register_profile(
     "mutants", deadline=None, database=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
@@ -104,6 +105,11 @@ def make_environ(**more: str) -> dict[str, str]:
         "FN_KEY": URL_KEY,
         **more,
     }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("markexpr") == "not slow":
+        settings.load_profile("fast lane")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,7 @@ from hooksync import __version__
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
 
 NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
@@ -421,7 +422,9 @@ class Terminal:
         return self.process.wait(30)
 
 
-@pytest.mark.parametrize(("answer", "code", "made"), [("yes\n", 0, 2), ("no\n", 3, 0), ("y\n", 3, 0), ("\x04", 3, 0)])
+@pytest.mark.parametrize(
+    ("answer", "code", "made"), sampled([("yes\n", 0, 2), ("y\n", 3, 0), ("no\n", 3, 0), ("\x04", 3, 0)], 3)
+)
 def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
     terminal = Terminal(place, "apply")
     terminal.read_until('Only "yes" is taken for an answer: ')

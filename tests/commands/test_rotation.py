@@ -299,6 +299,7 @@ def entries(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fault", ["slow-30@unsubscribe", "commit-slow-30@subscribe"])
+@pytest.mark.slow
 def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_newer(made: Place, fault: str) -> None:
     rotate(made)
     [old] = made.box.subscriptions("DEMO")
@@ -318,6 +319,7 @@ def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_
     assert state(made)["intents"] == []
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -> None:
     place.write(ONE)
     place.box.add_fault("slow-30@list:1:1")  # the verification

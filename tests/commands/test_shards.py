@@ -475,6 +475,7 @@ def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None
         assert made == {"login": made["login"], "list": 2 * made["login"], "subscribe": 2 * made["login"]}
 
 
+@pytest.mark.slow
 def test_shards_that_share_a_state_lose_nothing_of_each_other(fleet: Fleet) -> None:
     place = fleet.place
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
@@ -497,6 +498,7 @@ def test_shards_that_share_a_state_lose_nothing_of_each_other(fleet: Fleet) -> N
     assert {(step["action"], step["secret"]["state"]) for step in steps} == {("keep", "same")}
 
 
+@pytest.mark.slow
 def test_a_shard_forgets_what_is_gone_in_its_own_tenancies_alone(fleet: Fleet) -> None:
     place = fleet.place
     assert [run.code for run in fleet.run_all("apply", "--yes")] == [0] * SHARDS
@@ -518,6 +520,7 @@ def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
         time.sleep(0.0005)
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(fleet: Fleet) -> None:
     place = fleet.place
     place.box.add_fault("commit-slow-60@subscribe")  # made, and killed before it is told so
@@ -542,6 +545,7 @@ def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_mea
     assert (calls["subscribe"], calls["unsubscribe"]) == (len(NAMES) * len(TRIGGERS), 0)
 
 
+@pytest.mark.slow
 def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
     lost = next(name for name in NAMES if shard_of(name, SHARDS) == 3)
     fleet.place.write(
@@ -554,6 +558,7 @@ def test_one_shard_that_fails_leaves_the_others_alone(fleet: Fleet) -> None:
     assert made == {name: 0 if name == lost else 2 for name in NAMES}
 
 
+@pytest.mark.slow
 def test_the_exports_of_all_shards_together_are_the_export_without_them(fleet: Fleet) -> None:
     assert [run.code for run in fleet.run_all("apply", "--yes", "--no-state")] == [0] * SHARDS
     whole = yaml.safe_load(fleet.place.run("export").out)["tenancies"]

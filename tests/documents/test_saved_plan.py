@@ -632,6 +632,7 @@ def test_fields_of_a_later_version_are_ignored_wherever_they_are() -> None:
     assert problems_of(json.dumps(document).encode()) == ()
 
 
+@pytest.mark.slow
 def test_the_first_error_of_a_huge_plan_is_found_quickly_and_in_little_memory() -> None:
     document = a_plan()
     document["tenancies"][0]["owns"] = [["x"]] * 10**6

@@ -49,6 +49,7 @@ def sample(cpu: float, peak: float | None = 30.0) -> Sample:
 # the command
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_every_command_with_what_it_was_made_from(measured: Measured) -> None:
     lines = measured.out.splitlines()
     for command in COMMANDS:
@@ -58,11 +59,13 @@ def test_the_table_has_a_line_for_every_command_with_what_it_was_made_from(measu
         assert (f"{command.limit:.2f} x" in line) if command.limit else ("OVER" not in line)
 
 
+@pytest.mark.slow
 def test_progress_stays_out_of_the_result(measured: Measured) -> None:
     assert measured.err == "startup\n"
     assert measured.out.startswith("hooksync ")
 
 
+@pytest.mark.slow
 def test_the_json_tells_where_and_with_what_it_was_measured(measured: Measured) -> None:
     document = measured.document
     assert document["format"] == "hooksync.bench/1"
@@ -72,6 +75,7 @@ def test_the_json_tells_where_and_with_what_it_was_measured(measured: Measured) 
     assert [len(loads) for loads in document["load"].values()] == [3, 3]
 
 
+@pytest.mark.slow
 def test_the_json_holds_each_figure_and_the_samples_behind_it(measured: Measured) -> None:
     [startup] = measured.document["benchmarks"]
     assert len(startup["figures"]) in (len(COMMANDS), len(COMMANDS) + 1, 2 * len(COMMANDS))
@@ -163,6 +167,7 @@ def test_a_process_that_fails_is_no_measurement(tmp_path: Path) -> None:
         run_child([sys.executable, "-c", "import sys; print('what went wrong'); sys.exit(3)"], tmp_path)
 
 
+@pytest.mark.slow
 def test_the_sandbox_tells_what_it_was_asked_since_the_last_report(tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text("".join(hooks_file([(TENANT, like_live(SIZE))])))
     with Box() as box:

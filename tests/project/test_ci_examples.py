@@ -372,6 +372,7 @@ def test_github_plans_saves_applies_and_finds_drift(runner: Runner, place: Place
     assert len(live(place)) == 1
 
 
+@pytest.mark.slow
 def test_github_says_when_there_is_nothing_to_do(runner: Runner, place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     planned = runner.step("Plan")
@@ -380,6 +381,7 @@ def test_github_says_when_there_is_nothing_to_do(runner: Runner, place: Place) -
     assert applied.returncode == 0, applied.stderr
 
 
+@pytest.mark.slow
 def test_github_refuses_a_plan_when_the_tenancy_has_moved(runner: Runner, place: Place) -> None:
     assert runner.step("Plan").returncode == 0
     place.box.seed("DEMO", "https://other.example.org/", "MOVED", "a-secret-of-others-0123456789")
@@ -417,6 +419,7 @@ def test_github_refuses_a_plan_that_is_too_old(runner: Runner, place: Place) -> 
     assert live(place) == []
 
 
+@pytest.mark.slow
 def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
     place.box.add_fault("status-500@list:*")
     planned = runner.step("Plan")
@@ -448,6 +451,7 @@ def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) 
     assert ([each["name"] for each in document["tenancies"]], document["state"]) == (["prod"], None)
 
 
+@pytest.mark.slow
 def test_github_makes_anew_what_it_is_asked_to(runner: Runner, place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     before = {each.id for each in place.box.subscriptions("DEMO")}
@@ -517,6 +521,7 @@ def by(login: str, number: int, body: str) -> dict[str, Any]:
     return {"id": number, "user": {"login": login}, "body": body}
 
 
+@pytest.mark.slow
 def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) -> None:
     assert runner.step("Plan").returncode == 0
     made = comment(runner, [])
@@ -552,6 +557,7 @@ def find(runner: Runner, pulls: list[dict[str, Any]], runs: list[dict[str, Any]]
     return found
 
 
+@pytest.mark.slow
 def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
     older, later = {**RUN, "id": 10, "run_started_at": "2030-01-01T00:00:00Z"}, "2030-01-02T12:00:01Z"
     assert find(runner, [PULL], [older, RUN]) == "11"
@@ -574,6 +580,7 @@ def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
         {"head": {**PULL["head"], "repo": {"full_name": "FORK/REPOSITORY"}}},  # type: ignore[dict-item]
     ],
 )
+@pytest.mark.slow
 def test_github_takes_no_plan_of_another_pull_request(runner: Runner, difference: dict[str, Any]) -> None:
     assert find(runner, [{**PULL, **difference}], [RUN]) is None
 
@@ -624,6 +631,7 @@ def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
     assert set(include["inputs"]) == needed
 
 
+@pytest.mark.slow
 def test_gitlab_plans_applies_and_finds_drift(runner: Runner, place: Place) -> None:
     for name in ("validate", "preview", "plan"):
         done = run_gitlab(runner, name)
@@ -640,6 +648,7 @@ def test_gitlab_plans_applies_and_finds_drift(runner: Runner, place: Place) -> N
     assert len(live(place)) == 1
 
 
+@pytest.mark.slow
 def test_gitlab_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
     place.box.add_fault("status-500@list:*")
     assert [run_gitlab(runner, name).returncode for name in ("preview", "plan", "drift")] == [1, 1, 1]
@@ -668,6 +677,7 @@ def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> N
     assert "!env.CHANGE_FORK" in text.split("stage('Plan')")[1].split("stage(")[0]
 
 
+@pytest.mark.slow
 def test_jenkins_plans_applies_and_finds_drift(runner: Runner, place: Place) -> None:
     scripts = jenkins_scripts()
     env = {
@@ -798,6 +808,7 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
     state = runner.folder / "volume"
     state.mkdir()
@@ -844,6 +855,7 @@ TENANTS = tuple(f"T{number}" for number in range(12))
 
 
 @pytest.mark.parametrize("options", [SandboxOptions(accounts=(Account(tenants=TENANTS),))], indirect=True)
+@pytest.mark.slow
 def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -> None:
     tenants = {f"archive-{tenant.lower()}": tenant for tenant in TENANTS}
     hook = "hook: {url: '${RECEIVER}', trigger: MOVED, secret: {env: CATALOGUE_SECRET}}"

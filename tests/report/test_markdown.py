@@ -262,6 +262,7 @@ def test_nothing_is_linked_or_mentioned(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+@pytest.mark.slow
 def test_what_is_shown_and_what_is_counted_as_left_out_is_all_there_is(sizes: list[int]) -> None:
     text = plan_markdown(view(*(large(size, f"tenancy-{n}") for n, size in enumerate(sizes))))
     outside = assert_well_formed(text)

@@ -364,6 +364,7 @@ def test_threads_that_write_at_once_lose_nothing(path: str) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(acknowledged=st.integers(0, 5), readings=st.integers(0, 20))
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(
     tmp_path_factory: pytest.TempPathFactory, acknowledged: int, readings: int
 ) -> None:

@@ -207,6 +207,7 @@ def applied_and_cut_off(place: Place, *arguments: str) -> tuple[Run, bytes]:
 
 @SLOW
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+@pytest.mark.slow
 def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_next_run(place: Place) -> None:
     (place.folder / "report.json").write_text("old")
     failed, begun = applied_and_cut_off(place, "--format", "json", "--report", "report.json")
@@ -227,6 +228,7 @@ def test_where_the_end_cannot_be_written_what_was_made_is_told_and_found_by_the_
 
 @SLOW
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+@pytest.mark.slow
 def test_an_error_after_the_changes_does_not_say_that_nothing_was_changed(place: Place) -> None:
     failed, _ = applied_and_cut_off(place)
     assert "Applied: 2 done" in failed.out
@@ -235,6 +237,7 @@ def test_an_error_after_the_changes_does_not_say_that_nothing_was_changed(place:
 
 @SLOW
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process cannot be set here")
+@pytest.mark.slow
 def test_a_rotation_whose_end_cannot_be_written_is_finished_by_the_next_run(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     old = {one.id for one in place.box.subscriptions("DEMO")}
@@ -395,6 +398,7 @@ def test_on_a_full_disk_nothing_is_changed(small: SmallDisk) -> None:
     assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
 
 
+@pytest.mark.slow
 def test_on_a_disk_that_takes_no_more_files_nothing_is_changed(small: SmallDisk) -> None:
     failed = small.run("apply", "--yes", "--format", "json", fill=False, options="nr_inodes=2")  # the root, hooks.yaml
     assert failed.code == 1
@@ -402,6 +406,7 @@ def test_on_a_disk_that_takes_no_more_files_nothing_is_changed(small: SmallDisk)
     assert (sorted(files(small.after)), calls(small.place, "subscribe")) == (["hooks.yaml"], 0)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_the_old_plan_stays(small: SmallDisk) -> None:
     (small.before / "plan.json").write_text("old")
     failed = small.run("plan", "--out", "plan.json", "--format", "json")
@@ -413,6 +418,7 @@ def test_on_a_full_disk_the_old_plan_stays(small: SmallDisk) -> None:
 
 
 @SLOW
+@pytest.mark.slow
 def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_next_run(small: SmallDisk) -> None:
     place = small.place
     (small.before / "report.json").write_text("old")
@@ -487,6 +493,7 @@ def test_an_apply_that_cannot_show_its_plan_changes_nothing(place: Place) -> Non
 
 
 @NEEDS_FULL
+@pytest.mark.slow
 def test_an_apply_that_cannot_tell_what_it_did_says_so_and_remembers_it(place: Place) -> None:
     failed = shell(place, f"hooksync apply --yes --format json --report report.json >{FULL}")
     assert failed.code in (1, 4)
@@ -514,6 +521,7 @@ def test_an_apply_whose_plan_nobody_reads_changes_nothing(place: Place) -> None:
     assert (calls(place, "subscribe"), sorted(files(place.folder))) == (0, ["hooks.yaml"])
 
 
+@pytest.mark.slow
 def test_an_apply_whose_report_nobody_reads_is_remembered(place: Place) -> None:
     left = left_early(place, "apply", "--yes", "--format", "json")
     assert left.code in (1, 4)
@@ -547,6 +555,7 @@ def test_a_file_from_a_standard_input_that_is_closed_is_an_error(place: Place) -
     assert failed.err.startswith(("error: <stdin>", "<stdin>"))
 
 
+@pytest.mark.slow
 def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_changes_nothing(place: Place) -> None:
     assert shell(place, "hooksync plan >&-").code in (0, 1)
     done = shell(place, "hooksync apply --yes >&-")
@@ -556,6 +565,7 @@ def test_without_standard_output_an_apply_is_carried_out_and_remembered_or_chang
     assert_next_run_finishes(place, posts=2 - made)
 
 
+@pytest.mark.slow
 def test_without_standard_error_the_result_is_the_same(place: Place) -> None:
     done = shell(place, "hooksync apply --yes --format json 2>&-")
     assert done.code == 0
@@ -582,6 +592,7 @@ def test_a_full_standard_error_spoils_no_result(place: Place, command: str) -> N
 
 
 @SLOW
+@pytest.mark.slow
 def test_whoever_stops_reading_standard_error_stops_no_change_half_way(place: Place) -> None:
     with place.popen("apply", "--yes", "--no-probe", "-v", "--format", "json") as process:
         assert process.stderr is not None

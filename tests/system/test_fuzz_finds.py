@@ -59,6 +59,7 @@ def test_a_find_is_told_by_its_kind_and_cut_to_what_it_needs(monkeypatch: pytest
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command needs signals and limits of POSIX")
+@pytest.mark.slow
 def test_the_command_says_how_many_inputs_it_tried() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "header", "--minutes", "0.03"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

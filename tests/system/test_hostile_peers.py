@@ -126,14 +126,17 @@ _APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--allow-mass-unsubscrib
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [
-        (("plan", "--no-state", "--all"), 0),
-        (("plan", "--no-state", "--all", "--format", "markdown"), 0),
-        (_APPLY, 4),  # two ids are no names in a path
-        ((*_APPLY, "--format", "markdown"), 4),
-        (("export",), 0),
-        (("check",), 1),  # nobody answers at the receiver's address
-    ],
+    sampled(
+        [
+            (("plan", "--no-state", "--all"), 0),
+            (("plan", "--no-state", "--all", "--format", "markdown"), 0),
+            (_APPLY, 4),  # two ids are no names in a path
+            ((*_APPLY, "--format", "markdown"), 4),
+            (("export",), 0),
+            (("check",), 1),  # nobody answers at the receiver's address
+        ],
+        3,
+    ),
 )
 def test_nothing_in_a_list_steers_a_terminal_or_a_ci_runner(
     arguments: tuple[str, ...], code: int, tmp_path: Path

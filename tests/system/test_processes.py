@@ -10,6 +10,7 @@ import pytest
 
 from tests.command_line import hooksync, hooksync_process
 from tests.conftest import HOOKS, Place, checked
+from tests.lanes import sampled
 
 COMMANDS = [
     "--version",
@@ -56,7 +57,7 @@ def files(folder: Path) -> dict[str, str]:
     return {path.name: leveled(path.read_text("utf-8")) for path in folder.iterdir() if path.is_file()}
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", sampled(COMMANDS, 3))
 def test_a_process_says_and_writes_what_the_command_within_this_process_does(
     line: str, place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -12,6 +12,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.command_line import LOG_IN, run_python
+from tests.lanes import sampled
 
 SECRET = "a-shared-secret-of-tests"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -130,18 +131,18 @@ def assert_loads(command: Command, stage: Stage) -> None:
     assert (loaded - brought, expected - loaded) == (expected, set())
 
 
-@pytest.mark.parametrize("command", ALONE, ids=str)
+@pytest.mark.parametrize("command", sampled(ALONE, 2), ids=str)
 def test_a_command_that_needs_no_tenancy_loads_no_more_than_it_uses(command: Command, stage: Stage) -> None:
     assert_loads(command, stage)
 
 
-@pytest.mark.parametrize("command", AS_DECLARED, ids=str)
+@pytest.mark.parametrize("command", sampled(AS_DECLARED, 3), ids=str)
 def test_where_live_is_as_declared_nothing_is_loaded_for_differences(command: Command, stage: Stage) -> None:
     stage.box.seed("DEMO", stage.url, "FULL_TEXT_INDEXED", SECRET)
     assert_loads(command, stage)
 
 
-@pytest.mark.parametrize("command", NOT_THERE, ids=str)
+@pytest.mark.parametrize("command", sampled(NOT_THERE, 2), ids=str)
 def test_what_is_not_there_has_no_pair_to_compare(command: Command, stage: Stage) -> None:
     assert_loads(command, stage)
 
