@@ -1,6 +1,6 @@
 """What seals a plan: digests of what was declared and live, and the signature. No value of the environment goes in.
 
-A signature keeps whoever can write a plan's file from redirecting events.
+A signature prevents those who can write a plan's file from redirecting events.
 """
 
 from __future__ import annotations
@@ -136,4 +136,4 @@ def _declaration(tenancy: Tenancy) -> list[object]:
         credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
         tenancy.replacement, tenancy.probe,
     ]  # fmt: skip
-    return [settings, sorted(subscriptions, key=str)]
+    return [settings, sorted(subscriptions)]

@@ -58,7 +58,7 @@ def load(path: str) -> State | None:
 def update(
     path: str, change: Callable[[State], State], patience: float = PATIENCE, *, former: str | None = None
 ) -> State:
-    """Change what the state holds at this moment, whoever wrote it last, and return what it holds then.
+    """Change what the state holds at this moment, which another run may have written, and return what it holds then.
 
     Where there is no file, what `former` holds or a new state is changed. The file is replaced as a whole or, where
     nothing changes, left alone. Raises FileError where that cannot be done; the file is then as it was.
