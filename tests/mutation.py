@@ -1,4 +1,4 @@
-"""`python -m tests.mutation diff plan`: break modules on purpose with mutmut, and tell what no test notices.
+"""`python -m tests.mutation reconcile/diff`: break modules on purpose with mutmut, and show what no test notices.
 
 Works in a copy of the tree. Needs `pip install mutmut` (3.x), which nothing else in the project does.
 """
@@ -17,13 +17,18 @@ from pathlib import Path
 from tests.command_line import ROOT
 
 # A module and the tests that are about it: fast ones, for they run once for every mutant.
+ENGINE = (
+    "reconcile/test_diff.py",
+    "reconcile/test_plan.py",
+    "reconcile/test_apply.py",
+    "reconcile/test_step_runner.py",
+)
 TESTS = {
-    "diff": ("diff", "plan", "apply"),
-    "plan": ("diff", "plan", "apply"),
-    "apply": ("apply",),
-    "attempt": ("apply",),
-    "state_file": ("state_file",),
-    "state_fields": ("state_file",),
+    "reconcile/diff": ENGINE,
+    "reconcile/plan": ENGINE,
+    "reconcile/apply": ENGINE[2:],
+    "reconcile/step_runner": ENGINE[2:],
+    "state/format": ("state/test_format.py",),
 }
 CAUGHT = {"killed", "timeout", "segfault"}
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")
@@ -44,7 +49,7 @@ timeout_constant = 2
 use_git_change_detection = false
 """
 MUTMUT = (sys.executable, "-m", "mutmut")
-RESULT = re.compile(r"^\s*(hooksync\.(\w+)\.\S+): (.+)$", re.MULTILINE)
+RESULT = re.compile(r"^\s*(hooksync\.(\w+\.\w+)\.\S+): (.+)$", re.MULTILINE)
 
 
 def main() -> int:
@@ -80,7 +85,7 @@ def _copy(folder: Path, modules: list[str]) -> None:
         else:
             shutil.copy(ROOT / name, folder)
     files = [f"hooksync/{module}.py" for module in modules]
-    tests = sorted({f"tests/test_{test}.py" for module in modules for test in TESTS[module]})
+    tests = sorted({f"tests/{test}" for module in modules for test in TESTS[module]})
     settings = SETTINGS.format(modules="\n    ".join([*files, ""]), tests="\n    ".join([*tests, ""]))
     (folder / "setup.cfg").write_text(settings, encoding="utf-8")
 
@@ -91,11 +96,11 @@ def _mutmut(folder: Path, *arguments: str) -> str:
 
 
 def _table(found: list[tuple[str, str, str]]) -> str:
-    lines = [f"{'module':14}{'mutants':>8}{'caught':>8}{'score':>8}"]
+    lines = [f"{'module':24}{'mutants':>8}{'caught':>8}{'score':>8}"]
     mutants = Counter(module for _, module, _ in found)
     caught = Counter(module for _, module, result in found if result in CAUGHT)
     for module, number in mutants.items():
-        lines.append(f"{module:14}{number:8}{caught[module]:8}{caught[module] / number:8.1%}")
+        lines.append(f"{module.replace('.', '/'):24}{number:8}{caught[module]:8}{caught[module] / number:8.1%}")
     return "\n".join(lines) + "\n"
 
 
