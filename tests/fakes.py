@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, ServiceError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
 
-LIE = "a yes that is not so"
-SAME = "a yes with the id of an old one"
+LIE = "a success answer, and nothing done"
+SAME = "a success answer with the id of an old one"
 
 
 def rejected(status: int) -> Rejected:
@@ -26,8 +26,8 @@ def lost() -> AnswerLost:
 class FakeService:
     """Holds subscriptions.
 
-    A script says of each call: None, do it; an error, fail; ("after", error), do and fail; LIE, do nothing and say yes;
-    SAME, where there is one for the URL and trigger, give its id and make none.
+    A script says of each call: None, do it; an error, fail; ("after", error), do it and fail; LIE, do nothing and
+    answer with success; SAME, where there is one for the URL and trigger, answer with its id and make none.
     """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)
@@ -59,11 +59,11 @@ class FakeService:
                 return f"lie-{len(self.calls)}" if self.tells_ids else None
             is_upsert = self._takes(SAME, self.on_subscribe) or self.is_upsert
             after = self._script(self.on_subscribe)
-            twins = [s for s in self.live.values() if s.key == declared.key]
-            if twins and self.refuses_duplicates:
+            same = [s for s in self.live.values() if s.key == declared.key]
+            if same and self.refuses_duplicates:
                 raise rejected(409)
-            if twins and is_upsert:
-                return twins[0].id
+            if same and is_upsert:
+                return same[0].id
             identifier = f"new-{len(self.calls)}"
             self.live[identifier] = LiveSubscription(
                 identifier, declared.url, declared.trigger, declared.include_identifiers

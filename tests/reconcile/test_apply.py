@@ -1,4 +1,4 @@
-"""Carrying a plan out, on a service in history: the order of calls, lost answers, refusals, interrupts."""
+"""Carrying a plan out, on a service in memory: the order of calls, lost answers, refusals, interrupts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def results(outcome: TenancyOutcome) -> list[str]:
 
 
 def said(outcome: TenancyOutcome) -> list[tuple[str, str]]:
-    """Why each step is not done, and what mends it."""
+    """Why each step is not done, and the fix."""
     return [(one.detail, one.fix) for one in outcome.outcomes]
 
 
@@ -255,7 +255,7 @@ def test_after_an_interrupt_nothing_new_starts_and_nothing_is_called_verified() 
     assert 1 <= counted["done"] <= 4  # as many as are in flight at once
     assert counted["not-attempted"] == 51 - counted["done"]
     assert "gone" in service.live
-    assert not any(one.detail for one in outcome.outcomes if one.result == "not-attempted")
+    assert {(one.detail, one.fix) for one in outcome.outcomes if one.result == "not-attempted"} == {("", "")}
     assert outcome.not_verified == "interrupted"
 
 
@@ -415,7 +415,7 @@ def test_a_replacement_that_broke_and_was_made_all_the_same_leaves_the_old_one_t
     assert outcome.outcomes[0].new_id in service.live
 
 
-# --- a yes that is not so
+# --- a success answer, and nothing done
 
 
 UNLISTED = ("the service accepted it, but does not list it", NEXT_RUN)
@@ -470,9 +470,9 @@ def test_a_new_one_that_is_listed_under_another_id_is_known_by_what_it_is() -> N
 # --- the same, to the last word and call
 
 
-def test_all_that_is_wrong_and_every_mend_is_told() -> None:
-    service = FakeService(on_subscribe=deque([ServiceError(Problem("this", "mend this"), Problem("that", "and that"))]))
-    assert said(carry_out(tenancy(declared()), service)) == [("this; that", "mend this; and that")]
+def test_all_that_is_wrong_and_every_fix_is_told() -> None:
+    service = FakeService(on_subscribe=deque([ServiceError(Problem("this", "fix this"), Problem("that", "and that"))]))
+    assert said(carry_out(tenancy(declared()), service)) == [("this; that", "fix this; and that")]
 
 
 @dataclass
