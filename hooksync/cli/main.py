@@ -65,12 +65,12 @@ def _print_version() -> int:
 
 def _show_error(error: HooksyncError) -> None:
     """Show the problems of an error: one in a file after its place, as compilers do, any other after "error:"."""
-    from hooksync.cli.terminal import annotation_lines, write_aside
+    from hooksync.cli.terminal import annotation_lines, write_message
 
     for problem in error.problems:
-        write_aside(str(problem) if problem.where else f"error: {problem}")
+        write_message(str(problem) if problem.where else f"error: {problem}")
     for line in annotation_lines(error.problems):
-        write_aside(line)
+        write_message(line)
 
 
 def _run(argv: Sequence[str]) -> ExitCode:

@@ -29,7 +29,7 @@ def write_result(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
+        sys.stdout = _Discarded()  # or else Python tries again at exit, and prints a complaint
         if isinstance(error, BrokenPipeError):
             raise OutputLost from error
         what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
@@ -38,16 +38,16 @@ def write_result(text: str) -> None:
         ) from error
 
 
-def write_aside(text: str) -> None:
+def write_message(text: str) -> None:
     """Write to standard error. If that fails, the command goes on."""
     try:
         sys.stderr.write(text.rstrip("\n") + "\n")
         sys.stderr.flush()
     except OSError:
-        sys.stderr = _Nowhere()
+        sys.stderr = _Discarded()
 
 
-class _Nowhere(io.TextIOBase):
+class _Discarded(io.TextIOBase):
     """Discards what is written."""
 
     def write(self, text: str) -> int:
@@ -111,16 +111,16 @@ class ConsoleTerminal:
         """Show lines for people, each after its style, on standard output."""
         write_result(coloured(lines) if self._is_coloured else "".join(f"{text}\n" for _, text in lines))
 
-    def aside(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Show anything else, on standard error."""
         with self._lock:
-            write_aside(text)
+            write_message(text)
 
     def warn(self, problem: Problem) -> None:
         """Show a warning; in GitHub Actions beside its line as well."""
-        self.aside(f"warning: {problem}")
+        self.message(f"warning: {problem}")
         for line in annotation_lines([problem], "warning"):
-            self.aside(line)
+            self.message(line)
 
     def ask(self, question: str) -> bool | None:
         """Ask a question: True for "yes"; None without a terminal. An interrupt or the end of input means no."""
@@ -140,7 +140,7 @@ class ConsoleTerminal:
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
         if self._is_verbose:
-            self.aside(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
+            self.message(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:

@@ -72,10 +72,10 @@ def explain(made: Export, world: World) -> None:
     if made.needs:
         width = max(len(need.variable) for need in made.needs)
         lines = (f"  {need.variable:{width}}  {need.what}" for need in made.needs)
-        world.terminal.aside("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
+        world.terminal.message("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
     for one in made.unread:
         for problem in one.error.problems:
-            world.terminal.aside(f"error: {one.tenancy.name}: {problem}")
+            world.terminal.message(f"error: {one.tenancy.name}: {problem}")
 
 
 _HOW_TO_SET = (

@@ -54,7 +54,7 @@ def init(options: InitOptions, world: World) -> ExitCode:
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     _write(options.path, STARTER)
     world.terminal.result(f"wrote {options.path}\n")
-    world.terminal.aside(_NEXT)
+    world.terminal.message(_NEXT)
     return ExitCode.DONE
 
 
@@ -71,7 +71,7 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
         return ExitCode.INTERRUPTED
     if made.unread:
         explain(made, world)
-        world.terminal.aside(f"{options.path} was not written, because it would be incomplete")
+        world.terminal.message(f"{options.path} was not written, because it would be incomplete")
         return ExitCode.ERROR
     _write(options.path, made.text)
     world.terminal.result(f"wrote {options.path}\n")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
-from hooksync.commands.results import complain, end_apply, planned_view, run_view
+from hooksync.commands.results import end_apply, planned_view, run_view, show_problems
 from hooksync.commands.setup import Prepared, Session, open_session, prepare
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.atomic_write import write_atomically
@@ -46,15 +46,15 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     else:
         world.terminal.result(document if options.format == "json" else _markdown(view, options))
     if session.state and session.planner.state is None:
-        world.terminal.aside(f"note: there is no state at {session.state} yet: a rotated secret cannot be seen")
-    complain(view, world, refused="apply would refuse")
+        world.terminal.message(f"note: there is no state at {session.state} yet: a rotated secret cannot be seen")
+    show_problems(view, world, refused="apply would refuse")
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     if view.errors:
         return ExitCode.ERROR
     if options.out:
         write_atomically(options.out, document)
-        world.terminal.aside(f"saved: hooksync apply {options.out} carries out exactly this")
+        world.terminal.message(f"saved: hooksync apply {options.out} carries out exactly this")
     return ExitCode.CHANGES_PENDING if view.has_changes and options.has_detailed_exit_code else ExitCode.DONE
 
 
@@ -168,7 +168,7 @@ def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
     if options.is_confirmed or world.stop.is_set() or not is_ready:
         return None
     if options.format != "text":
-        world.terminal.aside(plain(plan_lines(before)))
+        world.terminal.message(plain(plan_lines(before)))
     match world.terminal.ask('Carry this out? Only "yes" is taken for an answer: '):
         case True:
             return None

@@ -29,15 +29,15 @@ def end_apply(
     view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
     view = replace(view, unconfirmed=unconfirmed, state_error=executed.state_error)
     text = _report(view, options, world)
-    is_told = _is_saved(text, options.report, world)  # first: it is written even if standard output fails
-    is_told &= _is_shown(text, view, options, world)
+    is_written = _save(text, options.report, world)  # first: it is written even if standard output fails
+    is_written &= _show(text, view, options, world)
     if executed.adopted:
-        world.terminal.aside(
+        world.terminal.message(
             f"adopted: {executed.adopted} kept, now recorded with the declared secret in {session.state}"
         )
-    complain(view, world, refused="refused")
+    show_problems(view, world, refused="refused")
     code = _exit_code(view, world)
-    if is_told or code not in (ExitCode.DONE, ExitCode.REFUSED):
+    if is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
@@ -52,8 +52,8 @@ def _report(view: RunView, options: PlanOptions, world: World) -> str:
     return report_json(view, find_origin(world.environ))
 
 
-def _is_shown(report: str, view: RunView, options: PlanOptions, world: World) -> bool:
-    """Show the result. If that fails, what was done stands. `report`: as JSON."""
+def _show(report: str, view: RunView, options: PlanOptions, world: World) -> bool:
+    """Show the result, and return whether that worked: what was done stands anyway. `report`: as JSON."""
     try:
         if options.format == "json":
             world.terminal.result(report)
@@ -65,13 +65,13 @@ def _is_shown(report: str, view: RunView, options: PlanOptions, world: World) ->
             world.terminal.show([("", ""), *report_lines(view)] if view.has_changes else [])
     except OutputLost as error:
         for problem in error.problems:
-            world.terminal.aside(f"error: {problem}")
+            world.terminal.message(f"error: {problem}")
         return False
     return True
 
 
-def _is_saved(text: str, path: str | None, world: World) -> bool:
-    """Write the report to its file, if it has one. If that fails, what was done stands."""
+def _save(text: str, path: str | None, world: World) -> bool:
+    """Write the report to its file, if it has one, and return whether that worked: what was done stands anyway."""
     if path is None:
         return True
     try:
@@ -79,7 +79,7 @@ def _is_saved(text: str, path: str | None, world: World) -> bool:
     except FileError as error:
         fix = "what was done is on standard output; check that the report's folder exists and can be written to"
         for problem in error.problems:
-            world.terminal.aside(f"error: {Problem(f'the report {problem.what}', fix)}")
+            world.terminal.message(f"error: {Problem(f'the report {problem.what}', fix)}")
         return False
     return True
 
@@ -108,17 +108,17 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
     return RunView(tuple(tenancies), timestamp(), sources, (*session.warnings, *warnings), session.state)
 
 
-def complain(view: RunView, world: World, *, refused: str) -> None:
+def show_problems(view: RunView, world: World, *, refused: str) -> None:
     """Show warnings, refusals and errors, each with its fix."""
     for problem in view.all_warnings:
         world.terminal.warn(problem)
     for problem in view.refusals:
-        world.terminal.aside(f"{refused}: {problem}")
+        world.terminal.message(f"{refused}: {problem}")
     for tenancy in view.tenancies:
         for problem in tenancy.error.problems if tenancy.error else ():
-            world.terminal.aside(f"error: {tenancy.tenancy.name}: {problem}")
+            world.terminal.message(f"error: {tenancy.tenancy.name}: {problem}")
     if view.state_error:
-        world.terminal.aside(f"error: {view.state_error}")
+        world.terminal.message(f"error: {view.state_error}")
 
 
 def _exit_code(view: RunView, world: World) -> ExitCode:

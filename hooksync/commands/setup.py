@@ -104,7 +104,7 @@ def _read_state(path: str | None, options: PlanOptions, world: World) -> tuple[S
     former = find_lock(path) if options.state is None else None
     state = load(former or path)
     if former:
-        world.terminal.aside(
+        world.terminal.message(
             f"note: the state was read from {former}; from now on it is kept in {path}, the old file can be deleted"
         )
     return state, former
@@ -124,7 +124,7 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     redactor.learn(url_environment_values(entries, world.environ))
     tenancies, warnings = _resolved(entries, chosen, options.shard, world)
     if options.shard and not entries:
-        world.terminal.aside(nothing_in(options.shard))
+        world.terminal.message(nothing_in(options.shard))
     return Prepared(tenancies, (*document.warnings, *warnings), redactor)
 
 

@@ -31,7 +31,7 @@ def validate(options: Options, world: World) -> ExitCode:
         raise
     entries = share_of(select(document, options.tenancies, options.targets), options.shard)
     if options.shard and not entries:
-        world.terminal.aside(nothing_in(options.shard))
+        world.terminal.message(nothing_in(options.shard))
     for warning in document.warnings:
         world.terminal.warn(warning)
     if options.format == "json":

@@ -23,7 +23,7 @@ class Terminal(Protocol):
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show a result for people, on standard output: lines, each after its style ("" for none)."""
 
-    def aside(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Show anything else, on standard error."""
 
     def warn(self, problem: Problem) -> None:

@@ -48,11 +48,11 @@ class Hearer:
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         self.out += "".join(f"{text}\n" for _, text in lines)
 
-    def aside(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.err += text + "\n"
 
     def warn(self, problem: Problem) -> None:
-        self.aside(f"warning: {problem}")
+        self.message(f"warning: {problem}")
 
     def ask(self, question: str) -> bool | None:
         return None

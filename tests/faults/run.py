@@ -52,7 +52,7 @@ class Recorder:
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         self.out += "".join(f"{text}\n" for _, text in lines)
 
-    def aside(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.err.append(text)
 
     def warn(self, problem: Problem) -> None:
@@ -150,7 +150,7 @@ def carry_out(
     try:
         code = int(verb(options, world))
     except HooksyncError as error:
-        terminal.aside(f"error: {error}")
+        terminal.message(f"error: {error}")
         code = int(error.exit_code)
     except Exception:
         crash = traceback.format_exc()
