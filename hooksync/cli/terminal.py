@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.errors import ExitCode, OutputLost, Problem
+from hooksync.core.errors import ExitCode, OutputLost, Problem, os_reason
 
 if TYPE_CHECKING:
     from hooksync.report.ci import Level
@@ -32,7 +32,7 @@ def write_result(text: str) -> None:
         sys.stdout = _Discarded()  # or else Python tries again at exit, and prints a complaint
         if isinstance(error, BrokenPipeError):
             raise OutputLost from error
-        what = f"standard output cannot be written: {(error.strerror or str(error)).lower()}"
+        what = f"standard output cannot be written: {os_reason(error)}"
         raise OutputLost(
             Problem(what, "check that the file or pipe behind it can be written to and has room")
         ) from error

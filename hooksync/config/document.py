@@ -140,7 +140,7 @@ def _undeclared_problems(parts: Sequence[TenancyPart]) -> list[Problem]:
     """Refuse tenancies without `subscriptions` in any file: none at all is declared as `{}`."""
     declared = {part.name for part in parts if part.subscriptions is not None}
     first = {part.name: part for part in reversed(parts) if part.name not in declared}
-    fix = "declare some, or write `subscriptions: {}` if there are to be none"
+    fix = "declare some, or write `subscriptions: {}` if it has none"
     return [Problem(f'tenancy "{name}" has no subscriptions', fix, part.location) for name, part in first.items()]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.record import Record
 
 STDIN = "<stdin>"
@@ -19,7 +19,7 @@ MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take
 
 
 class Source(Record, frozen=True):
-    """One hooks file, read but not understood."""
+    """One hooks file as bytes."""
 
     name: str  # as the user named it; "<stdin>" for standard input
     folder: str  # that relative paths in it start at; "" is the current one
@@ -29,7 +29,7 @@ class Source(Record, frozen=True):
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted, not recursive) and, for `-`, standard input.
 
-    What is named twice is read once. Raises FileError with every problem.
+    A file that is named twice is read once. Raises FileError with every problem.
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
@@ -49,9 +49,8 @@ def read_plan(path: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read(MOST_PLAN_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
-        raise FileError(Problem(f"the plan {path} cannot be read: {reason.lower()}", fix)) from error
+        raise FileError(Problem(f"the plan {path} cannot be read: {os_reason(error)}", fix)) from error
     if len(data) > MOST_PLAN_BYTES:
         what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
         raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
@@ -67,7 +66,7 @@ def _all_paths(arguments: Sequence[str], problems: list[Problem]) -> list[str]:
 
 
 def _paths(argument: str) -> list[str]:
-    """Say what an argument names: `-`, a file, or the files of a directory."""
+    """Return the paths that an argument stands for: `-`, a file, or the files of a directory."""
     if argument == "-" or not os.path.isdir(argument):
         return [argument]
     names = sorted(name for name in os.listdir(argument) if _is_hooks_file(argument, name))
@@ -78,7 +77,7 @@ def _paths(argument: str) -> list[str]:
 
 
 def _is_hooks_file(folder: str, name: str) -> bool:
-    """Tell hooks files from the rest; hidden ones belong to editors."""
+    """Whether a directory entry is a hooks file; hidden ones belong to editors."""
     is_yaml = name.endswith((".yaml", ".yml")) and not name.startswith(".")
     return is_yaml and not os.path.isdir(os.path.join(folder, name))
 
@@ -102,7 +101,7 @@ def _read_limited(file: BinaryIO, name: str) -> bytes:
 
 @contextmanager
 def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
-    """Turn what goes wrong inside into problems, so that the other files are looked at too."""
+    """Turn errors into problems, so that the other files are looked at too."""
     try:
         yield
     except FileError as error:
@@ -111,6 +110,5 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
         fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml"
         problems.append(Problem(f"there is no file {path}", fix))
     except (OSError, ValueError) as error:  # ValueError: a null character in a path, or a closed standard input
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         name = STDIN if path == "-" else path
-        problems.append(Problem(f"{name} cannot be read: {reason.lower()}", "check the path and its permissions"))
+        problems.append(Problem(f"{name} cannot be read: {os_reason(error)}", "check the path and its permissions"))

@@ -1,4 +1,8 @@
-"""What reading one hooks file takes at every step: its name, its folder, and a list of what is wrong. Pure."""
+"""The plain data of one hooks file, which fits the schema -> what the file says of each tenancy. Pure.
+
+Rules about one subscription and its defaults are checked here; those between subscriptions, tenancies and files in
+`document` and `rules`.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +63,14 @@ class FileReader(Struct):
         return SecretRef(kind, name, self.at(fields.value_mark(key)), base)
 
 
-_MOST_TOLD = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
+_MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
 class TriggerCatalog:
     """Finds a trigger by any of its names."""
 
     def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:
-        """With knows_all, any name is one: a file that could not be read may declare it."""
+        """With knows_all, any name is accepted: a file that could not be read may declare it."""
         self._knows_all = knows_all
         usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
         more = sorted(set(extra).difference(usual))
@@ -74,21 +78,21 @@ class TriggerCatalog:
         self._shown = (*TRIGGER_NAMES, *more)
 
     def find(self, name: str) -> Trigger | None:
-        """Give the trigger of that name, if there is one."""
+        """Return the trigger of that name, if there is one."""
         return Trigger.named(name) if self._knows_all else self._triggers.get(name)
 
     def advice(self, name: str) -> str:
-        """Say what may have been meant by an unknown name."""
+        """Advise on an unknown name: what may have been meant, and which names are known."""
         import difflib  # a large module, needed for mistakes alone
 
-        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_TOLD), n=1)
-        shown = (*self._shown[:_MOST_TOLD], *(["..."] if len(self._shown) > _MOST_TOLD else []))
+        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
+        shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
         known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
 
 def has_settings(fields: YamlMap) -> bool:
-    """Tell whether a tenancy says anything here besides its subscriptions."""
+    """Whether a tenancy has any setting here besides its subscriptions."""
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
 
 
@@ -132,14 +136,14 @@ def _owns(reading: FileReader, fields: YamlMap) -> tuple[str, ...] | None:
     prefixes = fields.get("owns", "all")
     if not isinstance(prefixes, YamlList):
         return None
-    sound = []
+    valid = []
     for index, prefix in enumerate(cast(list[str], prefixes)):
         if fault := prefix_fault(prefix):
             fix = "write a URL such as https://fn.example.net/api"
             reading.note(f"this prefix {fault}", fix, reading.at(prefixes.item_mark(index)))
         else:
-            sound.append(prefix)
-    return tuple(sound) if len(sound) == len(prefixes) else None  # none of the URLs is blamed for a faulty prefix
+            valid.append(prefix)
+    return tuple(valid) if len(valid) == len(prefixes) else None  # else no URL is blamed for an invalid prefix
 
 
 def _check_server(reading: FileReader, settings: Settings) -> None:
@@ -151,29 +155,29 @@ def _check_server(reading: FileReader, settings: Settings) -> None:
 
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-_MISSING = SecretRef("env", "")  # in place of a secret that is missing: a problem, so the entry goes no further
+_MISSING = SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
 
 
 class TenancyPart(Record, frozen=True):
     """What one file says of one tenancy."""
 
     name: str
-    settings: Settings | None  # None: they stand elsewhere, or nowhere
-    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not a word of any
+    settings: Settings | None  # None: not in this file
+    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not in this file
     location: Location
 
 
 class _Defaults(Record, frozen=True):
-    """What the subscriptions of a file have unless they say otherwise."""
+    """What the subscriptions of a file have unless they have their own."""
 
     triggers: tuple[Trigger, ...] | None = None
     secret: SecretRef | None = None
     plain: dict[str, Any] = field(default_factory=dict)  # those of PlainFields that are given
 
 
-def read_parts(reading: FileReader, data: YamlMap, book: TriggerCatalog) -> tuple[TenancyPart, ...]:
-    """Read one file. What is wrong is noted; what was read then serves only to find more that is."""
-    reader = _SubscriptionReader(reading, book)
+def read_parts(reading: FileReader, data: YamlMap, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
+    """Read one file. Problems are noted; what is read after one only serves to find more of them."""
+    reader = _SubscriptionReader(reading, catalog)
     reader.take_defaults(cast(YamlMap, data.get("defaults") or YamlMap()))
     tenancies = cast(YamlMap, data.get("tenancies") or YamlMap())
     return tuple(_part(reader, tenancies, name) for name in tenancies)
@@ -200,9 +204,9 @@ def _plain_fields(fields: YamlMap, defaults: dict[str, Any]) -> dict[str, Any]:
 class _SubscriptionReader:
     """Reads the subscriptions of one file."""
 
-    def __init__(self, reading: FileReader, book: TriggerCatalog) -> None:
+    def __init__(self, reading: FileReader, catalog: TriggerCatalog) -> None:
         self.reading = reading
-        self._book = book
+        self._catalog = catalog
         self._defaults = _Defaults()
         self._known: dict[tuple[object, ...], tuple[Trigger, ...]] = {}  # lists of triggers that were fine before
 
@@ -256,12 +260,12 @@ class _SubscriptionReader:
         noted = len(self.reading.problems)
         found: dict[Trigger, str] = {}
         for name, where in zip(cast(list[str], names), places, strict=True):
-            trigger = self._book.find(name)
+            trigger = self._catalog.find(name)
             if trigger is None:
-                self.reading.note(f'unknown trigger "{name}"', self._book.advice(name), where)
+                self.reading.note(f'unknown trigger "{name}"', self._catalog.advice(name), where)
             elif trigger in found:
                 same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
-                self.reading.note(f'trigger "{name}" is here twice{same}', "keep one of the two", where)
+                self.reading.note(f'trigger "{name}" is listed twice{same}', "keep one of the two", where)
             else:
                 found[trigger] = name
         if len(self.reading.problems) == noted:

@@ -1,4 +1,4 @@
-"""What the files declare + the environment -> the tenancies as they are wanted, with all but secrets filled in.
+"""Declarations + the environment -> the tenancies as they are wanted, with all but secrets filled in.
 
 Pure: the environment is an argument. What depended on a `${NAME}` is checked again here. Messages name variables and
 never quote what they hold.
@@ -52,14 +52,14 @@ def resolve(
 
 
 def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> tuple[str, ...]:
-    """Give what URLs were filled in with, for the redactor: foreign text may echo it."""
+    """Return what URLs were filled in with, for the redactor: foreign text may echo it."""
     urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
     names = dict.fromkeys(name for url in urls for name in url.names)
     return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
 
 
 class _Filling:
-    """One tenancy while it is filled in, with what is wrong with it."""
+    """One tenancy while it is filled in, with its problems."""
 
     def __init__(self, entry: TenancyDeclaration, environ: Environment) -> None:
         self.entry = entry
@@ -68,7 +68,7 @@ class _Filling:
         self._environ = environ
 
     def tenancy(self) -> Tenancy | None:
-        """Fill everything in. None: it has no server, or none that will do."""
+        """Fill everything in. None: it has no valid server."""
         settings = self.entry.settings
         server = self._server()
         tenant, tenant_shown = self._tenant()
@@ -106,7 +106,7 @@ class _Filling:
         return Server(written.template.text, server_url(text))
 
     def _tenant(self) -> tuple[str | None, str | None]:
-        """Give the tenant's name, and how it may be shown; an empty one is as good as none."""
+        """Return the tenant's name, and how it may be shown; an empty one counts as not set."""
         written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
         text = self._fill(written) if written else ""
         if written and text:
@@ -189,10 +189,10 @@ Known = tuple[TenancyDeclaration, Tenancy]
 
 
 def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Give what is wrong between the tenancies of all shards, as far as this environment tells where each one is.
+    """Find the same tenancy under two names across all shards, as far as this environment tells where each one is.
 
-    A tenant that is not named comes to light at the log-in, and then only in its own shard: beside others on its
-    server it must be named.
+    A tenant that is not given becomes known at log-in, and then only in its own shard: beside others on the same
+    server it must be given.
     """
     known = [(entry, tenancy) for entry in entries for tenancy in _located(entry, environ)]
     yield from duplicate_tenancy_problems(
@@ -202,7 +202,7 @@ def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mappin
 
 
 def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:
-    """Find out where a tenancy is. What keeps that from being known is told in its own shard."""
+    """Find out where a tenancy is. What prevents that is reported in its own shard."""
     try:
         made, _ = resolve([replace(entry, subscriptions=())], environ)
     except FileError:
@@ -218,5 +218,5 @@ def _nameless_problems(known: Iterable[Known]) -> Iterator[Problem]:
         named = [entry.name for entry, tenancy in on_one if tenancy.tenant]
         for entry, tenancy in on_one:
             if named and not tenancy.tenant:
-                what = f'tenancy "{entry.name}" names no tenant: with --shard, nothing tells it from "{named[0]}"'
+                what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart from "{named[0]}"'
                 yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)

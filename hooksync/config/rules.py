@@ -1,7 +1,7 @@
-"""Rules between the fields of hooks files, worded. Pure.
+"""Rules between the fields of hooks files, with their messages. Pure.
 
-They are asked twice: by `document` about texts as they are written, by `resolve` about texts with `${NAME}` filled in.
-So `subject` says what is judged, and no message holds the text itself.
+They are checked twice: by `document` for texts as they are written, by `resolve` for texts with `${NAME}` filled in.
+So `subject` names what is checked, and no message quotes the text itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def http_warning(url: str, subject: str, where: Location) -> Problem | None:
     """Warn of a receiver that is reached over plain http."""
     if not is_plain_http(url):
         return None
-    return Problem(f"{subject} is plain http: events can be read on their way", "use https", where)
+    return Problem(f"{subject} is plain http: events can be read in transit", "use https", where)
 
 
 def server_problem(server: str, subject: str, where: Location | None, *, allow_http: bool) -> Problem | None:
@@ -51,7 +51,7 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
     if fault := server_fault(server):
         return Problem(f"{subject} {fault}", SERVER_FIX, where)
     if is_plain_http(server) and not allow_http:
-        what = f"{subject} is plain http: the password can be read on its way"
+        what = f"{subject} is plain http: the password can be read in transit"
         return Problem(what, "use https, or say `allow_http: true`", where)
     return None
 
@@ -88,6 +88,6 @@ def url_identity(template: Template) -> Hashable:
 
 
 def tenancy_identity(server: str | Template | None, tenant: str | Template | None) -> Hashable:
-    """Say what makes two tenancies the same; templates are those with references, still unfilled."""
+    """Return what two tenancies must share to be the same. Templates: texts with references, not filled in yet."""
     host = server_url(server) if isinstance(server, str) and not server_fault(server) else server
     return host, tenant.casefold() if isinstance(tenant, str) else tenant

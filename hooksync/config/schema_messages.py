@@ -1,7 +1,7 @@
 """Words for what the schema refuses: a problem and its fix, from the keyword and the path alone. Pure.
 
-What stands in the file is quoted nowhere: it may be a secret. Exceptions are numbers and the like in fields that hold
-none, and unknown keys that look like names, outside `secret` and `credentials`.
+What stands in the file is never quoted, because it may be a secret. Exceptions: numbers and the like in fields that
+hold no secret, and unknown keys that look like names, outside of `secret` and `credentials`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
-    """Say where the value at the end of a path is written, or the key that it stands under."""
+    """Return where the value at the end of a path is written, or the key that it stands under."""
     node: object = data
     mark = (1, 1)
     for step in path:
@@ -78,7 +78,7 @@ _EXAMPLES = {
 
 
 class Refusal(Record, frozen=True):
-    """One error of the schema's, without the library's words."""
+    """One violation of the schema, to be put into words."""
 
     keyword: str
     argument: object  # what the schema says under the keyword
@@ -119,13 +119,13 @@ class UnknownKey(Record, frozen=True):
 
 
 def is_private(path: Path) -> bool:
-    """Tell whether a secret may stand at the end of a path."""
+    """Whether a secret may stand at the end of a path."""
     _, fields = split_path(path)
     return bool(fields) and fields[0] in ("secret", "credentials")
 
 
 def word_unknown_key(holder: Path, key: str, known: Sequence[str]) -> UnknownKey:
-    """Say that a mapping has a key which is not known."""
+    """Word an unknown key of a mapping."""
     listed = ", ".join(known)
     if is_private(holder):
         return UnknownKey(f"unknown key under {split_path(holder)[1][-1]}", f"known: {listed}", is_slip=True)
@@ -140,7 +140,7 @@ def word_unknown_key(holder: Path, key: str, known: Sequence[str]) -> UnknownKey
 
 
 def word_refusal(refusal: Refusal) -> Words:
-    """Say what is wrong and how to mend it."""
+    """Word a violation: what is wrong, and how to fix it."""
     if refusal.keyword in ("enum", "const") or refusal.field == "version":
         return _wrong_choice(refusal)
     if refusal.keyword == "type":
@@ -152,7 +152,7 @@ def word_refusal(refusal: Refusal) -> Words:
 
 def _wrong_type(refusal: Refusal) -> Words:
     if refusal.instance is None and refusal.field == "subscriptions":
-        return "subscriptions is empty", "write `subscriptions: {}` if there are to be none"
+        return "subscriptions is empty", "write `subscriptions: {}` if it has none"
     if refusal.instance is None:
         return f"{refusal.label} is empty", _fix(refusal)
     if refusal.is_private and not isinstance(refusal.instance, dict | list) and refusal.field not in ("env", "file"):
@@ -166,7 +166,7 @@ def _wrong_type(refusal: Refusal) -> Words:
 
 
 def _reading(refusal: Refusal) -> str:
-    """Say what YAML 1.1 made of a word without quotes."""
+    """Describe what YAML 1.1 made of a word without quotes."""
     value = refusal.instance
     if refusal.is_private:
         return "something else"
@@ -185,7 +185,7 @@ def _literal_secret(refusal: Refusal) -> Words:
 
 def _wrong_choice(refusal: Refusal) -> Words:
     if refusal.field == "version":
-        return "version must be 1, the only one there is", "write `version: 1`"
+        return "version must be 1, the only version so far", "write `version: 1`"
     if refusal.field == "owns":
         return 'owns must be "all" or a list of URL prefixes', _fix(refusal)
     choices = [str(choice) for choice in cast(Sequence[object], refusal.argument)]

@@ -1,6 +1,6 @@
 """A reference becomes a secret here: from an environment variable or a file.
 
-Only this room looks a secret up; a message names the reference and never the value.
+Only this module looks a secret up; a message names the reference and never the value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from hooksync.config.secret_strength import doubts_about
-from hooksync.core.errors import Problem, SecretError
+from hooksync.core.errors import Problem, SecretError, os_reason
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.record import Record
 
@@ -34,7 +34,7 @@ class SecretSources(Record, frozen=True):
     def find_shared(self, ref: SecretRef) -> Secret:
         """Look up a secret that signs. Service and receiver must see the same bytes: only printable ASCII will do.
 
-        Raises SecretError when it cannot be had or holds another character.
+        Raises SecretError when it is missing or holds another character.
         """
         secret = self.find(ref)
         if not all(" " <= character <= "~" for character in secret.reveal()):
@@ -48,7 +48,7 @@ class SecretSources(Record, frozen=True):
         return secret
 
     def values(self, refs: Iterable[SecretRef]) -> Iterator[str]:
-        """Give what references lead to, where they do: for the redactor, and for nobody else."""
+        """Return what references lead to, where they do: for the redactor and nothing else."""
         for ref in dict.fromkeys(refs):
             with suppress(SecretError):
                 yield self.find(ref).reveal()
@@ -88,8 +88,8 @@ def _read(ref: SecretRef) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:  # ValueError: no path at all, it holds a NUL
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no path"
+    except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
+        reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
         fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
         raise SecretError(Problem(f"secret {ref} cannot be read: {reason}", fix, ref.location)) from error
 
@@ -110,7 +110,7 @@ class SecretCache:
         return f"SecretCache({len(self._found)} references)"
 
     def find(self, ref: SecretRef) -> Secret:
-        """Give a secret. Raises SecretError when it cannot be had or cannot be used."""
+        """Return a secret. Raises SecretError when it is missing or cannot be used."""
         with self._lock:
             if ref not in self._found:
                 try:
@@ -123,7 +123,7 @@ class SecretCache:
         return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Give several secrets. Raises one SecretError that names all that cannot be had."""
+        """Return several secrets. Raises one SecretError that names all that are missing."""
         found: dict[SecretRef, Secret] = {}
         problems: list[Problem] = []
         for ref in dict.fromkeys(refs):
@@ -136,15 +136,15 @@ class SecretCache:
         return found
 
     def known(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Give those that can be had."""
+        """Return those that are found."""
         return {ref: self.find(ref) for ref in dict.fromkeys(refs) if self._has(ref)}
 
     def not_set(self, refs: Iterable[SecretRef]) -> frozenset[SecretRef]:
-        """Name the references that lead to nothing that can be used."""
+        """Return the references whose secret is missing or cannot be used."""
         return frozenset(ref for ref in dict.fromkeys(refs) if not self._has(ref))
 
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
-        """Warn of secrets that cannot be had, and of weak ones."""
+        """Warn of missing secrets and of weak ones."""
         doubts: list[Problem] = []
         for ref in dict.fromkeys(refs):
             try:

@@ -1,6 +1,6 @@
-"""Whether a secret is one that others could guess. Pure; a warning names the reference, never what it holds.
+"""Warnings about secrets that others could guess, and new secrets. A warning names the reference, never the value.
 
-A short list of what people really leave in place: it finds carelessness, and proves no secret strong.
+The check finds what people leave in place by carelessness; it does not prove that a secret is strong.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import pairwise
 from hooksync.core.errors import Problem
 from hooksync.core.model import Secret, SecretRef
 
+_BYTES = 32  # random; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
 
@@ -27,7 +28,7 @@ def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
     """Warn of a secret that is well known, follows a pattern, or is short: one warning, of the worst."""
     value = secret.reveal()
     if _is_well_known(value):
-        return (Problem(f"secret {ref} is one that everybody tries first", FIX, ref.location),)
+        return (Problem(f"secret {ref} is a well-known value", FIX, ref.location),)
     if _is_pattern(value):
         return (Problem(f"secret {ref} is a simple pattern", FIX, ref.location),)
     if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
@@ -40,16 +41,13 @@ def _is_well_known(value: str) -> bool:
 
 
 def _is_pattern(value: str) -> bool:
-    """Tell whether it is one character again and again, or digits that count up or down."""
+    """Whether it is one character again and again, or digits that count up or down."""
     if len(set(value)) == 1:
         return True
     if not (value.isascii() and value.isdigit()):
         return False
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(value)}
     return steps in ({1}, {9})
-
-
-_BYTES = 32  # of chance; as many as an HMAC-SHA256 makes use of
 
 
 def generate_secret() -> str:

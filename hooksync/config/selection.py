@@ -1,4 +1,7 @@
-"""What of the file a run looks at: the tenancies and addresses that the command line names. Pure."""
+"""Which part of the files a run looks at: tenancies and addresses by --tenancy and --target, and shards. Pure.
+
+A shard is a stable share of the tenancies, so that several processes together do what one would do.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,40 @@ from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import address_matches, address_of
 from hooksync.core.record import Record, replace
 
+MOST_SHARDS = 1000
+
+_FORM = re.compile("([0-9]+)/([0-9]+)")
+_SHOWN = 20  # characters of what was given instead
+
 
 def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies that a glob names (all where none is given), and in them the addresses that a target names.
+    """Keep the tenancies that a glob matches (all without globs), and of them the addresses that a target matches.
 
-    Raises UsageError for a glob that names nothing: it is a slip, and would look like "nothing to do".
+    Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing to do".
     """
     names = [entry.name for entry in document.tenancies]
-    _refuse_unmatched("--tenancy", tenancies, names)
+    _refuse_unmatched("--tenancy", tenancies, names, "tenancy")
     chosen = [entry for entry in document.tenancies if not tenancies or address_matches(entry.name, tenancies)]
     if not targets:
         return tuple(chosen)
-    _refuse_unmatched("--target", targets, addresses(chosen))
+    _refuse_unmatched("--target", targets, addresses(chosen), "address")
     narrowed = (_narrowed(entry, targets) for entry in chosen)
     return tuple(entry for entry in narrowed if entry.subscriptions)
 
 
 def share_of(entries: Sequence[TenancyDeclaration], shard: Shard | None) -> tuple[TenancyDeclaration, ...]:
-    """Keep the tenancies of a shard (all where there is none); that may be no tenancy at all."""
+    """Keep the tenancies of a shard (all where there is none); a shard may be empty."""
     return tuple(entry for entry in entries if shard is None or shard.holds(entry.name))
 
 
 def nothing_in(shard: Shard) -> str:
-    """Say that a shard is empty: with few tenancies, some are, and that is no slip."""
+    """Say that a shard is empty: with few tenancies, some are, and that is not an error."""
     return f"No tenancy falls in shard {shard}."
 
 
 def check_replaced(entries: Iterable[TenancyDeclaration], replace_globs: Sequence[str]) -> None:
-    """Raise UsageError for a --replace glob that names nothing."""
-    _refuse_unmatched("--replace", replace_globs, addresses(entries))
+    """Raise UsageError for a --replace glob that matches nothing."""
+    _refuse_unmatched("--replace", replace_globs, addresses(entries), "address")
 
 
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
@@ -65,20 +73,15 @@ def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDecla
     return replace(entry, subscriptions=tuple(subscriptions))
 
 
-def _refuse_unmatched(flag: str, globs: Sequence[str], candidates: Sequence[str]) -> None:
+def _refuse_unmatched(flag: str, globs: Sequence[str], candidates: Sequence[str], noun: str) -> None:
     problems = []
     for glob in globs:
         if not any(fnmatchcase(candidate, glob) for candidate in candidates):
             some = ", ".join(candidates[:3]) + (", ..." if len(candidates) > 3 else "")
-            problems.append(Problem(f'{flag} "{glob}" names nothing', f"there is {some or 'nothing'} to choose from"))
+            fix = f"choose among {some}" if some else f"there is no {noun} to choose"
+            problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:
         raise UsageError(*problems)
-
-
-MOST_SHARDS = 1000
-
-_FORM = re.compile("([0-9]+)/([0-9]+)")
-_SHOWN = 20  # characters of what was given instead
 
 
 class Shard(Record, frozen=True):
@@ -91,12 +94,12 @@ class Shard(Record, frozen=True):
         return f"{self.number}/{self.total}"
 
     def holds(self, tenancy: str) -> bool:
-        """Tell whether a tenancy falls in this shard. `tenancy`: its name."""
+        """Whether a tenancy falls in this shard. `tenancy`: its name."""
         return shard_of(tenancy, self.total) == self.number
 
 
 def shard_of(tenancy: str, total: int) -> int:
-    """Say in which of so many shards a tenancy falls, from 1: by its name alone, on every machine, in every version.
+    """Return the number of the shard of a tenancy, from 1. It depends on its name alone, in every version.
 
     The SHA-256 of the name in UTF-8, taken as a number, most significant byte first, modulo the number of shards.
     """
@@ -106,7 +109,7 @@ def shard_of(tenancy: str, total: int) -> int:
 
 
 def read_shard(text: str) -> Shard:
-    """Read `I/N`. Raises UsageError for what is none, and for a shard that there is not."""
+    """Read `I/N`. Raises UsageError for another form, and for a number out of range."""
     flag = f'--shard "{text[:_SHOWN]}{"..." if len(text) > _SHOWN else ""}"'
     found = _FORM.fullmatch(text)
     if not found:
@@ -117,7 +120,7 @@ def read_shard(text: str) -> Shard:
         raise UsageError(Problem(f"{flag} names {'no' if total == 0 else 'too many'} shards", fix))
     if not 1 <= number <= total:
         fix = f"give each process one of 1/{total} to {total}/{total}; a job that counts from 0 adds 1"
-        raise UsageError(Problem(f"{flag} is none of the shards: they are counted from 1 to {total}", fix))
+        raise UsageError(Problem(f"{flag} is out of range: shards are counted from 1 to {total}", fix))
     return Shard(number, total)
 
 

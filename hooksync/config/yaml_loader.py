@@ -1,6 +1,6 @@
 """YAML bytes -> plain data and where each node was written.
 
-Pure. Only this room knows PyYAML. It builds from the parser's events, in one pass and without recursion, because
+Pure. Only this module knows PyYAML. It builds from the parser's events, in one pass and without recursion, because
 `yaml.safe_load` forgets places, takes the last of two equal keys and is ten times slower. No message quotes the text
 of a value: it may be a secret.
 """
@@ -33,7 +33,7 @@ from hooksync.core.model import Location
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
-Event = Any  # one of yaml.events; the stubs allow for one without a mark, the parsers make none
+Event = Any  # one of yaml.events; by the stubs, some have no mark; those of the parsers have one
 
 _RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers  # by the first character: tags, each with its pattern
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -53,7 +53,7 @@ _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
 
 
 def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
-    """Say that reading is slow where it is."""
+    """Warn where reading is slow."""
     if is_fast:
         return ()
     what = "PyYAML comes without libyaml here: large files are read ten times slower"
@@ -158,7 +158,7 @@ class _Builder:
                 self._steps[kind](event)
 
     def top_level(self) -> YamlMap:
-        """Give what was built. Raises FileError if that is not a mapping."""
+        """Return what was built. Raises FileError if that is not a mapping."""
         node = self._root.node[0] if self._root.node else None
         if isinstance(node, YamlMap):
             return node
@@ -193,10 +193,10 @@ class _Builder:
         self._top = parent
 
     def _adorn(self, node: object, event: Event) -> _Anchor | None:
-        """Heed an anchor, refuse a tag."""
+        """Note an anchor, refuse a tag."""
         if event.tag is not None:
             fix = "remove it; between quotes a leading ! is text"
-            self._add_problem(event.start_mark, "tags (`!...`) are not used here", fix)
+            self._add_problem(event.start_mark, "tags (`!...`) are not supported", fix)
         if event.anchor is None:
             return None
         anchor = _Anchor(node, 1 if isinstance(event, ScalarEvent) else 0)
@@ -207,10 +207,10 @@ class _Builder:
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
             fix = "between quotes a leading * is text"
-            self._add_problem(event.start_mark, "no anchor (`&name`) of this name above", fix)
+            self._add_problem(event.start_mark, "no anchor (`&name`) of this name is defined above", fix)
             self._top.take(None, event.start_mark)
         elif anchor.size == 0:
-            self._stop(event, "an alias inside the very node that it names", "move the anchor to another node")
+            self._stop(event, "an alias inside the node that it refers to", "move the anchor to another node")
         else:
             self._nodes += anchor.size - 1  # the alias itself is counted when what it stands in is closed
             self._bring_in(anchor.size, event)
@@ -219,7 +219,7 @@ class _Builder:
     def _bring_in(self, size: int, event: Event) -> None:
         self._aliased += size
         if self._aliased > self._most_aliased:
-            what = f"aliases bring in more than {self._most_aliased:,} nodes"
+            what = f"aliases expand to more than {self._most_aliased:,} nodes"
             self._stop(event, what, "write fewer aliases of aliases")
 
     def _start_document(self, event: Event) -> None:
@@ -227,7 +227,7 @@ class _Builder:
             self._stop(event, "a second document (`---`) in one file", "give each document a file of its own")
 
     def _ignore(self, event: Event) -> None:
-        """Events that say nothing."""
+        """Ignore an event without content."""
 
     def _add_problem(self, mark: EventMark, what: str, fix: str) -> None:
         self.problems.append(Problem(what, fix, Location(self.file, mark.line + 1, mark.column + 1)))
@@ -270,6 +270,6 @@ def _looks_like_utf16(data: bytes) -> bool:
 
 
 def place_after(file: str, before: str) -> Location:
-    """Say where a file goes on after the text before."""
+    """Return the place right after a text."""
     lines = _LINE_BREAK.split(before)
     return Location(file, len(lines), len(lines[-1]) + 1)

@@ -1,7 +1,7 @@
-"""Plain data that remembers where it was written: the mappings and lists of a YAML file.
+"""Mappings and lists that remember where they were written, and the rules by which the loader fills them. Pure.
 
-Nothing here reads, parses or judges. Marks are (line, column), 1-based. They are kept in arrays, because a file with
-10,000 subscriptions has 200,000 of them and almost none is ever asked for.
+The rules: keys are text, a key stands once, `<<` merges. Marks are (line, column), 1-based; they are kept in arrays,
+because a file with 10,000 subscriptions has 200,000 of them, and few are ever asked for.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ _QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgot
 
 
 class _Role(Enum):
-    """What becomes of the next value when the key before it was none of its own."""
+    """What happens to the next value if the key before it is not a key of the mapping itself."""
 
     MERGE = "merge"
     DROP = "drop"

@@ -1,4 +1,4 @@
-"""Files that hooksync writes: as a whole or not at all, whatever becomes of the run or the disk in the middle."""
+"""Files that hooksync writes: as a whole or not at all, even if the run or the disk fails in the middle."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, os_reason
 
 
 def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file as a whole, or not at all: whoever reads, and whatever is cut short, finds the old or the new.
+    """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
 
     A symbolic link stays, and what it leads to is replaced; a device or a pipe is written to. Raises FileError when it
     cannot be done.
@@ -29,7 +29,7 @@ def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
 
 
 def _is_stream(path: str) -> bool:
-    """Tell what is written to, a device or a pipe, from what is replaced."""
+    """Whether it is a device or a pipe, which is written to and not replaced."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -40,7 +40,7 @@ def _is_stream(path: str) -> bool:
 def create_atomically(path: str, text: str, mode: int = 0o644) -> None:
     """Write a file that is not there yet, as a whole or not at all.
 
-    Raises FileExistsError where something has the name already, however late it came; FileError for the rest.
+    Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
     """
     try:
         with _draft(os.path.abspath(path), text.encode(), mode) as draft:
@@ -52,9 +52,9 @@ def create_atomically(path: str, text: str, mode: int = 0o644) -> None:
 
 
 def _name(draft: str, path: str) -> None:
-    """Give a draft its name, which nothing else may have."""
+    """Return a draft its name, which nothing else may have."""
     try:
-        os.link(draft, path)  # unlike a renaming, it takes the place of nothing
+        os.link(draft, path)  # unlike a renaming, it replaces nothing
     except FileExistsError:
         raise
     except OSError:  # a file system without links: take the name first
@@ -63,14 +63,13 @@ def _name(draft: str, path: str) -> None:
 
 
 def is_there(path: str) -> bool:
-    """Tell whether anything has this name, a link that leads nowhere as well."""
+    """Whether anything has this name, a link that leads nowhere as well."""
     return os.path.lexists(path)
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    fix = "check that its folder is there, may be written to and has room; what stood there is as it was"
-    return Problem(f"{path} cannot be written: {reason.lower()}", fix)
+    fix = "check that its folder is there, may be written to and has free space; the old content is unchanged"
+    return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
 
 @contextmanager

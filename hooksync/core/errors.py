@@ -1,4 +1,4 @@
-"""Every way this can fail, in one shape: what happened, where, how to mend it. No I/O."""
+"""Every way this can fail, in one shape: what happened, where, how to fix it. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 
 
 class Problem(Record, frozen=True):
-    """One thing that is wrong, or (as a warning) doubtful."""
+    """One thing that is wrong or, as a warning, may be wrong."""
 
     what: str  # starts in lower case, names no secret
     fix: str
@@ -65,7 +65,7 @@ class FileError(HooksyncError):
 
 
 class InvalidDocument(Exception):
-    """What is wrong with a state or a saved plan, without its path: who reads it makes a FileError of it."""
+    """What is wrong with a state or a saved plan, without its path: its reader turns it into a FileError."""
 
 
 class Refused(HooksyncError):
@@ -75,7 +75,7 @@ class Refused(HooksyncError):
 
 
 class OutputLost(HooksyncError):
-    """The result could not be shown. Without problems where its reader has left, who wants to hear no more."""
+    """The result could not be written. Without problems where its reader has closed the pipe and wants no more."""
 
 
 class UsageError(HooksyncError):
@@ -85,11 +85,11 @@ class UsageError(HooksyncError):
 
 
 class SecretError(HooksyncError):
-    """A secret or a credential cannot be had or cannot be used."""
+    """A secret or a credential is missing or cannot be used."""
 
 
 class ServiceError(HooksyncError):
-    """The service could not be reached, refused, or answered what cannot be understood."""
+    """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
     def __init__(self, *problems: Problem, reason: str = "") -> None:
         super().__init__(*problems)
@@ -101,8 +101,14 @@ class AnswerLost(ServiceError):
 
 
 class Rejected(ServiceError):
-    """The service answered with a status that says no."""
+    """The service answered with an error status."""
 
     def __init__(self, problem: Problem, status: int) -> None:
         super().__init__(problem)
         self.status = status  # the HTTP status
+
+
+def os_reason(error: Exception) -> str:
+    """Why the system refused, e.g. `permission denied`. A ValueError: a null character in a path, or a closed file."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return (reason or str(error)).lower()

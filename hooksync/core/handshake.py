@@ -22,12 +22,12 @@ def sign_event(secret: bytes, body: bytes) -> str:
 
 
 def verify_event(secret: bytes, body: bytes, signature: str) -> bool:
-    """Tell, in constant time, whether a `Preservica-Signature` header fits the body (raw bytes, as received)."""
+    """Whether, compared in constant time, a `Preservica-Signature` header fits the body (raw bytes, as received)."""
     return hmac.compare_digest(sign_event(secret, body).encode(), signature.encode("utf-8", "replace"))
 
 
 def is_event_in_disguise(code: bytes) -> bool:
-    """Tell whether a challenge code begins with the event prefix.
+    """Whether a challenge code begins with the event prefix.
 
     Its answer would be the valid signature of a forged event, so a careful receiver does not sign it.
     """

@@ -42,7 +42,7 @@ class Location(NamedTuple):
 class Secret:
     """A value that is never shown: its repr, str, format and pickle give nothing away.
 
-    It lives from `secret_sources` to the rooms that send it or sign with it; each `reveal()` can be grepped for.
+    It lives from `secret_sources` to the modules that send it or sign with it; search for `reveal()` to find them all.
     """
 
     __slots__ = ("_value",)
@@ -51,7 +51,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the value itself. Only rooms that send it or sign with it call this."""
+        """Return the value itself. Only modules that send it or sign with it call this."""
         return self._value
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class Trigger(NamedTuple):
 
     @property
     def short(self) -> str:
-        """Give pyPreservica's name, or the wire's where there is none."""
+        """Return pyPreservica's name, or the wire name where there is none."""
         return _SHORT_NAMES.get(self.wire, self.wire)
 
     @classmethod
@@ -233,5 +233,5 @@ def address_of(tenancy: str, name: str, trigger: Trigger) -> str:
 
 
 def address_matches(address: str, globs: Iterable[str]) -> bool:
-    """Tell whether one of the globs names this address; letter case counts."""
+    """Whether one of the globs names this address; letter case counts."""
     return any(fnmatchcase(address, glob) for glob in globs)

@@ -1,6 +1,6 @@
 """The last net: foreign text (an answer, a library's exception) made fit to show.
 
-Our own text never holds a secret, so nothing of ours goes through here. No I/O.
+Our own text never holds a secret and needs none of this. No I/O.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def printable(text: str) -> str:
 
 
 def _masked(text: str, forms: Iterable[str], end: int) -> str:
-    """Give a text up to `end` with a mask over all that any form covers; forms may overlap."""
+    """Return a text up to `end` with a mask over all that any form covers; forms may overlap."""
     pieces: list[str] = []
     covered = 0  # up to here the text is written or masked
     for start, stop in sorted(span for form in forms for span in _spans(text, form)):

@@ -19,7 +19,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def schema_text(kind: SchemaKind) -> str:
-    """Give a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
+    """Return a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
     name = f"{kind}.schema.json"
     wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
     for folder in (wheel, checkout):
@@ -33,12 +33,12 @@ def schema_text(kind: SchemaKind) -> str:
 
 @cache
 def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
-    """Give a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
+    """Return a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
     schema: Mapping[str, Any] = json.decode(schema_text(kind))
     return schema
 
 
 @cache
 def schema_check(kind: SchemaKind) -> Check:
-    """Give the function that tells whether data fits a packaged schema. Raises FileError where there is none."""
+    """Return the function that tells whether data fits a packaged schema. Raises FileError where there is none."""
     return compile_schema(read_schema(kind))

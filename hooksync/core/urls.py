@@ -1,4 +1,6 @@
-"""What may be a receiver's URL or a server, and which URLs a prefix owns. Pure; no message holds the text it is about.
+"""URLs: their normal and masked forms, what is a valid receiver or server, which URLs a prefix owns. Pure.
+
+No message quotes the text that it is about.
 
 A text with references is judged by its outline: OPEN stands where a `${NAME}` is filled in later, and what that could
 change is not held against it.
@@ -22,7 +24,7 @@ _AFTER_NETLOC = re.compile("[/?#]")
 
 
 def normal_url(url: str) -> str:
-    """Bring a URL into the form that identities are compared in; what is no http(s) URL stays as it is.
+    """Bring a URL into the form that identities are compared in; what is not an http(s) URL stays as it is.
 
     Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
     """
@@ -78,12 +80,12 @@ def outline(template: Template) -> str:
 
 
 def closed(text: str) -> str:
-    """Give a text as an outline in which nothing is open."""
+    """Return a text as an outline in which nothing is open."""
     return text.replace(OPEN, _CLOSED)
 
 
 def url_fault(url: str) -> str | None:
-    """Say why a text or an outline is no URL of a receiver, to go on after "the URL"; None: it is one."""
+    """Why a text or an outline is not the URL of a receiver, to follow "the URL"; None: it is valid."""
     if not _is_clean(url):
         return "holds white space or a control character"
     if "#" in url:
@@ -97,14 +99,14 @@ def url_fault(url: str) -> str | None:
 
 
 def prefix_fault(prefix: str) -> str | None:
-    """Say why a text cannot stand under `owns`, to go on after "this prefix"; None: it can."""
+    """Why a text cannot stand under `owns`, to follow "this prefix"; None: it can."""
     if "${" in prefix:
         return "has a `${`, which is not filled in here"
     return url_fault(prefix) or ("has a query (?)" if "?" in prefix else None)
 
 
 def server_fault(server: str) -> str | None:
-    """Say why a text or an outline is no server, to go on after "the server"; None: it is one."""
+    """Why a text or an outline is not a server, to follow "the server"; None: it is valid."""
     if not _is_clean(server):
         return "holds white space or a control character"
     scheme, netloc = _split_server(server)
@@ -118,12 +120,12 @@ def server_fault(server: str) -> str | None:
 
 
 def server_url(server: str) -> str:
-    """Give the normal form of a server without fault: scheme, host and port, no slash at the end."""
+    """Return the normal form of a server without fault: scheme, host and port, no slash at the end."""
     return normal_url("://".join(_split_server(server))).removesuffix("/")
 
 
 def is_plain_http(url: str) -> bool:
-    """Tell whether a URL or an outline goes over http to a host that is surely not this machine."""
+    """Whether a URL or an outline goes over http to a host that is surely not this machine."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() != "http":
         return False
@@ -132,7 +134,7 @@ def is_plain_http(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
+    """Whether a host is this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
     host = host.lower()
     if host.startswith("["):
         address = _ipv6(host)
@@ -141,10 +143,10 @@ def is_loopback(host: str) -> bool:
 
 
 def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
-    """Tell whether a URL lies under one of the prefixes; None owns all.
+    """Whether a URL lies under one of the prefixes; None owns all.
 
-    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. What servers read in
-    different ways is owned by none (user information, a backslash) or by whole hosts only (dot segments).
+    Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs that servers read
+    in different ways are owned by no prefix (user information, a backslash) or by whole hosts only (dot segments).
     """
     return prefixes is None or _is_under(prefixes, normal_url(url), is_open=False)
 
@@ -161,7 +163,7 @@ def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
 
 
 def _is_under(prefixes: tuple[str, ...], url: str, *, is_open: bool) -> bool:
-    """Tell whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
+    """Whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
     _, _, rest = url.partition("://")
     netloc, tail = split_netloc(rest)
     if is_open and "?" not in tail:
@@ -185,13 +187,13 @@ def _covers(prefix: str, url: str, *, is_open: bool) -> bool:
 
 @lru_cache(maxsize=1024)
 def _normal_prefix(prefix: str) -> tuple[str, str]:
-    """Give the normal form of a prefix, and its path."""
+    """Return the normal form of a prefix, and its path."""
     normal = normal_url(prefix)
     return normal, split_netloc(normal.partition("://")[2])[1]
 
 
 def _has_dot_segments(tail: str) -> bool:
-    """Tell whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
+    """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if "." not in path and "%2e" not in path.lower():
         return False
@@ -220,11 +222,11 @@ def _netloc_fault(netloc: str) -> str | None:
         return "has no host"
     if host.startswith("[") and OPEN not in host:
         if _ipv6(host) is None:
-            return "has a host that is no IPv6 address"
+            return "has a host that is not an IPv6 address"
     elif OPEN not in host and not _HOST_NAME.fullmatch(host):
-        return "has a host that cannot be one (IPv6 goes between brackets)"
+        return "has an invalid host (IPv6 goes between brackets)"
     is_port = port == "" or OPEN in port or (_PORT.fullmatch(port) and int(port) < 2**16)
-    return None if is_port else "has a port that is none"
+    return None if is_port else "has an invalid port"
 
 
 def _split_port(netloc: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hooksync.core.atomic_write import write_atomically
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.state.fingerprints import SALT_BYTES
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import LARGEST_RUN, State
@@ -131,6 +131,5 @@ def _too_large(path: str) -> Problem:
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     fix = "check the path and its permissions; name another path with --state, or work without a state with --no-state"
-    return Problem(f"the state {path} cannot be {what}: {reason.lower()}", fix)
+    return Problem(f"the state {path} cannot be {what}: {os_reason(error)}", fix)

@@ -228,7 +228,7 @@ def test_a_target_leaves_all_else_alone(place: Place) -> None:
 def test_a_glob_that_names_nothing_is_wrong_usage(place: Place, flag: str) -> None:
     run = place.run("plan", flag, "prd*")
     assert run.code == 64
-    assert f'{flag} "prd*" names nothing' in run.err
+    assert f'{flag} "prd*" matches no ' in run.err
     assert place.box.calls == ()
 
 

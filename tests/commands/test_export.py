@@ -183,7 +183,7 @@ def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
     ("url", "trigger", "reason"),
     [
         ("https://u:p4ssw0rd@h.example/x", "MOVED", "its URL holds user information (@)"),
-        ("https://u:p4ss/w0rd@h.example/p4ss", "MOVED", "its URL has a port that is none"),
+        ("https://u:p4ss/w0rd@h.example/p4ss", "MOVED", "its URL has an invalid port"),
         ("https://h.example/x#p4ssw0rd", "MOVED", "its URL has a fragment (#)"),
         ("https://h.example/x\n- y\x1b[31m", "MOVED", "its URL holds white space or a control character"),
         ("https://h.example/\0", "MOVED", "its URL holds white space or a control character"),
@@ -336,7 +336,7 @@ def test_where_nothing_could_be_read_no_file_is_printed(place: Place) -> None:
         (("--server", "https://u:p@h.example"), 64, "--server holds user information (@)"),
         (("--server", "h.example", "--tenant", "a\nb"), 64, "the tenant contains a line break"),
         (("--file", "none.yaml"), 1, "there is no file none.yaml"),
-        (("--tenancy", "none"), 64, '--tenancy "none" names nothing'),
+        (("--tenancy", "none"), 64, '--tenancy "none" matches no tenancy'),
     ],
 )
 def test_odd_flags_are_refused(place: Place, arguments: tuple[str, ...], code: int, message: str) -> None:

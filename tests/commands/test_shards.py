@@ -123,13 +123,13 @@ def test_a_shard_is_written_as_its_number_of_how_many(text: str, shard: tuple[in
 NO_FORM = ("a/b", "", "/", "1", "1/", "/3", "1/3/5", "-1/3", "+1/3", "1 / 3", " 1/3", "1/3\n", "1.0/3", "٣/٣", "1of3")
 BAD = [
     *((text, "is not of the form I/N", "write 2/8, say") for text in NO_FORM),
-    ("0/3", "is none of the shards: they are counted from 1 to 3", "one of 1/3 to 3/3; a job that counts from 0 adds"),
-    ("4/3", "is none of the shards: they are counted from 1 to 3", "one of 1/3 to 3/3"),
+    ("0/3", "is out of range: shards are counted from 1 to 3", "one of 1/3 to 3/3; a job that counts from 0 adds"),
+    ("4/3", "is out of range: shards are counted from 1 to 3", "one of 1/3 to 3/3"),
     ("1/0", "names no shards", "from 1 to 1000"),
     ("0/0", "names no shards", "from 1 to 1000"),
     (f"1/{MOST_SHARDS + 1}", "names too many shards", "from 1 to 1000"),
     (f"1/{'9' * 5000}", "names too many shards", "from 1 to 1000"),
-    (f"{'9' * 5000}/3", "is none of the shards", "one of 1/3 to 3/3"),
+    (f"{'9' * 5000}/3", "is out of range", "one of 1/3 to 3/3"),
 ]
 
 
@@ -149,7 +149,7 @@ def test_every_command_that_takes_tenancies_refuses_a_shard_that_there_is_not(pl
     run = place.run(command, "--shard", "0/3")
     assert (run.code, run.out) == (64, "")
     assert run.err == (
-        'error: --shard "0/3" is none of the shards: they are counted from 1 to 3\n'
+        'error: --shard "0/3" is out of range: shards are counted from 1 to 3\n'
         "  fix: give each process one of 1/3 to 3/3; a job that counts from 0 adds 1\n"
     )
     assert place.box.calls == ()
@@ -260,7 +260,7 @@ def test_a_glob_must_name_something_in_some_shard(two: Place) -> None:
     for flag, glob in (("--tenancy", "none"), ("--target", "none/*"), ("--replace", "none/*")):
         run = two.run("plan", "--shard", PROD, flag, glob)
         assert (run.code, run.out) == (64, "")
-        assert f'{flag} "{glob}" names nothing' in run.err
+        assert f'{flag} "{glob}" matches no ' in run.err
 
 
 @pytest.mark.parametrize("options", [BOTH_TENANTS], indirect=True)
@@ -337,7 +337,7 @@ def text_of(prod: str, museum: str) -> str:
         ),
         (
             text_of("server: h.example, ", "server: h.example, tenant: MUSEUM, "),
-            'hooks.yaml:3:3: tenancy "prod" names no tenant: with --shard, nothing tells it from "museum", '
+            'hooks.yaml:3:3: tenancy "prod" has no tenant: with --shard, it cannot be told apart from "museum", '
             "which is on the same server",
         ),
     ],
@@ -361,7 +361,7 @@ def test_a_tenant_need_not_be_named_where_no_other_is_on_its_server() -> None:
     assert problems(text_of("server: a.example, ", "server: b.example, ")) == []
     assert problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example", PRESERVICA_TENANT="MINE") == []
     [what] = problems(text_of("", "tenant: T, "), PRESERVICA_SERVER="h.example")
-    assert what.startswith('tenancy "prod" names no tenant')
+    assert what.startswith('tenancy "prod" has no tenant')
 
 
 def test_where_the_environment_does_not_tell_of_another_shard_nothing_is_said_of_it(place: Place) -> None:

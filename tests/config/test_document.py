@@ -279,7 +279,7 @@ tenancies:
 """
     assert [line.removeprefix("a.yaml:") for line in said_of(text)] == [
         '2:1: unknown key "x"',
-        "5:13: the server is plain http: the password can be read on its way",
+        "5:13: the server is plain http: the password can be read in transit",
         "6:12: probe must be auto, require or never",
         '8:38: unknown trigger "INDEXD"',
         "8:54: a secret is never written into the file",

@@ -132,7 +132,7 @@ def test_every_variable_that_is_missing_is_named() -> None:
         ("fn.example.net/x?y=", "lies outside `owns` of its tenancy"),
         ("fn.example.net/api/../..", "lies outside `owns` of its tenancy"),
         ("fn.example.net/#", "has a fragment (#)"),
-        ("fn.example.net:port", "has a port that is none"),
+        ("fn.example.net:port", "has an invalid port"),
         ("fn.example.net\nx-header: 1", "holds white space or a control character"),
         ("fn.example.net\0", "holds white space or a control character"),
         ("/other.example.net", "has no host"),
@@ -146,7 +146,7 @@ def test_filled_in_url_is_judged_again(host: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("region", "fault"),
     [
-        ("http://eu", "is plain http: the password can be read on its way"),
+        ("http://eu", "is plain http: the password can be read in transit"),
         ("ftp://eu", "is neither a host nor a URL with http or https"),
         ("evil.org/", "has a path, a query or a fragment"),
         ("user:password@eu", "holds user information (@)"),

@@ -92,10 +92,10 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith("cannot be read: No such file or directory")
-    assert failure_of(file(str(tmp_path))).summary.endswith("cannot be read: Is a directory")
-    assert failure_of(file("a\0b")).summary.endswith("cannot be read: it is no path")
-    assert failure_of(file("a\ud800b")).summary.endswith("cannot be read: it is no path")
+    assert failure_of(file("no-such-file", str(tmp_path))).summary.endswith("cannot be read: no such file or directory")
+    assert failure_of(file(str(tmp_path))).summary.endswith("cannot be read: is a directory")
+    assert failure_of(file("a\0b")).summary.endswith("cannot be read: it is not a valid path")
+    assert failure_of(file("a\ud800b")).summary.endswith("cannot be read: it is not a valid path")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])

@@ -12,7 +12,7 @@ from tests.conftest import SECRET, Place
 from tests.makers import HERE
 
 REF = SecretRef("env", "HOOK_SECRET", HERE)
-WELL_KNOWN = "secret env:HOOK_SECRET is one that everybody tries first"
+WELL_KNOWN = "secret env:HOOK_SECRET is a well-known value"
 PATTERN = "secret env:HOOK_SECRET is a simple pattern"
 SHORT = "secret env:HOOK_SECRET is shorter than 16 bytes"
 

@@ -62,13 +62,13 @@ def test_every_glob_that_names_nothing_is_told_at_once(document: Document) -> No
     with pytest.raises(UsageError) as caught:
         select(document, ["nope", "*", "neither"], [])
     assert [problem.what for problem in caught.value.problems] == [
-        '--tenancy "nope" names nothing',
-        '--tenancy "neither" names nothing',
+        '--tenancy "nope" matches no tenancy',
+        '--tenancy "neither" matches no tenancy',
     ]
 
 
 def test_a_target_counts_within_the_chosen_tenancies_only(document: Document) -> None:
-    with pytest.raises(UsageError, match='--target "archive-prod/\\*" names nothing'):
+    with pytest.raises(UsageError, match='--target "archive-prod/\\*" matches no address'):
         select(document, ["archive-test"], ["archive-prod/*"])
 
 

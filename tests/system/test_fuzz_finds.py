@@ -15,7 +15,7 @@ from tests.fuzz.trial import Fuzzer, smaller, try_input
 
 # what a short run must come to, so that it is known to reach the end of each reader, and inputs for about a second
 REACHED = {
-    "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not used here"}, 200),
+    "yaml": ({"valid", "resolved", "unknown key ~", "tags (`!...`) are not supported"}, 200),
     "answers": ({"read_log_in: LogIn", "read_refusal: SecondFactor", "read_subscriptions: tuple"}, 1000),
     "receiver": ({"ready True", "wrong-secret None", "not-json False"}, 700),
     "state": ({"a state", "hooks.state.json: ~ is a duplicate key in one object"}, 1500),
@@ -80,7 +80,7 @@ SEALS = {
     "plan.json was altered since it was saved: its digest does not fit",
 }
 PLAN = seeds("plan")[0]
-NO_VERSION = {"version must be ~, the only one there is", "tenancies is missing"}
+NO_VERSION = {"version must be ~, the only version so far", "tenancies is missing"}
 
 # target | input | all that is said of it, numbers and names aside
 FINDS = {
@@ -109,7 +109,7 @@ FINDS = {
         "yaml",
         f"version: 1\nx-s: &s {{{SUBSCRIPTIONS}}}\ntenancies:\n".encode()
         + b"".join(b"  t%d: {server: h%d, subscriptions: *s}\n" % (n, n) for n in range(240)),
-        {"aliases bring in more than ~,~ nodes"},
+        {"aliases expand to more than ~,~ nodes"},
     ),
     "more mistakes than anyone reads": (
         "yaml",
