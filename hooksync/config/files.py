@@ -21,6 +21,8 @@ MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take
 class Source(Record, frozen=True):
     """One hooks file as bytes."""
 
+    HIDDEN = ("data",)
+
     name: str  # as the user named it; "<stdin>" for standard input
     folder: str  # that relative paths in it start at; "" is the current one
     data: bytes

@@ -80,6 +80,8 @@ _EXAMPLES = {
 class Refusal(Record, frozen=True):
     """One violation of the schema, to be put into words."""
 
+    HIDDEN = ("instance",)
+
     keyword: str
     argument: object  # what the schema says under the keyword
     instance: object  # what the file says; for propertyNames, the name

@@ -29,6 +29,9 @@ class Violation(NamedTuple):
     path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
     schema: Schema  # the part that holds the keyword
 
+    def __repr__(self) -> str:
+        return f"Violation({self.keyword!r}, path={self.path!r})"
+
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}

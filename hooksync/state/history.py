@@ -27,12 +27,16 @@ class Made(Protocol):
 class _MadeNow(Record, frozen=True):
     """Made by this run."""
 
+    HIDDEN = ("declared",)
+
     run: int
     declared: bytes
 
 
 class History(Record, frozen=True):
     """Which run made which live subscription, for what, and whether its secret is still the declared one."""
+
+    HIDDEN = ("url_salt",)
 
     made: Mapping[str, Made] = field(default_factory=dict)  # by live id
     url_salt: bytes = b""

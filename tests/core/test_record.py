@@ -1,0 +1,190 @@
+"""Secrets stay out of every repr: all types of hooksync are walked, so that a new one is held to it as well.
+
+A field may hold a secret where its type is bytes, or where it has a name of RAW and a type that is not one of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+import hooksync
+from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.config.yaml_nodes import YamlList, YamlMap
+from hooksync.core.model import Secret, SecretRef, Tenancy
+from hooksync.core.record import Record
+from hooksync.core.redaction import Redactor
+from hooksync.service.auth import Authenticator, LogIn, TokenSession
+from hooksync.state.fingerprints import Key
+from tests.makers import HERE, tenancy
+
+CANARY = "c4nary-0123456789-in-a-field"
+RAW = re.compile(
+    r"body|continuation|environ|full|headers|hidden|identity|instance|key|password|secret|seed|token|totp|url|value"
+)
+PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # what a secret may be in its plain form
+# with variables unfilled or query values hidden; the page of a CI run
+MAY_BE_SHOWN = {"ExportedEntry.url", "LiveRow.url", "StepView.url", "Origin.url"}
+CONTAINERS = (dict, list, set, str, bytes)
+
+
+def modules() -> Iterator[Any]:
+    for found in pkgutil.walk_packages(hooksync.__path__, "hooksync."):
+        if not found.name.startswith("hooksync.sandbox") and not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def types() -> list[type]:
+    """All classes, each where it is defined."""
+    return [
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
+
+
+def annotations(kind: type) -> dict[str, str]:
+    """Name the fields of a record or a named tuple, those of its bases as well, with their types as written."""
+    fields: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        fields |= {name: str(written) for name, written in vars(each).get("__annotations__", {}).items()}
+    return {name: written for name, written in fields.items() if not written.startswith("ClassVar")}
+
+
+def may_be_secret(name: str, written: str) -> bool:
+    return "bytes" in written or bool(RAW.fullmatch(name.strip("_")) and PLAIN.search(written))
+
+
+def filled(written: str) -> object:
+    """Make a value of about this type that holds the canary."""
+    if re.match(r"(Mapping|dict)\b", written):
+        return {CANARY: CANARY}
+    if re.match(r"(tuple|list|Sequence|frozenset)\b", written):
+        return (CANARY,)
+    return CANARY.encode() if "bytes" in written else CANARY
+
+
+def shown(value: object) -> str:
+    return " ".join([repr(value), str(value), f"{value}", f"{value!r:>9}", repr([value]), repr({"of": value})])
+
+
+def is_record(kind: type) -> bool:
+    return issubclass(kind, Struct) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+
+
+RECORDS = [kind for kind in types() if is_record(kind)]
+FIELDS = [
+    (kind, name, written)
+    for kind in RECORDS
+    for name, written in annotations(kind).items()
+    if may_be_secret(name, written) and f"{kind.__name__}.{name}" not in MAY_BE_SHOWN
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "written"), FIELDS, ids=[f"{each[0].__name__}.{each[1]}" for each in FIELDS])
+def test_a_field_that_may_hold_a_secret_is_in_no_repr(kind: type, name: str, written: str) -> None:
+    others = {other: "" if type_of == "str" else () for other, type_of in annotations(kind).items()}
+    value = kind(**(others | {name: filled(written)}))
+    assert CANARY not in shown(value), f"{kind.__module__}: add {name!r} to HIDDEN of {kind.__name__}"
+
+
+def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
+    found = {f"{kind.__name__}.{name}" for kind, name, _ in FIELDS}
+    known = {"HookUrl.full", "HookUrl.identity", "LogIn.token", "LogIn.hidden", "SecondFactor.continuation"}
+    known |= {"Request.body", "Request.headers", "Answer.body", "World.environ", "SecretSources.environ"}
+    known |= {
+        "PlanKey.value",
+        "SubscriptionKey.url",
+        "Salt.salt",
+        "StateEntry.fingerprint",
+        "Intent.declared",
+        "State.url_salt",
+    }
+    assert found >= known
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RECORDS if issubclass(kind, Record)], ids=lambda kind: kind.__name__)
+def test_what_is_hidden_is_a_field(kind: type[Record]) -> None:
+    assert set(kind.HIDDEN) <= set(kind.__struct_fields__)
+
+
+def of_tenancy() -> Authenticator:
+    return Authenticator(tenancy(), lambda ref: Secret(CANARY), hiding())
+
+
+def hiding() -> Redactor:
+    redactor = Redactor()
+    redactor.learn([CANARY])
+    return redactor
+
+
+def cached() -> SecretCache:
+    cache = SecretCache(SecretSources({"NAME": CANARY}))
+    cache.find(SecretRef("env", "NAME", HERE))
+    return cache
+
+
+def logged_in() -> TokenSession:
+    session = TokenSession(of_tenancy(), lambda request: pytest.fail("no call is needed"))
+    session._token = CANARY
+    return session
+
+
+def mapping() -> YamlMap:
+    found = YamlMap()
+    found["secret"] = CANARY
+    return found
+
+
+def sequence() -> YamlList:
+    found = YamlList()
+    found.append(CANARY)
+    return found
+
+
+HOLDERS: dict[type, Callable[[], object]] = {  # classes that are no records and show themselves in their own way
+    Secret: lambda: Secret(CANARY),
+    Key: lambda: Key(CANARY.encode()),
+    Redactor: hiding,
+    SecretCache: cached,
+    TokenSession: logged_in,
+    YamlMap: mapping,
+    YamlList: sequence,
+}
+
+
+@pytest.mark.parametrize("kind", HOLDERS, ids=lambda kind: kind.__name__)
+def test_a_class_that_holds_secrets_shows_none(kind: type) -> None:
+    assert CANARY not in shown(HOLDERS[kind]())
+
+
+def shows_itself(kind: type) -> bool:
+    return any(name in vars(kind) for name in ("__repr__", "__str__", "__format__"))
+
+
+def test_no_class_shows_itself_in_its_own_way_without_being_held_to_it() -> None:
+    found = {
+        kind
+        for kind in types()
+        if shows_itself(kind) and not is_record(kind) and not issubclass(kind, (BaseException, Enum))
+    }
+    assert found <= set(HOLDERS), "add to HOLDERS how one that holds a secret is made"
+
+
+def test_containers_of_ours_that_show_what_they_hold_are_known() -> None:
+    found = {kind.__name__ for kind in types() if issubclass(kind, CONTAINERS) and not shows_itself(kind)}
+    assert found <= {"ExitCode", "Lines", "Sections"}  # of documents, which hold no secrets
+
+
+def test_records_within_records_show_no_secret() -> None:
+    log_in = LogIn(CANARY, (CANARY,), "DEMO")
+    assert CANARY not in shown([{"a": (log_in, Secret(CANARY))}])
+    assert isinstance(tenancy(), Tenancy)
