@@ -17,6 +17,7 @@ LINEAR = 1.1  # the exponent that still passes for linear
 JUDGED = 10_000  # the size that the budget sets limits for
 
 LEAST, BARE, WITH_STATE = "least", "without a state", "with a state"
+DOCUMENTS = {"as JSON": ("--format", "json"), "saved": ("--out", "plan.json")}  # without a state; of the size judged
 ROUNDS = {100: 9, 1_000: 9, 10_000: 5, 100_000: 2}  # by size
 QUICK_ROUNDS = {100: 1, 1_000: 1}
 
@@ -49,14 +50,19 @@ def _measure_size(ground: Ground, size: int, repeats: int) -> dict[str, list[Sam
             BARE: lambda: run_child([*HOOKSYNC, "plan", "--no-state"], folder, box.environ),
             WITH_STATE: lambda: run_child([*HOOKSYNC, "plan", "--state", "the.state.json"], folder, box.environ),
         }
+        for way, flags in DOCUMENTS.items() if size == ground.choose(JUDGED, max(QUICK_ROUNDS)) else ():
+            arguments = [*HOOKSYNC, "plan", "--no-state", *flags]
+            plan[way] = lambda arguments=arguments: run_child(arguments, folder, box.environ)
         return interleave(plan, repeats)
 
 
 def _figures_of(size: int, samples: Mapping[str, Sequence[Sample]]) -> list[Figure]:
     least = samples[f"{size:,} {LEAST}"]
     figures = []
-    for way in (BARE, WITH_STATE):
-        plan = samples[f"{size:,} {way}"]
+    for way in (BARE, WITH_STATE, *DOCUMENTS):
+        plan = samples.get(f"{size:,} {way}", ())
+        if not plan:
+            continue
         is_judged = size == JUDGED
         most, most_mib = (MOST_TIMES_THE_LEAST, MOST_MIB) if is_judged else (None, None)
         figures.append(compare_cpu(f"{size:,} {way} / the least work", plan, least, most))
