@@ -123,7 +123,7 @@ def test_the_two_commands_set_everything_up() -> None:
         assert setup == "python3 -m venv .venv"
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
-    assert tests.endswith(".venv/bin/python -m pytest\n")
+    assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
 
 
 def test_the_one_command_of_development_takes_its_tests_from_the_readme() -> None:
