@@ -26,7 +26,7 @@ from hooksync.reconcile.plan import (
 from hooksync.state.history import NOTHING, History
 
 Nested = Mapping[str, Any]  # data as JSON has them
-Pairs = dict[SubscriptionKey, list[LiveSubscription]]  # by the key of the declared; the one to keep comes first
+Pairs = dict[SubscriptionKey, list[LiveSubscription]]  # in the order of the declared; the one to keep comes first
 
 
 class DiffOptions(Record, frozen=True):
@@ -44,8 +44,7 @@ def make_plan(
     pairs = pair(tenancy, live, history)
     paired = {one.id for found in pairs.values() for one in found}
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
-    for declared in tenancy.subscriptions:
-        found = pairs[declared.key]
+    for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
         steps.append(_step_for(declared, found[0] if found else None, options, history))
         steps += (Unsubscribe(one, "duplicate", duplicate_of=declared) for one in found[1:])
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
@@ -58,16 +57,16 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = 
     declared one has: whoever can write the state cannot make one declared subscription pass for another.
     """
     pairs: Pairs = {declared.key: [] for declared in tenancy.subscriptions}
+    others: list[LiveSubscription] = []
     for one in live:
-        if one.key in pairs:
-            pairs[one.key].append(one)
+        pairs.get(one.key, others).append(one)
     empty = {history.digest_of(key): found for key, found in pairs.items() if not found} if history.made else {}
-    for one in live if empty else ():
+    for one in others:
         made = history.made.get(one.id)
-        if made and made.declared in empty and one.key not in pairs and owns_url(tenancy.owns, one.url.full):
+        if made and made.declared in empty and owns_url(tenancy.owns, one.url.full):
             empty[made.declared].append(one)
-    for declared in tenancy.subscriptions:
-        if len(found := pairs[declared.key]) > 1:  # the newest that the state knows, else one whose content is right
+    for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
+        if len(found) > 1:  # the newest that the state knows, else one whose content is right
             found.sort(key=lambda one: (-history.run_of(one), bool(content_changes(declared, one))))
     return pairs
 
@@ -79,10 +78,12 @@ def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
 
 def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> tuple[Change, ...]:
     """List the fields of a pair that differ, sorted; what the service does not report is not compared."""
-    reported = {field: value for field, value in _live_content(live).items() if value is not None}
-    wanted = {field: value for field, value in _declared_content(declared).items() if field in reported}
-    differences = compare(reported, wanted)
-    return tuple(Change(".".join(map(str, path)), was, is_to_be) for path, was, is_to_be in differences)
+    reported, wanted = _live_content(live), _declared_content(declared)
+    if reported == wanted:
+        return ()
+    reported = {field: value for field, value in reported.items() if value is not None}
+    wanted = {field: value for field, value in wanted.items() if field in reported}
+    return tuple(Change(".".join(map(str, path)), was, wants) for path, was, wants in compare(reported, wanted))
 
 
 def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:

@@ -91,8 +91,8 @@ def _comparable(
 ) -> Iterator[tuple[SecretRef, LiveSubscription, StateEntry | Intent]]:
     """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
     pairs = pair(one.tenancy, one.live, history)
-    for declared in one.tenancy.subscriptions:
-        for live in pairs[declared.key][:1]:
+    for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
+        for live in found[:1]:
             made = history.made.get(live.id)
             if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
                 yield declared.secret, live, made
