@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hooksync.config.schema_errors import find_schema_errors
 from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
+from hooksync.core.document_check import check_document
+from hooksync.core.errors import InvalidDocument
 from hooksync.core.schema import compile_schema, find_errors
 from hooksync.core.schema_files import SCHEMA_KINDS, SchemaKind, read_schema, schema_check, schema_text
 
@@ -123,6 +125,11 @@ def assert_agreement(kind: SchemaKind, data: object) -> None:
         assert not list(find_errors(read_schema(kind), data))
     else:
         assert list(find_errors(read_schema(kind), data))
+        if kind != "hooks":
+            with pytest.raises(
+                InvalidDocument, match=r"is missing$| must be | must not be | is not as it must be | has a"
+            ):
+                check_document(kind, data)
 
 
 def with_places(node: Any) -> Any:
