@@ -383,7 +383,7 @@ class Measured:
         return self.out + self.err
 
 
-# A small process between us and the child: on Linux a child's peak counts from the size of whoever starts it.
+# A small process between us and the child: on Linux a child's peak counts from the size of the process that starts it.
 # It hears signals and lets the child, which gets them too, decide.
 _LAUNCHER = """
 import contextlib, json, os, resource, signal, sys, time
@@ -549,7 +549,7 @@ def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
 
 
 def is_inert(text: str) -> bool:
-    """Tell whether a text holds nothing that a terminal or a CI runner takes for a command."""
+    """Whether a text holds nothing that a terminal or a CI runner takes for a command."""
     return all(line.isprintable() and not line.startswith("::") and "##[" not in line for line in text.split("\n"))
 
 

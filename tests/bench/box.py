@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, so that it takes no time from whoever is measured but that of the machine."""
+"""A sandbox in a process of its own, so that it takes no time from what is measured but that of the machine."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def is_lied_to(self) -> bool:
-        """Whether the service says yes to a change, and does not make it."""
+        """Whether the service answers a change with success, and does not make it."""
         return any(spec.startswith(lie) for spec in self.specs for lie in LIES)
 
     @property

@@ -42,7 +42,7 @@ def _find_broken(result: Result) -> Iterator[str]:
         yield f"{posts} POSTs, where {expected} were to be made"
     yield from (f"the apply without faults: {text}" for text in judge_apply(cell, result.second))
     yield from (
-        f"the plan at the end: {text}" for text in (*_broken_words(result.third), *misfits(result.third, "plan"))
+        f"the plan at the end: {text}" for text in (*_broken_words(result.third), *schema_errors(result.third, "plan"))
     )
     yield from _unsettled(result)
 
@@ -50,7 +50,7 @@ def _find_broken(result: Result) -> Iterator[str]:
 def judge_apply(cell: Cell, came: Came) -> Iterator[str]:
     """Name what does not hold of one apply, faulty or not."""
     yield from _broken_words(came)
-    yield from misfits(came, "report")
+    yield from schema_errors(came, "report")
     yield from _dishonest_code(cell, came)
     yield from judge_steps(cell, came).broken
     yield from _lost_or_doubled(cell, came)
@@ -72,7 +72,7 @@ def _validator(kind: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text("utf-8")))
 
 
-def misfits(came: Came, kind: str) -> list[str]:
+def schema_errors(came: Came, kind: str) -> list[str]:
     """Name what is wrong with a result: it is to be one whole document, of its schema."""
     try:
         document = json.loads(came.out)
@@ -106,7 +106,7 @@ def _dishonest_code(cell: Cell, came: Came) -> Iterator[str]:
 
 
 def _is_clear_no(status: int | None) -> bool:
-    """Tell whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong."""
+    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong."""
     return status is not None and 300 <= status < 500
 
 

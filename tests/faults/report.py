@@ -50,7 +50,7 @@ A cell is the exit code of the faulty apply, and with it
 What is `slow` is carried out after the verification, when nobody waits for it any more. Where it was made once more
 meanwhile, it makes a duplicate that no look can have seen; the next apply removes it.
 
-The faults are those of `hooksync sandbox`, whose help explains them; times are in seconds. This page is made anew by
+The faults are those of `hooksync sandbox`, whose help explains them; times are in seconds. This page is written by
 `python -m tests.faults > docs/fault-matrix.md` in some minutes; the tests run a part of the cells and compare.
 """
 

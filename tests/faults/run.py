@@ -143,7 +143,7 @@ def _try(cell: Cell) -> tuple[Result, bool]:
 def carry_out(
     verb: Callable[[PlanOptions, World], int], options: PlanOptions, terminal: Recorder, box: Sandbox
 ) -> Came:
-    """Run a command, as the door would; but an exception that the door does not know is kept."""
+    """Run a command, as the command line would; but an exception that it does not know is kept."""
     earlier, before = len(box.calls), box.subscriptions(TENANT)
     world = World(environ(box.url), io.BytesIO(), terminal, Event(), QUICK)
     crash, code = "", 1
@@ -161,7 +161,7 @@ def carry_out(
 
 
 def _is_distinct(came: Came, now: float) -> bool:
-    """Tell whether every late call was carried out either well before the verification, or well after the run."""
+    """Whether every late call was carried out either well before the verification, or well after the run."""
     look = max((call.arrived for call in came.calls if call.name == "list"), default=0.0)
     removals: dict[str, float] = {}  # only the first removal of each does anything
     for call in came.calls:

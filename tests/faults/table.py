@@ -14,7 +14,7 @@ SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is sl
 # What becomes of a subscribe that meets a fault.
 #   found: it was carried out and only its answer is lost; the list shows it, so there is no second one
 #   again: it was not carried out and nobody can tell from its answer; the list does not show it: once more
-#   believed: the service says yes and has done nothing; the list does not show it, and there is no second one
+#   believed: the service answers with success and has done nothing; the list does not show it, and there is no second one
 #   repeated: the service asked for patience, and has done nothing
 #   renewed: the token is refused; there is a second one, under a new token
 #   expired: likewise, and the token is of no use any more
@@ -54,7 +54,11 @@ FAULTS: dict[str, After] = {
 }
 FEW_FAULTS = ("cut", "commit-cut", "half-body", "status-500", "not-json", "commit-502")
 LOST_ANSWERS = tuple(kind for kind, after in FAULTS.items() if after == "found" or kind == "cut")
-LIES = ("wrong-shape@subscribe", "status-204@unsubscribe", "status-404@unsubscribe")  # a yes that is not so
+LIES = (
+    "wrong-shape@subscribe",
+    "status-204@unsubscribe",
+    "status-404@unsubscribe",
+)  # a success answer that is not true
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Way:
         match name:
             case "subscribe":
                 return self.makes + conflicts
-            case "unsubscribe":  # two that are not declared, two old ones, and a twin where there can be one
+            case "unsubscribe":  # two that are not declared, two old ones, and a duplicate where there can be one
                 return 4 if self.refuses_duplicates else 5
             case "list":
                 return 3 if "answer-without-id" in self.traits else 2

@@ -1,1 +1,1 @@
-"""Throws broken bytes at the readers of foreign bytes. `python -m tests.fuzz --help` says how."""
+"""Throws broken bytes at the readers of bytes from outside. `python -m tests.fuzz --help` says how."""

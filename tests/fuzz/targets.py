@@ -1,4 +1,4 @@
-"""The readers of foreign bytes, each with what must hold of it.
+"""The readers of bytes from outside, each with what must hold of it.
 
 A target takes bytes and gives what they came to, in outline, so that an input with a new outline can be told. It raises
 Broken, or whatever the reader should not have let out.

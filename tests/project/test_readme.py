@@ -1,6 +1,6 @@
 """What the documents say is so: help texts, commands, outputs, files, links.
 
-`python -m tests.project.test_readme` writes the help texts into the README anew.
+`python -m tests.project.test_readme` writes the help texts into the README again.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def without_ids(text: str) -> str:
 
 def test_help_texts_in_the_readme_are_those_of_the_commands() -> None:
     [found] = HELP.findall(text_of(README))
-    assert of_any_python(found) == of_any_python(help_blocks()), "write them anew: python -m tests.project.test_readme"
+    assert of_any_python(found) == of_any_python(help_blocks()), "write them again: python -m tests.project.test_readme"
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(600)
 
 PAGE = (ROOT / "docs" / "fault-matrix.md").read_text(encoding="utf-8")
 TABLES = read(PAGE)
-ANEW = "make the page anew: python -m tests.faults > docs/fault-matrix.md"
+HOW = "write the page again: python -m tests.faults > docs/fault-matrix.md"
 CALLS = ("login", "list", "subscribe", "unsubscribe")
 
 
@@ -50,7 +50,7 @@ def test_whatever_goes_wrong_it_keeps_its_word_and_the_next_run_puts_things_righ
 ) -> None:
     verdict = verdicts[cell.name].result()
     assert not verdict.broken, "\n".join([*verdict.broken, verdict.said])
-    assert str(verdict) == TABLES[cell.table][cell.row][cell.column], ANEW
+    assert str(verdict) == TABLES[cell.table][cell.row][cell.column], HOW
 
 
 @pytest.mark.parametrize("spec", ["commit-cut@subscribe:*:0", "status-409@subscribe:1:4", "status-500@list:1:1"])
@@ -64,7 +64,7 @@ def test_the_command_itself_comes_to_the_same(spec: str, tmp_path: Path) -> None
         done = hooksync(command, environ(box.url), tmp_path)
         came = Came(done.code, done.out, done.err, "", box.calls, before, box.subscriptions(TENANT), "")
     assert list(judge_apply(cell, came)) == []
-    assert str(done.code) == TABLES[cell.table][cell.row][cell.column].split()[0], ANEW
+    assert str(done.code) == TABLES[cell.table][cell.row][cell.column].split()[0], HOW
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name.replace(" ", "-"))
@@ -101,7 +101,7 @@ def test_the_matrix_is_large_and_no_cell_is_in_it_twice() -> None:
 
 def test_the_page_has_the_rows_and_columns_of_the_tables() -> None:
     shown = {heading: (list(table), list(next(iter(table.values())))) for heading, table in TABLES.items()}
-    assert shown == outline(make_cells()), ANEW
+    assert shown == outline(make_cells()), HOW
 
 
 def test_the_page_counts_what_it_shows() -> None:

@@ -84,7 +84,7 @@ def outcomes(report: Any) -> list[str]:
 
 
 def assert_told(err: str, path: str, reason: str) -> None:
-    """Every error names the file, the reason as the system words it, and a mend."""
+    """Every error names the file, the reason as the system words it, and a fix."""
     lines = err.splitlines()
     found = [n for n, line in enumerate(lines) if line.startswith("error: ") and path in line and reason in line]
     assert found, err
@@ -120,7 +120,7 @@ def read_only_folder(place: Place) -> Iterator[list[str]]:
     place.folder.chmod(0o500)
     try:
         if run(place, [*bound, "-c", "open('probe', 'w')"], stderr=subprocess.DEVNULL).code == 0:
-            pytest.skip("whoever runs this may write everywhere")
+            pytest.skip("this user may write everywhere")
         yield [*bound, "-m", "hooksync"]
     finally:
         place.folder.chmod(0o700)
@@ -305,7 +305,7 @@ def test_a_first_hooks_file_that_cannot_be_written_leaves_nothing(place: Place, 
     assert files(place.folder) == before
 
 
-# --- a file system without room
+# --- a file system without space
 
 
 # Runs a command on a file system of its own, after `before` was copied to it, and copies what is there then to `after`.
@@ -352,7 +352,7 @@ class SmallDisk:
         return checked(Run(process.returncode, out, err))
 
     def fill(self, process: subprocess.Popen[str]) -> None:
-        """Leave no room, from now on."""
+        """Leave no space, from now on."""
         seen_from_here = f"/proc/{process.pid}/root{self.disk}/filler"
         if not os.access(os.path.dirname(seen_from_here), os.W_OK):
             process.communicate()
@@ -502,7 +502,7 @@ def test_an_apply_that_cannot_tell_what_it_did_says_so_and_remembers_it(place: P
     assert_next_run_finishes(place, posts=0)
 
 
-# --- whoever reads it leaves
+# --- the reader leaves
 
 
 def left_early(place: Place, *arguments: str) -> Run:

@@ -1,4 +1,4 @@
-"""Whole processes against peers that misbehave: each ends in time and in little room, in words that give nothing away.
+"""Whole processes against peers that misbehave: each ends in time, in little memory, in words that give nothing away.
 
 What a peer does is data in `tests/hostile.py`; `python -m tests.hostile` shows what each case took and what was said.
 """

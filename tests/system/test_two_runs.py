@@ -26,7 +26,7 @@ from hooksync.commands import plan_apply
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.server import Sandbox
 from tests.conftest import make_environ
-from tests.faults.judge import misfits, tenancies
+from tests.faults.judge import schema_errors, tenancies
 from tests.faults.run import Came, Recorder, carry_out, options_for
 from tests.faults.scene import OURS, TENANT, environ, options_of, ours, prepare, theirs, wanted
 from tests.faults.table import WAYS, Way
@@ -107,7 +107,7 @@ def staged(folder: Path, name: str, states: str, latency: float = 0.0) -> Iterat
 def report(came: Came) -> Any:
     """Hold a run to what any run is held to; give what it tells of its tenancy."""
     assert came.crash == ""
-    assert misfits(came, "report") == []
+    assert schema_errors(came, "report") == []
     assert came.code in (ExitCode.DONE, ExitCode.ERROR, ExitCode.PARTLY_APPLIED)
     [told] = tenancies(came)
     return told
