@@ -14,7 +14,7 @@ SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is sl
 # What becomes of a subscribe that meets a fault.
 #   found: it was carried out and only its answer is lost; the list shows it, so there is no second one
 #   again: it was not carried out and nobody can tell from its answer; the list does not show it: once more
-#   believed: the service answers with success and has done nothing; the list does not show it, and there is no second one
+#   believed: the service reports success and has done nothing; the list does not show it, and there is no second one
 #   repeated: the service asked for patience, and has done nothing
 #   renewed: the token is refused; there is a second one, under a new token
 #   expired: likewise, and the token is of no use any more
@@ -58,7 +58,7 @@ LIES = (
     "wrong-shape@subscribe",
     "status-204@unsubscribe",
     "status-404@unsubscribe",
-)  # a success answer that is not true
+)  # a success that is not true
 
 
 @dataclass(frozen=True, slots=True)
