@@ -209,5 +209,5 @@ def _is_over_limit(plan: TenancyPlan, removed: int, owned: int) -> bool:
     limit = plan.tenancy.limit
     if limit.number is not None:
         return removed > limit.number
-    percent = limit.percent if limit.percent is not None else 0.0
+    percent = limit.percent or 0.0
     return removed * 100 > owned * percent and (removed >= 2 or percent == 0)

@@ -8,10 +8,13 @@ from collections import Counter
 
 import pytest
 
+from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit, live_url
+from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, normal_url
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
-from hooksync.reconcile.plan import Leave, TenancyPlan, Unsubscribe, action_of, unsafe_reasons
+from hooksync.reconcile.plan import Leave, TenancyPlan, Unsubscribe, action_of, not_attempted, unsafe_reasons
+from hooksync.state.history import History
 from tests.makers import HERE, declared, live, tenancy
 
 
@@ -101,6 +104,30 @@ def test_steps_stand_in_the_order_of_their_actions() -> None:
     actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
     assert [action_of(step) for step in plan.steps] == actions
     assert Counter(map(action_of, plan.steps)) == Counter(actions)
+
+
+def test_a_plan_is_ready_where_there_is_something_to_do_and_nothing_against_it() -> None:
+    empty, full = make_plan(tenancy(), (), DiffOptions()), make_plan(tenancy(declared()), (), DiffOptions())
+    refused = replace(full, refusals=(Problem("too much", "less"),))
+    assert [plan.is_empty for plan in (empty, full, refused)] == [True, False, False]
+    assert [plan.is_ready for plan in (empty, full, refused)] == [False, True, False]
+
+
+def test_a_plan_holds_the_history_that_it_was_made_with() -> None:
+    history = History(url_salt=b"salt")
+    assert make_plan(tenancy(), (), DiffOptions(), history).history is history
+
+
+def test_of_a_plan_that_was_not_begun_nothing_is_said_to_be_done() -> None:
+    plan = make_plan(tenancy(declared()), (live("x", "https://other.example/x"),), DiffOptions(prune=False))
+    outcome = not_attempted(plan)
+    assert outcome.plan is plan
+    assert [(one.step, one.result) for one in outcome.outcomes] == [
+        (plan.steps[0], "not-attempted"),
+        (plan.steps[1], "unchanged"),
+    ]
+    assert not outcome.has_changed
+    assert not outcome.is_as_declared
 
 
 def test_a_secret_gives_nothing_away() -> None:
