@@ -76,7 +76,7 @@ def outline(template: Template) -> str:
     """Return a text with OPEN in place of each reference."""
     if template.literal is not None:
         return closed(template.literal)
-    return "".join(closed(part) if isinstance(part, str) else OPEN for part in template.parts)
+    return "".join([closed(part) if isinstance(part, str) else OPEN for part in template.parts])
 
 
 def closed(text: str) -> str:
