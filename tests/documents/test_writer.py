@@ -13,9 +13,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from hooksync.core.record import replace
 from hooksync.documents.sealing import digest
+from hooksync.documents.writer import PlannedWith, plan_json
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.report.view import RunView, view_of_plan
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
+from tests.makers import MOVED, declared, live, tenancy
 
 SECRET = "a-shared-secret-nobody-may-see"
 URL_KEY = "url-key-nobody-may-see"
@@ -264,6 +269,31 @@ def test_the_report_of_a_missing_secret_is_valid(command: Command) -> None:
     assert done.code == 1
     assert_fit_to_be_kept(done, "report")
     assert "env:HOOK_SECRET" in document["tenancies"][0]["error"]
+
+
+def test_steps_tell_description_and_owner_where_something_is_declared() -> None:
+    words = {"description": "Rebuilds the catalogue's search index", "owner": "Digital Archive team"}
+    told, untold = declared("https://ours.example/a", name="a"), declared("https://ours.example/b", name="b")
+    there = (live("1" * 32, "https://ours.example/b", MOVED), live("2" * 32, "https://ours.example/gone", MOVED))
+    plans = [make_plan(tenancy(one, untold), there, DiffOptions()) for one in (told, replace(told, **words))]
+    texts = [
+        plan_json(
+            RunView((view_of_plan(plan),), "2026-01-02T03:04:05Z", "hooks.yaml"),
+            PlannedWith(prunes=True, replace=(), is_targeted=False, allows_mass_unsubscribe=False),
+        )
+        for plan in plans
+    ]
+    before, after = (json.loads(text) for text in texts)
+    assert_valid(after, "plan")
+    steps = after["tenancies"][0]["steps"]
+    assert [(step["description"], step["owner"]) for step in steps] == [
+        tuple(words.values()),
+        (None, None),
+        (None, None),
+    ]
+    assert {step["description"] for step in before["tenancies"][0]["steps"]} == {None}
+    assert after["config_digest"] == before["config_digest"]
+    assert after["tenancies"][0]["live_digest"] == before["tenancies"][0]["live_digest"]
 
 
 @pytest.mark.parametrize("trait", ["minimal-list", "string-flags", "answer-without-id", "refuse-duplicates"])
