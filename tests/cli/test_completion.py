@@ -18,6 +18,7 @@ import pytest
 from hooksync.cli.arguments import make_parser
 from hooksync.cli.completion import completion_script
 from tests.command_line import ROOT, hooksync
+from tests.lanes import sampled
 
 SHELLS = ("bash", "zsh", "fish")
 BASH = """
@@ -149,7 +150,7 @@ def read_until(descriptor: int, text: str) -> str:
 
 
 @pytest.mark.parametrize("shell", INSTALLED)
-@pytest.mark.parametrize(("line", "expected"), CASES)
+@pytest.mark.parametrize(("line", "expected"), sampled(CASES, 4))
 def test_a_shell_offers_what_can_follow(shell: str, line: str, expected: set[str], folder: Path) -> None:
     assert complete(shell, line, folder) == expected
 

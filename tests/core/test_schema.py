@@ -150,6 +150,7 @@ def with_places(node: Any) -> Any:
 
 @given(documents, mishaps, st.data())
 @settings(max_examples=400)
+@pytest.mark.slow
 def test_a_hooks_file_changed_in_one_place_is_judged_alike(
     document: dict[str, Any], mishap: object, data: st.DataObject
 ) -> None:

@@ -751,6 +751,7 @@ def test_the_report_of_a_refusal_is_written(place: Place) -> None:
     assert "not confirmed" in report(place)
 
 
+@pytest.mark.slow
 def test_the_report_of_an_interrupted_run_is_written(place: Place) -> None:
     place.box.add_fault("slow-2@subscribe:*")
     save(place)

@@ -187,6 +187,7 @@ def test_a_large_tenancy_takes_no_room_from_small_ones() -> None:
     assert "hook-2  " in text.partition("<summary>small")[2].partition("</details>")[0]
 
 
+@pytest.mark.slow
 def test_more_tenancies_than_there_is_room_for_are_counted() -> None:
     text = plan_markdown(view(*(large(30, f"tenancy-{n}") for n in range(900))))
     outside = assert_well_formed(text)

@@ -47,6 +47,7 @@ os.execv(sys.executable, [sys.executable, "-m", "hooksync", *sys.argv[2:]])
 # Runs Python where root, too, may write only where the modes of files and folders say so.
 _BOUND = """
 import ctypes, os, sys
+from tests.lanes import sampled
 if os.geteuid() == 0 and sys.platform == "linux":
     PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
@@ -128,7 +129,7 @@ def read_only_folder(place: Place) -> Iterator[list[str]]:
 
 Fault = Callable[[Place], Any]
 FAULTS = pytest.mark.parametrize(
-    ("fault", "reason"), [(no_growth, "file too large"), (read_only_folder, "permission denied")]
+    ("fault", "reason"), sampled([(no_growth, "file too large"), (read_only_folder, "permission denied")], 2)
 )
 
 # --- the state, before the first change
@@ -156,6 +157,7 @@ def test_where_the_state_cannot_be_written_nothing_is_changed(place: Place, faul
     assert_next_run_finishes(place, posts=1)
 
 
+@pytest.mark.slow
 def test_a_saved_plan_is_not_begun_where_its_state_cannot_be_written(place: Place) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     before = files(place.folder)
@@ -176,6 +178,7 @@ def test_a_state_below_a_file_is_an_error_before_any_change(place: Place) -> Non
     assert (sorted(files(place.folder)), calls(place, "subscribe")) == (["hooks.yaml"], 0)
 
 
+@pytest.mark.slow
 def test_with_nothing_to_do_nothing_is_written_and_a_read_only_folder_is_no_matter(place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     (place.folder / "hooks.state.json.lock").unlink(missing_ok=True)
@@ -486,6 +489,7 @@ def test_a_result_that_finds_no_room_is_an_error_in_words(place: Place) -> None:
 
 
 @NEEDS_FULL
+@pytest.mark.slow
 def test_an_apply_that_cannot_show_its_plan_changes_nothing(place: Place) -> None:
     failed = shell(place, f"hooksync apply --yes >{FULL}")
     assert failed.code == 1
@@ -531,6 +535,7 @@ def test_an_apply_whose_report_nobody_reads_is_remembered(place: Place) -> None:
     assert_next_run_finishes(place, posts=0)
 
 
+@pytest.mark.slow
 def test_a_report_is_written_whatever_becomes_of_standard_output(place: Place) -> None:
     left = left_early(place, "apply", "--yes", "--format", "json", "--report", "report.json")
     assert left.code in (1, 4)
