@@ -29,6 +29,7 @@ from hooksync.sandbox.server import SandboxOptions
 from tests.conftest import HOOKS, Place, Run, checked
 from tests.documents.test_saved_plan import assert_valid
 from tests.hostile import service
+from tests.lanes import sampled
 from tests.wire import Wire, answer
 
 resource = pytest.importorskip("resource")
@@ -47,7 +48,6 @@ os.execv(sys.executable, [sys.executable, "-m", "hooksync", *sys.argv[2:]])
 # Runs Python where root, too, may write only where the modes of files and folders say so.
 _BOUND = """
 import ctypes, os, sys
-from tests.lanes import sampled
 if os.geteuid() == 0 and sys.platform == "linux":
     PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
