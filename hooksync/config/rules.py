@@ -83,7 +83,7 @@ def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Has
 
 def url_identity(template: Template) -> Hashable:
     """Return what two URLs must share to be the same, as far as their texts tell."""
-    # a tuple, so that no literal text equals one with references; a Template would be hashed anew each time
+    # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
     return (template.text,) if template.literal is None else normal_url(template.literal)
 
 

@@ -66,7 +66,7 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
     Raises FileError, problems so far included, where reading on makes no sense.
     """
     text = read_text(file, data)
-    builder = _Builder(file, most_aliased=max(_MOST_ALIASED, len(text)))  # one for each character is no bomb
+    builder = _Builder(file, most_aliased=max(_MOST_ALIASED, len(text)))  # one for each character does no harm
     loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
     try:
         builder.take_all(loader.get_event)
