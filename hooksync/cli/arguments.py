@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from hooksync.config.selection import read_shard
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.schema_files import SCHEMA_KINDS
+from hooksync.core.schemas import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
 _MOST_PARALLEL = 64

@@ -21,10 +21,10 @@ from hooksync.config.declarations import (
     Written,
 )
 from hooksync.config.rules import ownership_problem, url_problem
-from hooksync.core.document_check import check_document
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import Location, SecretRef, SecretState, Trigger, UnsubscribeLimit, address_of
 from hooksync.core.record import Record
+from hooksync.core.schemas import check_document
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault
 from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, digest

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from hooksync.core.document_check import check_document, quoted
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
+from hooksync.core.schemas import check_document, quoted
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Intent, State, StateEntry
 

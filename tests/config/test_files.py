@@ -7,7 +7,7 @@ import pytest
 
 from hooksync.config.files import MOST_BYTES, STDIN, Source, read_sources
 from hooksync.core.errors import FileError
-from hooksync.core.schema_files import read_schema, schema_text
+from hooksync.core.schemas import read_schema, schema_text
 
 
 def read(*arguments: str | Path, stdin: bytes = b"") -> tuple[Source, ...]:

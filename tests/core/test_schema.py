@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from hooksync.config.schema_errors import find_schema_errors
 from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
-from hooksync.core.document_check import check_document
 from hooksync.core.errors import InvalidDocument
 from hooksync.core.schema import compile_schema, find_errors
-from hooksync.core.schema_files import SCHEMA_KINDS, SchemaKind, read_schema, schema_check, schema_text
+from hooksync.core.schemas import SCHEMA_KINDS, SchemaKind, check_document, read_schema, schema_check, schema_text
 
 SCHEMA = read_schema("hooks")
 fits_hooks = schema_check("hooks")

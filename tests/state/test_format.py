@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
-from hooksync.core.schema_files import read_schema
+from hooksync.core.schemas import read_schema
 from hooksync.state.fingerprints import Salt, derive_keys
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State

@@ -1,19 +1,27 @@
-"""Untrusted data against a packaged schema: what does not fit is named by its place and the rule, never by its value.
+"""The JSON Schemas that hooksync ships: their text, their data, a check compiled from each. Reads the disk.
 
-Only the first error is looked for, and by compiled checks all the way down: jsonschema takes seconds for a large
-document, keeps every error of a list of alternatives, and writes the whole value into its messages.
+And what is wrong with an untrusted document: named by its place and the rule, never by its value. Only the first error
+is looked for, and by compiled checks all the way down: jsonschema takes seconds for a large document, keeps every error
+of a list of alternatives, and writes the whole value into its messages.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, Literal, get_args
 
-from hooksync.core.errors import InvalidDocument
+import msgspec.json
+
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.schema import Check, Schema, compile_schema
-from hooksync.core.schema_files import SchemaKind, read_schema, schema_check
+
+SchemaKind = Literal["hooks", "plan", "report", "state"]
+SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 _LONGEST_QUOTE = 80  # characters
 _PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
@@ -33,6 +41,32 @@ Part = tuple[
 ]  # where it is: a field, an item, or the same place; its schema; its value
 
 
+def schema_text(kind: SchemaKind) -> str:
+    """Return a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
+    name = f"{kind}.schema.json"
+    wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
+    for folder in (wheel, checkout):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
+
+
+@cache
+def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
+    """Return a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
+    schema: Mapping[str, Any] = msgspec.json.decode(schema_text(kind))
+    return schema
+
+
+@cache
+def schema_check(kind: SchemaKind) -> Check:
+    """Return the function that tells whether data fits a packaged schema. Raises FileError where there is none."""
+    return compile_schema(read_schema(kind))
+
+
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
     """Return a document that fits its schema. Raises InvalidDocument, which names the first thing that does not fit."""
     if schema_check(kind)(document) and isinstance(document, dict):
@@ -42,6 +76,8 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
 
 def quoted(text: object) -> str:
     """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
+    import json  # only here: reading a small hooks file needs none
+
     shown = json.dumps(text)
     return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[:_LONGEST_QUOTE]}..."'
 
