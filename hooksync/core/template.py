@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hooksync.core.record import Record
+from hooksync.core.record import Record, force_setattr
 
 _TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
@@ -31,6 +31,14 @@ class Template(Record, frozen=True):
 
     text: str  # as written
     parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
+    literal: str | None = (
+        None  # the text, `$$` already a dollar, where there are no references; worked out, never given
+    )
+
+    def __post_init__(self) -> None:
+        """Work the literal out once: it is asked for again and again."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], str):
+            force_setattr(self, "literal", self.parts[0])
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -41,14 +49,6 @@ class Template(Record, frozen=True):
     def names(self) -> tuple[str, ...]:
         """The variables that it refers to, each once, in order."""
         return tuple(dict.fromkeys(reference.name for reference in self.references))
-
-    @property
-    def literal(self) -> str | None:
-        """The text itself, `$$` already a dollar, where it has no references; else None."""
-        match self.parts:
-            case (str(text),):
-                return text
-        return None
 
     def fill(self, environ: Mapping[str, str]) -> str:
         """Fill the references in. As with `${NAME:-default}` in a shell, an empty variable counts as not set.
