@@ -32,7 +32,7 @@ class Template(Record, frozen=True):
     text: str  # as written
     parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
     literal: str | None = (
-        None  # the text, `$$` already a dollar, where there are no references; worked out, never given
+        None  # the text where there are no references; worked out, never given
     )
 
     def __post_init__(self) -> None:
