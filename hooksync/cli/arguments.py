@@ -185,7 +185,9 @@ def _add_planning(parser: _Parser) -> None:
         "--allow-mass-unsubscribe", action="store_true", dest="allows_mass_unsubscribe",
         help="ignore limits.unsubscribe of the file",
     )  # fmt: skip
-    parser.add_argument("--all", action="store_true", dest="shows_kept", help="also show what is kept")
+    parser.add_argument(
+        "--all", action="store_true", dest="shows_kept", help="also show what is kept, and each that is left alone"
+    )
     states = parser.add_mutually_exclusive_group()
     states.add_argument(
         "--state",

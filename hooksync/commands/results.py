@@ -105,7 +105,14 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
 def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem]) -> RunView:
     """View a whole run, as of now."""
     sources = session.options.saved_plan or ", ".join(session.options.files)
-    return RunView(tuple(tenancies), timestamp(), sources, (*session.warnings, *warnings), session.state)
+    return RunView(
+        tuple(tenancies),
+        timestamp(),
+        sources,
+        (*session.warnings, *warnings),
+        session.state,
+        is_targeted=session.planner.options.is_targeted,
+    )
 
 
 def show_problems(view: RunView, world: World, *, refused: str) -> None:

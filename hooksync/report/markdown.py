@@ -16,6 +16,7 @@ from hooksync.report.text import (
     applied_summary,
     counts_of,
     field_line,
+    left_alone_lines,
     name_width,
     plan_summary,
     shown_steps,
@@ -105,11 +106,13 @@ def _fitted(blocks: Sequence[_Block], room: int) -> Iterator[str]:
 
 def _tenancy_block(view: TenancyView, *, shows_kept: bool) -> _Block | None:
     steps = shown_steps(view, shows_kept=shows_kept)
-    if not steps and view.error is None:
+    left_alone = [(_line(text),) for _, text in left_alone_lines(view, shows_kept=shows_kept)]
+    if not (steps or left_alone) and view.error is None:
         return None
     title = f"{escaped(_cut(view.tenancy.name))}, {escaped(_cut(where_of(view.tenancy)))}: {counts_of(view)}"
     width = name_width(steps)
-    return _Block(title, tuple(_item(step, view, width) for step in steps) or (("!   nothing planned",),))
+    items = (*(_item(step, view, width) for step in steps), *left_alone)
+    return _Block(title, items or (("!   nothing planned",),))
 
 
 def _item(step: StepView, view: TenancyView, width: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
@@ -26,6 +27,7 @@ _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set"
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
 _ID_SHOWN = 8  # characters of an id
+_MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
 
 def plain(lines: Iterable[Line]) -> str:
@@ -61,24 +63,37 @@ def short_id(identifier: str | None) -> str:
 
 
 def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
-    shown = shown_steps(view, shows_kept=shows_kept)
-    if not shown and view.error is None:
+    shown, left_alone = shown_steps(view, shows_kept=shows_kept), left_alone_lines(view, shows_kept=shows_kept)
+    if not (shown or left_alone) and view.error is None:
         return
     yield "", _heading(view)
     if view.error is not None:
         yield "", ""
         yield "", "!   nothing planned, see the error"
-    if shown:
+    if shown or left_alone:
         width = name_width(shown)
         yield "", ""
         for step in shown:
             yield from step_lines(step, view, width)
+        yield from left_alone
     yield "", ""
 
 
 def shown_steps(view: TenancyView, *, shows_kept: bool) -> list[StepView]:
-    """Leave out the kept ones, unless they are asked for."""
-    return [step for step in view.steps if step.action != "keep" or shows_kept]
+    """Leave out the kept ones, and those left alone where they are many, unless all are asked for."""
+    if shows_kept:
+        return list(view.steps)
+    is_long = view.counts()["leave"] > _MOST_LEFT_ALONE
+    return [step for step in view.steps if step.action != "keep" and not (is_long and step.action == "leave")]
+
+
+def left_alone_lines(view: TenancyView, *, shows_kept: bool) -> list[Line]:
+    """Count those left alone where they are too many to show one by one."""
+    reasons = Counter(", ".join(step.reasons) for step in view.steps if step.action == "leave")
+    if shows_kept or reasons.total() <= _MOST_LEFT_ALONE:
+        return []
+    counted = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+    return [("dim", printable(f".   {reasons.total()} left alone: {counted} (--all shows each)"))]
 
 
 def name_width(steps: Iterable[StepView]) -> int:
@@ -166,6 +181,8 @@ def plan_summary(view: RunView) -> str:
     if not view.has_changes and not view.errors:
         number = len(view.tenancies)
         subject = "1 tenancy matches" if number == 1 else f"{number} tenancies match"
+        if view.is_targeted:
+            subject = f"The targeted subscriptions of {_tenancies(number)} match"
         return f"No changes. {subject} {view.sources}."
     unread = f"; {_tenancies(len(view.errors))} not planned" if view.errors else ""
     return (
@@ -191,7 +208,7 @@ def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
     looked = [tenancy for tenancy in view.tenancies if tenancy.outcome and tenancy.has_changes and _was_tried(tenancy)]
     if looked and all(not t.differences and t.outcome and not t.outcome.not_verified for t in looked):
-        yield "", "Verified: live matches declared."
+        yield "", f"Verified: {_what_matches(view)}."
         return
     for tenancy in looked:
         name = tenancy.tenancy.name
@@ -204,7 +221,12 @@ def verification(view: RunView) -> Iterator[Line]:
                 line = f"{_symbol(step, tenancy):<4}{name_of(step)}  {_short(step.trigger)}  {short_id(step.id)}"
                 yield _STYLES[step.action], line.rstrip()
         else:
-            yield "", f"Verified: {name}: live matches declared."
+            yield "", f"Verified: {name}: {_what_matches(view)}."
+
+
+def _what_matches(view: RunView) -> str:
+    """Say what the verification has shown, and no more."""
+    return "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
 
 
 def _was_tried(tenancy: TenancyView) -> bool:

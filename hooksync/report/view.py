@@ -82,6 +82,7 @@ class RunView(Record, frozen=True):
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
     state: str | None = None  # path
+    is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None  # why the state could not be written
 

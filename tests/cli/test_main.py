@@ -222,6 +222,21 @@ def test_a_target_leaves_all_else_alone(place: Place) -> None:
     run = place.run("apply", "--yes", "--target", "prod/*/MOVED")
     assert run.code == 0
     assert sorted(one.trigger for one in place.box.subscriptions("DEMO")) == ["MOVED"] * 4
+    assert run.out.endswith("\nVerified: the targeted subscriptions match declared.\n")
+    again = place.run("plan", "--target", "prod/*/MOVED")
+    assert again.out.endswith("\nNo changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n")
+
+
+def test_a_vendor_s_many_subscriptions_are_one_line_of_a_plan(place: Place) -> None:
+    for index in range(40):
+        place.box.seed("DEMO", f"https://vendor.example/{index}", "MOVED", "vendor-secret-0123456789")
+    owns = f"    owns: ['{place.receiver.url('catalogue')}']\n"
+    place.write(HOOKS.replace("    subscriptions:", f"{owns}    subscriptions:"))
+    plan = place.run("plan")
+    assert "\n.   40 left alone: 40 not ours (--all shows each)\n" in plan.out
+    assert "vendor.example" not in plan.out
+    assert place.run("plan", "--all").out.count("https://vendor.example/") == 40
+    assert len(place.run("plan", "--format", "json").json["tenancies"][0]["steps"]) == 42
 
 
 @pytest.mark.parametrize("flag", ["--tenancy", "--target", "--replace"])

@@ -189,3 +189,38 @@ def test_the_config_digest_goes_by_reference() -> None:
     base = tenancy(declared(), credentials=refs, server=shown)
     assert config_digest([base]) == config_digest([replace(base, server=other)])
     assert config_digest([base]) != config_digest([replace(base, owns=("https://a.example",))])
+
+
+def with_strangers(number: int) -> RunView:
+    """View a plan of a tenancy in which so many subscriptions are left alone."""
+    strangers = tuple(live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number))
+    owner = tenancy(declared("https://ours.example/a"), owns=("https://ours.example",))
+    return view(view_of_plan(make_plan(owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions())))
+
+
+def test_a_few_that_are_left_alone_are_shown_one_by_one() -> None:
+    text = plain(plan_lines(with_strangers(5)))
+    assert text.count("\n.   not ours") == 5
+
+
+def test_many_that_are_left_alone_are_one_line_with_their_number() -> None:
+    text = plain(plan_lines(with_strangers(6)))
+    assert text == (
+        "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
+        ".   6 left alone: 6 not ours (--all shows each)\n\n"
+        "No changes. 1 tenancy matches hooks.yaml.\n"
+    )
+    assert plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not ours") == 6
+
+
+def test_many_that_are_left_alone_are_one_line_in_markdown_too() -> None:
+    assert plan_markdown(with_strangers(6)).endswith("```diff\n.   6 left alone: 6 not ours (--all shows each)\n```\n")
+    assert plan_markdown(with_strangers(6), shows_kept=True).count("\n.   not ours") == 6
+
+
+def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
+    done = replace(finished("done", "done", "done", "done", "unchanged", "unchanged"), is_targeted=True)
+    assert plain(report_lines(done)).endswith("\nVerified: the targeted subscriptions match declared.\n")
+    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(is_targeted=True))))
+    text = plain(plan_lines(replace(same, is_targeted=True)))
+    assert text == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n"
