@@ -31,9 +31,7 @@ class Template(Record, frozen=True):
 
     text: str  # as written
     parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
-    literal: str | None = (
-        None  # the text where there are no references; worked out, never given
-    )
+    literal: str | None = None  # the text where there are no references; worked out, never given
 
     def __post_init__(self) -> None:
         """Work the literal out once: it is asked for again and again."""

@@ -87,7 +87,8 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
         told[entry.url.template] |= {(trigger.wire, entry.include_identifiers) for trigger in entry.triggers}
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
-        there[normal_url(url)].add((trigger, flag))
+        if "#" not in url:  # else it is left out, and stands for no URL of the file
+            there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
     for template, triggers in told.items():
         spellings = [url for url, _, _ in held if there.get(normal_url(url)) == triggers]
@@ -125,6 +126,7 @@ _LIVE = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(_LIVE)
 @example([("https://a.example/x?code=s3cret$1&a=&&b", "MOVED", True), ("https://a.example/$${HOME}", "ON", False)])
+@example([("https://a.example?key=#", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 def test_an_export_validates_and_plans_to_no_changes(
     tmp_path_factory: pytest.TempPathFactory, held: list[Held]
 ) -> None:
