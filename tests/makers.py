@@ -63,6 +63,8 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "limit": UnsubscribeLimit(percent=50),
         "replacement": "create-first",
         "probe": "auto",
+        "prune": True,
+        "unknown_secret": "warn",
         "location": HERE,
     }
     return Tenancy(subscriptions=subscriptions, **(defaults | settings))  # type: ignore[arg-type]

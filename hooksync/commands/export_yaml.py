@@ -89,6 +89,10 @@ def _settings(tenancy: Tenancy) -> Iterator[str]:
         yield f"replacement: {tenancy.replacement}"
     if tenancy.probe != "auto":
         yield f"probe: {tenancy.probe}"
+    if not tenancy.prune:
+        yield "prune: false"
+    if tenancy.unknown_secret != "warn":
+        yield f"unknown_secret: {tenancy.unknown_secret}"
 
 
 def _credentials(credentials: CredentialRefs) -> Iterator[str]:

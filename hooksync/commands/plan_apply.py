@@ -127,11 +127,10 @@ def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
 
     fetched = session.fetch()
     histories = session.planner.recall(fetched)
-    allows = session.planner.allows_mass_unsubscribe
     return tuple(
         now
         if isinstance(now, UnreadTenancy)
-        else rebuild(then, now, histories[now.tenancy.name], allows_mass_unsubscribe=allows)
+        else rebuild(then, now, histories[now.tenancy.name], session.planner.reasons_against)
         for then, now in zip(saved.tenancies, fetched, strict=True)
     )
 

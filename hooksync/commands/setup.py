@@ -93,7 +93,15 @@ def open_session(
     known, former = _read_state(state, options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
-        planner = Planner(diff, allows_mass_unsubscribe, known, run.secrets, KeyRing(parallelism))
+        planner = Planner(
+            diff,
+            allows_mass_unsubscribe,
+            known,
+            run.secrets,
+            KeyRing(parallelism),
+            adopts=options.adopts,
+            keeps_state=state is not None,
+        )
         yield Session(run, planner, options, world, prepared.warnings, state, former)
 
 

@@ -14,6 +14,7 @@ from hooksync.core.model import (
     Replacement,
     SecretRef,
     Trigger,
+    UnknownSecret,
     UnsubscribeLimit,
 )
 from hooksync.core.record import Record, field
@@ -57,6 +58,8 @@ class Settings(Record, frozen=True):
     limit: UnsubscribeLimit = field(default_factory=lambda: UnsubscribeLimit(percent=50))
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
+    prune: bool = True
+    unknown_secret: UnknownSecret = "warn"
 
 
 class TenancyDeclaration(Record, frozen=True):

@@ -91,6 +91,9 @@ class TriggerCatalog:
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
 
+_PLAIN_SETTINGS = ("allow_http", "replacement", "probe", "prune", "unknown_secret")  # that are taken as they are
+
+
 def has_settings(fields: YamlMap) -> bool:
     """Whether a tenancy has any setting here besides its subscriptions."""
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
@@ -98,7 +101,7 @@ def has_settings(fields: YamlMap) -> bool:
 
 def read_settings(reading: FileReader, fields: YamlMap) -> Settings:
     """Read the settings of a tenancy. What is left out gets its default."""
-    given: dict[str, Any] = {key: fields[key] for key in ("allow_http", "replacement", "probe") if key in fields}
+    given: dict[str, Any] = {key: fields[key] for key in _PLAIN_SETTINGS if key in fields}
     if "credentials" in fields:
         given["credentials"] = _credentials(reading, cast(YamlMap, fields["credentials"]))
     if "limits" in fields:

@@ -86,6 +86,8 @@ class _Filling:
             limit=settings.limit,
             replacement=settings.replacement,
             probe=settings.probe,
+            prune=settings.prune,
+            unknown_secret=settings.unknown_secret,
             subscriptions=subscriptions,
             location=self.entry.location,
         )

@@ -21,7 +21,9 @@ from hooksync.core.schema import Violation, find_errors
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
 # nothing else depends on these fields
-_INDEPENDENT = frozenset({"version", "limits", "replacement", "probe", *PlainFields.__struct_fields__})
+_INDEPENDENT = frozenset(
+    {"version", "limits", "replacement", "probe", "prune", "unknown_secret", *PlainFields.__struct_fields__}
+)
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
 _SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))
 _NOWHERE = (0, 0, 0, 0)

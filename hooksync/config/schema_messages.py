@@ -67,6 +67,8 @@ _EXAMPLES = {
     "unsubscribe": "unsubscribe: 50%, or a number such as 3",
     "replacement": "replacement: remove-first",
     "probe": "probe: require",
+    "prune": "prune: false",
+    "unknown_secret": "unknown_secret: replace",
     "subscriptions": "subscriptions: {}",
     "url": "url: https://fn.example.net/api/hook",
     "trigger": "trigger: INDEXED",

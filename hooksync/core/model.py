@@ -14,6 +14,7 @@ from hooksync.core.urls import masked_url, normal_url
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
+UnknownSecret = Literal["warn", "refuse", "replace"]
 LoginMethod = Literal["password", "external"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
@@ -218,6 +219,8 @@ class Tenancy(Record, frozen=True):
     limit: UnsubscribeLimit
     replacement: Replacement
     probe: Probe
+    prune: bool  # False: nothing undeclared is unsubscribed
+    unknown_secret: UnknownSecret  # what becomes of a live one whose secret may not be the declared one
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
 

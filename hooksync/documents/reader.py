@@ -218,6 +218,8 @@ def _settings(fields: Fields, where: str, place: Location) -> Settings:
         limit=UnsubscribeLimit(limit["percent"], limit["number"]) if limit else UnsubscribeLimit(percent=50),
         replacement=fields["replacement"],
         probe=fields["probe"],
+        prune=fields.get("prune", True),
+        unknown_secret=fields.get("unknown_secret", "warn"),
     )
 
 

@@ -6,7 +6,7 @@ No new plan is made: what was reviewed is done, or nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from hooksync.core.errors import Problem
@@ -16,8 +16,8 @@ from hooksync.core.redaction import printable
 from hooksync.core.urls import owns_url
 from hooksync.documents.reader import LiveRow, SavedStep, SavedTenancy
 from hooksync.documents.sealing import live_digest
-from hooksync.reconcile.diff import compare, count_owned
-from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, unsafe_reasons
+from hooksync.reconcile.diff import compare
+from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 
@@ -27,15 +27,18 @@ _PLAN_ANEW = "create a new plan, review it, and apply that"
 
 
 def rebuild(
-    saved: SavedTenancy, fetched: FetchedTenancy, history: History, *, allows_mass_unsubscribe: bool
+    saved: SavedTenancy,
+    fetched: FetchedTenancy,
+    history: History,
+    reasons_against: Callable[[TenancyPlan], Iterable[Problem]],
 ) -> TenancyPlan:
     """Make the saved plan again from what is live now. Refused where that is not what the plan was made for."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
     refusals = [*_moved(saved, fetched), *_not_owned(saved, fetched)]
     found = {identifier: live.get(identifier) or _placeholder(saved, identifier) for identifier in _ids(saved)}
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
-    if not refusals and not allows_mass_unsubscribe:
-        refusals += unsafe_reasons(plan, count_owned(tenancy, fetched.live))
+    if not refusals:
+        refusals += reasons_against(plan)
     return replace(plan, refusals=tuple(refusals))
 
 

@@ -134,6 +134,6 @@ def _declaration(tenancy: Tenancy) -> list[object]:
     settings = [
         tenancy.name, tenancy.server.shown, tenancy.tenant_shown, tenancy.allow_http,
         credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
-        tenancy.replacement, tenancy.probe,
+        tenancy.replacement, tenancy.probe, tenancy.prune, tenancy.unknown_secret,
     ]  # fmt: skip
     return [settings, sorted(subscriptions)]

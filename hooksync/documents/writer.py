@@ -115,6 +115,8 @@ def _tenancy_fields(view: TenancyView) -> Sections:
         "declared_count": len(tenancy.subscriptions),
         "replacement": tenancy.replacement,
         "probe": tenancy.probe,
+        "prune": tenancy.prune,
+        "unknown_secret": tenancy.unknown_secret,
         "error": None if view.error is None else _error(view.error),
     }
     return Sections(fields)

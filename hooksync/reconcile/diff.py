@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SubscriptionKey, Tenancy, address_matches
+from hooksync.core.model import (
+    DeclaredSubscription,
+    LiveSubscription,
+    SecretState,
+    SubscriptionKey,
+    Tenancy,
+    address_matches,
+)
 from hooksync.core.record import Record
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.plan import (
+    SECRET_UNKNOWN,
     Change,
     Keep,
     Leave,
@@ -45,7 +53,7 @@ def make_plan(
     paired = {one.id for found in pairs.values() for one in found}
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
     for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
-        steps.append(_step_for(declared, found[0] if found else None, options, history))
+        steps.append(_step_for(declared, found[0] if found else None, tenancy, options, history))
         steps += (Unsubscribe(one, "duplicate", duplicate_of=declared) for one in found[1:])
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
@@ -115,18 +123,42 @@ def _live_content(live: LiveSubscription) -> Nested:
 
 
 def _step_for(
-    declared: DeclaredSubscription, live: LiveSubscription | None, options: DiffOptions, history: History
+    declared: DeclaredSubscription,
+    live: LiveSubscription | None,
+    tenancy: Tenancy,
+    options: DiffOptions,
+    history: History,
 ) -> Step:
     state = history.state_of(declared, live)
     if live is None:
         return Subscribe(declared, state)
     changes = content_changes(declared, live)
     reasons = [f"{change.field} differs" for change in changes]
-    if state == "changed":
-        reasons.append("secret changed")
+    reasons += _secret_reasons(declared, live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
         reasons.append("asked for by --replace")
     return Resubscribe(declared, live, tuple(reasons), changes, state) if reasons else Keep(declared, live, state)
+
+
+def is_known_by_others(step: Resubscribe, history: History) -> bool:
+    """Whether a secret counts as changed because another subscription or an earlier run shows it."""
+    return step.declared.secret in history.changed or step.live.id in history.unfinished
+
+
+def _secret_reasons(
+    declared: DeclaredSubscription, live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History
+) -> Iterable[str]:
+    """Say why the secret asks for a new subscription: it has changed, or nobody knows that it has not."""
+    if state == "changed":
+        yield "secret changed"
+    if state != "unknown":
+        return
+    if changed := history.changed.get(declared.secret):
+        yield f"secret changed for {changed}, which has the same reference"
+    elif live.id in history.unfinished:
+        yield "an earlier run did not finish replacing it"
+    elif tenancy.unknown_secret == "replace":
+        yield SECRET_UNKNOWN
 
 
 def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options: DiffOptions) -> Step:
@@ -137,4 +169,6 @@ def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options:
         return Leave(live, "not targeted")
     if not options.prune:
         return Leave(live, "not declared, kept by --no-prune")
+    if not tenancy.prune:
+        return Leave(live, "not declared, kept by prune: false")
     return Unsubscribe(live, "not declared")

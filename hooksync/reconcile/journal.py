@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
+from hooksync.reconcile.diff import is_known_by_others
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
 from hooksync.reconcile.planner import needed_secrets
 from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
@@ -109,8 +110,8 @@ class Journal:
             tenancy=name,
             run=self._run,
             made=tuple(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
-            open_addresses=_open_addresses(outcome),
-            finished=_finished(one, self._before) if outcome is None or outcome.is_as_declared else (),
+            open_addresses=_open_addresses(outcome) | _to_be_replaced(outcome),
+            finished=_finished(one, self._before, outcome),
             gone=self._before.gone(name, None if live is None else [each.id for each in live]),
         )
 
@@ -160,8 +161,24 @@ def _recovered(one: TenancyPlan) -> Iterator[Keep]:
             yield step
 
 
-def _finished(one: TenancyPlan, before: State) -> tuple[Intent, ...]:
+def _to_be_replaced(outcome: TenancyOutcome | None) -> frozenset[str]:
+    """Return the addresses whose secret is known to be the old one only by another subscription, and still is.
+
+    Once that other one has its new secret, nothing but the intent tells the next run that this one has not.
+    """
+    return frozenset(
+        one.step.declared.address
+        for one in (outcome.outcomes if outcome else ())
+        if isinstance(one.step, Resubscribe) and one.step.secret_state == "unknown" and one.new_id is None
+        if outcome and is_known_by_others(one.step, outcome.plan.history)
+    )
+
+
+def _finished(one: TenancyPlan, before: State, outcome: TenancyOutcome | None) -> tuple[Intent, ...]:
     """Return the intents of earlier runs that are no longer needed; the others wait until their secrets are known."""
+    intents = before.intents_of(one.tenancy.name)
+    if outcome and not outcome.is_as_declared:  # this run's own intents say the same, and are newer
+        return tuple(intent for intent in intents if intent.address in _to_be_replaced(outcome))
     recovered = {step.live.id for step in _recovered(one)}
     waiting = {
         (made.address, made.run)
@@ -169,6 +186,4 @@ def _finished(one: TenancyPlan, before: State) -> tuple[Intent, ...]:
         if isinstance(step, Keep) and step.live.id not in recovered
         if isinstance(made := one.history.made.get(step.live.id), Intent)
     }
-    return tuple(
-        intent for intent in before.intents_of(one.tenancy.name) if (intent.address, intent.run) not in waiting
-    )
+    return tuple(intent for intent in intents if (intent.address, intent.run) not in waiting)

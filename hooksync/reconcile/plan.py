@@ -5,6 +5,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import HooksyncError, Problem
@@ -17,6 +18,14 @@ ACTIONS: tuple[Action, ...] = ("subscribe", "resubscribe", "unsubscribe", "keep"
 
 Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
 RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "unchanged")
+
+
+ADOPT_FIX = (
+    "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
+    "`--replace ADDRESS` makes a subscription anew"
+)
+SECRET_UNKNOWN = "secret unknown"  # the reason for a resubscribe under `unknown_secret: replace`
+_MOST_NAMED = 5  # addresses in a message
 
 
 class Change(Record, frozen=True):
@@ -113,6 +122,11 @@ def is_idle(step: Step) -> bool:
     return isinstance(step, Keep | Leave)
 
 
+def has_unknown_secret(step: Step) -> bool:
+    """Whether a subscription is kept although its secret may not be the declared one."""
+    return isinstance(step, Keep) and step.secret_state in ("unknown", "not-set")
+
+
 def action_of(step: Step) -> Action:
     """Name a step's action as reports do."""
     return _ACTION_OF[type(step)]
@@ -198,10 +212,35 @@ def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
             f"{tenancy.name}: would unsubscribe {removed} of the {owned} it owns, more than limits.unsubscribe allows"
         )
         problems.append(Problem(f"{what} ({tenancy.limit})", fix, tenancy.location))
-    if removed and not tenancy.subscriptions and removed == owned:
+    if removed and not tenancy.subscriptions and removed == owned and tenancy.limit.percent != 100:
         what = f"{tenancy.name}: would unsubscribe all it owns ({removed}), since none is declared"
         problems.append(Problem(what, fix, tenancy.location))
     return tuple(problems)
+
+
+def unknown_secret_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
+    """List why a plan may not leave secrets unknown, where the tenancy says `unknown_secret: refuse`."""
+    tenancy = plan.tenancy
+    found = [step.declared.address for step in plan.steps if isinstance(step, Keep) and has_unknown_secret(step)]
+    if not found or tenancy.unknown_secret != "refuse":
+        return ()
+    what = f"{tenancy.name}: the secrets of {some_of(found)} are unknown, and unknown_secret is refuse"
+    return (Problem(what, ADOPT_FIX, tenancy.location),)
+
+
+def endless_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
+    """List why a plan that is made without a state may not go by `unknown_secret: replace`."""
+    tenancy = plan.tenancy
+    if not any(isinstance(step, Resubscribe) and SECRET_UNKNOWN in step.reasons for step in plan.steps):
+        return ()
+    what = f"{tenancy.name}: without a state, unknown_secret: replace would make every subscription anew in every run"
+    return (Problem(what, "keep a state (leave out --no-state), or write unknown_secret: warn", tenancy.location),)
+
+
+def some_of(addresses: Sequence[str]) -> str:
+    """Name the first few addresses, and count the others."""
+    more = len(addresses) - _MOST_NAMED
+    return ", ".join(addresses[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_over_limit(plan: TenancyPlan, removed: int, owned: int) -> bool:

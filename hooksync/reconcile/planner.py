@@ -11,10 +11,20 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretCache
-from hooksync.core.model import LiveSubscription, SecretRef, SecretState, Tenancy
+from hooksync.core.errors import Problem
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
-from hooksync.reconcile.plan import Planned, Resubscribe, Subscribe, TenancyPlan, UnreadTenancy, unsafe_reasons
+from hooksync.reconcile.plan import (
+    Planned,
+    Resubscribe,
+    Subscribe,
+    TenancyPlan,
+    UnreadTenancy,
+    endless_reasons,
+    unknown_secret_reasons,
+    unsafe_reasons,
+)
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import History, recall
 from hooksync.state.model import Intent, State, StateEntry
@@ -38,6 +48,8 @@ class Planner(Record, frozen=True):
     state: State | None
     secrets: SecretCache
     ring: KeyRing
+    adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
+    keeps_state: bool = True
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
@@ -54,31 +66,46 @@ class Planner(Record, frozen=True):
             declared.secret for one in read.values() for declared in one.tenancy.subscriptions
         )
         histories = {name: recall(self.state, name, one.live, not_set) for name, one in read.items()}
-        states = self._secret_states([(one, histories[name]) for name, one in read.items()])
-        return {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
+        states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
+        return {
+            name: replace(history, states=states.get(name, {}), changed=changed) for name, history in histories.items()
+        }
 
     def _plan_one(self, one: FetchedTenancy, history: History) -> TenancyPlan:
         plan = make_plan(one.tenancy, one.live, self.options, history)
-        if self.allows_mass_unsubscribe:
-            return plan
-        return replace(plan, refusals=unsafe_reasons(plan, count_owned(one.tenancy, one.live)))
+        return replace(plan, refusals=self.reasons_against(plan))
 
-    def _secret_states(self, read: Sequence[tuple[FetchedTenancy, History]]) -> dict[str, dict[str, SecretState]]:
-        """Compare the declared secrets with those that live subscriptions were made with; by tenancy, by live id."""
+    def reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
+        """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
+        unsafe = () if self.allows_mass_unsubscribe else unsafe_reasons(plan, count_owned(plan.tenancy, plan.live))
+        unknown = () if self.adopts else unknown_secret_reasons(plan)
+        return (*unsafe, *unknown, *(() if self.keeps_state else endless_reasons(plan)))
+
+    def _secret_states(
+        self, read: Sequence[tuple[FetchedTenancy, History]]
+    ) -> tuple[dict[str, dict[str, SecretState]], dict[SecretRef, str]]:
+        """Compare the declared secrets with those that live subscriptions were made with.
+
+        Returns the states by tenancy and live id; and the references that have another value than before, each with
+        an address that shows it, over all tenancies.
+        """
         if self.state is None:
-            return {}
+            return {}, {}
         salts = self.state.salts_by_id()
         comparable = [
-            (one.tenancy.name, live, made, self.secrets.find(ref), salts[made.salt])
+            (declared, live, made, self.secrets.find(declared.secret), salts[made.salt])
             for one, history in read
-            for ref, live, made in _comparable(one, history)
+            for declared, live, made in _comparable(one, history)
         ]
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
-        for name, live, made, secret, salt in comparable:
+        changed: dict[SecretRef, str] = {}
+        for declared, live, made, secret, salt in comparable:
             is_same = made.is_made_with(self.ring.key(secret, salt))
-            states[name][live.id] = "same" if is_same else "changed"
-        return states
+            states[declared.tenancy][live.id] = "same" if is_same else "changed"
+            if not is_same:
+                changed.setdefault(declared.secret, declared.address)
+        return states, changed
 
 
 def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
@@ -88,11 +115,11 @@ def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
 
 def _comparable(
     one: FetchedTenancy, history: History
-) -> Iterator[tuple[SecretRef, LiveSubscription, StateEntry | Intent]]:
+) -> Iterator[tuple[DeclaredSubscription, LiveSubscription, StateEntry | Intent]]:
     """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
     pairs = pair(one.tenancy, one.live, history)
     for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
         for live in found[:1]:
             made = history.made.get(live.id)
             if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
-                yield declared.secret, live, made
+                yield declared, live, made

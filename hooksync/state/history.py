@@ -42,6 +42,8 @@ class History(Record, frozen=True):
     url_salt: bytes = b""
     states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
+    changed: Mapping[SecretRef, str] = field(default_factory=dict)  # references with another value, and an address
+    unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
 
     def run_of(self, live: LiveSubscription) -> int:
         """Return the number of the run that made a subscription; 0 where that is not known."""
@@ -75,7 +77,7 @@ def recall(
     """Gather what a state knows of live subscriptions; how their secrets compare is added by the planner.
 
     A live one that has no entry, was not there before a run that was killed, and is what that run was about to make,
-    counts as made by it.
+    counts as made by it. One that was there before, and has no entry, was to be replaced by it.
     """
     if state is None:
         return History(not_set=not_set)
@@ -84,12 +86,15 @@ def recall(
     for intent in state.intents_of(tenancy):
         intents[intent.declared].append(intent)
     made: dict[str, Made] = {}
+    unfinished = set[str]()
     for subscription in live:
         if entry := entries.get(subscription.id):
             made[subscription.id] = entry
         elif intents:
             digest = declared_digest(state.url_salt, subscription.key.url, subscription.trigger.wire)
             for intent in intents.get(digest, ()):  # the newest last
-                if subscription.id not in intent.seen:
+                if subscription.id in intent.seen:
+                    unfinished.add(subscription.id)
+                else:
                     made[subscription.id] = intent
-    return History(made, state.url_salt, not_set=not_set)
+    return History(made, state.url_salt, not_set=not_set, unfinished=frozenset(unfinished))

@@ -70,6 +70,8 @@ tenancies = mapping(
         "limits": mapping({}, {"unsubscribe": st.one_of(shares, st.integers(min_value=0))}, with_notes=False),
         "replacement": st.sampled_from(["create-first", "remove-first"]),
         "probe": st.sampled_from(["auto", "require", "never"]),
+        "prune": st.booleans(),
+        "unknown_secret": st.sampled_from(["warn", "refuse", "replace"]),
         "subscriptions": st.dictionaries(names, with_triggers({"url": texts}), max_size=3),
     },
 )

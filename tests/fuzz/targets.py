@@ -25,7 +25,7 @@ from hooksync.core.record import replace
 from hooksync.documents.reader import Demands, SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import rebuild
 from hooksync.documents.sealing import PlanKey, digest
-from hooksync.reconcile.plan import TenancyPlan
+from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
 from hooksync.service.challenge import ProbeResult, judge_answer, signed_in_disguise
@@ -190,7 +190,9 @@ def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
         for id_, row in rows
     )
     for found in (tuple(live), ()):
-        planned = rebuild(saved, FetchedTenancy(tenancy, found), NOTHING, allows_mass_unsubscribe=False)
+        planned = rebuild(
+            saved, FetchedTenancy(tenancy, found), NOTHING, lambda plan: unsafe_reasons(plan, len(plan.live))
+        )
         demand(isinstance(planned, TenancyPlan), "a plan that is none")
 
 

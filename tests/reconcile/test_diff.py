@@ -242,6 +242,14 @@ def test_what_happens_to_an_undeclared_one_has_a_reason(options: DiffOptions, re
     assert is_idle(step) == (reason != "not declared")
 
 
+def test_a_tenancy_that_is_not_pruned_keeps_its_undeclared_ones_but_no_duplicates() -> None:
+    owner = tenancy(declared(), prune=False)
+    plan = make_plan(owner, (live("1"), live("2"), live("3", "https://vendor.example/x")), DiffOptions())
+    [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
+    [left] = [step for step in plan.steps if isinstance(step, Leave)]
+    assert (removed.reason, left.live.id, left.reason) == ("duplicate", "3", "not declared, kept by prune: false")
+
+
 def test_a_longer_host_is_not_ours() -> None:
     owner = tenancy(owns=("https://hooks.example.org",))
     step = only_step(make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN))

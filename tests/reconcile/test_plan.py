@@ -65,7 +65,12 @@ def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
 @pytest.mark.parametrize("removed", [1, 2])
 def test_removing_all_where_none_is_declared_is_unsafe(removed: int) -> None:
     said = f"prod: would unsubscribe all it owns ({removed}), since none is declared"
-    assert reasons(UnsubscribeLimit(percent=100), removed, 0) == [said]
+    assert reasons(UnsubscribeLimit(number=5), removed, 0) == [said]
+
+
+@pytest.mark.parametrize("removed", [1, 2, 5])
+def test_a_limit_of_a_hundred_per_cent_allows_to_empty_a_tenancy(removed: int) -> None:
+    assert reasons(UnsubscribeLimit(percent=100), removed, 0) == []
 
 
 def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:

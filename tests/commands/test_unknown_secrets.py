@@ -1,0 +1,160 @@
+"""Secrets that hooksync does not know: of subscriptions that were there before it, or whose state is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import SECRET, Place
+
+NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
+NAMES = ("search", "viewer", "website")  # the first two were there before hooksync
+TRIGGERS = {"search": "FULL_TEXT_INDEXED", "viewer": "MOVED", "website": "INGEST_FAILED"}
+
+
+def hooks(*names: str, settings: str = "") -> str:
+    lines = [f"      {name}: {{url: '${{RECEIVER}}?for={name}', trigger: {TRIGGERS[name]}}}\n" for name in names]
+    head = "version: 1\ndefaults: {secret: {env: CATALOGUE_SECRET}}\ntenancies:\n  prod:\n    server: ${BOX}\n"
+    return f"{head}    tenant: DEMO\n{settings}    subscriptions:{'' if names else ' {}'}\n{''.join(lines)}"
+
+
+def settle_in(place: Place, *, settings: str = "") -> None:
+    """Two subscriptions that hooksync did not make, and one that it made; all three with one secret."""
+    for name in NAMES[:2]:
+        place.box.seed("DEMO", f"{place.environ['RECEIVER']}?for={name}", TRIGGERS[name], SECRET)
+    place.write(hooks(*NAMES, settings=settings))
+    place.run("apply", "--yes", "--allow-mass-unsubscribe")
+
+
+@pytest.fixture
+def mixed(place: Place) -> Place:
+    settle_in(place)
+    return place
+
+
+def rotate(place: Place) -> None:
+    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
+    place.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
+
+
+def steps(place: Place, *flags: str) -> dict[str, Any]:
+    plan = place.run("plan", "--format", "json", *flags)
+    return {step["name"]: step for step in plan.json["tenancies"][0]["steps"]}
+
+
+def live_secrets(place: Place) -> dict[str, str]:
+    return {one.url.rpartition("=")[2]: one.secret for one in place.box.subscriptions("DEMO")}
+
+
+# a shared secret is rotated
+
+
+def test_a_rotation_takes_those_of_the_same_reference_with_it_whose_secrets_are_unknown(mixed: Place) -> None:
+    rotate(mixed)
+    found = steps(mixed)
+    because = "secret changed for prod/website/INGEST_FAILED, which has the same reference"
+    assert {name: step["reasons"] for name, step in found.items()} == {
+        "search": [because],
+        "viewer": [because],
+        "website": ["secret changed"],
+    }
+    run = mixed.run("apply", "--yes")
+    assert (run.code, run.out.splitlines()[-1]) == (0, "Verified: live matches declared.")
+    assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
+    assert mixed.run("plan").out == "No changes. 1 tenancy matches hooks.yaml.\n"
+
+
+def test_one_of_another_reference_stays_when_a_secret_is_rotated(place: Place) -> None:
+    settle_in(place)
+    text = hooks(*NAMES).replace("?for=search'", "?for=search', secret: {env: OTHER_SECRET}")
+    place.write(text)
+    place.environ["OTHER_SECRET"] = SECRET
+    rotate(place)
+    assert {name: step["action"] for name, step in steps(place).items()} == {
+        "search": "keep",
+        "viewer": "resubscribe",
+        "website": "resubscribe",
+    }
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_rotation_that_fails_for_one_is_finished_by_the_next_run(mixed: Place, failing: int) -> None:
+    rotate(mixed)
+    mixed.box.add_fault(f"status-422@subscribe:1:{failing}")
+    assert mixed.run("apply", "--yes", "--parallelism", "1").code == 4
+    assert sorted(live_secrets(mixed).values()) == sorted([SECRET, NEW_SECRET, NEW_SECRET])
+    assert mixed.run("plan", "--detailed-exitcode").code == 2
+    assert mixed.run("apply", "--yes").code == 0
+    assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
+    assert mixed.run("plan").out == "No changes. 1 tenancy matches hooks.yaml.\n"
+
+
+def test_a_saved_plan_takes_the_others_of_the_reference_too(mixed: Place) -> None:
+    rotate(mixed)
+    assert mixed.run("plan", "--out", "plan.json").code == 0
+    assert mixed.run("apply", "plan.json").code == 0
+    assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
+
+
+# unknown_secret and prune
+
+
+def test_unknown_secrets_are_refused_where_the_file_says_so(place: Place) -> None:
+    settle_in(place, settings="    unknown_secret: refuse\n")
+    before = place.box.subscriptions("DEMO")
+    assert len(before) == 2
+    run = place.run("apply", "--yes")
+    assert run.code == 3
+    said = "the secrets of prod/search/INDEXED, prod/viewer/MOVED are unknown, and unknown_secret is refuse"
+    assert said in run.err
+    assert "--adopt" in run.err
+    assert "--replace" in run.err
+    assert place.box.subscriptions("DEMO") == before
+    assert place.run("apply", "--yes", "--replace", "*").code == 0
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_unknown_secrets_are_replaced_where_the_file_says_so(place: Place) -> None:
+    settle_in(place)
+    place.write(hooks(*NAMES, settings="    unknown_secret: replace\n"))
+    rotate(place)
+    place.environ["CATALOGUE_SECRET"] = SECRET
+    place.receiver.set_secret("catalogue", SECRET)
+    found = steps(place)
+    assert {name: (step["action"], step["reasons"]) for name, step in found.items()} == {
+        "search": ("resubscribe", ["secret unknown"]),
+        "viewer": ("resubscribe", ["secret unknown"]),
+        "website": ("keep", []),
+    }
+    before = {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("apply", "--yes").code == 0
+    assert len(before & {one.id for one in place.box.subscriptions("DEMO")}) == 1
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_replacing_unknown_secrets_in_every_run_is_refused(place: Place) -> None:
+    settle_in(place)
+    place.write(hooks(*NAMES, settings="    unknown_secret: replace\n"))
+    run = place.run("apply", "--yes", "--no-state")
+    assert run.code == 3
+    assert "without a state, unknown_secret: replace would make every subscription anew in every run" in run.err
+
+
+@pytest.mark.parametrize("flags", [(), ("--out", "plan.json")])
+def test_a_tenancy_can_keep_what_is_not_declared(place: Place, flags: tuple[str, ...]) -> None:
+    settle_in(place)
+    place.write(hooks("website", settings="    prune: false\n    limits: {unsubscribe: 0}\n"))
+    found = place.run("plan", "--format", "json", *flags).json["tenancies"][0]["steps"]
+    assert [step["reasons"] for step in found if step["action"] == "leave"] == [
+        ["not declared, kept by prune: false"],
+        ["not declared, kept by prune: false"],
+    ]
+    assert place.run("apply", *(flags[1:] or ("--yes",))).code == 0
+    assert len(place.box.subscriptions("DEMO")) == 3
+
+
+def test_a_reviewed_limit_of_a_hundred_per_cent_empties_a_tenancy(mixed: Place) -> None:
+    mixed.write(hooks(settings="    limits: {unsubscribe: 100%}\n"))
+    assert mixed.run("apply", "--yes").code == 0
+    assert mixed.box.subscriptions("DEMO") == ()
