@@ -57,7 +57,9 @@ class Clients:
 
     def authenticator(self, url: str) -> Authenticator:
         refs = CredentialRefs(*REFS, method=self.method)  # type: ignore[arg-type,misc]
-        wanted = tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_shown=self.tenant, credentials=refs)
+        wanted = tenancy(
+            server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs
+        )
         return Authenticator(wanted, SecretSources(self.environ).find, self.redactor)
 
     def client(self, url: str) -> Preservica:

@@ -56,7 +56,7 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "name": "prod",
         "server": Server("eu.preservica.com", "https://eu.preservica.com"),
         "tenant": "BRAMA",
-        "tenant_shown": "BRAMA",
+        "tenant_declared": "BRAMA",
         "allow_http": False,
         "credentials": CredentialRefs(*refs),
         "owns": None,

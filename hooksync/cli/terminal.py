@@ -140,7 +140,7 @@ class ConsoleTerminal:
     def watch(self, record: CallRecord) -> None:
         """Log a call, with --verbose."""
         if self._is_verbose:
-            self.message(f"{record.tenancy}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
+            self.message(f"{record.peer}: {record.request} -> {record.result} ({record.seconds:.3f} s)")
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:

@@ -74,7 +74,7 @@ def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
     forgeable = dict(zip(ready, forgeries, strict=True))
     return tuple(
         TenancyCheck(
-            tenancy,
+            run.located(tenancy),
             judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
             tuple(judge_hook(_evidence(hook, tenancy, answers, forgeable)) for hook in hooks[tenancy.name]),
         )
@@ -107,7 +107,8 @@ def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Ca
 def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    answer = probe_once(request, run.context, tenancy.name, str(request))
+    peer = f"{tenancy.name} ({tenancy.server.shown})"
+    answer = probe_once(request, run.context, peer, str(request))
     reach = answer if isinstance(answer, ProbeResult) else READY
     if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
         return TenancyEvidence(reach, None)

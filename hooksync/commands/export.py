@@ -138,7 +138,7 @@ def _written(text: str) -> Written:
 def _as_logged_in(one: Fetched, run: Run) -> Fetched:
     """Name a tenancy after the tenant of the log-in, if no tenant was named."""
     tenant = run.clients[one.tenancy.name].tenant
-    if one.tenancy.tenant or not tenant or not tenant.isprintable():
+    if one.tenancy.tenant_declared or not tenant or not tenant.isprintable():
         return one
     name = slug(tenant, one.tenancy.name).lower()
-    return replace(one, tenancy=replace(one.tenancy, name=name, tenant=tenant, tenant_shown=escape(tenant)))
+    return replace(one, tenancy=replace(one.tenancy, name=name, tenant=tenant, tenant_declared=escape(tenant)))

@@ -94,7 +94,11 @@ def free_variables(tenancies: Iterable[Tenancy]) -> Names:
         credentials = tenancy.credentials
         taken |= {ref.name for ref in (credentials.username, credentials.password, credentials.totp)}
         taken |= {one.secret.name for one in tenancy.subscriptions}
-        texts = (tenancy.server.shown, tenancy.tenant_shown or "", *(one.url.shown for one in tenancy.subscriptions))
+        texts = (
+            tenancy.server.declared,
+            tenancy.tenant_declared or "",
+            *(one.url.shown for one in tenancy.subscriptions),
+        )
         taken |= {name for text in texts for name in parse_template(text).names}
     return Names(taken, "_")
 

@@ -72,9 +72,9 @@ def _tenancy(one: ExportedTenancy) -> Iterator[str]:
 
 
 def _settings(tenancy: Tenancy) -> Iterator[str]:
-    yield f"server: {scalar(tenancy.server.shown)}"
-    if tenancy.tenant_shown:
-        yield f"tenant: {scalar(tenancy.tenant_shown)}"
+    yield f"server: {scalar(tenancy.server.declared)}"
+    if tenancy.tenant_declared:
+        yield f"tenant: {scalar(tenancy.tenant_declared)}"
     if tenancy.allow_http:
         yield "allow_http: true"
     if credentials := list(_credentials(tenancy.credentials)):

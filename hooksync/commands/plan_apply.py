@@ -24,7 +24,7 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.preflight import ask_receivers
-from hooksync.report.text import plain, plan_lines
+from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
 from hooksync.state.store import state_path
 
@@ -168,7 +168,7 @@ def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
         return None
     if options.format != "text":
         world.terminal.message(plain(plan_lines(before)))
-    match world.terminal.ask('Carry this out? Only "yes" is taken for an answer: '):
+    match world.terminal.ask(f'{question(before)} Only "yes" is taken for an answer: '):
         case True:
             return None
         case None:

@@ -52,9 +52,14 @@ def resolve(
 
 
 def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> tuple[str, ...]:
-    """Return what URLs were filled in with, for the redactor: foreign text may echo it."""
+    """Return what URLs were filled in with, for the redactor: foreign text may echo it.
+
+    What fills in a server or a tenant too is left out: these are not secret, and are shown.
+    """
     urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
-    names = dict.fromkeys(name for url in urls for name in url.names)
+    places = (text for tenancy in entries for text in (tenancy.settings.server, tenancy.settings.tenant) if text)
+    shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}.union(*(text.template.names for text in places))
+    names = dict.fromkeys(name for url in urls for name in url.names if name not in shown)
     return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
 
 
@@ -71,7 +76,7 @@ class _Filling:
         """Fill everything in. None: it has no valid server."""
         settings = self.entry.settings
         server = self._server()
-        tenant, tenant_shown = self._tenant()
+        tenant, tenant_declared = self._tenant()
         subscriptions = self._subscriptions()
         if server is None:
             return None
@@ -79,7 +84,7 @@ class _Filling:
             name=self.entry.name,
             server=server,
             tenant=tenant,
-            tenant_shown=tenant_shown,
+            tenant_declared=tenant_declared,
             allow_http=settings.allow_http,
             credentials=_credentials(settings.credentials),
             owns=settings.owns,
@@ -108,7 +113,7 @@ class _Filling:
         return Server(written.template.text, server_url(text))
 
     def _tenant(self) -> tuple[str | None, str | None]:
-        """Return the tenant's name, and how it may be shown; an empty one counts as not set."""
+        """Return the tenant's name, and how it is written; an empty one counts as not set."""
         written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
         text = self._fill(written) if written else ""
         if written and text:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, NoReturn
 
 from hooksync.core.record import Record, force_setattr
-from hooksync.core.urls import masked_url, normal_url
+from hooksync.core.urls import masked_url, normal_url, shown_server
 
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
@@ -202,8 +202,13 @@ class UnsubscribeLimit(Record, frozen=True):
 class Server(Record, frozen=True):
     """Where a tenancy lives."""
 
-    shown: str  # as the file writes it
+    declared: str  # as the file writes it, `${NAME}` unfilled
     base_url: str  # "https://eu.preservica.com" or "http://127.0.0.1:8080", in normal form, no slash at the end
+
+    @property
+    def shown(self) -> str:
+        """Write it for people: `eu.preservica.com`, `eu.preservica.com:8443`, `http://127.0.0.1:8080`."""
+        return shown_server(self.base_url)
 
 
 class Tenancy(Record, frozen=True):
@@ -211,8 +216,8 @@ class Tenancy(Record, frozen=True):
 
     name: str
     server: Server
-    tenant: str | None  # None: the service tells it at log-in
-    tenant_shown: str | None
+    tenant: str | None  # None: the service tells it at log-in; once it did, this is it
+    tenant_declared: str | None  # as the file writes it, `${NAME}` unfilled
     allow_http: bool
     credentials: CredentialRefs
     owns: tuple[str, ...] | None  # None: all; else URL prefixes
@@ -223,6 +228,11 @@ class Tenancy(Record, frozen=True):
     unknown_secret: UnknownSecret  # what becomes of a live one whose secret may not be the declared one
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
+
+    @property
+    def where(self) -> str:
+        """Name the real server and tenant, e.g. `eu.preservica.com / BRAMA`: neither is secret."""
+        return f"{self.server.shown} / {self.tenant}" if self.tenant else self.server.shown
 
 
 def live_url(url: str) -> HookUrl:

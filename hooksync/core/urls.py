@@ -124,6 +124,11 @@ def server_url(server: str) -> str:
     return normal_url("://".join(_split_server(server))).removesuffix("/")
 
 
+def shown_server(base_url: str) -> str:
+    """Write the normal form of a server for people: without `https://`, which is usual."""
+    return base_url.removeprefix("https://")
+
+
 def is_plain_http(url: str) -> bool:
     """Whether a URL or an outline goes over http to a host that is surely not this machine."""
     scheme, separator, rest = url.partition("://")

@@ -132,7 +132,7 @@ def _declaration(tenancy: Tenancy) -> list[object]:
         [s.name, s.url.shown, s.trigger.wire, str(s.secret), s.include_identifiers] for s in tenancy.subscriptions
     ]
     settings = [
-        tenancy.name, tenancy.server.shown, tenancy.tenant_shown, tenancy.allow_http,
+        tenancy.name, tenancy.server.declared, tenancy.tenant_declared, tenancy.allow_http,
         credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
         tenancy.replacement, tenancy.probe, tenancy.prune, tenancy.unknown_secret,
     ]  # fmt: skip

@@ -103,7 +103,9 @@ def _tenancy_fields(view: TenancyView) -> Sections:
     fields = {
         "name": tenancy.name,
         "server": tenancy.server.shown,
-        "tenant": tenancy.tenant_shown,
+        "tenant": tenancy.tenant,
+        "server_declared": tenancy.server.declared,
+        "tenant_declared": tenancy.tenant_declared,
         "allow_http": tenancy.allow_http,
         "place": str(tenancy.location),
         "credentials": credential_references(tenancy.credentials, reference),

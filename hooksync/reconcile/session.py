@@ -13,7 +13,7 @@ from threading import Event
 from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import Tenancy
-from hooksync.core.record import Record
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
@@ -75,6 +75,13 @@ class Run(Record, frozen=True):
         ]
         return self._without_same_tenancies(fetched)
 
+    def located(self, tenancy: Tenancy) -> Tenancy:
+        """Add the tenant that the log-in led to, where none is declared."""
+        told = self.clients[tenancy.name].tenant
+        if tenancy.tenant or not told:
+            return tenancy
+        return replace(tenancy, tenant=self.context.redactor.quote(told) or None)  # foreign text
+
     def apply(self, plans: Sequence[TenancyPlan], options: DiffOptions, advance: Advance) -> dict[str, TenancyOutcome]:
         """Carry out plans, tenancies side by side; returns the outcomes by the tenancy's name.
 
@@ -94,9 +101,10 @@ class Run(Record, frozen=True):
 
     def _read_one(self, tenancy: Tenancy, advance: Advance) -> Fetched:
         try:
-            return FetchedTenancy(tenancy, self.clients[tenancy.name].list_subscriptions())
+            live = self.clients[tenancy.name].list_subscriptions()
+            return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:
-            return UnreadTenancy(tenancy, error)
+            return UnreadTenancy(self.located(tenancy), error)
         finally:
             advance()
 

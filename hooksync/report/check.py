@@ -16,7 +16,7 @@ from hooksync.core.model import DeclaredSubscription, Probe, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
-from hooksync.report.text import Line, Style, where_of
+from hooksync.report.text import Line, Style
 from hooksync.service.challenge import Kind, ProbeResult
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
@@ -246,7 +246,7 @@ def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
-    yield "", printable(f"{check.tenancy.name}   {where_of(check.tenancy)}")
+    yield "", printable(f"{check.tenancy.name}   {check.tenancy.where}")
     yield "", ""
     for finding in check.findings:
         line = f"{finding.mark:<{_MARK}}{finding.subject:<{_NAME}}{printable(finding.detail)}"
@@ -290,7 +290,7 @@ def _tenancy_json(check: TenancyCheck) -> dict[str, object]:
     return {
         "name": tenancy.name,
         "server": tenancy.server.shown,
-        "tenant": tenancy.tenant_shown,
+        "tenant": tenancy.tenant,
         "findings": [_finding_json(finding) for finding in check.findings],
         "subscriptions": [_hook_json(hook) for hook in check.hooks],
     }

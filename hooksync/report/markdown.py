@@ -22,7 +22,6 @@ from hooksync.report.text import (
     shown_steps,
     step_lines,
     verification,
-    where_of,
 )
 from hooksync.report.view import RunView, StepView, TenancyView
 
@@ -109,7 +108,7 @@ def _tenancy_block(view: TenancyView, *, shows_kept: bool) -> _Block | None:
     left_alone = [(_line(text),) for _, text in left_alone_lines(view, shows_kept=shows_kept)]
     if not (steps or left_alone) and view.error is None:
         return None
-    title = f"{escaped(_cut(view.tenancy.name))}, {escaped(_cut(where_of(view.tenancy)))}: {counts_of(view)}"
+    title = f"{escaped(_cut(view.tenancy.name))}, {escaped(_cut(view.tenancy.where))}: {counts_of(view)}"
     width = name_width(steps)
     items = (*(_item(step, view, width) for step in steps), *left_alone)
     return _Block(title, items or (("!   nothing planned",),))

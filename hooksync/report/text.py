@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
-from hooksync.core.model import Tenancy, Trigger
+from hooksync.core.model import Trigger
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -26,6 +26,7 @@ _STYLES: dict[Action, Style] = {
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
+_MOST_SERVERS = 5  # that a question names
 _ID_SHOWN = 8  # characters of an id
 _MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
@@ -39,6 +40,16 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, and a summary."""
     blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
     return [*(line for block in blocks for line in block), ("", plan_summary(view))]
+
+
+def question(view: RunView) -> str:
+    """Ask whether to carry a plan out, and say where."""
+    chosen = [one.tenancy for one in view.tenancies if one.has_changes and not one.refusals]
+    if len(chosen) == 1:
+        return printable(f"Carry this out on {chosen[0].where}?")
+    servers = list(dict.fromkeys(tenancy.server.shown for tenancy in chosen))
+    more = f" and {len(servers) - _MOST_SERVERS} more" if len(servers) > _MOST_SERVERS else ""
+    return printable(f"Carry this out in {len(chosen)} tenancies on {', '.join(servers[:_MOST_SERVERS])}{more}?")
 
 
 def report_lines(view: RunView) -> list[Line]:
@@ -102,12 +113,7 @@ def name_width(steps: Iterable[StepView]) -> int:
 
 
 def _heading(view: TenancyView) -> str:
-    return printable(f"{view.tenancy.name}   {where_of(view.tenancy)}   {counts_of(view)}")
-
-
-def where_of(tenancy: Tenancy) -> str:
-    """Name the server, and the tenant if it is declared."""
-    return tenancy.server.shown + (f" / {tenancy.tenant_shown}" if tenancy.tenant_shown else "")
+    return printable(f"{view.tenancy.name}   {view.tenancy.where}   {counts_of(view)}")
 
 
 def counts_of(view: TenancyView) -> str:

@@ -103,10 +103,10 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     return signed_in_disguise(answer.status, answer.body, code, _key(secret))
 
 
-def probe_once(request: Request, context: CallContext, whom: str, shown: str) -> Answer | ProbeResult:
+def probe_once(request: Request, context: CallContext, peer: str, shown: str) -> Answer | ProbeResult:
     """Make a call, without a repeat: returns its answer, or why there is none.
 
-    `whom`: the tenancy, or "receiver"; `shown`: the request as it is recorded, without any key.
+    `peer`: who is called, as it is recorded; `shown`: the request as it is recorded, without any key.
     """
     start = time.monotonic()
     result = "failed"
@@ -118,7 +118,7 @@ def probe_once(request: Request, context: CallContext, whom: str, shown: str) ->
         result = failure.detail
         return failure
     finally:
-        context.watch(CallRecord(whom, shown, result, time.monotonic() - start))
+        context.watch(CallRecord(peer, shown, result, time.monotonic() - start))
     return answer
 
 

@@ -16,6 +16,7 @@ from itertools import count
 from hooksync.core.errors import AnswerLost, ServiceError
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
+from hooksync.core.urls import shown_server
 from hooksync.service.http import Answer, Request, Transport
 from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 
@@ -63,7 +64,7 @@ CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False, is_change=True) 
 class CallRecord(Record, frozen=True):
     """One call that was made, for progress and logs."""
 
-    tenancy: str
+    peer: str  # who was called: "archive-prod (eu.preservica.com)", or "receiver"
     request: str  # method and path
     result: str  # the status, or what happened instead of an answer
     seconds: float
@@ -128,6 +129,7 @@ class Caller:
 
     def _try(self, request: Request) -> Answer | ServiceError:
         """Make one try and record it."""
+        peer = f"{self.tenancy} ({shown_server(request.base_url)})"
         start = time.monotonic()
         result = "failed"
         try:
@@ -138,7 +140,7 @@ class Caller:
             result = error.reason
             return error
         finally:
-            self.context.watch(CallRecord(self.tenancy, str(request), result, time.monotonic() - start))
+            self.context.watch(CallRecord(peer, str(request), result, time.monotonic() - start))
         return answer
 
 

@@ -364,9 +364,9 @@ def test_version_and_help_go_to_standard_output(place: Place) -> None:
 
 def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
     run = place.run("apply", "--yes", "-v")
-    lines = [line for line in run.err.splitlines() if line.startswith("prod: ")]
+    lines = [line for line in run.err.splitlines() if line.startswith(f"prod ({place.box.url}): ")]
     assert len(lines) == 5
-    assert lines[0].startswith("prod: POST /api/accesstoken/login -> 200 (")
+    assert " POST /api/accesstoken/login -> 200 (" in lines[0]
 
 
 def test_colour_is_asked_for_or_on_a_terminal(place: Place) -> None:
@@ -442,7 +442,7 @@ class Terminal:
 )
 def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, made: int) -> None:
     terminal = Terminal(place, "apply")
-    terminal.read_until('Only "yes" is taken for an answer: ')
+    terminal.read_until(f'Carry this out on {place.box.url} / DEMO? Only "yes" is taken for an answer: ')
     terminal.type(answer)
     assert terminal.finish() == code
     assert len(place.box.subscriptions("DEMO")) == made

@@ -51,8 +51,8 @@ def test_where_all_is_fine_it_says_so_and_exits_with_0(place: Place) -> None:
     assert (run.code, run.err) == (0, "")
     assert (
         run.out
-        == """\
-prod   ${BOX} / DEMO
+        == f"""\
+prod   {place.box.url} / DEMO
 
 ok        name
 ok        connection
@@ -210,8 +210,8 @@ def test_a_receiver_that_signs_events_in_disguise_is_a_warning_and_exits_with_0(
 
 def test_calls_are_told_when_asked_without_a_key(place: Place) -> None:
     run = place.run("check", "-v")
-    assert "prod: GET / -> 404" in run.err
-    assert "prod: GET /api/webhook/subscriptions -> 200" in run.err
+    assert f"prod ({place.box.url}): GET / -> 404" in run.err
+    assert f"prod ({place.box.url}): GET /api/webhook/subscriptions -> 200" in run.err
     assert "receiver: POST ${RECEIVER}?code=${FN_KEY} challenge -> 200" in run.err
 
 

@@ -449,7 +449,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 def calls_by_tenancy(run: Run) -> Counter[str]:
     """Count the calls to each tenancy that a process tells of."""
-    found = re.findall(r"^(archive-\d\d): [A-Z]+ \S*/api/\S* -> ", run.err, re.MULTILINE)
+    found = re.findall(r"^(archive-\d\d) \(http://127\.0\.0\.1:\d+\): [A-Z]+ \S*/api/\S* -> ", run.err, re.MULTILINE)
     return Counter(found)
 
 

@@ -72,7 +72,7 @@ def test_one_subscription_is_declared_for_each_trigger() -> None:
 def test_tenancy_has_all_but_its_secrets() -> None:
     (tenancy,) = resolved()
     assert tenancy.server == Server("${REGION:-eu}.preservica.com", "https://eu.preservica.com")
-    assert (tenancy.tenant, tenancy.tenant_shown) == ("BRAMA", "BRAMA")
+    assert (tenancy.tenant, tenancy.tenant_declared) == ("BRAMA", "BRAMA")
     assert tenancy.limit == UnsubscribeLimit(percent=50)
     assert tenancy.credentials == CredentialRefs(
         username=SecretRef("env", "PRESERVICA_USERNAME"),
@@ -95,14 +95,14 @@ SMALL = "version: 1\ntenancies:\n  prod:\n    subscriptions: {}\n"
 def test_server_and_tenant_come_from_the_environment_when_left_out() -> None:
     (tenancy,) = resolved(SMALL, {"PRESERVICA_SERVER": "https://US.preservica.com/", "PRESERVICA_TENANT": "T"})
     assert tenancy.server == Server("${PRESERVICA_SERVER}", "https://us.preservica.com")
-    assert (tenancy.tenant, tenancy.tenant_shown) == ("T", "${PRESERVICA_TENANT}")
+    assert (tenancy.tenant, tenancy.tenant_declared) == ("T", "${PRESERVICA_TENANT}")
 
 
 def test_tenant_may_be_left_to_the_service() -> None:
     assert resolved(SMALL, {"PRESERVICA_SERVER": "h", "PRESERVICA_TENANT": ""})[0].tenant is None
     empty = SMALL.replace("    subscriptions", "    tenant: ${T:-}\n    subscriptions")
     (tenancy,) = resolved(empty, {"PRESERVICA_SERVER": "h"})
-    assert (tenancy.tenant, tenancy.tenant_shown) == (None, None)
+    assert (tenancy.tenant, tenancy.tenant_declared) == (None, None)
 
 
 def test_tenancy_without_a_server_is_refused() -> None:
@@ -210,3 +210,10 @@ def test_filled_in_value_is_not_in_the_repr_of_a_tenancy() -> None:
 def test_values_in_urls_are_known_to_the_redactor() -> None:
     assert url_environment_values(entries_of(FILE), {**ENVIRON, "OTHER": "x"}) == ("fn.example.net", "k-123456")
     assert url_environment_values(entries_of(FILE), {"HOST": ""}) == ()
+
+
+def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
+    text = FILE.replace("${FN_KEY}", "${REGION}${TENANT}")
+    assert text != FILE
+    entries = entries_of(text.replace("tenant: BRAMA", "tenant: ${TENANT}"))
+    assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == ("fn.example.net",)

@@ -85,7 +85,8 @@ def test_a_saved_plan_is_what_the_json_format_prints_and_for_its_owner_alone(pla
     assert path.stat().st_mode & 0o777 == 0o600
     assert_valid(run.out, "plan")
     assert "${RECEIVER}?code=${FN_KEY}" in run.out
-    assert run.json["tenancies"][0]["server"] == "${BOX}"
+    [tenancy] = run.json["tenancies"]
+    assert (tenancy["server"], tenancy["server_declared"]) == (place.box.url, "${BOX}")
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -180,7 +180,7 @@ def test_a_plan_shows_urls_by_reference_or_masked(box: Sandbox, command: Command
     urls = [step["url"] for step in document["tenancies"][0]["steps"]]
     assert "https://fn.example.net/new?code=${FN_KEY}" in urls
     assert f"{GONE}?key=***" in urls
-    assert document["tenancies"][0]["server"] == "${SANDBOX}"
+    assert document["tenancies"][0]["server_declared"] == "${SANDBOX}"
 
 
 def test_the_digests_of_a_plan_tell_what_moved(box: Sandbox, command: Command) -> None:

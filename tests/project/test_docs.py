@@ -127,7 +127,7 @@ class Stage:
     def say(self, done: Run) -> None:
         self.code = done.code
         assert not [value for value in self.hidden if value in done.out + done.err]
-        self.said.append((done.out + done.err).replace(self.receivers, RECEIVERS))
+        self.said.append((done.out + done.err).replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE))
 
 
 @pytest.fixture

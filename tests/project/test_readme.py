@@ -9,6 +9,7 @@ import re
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def run_guide(box: Sandbox, folder: Path, *arguments: str, secret: str = SECRET)
         "CATALOGUE_SECRET": secret,
         "CATALOGUE_KEY": "key",
     }
-    return hooksync(arguments, environ, folder)
+    done = hooksync(arguments, environ, folder)
+    return replace(done, out=done.out.replace(f"{box.url} / DEMO", "eu.preservica.com / BRAMA"))
 
 
 def guide_file() -> str:

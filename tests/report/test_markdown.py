@@ -212,8 +212,8 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     owner = tenancy(
         replace(declared(text, MOVED, name=text), description=text, owner=text),
         name=text or "x",
-        tenant_shown=text,
-        server=replace(tenancy().server, shown=text),
+        tenant=text,
+        server=replace(tenancy().server, base_url=text),
     )
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))

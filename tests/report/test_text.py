@@ -12,7 +12,7 @@ from hooksync.documents.sealing import config_digest, live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.report.markdown import plan_markdown
-from hooksync.report.text import plain, plan_lines, report_lines
+from hooksync.report.text import plain, plan_lines, question, report_lines
 from hooksync.report.view import RunView, view_of_outcome, view_of_plan
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
@@ -224,3 +224,18 @@ def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
     same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(is_targeted=True))))
     text = plain(plan_lines(replace(same, is_targeted=True)))
     assert text == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n"
+
+
+def test_the_question_says_where() -> None:
+    [one] = [view_of_plan(a_plan()[1])]  # type: ignore[arg-type]
+    assert question(view(one)) == "Carry this out on eu.preservica.com / BRAMA?"
+    others = [
+        replace(one, tenancy=replace(one.tenancy, tenant=None, server=Server("${HOST}", f"https://{n}.example")))
+        for n in range(7)
+    ]
+    assert question(view(others[0])) == "Carry this out on 0.example?"
+    assert question(view(*others[:2], others[0])) == "Carry this out in 3 tenancies on 0.example, 1.example?"
+    named = "0.example, 1.example, 2.example, 3.example, 4.example"
+    assert question(view(*others)) == f"Carry this out in 7 tenancies on {named} and 2 more?"
+    refused = replace(others[1], refusals=(Problem("too much", "no"),))
+    assert question(view(others[0], refused)) == "Carry this out on 0.example?"

@@ -124,7 +124,7 @@ def test_calls_are_told_to_the_watcher_without_secrets(clients: Clients, start: 
         (f"GET {SUBSCRIPTIONS}", "200"),
         (f"POST {SUBSCRIPTIONS}", "200"),
     ]
-    assert {record.tenancy for record in clients.records} == {"prod"}
+    assert {record.peer for record in clients.records} == {f"prod ({box.url})"}
     assert all(isinstance(record, CallRecord) and record.seconds >= 0 for record in clients.records)
 
 

@@ -311,7 +311,7 @@ def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(context: Call
     results.append(challenge(url(f"{address}/{URL_KEY}?code={URL_KEY}"), KEY, context))
     assert URL_KEY not in repr(results)
     assert URL_KEY not in repr(watched.records)
-    assert [(record.tenancy, record.request) for record in watched.records] == [
+    assert [(record.peer, record.request) for record in watched.records] == [
         ("receiver", "POST https://shown.example/hook?code=${FN_KEY} challenge")
     ] * 2
     assert watched.records[0].result == "404"
