@@ -65,6 +65,7 @@ class SavedStep(Record, frozen=True):
     reasons: tuple[str, ...]
     changes: tuple[Change, ...]
     secret_state: SecretState
+    is_move: bool = False
 
 
 class SavedTenancy(Record, frozen=True):
@@ -277,6 +278,7 @@ def _step(step: Fields) -> SavedStep:
         reasons=tuple(step["reasons"]),
         changes=tuple(Change(each["field"], each["live"], each["declared"]) for each in step["changes"]),
         secret_state=step["secret"]["state"] if step["secret"] else "unknown",
+        is_move=step.get("replaces_url") is not None,
     )
 
 

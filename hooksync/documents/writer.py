@@ -142,6 +142,7 @@ def _step(step: StepView) -> dict[str, object]:
         "address": step.address,
         "name": step.name,
         "url": step.url,
+        "replaces_url": step.replaces_url,
         "trigger": step.trigger.wire,
         "id": step.id,
         "include_identifiers": step.include_identifiers,

@@ -1,12 +1,14 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
-First they are paired, in dictionaries: by identity, and where the service has changed the spelling of a URL, by what
-the state remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever touched.
+First they are paired, in dictionaries: by identity; where the service has changed the spelling of a URL, and where a
+receiver has moved, by what the state remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever
+touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hooksync.core.model import (
@@ -49,34 +51,63 @@ def make_plan(
     tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, history: History = NOTHING
 ) -> TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
-    pairs = pair(tenancy, live, history)
+    pairs = pair(tenancy, live, history, is_targeted=options.is_targeted)
     paired = {one.id for found in pairs.values() for one in found}
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
     for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
         steps.append(_step_for(declared, found[0] if found else None, tenancy, options, history))
-        steps += (Unsubscribe(one, "duplicate", duplicate_of=declared) for one in found[1:])
+        steps += (_step_for_replaced(declared, one, history) for one in found[1:])
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
 
-def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING) -> Pairs:
+def pair(
+    tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING, *, is_targeted: bool = False
+) -> Pairs:
     """Find the live subscriptions that fill each declared one's place.
 
     By identity; a place that stays empty is filled by what the state knows as made for it, under a spelling that no
-    declared one has: whoever can write the state cannot make one declared subscription pass for another.
+    declared one has: whoever can write the state cannot make one declared subscription pass for another. Then come
+    those that the state knows under a declared address with another URL: the receiver has moved.
+
+    `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may be declared for
+    another one by now.
     """
     pairs: Pairs = {declared.key: [] for declared in tenancy.subscriptions}
     others: list[LiveSubscription] = []
     for one in live:
         pairs.get(one.key, others).append(one)
-    empty = {history.digest_of(key): found for key, found in pairs.items() if not found} if history.made else {}
-    for one in others:
-        made = history.made.get(one.id)
-        if made and made.declared in empty and owns_url(tenancy.owns, one.url.full):
+    known = [one for one in others if one.id in history.made and owns_url(tenancy.owns, one.url.full)]
+    empty = {history.digest_of(key): found for key, found in pairs.items() if not found} if known else {}
+    addresses = {declared.address: declared for declared in tenancy.subscriptions} if known else {}
+    for one in known:
+        made = history.made[one.id]
+        declared = addresses.get(made.address)
+        if made.declared in empty:
             empty[made.declared].append(one)
+        elif declared and declared.trigger == one.trigger and not is_targeted:
+            pairs[declared.key].append(one)
     for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
-        if len(found) > 1:  # the newest that the state knows, else one whose content is right
-            found.sort(key=lambda one: (-history.run_of(one), bool(content_changes(declared, one))))
+        if len(found) > 1:  # one with its URL; the newest that the state knows, else one whose content is right
+            found.sort(key=partial(_preference, declared, history))
     return pairs
+
+
+def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> bool:
+    """Whether the live one of a pair was made for another URL than the one that is declared now."""
+    made = history.made.get(live.id)
+    return live.key != declared.key and not (made and made.declared == history.digest_of(declared.key))
+
+
+def _preference(
+    declared: DeclaredSubscription, history: History, live: LiveSubscription
+) -> tuple[bool, bool, int, bool]:
+    """Sort the live ones of a place: the first is kept, or replaced."""
+    return (
+        live.key != declared.key,
+        is_moved(declared, live, history),
+        -history.run_of(live),
+        bool(content_changes(declared, live)),
+    )
 
 
 def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
@@ -133,11 +164,21 @@ def _step_for(
     if live is None:
         return Subscribe(declared, state)
     changes = content_changes(declared, live)
-    reasons = [f"{change.field} differs" for change in changes]
+    moved = is_moved(declared, live, history)
+    reasons = ["url changed"] if moved else []
+    reasons += [f"{change.field} differs" for change in changes]
     reasons += _secret_reasons(declared, live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
         reasons.append("asked for by --replace")
-    return Resubscribe(declared, live, tuple(reasons), changes, state) if reasons else Keep(declared, live, state)
+    if not reasons:
+        return Keep(declared, live, state)
+    return Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)
+
+
+def _step_for_replaced(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> Unsubscribe:
+    """Remove what another live one has the place of: a duplicate, or what a move that was cut short has left."""
+    reason = "url changed" if is_moved(declared, live, history) else "duplicate"
+    return Unsubscribe(live, reason, duplicate_of=declared)
 
 
 def is_known_by_others(step: Resubscribe, history: History) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretCache
 from hooksync.core.model import DeclaredSubscription, SecretRef
+from hooksync.core.record import replace
 from hooksync.reconcile.diff import is_known_by_others
 from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
 from hooksync.reconcile.planner import needed_secrets
@@ -109,7 +110,10 @@ class Journal:
         return Settlement(
             tenancy=name,
             run=self._run,
-            made=tuple(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
+            made=(
+                *_renamed(one, state),
+                *(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
+            ),
             open_addresses=_open_addresses(outcome) | _to_be_replaced(outcome),
             finished=_finished(one, self._before, outcome),
             gone=self._before.gone(name, None if live is None else [each.id for each in live]),
@@ -159,6 +163,14 @@ def _recovered(one: TenancyPlan) -> Iterator[Keep]:
             and isinstance(one.history.made[step.live.id], Intent)
         ):
             yield step
+
+
+def _renamed(one: TenancyPlan, state: State) -> Iterator[StateEntry]:
+    """Return the entries of what is kept under another address than before. Their fingerprints hold for any address."""
+    entries = state.entries_of(one.tenancy.name)
+    for step in one.steps:
+        if isinstance(step, Keep) and (entry := entries.get(step.live.id)) and entry.address != step.declared.address:
+            yield replace(entry, address=step.declared.address)
 
 
 def _to_be_replaced(outcome: TenancyOutcome | None) -> frozenset[str]:

@@ -44,13 +44,14 @@ class Subscribe(Record, frozen=True):
 
 
 class Resubscribe(Record, frozen=True):
-    """Declared and live with other content. The API has no update: a new one comes and the old one goes."""
+    """Declared and live with another URL or content. The API has no update: a new one comes and the old one goes."""
 
     declared: DeclaredSubscription
     live: LiveSubscription
     reasons: tuple[str, ...]  # never empty
     changes: tuple[Change, ...] = ()
     secret_state: SecretState = "unknown"
+    is_move: bool = False  # the live one has the URL that was declared before
 
 
 class Unsubscribe(Record, frozen=True):

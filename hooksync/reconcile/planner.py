@@ -95,7 +95,7 @@ class Planner(Record, frozen=True):
         comparable = [
             (declared, live, made, self.secrets.find(declared.secret), salts[made.salt])
             for one, history in read
-            for declared, live, made in _comparable(one, history)
+            for declared, live, made in self._comparable(one, history)
         ]
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
@@ -107,19 +107,18 @@ class Planner(Record, frozen=True):
                 changed.setdefault(declared.secret, declared.address)
         return states, changed
 
+    def _comparable(
+        self, one: FetchedTenancy, history: History
+    ) -> Iterator[tuple[DeclaredSubscription, LiveSubscription, StateEntry | Intent]]:
+        """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
+        pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
+        for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
+            for live in found[:1]:
+                made = history.made.get(live.id)
+                if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
+                    yield declared, live, made
+
 
 def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
     """List the secrets that a plan needs to be carried out."""
     return (step.declared.secret for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
-
-
-def _comparable(
-    one: FetchedTenancy, history: History
-) -> Iterator[tuple[DeclaredSubscription, LiveSubscription, StateEntry | Intent]]:
-    """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
-    pairs = pair(one.tenancy, one.live, history)
-    for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
-        for live in found[:1]:
-            made = history.made.get(live.id)
-            if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
-                yield declared, live, made

@@ -132,11 +132,13 @@ def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
 
 def _field_lines(step: StepView) -> Iterator[str]:
     yield field_line("url", step.url)
+    if step.replaces_url is not None:
+        yield field_line("replaces_url", step.replaces_url)
     if step.action == "subscribe":
         yield field_line("include_identifiers", _yes_no(step.include_identifiers))
     for change in step.changes:
         yield field_line(change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}")
-    if step.action == "resubscribe" and not step.changes:
+    if step.action == "resubscribe" and (step.replaces_url is not None or not step.changes):
         yield field_line("reason", ", ".join(step.reasons))
     if step.secret is not None:
         state = _SECRET_STATES[step.secret_state] or ("unknown" if step.action == "keep" else "")
@@ -156,7 +158,7 @@ def _symbol(step: StepView, view: TenancyView) -> str:
 def name_of(step: StepView) -> str:
     """Return the subscription's name, or the reason for the step where it has none."""
     if step.name is not None:
-        return f"{step.name} (duplicate)" if step.action == "unsubscribe" else step.name
+        return f"{step.name} ({', '.join(step.reasons)})" if step.action == "unsubscribe" else step.name
     return ", ".join(step.reasons)
 
 

@@ -38,6 +38,7 @@ class StepView(Record, frozen=True):
     trigger: Trigger
     id: str | None  # of the live subscription
     include_identifiers: bool | None  # declared, or live if nothing is declared
+    replaces_url: str | None = None  # the old one of a receiver that has moved; safe to show
     reasons: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     secret: SecretRef | None = None
@@ -171,7 +172,10 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         description=declared.description,
         owner=declared.owner,
     )
-    return replace(view, reasons=step.reasons, changes=step.changes) if isinstance(step, Resubscribe) else view
+    if not isinstance(step, Resubscribe):
+        return view
+    old_url = step.live.url.shown if step.is_move else None
+    return replace(view, replaces_url=old_url, reasons=step.reasons, changes=step.changes)
 
 
 def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> StepView:

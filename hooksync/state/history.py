@@ -20,6 +20,10 @@ class Made(Protocol):
         """The number of the run; a higher one is newer."""
 
     @property
+    def address(self) -> str:
+        """The address that it was made or last kept for."""
+
+    @property
     def declared(self) -> bytes:
         """The digest of the URL and trigger that it was made for."""
 
@@ -30,6 +34,7 @@ class _MadeNow(Record, frozen=True):
     HIDDEN = ("declared",)
 
     run: int
+    address: str
     declared: bytes
 
 
@@ -63,7 +68,10 @@ class History(Record, frozen=True):
     def after(self, made: Mapping[str, DeclaredSubscription]) -> History:
         """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one."""
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
-        new = {identifier: _MadeNow(this_run, self.digest_of(declared.key)) for identifier, declared in made.items()}
+        new = {
+            identifier: _MadeNow(this_run, declared.address, self.digest_of(declared.key))
+            for identifier, declared in made.items()
+        }
         same: dict[str, SecretState] = dict.fromkeys(made, "same")
         return replace(self, made={**self.made, **new}, states={**self.states, **same})
 

@@ -265,12 +265,14 @@ def test_a_glob_of_addresses_minds_letter_case() -> None:
 def remembering(**made: tuple[int, DeclaredSubscription]) -> History:
     """A state that says of live ids which run made them, for which declared subscription."""
     empty = History(url_salt=b"salt")
-    return replace(empty, made={each: Made(run, empty.digest_of(wanted.key)) for each, (run, wanted) in made.items()})
+    known = {each: Made(run, one.address, empty.digest_of(one.key)) for each, (run, one) in made.items()}
+    return replace(empty, made=known)
 
 
 @dataclass(frozen=True)
 class Made:
     run: int
+    address: str
     declared: bytes
 
 
@@ -302,7 +304,7 @@ def test_a_forged_state_makes_no_declared_one_pass_for_another() -> None:
     plan = make_plan(tenancy(one, two), there, PLAIN, forged)
     assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["a", "b"]
     [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
-    assert (removed.live.id, removed.duplicate_of) == ("x", None)
+    assert (removed.live.id, removed.reason, removed.duplicate_of) == ("x", "duplicate", one)
 
 
 @given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
@@ -319,3 +321,80 @@ def test_whatever_the_state_says_each_one_is_in_exactly_one_step_and_the_next_pl
     live_seen = [step.live for step in plan.steps if not isinstance(step, Subscribe)]
     assert sorted(s.id for s in live_seen) == sorted(s.id for s in there)
     assert make_plan(wanted, after(plan), PLAIN, history).is_empty
+
+
+def elsewhere(wanted: DeclaredSubscription) -> DeclaredSubscription:
+    """The same subscription as it was declared before its receiver moved."""
+    return replace(wanted, url=declared("https://old.example/a").url)
+
+
+def test_a_receiver_that_moved_is_one_resubscribe_that_names_its_reason() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a", include_identifiers=False)
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted)))))
+    assert isinstance(step, Resubscribe)
+    assert (step.live, step.is_move) == (there, True)
+    assert step.reasons == ("url changed", "include_identifiers differs")
+
+
+def test_a_moved_receiver_whose_secret_has_changed_says_both() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a")
+    history = replace(remembering(old=(1, elsewhere(wanted))), states={"old": "changed"})
+    step = only_step(make_plan(tenancy(wanted), (there,), PLAIN, history))
+    assert isinstance(step, Resubscribe)
+    assert (step.reasons, step.secret_state) == (("url changed", "secret changed"), "changed")
+
+
+def test_without_a_state_a_move_is_a_subscribe_and_an_unsubscribe() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a")
+    assert make_plan(tenancy(wanted), (there,), PLAIN).steps == (Subscribe(wanted), Unsubscribe(there, "not declared"))
+
+
+@pytest.mark.parametrize("prunes", [True, False])
+def test_what_a_move_has_left_is_removed_as_replaced_and_never_counted(prunes: bool) -> None:
+    wanted, there = declared(), (live("old", "https://old.example/a"), live("new"))
+    history = remembering(old=(1, elsewhere(wanted)), new=(2, wanted))
+    plan = make_plan(tenancy(wanted), there, DiffOptions(prune=prunes), history)
+    assert plan.steps == (Unsubscribe(there[0], "url changed", duplicate_of=wanted), Keep(wanted, there[1]))
+
+
+def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> None:
+    wanted, there = declared(), (live("older", "https://old.example/a"), live("newer", "https://old.example/b"))
+    history = remembering(older=(1, elsewhere(wanted)), newer=(2, elsewhere(wanted)))
+    plan = make_plan(tenancy(wanted), there, PLAIN, history)
+    assert [(action_of(step), step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
+        ("resubscribe", "newer"),
+        ("unsubscribe", "older"),
+    ]
+
+
+def test_a_move_out_of_what_is_owned_leaves_the_old_one_alone() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a")
+    owner = tenancy(wanted, owns=("https://hooks.example.org",))
+    plan = make_plan(owner, (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
+    assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
+
+
+def test_a_live_one_of_another_trigger_is_not_the_old_place_of_a_move() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a", INDEXED)
+    plan = make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
+    assert plan.steps == (Subscribe(wanted), Unsubscribe(there, "not declared"))
+
+
+def test_with_targets_a_move_takes_nothing_away_as_the_old_url_may_be_another_ones_by_now() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a")
+    plan = make_plan(tenancy(wanted), (there,), DiffOptions(is_targeted=True), remembering(old=(1, elsewhere(wanted))))
+    assert plan.steps == (Subscribe(wanted), Leave(there, "not targeted"))
+
+
+def test_two_that_swap_their_urls_are_both_kept() -> None:
+    one, two = declared("https://h.example/a", name="a"), declared("https://h.example/b", name="b")
+    there = (live("1", "https://h.example/b"), live("2", "https://h.example/a"))
+    plan = make_plan(tenancy(one, two), there, PLAIN, remembering(**{"1": (1, one), "2": (1, two)}))
+    assert plan.steps == (Keep(one, there[1]), Keep(two, there[0]))
+
+
+def test_a_new_name_for_the_same_url_is_kept() -> None:
+    wanted, there = declared(name="renamed"), live("old")
+    assert only_step(make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, declared())))) == Keep(
+        wanted, there
+    )
