@@ -6,13 +6,13 @@ Touches nothing but its arguments. First what is new, then answers that were los
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Keep, Leave, Outcome, TenancyOutcome, TenancyPlan, Unsubscribe, is_idle
+from hooksync.reconcile.plan import Keep, Leave, Outcome, Step, TenancyOutcome, TenancyPlan, Unsubscribe, is_idle
 from hooksync.reconcile.step_runner import NEXT_RUN, UNLISTED, Creation, Service, StepRunner
 from hooksync.service.worker_pool import WorkerPool
 
@@ -104,10 +104,33 @@ class Execution:
 
     def _remove(self) -> None:
         """Remove what is not wanted, and what has its replacement."""
+        if not self.pool.stop.is_set():
+            self._hold_back()
         runners = [runner for runner in self.runners if runner.needs_removal]
         self._side_by_side(lambda runner: runner.remove(self.service), runners)
         for runner in runners:
             runner.explain_half("interrupted: the new one is made")
+
+    def _hold_back(self) -> None:
+        """Let no removal run ahead of what might replace it.
+
+        What stood in the place of a declared one stays while that one is missing. What is not declared stays while one
+        of its trigger is missing, unless the state says that it was another one's.
+        """
+        missing = [runner.declared for runner in self._makers() if runner.leaves_a_gap]
+        for runner in self.runners if missing else ():
+            if not isinstance(runner.step, Unsubscribe):
+                continue
+            live, place, made = (
+                runner.step.live,
+                runner.step.duplicate_of,
+                self.plan.history.made.get(runner.step.live.id),
+            )
+            awaited = [one for one in missing if (one == place if place else one.trigger == live.trigger)]
+            if made and not place and made.address not in {one.address for one in missing}:
+                continue
+            if awaited:
+                runner.hold_back([one.address for one in awaited])
 
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: what became of each step, and which steps would still be needed."""
@@ -123,7 +146,10 @@ class Execution:
         made = {runner.new_id: runner.declared for runner in self.runners if runner.new_id}
         options = replace(self.options, replace=())
         left = make_plan(self.plan.tenancy, live, options, self.plan.history.after(made))
-        differences = tuple(step for step in left.steps if not is_idle(step))
+        held = {
+            runner.step.live.id for runner in self.runners if isinstance(runner.step, Unsubscribe) and runner.is_held
+        }
+        differences = tuple(_said_held(step, held) for step in left.steps if not is_idle(step))
         return TenancyOutcome(self.plan, self._outcomes(), differences, last_live=live)
 
     def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
@@ -157,3 +183,10 @@ class Execution:
         return tuple(
             Outcome(step, "unchanged") if is_idle(step) else next(runners).outcome() for step in self.plan.steps
         )
+
+
+def _said_held(step: Step, held: Collection[str]) -> Step:
+    """Say of a difference that this run left it on purpose. `held`: live ids."""
+    if isinstance(step, Unsubscribe) and step.live.id in held:
+        return replace(step, reason=f"{step.reason}, held back")
+    return step

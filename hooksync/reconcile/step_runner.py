@@ -6,7 +6,7 @@ a table of the events that lead from one to another. The result of the step foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
@@ -165,6 +165,7 @@ class StepRunner:
         self.detail = ""  # why it is not done
         self.fix = ""
         self.warning = ""  # what was done otherwise than planned
+        self.is_held = False  # its removal waits for what might replace it
 
     @property
     def declared(self) -> DeclaredSubscription:
@@ -189,7 +190,13 @@ class StepRunner:
         """Whether a live subscription is to go now: never the old one before the new one is known to exist."""
         is_free = isinstance(self.step, Unsubscribe)
         is_replaced = isinstance(self.step, Resubscribe) and self.creation is Creation.MADE
-        return (is_free or is_replaced) and self.removal in (Removal.UNTRIED, Removal.STILL_LISTED)
+        return (is_free or is_replaced) and not self.is_held and self.removal in (Removal.UNTRIED, Removal.STILL_LISTED)
+
+    @property
+    def leaves_a_gap(self) -> bool:
+        """Whether the declared one may be missing: neither the new one nor the old one is known to be there."""
+        is_kept = isinstance(self.step, Resubscribe) and self.removal in (Removal.UNTRIED, Removal.REFUSED)
+        return self.creation is not Creation.MADE and not is_kept
 
     @property
     def result(self) -> Result:
@@ -240,6 +247,13 @@ class StepRunner:
             return False
         self.on_removal(RemovalEvent.REMOVED)
         return True
+
+    def hold_back(self, awaited: Sequence[str]) -> None:
+        """Do not remove it in this run. `awaited`: addresses of what might replace it and is not known to be made."""
+        self.is_held = True
+        more = f" (and {len(awaited) - 1} more)" if len(awaited) > 1 else ""
+        self.detail = f"held back: {awaited[0]}{more} is not known to be made, and may be what replaces this one"
+        self.fix = "fix that, then run apply again"
 
     def found(self, identifier: str) -> None:
         """Note that the new subscription exists under this id."""

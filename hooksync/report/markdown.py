@@ -19,6 +19,7 @@ from hooksync.report.text import (
     left_alone_lines,
     name_width,
     plan_summary,
+    result_words,
     shown_steps,
     step_lines,
     verification,
@@ -126,7 +127,7 @@ def _outcome_lines(step: StepView) -> Iterator[str]:
     outcome = step.outcome
     if outcome is None or outcome.result == "unchanged":
         return
-    words = "not tried" if outcome.result == "not-attempted" else outcome.result.replace("-", " ")
+    words = result_words(outcome.result)
     line = field_line("outcome", f"{words}: {outcome.detail}" if outcome.detail else words)
     yield line if outcome.result == "done" else f"!{line[1:]}"
 
@@ -136,9 +137,9 @@ def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]
     errors = [_listed_item(problem, t.tenancy.name) for t in view.tenancies if t.error for problem in t.error.problems]
     for tenancy in view.tenancies:
         for step in tenancy.steps:
-            if step.outcome and step.outcome.result in ("failed", "half-done"):
+            if step.outcome and step.outcome.result not in ("done", "unchanged") and step.outcome.detail:
                 subject = step.address or f"{tenancy.tenancy.name}: {step.id}"
-                what = f"{step.outcome.result.replace('-', ' ')}: {step.action} {subject}: {step.outcome.detail}"
+                what = f"{result_words(step.outcome.result)}: {step.action} {subject}: {step.outcome.detail}"
                 errors.append(_listed_item(Problem(what, step.outcome.fix)))
     errors += [_listed_item(problem) for problem in (view.state_error.problems if view.state_error else ())]
     yield "errors", errors

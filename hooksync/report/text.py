@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from hooksync.core.model import Trigger
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Action
+from hooksync.reconcile.plan import Action, Result
 from hooksync.report.view import RunView, StepView, TenancyView
 
 Style = Literal["", "green", "yellow", "red", "dim"]  # as rich spells them
@@ -204,10 +204,10 @@ def _failures(view: RunView) -> Iterator[str]:
     for tenancy in view.tenancies:
         for step in tenancy.steps:
             outcome = step.outcome
-            if outcome is None or outcome.result not in ("failed", "half-done"):
+            if outcome is None or outcome.result not in ("failed", "half-done", "not-attempted") or not outcome.detail:
                 continue
             subject = step.address or f"{tenancy.tenancy.name}: {printable(step.id or '')}"
-            yield f"{outcome.result.replace('-', ' ')}: {step.action} {subject}: {outcome.detail}"
+            yield f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
             if outcome.fix:
                 yield f"  fix: {outcome.fix}"
 
@@ -235,6 +235,11 @@ def verification(view: RunView) -> Iterator[Line]:
 def _what_matches(view: RunView) -> str:
     """Say what the verification has shown, and no more."""
     return "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
+
+
+def result_words(result: Result) -> str:
+    """Name a result in words."""
+    return "not tried" if result == "not-attempted" else result.replace("-", " ")
 
 
 def _was_tried(tenancy: TenancyView) -> bool:

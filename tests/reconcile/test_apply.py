@@ -20,7 +20,7 @@ from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Resubscribe, Subscribe, TenancyOutcome, Unsubscribe
 from hooksync.service.worker_pool import WorkerPool
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
-from tests.makers import SECRET, declared, lists_of_live, live, tenancies, tenancy
+from tests.makers import INDEXED, SECRET, declared, lists_of_live, live, tenancies, tenancy
 
 T = TypeVar("T")
 
@@ -221,10 +221,51 @@ def test_when_the_list_fails_an_accepted_replacement_keeps_the_old_one() -> None
 
 def test_a_failed_step_does_not_stop_the_others() -> None:
     wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(6)]
-    service = FakeService.holding([live("gone", "https://hooks.example.org/x")], on_subscribe=deque([rejected(400)]))
+    there = live("gone", "https://hooks.example.org/x", INDEXED)
+    service = FakeService.holding([there], on_subscribe=deque([rejected(400)]))
     outcome = carry_out(tenancy(*wanted), service)
     assert sorted(results(outcome)) == ["done"] * 6 + ["failed"]
     assert "gone" not in service.live
+
+
+def held_back(address: str) -> tuple[str, str]:
+    what = f"held back: {address} is not known to be made, and may be what replaces this one"
+    return what, "fix that, then run apply again"
+
+
+@pytest.mark.parametrize("answers", [[rejected(400)], [rejected(500)], [lost(), lost()]])
+def test_a_removal_waits_for_what_could_not_be_made_of_its_trigger(answers: list[object]) -> None:
+    there = live("there", "https://hooks.example.org/x")
+    service = FakeService.holding([there], on_subscribe=deque(answers))
+    outcome = carry_out(tenancy(declared()), service)
+    assert results(outcome) == ["failed", "not-attempted"]
+    assert said(outcome)[1] == held_back("prod/catalogue/MOVED")
+    assert list(service.live) == ["there"]
+    assert [step.reason for step in outcome.differences if isinstance(step, Unsubscribe)] == ["not declared, held back"]
+    assert not outcome.is_as_declared
+
+
+def test_a_removal_that_waits_names_one_and_counts_the_others() -> None:
+    wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(3)]
+    service = FakeService.holding([live("x", "https://h.example/x")], on_subscribe=deque([rejected(400)] * 3))
+    assert said(carry_out(tenancy(*wanted), service))[-1] == held_back("prod/n0/MOVED (and 2 more)")
+
+
+def test_a_removal_does_not_wait_for_a_replacement_whose_old_one_is_there() -> None:
+    there = live("x", "https://hooks.example.org/x")
+    service = FakeService.holding([OLD, there], on_subscribe=deque([rejected(400)]))
+    outcome = carry_out(tenancy(declared()), service)
+    assert results(outcome) == ["failed", "done"]
+    assert list(service.live) == ["old"]
+
+
+def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
+    twin = live("twin", include_identifiers=False)
+    service = FakeService.holding([OLD, twin], on_subscribe=deque([rejected(400)]))
+    outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
+    assert results(outcome) == ["half-done", "not-attempted"]
+    assert said(outcome)[1] == held_back("prod/catalogue/MOVED")
+    assert list(service.live) == ["twin"]
 
 
 def test_another_writer_is_seen_by_the_verification() -> None:

@@ -1,0 +1,293 @@
+"""Receivers that move, names that change, and removals that wait: what ordinary edits of the file do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import HOOKS, SECRET, Place
+
+NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
+BOTH = HOOKS
+ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
+OLD_URL, NEW_URL, GONE_URL = "${RECEIVER}?code=${FN_KEY}", "${RECEIVER}?to=new", "${BROKEN}?to=new"
+TWO = f"""{HOOKS.partition("      catalogue:")[0]}\
+      first: {{url: "${{RECEIVER}}?n=1", trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}
+      second: {{url: "${{RECEIVER}}?n=2", trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}
+"""
+
+
+@pytest.fixture
+def made(place: Place) -> Place:
+    """A place whose two subscriptions are made, and in the state."""
+    place.environ["BROKEN"] = "http://127.0.0.1:1/hook"
+    applied(place, BOTH)
+    return place
+
+
+@pytest.fixture
+def made_one(place: Place) -> Place:
+    place.environ["BROKEN"] = "http://127.0.0.1:1/hook"
+    applied(place, ONE)
+    return place
+
+
+def applied(place: Place, text: str, *flags: str) -> Any:
+    """Write the hooks file and apply it; all must go well."""
+    place.write(text)
+    run = place.run("apply", "--yes", "--format", "json", *flags)
+    assert run.code == 0, run.out + run.err
+    return run.json
+
+
+def moved(text: str, url: str = NEW_URL) -> str:
+    return text.replace(OLD_URL, url)
+
+
+def steps(document: Any) -> list[tuple[str, str | None, list[str]]]:
+    [one] = document["tenancies"]
+    return [(step["action"], step["address"], step["reasons"]) for step in one["steps"]]
+
+
+def held(place: Place) -> list[tuple[str, str]]:
+    """The queries of what is live, with their secrets."""
+    return sorted((one.url.partition("?")[2], one.secret) for one in place.box.subscriptions("DEMO"))
+
+
+def entries(place: Place) -> dict[str, str]:
+    """The addresses that the state knows, by id."""
+    document = json.loads((place.folder / "hooks.state.json").read_text())
+    assert document["intents"] == []
+    return {entry["id"]: entry["address"] for entry in document["entries"]}
+
+
+def verbs(place: Place, before: int) -> list[str]:
+    return [call.name for call in place.box.calls[before:] if call.name in ("subscribe", "unsubscribe")]
+
+
+def assert_settled(place: Place) -> None:
+    """Hold that there is nothing left to do, and that the state knows exactly what is live."""
+    plan = place.run("plan", "--detailed-exitcode")
+    assert plan.code == 0, plan.out
+    assert set(entries(place)) == {one.id for one in place.box.subscriptions("DEMO")}
+
+
+def test_a_moved_receiver_is_one_resubscribe_that_shows_both_urls(made_one: Place) -> None:
+    made_one.write(moved(ONE))
+    plan = made_one.run("plan")
+    receiver = made_one.environ["RECEIVER"]
+    assert (
+        f"""\
+      url                  {NEW_URL}
+      replaces_url         {receiver}?code=***
+      reason               url changed
+"""
+        in plan.out
+    )
+    assert "Plan: 0 to subscribe, 1 to resubscribe, 0 to unsubscribe; 0 unchanged." in plan.out
+    markdown = made_one.run("plan", "--format", "markdown").out
+    assert f"      url                  {NEW_URL}\n      replaces_url         {receiver}?code=***\n" in markdown
+    [step] = made_one.run("plan", "--format", "json").json["tenancies"][0]["steps"]
+    assert (step["url"], step["replaces_url"]) == (NEW_URL, f"{receiver}?code=***")
+
+
+def test_the_new_place_is_made_before_the_old_one_goes(made_one: Place) -> None:
+    before, text = len(made_one.box.calls), moved(ONE)
+    applied(made_one, text)
+    assert verbs(made_one, before) == ["subscribe", "unsubscribe"]
+    assert held(made_one) == [("to=new", SECRET)]
+    assert_settled(made_one)
+
+
+def test_with_remove_first_the_old_place_goes_first(made_one: Place) -> None:
+    before = len(made_one.box.calls)
+    applied(made_one, moved(ONE).replace("tenant: DEMO", "tenant: DEMO\n    replacement: remove-first"))
+    assert verbs(made_one, before) == ["unsubscribe", "subscribe"]
+    assert_settled(made_one)
+
+
+def test_a_move_with_a_rotation_and_another_flag_says_all_three(made_one: Place) -> None:
+    made_one.environ["CATALOGUE_SECRET"] = NEW_SECRET
+    made_one.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
+    report = applied(made_one, moved(ONE) + "        include_identifiers: false\n")
+    reasons = ["url changed", "include_identifiers differs", "secret changed"]
+    assert steps(report) == [("resubscribe", "prod/catalogue/MOVED", reasons)]
+    assert held(made_one) == [("to=new", NEW_SECRET)]
+    assert_settled(made_one)
+
+
+def test_both_triggers_move_at_once_and_are_no_mass_removal(made: Place) -> None:
+    report = applied(made, moved(BOTH))
+    assert [action for action, *_ in steps(report)] == ["resubscribe", "resubscribe"]
+    assert held(made) == [("to=new", SECRET)] * 2
+    assert_settled(made)
+
+
+def test_two_triggers_of_three_may_move(place: Place) -> None:
+    three = BOTH.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]")
+    applied(place, three)
+    parted = three.replace("[INDEXED, MOVED, INGEST_FAILED]", "[INGEST_FAILED]") + (
+        '      elsewhere: {url: "${RECEIVER}?to=new", triggers: [INDEXED, MOVED], secret: {env: CATALOGUE_SECRET}}\n'
+    )
+    place.write(parted)  # under a new name, it is no move: two of three would go
+    assert place.run("apply", "--yes").code == 3
+    applied(place, moved(three))
+    assert held(place) == [("to=new", SECRET)] * 3
+
+
+def test_a_renamed_subscription_is_kept_and_the_state_learns_its_address(made_one: Place) -> None:
+    [(identifier, address)] = entries(made_one).items()
+    assert address == "prod/catalogue/MOVED"
+    renamed = ONE.replace("catalogue:", "search:")
+    made_one.write(renamed)
+    assert made_one.run("plan", "--detailed-exitcode").code == 0
+    before = len(made_one.box.calls)
+    report = applied(made_one, renamed)
+    assert steps(report) == [("keep", "prod/search/MOVED", [])]
+    assert verbs(made_one, before) == []
+    assert entries(made_one) == {identifier: "prod/search/MOVED"}
+    report = applied(made_one, moved(renamed))  # what was renamed can move
+    assert steps(report) == [("resubscribe", "prod/search/MOVED", ["url changed"])]
+
+
+def test_two_names_that_swap_their_urls_are_kept(place: Place) -> None:
+    applied(place, TWO)
+    before, ids = len(place.box.calls), {one.url: one.id for one in place.box.subscriptions("DEMO")}
+    report = applied(place, TWO.replace("n=1", "n=0").replace("n=2", "n=1").replace("n=0", "n=2"))
+    assert [action for action, *_ in steps(report)] == ["keep", "keep"]
+    assert verbs(place, before) == []
+    addresses = {address.split("/")[1]: identifier for identifier, address in entries(place).items()}
+    assert {url.partition("n=")[2]: identifier for url, identifier in ids.items()} == {
+        "2": addresses["first"],
+        "1": addresses["second"],
+    }
+
+
+def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_made_anew(place: Place) -> None:
+    place.environ |= {"OTHER_SECRET": NEW_SECRET, "OTHER": place.receiver.url("other")}
+    place.receiver.set_secret("other", NEW_SECRET)
+    two = TWO.replace(
+        '{url: "${RECEIVER}?n=2", trigger: MOVED, secret: {env: CATALOGUE',
+        '{url: "${OTHER}?n=2", trigger: MOVED, secret: {env: OTHER',
+    )
+    applied(place, two)
+    place.receiver.set_secret("other", SECRET)
+    place.receiver.set_secret("catalogue", NEW_SECRET)
+    swapped = two.replace("RECEIVER}?n=1", "@").replace("OTHER}?n=2", "RECEIVER}?n=1").replace("@", "OTHER}?n=2")
+    report = applied(place, swapped)
+    assert {(action, *reasons) for action, _, reasons in steps(report)} == {("resubscribe", "secret changed")}
+    assert held(place) == [("n=1", NEW_SECRET), ("n=2", SECRET)]
+    assert_settled(place)
+
+
+def test_a_move_back_is_a_move(made_one: Place) -> None:
+    applied(made_one, moved(ONE))
+    report = applied(made_one, ONE)
+    assert steps(report) == [("resubscribe", "prod/catalogue/MOVED", ["url changed"])]
+    assert_settled(made_one)
+
+
+def test_a_new_receiver_that_does_not_answer_costs_nothing_and_the_next_apply_finishes(made_one: Place) -> None:
+    [old] = made_one.box.subscriptions("DEMO")
+    made_one.write(moved(ONE, GONE_URL))
+    run = made_one.run("apply", "--yes")
+    assert run.code == 1
+    assert "failed: resubscribe prod/catalogue/MOVED" in run.out
+    assert made_one.box.subscriptions("DEMO") == (old,)
+    made_one.environ["BROKEN"] = made_one.environ["RECEIVER"]
+    report = applied(made_one, moved(ONE, GONE_URL))
+    assert steps(report) == [("resubscribe", "prod/catalogue/MOVED", ["url changed"])]
+    assert_settled(made_one)
+
+
+def test_a_service_that_refuses_a_second_one_has_the_old_place_removed_first_and_says_so(made_one: Place) -> None:
+    made_one.write(moved(ONE))
+    made_one.box.add_fault("status-409@subscribe")
+    before = len(made_one.box.calls)
+    run = made_one.run("apply", "--yes")
+    assert run.code == 0, run.out
+    assert verbs(made_one, before) == ["subscribe", "unsubscribe", "subscribe"]
+    assert "the old one is removed first" in run.err
+    assert_settled(made_one)
+
+
+def test_a_move_whose_old_place_is_gone_already_is_a_subscribe(made_one: Place) -> None:
+    [old] = made_one.box.subscriptions("DEMO")
+    made_one.box.remove("DEMO", old.id)
+    report = applied(made_one, moved(ONE))
+    assert steps(report) == [("subscribe", "prod/catalogue/MOVED", [])]
+    assert_settled(made_one)
+
+
+def test_a_move_out_of_what_is_owned_leaves_the_old_place_alone(made_one: Place) -> None:
+    [old] = made_one.box.subscriptions("DEMO")
+    made_one.receiver.set_secret("other", SECRET)
+    made_one.environ["OTHER"] = other = made_one.receiver.url("other")
+    text = moved(ONE, "${OTHER}").replace("tenant: DEMO", f'tenant: DEMO\n    owns: ["{other}"]')
+    report = applied(made_one, text)
+    assert steps(report) == [("subscribe", "prod/catalogue/MOVED", []), ("leave", None, ["not ours"])]
+    assert old in made_one.box.subscriptions("DEMO")
+    back = ONE.replace("tenant: DEMO", f'tenant: DEMO\n    owns: ["{made_one.environ["RECEIVER"]}"]')
+    report = applied(made_one, back)  # and back, where the other one is not ours
+    assert steps(report) == [("keep", "prod/catalogue/MOVED", []), ("leave", None, ["not ours"])]
+
+
+def test_what_a_failed_removal_left_is_removed_as_replaced(made_one: Place) -> None:
+    made_one.write(moved(ONE))
+    made_one.box.add_fault("status-500@unsubscribe")
+    run = made_one.run("apply", "--yes")
+    assert run.code == 4
+    assert "half done: resubscribe prod/catalogue/MOVED" in run.out
+    assert "-   catalogue (url changed)" in run.out
+    report = applied(made_one, moved(ONE), "--no-prune")
+    assert [one for one in steps(report) if one[0] != "keep"] == [
+        ("unsubscribe", "prod/catalogue/MOVED", ["url changed"])
+    ]
+    assert held(made_one) == [("to=new", SECRET)]
+    assert_settled(made_one)
+
+
+def test_a_saved_plan_carries_a_move_out(made_one: Place) -> None:
+    made_one.write(moved(ONE))
+    assert made_one.run("plan", "--out", "plan.json").code == 0
+    made_one.write("version: 1\ntenancies: {}\n")  # it needs no hooks file
+    before = len(made_one.box.calls)
+    run = made_one.run("apply", "plan.json", "--format", "json")
+    assert run.code == 0, run.out + run.err
+    [step] = run.json["tenancies"][0]["steps"]
+    assert step["replaces_url"].endswith("?code=***")
+    assert verbs(made_one, before) == ["subscribe", "unsubscribe"]
+    assert held(made_one) == [("to=new", SECRET)]
+
+
+def test_without_a_state_a_removal_waits_for_what_could_not_be_made(made_one: Place) -> None:
+    [old] = made_one.box.subscriptions("DEMO")
+    made_one.write(moved(ONE, GONE_URL))
+    run = made_one.run("apply", "--yes", "--no-state")
+    assert run.code == 1
+    assert made_one.box.subscriptions("DEMO") == (old,)
+    awaited = "held back: prod/catalogue/MOVED is not known to be made, and may be what replaces this one"
+    assert f"not tried: unsubscribe prod: {old.id}: {awaited}\n  fix: fix that, then run apply again" in run.out
+    assert "-   not declared, held back  MOVED" in run.out
+    made_one.environ["BROKEN"] = made_one.environ["RECEIVER"]
+    report = applied(made_one, moved(ONE, GONE_URL), "--no-state")
+    assert [action for action, *_ in steps(report)] == ["subscribe", "unsubscribe"]
+    assert held(made_one) == [("to=new", SECRET)]
+
+
+def test_a_removal_of_what_the_state_knows_as_another_ones_does_not_wait(place: Place) -> None:
+    place.environ["BROKEN"] = "http://127.0.0.1:1/hook"
+    applied(place, TWO)
+    place.write(TWO.replace('second: {url: "${RECEIVER}', 'third: {url: "${BROKEN}'))
+    run = place.run("apply", "--yes")
+    assert run.code == 4
+    assert held(place) == [("n=1", SECRET)]
+
+
+def test_a_removal_of_another_trigger_does_not_wait(made: Place) -> None:
+    made.write(BOTH.replace("triggers: [INDEXED, MOVED]", "trigger: INGEST_FAILED").replace(OLD_URL, GONE_URL))
+    run = made.run("apply", "--yes", "--no-state", "--allow-mass-unsubscribe")
+    assert run.code == 4
+    assert held(made) == []
