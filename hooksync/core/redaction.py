@@ -52,21 +52,20 @@ class Redactor:
         """Take in where to find values to hide: they are looked up when there first is a foreign text to show."""
         self._waiting.append(values)
 
-    def clean(self, text: str) -> str:
-        """Hide every known value in a text, in any of its forms."""
+    def clean(self, text: str, end: int | None = None) -> str:
+        """Hide every known value in a text, in any of its forms. `end`: give it up to there; values are seen whole."""
         self._look_up()
-        return _masked(text, self._forms, len(text))
+        forms = self._forms
+        end = len(text) if end is None else min(len(text), end)
+        overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
+        return _masked(text[: end + overhang], forms, end)
 
     def quote(self, text: str) -> str:
         """Make foreign text fit for an error message: redacted, on one line, printable, cut at 256 characters.
 
         Hides also what only looks like a secret: user information and query values of URLs, tokens in JSON.
         """
-        self._look_up()
-        forms = self._forms
-        end = min(len(text), _LOOKED_AT)
-        overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
-        known_hidden = _masked(text[: end + overhang], forms, end)
+        known_hidden = self.clean(text, _LOOKED_AT)
         for pattern in _UNKNOWN:
             known_hidden = pattern.sub(rf"\1{_MASK}", known_hidden)
         line = printable(" ".join(known_hidden.split()))

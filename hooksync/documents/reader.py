@@ -22,7 +22,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.rules import ownership_problem, url_problem
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.model import Location, SecretRef, SecretState, Trigger, UnsubscribeLimit, address_of
+from hooksync.core.model import Location, PlainFields, SecretRef, SecretState, Trigger, UnsubscribeLimit, address_of
 from hooksync.core.record import Record
 from hooksync.core.schemas import check_document
 from hooksync.core.template import parse_template
@@ -255,8 +255,8 @@ def _subscription(step: Fields, tenancy: str, where: str, path: str) -> Subscrip
         url=_written(step, "url", where, place),
         triggers=(trigger,),
         secret=_reference(step["secret"]["ref"], place),
-        include_identifiers=step["include_identifiers"],
         location=place,
+        **{name: step[name] for name in PlainFields.__struct_fields__ if name in step},
     )
 
 

@@ -108,6 +108,16 @@ def test_a_saved_plan_is_applied_where_there_is_no_hooks_file(place: Place, else
         assert not [hidden for hidden in (*HIDDEN, KEY) if hidden in file.read_text()]
 
 
+def test_what_describes_a_subscription_is_told_by_the_apply_of_a_saved_plan_too(place: Place) -> None:
+    place.write(HOOKS + "        description: Rebuilds the index\n        owner: Digital Archive\n")
+    save(place)
+    (place.folder / "hooks.yaml").unlink()
+    run = place.run("apply", "plan.json", "--format", "json")
+    assert {(step["description"], step["owner"]) for step in run.json["tenancies"][0]["steps"]} == {
+        ("Rebuilds the index", "Digital Archive")
+    }
+
+
 def test_a_plan_applied_twice_is_stale_the_second_time(place: Place) -> None:
     save(place)
     assert place.run("apply", "plan.json").code == 0
