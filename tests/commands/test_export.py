@@ -90,7 +90,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
         if "#" not in url:  # else it is left out, and stands for no URL of the file
             there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
-    for template, triggers in told.items():
+    for template, triggers in sorted(told.items(), key=lambda one: len(one[0].names)):  # what fits but one URL first
         spellings = [url for url, _, _ in held if there.get(normal_url(url)) == triggers]
         match = next(match for url in spellings if (match := re.fullmatch(_pattern(template), url)))
         found |= match.groupdict()
