@@ -122,10 +122,12 @@ class ConsoleTerminal:
         for line in annotation_lines([problem], "warning"):
             self.message(line)
 
-    def ask(self, question: str) -> bool | None:
-        """Ask a question: True for "yes"; None without a terminal. An interrupt or the end of input means no."""
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            return None
+    def can_ask(self) -> bool:
+        """Whether there is somebody to ask: answers come from standard input, questions go to standard error."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def ask(self, question: str) -> bool:
+        """Ask a question: True for "yes". An interrupt or the end of input means no."""
         self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
         try:
             sys.stderr.write(question)

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
-from hooksync.commands.results import end_apply, planned_view, run_view, show_problems
+from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, planned_view, run_view, show_problems
 from hooksync.commands.setup import Prepared, Session, open_session, prepare
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, UsageError
 from hooksync.core.model import SecretRef
+from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
@@ -30,6 +31,7 @@ from hooksync.state.store import state_path
 
 if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan
+    from hooksync.reconcile.executor import ExecutionResult
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
@@ -38,7 +40,8 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     with _open(options, world, key) as session:
         planned = session.plan()
         verdicts = ask_receivers(planned, session.run, world.terminal) if options.probes else {}
-        doubts = session.run.secrets.doubts(_declared_secrets(planned))
+        doubts = [*session.run.secrets.doubts(_declared_secrets(planned))]
+        doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
     view = run_view([planned_view(one, verdicts) for one in planned], session, doubts)
     document = _document(view, options, key)
     if options.format == "text":
@@ -48,30 +51,25 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     if session.state and session.planner.state is None:
         world.terminal.message(f"note: there is no state at {session.state} yet: a rotated secret cannot be seen")
     show_problems(view, world, refused="apply would refuse")
-    if world.stop.is_set():
-        return ExitCode.INTERRUPTED
-    if view.errors:
-        return ExitCode.ERROR
-    if options.out:
+    code = plan_exit_code(view, session)
+    if options.out and code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
         write_atomically(options.out, document)
         world.terminal.message(f"saved: hooksync apply {options.out} carries out exactly this")
-    return ExitCode.CHANGES_PENDING if view.has_changes and options.has_detailed_exit_code else ExitCode.DONE
+    elif options.out:
+        world.terminal.message(f"not saved: {options.out} was not written, because {NOT_SAVED[code]}")
+    return code
 
 
 def apply(options: PlanOptions, world: World) -> ExitCode:
     """Plan, ask, carry it out and verify; or carry out a saved plan."""
-    from hooksync.reconcile.executor import ExecutionResult
-
     if options.saved_plan is not None:
         return _apply_saved(options.saved_plan, options, world)
     with _open(options, world) as session:
         if options.adopts and not session.state:
             raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
         planned = session.plan()
-        before = _show_plan(planned, session)
-        unconfirmed = _ask(before, options, world)
-        executed = ExecutionResult() if unconfirmed else session.executor().execute(planned)
-    return end_apply(planned, executed, session, unconfirmed)
+        executed, told = _carry_out(planned, session, is_confirmed=options.is_confirmed)
+    return end_apply(planned, executed, session, told)
 
 
 def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
@@ -83,9 +81,8 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, datetime.now(UTC)))
     with _open_saved(saved, options, world, key) as session:
         planned = _replay(saved, session)
-        _show_plan(planned, session)
-        executed = session.executor().execute(planned)
-    return end_apply(planned, executed, session, None)
+        executed, told = _carry_out(planned, session, is_confirmed=True)
+    return end_apply(planned, executed, session, told)
 
 
 def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> AbstractContextManager[Session]:
@@ -153,25 +150,42 @@ def _declared_secrets(planned: Sequence[Planned]) -> list[SecretRef]:
     return [one.secret for each in planned if isinstance(each, TenancyPlan) for one in each.tenancy.subscriptions]
 
 
-def _show_plan(planned: Sequence[Planned], session: Session) -> RunView:
-    """Show an apply's plan before it is carried out; JSON and Markdown are written once, at the end."""
-    before = run_view([planned_view(one, {}) for one in planned], session, ())
-    if session.options.format == "text":
-        session.world.terminal.show(plan_lines(before, shows_kept=session.options.shows_kept))
-    return before
+def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:
+    """Find out what stands against plans, show them with it, ask, and carry them out.
+
+    Returns what became of them, and what was shown before. Where nobody can be asked, no receiver is challenged.
+    """
+    from hooksync.reconcile.executor import ExecutionResult
+
+    executor, world = session.executor(), session.world
+    asks = not is_confirmed and any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
+    if asks and not world.terminal.can_ask():
+        fix = "give --yes if the plan is as wanted"
+        nobody = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
+        return nobody, _show_plan(planned, nobody, session, asks=False)
+    prepared = executor.prepare(planned)
+    asks &= not world.stop.is_set()
+    shown = _show_plan(planned, prepared, session, asks=asks)
+    asks &= any(view.is_ready for view in shown.tenancies)
+    if asks and not world.terminal.ask(f'{question(shown)} Only "yes" is taken for an answer: '):
+        return replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes')), shown
+    return executor.execute(planned, prepared), shown
 
 
-def _ask(before: RunView, options: PlanOptions, world: World) -> Problem | None:
-    """Ask whether to carry it out, if there is anything to do. Returns the reason not to."""
-    is_ready = any(view.has_changes and not view.refusals for view in before.tenancies)
-    if options.is_confirmed or world.stop.is_set() or not is_ready:
-        return None
-    if options.format != "text":
-        world.terminal.message(plain(plan_lines(before)))
-    match world.terminal.ask(f'{question(before)} Only "yes" is taken for an answer: '):
-        case True:
-            return None
-        case None:
-            return Problem("not confirmed: there is no terminal to ask on", "give --yes if the plan is as wanted")
-        case False:
-            return Problem("not confirmed", 'answer "yes", or give --yes')
+def _show_plan(planned: Sequence[Planned], prepared: ExecutionResult, session: Session, *, asks: bool) -> RunView:
+    """Show an apply's plan and what stands against it, before it is carried out; returns what was shown.
+
+    The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to standard error.
+    """
+    options, terminal = session.options, session.world.terminal
+    plan = run_view([planned_view(one, prepared.verdicts) for one in planned], session, prepared.warnings)
+    lines = plan_lines(plan, shows_kept=options.shows_kept)
+    if options.format == "text":
+        terminal.show(lines)
+    elif asks:
+        terminal.message(plain(lines))
+    errors = prepared.errors
+    tenancies = (replace(one, error=one.error or errors.get(one.tenancy.name)) for one in plan.tenancies)
+    shown = replace(plan, tenancies=tuple(tenancies))
+    show_problems(shown, session.world, refused="refused")
+    return shown

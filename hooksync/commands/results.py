@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from hooksync.reconcile.executor import ExecutionResult
 
 
-def end_apply(
-    planned: Sequence[Planned], executed: ExecutionResult, session: Session, unconfirmed: Problem | None
-) -> ExitCode:
-    """Show the result of plans, write the report, and choose the exit code."""
+NOT_SAVED = {  # why a plan is not saved
+    ExitCode.INTERRUPTED: "it was interrupted",
+    ExitCode.ERROR: "not every tenancy could be planned",
+    ExitCode.REFUSED: "apply would refuse it",
+}
+
+
+def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Session, told: RunView) -> ExitCode:
+    """Show the result of plans, write the report, and choose the exit code. `told`: what was shown before."""
     options, world = session.options, session.world
     view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
-    view = replace(view, unconfirmed=unconfirmed, state_error=executed.state_error)
+    view = replace(view, unconfirmed=executed.unconfirmed, state_error=executed.state_error)
     text = _report(view, options, world)
     is_written = _save(text, options.report, world)  # first: it is written even if standard output fails
     is_written &= _show(text, view, options, world)
@@ -35,7 +40,7 @@ def end_apply(
         world.terminal.message(
             f"adopted: {executed.adopted} kept, now recorded with the declared secret in {session.state}"
         )
-    show_problems(view, world, refused="refused")
+    show_problems(view, world, refused="refused", told=told)
     code = _exit_code(view, world)
     if is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
         return code
@@ -115,17 +120,34 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
     )
 
 
-def show_problems(view: RunView, world: World, *, refused: str) -> None:
-    """Show warnings, refusals and errors, each with its fix."""
+def show_problems(view: RunView, world: World, *, refused: str, told: RunView | None = None) -> None:
+    """Show warnings, refusals and errors, each with its fix. `told`: whose problems were shown before."""
+    known = {*told.all_warnings, *told.refusals} if told else set()
+    known.update(problem for error in (told.errors if told else ()) for problem in error.problems)
     for problem in view.all_warnings:
-        world.terminal.warn(problem)
+        if problem not in known:
+            world.terminal.warn(problem)
     for problem in view.refusals:
-        world.terminal.message(f"{refused}: {problem}")
+        if problem not in known:
+            world.terminal.message(f"{refused}: {problem}")
     for tenancy in view.tenancies:
         for problem in tenancy.error.problems if tenancy.error else ():
-            world.terminal.message(f"error: {tenancy.tenancy.name}: {problem}")
+            if problem not in known:
+                world.terminal.message(f"error: {tenancy.tenancy.name}: {problem}")
     if view.state_error:
         world.terminal.message(f"error: {view.state_error}")
+
+
+def plan_exit_code(view: RunView, session: Session) -> ExitCode:
+    """Choose the exit code of a plan: what apply would refuse fails before it is merged, not after."""
+    if session.world.stop.is_set():
+        return ExitCode.INTERRUPTED
+    if view.has_failed:
+        return ExitCode.ERROR
+    if view.is_refused:
+        return ExitCode.REFUSED
+    is_pending = view.has_changes and session.options.has_detailed_exit_code
+    return ExitCode.CHANGES_PENDING if is_pending else ExitCode.DONE
 
 
 def _exit_code(view: RunView, world: World) -> ExitCode:
@@ -133,11 +155,10 @@ def _exit_code(view: RunView, world: World) -> ExitCode:
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     tried = [tenancy.outcome for tenancy in view.tenancies if tenancy.outcome]
-    has_errors = bool(view.errors or view.state_error)
-    if all(outcome.is_as_declared for outcome in tried) and not (has_errors or view.refusals):
+    if all(outcome.is_as_declared for outcome in tried) and not (view.has_failed or view.is_refused):
         return ExitCode.DONE
     if any(outcome.has_changed for outcome in tried):
         return ExitCode.PARTLY_APPLIED
-    if has_errors or view.results()["failed"]:
+    if view.has_failed or view.results()["failed"]:
         return ExitCode.ERROR
     return ExitCode.REFUSED

@@ -29,8 +29,11 @@ class Terminal(Protocol):
     def warn(self, problem: Problem) -> None:
         """Show a warning, on standard error."""
 
-    def ask(self, question: str) -> bool | None:
-        """Ask a yes-or-no question; None without a terminal to ask on."""
+    def can_ask(self) -> bool:
+        """Whether there is a terminal to ask on."""
+
+    def ask(self, question: str) -> bool:
+        """Ask a yes-or-no question on the terminal."""
 
     def watch(self, record: CallRecord) -> None:
         """Take note of a call that was made."""

@@ -1,5 +1,7 @@
 """Carry out plans, with all that has to be done before and after: secrets, receivers, the state.
 
+`prepare` comes before the question whether to carry them out, so that its warnings are read before the answer.
+
 What stops a tenancy stops it before its first change, and leaves the others alone.
 """
 
@@ -26,8 +28,13 @@ class ExecutionResult(Record, frozen=True):
     errors: Mapping[str, SecretError] = field(default_factory=dict)  # why a tenancy was not begun
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None
     adopted: int = 0  # subscriptions whose declared secret the state now holds as the live one
+
+    def stops(self, tenancy: str) -> bool:
+        """Whether something was found that forbids to begin with a tenancy."""
+        return tenancy in self.errors or bool(self.verdicts.get(tenancy, NOT_ASKED).refusals)
 
 
 class Executor(Record, frozen=True):
@@ -39,21 +46,25 @@ class Executor(Record, frozen=True):
     terminal: Terminal
     probes: bool | None  # None: as each tenancy says
 
-    def execute(self, planned: Sequence[Planned]) -> ExecutionResult:
-        """Do what is ready to be done. Nothing is changed before every secret, receiver and intent is in order."""
-        plans = [one for one in planned if isinstance(one, TenancyPlan) and not one.refusals]
+    def prepare(self, planned: Sequence[Planned]) -> ExecutionResult:
+        """Look up the secrets and challenge the receivers of what is ready to be done. Changes nothing."""
+        plans = _accepted(planned)
         ready, errors = self._with_secrets([plan for plan in plans if plan.is_ready])
         warnings = list(self.run.secrets.doubts(self._used_secrets(ready, plans)))
         verdicts = {} if self.probes is False else ask_receivers(ready, self.run, self.terminal)
         warnings += [warning for verdict in verdicts.values() for warning in verdict.warnings]
-        result = ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
+        return ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
+
+    def execute(self, planned: Sequence[Planned], prepared: ExecutionResult) -> ExecutionResult:
+        """Do what is ready to be done and what `prepare` found nothing against; intents are written first."""
         if self.run.pool.stop.is_set():
-            return result
-        ready = [plan for plan in ready if not verdicts.get(plan.tenancy.name, NOT_ASKED).refusals]
+            return prepared
+        plans, result = _accepted(planned), prepared
+        ready = [plan for plan in plans if plan.is_ready and not prepared.stops(plan.tenancy.name)]
         try:
             if self.journal and ready:
                 self.journal.begin(ready)
-            result = replace(result, outcomes=self._apply(ready, verdicts))
+            result = replace(result, outcomes=self._apply(ready, prepared.verdicts))
             return replace(result, adopted=self._settle(plans, result.outcomes))
         except FileError as error:
             return replace(result, state_error=error)
@@ -89,6 +100,11 @@ class Executor(Record, frozen=True):
         if self.journal is None:
             return 0
         return self.journal.settle([plan for plan in plans if plan.is_empty or plan.tenancy.name in outcomes], outcomes)
+
+
+def _accepted(planned: Sequence[Planned]) -> list[TenancyPlan]:
+    """Leave out the tenancies that could not be read or are refused."""
+    return [one for one in planned if isinstance(one, TenancyPlan) and not one.refusals]
 
 
 def _hinted(outcome: TenancyOutcome, verdict: Verdict | None) -> TenancyOutcome:

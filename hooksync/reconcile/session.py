@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from threading import Event
 
 from hooksync.config.secret_sources import SecretCache, SecretSources
-from hooksync.core.errors import HooksyncError, Problem, ServiceError
+from hooksync.core.errors import HooksyncError, Problem, Refused, ServiceError
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import Redactor
@@ -122,4 +122,4 @@ class Run(Record, frozen=True):
 
 def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:
     what = f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's changes"
-    return UnreadTenancy(one.tenancy, ServiceError(Problem(what, "declare it once", one.tenancy.location)))
+    return UnreadTenancy(one.tenancy, Refused(Problem(what, "declare it once", one.tenancy.location)))

@@ -44,7 +44,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
 
 def question(view: RunView) -> str:
     """Ask whether to carry a plan out, and say where."""
-    chosen = [one.tenancy for one in view.tenancies if one.has_changes and not one.refusals]
+    chosen = [one.tenancy for one in view.tenancies if one.is_ready]
     if len(chosen) == 1:
         return printable(f"Carry this out on {chosen[0].where}?")
     servers = list(dict.fromkeys(tenancy.server.shown for tenancy in chosen))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hooksync.core.errors import FileError, HooksyncError, Problem
+from hooksync.core.errors import FileError, HooksyncError, Problem, Refused
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import (
@@ -66,6 +66,11 @@ class TenancyView(Record, frozen=True):
         """Whether something has to be done."""
         return any(step.action in ("subscribe", "resubscribe", "unsubscribe") for step in self.steps)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nothing against it."""
+        return self.has_changes and not (self.refusals or self.error)
+
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
         return Counter(step.action for step in self.steps)
@@ -110,6 +115,16 @@ class RunView(Record, frozen=True):
     def errors(self) -> tuple[HooksyncError, ...]:
         """Why tenancies could not be planned or applied."""
         return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether something may not be carried out, although all of it could be read."""
+        return bool(self.refusals) or any(isinstance(error, Refused) for error in self.errors)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error, and not a refusal, stands against a part of it."""
+        return bool(self.state_error) or any(not isinstance(error, Refused) for error in self.errors)
 
     @property
     def has_changes(self) -> bool:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -18,6 +14,7 @@ from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
+from tests.terminals import Terminal
 
 NO_ROLE = SandboxOptions(accounts=(Account(roles=("ROLE_SDB_READER_USER",)),))
 
@@ -185,8 +182,12 @@ def test_only_the_chosen_tenancy_needs_its_environment(place: Place) -> None:
 def test_one_tenancy_under_two_names_is_refused_after_the_log_in(place: Place) -> None:
     place.environ["DOWN"] = place.box.url
     place.write(TWO.replace("    tenant: TEST\n", ""))
+    plan = place.run("plan", "--out", "plan.json")
+    assert plan.code == 3
+    assert "prod and staging are the same tenancy" in plan.err
+    assert not (place.folder / "plan.json").exists()
     run = place.run("apply", "--yes")
-    assert run.code == 1
+    assert run.code == 3
     assert "prod and staging are the same tenancy" in run.err
     assert place.box.subscriptions("DEMO") == ()
 
@@ -199,7 +200,7 @@ def seeded(place: Place, number: int) -> None:
 def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place) -> None:
     seeded(place, 3)
     plan = place.run("plan")
-    assert plan.code == 0
+    assert plan.code == 3
     assert "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
     run = place.run("apply", "--yes", "--format", "json")
     assert run.code == 3
@@ -403,38 +404,6 @@ def test_an_apply_makes_no_call_too_many_on_no_more_connections_than_it_may(plac
         assert Counter(call.name for call in box.calls) == {"login": 1, "list": 2, "subscribe": 12}
         assert box.connections <= 3
         assert 1 < box.max_in_flight <= 3
-
-
-class Terminal:
-    """A real terminal with hooksync on it."""
-
-    def __init__(self, place: Place, *arguments: str) -> None:
-        self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hooksync", *arguments],
-            cwd=place.folder, env=place.environ | {"TERM": "xterm"},
-            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        )  # fmt: skip
-        os.close(theirs)
-        self.seen = ""
-
-    def read_until(self, text: str) -> None:
-        while text not in self.seen:
-            ready, _, _ = select.select([self._ours], [], [], 30)
-            assert ready, self.seen
-            self.seen += os.read(self._ours, 4096).decode()
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def finish(self) -> int:
-        try:
-            while data := os.read(self._ours, 4096):
-                self.seen += data.decode()
-        except OSError:  # Linux says so when the other side is closed
-            pass
-        os.close(self._ours)
-        return self.process.wait(30)
 
 
 @pytest.mark.parametrize(

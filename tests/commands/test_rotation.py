@@ -162,7 +162,7 @@ def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
     assert made.run("plan").err == ""
     assert made.receiver.inbox("catalogue").challenges == challenges
     probed = made.run("plan", "--probe")
-    assert probed.code == 0
+    assert probed.code == 3
     assert "apply would refuse: " in probed.err
 
 

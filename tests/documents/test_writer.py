@@ -211,7 +211,7 @@ def test_the_plan_of_an_unreadable_tenancy_is_valid(command: Command) -> None:
 def test_a_plan_that_would_be_refused_is_valid_and_says_so(box: Sandbox, command: Command, tmp_path: Path) -> None:
     refuse(box, tmp_path)
     done, document = command("plan")
-    assert done.code == 0
+    assert done.code == 3
     assert_fit_to_be_kept(done, "plan")
     assert "limits.unsubscribe" in document["refusals"][0]
 

@@ -178,7 +178,8 @@ def hooksync(
             [planned] = Planner(options, True, state, secrets, ring).plan(run.read(lambda: None))
             journal = MortalJournal(path, state, secrets, ring, adopts=adopts)
             journal.service = service
-            carried = Executor(run, options, journal, cast("Any", Silent()), probes=False).execute([planned])
+            executor = Executor(run, options, journal, cast("Any", Silent()), probes=False)
+            carried = executor.execute([planned], executor.prepare([planned]))
     except Killed:
         return None
     return Ran(planned, carried)

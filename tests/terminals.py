@@ -1,0 +1,43 @@
+"""Runs hooksync on a pseudo-terminal, as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+
+from tests.conftest import Place
+
+
+class Terminal:
+    """A real terminal with hooksync on it."""
+
+    def __init__(self, place: Place, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hooksync", *arguments],
+            cwd=place.folder, env=place.environ | {"TERM": "xterm"},
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.seen = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.seen:
+            ready, _, _ = select.select([self._ours], [], [], 30)
+            assert ready, self.seen
+            self.seen += os.read(self._ours, 4096).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def finish(self) -> int:
+        try:
+            while data := os.read(self._ours, 4096):
+                self.seen += data.decode()
+        except OSError:  # Linux says so when the other side is closed
+            pass
+        os.close(self._ours)
+        return self.process.wait(30)
