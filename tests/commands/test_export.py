@@ -90,12 +90,18 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
         if "#" not in url:  # else it is left out, and stands for no URL of the file
             there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
-    for template, triggers in sorted(told.items(), key=lambda one: len(one[0].names)):  # what fits but one URL first
+    for template, triggers in sorted(told.items(), key=lambda one: _width(one[0])):
         spellings = [url for url, _, _ in held if there.get(normal_url(url)) == triggers]
         match = next(match for url in spellings if (match := re.fullmatch(_pattern(template), url)))
         found |= match.groupdict()
         del there[normal_url(match[0])]
     return found
+
+
+def _width(template: Template) -> tuple[int, int]:
+    """Sort templates by how many URLs they fit: those that fit few come first."""
+    written = sum(len(part) for part in template.parts if not isinstance(part, Reference))
+    return len(template.names), -written
 
 
 def _pattern(template: Template) -> str:
