@@ -117,6 +117,7 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
         (*session.warnings, *warnings),
         session.state,
         is_targeted=session.planner.options.is_targeted,
+        undeclared=session.undeclared,
     )
 
 

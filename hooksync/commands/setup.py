@@ -16,7 +16,7 @@ from hooksync.config.selection import Shard, check_replaced, nothing_in, select,
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
-from hooksync.core.redaction import Redactor
+from hooksync.core.redaction import Redactor, printable
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
@@ -29,6 +29,12 @@ from hooksync.state.store import find_lock, load
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
 
+_MOST_UNDECLARED = 5  # tenancies that are named
+_UNDECLARED_FIX = (
+    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
+    "or, if it was renamed or is not looked after any more, delete its entries from the state"
+)
+
 
 class Prepared(Record, frozen=True):
     """What files and environment say."""
@@ -36,6 +42,7 @@ class Prepared(Record, frozen=True):
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
     redactor: Redactor  # knows what came into URLs
+    declared: frozenset[str] | None = None  # names of all tenancies of the files, chosen or not; None: not known
 
 
 class Session(Record, frozen=True):
@@ -48,6 +55,7 @@ class Session(Record, frozen=True):
     warnings: tuple[Problem, ...]  # of the files
     state: str | None  # path
     former_state: str | None = None  # path of the lock file that the state was read from, and that it replaces
+    undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def fetch(self) -> tuple[Fetched, ...]:
         """Read the tenancies."""
@@ -102,7 +110,28 @@ def open_session(
             adopts=options.adopts,
             keeps_state=state is not None,
         )
-        yield Session(run, planner, options, world, prepared.warnings, state, former)
+        undeclared = _undeclared(known, prepared.declared)
+        yield Session(run, planner, options, world, prepared.warnings, state, former, undeclared)
+
+
+def _undeclared(state: State | None, declared: frozenset[str] | None) -> tuple[Problem, ...]:
+    """Warn of tenancies that the state knows and no file declares: what is live there goes on, and nobody looks.
+
+    `declared`: of all files, so that what only this run leaves out is not warned of.
+    """
+    if state is None or declared is None:
+        return ()
+    left = {name: len(found) for name, found in state.addresses_by_tenancy().items() if name not in declared}
+    names = sorted(left)
+    problems = [_undeclared_problem(left[name], f'tenancy "{printable(name)}"') for name in names[:_MOST_UNDECLARED]]
+    if others := names[_MOST_UNDECLARED:]:
+        problems.append(_undeclared_problem(sum(map(left.__getitem__, others)), f"{len(others)} more tenancies"))
+    return tuple(problems)
+
+
+def _undeclared_problem(number: int, where: str) -> Problem:
+    subscriptions = "1 subscription" if number == 1 else f"{number} subscriptions"
+    return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
 
 
 def _read_state(path: str | None, options: PlanOptions, world: World) -> tuple[State | None, str | None]:
@@ -133,7 +162,8 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     tenancies, warnings = _resolved(entries, chosen, options.shard, world)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
-    return Prepared(tenancies, (*document.warnings, *warnings), redactor)
+    declared = frozenset(entry.name for entry in document.tenancies)
+    return Prepared(tenancies, (*document.warnings, *warnings), redactor, declared)
 
 
 def timestamp() -> str:

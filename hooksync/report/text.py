@@ -37,9 +37,9 @@ def plain(lines: Iterable[Line]) -> str:
 
 
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
-    """Write a plan: each tenancy with its steps, and a summary."""
+    """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
     blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
-    return [*(line for block in blocks for line in block), ("", plan_summary(view))]
+    return [*(line for block in blocks for line in block), ("", plan_summary(view)), *_not_covered(view)]
 
 
 def question(view: RunView) -> str:
@@ -197,6 +197,12 @@ def plan_summary(view: RunView) -> str:
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
         f"{counts['unsubscribe']} to unsubscribe; {counts['keep']} unchanged{left}{unread}."
     )
+
+
+def _not_covered(view: RunView) -> Iterator[Line]:
+    """Say what no tenancy of the plan shows: without it, "No changes." would be taken for more than it says."""
+    for problem in view.undeclared:
+        yield "yellow", f"{problem.what[0].upper()}{problem.what[1:]}."
 
 
 def _failures(view: RunView) -> Iterator[str]:

@@ -88,6 +88,7 @@ class RunView(Record, frozen=True):
     sources: str  # the files, as the user named them
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
     state: str | None = None  # path
+    undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None  # why the state could not be written
@@ -109,7 +110,7 @@ class RunView(Record, frozen=True):
             for step in steps
             if step.outcome and step.outcome.warning
         )
-        return (*self.warnings, *otherwise)
+        return (*self.warnings, *self.undeclared, *otherwise)
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:

@@ -96,6 +96,15 @@ class State(Record, frozen=True):
         """Return the intents that runs left in a tenancy, by address, the newest last."""
         return tuple(intent for intent in self.intents if intent.tenancy == tenancy)
 
+    def addresses_by_tenancy(self) -> dict[str, set[str]]:
+        """Return the addresses of what was made or adopted, or is about to be made, by the tenancy's name."""
+        places = [(entry.tenancy, entry.address) for entry in self.entries]
+        places += ((intent.tenancy, intent.address) for intent in self.intents)
+        found: dict[str, set[str]] = {}
+        for tenancy, address in places:
+            found.setdefault(tenancy, set()).add(address)
+        return found
+
     def salts_by_id(self) -> dict[str, Salt]:
         """Return the salts by the id under which entries and intents name them."""
         return {salt.id: salt for salt in self.salts}

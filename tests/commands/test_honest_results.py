@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
 from tests.conftest import HOOKS, Place
 from tests.terminals import Terminal
 
@@ -127,3 +130,100 @@ def test_a_saved_plan_is_not_asked_about_and_its_receivers_are_asked_before_the_
     assert terminal.finish() == 3
     assert "Carry this out" not in terminal.seen
     assert [call.name for call in place.box.calls] == ["login", "list"] * 2
+
+
+MUSEUM = """\
+version: 1
+tenancies:
+  museum:
+    server: ${BOX}
+    tenant: MUSEUM
+    subscriptions:
+      mirror: {url: "${RECEIVER}", triggers: [INDEXED, MOVED], secret: {env: CATALOGUE_SECRET}}
+"""
+TWO_TENANTS = SandboxOptions(accounts=(Account(tenants=("DEMO", "MUSEUM")),))
+UNDECLARED = 'the state knows 2 subscriptions of tenancy "museum", which no file declares'
+
+
+@pytest.fixture
+def deserted(place: Place) -> Place:
+    """A place of which two files were applied, and one was deleted since."""
+    museum = place.write(MUSEUM, "museum.yaml")
+    assert place.run("apply", "--yes", "-f", "hooks.yaml", "-f", "museum.yaml").code == 0
+    museum.unlink()
+    return place
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_no_changes_is_not_the_last_word_where_the_file_of_a_tenancy_was_deleted(deserted: Place) -> None:
+    plan = deserted.run("plan", "--detailed-exitcode")
+    said = f"No changes. 1 tenancy matches hooks.yaml.\nT{UNDECLARED[1:]}.\n"
+    assert (plan.code, plan.out) == (0, said)
+    assert f"warning: {UNDECLARED}\n  fix: name its file with --file as well; or, to remove them" in plan.err
+    assert deserted.run("apply").out == said
+    assert any(UNDECLARED in line for line in deserted.run("plan", "--format", "json").json["warnings"])
+    assert any(UNDECLARED in line for line in deserted.run("apply", "--format", "json").json["warnings"])
+    for command in ("plan", "apply"):
+        assert "which no file declares" in deserted.run(command, "--format", "markdown").out
+    assert len(deserted.box.subscriptions("MUSEUM")) == 2
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_an_apply_with_changes_tells_of_undeclared_tenancies_once(deserted: Place) -> None:
+    deserted.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]"))
+    run = deserted.run("apply", "--yes")
+    assert run.code == 0
+    assert (run.out.count(UNDECLARED[1:]), run.err.count(UNDECLARED)) == (1, 1)
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_the_advice_removes_what_an_undeclared_tenancy_left(deserted: Place) -> None:
+    deserted.write(MUSEUM.partition("      mirror")[0].replace("subscriptions:", "subscriptions: {}"), "museum.yaml")
+    files = ("-f", "hooks.yaml", "-f", "museum.yaml")
+    assert UNDECLARED not in deserted.run("plan", *files).err
+    assert deserted.run("apply", "--yes", "--allow-mass-unsubscribe", *files).code == 0
+    assert deserted.box.subscriptions("MUSEUM") == ()
+    assert "which no file declares" not in deserted.run("plan").err
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_the_advice_ends_the_warning_for_a_tenancy_that_was_renamed(place: Place) -> None:
+    place.write(HOOKS)
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("  prod:", "  production:"))
+    plan = place.run("plan")
+    assert 'the state knows 2 subscriptions of tenancy "prod", which no file declares' in plan.err
+    assert place.run("apply", "--adopt").code == 0
+    path = place.folder / "hooks.state.json"
+    state = json.loads(path.read_text())
+    state["entries"] = [one for one in state["entries"] if one["tenancy"] != "prod"]
+    path.write_text(json.dumps(state))
+    again = place.run("plan")
+    assert (again.code, again.err) == (0, "")
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+@pytest.mark.parametrize(
+    "flags", [("--tenancy", "prod"), ("--target", "prod/*"), ("--shard", "1/2"), ("--shard", "2/2"), ("--no-state",)]
+)
+def test_what_another_selection_would_show_is_not_warned_of(place: Place, flags: tuple[str, ...]) -> None:
+    place.write(MUSEUM, "museum.yaml")
+    files = ("-f", "hooks.yaml", "-f", "museum.yaml")
+    assert place.run("apply", "--yes", *files).code == 0
+    plan = place.run("plan", *files, *flags)
+    assert "which no file declares" not in plan.out + plan.err
+
+
+def test_of_very_many_undeclared_tenancies_five_are_named(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    path = place.folder / "hooks.state.json"
+    state = json.loads(path.read_text())
+    entry = next(one for one in state["entries"] if one["address"] == "prod/catalogue/MOVED")
+    state["entries"] += [
+        {**entry, "tenancy": f"gone{index}", "address": f"gone{index}/catalogue/MOVED"} for index in range(9)
+    ]
+    path.write_text(json.dumps(state))
+    plan = place.run("plan")
+    assert plan.code == 0
+    assert plan.out.count("which no file declares") == 6
+    assert plan.out.endswith("\nThe state knows 4 subscriptions of 4 more tenancies, which no file declares.\n")

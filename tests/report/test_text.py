@@ -239,3 +239,11 @@ def test_the_question_says_where() -> None:
     assert question(view(*others)) == f"Carry this out in 7 tenancies on {named} and 2 more?"
     refused = replace(others[1], refusals=(Problem("too much", "no"),))
     assert question(view(others[0], refused)) == "Carry this out on 0.example?"
+
+
+def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> None:
+    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions())))
+    text = plain(
+        plan_lines(replace(same, undeclared=(Problem('the state knows 3 subscriptions of "m"', "declare it"),)))
+    )
+    assert text == 'No changes. 1 tenancy matches hooks.yaml.\nThe state knows 3 subscriptions of "m".\n'
