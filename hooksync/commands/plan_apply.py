@@ -48,8 +48,6 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
         world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
     else:
         world.terminal.result(document if options.format == "json" else _markdown(view, options))
-    if session.state and session.planner.state is None:
-        world.terminal.message(f"note: there is no state at {session.state} yet: a rotated secret cannot be seen")
     show_problems(view, world, refused="apply would refuse")
     code = plan_exit_code(view, session)
     if options.out and code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):

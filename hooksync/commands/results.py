@@ -116,6 +116,7 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
         sources,
         (*session.warnings, *warnings),
         session.state,
+        is_state_missing=session.state is not None and session.planner.state is None,
         is_targeted=session.planner.options.is_targeted,
         undeclared=session.undeclared,
     )

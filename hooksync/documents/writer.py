@@ -54,7 +54,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
         "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
     document["tenancies"] = Lines(_tenancy(tenancy) for tenancy in view.tenancies)
-    document["summary"] = _counted(view.counts(), ACTIONS)
+    document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
         document["signature"] = key.signature(document)
     return _sealed(document)
@@ -64,7 +64,7 @@ def report_json(view: RunView, origin: Origin) -> str:
     """Write the result of a plan."""
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
-    document["summary"] = _counted(view.results(), RESULTS)
+    document["summary"] = _counted(view, view.results(), RESULTS)
     document["error"] = None if view.state_error is None else _error(view.state_error)
     document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
     return _sealed(document)
@@ -77,6 +77,7 @@ def _head(view: RunView, form: str) -> Sections:
         "hooksync_version": __version__,
         "config_digest": config_digest(tenancy.tenancy for tenancy in view.tenancies),
         "state": view.state,
+        "state_missing": view.is_state_missing,
         "refusals": Lines(encode(problem.line) for problem in view.refusals),
         "warnings": Lines(encode(problem.line) for problem in view.all_warnings),
     }
@@ -92,7 +93,7 @@ def _sealed(document: Sections) -> str:
 def _tenancy(view: TenancyView) -> Sections:
     fields = _tenancy_fields(view)
     fields["steps"] = Lines(encode(_step(step)) for step in view.steps)
-    fields["summary"] = _counted(view.counts(), ACTIONS)
+    fields["summary"] = _counted(view, view.counts(), ACTIONS)
     return fields
 
 
@@ -127,7 +128,7 @@ def _tenancy_fields(view: TenancyView) -> Sections:
 def _applied_tenancy(view: TenancyView) -> Sections:
     fields, outcome = _tenancy_fields(view), view.outcome
     fields["steps"] = Lines(encode({**_step(step), **_outcome(step)}) for step in view.steps)
-    fields["summary"] = _counted(view.results(), RESULTS)
+    fields["summary"] = _counted(view, view.results(), RESULTS)
     fields["differences"] = Lines(encode(_step(step)) for step in view.differences)
     fields["not_verified"] = (outcome.not_verified or None) if outcome else None
     return fields
@@ -184,8 +185,8 @@ def _outcome(step: StepView) -> dict[str, object]:
     return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}
 
 
-def _counted(counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
-    return {name: counts.get(name, 0) for name in names}
+def _counted(view: RunView | TenancyView, counts: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    return {**{name: counts.get(name, 0) for name in names}, "secret_unknown": view.secret_unknown}
 
 
 def _error(error: HooksyncError) -> str:

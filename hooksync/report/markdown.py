@@ -21,6 +21,7 @@ from hooksync.report.text import (
     plan_summary,
     result_words,
     shown_steps,
+    state_lines,
     step_lines,
     verification,
 )
@@ -68,7 +69,7 @@ class _Block(Record, frozen=True):
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary, its problems, and a block for each tenancy."""
     blocks = [block for tenancy in view.tenancies if (block := _tenancy_block(tenancy, shows_kept=shows_kept))]
-    return _page("plan", plan_summary(view), _problems(view, "apply would refuse"), blocks)
+    return _page("plan", _summary(view, plan_summary(view)), _problems(view, "apply would refuse"), blocks)
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
@@ -77,12 +78,19 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     if found := tuple((_line(text),) for _, text in verification(view)):
         blocks.insert(0, _Block("what is live now", found))
     summary = applied_summary(view) if view.has_changes else plan_summary(view)
-    return _page("apply", summary, _problems(view, "refused"), blocks)
+    return _page("apply", _summary(view, summary), _problems(view, "refused"), blocks)
 
 
-def _page(kind: str, summary: str, problems: Iterable[tuple[str, list[list[str]]]], blocks: Sequence[_Block]) -> str:
+def _summary(view: RunView, summary: str) -> list[str]:
+    """Begin with what it comes to, and with what nobody can know for want of a state."""
+    return [line for text in (summary, *(text for _, text in state_lines(view))) for line in (sentence(_cut(text)), "")]
+
+
+def _page(
+    kind: str, summary: Sequence[str], problems: Iterable[tuple[str, list[list[str]]]], blocks: Sequence[_Block]
+) -> str:
     """Put the parts together: summary and problems first, then as many blocks as there is room for."""
-    lines = [marker(kind), f"### hooksync {kind}", "", sentence(_cut(summary)), ""]
+    lines = [marker(kind), f"### hooksync {kind}", "", *summary]
     for title, items in problems:
         lines += _listed(title, items)
     lines += _fitted(blocks, ROOM - size(lines))

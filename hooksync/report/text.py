@@ -39,7 +39,7 @@ def plain(lines: Iterable[Line]) -> str:
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
     blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
-    return [*(line for block in blocks for line in block), ("", plan_summary(view)), *_not_covered(view)]
+    return [*(line for block in blocks for line in block), ("", plan_summary(view)), *state_lines(view), *_not_covered(view)]
 
 
 def question(view: RunView) -> str:
@@ -65,7 +65,22 @@ def applied_summary(view: RunView) -> str:
         parts.insert(1, f"{counts['half-done']} half done")
     was_begun = counts["done"] or counts["half-done"] or counts["failed"]
     what = ", ".join(parts) if was_begun else f"nothing, {counts['not-attempted']} not tried"
-    return f"Applied: {what}; {counts['unchanged']} unchanged."
+    return f"Applied: {what}; {_unchanged(counts['unchanged'], view)}."
+
+
+def state_lines(view: RunView) -> Iterator[Line]:
+    """Say that there is no state, where something is live that it might know."""
+    if view.is_state_missing and any(tenancy.live for tenancy in view.tenancies):
+        yield (
+            "yellow",
+            printable(f"There is no state at {view.state}: what was rotated or has moved since is not known."),
+        )
+
+
+def _unchanged(number: int, view: RunView) -> str:
+    """Count what stays as it is; of a subscription whose secret is unknown it is not known whether that is right."""
+    unknown = view.secret_unknown
+    return f"{number} unchanged" + (f" ({unknown} with an unknown secret)" if unknown else "")
 
 
 def short_id(identifier: str | None) -> str:
@@ -191,11 +206,12 @@ def plan_summary(view: RunView) -> str:
         subject = "1 tenancy matches" if number == 1 else f"{number} tenancies match"
         if view.is_targeted:
             subject = f"The targeted subscriptions of {_tenancies(number)} match"
-        return f"No changes. {subject} {view.sources}."
+        kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown else ""
+        return f"No changes. {subject} {view.sources}{kept}."
     unread = f"; {_tenancies(len(view.errors))} not planned" if view.errors else ""
     return (
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
-        f"{counts['unsubscribe']} to unsubscribe; {counts['keep']} unchanged{left}{unread}."
+        f"{counts['unsubscribe']} to unsubscribe; {_unchanged(counts['keep'], view)}{left}{unread}."
     )
 
 
@@ -222,7 +238,7 @@ def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
     looked = [tenancy for tenancy in view.tenancies if tenancy.outcome and tenancy.has_changes and _was_tried(tenancy)]
     if looked and all(not t.differences and t.outcome and not t.outcome.not_verified for t in looked):
-        yield "", f"Verified: {_what_matches(view)}."
+        yield "", f"Verified: {_what_matches(view, looked)}."
         return
     for tenancy in looked:
         name = tenancy.tenancy.name
@@ -235,12 +251,14 @@ def verification(view: RunView) -> Iterator[Line]:
                 line = f"{_symbol(step, tenancy):<4}{name_of(step)}  {_short(step.trigger)}  {short_id(step.id)}"
                 yield _STYLES[step.action], line.rstrip()
         else:
-            yield "", f"Verified: {name}: {_what_matches(view)}."
+            yield "", f"Verified: {name}: {_what_matches(view, [tenancy])}."
 
 
-def _what_matches(view: RunView) -> str:
+def _what_matches(view: RunView, looked: Iterable[TenancyView]) -> str:
     """Say what the verification has shown, and no more."""
-    return "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
+    unknown = sum(tenancy.secret_unknown for tenancy in looked)
+    what = "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
+    return what + (f", except the secrets of {unknown}" if unknown else "")
 
 
 def result_words(result: Result) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.plan import (
+    ADOPT_FIX,
     Action,
     Change,
     Leave,
@@ -21,6 +22,7 @@ from hooksync.reconcile.plan import (
     UnreadTenancy,
     Unsubscribe,
     action_of,
+    some_of,
 )
 from hooksync.reconcile.preflight import NOT_ASKED
 from hooksync.service.challenge import ProbeResult
@@ -48,6 +50,11 @@ class StepView(Record, frozen=True):
     place: Location | None = None  # in the hooks file; None if nothing is declared
     description: str | None = None  # of the declared subscription
     owner: str | None = None  # likewise
+
+    @property
+    def has_unknown_secret(self) -> bool:
+        """Whether it is kept although its secret may not be the declared one."""
+        return self.action == "keep" and self.secret_state in ("unknown", "not-set")
 
 
 class TenancyView(Record, frozen=True):
@@ -79,6 +86,11 @@ class TenancyView(Record, frozen=True):
         """Count the outcomes."""
         return Counter(step.outcome.result for step in self.steps if step.outcome)
 
+    @property
+    def secret_unknown(self) -> int:
+        """Count the subscriptions that are kept with an unknown secret."""
+        return sum(step.has_unknown_secret for step in self.steps)
+
 
 class RunView(Record, frozen=True):
     """A whole plan, or a whole run of apply."""
@@ -89,6 +101,7 @@ class RunView(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
     state: str | None = None  # path
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
+    is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None  # why the state could not be written
@@ -110,7 +123,17 @@ class RunView(Record, frozen=True):
             for step in steps
             if step.outcome and step.outcome.warning
         )
-        return (*self.warnings, *self.undeclared, *otherwise)
+        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *otherwise)
+
+    def _unknown_warning(self) -> Iterator[Problem]:
+        """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""
+        steps = [step for each in self.tenancies if each.tenancy.unknown_secret != "refuse" for step in each.steps]
+        found = [step.address for step in steps if step.has_unknown_secret and step.address]
+        if found:
+            of = "secret of 1 kept subscription is" if len(found) == 1 else f"secrets of {len(found)} kept ones are"
+            what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
+            fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"
+            yield Problem(what, fix)
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
@@ -135,6 +158,11 @@ class RunView(Record, frozen=True):
     def counts(self) -> Counter[str]:
         """Count the steps of each action, over all tenancies."""
         return sum((tenancy.counts() for tenancy in self.tenancies), Counter[str]())
+
+    @property
+    def secret_unknown(self) -> int:
+        """Count the subscriptions that are kept with an unknown secret, over all tenancies."""
+        return sum(tenancy.secret_unknown for tenancy in self.tenancies)
 
     def results(self) -> Counter[str]:
         """Count the outcomes, over all tenancies."""

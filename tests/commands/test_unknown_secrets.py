@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -158,3 +159,66 @@ def test_a_reviewed_limit_of_a_hundred_per_cent_empties_a_tenancy(mixed: Place) 
     mixed.write(hooks(settings="    limits: {unsubscribe: 100%}\n"))
     assert mixed.run("apply", "--yes").code == 0
     assert mixed.box.subscriptions("DEMO") == ()
+
+
+# what is unknown is said
+
+SAID = "the secrets of 2 kept ones are unknown, so a rotation is not seen: prod/search/INDEXED, prod/viewer/MOVED"
+
+
+def test_a_plan_says_how_many_secrets_are_unknown_and_which(mixed: Place) -> None:
+    plan = mixed.run("plan", "--detailed-exitcode")
+    assert (plan.code, plan.out) == (
+        0,
+        "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (2 with an unknown secret).\n",
+    )
+    assert f"warning: {SAID}\n  fix: `hooksync apply --adopt` asks the receivers" in plan.err
+    document = mixed.run("plan", "--format", "json").json
+    assert (document["summary"]["secret_unknown"], document["tenancies"][0]["summary"]["secret_unknown"]) == (2, 2)
+    assert (document["state_missing"], [SAID in warning for warning in document["warnings"]]) == (False, [True])
+    comment = mixed.run("plan", "--format", "markdown").out
+    assert "3 unchanged (2 with an unknown secret)." in comment
+    assert "2 kept ones are unknown" in comment
+
+
+def test_an_apply_says_that_it_did_not_verify_unknown_secrets(mixed: Place) -> None:
+    [changed] = [one for one in mixed.box.subscriptions("DEMO") if one.url.endswith("website")]
+    mixed.box.remove("DEMO", changed.id)
+    run = mixed.run("apply", "--yes", "--report", "report.json")
+    assert run.code == 0
+    assert run.out.splitlines()[-2:] == [
+        "Applied: 1 done, 0 failed, 0 not tried; 2 unchanged (2 with an unknown secret).",
+        "Verified: live matches declared, except the secrets of 2.",
+    ]
+    assert SAID in run.err
+    report = json.loads((mixed.folder / "report.json").read_text())
+    assert (report["summary"]["secret_unknown"], report["tenancies"][0]["summary"]["secret_unknown"]) == (2, 2)
+
+
+def test_a_lost_state_is_told_in_the_result(mixed: Place) -> None:
+    (mixed.folder / "hooks.state.json").unlink()
+    rotate(mixed)
+    said = "There is no state at hooks.state.json: what was rotated or has moved since is not known."
+    assert mixed.run("plan").out.splitlines() == [
+        "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (3 with an unknown secret).",
+        said,
+    ]
+    assert said.partition(":")[0] in mixed.run("plan", "--format", "markdown").out
+    for command in (("plan",), ("apply", "--yes")):
+        document = mixed.run(*command, "--format", "json").json
+        assert (document["state_missing"], document["summary"]["secret_unknown"]) == (True, 3)
+
+
+def test_a_first_run_on_an_empty_tenancy_misses_no_state(place: Place) -> None:
+    assert "There is no state" not in place.run("plan").out
+    assert "There is no state" not in place.run("apply", "--yes").out
+
+
+def test_a_secret_that_is_not_set_counts_as_unknown(mixed: Place) -> None:
+    mixed.run("apply", "--yes", "--replace", "*")
+    del mixed.environ["CATALOGUE_SECRET"]
+    run = mixed.run("apply", "--yes")
+    assert (run.code, run.out) == (
+        0,
+        "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (3 with an unknown secret).\n",
+    )

@@ -171,7 +171,14 @@ def test_a_plan_with_every_action_is_valid(box: Sandbox, command: Command) -> No
         "keep": [SAME],
         "leave": [None],
     }
-    assert document["summary"] == {"subscribe": 1, "resubscribe": 1, "unsubscribe": 2, "keep": 1, "leave": 1}
+    assert document["summary"] == {
+        "subscribe": 1,
+        "resubscribe": 1,
+        "unsubscribe": 2,
+        "keep": 1,
+        "leave": 1,
+        "secret_unknown": 1,
+    }
 
 
 def test_a_plan_shows_urls_by_reference_or_masked(box: Sandbox, command: Command) -> None:
@@ -221,7 +228,14 @@ def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) 
     done, document = command("apply", "--yes")
     assert done.code == 0
     assert_fit_to_be_kept(done, "report")
-    assert document["summary"] == {"done": 4, "failed": 0, "half-done": 0, "not-attempted": 0, "unchanged": 2}
+    assert document["summary"] == {
+        "done": 4,
+        "failed": 0,
+        "half-done": 0,
+        "not-attempted": 0,
+        "unchanged": 2,
+        "secret_unknown": 1,
+    }
     made = {step["address"]: step["new_id"] for step in document["tenancies"][0]["steps"] if step["new_id"]}
     live = {subscription.id for subscription in box.subscriptions("DEMO")}
     assert set(made) == {NEW, OTHER}

@@ -16,6 +16,7 @@ from hooksync.reconcile.plan import Outcome, TenancyOutcome, TenancyPlan, Unread
 from hooksync.report.check import CheckView, Finding, TenancyCheck, check_markdown
 from hooksync.report.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
 from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
+from hooksync.state.history import History
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy
 
@@ -150,7 +151,7 @@ def test_what_was_not_tried_does_not_look_done() -> None:
 
 
 def test_no_changes_are_one_line() -> None:
-    same = view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions()))
+    same = view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(), History(states={"1" * 32: "same"})))
     for write, kind in ((plan_markdown, "plan"), (report_markdown, "apply")):
         text = f"<!-- hooksync:{kind} -->\n### hooksync {kind}\n\nNo changes. 1 tenancy matches hooks.yaml.\n"
         assert write(view(same)) == text

@@ -14,6 +14,7 @@ from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.report.markdown import plan_markdown
 from hooksync.report.text import plain, plan_lines, question, report_lines
 from hooksync.report.view import RunView, view_of_outcome, view_of_plan
+from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
 
@@ -40,6 +41,9 @@ def a_plan(**settings: object) -> tuple[Tenancy, object]:
     return owner, make_plan(owner, there, DiffOptions())
 
 
+KNOWN = History(states={"1" * 32: "same", "f" * 32: "same"})
+
+
 def view(*tenancies: object, warnings: tuple[Problem, ...] = ()) -> RunView:
     return RunView(tenancies, "2026-01-02T03:04:05Z", "hooks.yaml", warnings)  # type: ignore[arg-type]
 
@@ -62,7 +66,7 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
 .   not ours            MOVED          5b20c9e1
       url                  https://vendor.example/x
 
-Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged, 1 left alone.
+Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged (1 with an unknown secret), 1 left alone.
 """
 
 
@@ -100,7 +104,7 @@ def test_remove_first_has_its_own_symbol() -> None:
 
 def test_no_changes_are_one_line() -> None:
     owner = tenancy(declared())
-    plan = make_plan(owner, (live(),), DiffOptions())
+    plan = make_plan(owner, (live(),), DiffOptions(), KNOWN)
     assert plain(plan_lines(view(view_of_plan(plan)))) == "No changes. 1 tenancy matches hooks.yaml.\n"
     assert (
         plain(plan_lines(view(view_of_plan(plan), view_of_plan(plan)))) == "No changes. 2 tenancies match hooks.yaml.\n"
@@ -146,7 +150,10 @@ def finished(*results: str, **settings: object) -> RunView:
 
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
     text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
-    assert text == "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged.\nVerified: live matches declared.\n"
+    assert text == (
+        "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged (1 with an unknown secret).\n"
+        "Verified: live matches declared, except the secrets of 1.\n"
+    )
 
 
 def test_a_report_names_what_went_wrong_with_its_fix() -> None:
@@ -162,7 +169,7 @@ def test_a_report_names_what_went_wrong_with_its_fix() -> None:
         "  fix: fix it\n"
         "half done: resubscribe prod/catalogue/INDEXED: it broke\n"
         "  fix: fix it\n"
-        "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 2 unchanged.\n"
+        "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 2 unchanged (1 with an unknown secret).\n"
         "Not verified: prod: interrupted\n"
     )
 
@@ -195,7 +202,9 @@ def with_strangers(number: int) -> RunView:
     """View a plan of a tenancy in which so many subscriptions are left alone."""
     strangers = tuple(live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number))
     owner = tenancy(declared("https://ours.example/a"), owns=("https://ours.example",))
-    return view(view_of_plan(make_plan(owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions())))
+    return view(
+        view_of_plan(make_plan(owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions(), KNOWN))
+    )
 
 
 def test_a_few_that_are_left_alone_are_shown_one_by_one() -> None:
@@ -220,8 +229,10 @@ def test_many_that_are_left_alone_are_one_line_in_markdown_too() -> None:
 
 def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
     done = replace(finished("done", "done", "done", "done", "unchanged", "unchanged"), is_targeted=True)
-    assert plain(report_lines(done)).endswith("\nVerified: the targeted subscriptions match declared.\n")
-    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(is_targeted=True))))
+    assert plain(report_lines(done)).endswith(
+        "\nVerified: the targeted subscriptions match declared, except the secrets of 1.\n"
+    )
+    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(is_targeted=True), KNOWN)))
     text = plain(plan_lines(replace(same, is_targeted=True)))
     assert text == "No changes. The targeted subscriptions of 1 tenancy match hooks.yaml.\n"
 
