@@ -184,6 +184,6 @@ def _show_plan(planned: Sequence[Planned], prepared: ExecutionResult, session: S
         terminal.message(plain(lines))
     errors = prepared.errors
     tenancies = (replace(one, error=one.error or errors.get(one.tenancy.name)) for one in plan.tenancies)
-    shown = replace(plan, tenancies=tuple(tenancies))
+    shown = replace(plan, tenancies=tuple(tenancies), not_adopted=prepared.adoption.problems)
     show_problems(shown, session.world, refused="refused")
     return shown

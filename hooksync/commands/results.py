@@ -14,8 +14,8 @@ from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
 from hooksync.reconcile.preflight import NOT_ASKED, Verdict
-from hooksync.report.text import report_lines
-from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
+from hooksync.report.text import adopted_line, report_lines
+from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_outcome, view_of_plan
 
 if TYPE_CHECKING:
     from hooksync.reconcile.executor import ExecutionResult
@@ -32,14 +32,16 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     """Show the result of plans, write the report, and choose the exit code. `told`: what was shown before."""
     options, world = session.options, session.world
     view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
+    view = replace(view, not_adopted=executed.adoption.problems)
     view = replace(view, unconfirmed=executed.unconfirmed, state_error=executed.state_error)
+    if options.adopts:
+        done, asked = executed.adopted, executed.adoption
+        view = replace(view, adopted=AdoptedCounts(asked.asked, len(done), asked.unchallenged))
     text = _report(view, options, world)
     is_written = _save(text, options.report, world)  # first: it is written even if standard output fails
     is_written &= _show(text, view, options, world)
-    if executed.adopted:
-        world.terminal.message(
-            f"adopted: {executed.adopted} kept, now recorded with the declared secret in {session.state}"
-        )
+    if view.adopted:
+        world.terminal.message(adopted_line(view))
     show_problems(view, world, refused="refused", told=told)
     code = _exit_code(view, world)
     if is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
@@ -104,7 +106,11 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
     verdict = executed.verdicts.get(name, NOT_ASKED)
     outcome = executed.outcomes.get(name) or not_attempted(one)
     view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.answers)
-    return replace(view, error=executed.errors.get(name))
+    steps = (
+        replace(step, secret_state="same") if step.action == "keep" and step.address in executed.adopted else step
+        for step in view.steps
+    )
+    return replace(view, steps=tuple(steps), error=executed.errors.get(name))
 
 
 def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem]) -> RunView:
@@ -116,6 +122,7 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
         sources,
         (*session.warnings, *warnings),
         session.state,
+        adopts=session.options.adopts,
         is_state_missing=session.state is not None and session.planner.state is None,
         is_targeted=session.planner.options.is_targeted,
         undeclared=session.undeclared,

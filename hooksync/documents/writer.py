@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription
-from hooksync.core.record import Record
+from hooksync.core.record import Record, asdict
 from hooksync.documents.sealing import (
     Lines,
     PlanKey,
@@ -65,6 +65,7 @@ def report_json(view: RunView, origin: Origin) -> str:
     document = _head(view, REPORT_FORMAT)
     document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.results(), RESULTS)
+    document["adopted"] = asdict(view.adopted) if view.adopted else None
     document["error"] = None if view.state_error is None else _error(view.state_error)
     document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
     return _sealed(document)

@@ -17,7 +17,15 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.journal import Journal
 from hooksync.reconcile.plan import Keep, Outcome, Planned, Resubscribe, TenancyOutcome, TenancyPlan, is_idle
 from hooksync.reconcile.planner import needed_secrets
-from hooksync.reconcile.preflight import NOT_ASKED, Verdict, ask_receivers
+from hooksync.reconcile.preflight import (
+    NOT_ASKED,
+    NOTHING_ADOPTED,
+    Adoption,
+    Verdict,
+    ask_receivers,
+    judge_adoption,
+    to_be_adopted,
+)
 from hooksync.reconcile.session import Run
 
 
@@ -30,11 +38,13 @@ class ExecutionResult(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None
-    adopted: int = 0  # subscriptions whose declared secret the state now holds as the live one
+    adoption: Adoption = NOTHING_ADOPTED  # what may be adopted
+    adopted: frozenset[str] = frozenset()  # addresses whose declared secret the state now holds as the live one
 
     def stops(self, tenancy: str) -> bool:
         """Whether something was found that forbids to begin with a tenancy."""
-        return tenancy in self.errors or bool(self.verdicts.get(tenancy, NOT_ASKED).refusals)
+        is_refused = self.verdicts.get(tenancy, NOT_ASKED).refusals or tenancy in self.adoption.stopped
+        return tenancy in self.errors or bool(is_refused)
 
 
 class Executor(Record, frozen=True):
@@ -51,9 +61,17 @@ class Executor(Record, frozen=True):
         plans = _accepted(planned)
         ready, errors = self._with_secrets([plan for plan in plans if plan.is_ready])
         warnings = list(self.run.secrets.doubts(self._used_secrets(ready, plans)))
-        verdicts = {} if self.probes is False else ask_receivers(ready, self.run, self.terminal)
+        adopts = bool(self.journal and self.journal.adopts)
+        asked = [plan for plan in plans if plan.tenancy.name not in errors]
+        verdicts = {} if self.probes is False else ask_receivers(asked, self.run, self.terminal, adopts=adopts)
         warnings += [warning for verdict in verdicts.values() for warning in verdict.warnings]
-        return ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
+        result = ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
+        return replace(result, adoption=self._adoption(planned, verdicts)) if adopts else result
+
+    def _adoption(self, planned: Sequence[Planned], verdicts: Mapping[str, Verdict]) -> Adoption:
+        plans = [one for one in planned if isinstance(one, TenancyPlan)]
+        not_set = self.run.secrets.not_set(declared.secret for plan in plans for declared in to_be_adopted(plan))
+        return judge_adoption(plans, verdicts, not_set)
 
     def execute(self, planned: Sequence[Planned], prepared: ExecutionResult) -> ExecutionResult:
         """Do what is ready to be done and what `prepare` found nothing against; intents are written first."""
@@ -65,7 +83,7 @@ class Executor(Record, frozen=True):
             if self.journal and ready:
                 self.journal.begin(ready)
             result = replace(result, outcomes=self._apply(ready, prepared.verdicts))
-            return replace(result, adopted=self._settle(plans, result.outcomes))
+            return replace(result, adopted=self._settle(plans, result))
         except FileError as error:
             return replace(result, state_error=error)
 
@@ -95,11 +113,12 @@ class Executor(Record, frozen=True):
             outcomes = self.run.apply(plans, self.options, advance)
         return {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}
 
-    def _settle(self, plans: Sequence[TenancyPlan], outcomes: Mapping[str, TenancyOutcome]) -> int:
-        """Write into the state what was carried out and what is as declared; return how many were adopted."""
+    def _settle(self, plans: Sequence[TenancyPlan], result: ExecutionResult) -> frozenset[str]:
+        """Write into the state what was carried out and what is as declared; return the addresses that were adopted."""
         if self.journal is None:
-            return 0
-        return self.journal.settle([plan for plan in plans if plan.is_empty or plan.tenancy.name in outcomes], outcomes)
+            return frozenset()
+        settled = [plan for plan in plans if plan.is_empty or plan.tenancy.name in result.outcomes]
+        return self.journal.settle(settled, result.outcomes, result.adoption.addresses)
 
 
 def _accepted(planned: Sequence[Planned]) -> list[TenancyPlan]:

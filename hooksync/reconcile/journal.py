@@ -35,7 +35,7 @@ class Journal:
     ) -> None:
         """`state`: as it was before anything was listed; `former`: path of the lock file that it was read from.
 
-        `adopts`: record the declared secrets of kept subscriptions whose live ones are unknown.
+        `adopts`: whether kept subscriptions whose secrets are unknown may be recorded with the declared ones.
         """
         self.adopts = adopts
         self._path = path
@@ -44,6 +44,7 @@ class Journal:
         self._secrets = secrets
         self._ring = ring
         self._salts: dict[SecretRef, Salt] = {}
+        self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
@@ -59,13 +60,19 @@ class Journal:
         if needed:
             self._run = begun.last_run
 
-    def settle(self, planned: Sequence[TenancyPlan], outcomes: Mapping[str, TenancyOutcome]) -> int:
+    def settle(
+        self,
+        planned: Sequence[TenancyPlan],
+        outcomes: Mapping[str, TenancyOutcome],
+        adopted: frozenset[str] = frozenset(),
+    ) -> frozenset[str]:
         """Write what was made, adopted and recovered, and forget what is gone. Raises FileError.
 
-        Returns the number of subscriptions that were adopted.
+        `adopted`: addresses of kept subscriptions to record with the declared secret. Returns those that were.
         """
-        adopted = [step for one in planned for step in self._adopted(one)]
-        kept = [*adopted, *(step for one in planned for step in _recovered(one))]
+        self._to_adopt = adopted
+        found = [step for one in planned for step in self._adopted(one)]
+        kept = [*found, *(step for one in planned for step in _recovered(one))]
         self._prepare([step.declared.secret for step in kept])
 
         def change(state: State) -> State:
@@ -74,7 +81,7 @@ class Journal:
 
         if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
             update(self._path, change, former=self._former)
-        return len(adopted)
+        return frozenset(step.declared.address for step in found)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""
@@ -121,8 +128,7 @@ class Journal:
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
-        if self.adopts:
-            yield from (step for step in one.steps if isinstance(step, Keep) and step.secret_state == "unknown")
+        return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
 
     def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
         salt = self._salts[declared.secret]

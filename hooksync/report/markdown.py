@@ -13,6 +13,7 @@ from hooksync.core.errors import Problem
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.report.text import (
+    adopted_line,
     applied_summary,
     counts_of,
     field_line,
@@ -83,7 +84,8 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 
 def _summary(view: RunView, summary: str) -> list[str]:
     """Begin with what it comes to, and with what nobody can know for want of a state."""
-    return [line for text in (summary, *(text for _, text in state_lines(view))) for line in (sentence(_cut(text)), "")]
+    texts = [summary, *(text for _, text in state_lines(view)), *([adopted_line(view)] if view.adopted else [])]
+    return [line for text in texts for line in (sentence(_cut(text)), "")]
 
 
 def _page(

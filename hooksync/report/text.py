@@ -39,7 +39,12 @@ def plain(lines: Iterable[Line]) -> str:
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
     blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
-    return [*(line for block in blocks for line in block), ("", plan_summary(view)), *state_lines(view), *_not_covered(view)]
+    return [
+        *(line for block in blocks for line in block),
+        ("", plan_summary(view)),
+        *state_lines(view),
+        *_not_covered(view),
+    ]
 
 
 def question(view: RunView) -> str:
@@ -75,6 +80,18 @@ def state_lines(view: RunView) -> Iterator[Line]:
             "yellow",
             printable(f"There is no state at {view.state}: what was rotated or has moved since is not known."),
         )
+
+
+def adopted_line(view: RunView) -> str:
+    """Tell how many were adopted of those that were to be."""
+    adopted = view.adopted
+    if adopted is None:
+        return ""
+    if not adopted.asked:
+        return "adopted: 0 of 0: no secret is unknown"
+    unasked = f", {adopted.unchallenged} of them without asking the receiver" if adopted.unchallenged else ""
+    line = f"adopted: {adopted.adopted} of {adopted.asked} with an unknown secret"
+    return line + (f", now recorded with the declared one in {view.state}{unasked}" if adopted.adopted else "")
 
 
 def _unchanged(number: int, view: RunView) -> str:

@@ -92,6 +92,14 @@ class TenancyView(Record, frozen=True):
         return sum(step.has_unknown_secret for step in self.steps)
 
 
+class AdoptedCounts(Record, frozen=True):
+    """How many of the kept subscriptions with an unknown secret are now recorded with the declared one."""
+
+    asked: int
+    adopted: int
+    unchallenged: int  # of the adopted: their receivers were not asked
+
+
 class RunView(Record, frozen=True):
     """A whole plan, or a whole run of apply."""
 
@@ -101,6 +109,9 @@ class RunView(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()  # of the files and the secrets
     state: str | None = None  # path
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
+    adopts: bool = False  # whether what is unknown is to be adopted
+    adopted: AdoptedCounts | None = None  # None in a plan
+    not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted
     is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
@@ -110,7 +121,7 @@ class RunView(Record, frozen=True):
     def refusals(self) -> tuple[Problem, ...]:
         """All reasons why something is not carried out."""
         refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
-        return (*refused, self.unconfirmed) if self.unconfirmed else refused
+        return (*refused, *self.not_adopted, *([self.unconfirmed] if self.unconfirmed else []))
 
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
@@ -129,7 +140,7 @@ class RunView(Record, frozen=True):
         """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""
         steps = [step for each in self.tenancies if each.tenancy.unknown_secret != "refuse" for step in each.steps]
         found = [step.address for step in steps if step.has_unknown_secret and step.address]
-        if found:
+        if found and not self.adopts:  # else what is not adopted is refused, with the reason
             of = "secret of 1 kept subscription is" if len(found) == 1 else f"secrets of {len(found)} kept ones are"
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
             fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"

@@ -205,7 +205,7 @@ def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> 
     adopted = made.run("apply", "--adopt")
     assert (adopted.code, adopted.err) == (
         0,
-        "adopted: 1 kept, now recorded with the declared secret in hooks.state.json\n",
+        "adopted: 1 of 1 with an unknown secret, now recorded with the declared one in hooks.state.json\n",
     )
     assert calls_since(made, before) == ["POST login", "GET list"]
     rotate(made)
@@ -216,9 +216,10 @@ def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place)
     (made.folder / "hooks.state.json").unlink()
     del made.environ["CATALOGUE_SECRET"]
     run = made.run("apply", "--adopt")
-    assert run.code == 0
+    assert run.code == 3
     assert "warning: hooks.yaml:10:17: secret env:CATALOGUE_SECRET is not set" in run.err
-    assert "adopted" not in run.err
+    assert "adopted: 0 of 1 with an unknown secret\n" in run.err
+    assert not (made.folder / "hooks.state.json").exists()
 
 
 def test_adopt_without_a_state_is_wrong_usage(made: Place) -> None:

@@ -222,3 +222,79 @@ def test_a_secret_that_is_not_set_counts_as_unknown(mixed: Place) -> None:
         0,
         "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (3 with an unknown secret).\n",
     )
+
+
+# adoption asks the receivers
+
+
+def test_adopt_asks_the_receivers_and_tells_how_many_were_adopted(mixed: Place) -> None:
+    challenges = mixed.receiver.inbox("catalogue").challenges
+    run = mixed.run("apply", "--adopt", "--report", "report.json")
+    assert (run.code, run.err) == (
+        0,
+        "adopted: 2 of 2 with an unknown secret, now recorded with the declared one in hooks.state.json\n",
+    )
+    assert mixed.receiver.inbox("catalogue").challenges == challenges + 2
+    report = json.loads((mixed.folder / "report.json").read_text())
+    assert report["adopted"] == {"asked": 2, "adopted": 2, "unchallenged": 0}
+    assert report["summary"]["secret_unknown"] == 0
+    assert mixed.run("plan").out == "No changes. 1 tenancy matches hooks.yaml.\n"
+    assert "adopted: 0 of 0: no secret is unknown\n" in mixed.run("apply", "--adopt").err
+
+
+def test_one_whose_receiver_has_another_secret_is_not_adopted_and_the_others_are(mixed: Place) -> None:
+    mixed.write(hooks(*NAMES).replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}"))
+    mixed.environ["OTHER_SECRET"] = NEW_SECRET
+    run = mixed.run("apply", "--adopt", "--format", "json")
+    assert run.code == 3
+    why = "it signs challenges with another secret"
+    assert "refused: hooks.yaml:9:7: not adopted: prod/viewer/MOVED: the receiver at ${RECEIVER}?for=viewer" in run.err
+    assert why in run.err
+    assert "adopted: 1 of 2 with an unknown secret, now recorded" in run.err
+    assert run.json["adopted"] == {"asked": 2, "adopted": 1, "unchallenged": 0}
+    assert any(why in refusal for refusal in run.json["refusals"])
+    assert {name: step["secret"]["state"] for name, step in steps(mixed).items()} == {
+        "search": "same",
+        "viewer": "unknown",
+        "website": "same",
+    }
+
+
+def test_one_whose_receiver_is_not_ready_is_adopted_only_unasked(place: Place) -> None:
+    settle_in(place)
+    place.receiver.close()
+    run = place.run("apply", "--adopt")
+    assert run.code == 3
+    assert "adopted: 0 of 2 with an unknown secret\n" in run.err
+    assert run.err.count("refused: hooks.yaml:") == 2
+    unasked = place.run("apply", "--adopt", "--no-probe")
+    assert unasked.code == 0
+    assert "in hooks.state.json, 2 of them without asking the receiver\n" in unasked.err
+
+
+def test_under_probe_never_what_is_adopted_is_not_asked_and_that_is_said(place: Place) -> None:
+    settle_in(place)
+    place.write(hooks(*NAMES, settings="    probe: never\n"))
+    challenges = place.receiver.inbox("catalogue").challenges
+    run = place.run("apply", "--adopt", "--format", "markdown")
+    assert run.code == 0
+    assert "2 of them without asking the receiver" in run.out
+    assert place.receiver.inbox("catalogue").challenges == challenges
+
+
+def test_what_is_refused_for_unknown_secrets_is_adopted_instead(place: Place) -> None:
+    settle_in(place, settings="    unknown_secret: refuse\n")
+    run = place.run("apply", "--adopt", "--yes")
+    assert run.code == 0
+    assert len(place.box.subscriptions("DEMO")) == 3
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_where_unknown_secrets_are_refused_one_that_cannot_be_adopted_stops_the_tenancy(place: Place) -> None:
+    settle_in(place, settings="    unknown_secret: refuse\n")
+    text = hooks(*NAMES, settings="    unknown_secret: refuse\n")
+    place.write(text.replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}"))
+    place.environ["OTHER_SECRET"] = NEW_SECRET
+    before = place.box.subscriptions("DEMO")
+    assert place.run("apply", "--adopt", "--yes").code == 3
+    assert place.box.subscriptions("DEMO") == before

@@ -117,11 +117,11 @@ class MortalJournal(Journal):
         super().begin(plans)
         self.service.moment()
 
-    def settle(self, planned: Any, outcomes: Any) -> int:
+    def settle(self, *arguments: Any) -> frozenset[str]:
         self.service.moment()
-        number = super().settle(planned, outcomes)
+        adopted = super().settle(*arguments)
         self.service.moment()
-        return number
+        return adopted
 
 
 def cheap_key(secret: Secret, salt: Salt) -> Key:

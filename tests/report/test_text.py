@@ -253,7 +253,7 @@ def test_the_question_says_where() -> None:
 
 
 def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> None:
-    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions())))
+    same = view(view_of_plan(make_plan(tenancy(declared()), (live(),), DiffOptions(), KNOWN)))
     text = plain(
         plan_lines(replace(same, undeclared=(Problem('the state knows 3 subscriptions of "m"', "declare it"),)))
     )
