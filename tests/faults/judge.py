@@ -19,9 +19,10 @@ from tests.command_line import ROOT
 from tests.faults.cells import Cell
 from tests.faults.posts import expected_posts
 from tests.faults.run import Came, Result
-from tests.faults.scene import HIDDEN, OURS, What, ours, theirs, wanted
+from tests.faults.scene import HIDDEN, OURS, What, declared_places, ours, theirs, wanted
 from tests.faults.state import untruths_of_the_state
 from tests.faults.steps import judge_steps
+from tests.no_gap import gaps, served
 
 ENDS = (ExitCode.DONE, ExitCode.ERROR, ExitCode.PARTLY_APPLIED)
 
@@ -54,6 +55,7 @@ def judge_apply(cell: Cell, came: Came) -> Iterator[str]:
     yield from _dishonest_code(cell, came)
     yield from judge_steps(cell, came).broken
     yield from _lost_or_doubled(cell, came)
+    yield from _gaps(cell, came)
 
 
 def _broken_words(came: Came) -> Iterator[str]:
@@ -118,6 +120,14 @@ def tenancies(came: Came) -> list[dict[str, Any]]:
         return []
 
 
+def warnings_of(came: Came) -> list[str]:
+    """Give the warnings of a report; none where there is no whole one, which is told elsewhere."""
+    try:
+        return list(json.loads(came.out)["warnings"])
+    except (ValueError, KeyError):
+        return []
+
+
 def _lost_or_doubled(cell: Cell, came: Came) -> Iterator[str]:
     """Name what should have stayed and went, and what came more often than it should."""
     if theirs(came.before) != theirs(came.live):
@@ -126,15 +136,22 @@ def _lost_or_doubled(cell: Cell, came: Came) -> Iterator[str]:
     for url, trigger, flag, secret in wanted(cell.way):
         if url == f"{OURS}/steady" and not there[url, trigger, flag, secret]:
             yield f"{url} {trigger} was to be kept and is lost"
-    places = Counter((one.url, one.trigger) for one in came.live)
-    gap_is_planned = cell.way.replacement == "remove-first" or cell.may_conflict
-    for url, trigger in {(one.url, one.trigger) for one in came.before if one.url == f"{OURS}/turned"}:
-        if not places[url, trigger] and not gap_is_planned:
-            yield f"{url} {trigger} lost its old half before there was a new one"
     earlier = {one.id for one in came.before}
     for (url, trigger), number in Counter((one.url, one.trigger) for one in came.live if one.id not in earlier).items():
         if number > 1:
             yield f"{url} {trigger} was made {number} times"
+
+
+def _gaps(cell: Cell, came: Came) -> Iterator[str]:
+    """Name the addresses that lost their place before there was a new one, though nobody asked for it."""
+    if cell.way.replacement == "remove-first":
+        return
+    declared = declared_places(cell.way)
+    moments = [{one.id: (one.url, one.trigger) for one in live} for live in (came.before, *came.moments)]
+    said = [text for text in warnings_of(came) if "the old one is removed first" in text] if cell.may_conflict else []
+    for address in sorted(gaps(declared, served(declared, moments[0], came.remembered), moments)):
+        if not any(text.startswith(f"{address}: ") for text in said):
+            yield f"{address} lost its old half before there was a new one"
 
 
 def _unsettled(result: Result) -> Iterator[str]:

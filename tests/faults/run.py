@@ -9,9 +9,10 @@ import io
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.retry import RetryPolicy
+from hooksync.state.store import load
 from tests.faults.cells import Cell
 from tests.faults.posts import REPEATS
 from tests.faults.scene import TENANT, environ, options_of, prepare
@@ -45,6 +47,8 @@ class Recorder:
 
     out: str = ""
     err: list[str] = field(default_factory=list)
+    look: Callable[[], tuple[Subscription, ...]] = tuple
+    moments: list[tuple[Subscription, ...]] = field(default_factory=list)  # what was live after each call
 
     def result(self, text: str) -> None:
         self.out += text
@@ -63,6 +67,7 @@ class Recorder:
 
     def watch(self, record: CallRecord) -> None:
         self.err.append(f"{record.request} -> {record.result}")
+        self.moments.append(self.look())
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
@@ -81,6 +86,8 @@ class Came:
     before: tuple[Subscription, ...]
     live: tuple[Subscription, ...]  # right after it
     state: str  # the state's text right after it; empty where there is none
+    remembered: Mapping[str, str] = field(default_factory=dict)  # addresses by id, as the state had them before
+    moments: tuple[tuple[Subscription, ...], ...] = ()  # what was live after each call
 
     def count(self, name: str) -> int:
         """Count the calls of this name."""
@@ -146,6 +153,10 @@ def carry_out(
     """Run a command, as the command line would; but an exception that it does not know is kept."""
     earlier, before = len(box.calls), box.subscriptions(TENANT)
     world = World(environ(box.url), io.BytesIO(), terminal, Event(), QUICK)
+    terminal.look = partial(box.subscriptions, TENANT)
+    path = Path(options.files[0]).with_name("hooks.state.json")
+    state = load(str(path)) if options.uses_state else None
+    remembered = {entry.id: entry.address for entry in state.entries} if state else {}
     crash, code = "", 1
     try:
         code = int(verb(options, world))
@@ -155,9 +166,19 @@ def carry_out(
     except Exception:
         crash = traceback.format_exc()
     live = box.subscriptions(TENANT)
-    state = Path(options.files[0]).with_name("hooks.state.json")
-    text = state.read_text(encoding="utf-8") if state.exists() else ""
-    return Came(code, terminal.out, "\n".join(terminal.err), crash, box.calls[earlier:], before, live, text)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return Came(
+        code=code,
+        out=terminal.out,
+        err="\n".join(terminal.err),
+        crash=crash,
+        calls=box.calls[earlier:],
+        before=before,
+        live=live,
+        state=text,
+        remembered=remembered,
+        moments=(*terminal.moments, live),
+    )
 
 
 def _is_distinct(came: Came, now: float) -> bool:

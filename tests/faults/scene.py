@@ -6,7 +6,7 @@ A tenancy that asks for steps of every kind, the hooks file for it, and the stat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hooksync.state.format import state_text
 from hooksync.state.model import State, StateEntry
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
+from tests.no_gap import Place
 
 SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
@@ -46,6 +47,13 @@ tenancies:
       steady: {url: "https://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
 """
 
+MOVED_NAMES = """\
+      left: {url: "https://hooks.example.org/right", trigger: MOVED}
+      right: {url: "https://hooks.example.org/left", trigger: MOVED}
+"""
+SWAPPED = {"left": "right", "right": "left"}
+FORMER_NAMES = {"moved-from": "turned", "steady": "stayed"}  # what the state calls what was made at a URL
+
 What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
 
 
@@ -54,6 +62,8 @@ def hooks(way: Way) -> str:
     text = HOOKS.replace("create-first", way.replacement)
     if "normalise-urls" in way.traits:
         text = text.replace(f'url: "{OURS}', f'url: "{SPELT_OTHERWISE}')
+    if way.moves:
+        text += MOVED_NAMES
     if not way.subscribes:
         text = "".join(line for line in text.splitlines(True) if not line.strip().startswith(("fresh:", "extra:")))
     return text
@@ -70,7 +80,18 @@ def wanted(way: Way) -> Counter[What]:
     turned = [(f"{OURS}/turned", trigger, False, SECRET) for trigger in TRIGGERS]
     fresh = [(f"{OURS}/fresh", trigger, True, SECRET) for trigger in TRIGGERS]
     extra = [(f"{OURS}/extra", "MOVED", False, SECRET)]
-    return Counter([*steady, *turned, *(fresh + extra if way.subscribes else [])])
+    swapped = [(f"{OURS}/{name}", "MOVED", True, SECRET) for name in SWAPPED if way.moves]
+    return Counter([*steady, *turned, *swapped, *(fresh + extra if way.subscribes else [])])
+
+
+def declared_places(way: Way) -> dict[str, Place]:
+    """What the hooks file declares, by address."""
+
+    def address(url: str, trigger: str) -> str:
+        name = url.rpartition("/")[2]
+        return f"prod/{SWAPPED.get(name, name)}/{trigger.removeprefix('FULL_TEXT_')}"
+
+    return {address(url, trigger): (url, trigger) for url, trigger, *_ in wanted(way)}
 
 
 def what(one: Subscription) -> What:
@@ -101,7 +122,8 @@ def prepare(way: Way, folder: Path) -> None:
     with Sandbox(options_of(way, folder / "held.json")) as box:
         made = list(_seed(box, way))
     if way.uses_state:
-        (folder / "hooks.state.json").write_text(state_text(_old_state(made)), encoding="utf-8")
+        names = FORMER_NAMES if way.moves else {}
+        (folder / "hooks.state.json").write_text(state_text(_old_state(made, names)), encoding="utf-8")
 
 
 def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
@@ -109,21 +131,24 @@ def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
     for trigger in TRIGGERS:
         # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
         flag = trigger != "MOVED" or not way.uses_state
-        box.seed(TENANT, f"{OURS}/turned", trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
+        turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
+        box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
         box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
         box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
+    for name in SWAPPED if way.moves else ():
+        box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
     made = box.subscriptions(TENANT)
     if not way.refuses_duplicates:
         box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
     yield from (one for one in made if one.url.startswith(f"{OURS}/"))
 
 
-def _old_state(made: Iterable[Subscription]) -> State:
+def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
     entries = []
     for one in made:
         name = one.url.rpartition("/")[2]
-        address = f"prod/{name}/{one.trigger.removeprefix('FULL_TEXT_')}"
+        address = f"prod/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         mark = fingerprint(key_of(one.secret), "prod", one.id)
         digest = declared_digest(URL_SALT, one.url, one.trigger)
         entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hooksync.state.format import read_state
 from hooksync.state.model import State
 from tests.faults.run import Came, Result
-from tests.faults.scene import OURS, SALT, key_of
+from tests.faults.scene import OURS, SALT, declared_places, key_of
 
 TENANCY = "prod"
 
@@ -23,6 +23,11 @@ def untruths_of_the_state(result: Result) -> Iterator[str]:
     there = {one.id for one in result.second.live if one.url.startswith(f"{OURS}/")}
     if set(second.entries_of(TENANCY)) != there:
         yield f"the state at the end knows {len(second.entries)} subscriptions, and there are {len(there)}"
+    addresses = {place: address for address, place in declared_places(result.cell.way).items()}
+    places = {one.id: (one.url, one.trigger) for one in result.second.live}
+    for identifier, entry in second.entries_of(TENANCY).items():
+        if identifier in there and entry.address != addresses.get(places[identifier]):
+            yield f"the state at the end calls {entry.address} what is declared by another name"
     if second.intents:
         yield f"the state at the end has {len(second.intents)} intents left"
 

@@ -70,6 +70,7 @@ class Way:
     traits: frozenset[str] = frozenset()  # of the sandbox
     uses_state: bool = True
     subscribes: bool = True  # whether there is anything to subscribe, besides what is to be resubscribed
+    moves: bool = False  # whether what is resubscribed has moved, and what is kept has other names than before
     at_once: int = 1  # calls in flight; by ones, it is sure which call is the first and which the last
 
     @property
@@ -113,6 +114,8 @@ def _ways() -> Iterator[Way]:
             yield Way(trait + rest, traits=frozenset({trait}), uses_state=uses_state)
     yield Way("remove-first, nothing to subscribe", "remove-first", subscribes=False)
     yield Way("create-first, eight at a time", at_once=8)
+    yield Way("create-first, receivers move", moves=True)
+    yield Way("remove-first, receivers move", "remove-first", moves=True)
 
 
 WAYS = tuple(_ways())

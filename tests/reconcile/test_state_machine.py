@@ -1,7 +1,8 @@
 """Whatever happens between runs and within them, hooksync does no harm, says no untruth, and puts things right.
 
-A state machine: random declared sets and live lists, edits behind hooksync's back, secrets that rotate, a service that
-fails or loses answers, runs that are killed at any moment, a state that is deleted or brought back from an older copy.
+A state machine: random declared sets and live lists, receivers that move, names that change or swap their URLs, edits
+behind hooksync's back, secrets that rotate, a service that fails or loses answers, runs that are killed at any moment,
+a state that is deleted or brought back from an older copy.
 The modules are the real ones (Run, Planner, Executor, Journal, the state on the disk); only the service is in memory,
 and a key costs one HMAC instead of one scrypt.
 
@@ -33,7 +34,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy, live_url
 from hooksync.core.record import replace
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions
@@ -49,15 +50,21 @@ from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import load
 from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
 from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy
+from tests.no_gap import Live, gaps, served
 
 EXAMPLES = int(os.environ.get("HOOKSYNC_STATE_MACHINE", "0"))
 
-OURS = ("https://hooks.example.org/a", "https://hooks.example.org/b")
+OURS = ("https://hooks.example.org/a", "https://hooks.example.org/b", "https://hooks.example.org/c")
 FOREIGN = ("https://vendor.example/x", "https://hooks.example.org.evil.example/a")
 OWNS = ("https://hooks.example.org",)
 REFS = (SecretRef("env", "FIRST", HERE), SecretRef("env", "SECOND", HERE))
 SECRETS = tuple(f"secret-number-{number}-of-the-receiver" for number in range(3))
-NAMES = {place: f"n{number}" for number, place in enumerate(product(OURS, (MOVED, INDEXED)))}
+PLACES = tuple(product(OURS, (MOVED, INDEXED)))
+NAMES = tuple(f"n{number}" for number in range(len(PLACES)))
+
+
+def places(several: Iterable[LiveSubscription]) -> Live:
+    return {each.id: (each.url.identity, each.trigger.wire) for each in several}
 
 
 class Killed(BaseException):
@@ -73,6 +80,11 @@ class MortalService(FakeService):
     lists_newest_first: bool = False
     moments: int | None = None  # that the run has left to live; None: for ever
     tenant: str | None = None
+    seen: list[Live] = field(default_factory=list)  # what was live after each call
+
+    def look(self) -> None:
+        with self.lock:
+            self.seen.append(places(self.live.values()))
 
     def moment(self) -> None:
         """Let one more moment pass at which a process may be killed; once it was, it does nothing more."""
@@ -98,12 +110,16 @@ class MortalService(FakeService):
             for new in set(self.live) - before:
                 self.secrets[new] = secret.reveal()
                 self.made.add(new)
+            self.look()
         self.moment()
         return identifier
 
     def unsubscribe(self, identifier: str) -> None:
         self.moment()
-        super().unsubscribe(identifier)
+        try:
+            super().unsubscribe(identifier)
+        finally:
+            self.look()
         self.moment()
 
 
@@ -197,16 +213,17 @@ def scripts(entries: tuple[object, ...]) -> st.SearchStrategy[list[object]]:
 @st.composite
 def wanted_sets(draw: st.DrawFn) -> tuple[DeclaredSubscription, ...]:
     fewest = draw(st.sampled_from([1, 1, 1, 1, 0]))
-    places = draw(st.lists(st.sampled_from(sorted(NAMES)), unique=True, min_size=fewest, max_size=4))
+    chosen = draw(st.lists(st.sampled_from(PLACES), unique=True, min_size=fewest, max_size=4))
+    names = draw(st.permutations(NAMES) if draw(st.booleans()) else st.just(NAMES))
     return tuple(
         declared(
             url,
             trigger,
-            name=NAMES[url, trigger],
+            name=name,
             include_identifiers=draw(st.booleans()),
             secret=draw(st.sampled_from(REFS)),
         )
-        for url, trigger in places
+        for name, (url, trigger) in zip(names, chosen, strict=False)
     )
 
 
@@ -256,6 +273,27 @@ class Reconciling(RuleBasedStateMachine):
     @rule(wanted=wanted_sets())
     def declare(self, wanted: tuple[DeclaredSubscription, ...]) -> None:
         self.wanted = replace(self.wanted, subscriptions=wanted)
+
+    @precondition(lambda self: self.wanted.subscriptions)
+    @rule(data=st.data(), url=st.sampled_from(OURS))
+    def move(self, data: st.DataObject, url: str) -> None:
+        """Give one another URL; who is declared there already takes its old one: they swap."""
+        moved = data.draw(st.sampled_from(self.wanted.subscriptions))
+
+        def edited(one: DeclaredSubscription) -> DeclaredSubscription:
+            if one is moved:
+                return replace(one, url=live_url(url))
+            return replace(one, url=moved.url) if (one.url.full, one.trigger) == (url, moved.trigger) else one
+
+        self.declare(tuple(map(edited, self.wanted.subscriptions)))
+
+    @precondition(lambda self: self.wanted.subscriptions)
+    @rule(data=st.data())
+    def rename(self, data: st.DataObject) -> None:
+        renamed = data.draw(st.sampled_from(self.wanted.subscriptions))
+        free = sorted(set(NAMES) - {one.name for one in self.wanted.subscriptions})
+        name = data.draw(st.sampled_from(free))
+        self.declare(tuple(replace(one, name=name) if one is renamed else one for one in self.wanted.subscriptions))
 
     @rule(replacement=st.sampled_from(["create-first", "remove-first"]))
     def choose_replacement(self, replacement: Any) -> None:
@@ -382,6 +420,12 @@ class Reconciling(RuleBasedStateMachine):
             isinstance(it, Rejected) and it.status == 409 for it in service.on_subscribe
         )
         self.note_who_is_misled()
+        remembered = {
+            each: made.address for each, made in recall(self.read_state(), "prod", before.values()).made.items()
+        }
+        wanted = {one.address: (one.url.identity, one.trigger.wire) for one in self.wanted.subscriptions}
+        had = served(wanted, places(before.values()), remembered)
+        service.seen.clear()
         ran = hooksync(self.wanted, service, self.path, self.environ, adopts=adopts)
         service.moments = None
         for script in (service.on_subscribe, service.on_unsubscribe, service.on_list):
@@ -391,7 +435,7 @@ class Reconciling(RuleBasedStateMachine):
             told = {entry.id for entry in self.read_state().entries} - entries_before - (service.made - made_before)
             self.misled |= {identifier for identifier in told if not self.is_true(identifier)}
         self.check_what_is_not_ours(before)
-        self.check_that_nothing_vanished(before, ran, conflicts=conflicts)
+        self.check_that_nothing_vanished(gaps(wanted, had, service.seen), ran, conflicts=conflicts)
         if ran is None:
             known = recall(self.read_state(), "prod", service.live.values()).made
             new = (service.made - made_before) & set(service.live)
@@ -424,25 +468,28 @@ class Reconciling(RuleBasedStateMachine):
 
         assert foreign(self.service.live) == foreign(before)
 
-    def check_that_nothing_vanished(
-        self, before: dict[str, LiveSubscription], ran: Ran | None, *, conflicts: bool
-    ) -> None:
-        """A subscription that is declared and was there is there, or its loss is told.
+    def check_that_nothing_vanished(self, missing: set[str], ran: Ran | None, *, conflicts: bool) -> None:
+        """No address that was served was ever without a live subscription; or its loss was asked for, and told.
 
         `conflicts`: whether the service may have said 409, so that old ones had to go first.
         """
-        had, has = ({each.key for each in several.values()} for several in (before, self.service.live))
-        missing = {one.address for one in self.wanted.subscriptions if one.key in had - has}
-        removes_first = conflicts or self.wanted.replacement == "remove-first"
-        assert removes_first or not missing, "the old one went before the new one was known to exist"
-        if ran is None:
-            return
-        told = {
-            one.step.declared.address
-            for one in (ran.outcome.outcomes if ran.outcome else ())
-            if isinstance(one.step, Resubscribe) and one.result in ("half-done", "failed") and one.detail and one.fix
+        removes_first = self.wanted.replacement == "remove-first"
+        assert conflicts or removes_first or not missing, "the old one went before the new one was known to exist"
+        outcomes = ran.outcome.outcomes if ran and ran.outcome else ()
+        if ran and not removes_first:
+            assert missing <= {
+                it.step.declared.address for it in outcomes if isinstance(it.step, Resubscribe) and it.warning
+            }
+        lost = missing & self.unserved() if ran else set()
+        assert lost <= {
+            it.step.declared.address
+            for it in outcomes
+            if isinstance(it.step, Resubscribe) and it.result in ("half-done", "failed") and it.detail and it.fix
         }  # failed: where the answer to the removal was lost, or a 500, so that nobody knows whether it was carried out
-        assert missing <= told
+
+    def unserved(self) -> set[str]:
+        has = {each.key for each in self.service.live.values()}
+        return {one.address for one in self.wanted.subscriptions if one.key not in has}
 
     def check_the_report(self, ran: Ran, before: dict[str, LiveSubscription]) -> None:
         if ran.is_as_declared:
