@@ -22,7 +22,8 @@ three subscriptions, to replace two, to remove three, one of them a duplicate, t
 
 The first table has everything, with a new one made before its old one goes, and with a state. The others go through
 some faults where hooksync is run, or the service is, as their headings say: `remove-first` and the state are
-hooksync's, the rest are traits of the sandbox.
+hooksync's, the rest are traits of the sandbox. Where receivers move, the two are replaced because their URL was edited,
+and of the four that are kept, one has another name than before and two have swapped their URLs.
 """
 LEGEND = """\
 After each, hooksync is held to this:
@@ -33,8 +34,8 @@ After each, hooksync is held to this:
   was, or may have been as far as anybody could know.
 - What the report says of each step is what the tenancy holds: done is done, half-done is one half, failed is not done;
   and the verification tells of a difference exactly where there is one.
-- Nothing that is to stay is lost, nothing of others is touched, nothing is made twice, and no old half goes before its
-  new one is there, unless the old one has to go first.
+- Nothing that is to stay is lost, nothing of others is touched, nothing is made twice. After no call is an address
+  without a live subscription that had one before, unless the old one has to go first.
 - A subscribe whose answer was lost is found in the list, and there is no second one; one that was not carried out is
   tried once more. How many there may be is known for each cell.
 - The state knows what was made, with the right secret.

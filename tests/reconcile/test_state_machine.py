@@ -575,3 +575,71 @@ def test_a_rotation_between_two_killed_runs_is_seen() -> None:
         assert made not in state.service.live
     finally:
         state.teardown()
+
+
+SWAP, CHAIN = "two swap their URLs", "one moves to where another one was"
+
+
+def edited(kind: str) -> tuple[tuple[DeclaredSubscription, ...], tuple[DeclaredSubscription, ...]]:
+    """Two subscriptions, and what an edit of the file makes of them."""
+    one, two = (declared(OURS[number], MOVED, name=NAMES[number], secret=REFS[0]) for number in range(2))
+    new_url = live_url(OURS[2])
+    after = {
+        "one moves": (replace(one, url=new_url), two),
+        "both move": (replace(one, url=new_url), replace(two, url=live_url(f"{OURS[2]}/d"))),
+        SWAP: (replace(one, url=two.url), replace(two, url=one.url)),
+        CHAIN: (replace(one, url=two.url), replace(two, url=new_url)),
+        "one is renamed": (replace(one, name=NAMES[2]), two),
+        "one moves, its secret rotates": (replace(one, url=new_url, secret=REFS[1]), two),
+    }
+    return (one, two), after[kind]
+
+
+EDITS = (SWAP, CHAIN, "one moves", "both move", "one is renamed", "one moves, its secret rotates")
+
+
+@contextmanager
+def made(kind: str, replacement: str = "create-first") -> Iterator[Reconciling]:
+    """A tenancy as hooksync made it, and a hooks file that was edited since."""
+    state = Reconciling()
+    try:
+        before, after = edited(kind)
+        state.environ[REFS[1].name] = SECRETS[1]
+        state.wanted = replace(state.wanted, replacement=replacement)
+        state.declare(before)
+        state.apply_without_faults()
+        state.declare(after)
+        yield state
+    finally:
+        state.teardown()
+
+
+@pytest.mark.parametrize("replacement", ["create-first", "remove-first"])
+@pytest.mark.parametrize("kind", EDITS)
+def test_an_edit_that_is_killed_at_any_moment_is_finished_by_the_next_run(kind: str, replacement: str) -> None:
+    for moments in range(40):
+        with made(kind, replacement) as state:
+            state.service.moments = moments
+            is_whole = state.apply() is not None
+            state.apply_without_faults()
+        if is_whole:
+            return
+    raise AssertionError("a run has no end")
+
+
+@pytest.mark.parametrize("kind", EDITS)
+@pytest.mark.parametrize("answer", [rejected(400), rejected(500), lost(), ("after", lost()), SAME])
+def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(kind: str, answer: object) -> None:
+    with made(kind) as state:
+        state.service.on_subscribe = deque([answer] * 3)
+        state.apply()
+        state.apply_without_faults()
+
+
+@pytest.mark.parametrize("kind", EDITS)
+@pytest.mark.parametrize("answer", [rejected(400), rejected(500), lost(), ("after", lost()), LIE])
+def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(kind: str, answer: object) -> None:
+    with made(kind) as state:
+        state.service.on_unsubscribe = deque([answer] * 3)
+        state.apply()
+        state.apply_without_faults()
