@@ -32,8 +32,10 @@ example: hooksync plan -f hooks.yaml
 _APPLY = """\
 Plan, ask, and carry the plan out; or carry out a saved plan: without asking, on
 any machine, without the hooks file. A saved plan is refused (exit 3) when it
-was altered, or when the live subscriptions have changed since. With
-HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key.
+was altered, when the live subscriptions have changed since, or when a server,
+a tenant or a URL is not what it was when the plan was made. With
+HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key, and be
+no older than 24 hours or --max-age.
 """
 _GENERATE_EXAMPLE = "hooksync secret generate > secret.txt"
 _APPLY_EXAMPLE = "hooksync apply --yes --parallelism 16\n         hooksync apply plan.json --max-age 24h"
@@ -155,7 +157,10 @@ def _add_apply(parser: _Parser) -> None:
         "saved_plan", nargs="?", metavar="PLAN", help="a file that `plan --out` saved: carry it out without asking"
     )
     parser.add_argument(
-        "--max-age", type=_duration, metavar="DURATION", help="refuse an older saved plan, e.g. 30m, 24h or 7d"
+        "--max-age",
+        type=_duration,
+        metavar="DURATION",
+        help="refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
     )
     _add_files(parser)
     _add_planning(parser)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, planned_view, run_view, show_problems
 from hooksync.commands.setup import Prepared, Session, open_session, prepare
+from hooksync.config.files import find_commit
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.atomic_write import write_atomically
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
@@ -102,10 +104,14 @@ def _open_saved(
     saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | None
 ) -> AbstractContextManager[Session]:
     """Open a session on a saved plan; the environment is filled in by the rules of hooks files."""
+    from hooksync.documents.replay import elsewhere
+
     entries = [one.entry for one in saved.tenancies]
     redactor = Redactor()
     redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
     tenancies, warnings = resolve(entries, world.environ)
+    if others := tuple(elsewhere(saved, tenancies, key)):
+        raise Refused(*others)
     return open_session(
         Prepared(tenancies, (*saved.warnings, *warnings), redactor),
         DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
@@ -134,8 +140,15 @@ def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:
     """Write the plan as JSON, if it is shown or saved."""
     if options.format != "json" and not options.out:
         return ""
-    flags = PlannedWith(options.prunes, options.replace, bool(options.targets), options.allows_mass_unsubscribe)
-    return plan_json(view, flags, key)
+    made_with = PlannedWith(
+        id=token_hex(16),
+        commit=find_commit(options.files[0]),
+        prunes=options.prunes,
+        replace=options.replace,
+        is_targeted=bool(options.targets),
+        allows_mass_unsubscribe=options.allows_mass_unsubscribe,
+    )
+    return plan_json(view, made_with, key)
 
 
 def _markdown(view: RunView, options: PlanOptions) -> str:

@@ -6,6 +6,7 @@ This module reads the disk and standard input; it does not look into what it rea
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -16,6 +17,10 @@ from hooksync.core.record import Record
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MOST_GIT_BYTES = 4 * 1024 * 1024  # of a file of Git; a line of packed references takes about 80
 
 
 class Source(Record, frozen=True):
@@ -57,6 +62,46 @@ def read_plan(path: str) -> bytes:
         what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
         raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
     return data
+
+
+def find_commit(path: str) -> str | None:
+    """Find the commit that is checked out where a hooks file or a directory of them lies; None: it cannot be told.
+
+    Git itself is not needed: its files are read.
+    """
+    if path == "-":
+        return None
+    try:
+        folder, below = os.path.realpath(path), ""
+        while not os.path.lexists(git := os.path.join(folder, ".git")):
+            folder, below = os.path.dirname(folder), folder
+            if folder == below:
+                return None
+        if os.path.isfile(git):  # of a further work tree, or of a submodule
+            git = os.path.join(folder, _git_text(git).removeprefix("gitdir: "))
+        head = _git_text(os.path.join(git, "HEAD"))
+        commit = _commit_of(head.removeprefix("ref: "), git) if head.startswith("ref: ") else head
+        return commit if _COMMIT.fullmatch(commit) else None
+    except (OSError, ValueError):  # not readable, not text: the commit is a remark in a plan, and stops none
+        return None
+
+
+def _commit_of(reference: str, git: str) -> str:
+    """Look a branch up, in a file of its own or among the packed ones. Raises OSError or ValueError."""
+    common = os.path.join(git, "commondir")
+    shared = os.path.join(git, _git_text(common)) if os.path.isfile(common) else git
+    loose = os.path.join(shared, reference)
+    if os.path.isfile(loose):
+        return _git_text(loose)
+    packed = _git_text(os.path.join(shared, "packed-refs")).splitlines()
+    return next((line.split(" ")[0] for line in packed if line.endswith(f" {reference}")), "")
+
+
+def _git_text(path: str) -> str:
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read(_MOST_GIT_BYTES).strip()
 
 
 def _all_paths(arguments: Sequence[str], problems: list[Problem]) -> list[str]:

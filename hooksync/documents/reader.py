@@ -26,7 +26,7 @@ from hooksync.core.model import Location, PlainFields, SecretRef, SecretState, T
 from hooksync.core.record import Record
 from hooksync.core.schemas import check_document
 from hooksync.core.template import parse_template
-from hooksync.core.urls import outline, prefix_fault
+from hooksync.core.urls import outline, prefix_fault, shown_server
 from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, digest
 from hooksync.documents.writer import PLAN_FORMAT
 from hooksync.reconcile.plan import Action, Change
@@ -68,10 +68,19 @@ class SavedStep(Record, frozen=True):
     is_move: bool = False
 
 
+class Binding(Record, frozen=True):
+    """Where the plan leads: what `${NAME}` stood for when it was made."""
+
+    server: str  # as `Server.base_url`
+    tenant: str | None
+    urls: Mapping[str, str]  # digests, as of `url_digest`, by address
+
+
 class SavedTenancy(Record, frozen=True):
     """One tenancy of a saved plan."""
 
     entry: TenancyDeclaration  # as if a hooks file declared it
+    binding: Binding
     live_digest: str
     live: Mapping[str, LiveRow] | None  # by id; None: the plan does not tell
     steps: tuple[SavedStep, ...]
@@ -80,6 +89,8 @@ class SavedTenancy(Record, frozen=True):
 class SavedPlan(Record, frozen=True):
     """What a saved plan asks for."""
 
+    id: str
+    is_signed: bool
     tenancies: tuple[SavedTenancy, ...]
     state: str | None
     prunes: bool
@@ -98,6 +109,7 @@ def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
         document = _parse(data)
         _check_format(document)
         warnings = _check_seals(document, path, demands)
+        _check_bound(document, path)
         fields = check_document("plan", document)
         _check_age(fields, path, demands)
         return _saved_plan(fields, path, warnings)
@@ -145,9 +157,16 @@ def _check_seals(document: dict[str, Any], path: str, demands: Demands) -> tuple
     if not _same(document.get("digest"), digest(rest)):
         raise Refused(Problem(f"{path} was altered since it was saved: its digest does not fit", _MAKE_AGAIN))
     if demands.key is None and signature is not None:
-        what = f"{path} is signed, and its signature is not checked: {KEY_VARIABLE} is not set"
+        unchecked = "its signature is not checked, nor what its URLs stand for"
+        what = f"{path} is signed, and {unchecked}: {KEY_VARIABLE} is not set"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
     return ()
+
+
+def _check_bound(document: Fields, path: str) -> None:
+    if "id" not in document:
+        what = f"{path} was made by an older hooksync: it does not say which server and tenant it was made for"
+        raise Refused(Problem(what, _MAKE_AGAIN))
 
 
 def _same(given: object, computed: str) -> bool:
@@ -155,17 +174,29 @@ def _same(given: object, computed: str) -> bool:
 
 
 def _check_age(fields: Fields, path: str, demands: Demands) -> None:
-    try:
-        age = demands.now - datetime.fromisoformat(fields["created_at"])
-    except ValueError:
-        raise InvalidDocument("the plan: created_at is not a date and time") from None
-    if demands.max_age is None:
+    """Refuse a plan that is too old: by --max-age, or without it by what a signed plan says itself."""
+    made, end, now = _time(fields, "created_at"), _time(fields, "expires_at"), demands.now
+    if made is None or (demands.max_age is None and end is None):
         return
-    if age > demands.max_age:
-        raise Refused(Problem(f"{path} is older than --max-age allows ({demands.max_age})", _MAKE_AGAIN))
-    if age < -CLOCK_SKEW:
+    made_at, now_at = fields["created_at"], now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if demands.max_age is not None and now - made > demands.max_age:
+        what = (
+            f"{path} is older than --max-age allows ({demands.max_age}): it was made at {made_at}, now it is {now_at}"
+        )
+        raise Refused(Problem(what, _MAKE_AGAIN))
+    if demands.max_age is None and end is not None and now > end:
+        what = f"{path} expired at {fields['expires_at']}: it was made at {made_at}, now it is {now_at}"
+        raise Refused(Problem(what, f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"))
+    if now - made < -CLOCK_SKEW:
         what = f"{path} was made in the future, by this machine's clock: its age is not known"
         raise Refused(Problem(what, "set the clocks of both machines"))
+
+
+def _time(fields: Fields, name: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(fields[name]) if fields[name] is not None else None
+    except ValueError:
+        raise InvalidDocument(f"the plan: {name} is not a date and time") from None
 
 
 def _saved_plan(fields: Fields, path: str, warnings: tuple[Problem, ...]) -> SavedPlan:
@@ -174,6 +205,8 @@ def _saved_plan(fields: Fields, path: str, warnings: tuple[Problem, ...]) -> Sav
     if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
         raise InvalidDocument("the plan: two tenancies have the same name")
     return SavedPlan(
+        id=fields["id"],
+        is_signed="signature" in fields,
         tenancies=tenancies,
         state=fields["state"],
         prunes=options.get("prune", True),
@@ -198,7 +231,7 @@ def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
         raise FileError(*problems)
     saved = tuple(map(_step, steps))
     _check_steps(saved, where)
-    return SavedTenancy(entry, fields["live_digest"], _live(fields.get("live")), saved)
+    return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], _live(fields.get("live")), saved)
 
 
 def _place(fields: Fields, path: str) -> Location:
@@ -207,12 +240,21 @@ def _place(fields: Fields, path: str) -> Location:
     return Location(found["file"], int(found["line"]), int(found["column"])) if found else Location(path, 1, 1)
 
 
+def _binding(fields: Fields, steps: Sequence[SavedStep], where: str) -> Binding:
+    bound = Binding(**{name: fields["binding"][name] for name in ("server", "tenant", "urls")})
+    if (shown_server(bound.server), bound.tenant) != (fields["server"], fields["tenant"]):
+        raise InvalidDocument(f"{where}: server and tenant are not those of the binding")
+    if bound.urls.keys() != {step.address for step in steps if step.action in _DECLARING}:
+        raise InvalidDocument(f"{where}: the binding is not about the URLs of the steps")
+    return bound
+
+
 def _settings(fields: Fields, where: str, place: Location) -> Settings:
     limit, method = fields.get("limit"), fields["credentials"]["method"]
     refs = {name: _reference(fields["credentials"][name], place) for name in ("username", "password", "totp")}
     return Settings(
-        server=_written(fields, "server", where, place),
-        tenant=_written(fields, "tenant", where, place),
+        server=_written(fields, "server_declared", where, place),
+        tenant=_written(fields, "tenant_declared", where, place),
         allow_http=fields["allow_http"],
         credentials=CredentialsDeclaration(**refs, method=method),
         owns=_owns(fields.get("owns", "all"), where),

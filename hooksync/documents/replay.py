@@ -6,16 +6,17 @@ No new plan is made: what was reviewed is done, or nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
+from hooksync.config.declarations import Written
 from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.core.urls import owns_url
-from hooksync.documents.reader import LiveRow, SavedStep, SavedTenancy
-from hooksync.documents.sealing import live_digest
+from hooksync.core.urls import owns_url, shown_server
+from hooksync.documents.reader import LiveRow, SavedPlan, SavedStep, SavedTenancy
+from hooksync.documents.sealing import PlanKey, live_digest, url_digest
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import FetchedTenancy
@@ -34,12 +35,60 @@ def rebuild(
 ) -> TenancyPlan:
     """Make the saved plan again from what is live now. Refused where that is not what the plan was made for."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
-    refusals = [*_moved(saved, fetched), *_not_owned(saved, fetched)]
+    refusals = [*_another_tenant(saved, fetched), *_moved(saved, fetched), *_not_owned(saved, fetched)]
     found = {identifier: live.get(identifier) or _placeholder(saved, identifier) for identifier in _ids(saved)}
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals:
         refusals += reasons_against(plan)
     return replace(plan, refusals=tuple(refusals))
+
+
+def elsewhere(saved: SavedPlan, tenancies: Sequence[Tenancy], key: PlanKey | None) -> Iterator[Problem]:
+    """Say where this environment leads elsewhere than that in which the plan was made.
+
+    A tenant that is not declared is known after the log-in only, and judged then, by `rebuild`.
+    """
+    for one, tenancy in zip(saved.tenancies, tenancies, strict=True):
+        bound = one.binding
+        is_other = tenancy.tenant is not None and not _is_same_tenant(bound.tenant, tenancy.tenant)
+        if tenancy.server.base_url != bound.server or is_other:
+            then = " / ".join(filter(None, (shown_server(bound.server), bound.tenant)))
+            what = f"{tenancy.name}: the plan was made for {then}, and this environment leads to {tenancy.where}"
+            settings = one.entry.settings
+            yield Problem(what, _as_it_was(settings.server, settings.tenant), tenancy.location)
+        elif key or not saved.is_signed:  # else the digests of URLs cannot be made here, and a warning says so
+            yield from _other_urls(one, tenancy, saved.id, key)
+
+
+def _other_urls(saved: SavedTenancy, tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Iterator[Problem]:
+    pairs = zip(saved.entry.subscriptions, tenancy.subscriptions, strict=True)
+    digests = saved.binding.urls
+    other = {one.address: entry.url for entry, one in pairs if digests[one.address] != url_digest(one, plan_id, key)}
+    if other:
+        what = f"{tenancy.name}: the plan was made for other URLs than this environment leads to"
+        yield Problem(f"{what}: {_listed('see', other)}", _as_it_was(*other.values()), tenancy.location)
+
+
+def _as_it_was(*texts: Written | None) -> str:
+    """Advise on texts that lead elsewhere, by their variables."""
+    names = list(dict.fromkeys(f"${{{name}}}" for text in texts if text for name in text.template.names))
+    if not names:
+        return _PLAN_ANEW
+    more = f" and {len(names) - _MOST_IDS} more" if len(names) > _MOST_IDS else ""
+    return f"set {', '.join(names[:_MOST_IDS])}{more} as when the plan was made, or {_PLAN_ANEW}"
+
+
+def _is_same_tenant(one: str | None, other: str | None) -> bool:
+    return (one or "").casefold() == (other or "").casefold()
+
+
+def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
+    """Refuse a log-in that led to another tenant than that of the plan."""
+    tenancy, then = fetched.tenancy, saved.binding.tenant
+    if not _is_same_tenant(then, tenancy.tenant):
+        then, now = (f"the tenant {name}" if name else "a tenant that was not told" for name in (then, tenancy.tenant))
+        what = f"{tenancy.name}: the plan was made for {then}, and this log-in led to {now}"
+        yield Problem(what, f"log in as when the plan was made, or {_PLAN_ANEW}", tenancy.location)
 
 
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:

@@ -1,4 +1,6 @@
-"""What seals a plan: digests of what was declared and live, and the signature. No value of the environment goes in.
+"""What seals a plan: digests of what was declared and live, what binds it to its URLs, and the signature.
+
+No value of the environment goes into a digest, but whole URLs into those that bind, which have a key.
 
 A signature prevents those who can write a plan's file from redirecting events.
 """
@@ -9,18 +11,21 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from os.path import join
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import CredentialRefs, LiveSubscription, SecretRef, Tenancy
+from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef, Tenancy
 from hooksync.core.record import Record
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
+SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
 SHORTEST_KEY = 16  # bytes
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
 
 _DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
+_URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
 
 
 class Sections(dict[str, object]):
@@ -61,6 +66,16 @@ def plan_key(text: str | None) -> PlanKey | None:
         fix = "make one with `hooksync secret generate`; unset the variable to work without signatures"
         raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
     return PlanKey(value)
+
+
+def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:
+    """Return what binds a plan to the URL of a declared subscription and does not tell the URL.
+
+    Made under the plan key; where there is none, under the plan's id, which is random: nobody can prepare for it.
+    """
+    bound = "\n".join((plan_id, declared.address, declared.url.full)).encode("utf-8", "surrogatepass")
+    made = hmac.digest(key.value if key else bytes.fromhex(plan_id), _URL_DOMAIN + bound, "sha256")
+    return f"hmac-sha256:{made.hex()}"
 
 
 def live_digest(live: Iterable[LiveSubscription]) -> str:

@@ -7,13 +7,15 @@ line: it can be read and compared, and is encoded once, for the text and the dig
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import LiveSubscription
+from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import Record, asdict
 from hooksync.documents.sealing import (
+    SIGNED_FOR,
     Lines,
     PlanKey,
     Sections,
@@ -24,6 +26,7 @@ from hooksync.documents.sealing import (
     json_parts,
     live_digest,
     reference,
+    url_digest,
 )
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -36,8 +39,10 @@ REPORT_FORMAT = "hooksync.report/1"
 
 
 class PlannedWith(Record, frozen=True):
-    """The flags that a plan was made with, for the run that carries it out."""
+    """What a plan was made with, for the run that carries it out: its flags, and what tells it from other plans."""
 
+    id: str  # 32 hexadecimal digits, random
+    commit: str | None  # of the hooks file's repository
     prunes: bool
     replace: tuple[str, ...]
     is_targeted: bool
@@ -47,13 +52,16 @@ class PlannedWith(Record, frozen=True):
 def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -> str:
     """Write a plan; signed, where there is a key."""
     document = _head(view, PLAN_FORMAT)
+    document["id"] = options.id
+    document["commit"] = options.commit
+    document["expires_at"] = _later(view.created_at, SIGNED_FOR) if key else None
     document["options"] = {
         "prune": options.prunes,
         "replace": list(options.replace),
         "targeted": options.is_targeted,
         "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
-    document["tenancies"] = Lines(_tenancy(tenancy) for tenancy in view.tenancies)
+    document["tenancies"] = Lines(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
         document["signature"] = key.signature(document)
@@ -91,11 +99,22 @@ def _sealed(document: Sections) -> str:
     return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
 
 
-def _tenancy(view: TenancyView) -> Sections:
+def _later(time: str, by: timedelta) -> str:
+    return (datetime.fromisoformat(time) + by).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
     fields = _tenancy_fields(view)
+    fields["binding"] = _binding(view.tenancy, plan_id, key)
     fields["steps"] = Lines(encode(_step(step)) for step in view.steps)
     fields["summary"] = _counted(view, view.counts(), ACTIONS)
     return fields
+
+
+def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
+    """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
+    urls = {one.address: url_digest(one, plan_id, key) for one in tenancy.subscriptions}
+    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": Sections(urls)})
 
 
 def _tenancy_fields(view: TenancyView) -> Sections:

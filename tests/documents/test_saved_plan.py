@@ -425,7 +425,7 @@ def test_a_relative_file_of_a_secret_starts_at_the_current_folder(place: Place) 
 
 
 def set_server(text: str) -> Callable[[dict[str, Any]], None]:
-    return lambda it: it["tenancies"][0].update(server=text)
+    return lambda it: it["tenancies"][0].update(server_declared=text)
 
 
 def set_step(**fields: Any) -> Callable[[dict[str, Any]], None]:
@@ -538,8 +538,11 @@ def a_plan() -> dict[str, Any]:
     steps = [step(action, n) for n, action in enumerate(actions)]
     live = [{"id": s["id"], "url": s["url"], "trigger": "MOVED", "include_identifiers": None} for s in steps if s["id"]]
     refs = {"username": ref, "password": ref, "totp": ref, "method": "password"}
+    urls = {step["address"]: "hmac-sha256:" + "0" * 64 for step in steps if step["address"]}
+    binding = {"server": "https://eu.preservica.com", "tenant": None, "urls": urls}
     tenancy = {
         "name": "prod", "server": "eu.preservica.com", "tenant": None, "allow_http": False, "credentials": refs,
+        "server_declared": "${HOST}", "tenant_declared": None, "binding": binding,
         "live_digest": "sha256:" + "0" * 64, "live": live, "owns": "all", "limit": {"percent": 50, "number": None},
         "replacement": "create-first", "probe": "auto", "steps": steps, "error": None, "place": "hooks.yaml:3:5",
         "live_count": 4, "declared_count": 3, "summary": dict.fromkeys(actions, 1),
@@ -547,7 +550,7 @@ def a_plan() -> dict[str, Any]:
     return {
         "format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy],
         "hooksync_version": "1.0", "config_digest": "sha256:" + "0" * 64, "summary": dict.fromkeys(actions, 1),
-        "refusals": [], "warnings": [],
+        "refusals": [], "warnings": [], "id": "0" * 32, "commit": None, "expires_at": None,
     }  # fmt: skip
 
 
@@ -625,6 +628,22 @@ LINE = "must be one line of text"
         (in_step(2, "address", "prod/n0/MOVED"), f"{ONE}: a duplicate has the address of no other step"),
         (put("created_at", "2026-13-01T00:00:00Z"), "the plan: created_at is not a date and time"),
         (put("created_at", "2026-05-31"), "the plan: created_at must be a date and time"),
+        (put("expires_at", "2026-13-01T00:00:00Z"), "the plan: expires_at is not a date and time"),
+        (put("expires_at", 5), "the plan: expires_at must be text or null"),
+        (put("id", "0" * 31), "the plan: id must be 32 digits of 0-9 and a-f"),
+        (put("commit", "main"), "the plan: commit must be a commit, 40 or 64 digits"),
+        (lambda it: it["tenancies"][0].pop("binding"), f"{ONE}: binding is missing"),
+        (put("tenancies", 0, "binding", None), f"{ONE}: binding must be an object"),
+        (put("tenancies", 0, "binding", []), f"{ONE}: binding must be an object"),
+        (put("tenancies", 0, "binding", "server", 5), f"{ONE}.binding: server must be text"),
+        (put("tenancies", 0, "binding", "server", "https://a.example"), f"{ONE}: server and tenant are not those of"),
+        (put("tenancies", 0, "binding", "tenant", "OTHER"), f"{ONE}: server and tenant are not those of"),
+        (put("tenancies", 0, "binding", "tenant", "a\nb"), f"{ONE}.binding: tenant {LINE}, or null"),
+        (put("tenancies", 0, "binding", "urls", {}), f"{ONE}: the binding is not about the URLs of the steps"),
+        (put("tenancies", 0, "binding", "urls", []), f"{ONE}.binding: urls must be an object"),
+        (put("tenancies", 0, "binding", "urls", "prod/n0/MOVED", "x"), f'{ONE}.binding.urls["prod/n0/MOVED"] must'),
+        (put("tenancies", 0, "server", "a.example"), f"{ONE}: server and tenant are not those of the binding"),
+        (put("tenancies", 0, "server_declared", "https://${"), f"{ONE}: server_declared has "),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_by_its_place_and_never_quoted(change: Callable[[Any], object], said: str) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hooksync.core.model import Server
-from tests.conftest import HOOKS, Place
+from hooksync.documents.sealing import digest, plan_key, url_digest
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.conftest import HIDDEN, HOOKS, Place
+from tests.makers import declared
 
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
@@ -53,3 +62,232 @@ def test_a_log_in_that_fails_still_says_where(place: Place) -> None:
 )
 def test_a_server_is_shown_with_what_is_not_usual(base_url: str, shown: str) -> None:
     assert Server("${HOST}", base_url).shown == shown
+
+
+# --- a saved plan is carried out where it was made for, and nowhere else
+
+KEY = "a-key-that-signs-plans-0123456789"
+TWO_TENANTS = SandboxOptions(
+    accounts=(
+        Account(tenants=("DEMO", "OTHER")),
+        Account(username="other@example.org", tenants=("OTHER",)),
+    )
+)
+
+
+@pytest.fixture
+def production() -> Iterator[Sandbox]:
+    """Another server with a tenancy of the same name; that of `place` is staging."""
+    with Sandbox() as box:
+        yield box
+
+
+@pytest.fixture(params=["signed", "not signed"])
+def key(request: pytest.FixtureRequest, place: Place) -> str | None:
+    """Whether plans are signed."""
+    if request.param == "not signed":
+        return None
+    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    return KEY
+
+
+def save(place: Place) -> Path:
+    run = place.run("plan", "--out", "plan.json")
+    assert run.code == 0, run.err
+    return place.folder / "plan.json"
+
+
+def alter(path: Path, change: Callable[[dict[str, Any]], object], key: str | None = None) -> None:
+    """Change a plan and seal it again, as one who knows how would; with the key, sign it, too."""
+    document = json.loads(path.read_text())
+    change(document)
+    if signer := plan_key(key):
+        document["signature"] = signer.signature(document)
+    document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+    path.write_text(json.dumps(document))
+
+
+def refusal(place: Place, *boxes: Sandbox) -> str:
+    """Apply the plan, sure that it is refused before any call; gives what was said."""
+    before = [len(box.calls) for box in (place.box, *boxes)]
+    run = place.run("apply", "plan.json")
+    assert (run.code, run.out) == (3, ""), run.err
+    assert "fix: " in run.err
+    assert [len(box.calls) for box in (place.box, *boxes)] == before
+    return run.err
+
+
+def test_a_plan_made_for_staging_is_refused_where_the_variable_points_at_production(
+    place: Place, production: Sandbox, key: str | None
+) -> None:
+    save(place)
+    place.environ["BOX"] = production.url
+    said = refusal(place, production)
+    staging = place.box.url
+    assert (
+        f"prod: the plan was made for {staging} / DEMO, and this environment leads to {production.url} / DEMO" in said
+    )
+    assert "fix: set ${BOX} as when the plan was made, or create a new plan" in said
+    place.environ["BOX"] = staging
+    assert place.run("apply", "plan.json").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+    assert production.calls == ()
+
+
+def test_a_server_that_the_file_leaves_out_is_bound_too(place: Place, production: Sandbox) -> None:
+    place.write(HOOKS.replace("    server: ${BOX}\n", ""))
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    save(place)
+    place.environ["PRESERVICA_SERVER"] = production.url
+    assert "set ${PRESERVICA_SERVER} as when" in refusal(place, production)
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_a_plan_is_refused_where_the_tenant_is_another(place: Place, key: str | None) -> None:
+    place.write(HOOKS.replace("tenant: DEMO", "tenant: ${TENANT}"))
+    place.environ["TENANT"] = "DEMO"
+    save(place)
+    place.environ["TENANT"] = "OTHER"
+    url = place.box.url
+    assert f"made for {url} / DEMO, and this environment leads to {url} / OTHER" in refusal(place)
+
+
+@pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
+def test_a_plan_is_refused_where_the_log_in_leads_to_another_tenant(place: Place) -> None:
+    place.write(HOOKS.replace("    tenant: DEMO\n", ""))
+    save(place)
+    place.environ["PRESERVICA_USERNAME"] = "other@example.org"
+    run = place.run("apply", "plan.json")
+    assert run.code == 3
+    assert "made for the tenant DEMO, and this log-in led to the tenant OTHER" in run.err
+    assert not [call for call in place.box.calls if call.name in ("subscribe", "unsubscribe")]
+
+
+def test_a_plan_is_refused_where_a_url_is_another_and_no_value_is_told(place: Place, key: str | None) -> None:
+    old = place.environ["FN_KEY"]
+    path = save(place)
+    assert not [hidden for hidden in (*HIDDEN, place.environ["RECEIVER"]) if hidden in path.read_text()]
+    place.environ["FN_KEY"] = "another-key-of-the-url-0123456789"
+    said = refusal(place)
+    assert "prod: the plan was made for other URLs than this environment leads to" in said
+    assert "prod/catalogue/INDEXED, prod/catalogue/MOVED" in said
+    assert "set ${RECEIVER}, ${FN_KEY} as when the plan was made" in said
+    assert place.environ["FN_KEY"] not in said
+    assert old not in said
+
+
+def test_a_declared_server_or_url_that_was_altered_is_another_one(place: Place, production: Sandbox) -> None:
+    path = save(place)
+    text = path.read_text()
+    alter(path, lambda it: it["tenancies"][0].update(server_declared=production.url))
+    assert f"leads to {production.url} / DEMO" in refusal(place, production)
+    path.write_text(text)
+    alter(path, lambda it: it["tenancies"][0]["steps"][0].update(url="https://evil.example/"))
+    assert "prod/catalogue/INDEXED" in refusal(place)
+
+
+def test_one_tenancy_that_leads_elsewhere_refuses_the_whole_plan(place: Place, production: Sandbox) -> None:
+    other = HOOKS.partition("tenancies:\n")[2].replace("prod:", "other:").replace("BOX", "OTHER_BOX")
+    place.write(HOOKS + other)
+    place.environ["OTHER_BOX"] = production.url
+    save(place)
+    with Sandbox() as third:
+        place.environ["OTHER_BOX"] = third.url
+        said = refusal(place, production, third)
+    assert "other: the plan was made for" in said
+    assert "prod: " not in said
+
+
+def test_a_variable_that_is_not_set_where_the_plan_is_applied_is_an_error(place: Place) -> None:
+    save(place)
+    del place.environ["BOX"]
+    run = place.run("apply", "plan.json")
+    assert (run.code, run.out) == (1, "")
+    assert "${BOX} is not set" in run.err
+
+
+def test_a_plan_of_an_older_hooksync_is_refused_for_it_is_not_bound(place: Place) -> None:
+    def as_before(document: dict[str, Any]) -> None:
+        for name in ("id", "commit", "expires_at"):
+            del document[name]
+        for name in ("binding", "server_declared", "tenant_declared"):
+            del document["tenancies"][0][name]
+
+    alter(save(place), as_before)
+    said = refusal(place)
+    assert "was made by an older hooksync" in said
+    assert "fix: create it again" in said
+
+
+def test_a_signed_plan_that_is_not_checked_warns_of_its_urls_and_is_bound_to_its_server(
+    place: Place, production: Sandbox
+) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    save(place)
+    del place.environ["HOOKSYNC_PLAN_KEY"]
+    box = place.environ["BOX"]
+    place.environ["BOX"] = production.url
+    refusal(place, production)
+    place.environ["BOX"] = box
+    run = place.run("apply", "plan.json")
+    assert run.code == 0
+    assert "nor what its URLs stand for" in run.err
+
+
+def test_a_digest_of_a_url_hangs_on_plan_key_address_and_url() -> None:
+    first, second = "0" * 32, "1" * 32
+    one = declared("https://fn.example.net/?code=KEY")
+    made = {
+        url_digest(each, plan_id, key)
+        for each in (one, declared("https://fn.example.net/?code=KEZ"), declared(one.url.full, name="other"))
+        for plan_id in (first, second)
+        for key in (None, plan_key(KEY), plan_key(KEY[::-1]))
+    }
+    assert len(made) == 18
+    assert url_digest(one, first, None) in made
+
+
+# --- nor is it carried out later
+
+
+@pytest.mark.parametrize(
+    ("age", "flags", "is_refused"),
+    [
+        (timedelta(hours=23, minutes=59), (), False),
+        (timedelta(hours=24, minutes=1), (), True),
+        (timedelta(hours=25), ("--max-age", "7d"), False),
+        (timedelta(days=8), ("--max-age", "7d"), True),
+        (timedelta(hours=2), ("--max-age", "1h"), True),
+    ],
+)
+def test_a_signed_plan_expires(place: Place, age: timedelta, flags: tuple[str, ...], is_refused: bool) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    path = save(place)
+    now = datetime.now(UTC)
+
+    def as_of(time: datetime) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    document = json.loads(path.read_text())
+    written, until = (datetime.fromisoformat(document[name]) for name in ("created_at", "expires_at"))
+    assert until - written == timedelta(hours=24)
+    made, end = as_of(now - age), as_of(now - age + timedelta(hours=24))
+    alter(path, lambda it: it.update(created_at=made, expires_at=end), KEY)
+    run = place.run("apply", "plan.json", *flags)
+    assert run.code == (3 if is_refused else 0), run.err
+    if is_refused:
+        assert f"it was made at {made}, now it is {as_of(now)[:13]}" in run.err
+        assert place.box.subscriptions("DEMO") == ()
+
+
+def test_a_plan_that_is_not_signed_does_not_expire_and_each_has_its_own_id(place: Place) -> None:
+    documents = [place.run("plan", "--format", "json").json for _ in range(2)]
+    assert [document["expires_at"] for document in documents] == [None, None]
+    assert documents[0]["id"] != documents[1]["id"]
+
+
+def test_a_plan_names_the_commit_of_the_hooks_file(place: Place) -> None:
+    assert place.run("plan", "--format", "json").json["commit"] is None
+    (place.folder / ".git").mkdir()
+    (place.folder / ".git" / "HEAD").write_text(f"{'a' * 40}\n")
+    assert place.run("plan", "--format", "json").json["commit"] == "a" * 40

@@ -76,12 +76,16 @@ _STEP = {
 _NEW = {**_STEP, "action": "subscribe", "id": None, "address": "prod/new/INDEXED", "name": "new"}
 _SHA = f"sha256:{'0' * 64}"
 _SUMMARY = {"subscribe": 1, "resubscribe": 0, "unsubscribe": 1, "keep": 1, "leave": 1}
+_URLS = dict.fromkeys(("prod/new/INDEXED", _STEP["address"]), f"hmac-sha256:{'0' * 64}")
 _PLAN = {
     "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00Z", "hooksync_version": "1", "state": None,
+    "id": "0" * 32, "commit": None, "expires_at": None,
     "config_digest": _SHA, "summary": _SUMMARY, "refusals": [], "warnings": [],
     "options": {"prune": True, "replace": [], "targeted": False, "allow_mass_unsubscribe": False},
     "tenancies": [{
-        "name": "prod", "server": "${HOST:-eu.preservica.com}", "tenant": "BRAMA", "allow_http": False,
+        "name": "prod", "server": "eu.preservica.com", "tenant": "BRAMA", "allow_http": False,
+        "server_declared": "${HOST:-eu.preservica.com}", "tenant_declared": "BRAMA",
+        "binding": {"server": "https://eu.preservica.com", "tenant": "BRAMA", "urls": _URLS},
         "place": "hooks.yaml:4:3", "owns": "all", "limit": {"percent": 50, "number": None}, "error": None,
         "credentials":
         {"username": {"env": "U"}, "password": {"env": "P"}, "totp": {"file": "t"}, "method": "external"},

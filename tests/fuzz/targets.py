@@ -23,7 +23,7 @@ from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
 from hooksync.documents.reader import Demands, SavedPlan, SavedTenancy, read_saved_plan
-from hooksync.documents.replay import rebuild
+from hooksync.documents.replay import elsewhere, rebuild
 from hooksync.documents.sealing import PlanKey, digest
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
@@ -177,6 +177,9 @@ def _plan(text: bytes, demands: Demands) -> frozenset[str]:
         tenancies, _ = resolve([each.entry for each in saved.tenancies], ENVIRON)
     except FileError as error:
         return frozenset(outline(problem.what) for problem in error.problems)
+    for problem in elsewhere(saved, tenancies, demands.key):
+        demand(LITERAL not in str(problem), "a message repeats a secret", problem)
+        demand(problem.what.isprintable(), "a message cannot be shown", problem)
     for each, tenancy in zip(saved.tenancies, tenancies, strict=True):
         _rebuilt(each, tenancy)
     return frozenset({"a plan"})

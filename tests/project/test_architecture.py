@@ -31,7 +31,7 @@ TOUCHES = {
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
-    "commands.plan_apply": "now",
+    "commands.plan_apply": "now random",  # the id of a plan is random
     "commands.setup": "now",
     "documents": "",
     "report": "",
