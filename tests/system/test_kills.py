@@ -40,8 +40,8 @@ tenancies:
     probe: never
     subscriptions:
 """
-ROTATING, STEADY, GONE, ADDED = ("r1", "r2", "r3"), ("k1", "k2"), ("g1", "g2"), ("a1", "a2")
-CALLS = 14  # of a whole apply: log-in, list, 5 POST, 5 DELETE, list, and a bit
+ROTATING, STEADY, GONE, ADDED, MOVING = ("r1", "r2", "r3"), ("k1", "k2"), ("g1", "g2"), ("a1", "a2"), ("m1", "m2")
+CALLS = 18  # of a whole apply: log-in, list, 7 POST, 7 DELETE, list, and a bit
 
 _CHANCE = random.Random(os.environ.get("HOOKSYNC_KILL_SEED", "hooksync"))
 KILLS = [
@@ -51,12 +51,17 @@ KILLS = [
 ]
 
 
-def hooks(*names: str, replacement: str = "create-first") -> str:
-    """Write a hooks file with these subscriptions; the steady ones have a receiver and a secret of their own."""
+def hooks(*names: str, replacement: str = "create-first", has_moved: bool = False) -> str:
+    """Write a hooks file with these subscriptions; the steady ones have a receiver and a secret of their own.
+
+    `has_moved`: those that move have another URL than before.
+    """
 
     def line(name: str) -> str:
-        receiver, secret = ("STEADY", "STEADY_SECRET") if name in STEADY else ("RECEIVER", "CATALOGUE_SECRET")
-        return f"      {name}: {{url: '${{{receiver}}}?n={name}', trigger: MOVED, secret: {{env: {secret}}}}}\n"
+        is_steady = name in (*STEADY, MOVING[0])  # the second one that moves rotates as well
+        receiver, secret = ("STEADY", "STEADY_SECRET") if is_steady else ("RECEIVER", "CATALOGUE_SECRET")
+        query = f"{name}-moved" if has_moved and name in MOVING else name
+        return f"      {name}: {{url: '${{{receiver}}}?n={query}', trigger: MOVED, secret: {{env: {secret}}}}}\n"
 
     return HEAD.replace("create-first", replacement) + "".join(map(line, names))
 
@@ -80,11 +85,11 @@ class Start:
 
     @contextmanager
     def place(self, folder: Path, replacement: str) -> Iterator[Place]:
-        """Give a copy of it, in which two secrets rotated, two subscriptions are new and two are not declared."""
+        """Give a copy of it, where secrets rotated, receivers moved, two are new and two are not declared."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         with Sandbox(SandboxOptions(latency=LATENCY, data=folder / "data.json")) as box:
             place = Place(folder, box, self.receiver, environ_for(box, self.receiver, NEW_SECRET))
-            place.write(hooks(*ROTATING, *STEADY, *ADDED, replacement=replacement))
+            place.write(hooks(*ROTATING, *STEADY, *ADDED, *MOVING, replacement=replacement, has_moved=True))
             yield place
 
 
@@ -94,7 +99,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     with Receiver({"catalogue": [SECRET], "steady": [STEADY_SECRET]}) as receiver:
         with Sandbox(SandboxOptions(data=folder / "data.json")) as box:
             place = Place(folder, box, receiver, environ_for(box, receiver, SECRET))
-            place.write(hooks(*ROTATING, *STEADY, *GONE))
+            place.write(hooks(*ROTATING, *STEADY, *GONE, *MOVING))
             made = place.run("apply", "--yes")
             assert made.code == 0, made.err
         receiver.set_secret("catalogue", NEW_SECRET, SECRET)
@@ -111,7 +116,8 @@ def assert_next_run_puts_it_right(place: Place) -> None:
     run = place.run("apply", "--yes", "--format", "json")
     assert run.code == 0, run.out + run.err
     held = sorted((one.url.rpartition("=")[2], one.secret) for one in place.box.subscriptions("DEMO"))
-    wanted = [(name, NEW_SECRET) for name in (*ROTATING, *ADDED)] + [(name, STEADY_SECRET) for name in STEADY]
+    wanted = [(name, NEW_SECRET) for name in (*ROTATING, *ADDED, "m2-moved")]
+    wanted += [(name, STEADY_SECRET) for name in (*STEADY, "m1-moved")]
     assert held == sorted(wanted)
     state = json.loads((place.folder / "hooks.state.json").read_text())
     assert state["intents"] == []
