@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.config.selection import read_shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.schemas import SCHEMA_KINDS
@@ -85,7 +86,10 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """Parse a command line. Raises UsageError when it is wrong, Help when help is asked for."""
+    """Parse a command line. Raises UsageError when it is wrong, Help when help is asked for.
+
+    Raises FileError where no hooks file is named and it is not clear which one is meant.
+    """
     arguments = make_parser(argv[0] if argv and argv[0] in _COMMANDS else None).parse_args(argv)
     if getattr(arguments, "saved_plan", None) is not None:
         _refuse_choosing(arguments)
@@ -94,10 +98,20 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     elif arguments.command == "completion" and not (arguments.shell or arguments.words):
         raise UsageError(Problem("the following arguments are required: shell", "see `hooksync completion --help`"))
     arguments.names_files = getattr(arguments, "files", None) is not None
-    arguments.files = getattr(arguments, "files", None) or [environ.get("HOOKSYNC_FILE") or "hooks.yaml"]
+    arguments.files = getattr(arguments, "files", None) or [_file_by_default(arguments, environ)]
     if getattr(arguments, "uses_state", False) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
     return arguments
+
+
+def _file_by_default(arguments: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    """Choose the hooks file where none is named; only a command that reads it minds what is in the folder."""
+    given = vars(arguments)
+    if named := environ.get("HOOKSYNC_FILE"):
+        return named
+    reads_another = any(given.get(name) for name in ("saved_plan", "server", "tenant"))
+    reads_none = given.get("is_from_live") is False or not ("files" in given or given.get("words"))
+    return DEFAULT_FILES[0] if reads_another or reads_none else default_file()
 
 
 def _refuse_choosing(arguments: argparse.Namespace) -> None:
@@ -280,7 +294,7 @@ def _add_files(parser: _Parser) -> None:
     parser.add_argument(
         "-f", "--file", action="append", dest="files", metavar="PATH",
         help="a hooks file, a directory of them, or - for standard input; may be repeated "
-        "(default: HOOKSYNC_FILE, or hooks.yaml)",
+        "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)",
     )  # fmt: skip
 
 

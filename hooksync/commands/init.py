@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hooksync.commands.options import InitOptions
+from hooksync.config.files import DEFAULT_FILES
 from hooksync.core.atomic_write import create_atomically, is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.reconcile.context import World
@@ -45,8 +46,9 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 
 def init(options: InitOptions, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
-    if is_there(options.path):  # before any call; checked again while writing
-        raise FileError(_exists(options.path))
+    for path in DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,):
+        if is_there(path):  # before any call; checked again while writing
+            raise FileError(_exists(path))
     if options.is_from_live:
         return _init_from_live(options, world)
     if options.server or options.tenant or options.tenancies or options.names_files:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason
 from hooksync.core.record import Record
 
+DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 
-
+_MOST_FOLDERS = 5  # that a message names
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_GIT_BYTES = 4 * 1024 * 1024  # of a file of Git; a line of packed references takes about 80
 
@@ -36,7 +37,8 @@ class Source(Record, frozen=True):
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted, not recursive) and, for `-`, standard input.
 
-    A file that is named twice is read once. Raises FileError with every problem.
+    A file that is named twice is read once. Raises FileError with every problem; a folder within a directory whose
+    hooks files are not read is one.
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
@@ -45,9 +47,24 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
             identity = path if path == "-" else os.path.realpath(path)
             if identity not in sources:
                 sources[identity] = _read_stdin(stdin) if path == "-" else _read_file(path)
+    problems += (problem for argument in arguments for problem in _unread_problems(argument, sources))
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
+
+
+def default_file() -> str:
+    """Return the hooks file of the current folder: hooks.yaml, or hooks.yml where only that is there.
+
+    Raises FileError where both are: whichever is chosen, what the other one declares would be skipped in silence.
+    """
+    first, second = DEFAULT_FILES
+    if not os.path.exists(second):
+        return first
+    if not os.path.exists(first):
+        return second
+    fix = "name the right one, or both, with --file or HOOKSYNC_FILE; or keep one of them only"
+    raise FileError(Problem(f"both {first} and {second} are here, and neither is named", fix))
 
 
 def read_plan(path: str) -> bytes:
@@ -117,10 +134,41 @@ def _paths(argument: str) -> list[str]:
     if argument == "-" or not os.path.isdir(argument):
         return [argument]
     names = sorted(name for name in os.listdir(argument) if _is_hooks_file(argument, name))
-    if not names:
+    if not names and not any(_folders_with_hooks_files(argument)):
         what = f"{argument} holds no *.yaml or *.yml file"
         raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
     return [os.path.join(argument, name) for name in names]
+
+
+def _unread_problems(argument: str, read: Container[str]) -> Iterator[Problem]:
+    """Name the folders within a directory that hold hooks files which are not read. `read`: real paths."""
+    if argument == "-" or not os.path.isdir(argument):
+        return
+    folders = [
+        folder
+        for folder, names in _folders_with_hooks_files(argument)
+        if any(os.path.realpath(os.path.join(folder, name)) not in read for name in names)
+    ]
+    if folders:
+        more = f" and {len(folders) - _MOST_FOLDERS} more" if len(folders) > _MOST_FOLDERS else ""
+        what = f"{argument} has folders with *.yaml or *.yml files that are not read: "
+        fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
+        yield Problem(f"{what}{', '.join(folders[:_MOST_FOLDERS])}{more}", fix)
+
+
+def _folders_with_hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]:
+    """List the folders within a directory that hold hooks files, with their names; hidden ones belong to tools.
+
+    Links are followed. A folder that may not be read is passed over: nobody could name it with --file either.
+    """
+    seen = {os.path.realpath(directory)}
+    for folder, folders, files in os.walk(directory, followlinks=True):
+        inner = {name: os.path.realpath(os.path.join(folder, name)) for name in sorted(folders) if name[0] != "."}
+        folders[:] = [name for name, real in inner.items() if real not in seen]  # a link may lead back up
+        seen.update(inner.values())
+        names = [name for name in sorted(files) if _is_hooks_file(folder, name)]
+        if names and folder != directory:
+            yield folder, names
 
 
 def _is_hooks_file(folder: str, name: str) -> bool:
@@ -154,7 +202,7 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
     except FileError as error:
         problems += error.problems
     except FileNotFoundError:
-        fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml"
+        fix = "name one with --file or HOOKSYNC_FILE; the default is hooks.yaml, or hooks.yml"
         problems.append(Problem(f"there is no file {path}", fix))
     except (OSError, ValueError) as error:  # ValueError: a null character in a path, or a closed standard input
         name = STDIN if path == "-" else path

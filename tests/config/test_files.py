@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import MOST_BYTES, STDIN, Source, find_commit, read_sources
+from hooksync.config.files import MOST_BYTES, STDIN, Source, default_file, find_commit, read_sources
 from hooksync.core.errors import FileError
 from hooksync.core.schemas import read_schema, schema_text
 
@@ -35,8 +35,80 @@ def test_directory_gives_its_yaml_files_sorted_and_no_others(tmp_path: Path) -> 
     for name in ("b.yml", "a.yaml", "c.yaml", "notes.txt", ".hidden.yaml", "hooks.state.json"):
         (tmp_path / name).write_text(name)
     (tmp_path / "below.yaml").mkdir()
-    (tmp_path / "below.yaml" / "d.yaml").write_text("not recursive")
+    (tmp_path / "below.yaml" / "notes.txt").write_text("not YAML")
     assert [os.path.basename(source.name) for source in read(tmp_path)] == ["a.yaml", "b.yml", "c.yaml"]
+
+
+def below(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+
+def test_folders_below_a_directory_that_hold_hooks_files_are_named(tmp_path: Path) -> None:
+    below(tmp_path, "a.yaml", "north/b.yaml", "north/east/c.yml", "south/notes.txt", "deep/er/d.yaml")
+    with pytest.raises(FileError) as caught:
+        read(tmp_path)
+    [problem] = caught.value.problems
+    folders = ", ".join(str(tmp_path / name) for name in ("deep/er", "north", "north/east"))
+    assert problem.what == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
+    assert problem.fix.startswith("name each such folder, or its files, with --file as well")
+
+
+def test_a_directory_with_nothing_but_folders_of_hooks_files_names_them(tmp_path: Path) -> None:
+    below(tmp_path, *(f"team{number}/hooks.yaml" for number in range(7)))
+    with pytest.raises(FileError) as caught:
+        read(tmp_path)
+    [problem] = caught.value.problems
+    assert problem.what.endswith(f"{tmp_path / 'team4'} and 2 more")
+
+
+def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
+    below(tmp_path, "a.yaml", "north/b.yaml", "south/c.yaml")
+    named = (tmp_path, tmp_path / "north", tmp_path / "south" / "c.yaml")
+    assert [os.path.basename(source.name) for source in read(*named)] == ["a.yaml", "b.yaml", "c.yaml"]
+    with pytest.raises(FileError, match="south"):
+        read(*named[:2])
+
+
+def test_hidden_folders_and_those_without_hooks_files_are_ignored(tmp_path: Path) -> None:
+    below(tmp_path, "a.yaml", ".github/workflows/ci.yml", ".git/x.yaml", "docs/page.md", "docs/.hidden.yaml")
+    assert len(read(tmp_path)) == 1
+
+
+def test_links_among_folders_are_followed_and_end(tmp_path: Path) -> None:
+    below(tmp_path / "repository", "a.yaml", "docs/page.md")
+    below(tmp_path / "elsewhere", "b.yaml")
+    (tmp_path / "repository" / "docs" / "up").symlink_to(tmp_path / "repository")
+    assert len(read(tmp_path / "repository")) == 1
+    (tmp_path / "repository" / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match="linked"):
+        read(tmp_path / "repository")
+
+
+def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
+    below(tmp_path, "..2026_01_02/hooks.yaml")
+    (tmp_path / "..data").symlink_to("..2026_01_02")
+    (tmp_path / "hooks.yaml").symlink_to("..data/hooks.yaml")
+    assert len(read(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"), [((), "hooks.yaml"), (("hooks.yaml",), "hooks.yaml"), (("hooks.yml",), "hooks.yml")]
+)
+def test_the_default_file_has_either_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], chosen: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    below(tmp_path, *there)
+    assert default_file() == chosen
+
+
+def test_two_default_files_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    below(tmp_path, "hooks.yaml", "hooks.yml")
+    with pytest.raises(FileError, match="neither is named"):
+        default_file()
 
 
 def test_same_file_named_twice_is_read_once(tmp_path: Path) -> None:
