@@ -419,11 +419,46 @@ def test_github_refuses_a_plan_that_is_too_old(runner: Runner, place: Place) -> 
     assert live(place) == []
 
 
+def over_the_limit(place: Place) -> None:
+    """Let three be live that are not declared: to remove them all would be refused."""
+    for index in range(3):
+        place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "a-secret-of-others-0123456789")
+
+
+def test_github_fails_the_check_of_a_plan_that_would_be_refused_and_comments_why(runner: Runner, place: Place) -> None:
+    over_the_limit(place)
+    planned = runner.step("Plan")
+    assert planned.returncode == 3, planned.stderr
+    assert "::error title=hooksync would refuse this plan::" in planned.stdout
+    assert "changes" not in runner.outputs["plan"]
+    assert not (runner.temp / "hooksync" / "plan.json").exists()
+    assert runner.outputs["plan"]["markdown"]  # for which the comment is made although the job fails
+    (step,) = (each for each in steps_of(ACTION) if each["name"] == "Comment")
+    assert step["if"].startswith("${{ !cancelled() && ")
+    body = comment(runner, [])["given"]["body"]
+    assert "**apply would refuse**" in body
+    assert "limits.unsubscribe" in body
+    drift = runner.step("Look for drift")
+    assert (drift.returncode, runner.outputs["drift"]) == (3, {})
+    assert "::error title=hooksync apply would refuse::" in drift.stdout
+
+
+@pytest.mark.slow
+def test_gitlab_fails_the_preview_of_a_plan_that_would_be_refused_and_shows_why(runner: Runner, place: Place) -> None:
+    over_the_limit(place)
+    for name in ("preview", "plan"):
+        assert run_gitlab(runner, name).returncode == 3
+        assert "**apply would refuse**" in (place.folder / "hooksync-plan.md").read_text(encoding="utf-8")
+    assert gitlab(image="IMAGE")["hooksync:preview"]["artifacts"]["when"] == "always"
+    assert not (place.folder / "hooksync-plan.json").exists()
+
+
 @pytest.mark.slow
 def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
     place.box.add_fault("status-500@list:*")
     planned = runner.step("Plan")
     assert planned.returncode == 1
+    assert "::error title=hooksync could not plan::" in planned.stdout
     assert "changes" not in runner.outputs["plan"]
     assert not (runner.temp / "hooksync" / "plan.json").exists()
     drift = runner.step("Look for drift")

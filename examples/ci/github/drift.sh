@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compare live with declared. Exits with 2 where they differ, so that the job fails and somebody is told.
+# Compare live with declared. Exits with 2 where they differ, or with 3 where hooksync would also refuse to change that,
+# so that the job fails and somebody is told.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
@@ -15,6 +16,7 @@ case $status in
         echo "drift=true" >>"$GITHUB_OUTPUT"
         echo "::error title=Live is not as declared::Somebody changed the tenancy, or a merge was not applied; see the summary."
         ;;
+    3) echo "::error title=hooksync apply would refuse::Live may not be as declared, and an apply would be refused; see the summary." ;;
     *) echo "::error title=hooksync could not tell::It exited with $status; see the log." ;;
 esac
 exit "$status"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Plan, save the plan, and put it into the job's summary. Succeeds with and without changes.
+# Plan, save the plan, and put it into the job's summary. Succeeds with and without changes; fails where hooksync
+# refuses the plan (exit 3), and then saves none: the summary and the comment say why.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
@@ -18,5 +19,9 @@ cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
     [ ! -s "$markdown" ] || echo "markdown=$markdown"
 } >>"$GITHUB_OUTPUT"
 
-[ "$status" -ne 2 ] || status=0
+case $status in
+    0 | 2) status=0 ;;
+    3) echo "::error title=hooksync would refuse this plan::See the summary for why. Nothing was saved, so a merge would apply nothing." ;;
+    *) echo "::error title=hooksync could not plan::It exited with $status; see the log." ;;
+esac
 exit "$status"
