@@ -183,7 +183,7 @@ def _add_apply(parser: _Parser) -> None:
     )
     parser.add_argument(
         "--adopt", action="store_true", dest="adopts",
-        help="record in the state that kept subscriptions hold their declared secrets",
+        help="ask the receivers, and record in the state that kept subscriptions hold their declared secrets",
     )  # fmt: skip
     parser.add_argument("--report", metavar="FILE", help="also write the result as JSON to a file, even if steps fail")
 
@@ -207,13 +207,7 @@ def _add_planning(parser: _Parser) -> None:
     parser.add_argument(
         "--all", action="store_true", dest="shows_kept", help="also show what is kept, and each that is left alone"
     )
-    states = parser.add_mutually_exclusive_group()
-    states.add_argument(
-        "--state",
-        metavar="PATH",
-        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
-    )
-    states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
+    _add_state(parser)
     probes = parser.add_mutually_exclusive_group()
     probes.add_argument(
         "--probe", action="store_true", default=None, dest="probes",
@@ -221,6 +215,16 @@ def _add_planning(parser: _Parser) -> None:
     )  # fmt: skip
     probes.add_argument("--no-probe", action="store_false", dest="probes", help="do not challenge receivers")
     _add_calling(parser)
+
+
+def _add_state(parser: _Parser) -> None:
+    states = parser.add_mutually_exclusive_group()
+    states.add_argument(
+        "--state",
+        metavar="PATH",
+        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
+    )
+    states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
 
 
 def _add_export(parser: _Parser) -> None:
@@ -261,6 +265,7 @@ def _add_check(parser: _Parser) -> None:
     _add_files(parser)
     _add_format(parser, "markdown")
     _add_selection(parser)
+    _add_state(parser)
     _add_calling(parser)
 
 

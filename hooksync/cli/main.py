@@ -139,9 +139,9 @@ def _import_http() -> None:
 
 def _check(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.commands.check import check
-    from hooksync.commands.options import CallOptions, read_options
+    from hooksync.commands.options import StateOptions, read_options
 
-    return check(read_options(CallOptions, arguments), world)
+    return check(read_options(StateOptions, arguments), world)
 
 
 def _export(arguments: argparse.Namespace, world: World) -> ExitCode:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from hooksync.commands.options import CallOptions
-from hooksync.commands.setup import prepare, timestamp
+from hooksync.commands.options import StateOptions
+from hooksync.commands.setup import prepare, read_state, timestamp
 from hooksync.config.secret_strength import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
-from hooksync.core.model import DeclaredSubscription, Secret, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
 from hooksync.core.record import Record
 from hooksync.reconcile.context import World
+from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
+from hooksync.reconcile.planner import FetchedTenancy, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
@@ -22,21 +25,27 @@ from hooksync.report.check import (
     check_lines,
     check_markdown,
     judge_hook,
+    judge_secrets,
     judge_tenancy,
 )
 from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
 from hooksync.service.receivers import ProbeTarget, probe_all, probe_once, signs_events_in_disguise
+from hooksync.state.fingerprints import KeyRing
+from hooksync.state.model import State
+from hooksync.state.store import state_path
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
-def check(options: CallOptions, world: World) -> ExitCode:
+def check(options: StateOptions, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(options, world)
+    path = state_path(options.files, options.state, disabled=not options.uses_state)
+    known, _ = read_state(path, options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
-        checks = _look(run, world)
+        checks = _look(run, world, path, known)
     view = CheckView(checks, timestamp(), prepared.warnings)
     if options.format == "text":
         world.terminal.show(check_lines(view))
@@ -61,8 +70,8 @@ class _Hook(Record, frozen=True):
         return None if isinstance(self.secret, SecretError) else (self.subscriptions[0].url, self.secret)
 
 
-def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
-    """Gather the evidence and judge it."""
+def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
+    """Gather the evidence and judge it. `path`: of the state; None: without one; `known`: None: there is none yet."""
     hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
     wanted = [hook.pair for tenancy in run.tenancies if tenancy.probe != "never" for hook in hooks[tenancy.name]]
     pairs = list(dict.fromkeys(filter(None, wanted)))
@@ -72,14 +81,34 @@ def _look(run: Run, world: World) -> tuple[TenancyCheck, ...]:
         ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
         forgeries = run.pool.run("receivers", [_forgery_task(pair, run) for pair in ready])
     forgeable = dict(zip(ready, forgeries, strict=True))
+    secrets = _secret_states(run, [each.live if each else () for each in services], known)
     return tuple(
         TenancyCheck(
             run.located(tenancy),
-            judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
+            (
+                *judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
+                *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None),
+            ),
             tuple(judge_hook(_evidence(hook, tenancy, answers, forgeable)) for hook in hooks[tenancy.name]),
         )
         for tenancy, service in zip(run.tenancies, services, strict=True)
     )
+
+
+def _secret_states(
+    run: Run, live: Sequence[tuple[LiveSubscription, ...]], known: State | None
+) -> dict[str, dict[str, SecretState]]:
+    """Compare the declared secrets with what the state knows of the live ones, by tenancy and address."""
+    fetched = [FetchedTenancy(tenancy, found) for tenancy, found in zip(run.tenancies, live, strict=True)]
+    planner = Planner(
+        DiffOptions(), allows_mass_unsubscribe=True, state=known, secrets=run.secrets, ring=KeyRing(run.parallelism)
+    )
+    states: dict[str, dict[str, SecretState]] = {}
+    for plan in planner.plan(fetched):
+        steps = plan.steps if isinstance(plan, TenancyPlan) else ()
+        pairs = (step for step in steps if isinstance(step, Keep | Resubscribe))
+        states[plan.tenancy.name] = {step.declared.address: step.secret_state for step in pairs}
+    return states
 
 
 def _hooks(tenancy: Tenancy, run: Run) -> Iterator[_Hook]:
@@ -118,7 +147,8 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     except HooksyncError as error:
         return TenancyEvidence(reach, None, log_in_error=error)
     try:
-        return TenancyEvidence(reach, len(client.list_subscriptions()))
+        live = client.list_subscriptions()
+        return TenancyEvidence(reach, len(live), live=live)
     except HooksyncError as error:
         return TenancyEvidence(reach, error)
 

@@ -47,7 +47,14 @@ class InitOptions(ExportOptions, frozen=True):
     is_from_live: bool = False
 
 
-class PlanOptions(CallOptions, frozen=True):
+class StateOptions(CallOptions, frozen=True):
+    """The flags of commands that look at the state, such as `check`."""
+
+    state: str | None = None  # path; None: beside the first file
+    uses_state: bool = True
+
+
+class PlanOptions(StateOptions, frozen=True):
     """The flags of `plan` and `apply`."""
 
     replace: tuple[str, ...] = ()  # globs of addresses
@@ -56,8 +63,6 @@ class PlanOptions(CallOptions, frozen=True):
     shows_kept: bool = False
     has_detailed_exit_code: bool = False  # plan
     is_confirmed: bool = False  # apply
-    state: str | None = None  # path; None: beside the first file
-    uses_state: bool = True
     adopts: bool = False  # apply: record the declared secrets of kept subscriptions that are not in the state
     out: str | None = None  # plan: path to save it at
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import Options, PlanOptions
+from hooksync.commands.options import Options, PlanOptions, StateOptions
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -98,7 +98,7 @@ def open_session(
 
     `state`: its path; None: without a state.
     """
-    known, former = _read_state(state, options, world)
+    known, former = read_state(state, options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         planner = Planner(
@@ -134,7 +134,7 @@ def _undeclared_problem(number: int, where: str) -> Problem:
     return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
 
 
-def _read_state(path: str | None, options: PlanOptions, world: World) -> tuple[State | None, str | None]:
+def read_state(path: str | None, options: StateOptions, world: World) -> tuple[State | None, str | None]:
     """Read the state, or the lock file that it replaces, and return that file's path too."""
     if path is None:
         return None, None

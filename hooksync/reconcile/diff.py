@@ -167,7 +167,7 @@ def _step_for(
     moved = is_moved(declared, live, history)
     reasons = ["url changed"] if moved else []
     reasons += [f"{change.field} differs" for change in changes]
-    reasons += _secret_reasons(declared, live, state, tenancy, history)
+    reasons += _secret_reasons(live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
         reasons.append("asked for by --replace")
     if not reasons:
@@ -183,18 +183,16 @@ def _step_for_replaced(declared: DeclaredSubscription, live: LiveSubscription, h
 
 def is_known_by_others(step: Resubscribe, history: History) -> bool:
     """Whether a secret counts as changed because another subscription or an earlier run shows it."""
-    return step.declared.secret in history.changed or step.live.id in history.unfinished
+    return step.live.id in history.siblings or step.live.id in history.unfinished
 
 
-def _secret_reasons(
-    declared: DeclaredSubscription, live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History
-) -> Iterable[str]:
+def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History) -> Iterable[str]:
     """Say why the secret asks for a new subscription: it has changed, or nobody knows that it has not."""
     if state == "changed":
         yield "secret changed"
     if state != "unknown":
         return
-    if changed := history.changed.get(declared.secret):
+    if changed := history.siblings.get(live.id):
         yield f"secret changed for {changed}, which has the same reference"
     elif live.id in history.unfinished:
         yield "an earlier run did not finish replacing it"

@@ -7,7 +7,7 @@ it. Touches nothing but its arguments; the time that scrypt takes is spent here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretCache
@@ -67,8 +67,12 @@ class Planner(Record, frozen=True):
         )
         histories = {name: recall(self.state, name, one.live, not_set) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
+        histories = {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
+        if not changed:
+            return histories
         return {
-            name: replace(history, states=states.get(name, {}), changed=changed) for name, history in histories.items()
+            name: replace(history, siblings=dict(self._siblings(read[name], history, changed)))
+            for name, history in histories.items()
         }
 
     def _plan_one(self, one: FetchedTenancy, history: History) -> TenancyPlan:
@@ -106,6 +110,18 @@ class Planner(Record, frozen=True):
             if not is_same:
                 changed.setdefault(declared.secret, declared.address)
         return states, changed
+
+    def _siblings(
+        self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]
+    ) -> Iterator[tuple[str, str]]:
+        """Give the ids of what has an unknown secret, and the address that shows that its reference has changed.
+
+        Only of what is live now: what others make while this run does its work may well have the new value.
+        """
+        pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
+        for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
+            if found and declared.secret in changed and history.state_of(declared, found[0]) == "unknown":
+                yield found[0].id, changed[declared.secret]
 
     def _comparable(
         self, one: FetchedTenancy, history: History

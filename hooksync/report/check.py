@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
-from hooksync.core.model import DeclaredSubscription, Probe, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.reconcile.plan import ADOPT_FIX, some_of
 from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
 from hooksync.report.text import Line, Style
 from hooksync.service.challenge import Kind, ProbeResult
@@ -47,7 +48,8 @@ _FORGEABLE_FIX = (
 class Finding(Record, frozen=True):
     """One thing that was checked."""
 
-    subject: str  # "name", "connection", "tls", "log-in", "role", "list"; "secret", "receiver", "event-signing"
+    subject: str  # of a tenancy: "name", "connection", "tls", "log-in", "role", "list", "live secrets"; of a
+    # receiver: "secret", "receiver", "event-signing"
     mark: Mark
     detail: str = ""  # one line, safe to show
     fix: str = ""
@@ -59,6 +61,7 @@ class TenancyEvidence(Record, frozen=True):
     reach: ProbeResult | None  # whether it answers at all; None: interrupted before
     listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
     log_in_error: HooksyncError | None = None
+    live: tuple[LiveSubscription, ...] = ()
 
 
 class HookEvidence(Record, frozen=True):
@@ -138,6 +141,26 @@ def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding,
         else:
             findings.append(Finding(stage, "ok"))
     return tuple(findings)
+
+
+def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_state_missing: bool) -> Iterator[Finding]:
+    """Say of how many live subscriptions the secret is known, and of which it is not; nothing where none is live.
+
+    `states`: by the declared address; `path`: of the state; None: without one.
+    """
+    counts = Counter(states.values())
+    unknown = [address for address, state in states.items() if state == "unknown"]
+    known = ", ".join(f"{counts[state]} {state}" for state in ("same", "changed") if counts[state])
+    which = f"{len(unknown)} unknown: {some_of(unknown)}"
+    if path is None and unknown:
+        yield Finding("live secrets", "skipped", f"without a state: {which}")
+    elif unknown:
+        detail = (
+            f"there is no state at {path}: {which}" if is_state_missing else ", ".join(filter(None, (known, which)))
+        )
+        yield Finding("live secrets", "warning", detail, ADOPT_FIX)
+    elif known:
+        yield Finding("live secrets", "ok", known)
 
 
 def judge_hook(evidence: HookEvidence) -> HookCheck:

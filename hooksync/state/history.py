@@ -47,7 +47,7 @@ class History(Record, frozen=True):
     url_salt: bytes = b""
     states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
-    changed: Mapping[SecretRef, str] = field(default_factory=dict)  # references with another value, and an address
+    siblings: Mapping[str, str] = field(default_factory=dict)  # live id -> address that shows its reference has changed
     unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
 
     def run_of(self, live: LiveSubscription) -> int:

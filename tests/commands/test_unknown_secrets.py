@@ -298,3 +298,36 @@ def test_where_unknown_secrets_are_refused_one_that_cannot_be_adopted_stops_the_
     before = place.box.subscriptions("DEMO")
     assert place.run("apply", "--adopt", "--yes").code == 3
     assert place.box.subscriptions("DEMO") == before
+
+
+# the command check
+
+
+def test_check_says_which_secrets_are_unknown(mixed: Place) -> None:
+    run = mixed.run("check")
+    assert run.code == 0
+    which = "2 unknown: prod/search/INDEXED, prod/viewer/MOVED"
+    assert f"warning   live secrets        1 same, {which}\n            fix: `hooksync apply --adopt` asks" in run.out
+    document = mixed.run("check", "--format", "json").json
+    [finding] = [each for each in document["tenancies"][0]["findings"] if each["subject"] == "live secrets"]
+    assert (finding["state"], finding["detail"]) == ("warning", f"1 same, {which}")
+    assert "prod/viewer/MOVED" in mixed.run("check", "--format", "markdown").out
+    stateless = mixed.run("check", "--no-state").out
+    assert "skipped   live secrets        without a state: 3 unknown: prod/search/INDEXED, " in stateless
+    (mixed.folder / "hooks.state.json").rename(mixed.folder / "other.json")
+    assert "there is no state at hooks.state.json: 3 unknown: " in mixed.run("check").out
+    assert f"1 same, {which}" in mixed.run("check", "--state", "other.json").out
+
+
+def test_check_says_that_all_live_secrets_are_known_and_how_many_have_changed(mixed: Place) -> None:
+    mixed.run("apply", "--adopt")
+    assert "ok        live secrets        3 same\n" in mixed.run("check").out
+    mixed.environ["OTHER_SECRET"] = NEW_SECRET
+    mixed.write(hooks(*NAMES).replace("?for=viewer'", "?for=viewer', secret: {env: OTHER_SECRET}"))
+    assert "ok        live secrets        2 same, 1 changed\n" in mixed.run("check").out
+
+
+def test_a_state_that_cannot_be_read_fails_the_check(mixed: Place) -> None:
+    (mixed.folder / "hooks.state.json").write_text("{")
+    assert mixed.run("check").code == 1
+    assert mixed.run("check", "--no-state").code == 0
