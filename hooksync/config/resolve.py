@@ -102,7 +102,7 @@ class _Filling:
         if written is None:
             self._note(f'tenancy "{self.entry.name}" has no server', f"{SERVER_FIX}, or set PRESERVICA_SERVER")
             return None
-        text = self._fill(written)
+        text = self._fill_shown(written, "server")
         if text is None:
             return None
         subject = filled_subject("the server", written.template)
@@ -115,7 +115,7 @@ class _Filling:
     def _tenant(self) -> tuple[str | None, str | None]:
         """Return the tenant's name, and how it is written; an empty one counts as not set."""
         written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
-        text = self._fill(written) if written else ""
+        text = self._fill_shown(written, "tenant") if written else ""
         if written and text:
             if not text.isprintable():
                 subject = filled_subject("the tenant", written.template)
@@ -154,6 +154,17 @@ class _Filling:
         if given or not self._environ.get(variable):
             return given
         return Written(parse_template(f"${{{variable}}}"), self.entry.location)
+
+    def _fill_shown(self, written: Written, field: str) -> str | None:
+        """Fill in a server or a tenant, which every plan shows: no variable that holds a secret may stand there."""
+        login = self.entry.settings.credentials
+        refs = [ref for ref in (login.password, login.totp) if ref] + [one.secret for one in self.entry.subscriptions]
+        secret = {"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", *(ref.name for ref in refs if ref.kind == "env")}
+        hidden = [name for name in written.template.names if name in secret or name.startswith("HOOKSYNC_")]
+        for name in hidden:
+            what = f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
+            self._note(what, f"write the {field} there, or a variable that holds nothing else", written)
+        return None if hidden else self._fill(written)
 
     def _fill(self, written: Written) -> str | None:
         try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Carry out exactly the saved plan. hooksync refuses it (exit 3) where the tenancy has moved since.
+# Carry out exactly the saved plan. hooksync refuses it (exit 3) where the tenancy has moved since, or where a variable
+# leads to another server, tenant or URL than in the job that planned.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
