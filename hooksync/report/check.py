@@ -261,7 +261,7 @@ def check_markdown(view: CheckView) -> str:
 def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
     """Pair every finding with its row of the table."""
     for tenancy in view.tenancies:
-        name = tenancy.tenancy.name
+        name = f"{tenancy.tenancy.name}, {tenancy.tenancy.where}"
         yield from ((finding, _finding_row(name, "", finding)) for finding in tenancy.findings)
         for hook in tenancy.hooks:
             subject = f"{_title(hook)} {hook.subscription.url.shown}"
