@@ -128,8 +128,8 @@ _APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--allow-mass-unsubscrib
     ("arguments", "code"),
     sampled(
         [
-            (("plan", "--no-state", "--all"), 0),
-            (("plan", "--no-state", "--all", "--format", "markdown"), 0),
+            (("plan", "--no-state", "--all"), 3),  # apply would refuse to remove so many
+            (("plan", "--no-state", "--all", "--format", "markdown"), 3),
             (_APPLY, 4),  # two ids are no names in a path
             ((*_APPLY, "--format", "markdown"), 4),
             (("export",), 0),
