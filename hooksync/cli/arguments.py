@@ -25,9 +25,8 @@ _SHELLS = ("bash", "zsh", "fish")
 DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
 EPILOG = """\
 exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
---detailed-exitcode); 3 refused before anything was changed, or (plan) apply
-would refuse it; 4 applied in part; 64 wrong usage; 130 interrupted; 143
-terminated
+--detailed-exitcode); 3 refused, nothing was changed (plan: apply would refuse);
+4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
 
 example: hooksync plan -f hooks.yaml
 """
@@ -162,8 +161,7 @@ def _add_plan(parser: _Parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--out", metavar="PLAN",
-        help="save the plan as JSON, unless apply would refuse it; `apply PLAN` carries out exactly this; "
-        "signed if HOOKSYNC_PLAN_KEY is set",
+        help="save the plan, if apply would take it; `apply PLAN` does exactly this; HOOKSYNC_PLAN_KEY signs it",
     )  # fmt: skip
 
 
