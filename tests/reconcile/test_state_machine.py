@@ -40,7 +40,16 @@ from hooksync.core.urls import owns_url
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.executor import ExecutionResult, Executor
 from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import Keep, Planned, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan, UnreadTenancy
+from hooksync.reconcile.plan import (
+    Keep,
+    Planned,
+    Resubscribe,
+    Subscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    UnreadTenancy,
+    has_unknown_secret,
+)
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
 from hooksync.service.worker_pool import WorkerPool
@@ -58,6 +67,7 @@ OURS = ("https://hooks.example.org/a", "https://hooks.example.org/b", "https://h
 FOREIGN = ("https://vendor.example/x", "https://hooks.example.org.evil.example/a")
 OWNS = ("https://hooks.example.org",)
 REFS = (SecretRef("env", "FIRST", HERE), SecretRef("env", "SECOND", HERE))
+CHANGED = "secret changed"  # the reason of a step
 SECRETS = tuple(f"secret-number-{number}-of-the-receiver" for number in range(3))
 PLACES = tuple(product(OURS, (MOVED, INDEXED)))
 NAMES = tuple(f"n{number}" for number in range(len(PLACES)))
@@ -299,6 +309,10 @@ class Reconciling(RuleBasedStateMachine):
     def choose_replacement(self, replacement: Any) -> None:
         self.wanted = replace(self.wanted, replacement=replacement)
 
+    @rule(unknown_secret=st.sampled_from(["warn", "replace"]))
+    def choose_what_becomes_of_unknown_secrets(self, unknown_secret: Any) -> None:
+        self.wanted = replace(self.wanted, unknown_secret=unknown_secret)
+
     @rule(ref=st.sampled_from(REFS), secret=st.sampled_from(SECRETS))
     def rotate(self, ref: SecretRef, secret: str) -> None:
         self.environ[ref.name] = secret
@@ -399,9 +413,12 @@ class Reconciling(RuleBasedStateMachine):
         assert ran is not None
         assert ran.is_as_declared, ran
         self.check_exactly_as_declared()
+        assert isinstance(ran.planned, TenancyPlan)
+        seen = {it.declared.secret for it in ran.planned.steps if isinstance(it, Resubscribe) and CHANGED in it.reasons}
         for one in self.wanted.subscriptions:
             [held] = [each for each in self.service.live.values() if each.key == one.key]
-            if held.id in self.knowable - self.misled:
+            must_be_right = one.secret in seen or self.wanted.unknown_secret == "replace" or held.id in self.knowable
+            if must_be_right and held.id not in self.misled:
                 assert self.service.secrets[held.id] == self.environ[one.secret.name], "a rotation was not seen"
         assert self.read_state().intents == ()
         before = len(self.service.calls)
@@ -513,7 +530,10 @@ class Reconciling(RuleBasedStateMachine):
         """What was made has the declared secret, and so has what is said to have the same."""
         assert isinstance(ran.planned, TenancyPlan)
         for step in ran.planned.steps:
-            if isinstance(step, Keep) and step.secret_state == "same" and step.live.id not in self.misled:
+            if not isinstance(step, Keep):
+                continue
+            assert step.secret_state == "same" or has_unknown_secret(step), "it is neither right nor told as unknown"
+            if step.secret_state == "same" and step.live.id not in self.misled:
                 assert self.service.secrets[step.live.id] == self.environ[step.declared.secret.name]
         for one in ran.outcome.outcomes if ran.outcome else ():
             if one.new_id and isinstance(one.step, Subscribe | Resubscribe):
