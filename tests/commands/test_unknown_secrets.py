@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 
+from hooksync.sandbox.server import Sandbox
 from tests.conftest import SECRET, Place
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
@@ -98,6 +101,38 @@ def test_a_saved_plan_takes_the_others_of_the_reference_too(mixed: Place) -> Non
     assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
 
 
+def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_run(mixed: Place) -> None:
+    with Sandbox() as other:
+        mixed.environ["OTHER_BOX"] = other.url
+        other.seed("DEMO", f"{mixed.environ['RECEIVER']}?for=search", TRIGGERS["search"], SECRET)
+        mixed.write(hooks(*NAMES), "one.yaml")
+        mixed.write(hooks("search").replace("prod:", "museum:").replace("${BOX}", "${OTHER_BOX}"), "two.yaml")
+        both = ("-f", "one.yaml", "-f", "two.yaml", "--state", "hooks.state.json")
+        rotate(mixed)
+        plan = mixed.run("plan", *both, "--format", "json").json
+        [step] = plan["tenancies"][1]["steps"]
+        assert (step["action"], step["address"]) == ("resubscribe", "museum/search/INDEXED")
+        assert step["reasons"] == ["secret changed for prod/website/INGEST_FAILED, which has the same reference"]
+        assert mixed.run("apply", "--yes", *both).code == 0
+        assert [one.secret for one in other.subscriptions("DEMO")] == [NEW_SECRET]
+        assert mixed.run("plan", "--detailed-exitcode", *both).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(mixed: Place, done: int) -> None:
+    rotate(mixed)
+    mixed.box.add_fault(f"slow-30@subscribe:1:{done}")
+    with mixed.popen("apply", "--yes", "--parallelism", "1") as process:
+        while [call.name for call in mixed.box.calls].count("subscribe") < 2 + done:  # one of them made the first
+            assert process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+    assert mixed.run("apply", "--yes").code == 0
+    assert live_secrets(mixed) == dict.fromkeys(NAMES, NEW_SECRET)
+    assert len(mixed.box.subscriptions("DEMO")) == 3
+    assert mixed.run("plan").out == "No changes. 1 tenancy matches hooks.yaml.\n"
+
+
 # unknown_secret and prune
 
 
@@ -105,6 +140,8 @@ def test_unknown_secrets_are_refused_where_the_file_says_so(place: Place) -> Non
     settle_in(place, settings="    unknown_secret: refuse\n")
     before = place.box.subscriptions("DEMO")
     assert len(before) == 2
+    plan = place.run("plan", "--out", "plan.json")
+    assert (plan.code, (place.folder / "plan.json").exists()) == (3, False)
     run = place.run("apply", "--yes")
     assert run.code == 3
     said = "the secrets of prod/search/INDEXED, prod/viewer/MOVED are unknown, and unknown_secret is refuse"
