@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
-from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
+from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Keep, Leave, Outcome, Step, TenancyOutcome, TenancyPlan, Unsubscribe, is_idle
@@ -45,6 +45,7 @@ class Execution:
             return TenancyOutcome(self.plan, self._outcomes())
         self._create(self._makers())
         self._settle()
+        self._confirm()
         self._remove()
         return self._verify()
 
@@ -85,8 +86,19 @@ class Execution:
             for runner in unsettled:
                 runner.cannot_list(error)
             return []
-        self._learn(unsettled, live)
+        self._learn(self._makers(), live)
         return [runner for runner in unsettled if runner.creation is not Creation.MADE]
+
+    def _confirm(self) -> None:
+        """Let the list show what replaces an old one before that goes: an answer alone may be wrong."""
+        runners = [runner for runner in self._makers() if runner.needs_confirmation]
+        if not runners or self.pool.stop.is_set():
+            return
+        try:
+            self._learn(runners, self._list())
+        except HooksyncError as error:
+            for runner in runners:
+                runner.not_confirmed(error)
 
     def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
         """Let runners learn what is live, and match what may have been made with what is new and nobody else's."""
@@ -101,6 +113,7 @@ class Execution:
         for runner in runners:
             if runner.creation.is_open and (candidates := newcomers[runner.declared.key]):
                 runner.found(candidates.pop(0).id)
+                runner.is_listed = True
 
     def _remove(self) -> None:
         """Remove what is not wanted, and what has its replacement."""
@@ -118,19 +131,21 @@ class Execution:
         of its trigger is missing, unless the state says that it was another one's.
         """
         missing = [runner.declared for runner in self._makers() if runner.leaves_a_gap]
+        addresses = {one.address for one in missing}
+        of_trigger: defaultdict[Trigger, list[str]] = defaultdict(list)
+        for one in missing:
+            of_trigger[one.trigger].append(one.address)
         for runner in self.runners if missing else ():
             if not isinstance(runner.step, Unsubscribe):
                 continue
-            live, place, made = (
-                runner.step.live,
-                runner.step.duplicate_of,
-                self.plan.history.made.get(runner.step.live.id),
-            )
-            awaited = [one for one in missing if (one == place if place else one.trigger == live.trigger)]
-            if made and not place and made.address not in {one.address for one in missing}:
-                continue
+            live, place = runner.step.live, runner.step.duplicate_of
+            made = self.plan.history.made.get(live.id)
+            if place:
+                awaited = [place.address] if place.address in addresses else []
+            else:
+                awaited = [] if made and made.address not in addresses else of_trigger[live.trigger]
             if awaited:
-                runner.hold_back([one.address for one in awaited])
+                runner.hold_back(awaited)
 
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: what became of each step, and which steps would still be needed."""

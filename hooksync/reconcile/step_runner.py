@@ -166,6 +166,7 @@ class StepRunner:
         self.fix = ""
         self.warning = ""  # what was done otherwise than planned
         self.is_held = False  # its removal waits for what might replace it
+        self.is_listed = False  # a list has shown the new one
 
     @property
     def declared(self) -> DeclaredSubscription:
@@ -197,6 +198,11 @@ class StepRunner:
         """Whether the declared one may be missing: neither the new one nor the old one is known to be there."""
         is_kept = isinstance(self.step, Resubscribe) and self.removal in (Removal.UNTRIED, Removal.REFUSED)
         return self.creation is not Creation.MADE and not is_kept
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether an old one is to go of whose replacement only an answer has told."""
+        return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed
 
     @property
     def result(self) -> Result:
@@ -266,6 +272,7 @@ class StepRunner:
         if self.new_id and self.new_id not in ids:
             self.on_creation(CreationEvent.UNLISTED)
             self.new_id = None
+        self.is_listed = self.new_id is not None
         if isinstance(self.step, Subscribe):
             return
         if self.step.live.id in ids:
@@ -287,6 +294,12 @@ class StepRunner:
                 self.give_up(f"it may have been made, and {why}")
             case _:
                 self.give_up(f"the old one may have been removed, and {why}")
+
+    def not_confirmed(self, error: HooksyncError) -> None:
+        """Leave the old one alone, since no list could be read that shows the new one."""
+        self.is_held = True
+        self.detail = f"the old one stays: the list could not be read to see the new one: {error.summary}"
+        self.fix = NEXT_RUN
 
     def give_up(self, why: str) -> None:
         """Note that this run will not find the new one, or find out about it."""

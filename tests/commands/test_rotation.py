@@ -67,7 +67,14 @@ def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> Non
     before, [old] = len(made.box.calls), made.box.subscriptions("DEMO")
     run = made.run("apply", "--yes")
     assert run.code == 0, run.err
-    assert calls_since(made, before) == ["POST login", "GET list", "POST subscribe", "DELETE unsubscribe", "GET list"]
+    assert calls_since(made, before) == [
+        "POST login",
+        "GET list",
+        "POST subscribe",
+        "GET list",  # it shows the new one
+        "DELETE unsubscribe",
+        "GET list",
+    ]
     [new] = made.box.subscriptions("DEMO")
     assert (new.id != old.id, new.secret) == (True, NEW_SECRET)
     assert made.run("plan").out.startswith("No changes.")

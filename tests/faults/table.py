@@ -100,7 +100,8 @@ class Way:
             case "unsubscribe":  # two that are not declared, two old ones, and a duplicate where there can be one
                 return 4 if self.refuses_duplicates else 5
             case "list":
-                return 3 if "answer-without-id" in self.traits else 2
+                has_replacements = self.replacement == "create-first" and not self.refuses_duplicates
+                return 3 if has_replacements or "answer-without-id" in self.traits else 2
             case _:
                 return 1
 
@@ -148,14 +149,12 @@ def _positions() -> Iterator[Position]:
         yield Position(call, "last", "1", f"{call} last")
         yield Position(call, "first", "2", f"{call} twice")
         yield Position(call, "first", "*", f"{call} for ever")
+    for times in ("1", "*"):  # by it, ids are found that no answer told, and what replaces an old one is seen
+        yield Position("list", "middle", times, f"list in between {often[times]}")
     yield from (Position("list", "last", times, f"verifying list {word}") for times, word in often.items())
 
 
 POSITIONS = tuple(_positions())
-FINDING = (  # the list by which ids are found that the answers do not tell
-    Position("list", "middle", "1", "finding list once"),
-    Position("list", "middle", "*", "finding list for ever"),
-)
 
 
 def positions_of(way: Way) -> tuple[Position, ...]:
@@ -165,7 +164,7 @@ def positions_of(way: Way) -> tuple[Position, ...]:
     few = [one for one in POSITIONS if one.call != "login" and one.times != "2"]
     if way.at_once > 1:
         few = [one for one in few if one.call == "list" or one.times == "*"]
-    places = {one.spec(way): one for one in (*few, *(FINDING if way.calls("list") > 2 else ()))}
+    places = {one.spec(way): one for one in few}
     return tuple(places.values())  # where there are two calls, the middle one is the last
 
 

@@ -76,8 +76,25 @@ def test_a_subscribe_gives_its_id_and_is_verified() -> None:
 def test_the_old_one_goes_only_after_the_new_one_is_there() -> None:
     service = FakeService.holding([OLD])
     outcome = carry_out(tenancy(declared()), service)
-    assert service.calls == ["subscribe https://hooks.example.org/a", "unsubscribe old", "list"]
+    assert service.calls == ["subscribe https://hooks.example.org/a", "list", "unsubscribe old", "list"]
     assert results(outcome) == ["done"]
+
+
+def test_the_old_one_stays_while_no_list_shows_the_new_one() -> None:
+    service = FakeService.holding([OLD], on_subscribe=deque([LIE]))
+    outcome = carry_out(tenancy(declared()), service)
+    assert service.calls == ["subscribe https://hooks.example.org/a", "list", "list"]
+    assert results(outcome) == ["failed"]
+    assert said(outcome) == [("the service accepted it, but does not list it", NEXT_RUN)]
+
+
+def test_the_old_one_stays_while_the_list_cannot_be_read() -> None:
+    service = FakeService.holding([OLD], on_list=deque([unreachable()]))
+    outcome = carry_out(tenancy(declared()), service)
+    assert sorted(service.live) == ["new-1", "old"]
+    assert results(outcome) == ["half-done"]
+    why = "the old one stays: the list could not be read to see the new one: the server refuses connections"
+    assert said(outcome) == [(why, NEXT_RUN)]
 
 
 def test_remove_first_removes_first() -> None:
@@ -709,5 +726,5 @@ def test_the_calls_of_a_tenancy_keep_to_its_own_lane() -> None:
     plan = make_plan(tenancy(declared()), (OLD,), options)
     with Lanes() as pool:
         Execution(plan, service, {SECRET: VALUE}, pool, options=options).run()
-    assert len(service.calls) == 3
+    assert len(service.calls) == 4
     assert set(pool.used) == {"prod"}
