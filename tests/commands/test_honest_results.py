@@ -40,6 +40,15 @@ def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(place: Pla
     assert saved(place).exists()
 
 
+def test_plan_exits_with_3_where_unknown_secrets_are_refused(place: Place) -> None:
+    place.write(HOOKS.replace("    subscriptions:", "    unknown_secret: refuse\n    subscriptions:"))
+    assert place.run("apply", "--yes", "--no-state").code == 0
+    plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
+    assert plan.code == 3
+    assert plan.err.endswith(NOT_SAVED + "apply would refuse it\n")
+    assert not saved(place).exists()
+
+
 def test_plan_with_probe_exits_with_3_where_a_receiver_holds_another_secret(place: Place) -> None:
     place.receiver.set_secret("catalogue", OTHER_SECRET)
     assert place.run("plan", "--detailed-exitcode").code == 2
