@@ -42,7 +42,7 @@ def _measure_size(ground: Ground, size: int, repeats: int) -> dict[str, list[Sam
     with Box() as box:
         box.seed(size)
         box.save_list(folder / "list.json")
-        adopt = [*HOOKSYNC, "apply", "--adopt", "-f", "same.yaml", "--state", "the.state.json"]
+        adopt = [*HOOKSYNC, "apply", "--adopt", "--no-probe", "-f", "same.yaml", "--state", "the.state.json"]
         run_child(adopt, folder, box.environ)
         least = [sys.executable, "-m", "tests.bench.least", str(folder / "hooks.yaml"), str(folder / "list.json")]
         plan: dict[str, Callable[[], Sample]] = {

@@ -48,7 +48,7 @@ def measure(ground: Ground) -> Found:
     ways = dict(_ways())
     with Box() as box:
         box.seed(SIZE)
-        run_child([*HOOKSYNC, "apply", "--adopt"], ground.folder, box.environ)
+        run_child([*HOOKSYNC, "apply", "--adopt", "--no-probe"], ground.folder, box.environ)
         samples = interleave(_subjects(ways, ground.folder, box.environ), ground.choose(21, 1))
     figures = [
         _against(each.floor, compare_cpu(name, samples[name], samples[each.floor], each.limit))
