@@ -79,6 +79,7 @@ class Session(Record, frozen=True):
                 planner.secrets,
                 planner.ring,
                 adopts=self.options.adopts,
+                is_targeted=planner.options.is_targeted,
                 former=self.former_state,
             )
         return Executor(self.run, planner.options, journal, self.world.terminal, probes=self.options.probes)

@@ -86,16 +86,15 @@ class SecretRef(Record, frozen=True):
 
     def __eq__(self, other: object) -> bool:
         """Two places may name the same source."""
-        return isinstance(other, SecretRef) and self._source() == other._source()
+        if not isinstance(other, SecretRef):
+            return False
+        return self.name == other.name and self.kind == other.kind and self.base == other.base
 
     def __hash__(self) -> int:
-        return hash(self._source())
+        return hash(self.name)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
-
-    def _source(self) -> tuple[str, str, str]:
-        return self.kind, self.name, self.base
 
 
 class Trigger(NamedTuple):

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from os.path import join
 
+import msgspec.json
+
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef, Tenancy
 from hooksync.core.record import Record
@@ -23,6 +25,9 @@ SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed pl
 SHORTEST_KEY = 16  # bytes
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
+_encode_fast = msgspec.json.Encoder(order="sorted").encode
+
+_LINES_AT_ONCE = 256  # that are written and hashed together: less work for each, and little memory
 
 _DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
 _URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
@@ -32,8 +37,29 @@ class Sections(dict[str, object]):
     """An object of a document, each of whose fields starts a line."""
 
 
-class Lines(list["str | Sections"]):
-    """A list of a document, each of whose items starts a line; a text is encoded already, so that it is done once."""
+class Blocks(list[Sections]):
+    """A list of a document, each of whose items is an object of several lines."""
+
+
+class Lines(list[str]):
+    """A list of a document, each of whose items is a line that is encoded already, so that it is done once."""
+
+    brackets = "[]"
+
+
+class Pairs(Lines):
+    """An object of a document, each of whose fields is such a line; they are sorted by whoever makes it."""
+
+    brackets = "{}"
+
+
+def encode_line(fields: dict[str, object]) -> str:
+    """Write an object without floats as canonical JSON, five times as fast where nothing in it is escaped."""
+    try:
+        line = _encode_fast(fields)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
+        return encode(fields)
+    return line.decode() if line.isascii() and b"\\" not in line else encode(fields)
 
 
 class PlanKey(Record, frozen=True):
@@ -102,24 +128,27 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
 
     `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
     """
-    items: Iterable[tuple[str, object]]
+    inner = None if margin is None else f"{margin}  "
+    between = f",{inner or ''}"
     if isinstance(data, Sections):
-        colon = ":" if margin is None else ": "
-        brackets, items = "{}", ((f"{encode(name)}{colon}", data[name]) for name in sorted(data))
+        brackets, colon = "{}", ":" if margin is None else ": "
+        for number, name in enumerate(sorted(data)):
+            yield f"{between if number else brackets[0] + (inner or '')}{encode(name)}{colon}"
+            yield from json_parts(data[name], inner)
     elif isinstance(data, Lines):
-        brackets, items = "[]", (("", item) for item in data)
+        # many at once are less work, but a copy: of a digest, parts are dropped; of a text, they are kept and joined
+        brackets, number = data.brackets, _LINES_AT_ONCE if margin is None else 1
+        for start in range(0, len(data), number):
+            yield between if start else brackets[0] + (inner or "")
+            yield data[start] if number == 1 else between.join(data[start : start + number])
+    elif isinstance(data, Blocks):
+        brackets = "[]"
+        for number, item in enumerate(data):
+            yield between if number else f"[{inner or ''}"
+            yield from json_parts(item, inner)
     else:
         yield encode(data)
         return
-    inner = None if margin is None else f"{margin}  "
-    before = brackets[0] + (inner or "")
-    for name, item in items:
-        yield before + name
-        if isinstance(data, Lines) and isinstance(item, str):
-            yield item
-        else:
-            yield from json_parts(item, inner)
-        before = "," + (inner or "")
     yield f"{margin or ''}{brackets[1]}" if data else brackets
 
 

@@ -16,13 +16,16 @@ from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import Record, asdict
 from hooksync.documents.sealing import (
     SIGNED_FOR,
+    Blocks,
     Lines,
+    Pairs,
     PlanKey,
     Sections,
     config_digest,
     credential_references,
     digest,
     encode,
+    encode_line,
     json_parts,
     live_digest,
     reference,
@@ -61,7 +64,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
         "targeted": options.is_targeted,
         "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
-    document["tenancies"] = Lines(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
+    document["tenancies"] = Blocks(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
         document["signature"] = key.signature(document)
@@ -71,7 +74,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
 def report_json(view: RunView, origin: Origin) -> str:
     """Write the result of a plan."""
     document = _head(view, REPORT_FORMAT)
-    document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
+    document["tenancies"] = Blocks(_applied_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.results(), RESULTS)
     document["adopted"] = asdict(view.adopted) if view.adopted else None
     document["error"] = None if view.state_error is None else _error(view.state_error)
@@ -106,15 +109,18 @@ def _later(time: str, by: timedelta) -> str:
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
     fields = _tenancy_fields(view)
     fields["binding"] = _binding(view.tenancy, plan_id, key)
-    fields["steps"] = Lines(encode(_step(step)) for step in view.steps)
+    fields["steps"] = Lines(encode_line(_step(step)) for step in view.steps)
     fields["summary"] = _counted(view, view.counts(), ACTIONS)
     return fields
 
 
 def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
     """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
-    urls = {one.address: url_digest(one, plan_id, key) for one in tenancy.subscriptions}
-    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": Sections(urls)})
+    urls = sorted((one.address, url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
+    pairs = Pairs(  # both are plain text: names, and hexadecimal digits
+        f'"{address}":"{digest_of_url}"' for address, digest_of_url in urls
+    )
+    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": pairs})
 
 
 def _tenancy_fields(view: TenancyView) -> Sections:
@@ -132,7 +138,7 @@ def _tenancy_fields(view: TenancyView) -> Sections:
         "credentials": credential_references(tenancy.credentials, reference),
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": {"percent": tenancy.limit.percent, "number": tenancy.limit.number},
-        "live": None if live is None else Lines(encode(_live(one)) for one in live),
+        "live": None if live is None else Lines(encode_line(_live(one)) for one in live),
         "live_digest": None if view.live is None else live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
@@ -147,9 +153,9 @@ def _tenancy_fields(view: TenancyView) -> Sections:
 
 def _applied_tenancy(view: TenancyView) -> Sections:
     fields, outcome = _tenancy_fields(view), view.outcome
-    fields["steps"] = Lines(encode({**_step(step), **_outcome(step)}) for step in view.steps)
+    fields["steps"] = Lines(encode_line({**_step(step), **_outcome(step)}) for step in view.steps)
     fields["summary"] = _counted(view, view.results(), RESULTS)
-    fields["differences"] = Lines(encode(_step(step)) for step in view.differences)
+    fields["differences"] = Lines(encode_line(_step(step)) for step in view.differences)
     fields["not_verified"] = (outcome.not_verified or None) if outcome else None
     return fields
 

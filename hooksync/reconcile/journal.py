@@ -31,13 +31,16 @@ class Journal:
         ring: KeyRing,
         *,
         adopts: bool = False,
+        is_targeted: bool = False,
         former: str | None = None,
     ) -> None:
         """`state`: as it was before anything was listed; `former`: path of the lock file that it was read from.
 
-        `adopts`: whether kept subscriptions whose secrets are unknown may be recorded with the declared ones.
+        `adopts`: whether kept subscriptions whose secrets are unknown may be recorded with the declared ones;
+        `is_targeted`: whether the run looks at a part of what is declared, and ends no intent of the rest.
         """
         self.adopts = adopts
+        self._is_targeted = is_targeted
         self._path = path
         self._former = former
         self._before = state or State(0, b"")
@@ -122,9 +125,13 @@ class Journal:
                 *(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
             ),
             open_addresses=_open_addresses(outcome) | _to_be_replaced(outcome),
-            finished=_finished(one, self._before, outcome),
+            finished=tuple(intent for intent in _finished(one, self._before, outcome) if self._looks_at(intent, one)),
             gone=self._before.gone(name, None if live is None else [each.id for each in live]),
         )
+
+    def _looks_at(self, intent: Intent, one: TenancyPlan) -> bool:
+        """Whether the run knows what became of an intent of an earlier run."""
+        return not self._is_targeted or any(intent.address == each.address for each in one.tenancy.subscriptions)
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""

@@ -22,7 +22,7 @@ RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "
 
 ADOPT_FIX = (
     "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
-    "`--replace ADDRESS` makes a subscription anew"
+    "`--replace ADDRESS` re-creates a subscription"
 )
 SECRET_UNKNOWN = "secret unknown"  # the reason for a resubscribe under `unknown_secret: replace`
 _MOST_NAMED = 5  # addresses in a message
@@ -234,7 +234,7 @@ def endless_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
     tenancy = plan.tenancy
     if not any(isinstance(step, Resubscribe) and SECRET_UNKNOWN in step.reasons for step in plan.steps):
         return ()
-    what = f"{tenancy.name}: without a state, unknown_secret: replace would make every subscription anew in every run"
+    what = f"{tenancy.name}: without a state, unknown_secret: replace would re-create every subscription in every run"
     return (Problem(what, "keep a state (leave out --no-state), or write unknown_secret: warn", tenancy.location),)
 
 

@@ -33,7 +33,7 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 def read_state(text: str, path: str) -> State:
     """Read a state. Raises FileError for anything but a whole state of this format.
 
-    `path`: for messages. Mapping[str, Any] that this version does not know are ignored.
+    `path`: for messages. Fields that this version does not know are ignored.
     """
     try:
         document = _parse(text, path)

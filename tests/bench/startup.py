@@ -32,10 +32,10 @@ class Command:
 
 
 COMMANDS = (
-    Command("--version", ("--version",), NOTHING, 2.5),
+    Command("--version", ("--version",), NOTHING, 1.8),
     Command("--help", ("--help",), NOTHING),
-    Command("validate", ("validate",), TO_VALIDATE, 1.25),
-    Command("plan", ("plan", "--no-state"), TO_PLAN, 1.2),
+    Command("validate", ("validate",), TO_VALIDATE, 0.65),
+    Command("plan", ("plan", "--no-state"), TO_PLAN, 0.85),
     Command("apply, nothing to do", ("apply", "--no-state"), TO_PLAN),
     Command("plan, one pair differs", ("plan", "--no-state", "-f", "other.yaml"), TO_DIFFER),
     Command("plan with a state: one scrypt", ("plan",), TO_PLAN),

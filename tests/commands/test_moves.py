@@ -165,7 +165,7 @@ def test_two_names_that_swap_their_urls_are_kept(place: Place) -> None:
     }
 
 
-def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_made_anew(place: Place) -> None:
+def test_two_names_with_secrets_of_their_own_that_swap_their_urls_are_re_created(place: Place) -> None:
     place.environ |= {"OTHER_SECRET": NEW_SECRET, "OTHER": place.receiver.url("other")}
     place.receiver.set_secret("other", NEW_SECRET)
     two = TWO.replace(

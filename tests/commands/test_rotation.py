@@ -350,6 +350,21 @@ def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -
     assert [step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]] == ["same"]
 
 
+@pytest.mark.slow
+def test_a_targeted_run_leaves_what_a_killed_run_left_of_others(place: Place) -> None:
+    place.box.add_fault("slow-30@list:1:1")  # the verification
+    with place.popen("apply", "--yes") as process:
+        while len(place.box.calls) < 5:
+            assert process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+    assert place.run("apply", "--yes", "--target", "*/INDEXED").code == 0
+    assert [intent["address"] for intent in state(place)["intents"]] == ["prod/catalogue/MOVED"]
+    assert place.run("apply", "--yes").code == 0
+    assert state(place)["intents"] == []
+    plan = place.run("plan", "--format", "json")
+    assert [step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]] == ["same", "same"]
+
+
 REQUIRE = ONE.replace("    tenant: DEMO\n", "    tenant: DEMO\n    probe: require\n")
 NEVER = ONE.replace("    tenant: DEMO\n", "    tenant: DEMO\n    probe: never\n")
 

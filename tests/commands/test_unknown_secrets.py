@@ -176,7 +176,7 @@ def test_replacing_unknown_secrets_in_every_run_is_refused(place: Place) -> None
     place.write(hooks(*NAMES, settings="    unknown_secret: replace\n"))
     run = place.run("apply", "--yes", "--no-state")
     assert run.code == 3
-    assert "without a state, unknown_secret: replace would make every subscription anew in every run" in run.err
+    assert "without a state, unknown_secret: replace would re-create every subscription in every run" in run.err
 
 
 @pytest.mark.parametrize("flags", [(), ("--out", "plan.json")])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.redaction import Redactor, printable
 
-# "*" is what a mask is made of: with it, a text around a mask may spell the secret anew
+# "*" is what a mask is made of: with it, a text around a mask may spell the secret again
 SECRETS = st.text(st.characters(exclude_characters="*", exclude_categories=("Cs",)), min_size=1, max_size=40)
 AROUND = st.text(st.characters(exclude_characters="*", exclude_categories=("Cs",)), max_size=20)
 

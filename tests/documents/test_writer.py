@@ -12,9 +12,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hooksync.core.record import replace
-from hooksync.documents.sealing import digest
+from hooksync.documents.sealing import digest, encode, encode_line
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.report.view import RunView, view_of_plan
@@ -112,6 +114,7 @@ def laid_out(document: dict[str, Any]) -> str:
     skeleton = tree({name: value for name, value in document.items() if name != "tenancies"})
     skeleton["tenancies"] = [tree(tenancy) for tenancy in document["tenancies"]]
     text = json.dumps(skeleton, indent=2, sort_keys=True) + "\n"
+    text = re.sub(r'^( {10}"[^"]+":) (")', r"\1\2", text, flags=re.MULTILINE)  # the URLs of a binding: encoded lines
     return re.sub(f'"{place.format("([0-9]+)")}"', lambda found: lines[int(found[1])], text)
 
 
@@ -332,3 +335,16 @@ def refuse(box: Sandbox, folder: Path) -> None:
     (folder / "hooks.yaml").write_text(FILE.replace("100%", "1"))
     for path in ("a", "b", "c"):
         box.seed("DEMO", f"https://fn.example.net/{path}", "MOVED", SECRET)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.text()
+FIELDS = st.dictionaries(
+    st.text(), st.recursive(PLAIN, lambda some: st.lists(some) | st.dictionaries(st.text(), some)), max_size=4
+)
+
+
+@given(FIELDS)
+@example({"url": 'https://h/"x"\\ é \x7f \ud800 \n', "number": 10**40})
+@example({"b": 1, "a": "/<>&'"})
+def test_a_line_is_canonical_json_whatever_stands_in_it(fields: dict[str, object]) -> None:
+    assert encode_line(fields) == encode(fields)

@@ -82,7 +82,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "rich": {"~cli.terminal"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
-    "msgspec": {"config.reader", "core.record", "core.schemas", "service.worker_pool"},
+    "msgspec": {"documents.sealing", "config.reader", "core.record", "core.schemas", "service.worker_pool"},
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",

@@ -487,7 +487,7 @@ def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) 
 
 
 @pytest.mark.slow
-def test_github_makes_anew_what_it_is_asked_to(runner: Runner, place: Place) -> None:
+def test_github_re_creates_what_it_is_asked_to(runner: Runner, place: Place) -> None:
     assert place.run("apply", "--yes").code == 0
     before = {each.id for each in place.box.subscriptions("DEMO")}
     runner.inputs = {"replace": "prod/catalogue/MOVED\n"}

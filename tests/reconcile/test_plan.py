@@ -13,7 +13,18 @@ from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit, live_url
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, normal_url
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
-from hooksync.reconcile.plan import Leave, TenancyPlan, Unsubscribe, action_of, not_attempted, unsafe_reasons
+from hooksync.reconcile.plan import (
+    ADOPT_FIX,
+    Leave,
+    TenancyPlan,
+    Unsubscribe,
+    action_of,
+    endless_reasons,
+    not_attempted,
+    some_of,
+    unknown_secret_reasons,
+    unsafe_reasons,
+)
 from hooksync.state.history import History
 from tests.makers import HERE, declared, live, tenancy
 
@@ -46,6 +57,39 @@ def test_a_plan_that_removes_more_than_the_limit_is_unsafe(
     limit: UnsubscribeLimit, removed: int, kept: int, is_refused: bool
 ) -> None:
     assert bool(reasons(limit, removed, kept)) == is_refused
+
+
+def with_unknown_secret(unknown_secret: str, url: str = "https://hooks.example.org/a") -> TenancyPlan:
+    owner = tenancy(declared(), declared("https://hooks.example.org/b"), unknown_secret=unknown_secret)
+    return make_plan(owner, [live("1", url)], DiffOptions(), History(states={"2": "same"}))
+
+
+def test_unknown_secrets_are_refused_where_the_tenancy_says_so() -> None:
+    plan = with_unknown_secret("refuse")
+    what = "prod: the secrets of prod/catalogue/MOVED are unknown, and unknown_secret is refuse"
+    assert unknown_secret_reasons(plan) == (Problem(what, ADOPT_FIX, plan.tenancy.location),)
+    assert unknown_secret_reasons(with_unknown_secret("warn")) == ()
+    assert unknown_secret_reasons(with_unknown_secret("refuse", "https://other.example.org/")) == ()
+
+
+def test_a_secret_that_is_the_declared_one_is_not_unknown() -> None:
+    plan = make_plan(
+        tenancy(declared(), unknown_secret="refuse"), [live("1")], DiffOptions(), History(states={"1": "same"})
+    )
+    assert unknown_secret_reasons(plan) == ()
+
+
+def test_replacing_unknown_secrets_in_every_run_is_refused() -> None:
+    plan = with_unknown_secret("replace")
+    what = "prod: without a state, unknown_secret: replace would re-create every subscription in every run"
+    fix = "keep a state (leave out --no-state), or write unknown_secret: warn"
+    assert endless_reasons(plan) == (Problem(what, fix, plan.tenancy.location),)
+    assert endless_reasons(with_unknown_secret("warn")) == ()
+
+
+def test_many_addresses_are_counted() -> None:
+    assert some_of(["a", "b", "c", "d", "e"]) == "a, b, c, d, e"
+    assert some_of(["a", "b", "c", "d", "e", "f", "g"]) == "a, b, c, d, e and 2 more"
 
 
 def test_the_reason_holds_the_numbers() -> None:

@@ -386,7 +386,7 @@ def test_string_flags_tells_the_flag_as_text(flag: str) -> None:
     assert service.list()[0]["includeIdentifiers"] == flag
 
 
-def test_normalise_urls_spells_the_url_anew() -> None:
+def test_normalise_urls_changes_the_spelling_of_the_url() -> None:
     service = with_trait("normalise-urls")
     service.subscribe(url="https://Hooks.Example.ORG:443?Key=A")
     assert service.list()[0]["url"] == "https://hooks.example.org/?Key=A"

@@ -243,14 +243,14 @@ def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Star
     assert "continuationToken=***&twoFactorToken=***" in error.summary
 
 
-def test_a_second_factor_whose_answer_was_lost_is_asked_for_anew(clients: Clients, start: Start) -> None:
+def test_a_second_factor_whose_answer_was_lost_is_asked_for_again(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
     box = start("commit-cut@complete-2fa", totp_seed=SEED)
     assert clients.client(box.url).list_subscriptions() == ()
     assert names(box) == ["login", "complete-2fa", "complete-2fa", "login", "complete-2fa", "list"]
 
 
-def test_a_second_factor_that_is_refused_after_waits_is_made_anew_once(clients: Clients, start: Start) -> None:
+def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(clients: Clients, start: Start) -> None:
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start("retry-after-0@complete-2fa", "retry-after-0@complete-2fa", totp_seed=SEED)
     client = clients.client(box.url)
@@ -358,7 +358,7 @@ def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> N
         send.go.set()
         results = [each.result() for each in found]
     assert AnswerLost in results
-    assert set(results) <= {AnswerLost, "later"}  # who came after the failure may have tried anew
+    assert set(results) <= {AnswerLost, "later"}  # who came after the failure may have tried again
     assert send.asked <= 2
     assert session.token() == "later"
 

@@ -105,7 +105,7 @@ def test_one_connection_serves_call_after_call(make: Make, serve: Serve) -> None
     assert wire.connections == 1
 
 
-def test_a_connection_that_the_server_closed_is_made_anew(make: Make, serve: Serve) -> None:
+def test_a_connection_that_the_server_closed_is_re_created(make: Make, serve: Serve) -> None:
     wire = serve(cutting(answer(b"[]", "200 OK", "Connection: close")))
     transport = make()
     transport.send(get(wire.url))

@@ -167,7 +167,7 @@ def test_intents_of_another_run_stay_unless_this_one_has_looked_after_them() -> 
     assert begun.settled([Settlement("prod", 3, finished=(killed,))], []).intents == (under_way,)
 
 
-def test_a_run_ends_well_in_a_state_that_was_made_anew_meanwhile() -> None:
+def test_a_run_ends_well_in_a_state_that_was_re_created_meanwhile() -> None:
     after = State(0, URL_SALT).settled([Settlement("prod", 7, (entry(run=7),))], [SALT])
     assert after.last_run == 7
     assert after.with_intents([], []).last_run == 8
