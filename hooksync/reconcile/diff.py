@@ -94,8 +94,10 @@ def pair(
 
 def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> bool:
     """Whether the live one of a pair was made for another URL than the one that is declared now."""
+    if live.url.identity == declared.url.identity:
+        return False
     made = history.made.get(live.id)
-    return live.key != declared.key and not (made and made.declared == history.digest_of(declared.key))
+    return not (made and made.declared == history.digest_of(declared.key))
 
 
 def _preference(

@@ -222,8 +222,10 @@ def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
 def unknown_secret_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
     """List why a plan may not leave secrets unknown, where the tenancy says `unknown_secret: refuse`."""
     tenancy = plan.tenancy
+    if tenancy.unknown_secret != "refuse":
+        return ()
     found = [step.declared.address for step in plan.steps if isinstance(step, Keep) and has_unknown_secret(step)]
-    if not found or tenancy.unknown_secret != "refuse":
+    if not found:
         return ()
     what = f"{tenancy.name}: the secrets of {some_of(found)} are unknown, and unknown_secret is refuse"
     return (Problem(what, ADOPT_FIX, tenancy.location),)
