@@ -141,7 +141,8 @@ class RunView(Record, frozen=True):
         steps = [step for each in self.tenancies if each.tenancy.unknown_secret != "refuse" for step in each.steps]
         found = [step.address for step in steps if step.has_unknown_secret and step.address]
         if found and not self.adopts:  # else what is not adopted is refused, with the reason
-            of = "secret of 1 kept subscription is" if len(found) == 1 else f"secrets of {len(found)} kept ones are"
+            number = len(found)
+            of = "secret of 1 kept subscription is" if number == 1 else f"secrets of {number} kept subscriptions are"
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
             fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"
             yield Problem(what, fix)

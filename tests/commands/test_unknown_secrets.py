@@ -200,7 +200,9 @@ def test_a_reviewed_limit_of_a_hundred_per_cent_empties_a_tenancy(mixed: Place) 
 
 # what is unknown is said
 
-SAID = "the secrets of 2 kept ones are unknown, so a rotation is not seen: prod/search/INDEXED, prod/viewer/MOVED"
+SAID = (
+    "the secrets of 2 kept subscriptions are unknown, so a rotation is not seen: prod/search/INDEXED, prod/viewer/MOVED"
+)
 
 
 def test_a_plan_says_how_many_secrets_are_unknown_and_which(mixed: Place) -> None:
@@ -215,7 +217,7 @@ def test_a_plan_says_how_many_secrets_are_unknown_and_which(mixed: Place) -> Non
     assert (document["state_missing"], [SAID in warning for warning in document["warnings"]]) == (False, [True])
     comment = mixed.run("plan", "--format", "markdown").out
     assert "3 unchanged (2 with an unknown secret)." in comment
-    assert "2 kept ones are unknown" in comment
+    assert "2 kept subscriptions are unknown" in comment
 
 
 def test_an_apply_says_that_it_did_not_verify_unknown_secrets(mixed: Place) -> None:
