@@ -224,7 +224,8 @@ def plan_summary(view: RunView) -> str:
         if view.is_targeted:
             subject = f"The targeted subscriptions of {_tenancies(number)} match"
         kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown else ""
-        return f"No changes. {subject} {view.sources}{kept}."
+        start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
+        return f"{start}{subject} {view.sources}{kept}."
     unread = f"; {_tenancies(len(view.errors))} not planned" if view.errors else ""
     return (
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
@@ -233,7 +234,7 @@ def plan_summary(view: RunView) -> str:
 
 
 def _not_covered(view: RunView) -> Iterator[Line]:
-    """Say what no tenancy of the plan shows: without it, "No changes." would be taken for more than it says."""
+    """Say what no tenancy of the plan shows."""
     for problem in view.undeclared:
         yield "yellow", f"{problem.what[0].upper()}{problem.what[1:]}."
 

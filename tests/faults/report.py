@@ -23,7 +23,8 @@ three subscriptions, to replace two, to remove three, one of them a duplicate, t
 The first table has everything, with a new one made before its old one goes, and with a state. The others go through
 some faults where hooksync is run, or the service is, as their headings say: `remove-first` and the state are
 hooksync's, the rest are traits of the sandbox. Where receivers move, the two are replaced because their URL was edited,
-and of the four that are kept, one has another name than before and two have swapped their URLs.
+and of the four that are kept, one has another name than before and two have swapped their URLs. In the last two tables,
+only another subscription of the same reference tells that the secret of one has changed.
 """
 LEGEND = """\
 After each, hooksync is held to this:

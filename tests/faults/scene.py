@@ -130,7 +130,7 @@ def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
     """Hold what asks for every kind of step; give what the state is to know."""
     for trigger in TRIGGERS:
         # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
-        flag = trigger != "MOVED" or not way.uses_state
+        flag = (trigger != "MOVED" or not way.uses_state) and not way.siblings
         turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
         box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
@@ -141,7 +141,10 @@ def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
     made = box.subscriptions(TENANT)
     if not way.refuses_duplicates:
         box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
-    yield from (one for one in made if one.url.startswith(f"{OURS}/"))
+    for one in made:
+        is_unknown = way.siblings and (one.url, one.trigger) == (f"{OURS}/turned", "MOVED")
+        if one.url.startswith(f"{OURS}/") and not is_unknown:
+            yield one
 
 
 def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:

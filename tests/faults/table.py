@@ -71,6 +71,9 @@ class Way:
     uses_state: bool = True
     subscribes: bool = True  # whether there is anything to subscribe, besides what is to be resubscribed
     moves: bool = False  # whether what is resubscribed has moved, and what is kept has other names than before
+    siblings: bool = (
+        False  # whether only another subscription tells that the secret of one that is resubscribed changed
+    )
     at_once: int = 1  # calls in flight; by ones, it is sure which call is the first and which the last
 
     @property
@@ -117,6 +120,8 @@ def _ways() -> Iterator[Way]:
     yield Way("create-first, eight at a time", at_once=8)
     yield Way("create-first, receivers move", moves=True)
     yield Way("remove-first, receivers move", "remove-first", moves=True)
+    yield Way("create-first, a secret told by a sibling", siblings=True)
+    yield Way("remove-first, a secret told by a sibling", "remove-first", siblings=True)
 
 
 WAYS = tuple(_ways())

@@ -257,4 +257,4 @@ def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> Non
     text = plain(
         plan_lines(replace(same, undeclared=(Problem('the state knows 3 subscriptions of "m"', "declare it"),)))
     )
-    assert text == 'No changes. 1 tenancy matches hooks.yaml.\nThe state knows 3 subscriptions of "m".\n'
+    assert text == '1 tenancy matches hooks.yaml.\nThe state knows 3 subscriptions of "m".\n'
