@@ -274,6 +274,7 @@ def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Pl
 @pytest.mark.parametrize(
     "fault", ["status-503@list:2", "cut@list", "half-body@list", "expired-token@subscribe", "gateway-502@login"]
 )
+@pytest.mark.slow
 def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
     place.box.add_fault(fault)
     run = place.run("apply", "--yes")

@@ -134,6 +134,7 @@ _LIVE = st.lists(
 @example([("https://a.example/x?code=s3cret$1&a=&&b", "MOVED", True), ("https://a.example/$${HOME}", "ON", False)])
 @example([("https://a.example?key=#", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
 @example([("https://a.example?key= ", "MOVED", True), ("https://a.example?key=0", "MOVED", True)])
+@pytest.mark.slow
 def test_an_export_validates_and_plans_to_no_changes(
     tmp_path_factory: pytest.TempPathFactory, held: list[Held]
 ) -> None:

@@ -393,6 +393,7 @@ def test_many_subscriptions_of_one_secret_share_one_salt(place: Place) -> None:
     assert len(state(place)["salts"]) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_settles_the_state(place: Place) -> None:
     lines = "".join(
         f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"

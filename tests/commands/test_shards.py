@@ -453,6 +453,7 @@ def calls_by_tenancy(run: Run) -> Counter[str]:
     return Counter(found)
 
 
+@pytest.mark.slow
 def test_shards_as_processes_do_every_tenancy_exactly_once(fleet: Fleet) -> None:
     box = fleet.place.box
     runs = fleet.run_all("apply", "--yes", "--verbose", "--parallelism", "1", "--format", "json")

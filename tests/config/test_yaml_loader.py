@@ -248,6 +248,7 @@ def test_alias_bomb_of_merges_is_refused() -> None:
     assert "aliases expand to more than" in problem.what
 
 
+@pytest.mark.slow
 def test_many_small_aliases_are_no_bomb() -> None:
     text = "common: &common {secret: {env: A}, triggers: [MOVED]}\n"
     text += "".join(f"s{index}: {{<<: *common, url: x}}\n" for index in range(60_000))

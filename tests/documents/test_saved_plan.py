@@ -397,6 +397,7 @@ def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
     assert place.run("apply", "plan.json").code == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_plan_saves_nothing(place: Place) -> None:
     place.box.add_fault("slow-3@list")
     with place.popen("plan", "--out", "plan.json") as process:
@@ -679,6 +680,7 @@ def test_the_first_error_of_a_huge_plan_is_found_quickly_and_in_little_memory() 
 @given(path=st.sampled_from(PATHS), cut=st.integers(0, 6), value=VALUES)
 @example(path=PATHS[0], cut=0, value="hooksync.plan/1")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_whatever_stands_in_a_sealed_plan_is_read_or_refused_in_words(
     path: tuple[Any, ...], cut: int, value: Any
 ) -> None:

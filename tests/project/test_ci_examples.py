@@ -342,6 +342,7 @@ def meddle(place: Place) -> None:
     place.box.remove("DEMO", place.box.subscriptions("DEMO")[0].id)
 
 
+@pytest.mark.slow
 def test_github_plans_saves_applies_and_finds_drift(runner: Runner, place: Place) -> None:
     planned = runner.step("Plan")
     assert planned.returncode == 0, planned.stderr
@@ -392,6 +393,7 @@ def test_github_refuses_a_plan_when_the_tenancy_has_moved(runner: Runner, place:
     assert live(place) == before
 
 
+@pytest.mark.slow
 def test_github_refuses_a_plan_that_was_altered_and_one_that_is_not_signed(runner: Runner, place: Place) -> None:
     assert runner.step("Plan").returncode == 0
     plan = runner.temp / "hooksync" / "plan.json"
@@ -574,6 +576,7 @@ def test_github_makes_one_comment_and_changes_it_from_then_on(runner: Runner) ->
     assert comment(runner, [forged, other])["args"][3].endswith("/comments/2")
 
 
+@pytest.mark.slow
 def test_github_comments_no_more_than_fits(runner: Runner) -> None:
     (runner.temp / "hooksync").mkdir()
     for length in (10, 65_535):

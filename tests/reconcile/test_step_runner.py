@@ -104,6 +104,7 @@ def execute(service: FakeService, wanted: Tenancy, pool: WorkerPool, happened: s
     return execution
 
 
+@pytest.mark.slow
 def test_the_code_makes_every_transition_of_the_tables_and_no_other() -> None:
     happened: set[object] = set()
     wanted = [tenancy(), tenancy(declared()), tenancy(declared(), replacement="remove-first")]

@@ -171,6 +171,7 @@ def test_a_small_plan_is_open_and_a_large_one_folded() -> None:
 
 
 @pytest.mark.parametrize("number", [1_200, 20_000])
+@pytest.mark.slow
 def test_a_large_plan_fits_and_tells_what_is_left_out(number: int) -> None:
     text = plan_markdown(view(large(number)))
     outside = assert_well_formed(text)
@@ -234,6 +235,7 @@ def test_whatever_a_text_holds_it_stays_where_it_is_put(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["`" * 100_000, HOSTILE * 1_000, "\U0001f480" * 70_000, "-" * 200_000])
+@pytest.mark.slow
 def test_one_text_alone_does_not_fill_the_room(text: str) -> None:
     hostile = hostile_view(text, many=30)
     for written in (plan_markdown(hostile), report_markdown(hostile)):

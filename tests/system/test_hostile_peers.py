@@ -62,6 +62,7 @@ def played(request: pytest.FixtureRequest) -> Iterator[Play]:
 
 
 @pytest.mark.parametrize("call", sampled(["log-in", "list", "unsubscribe"], 3))
+@pytest.mark.slow
 def test_an_interrupt_ends_a_wait_that_the_service_asked_for(call: str, tmp_path: Path) -> None:
     busy = saying(answer(b"later", "429 Too Many Requests", "Retry-After: 99999999999999999999"))
     there = [{"id": "1", "url": f"{RECEIVER}?code={URL_KEY}", "triggerType": "MOVED"}]
@@ -181,7 +182,7 @@ def test_an_id_goes_out_as_one_segment_of_the_path_whatever_it_holds(tmp_path: P
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", sampled(CASES, 12), ids=str)
+@pytest.mark.parametrize("case", sampled(CASES, 15), ids=str)
 def test_whatever_a_peer_does_a_run_ends_in_time_in_little_room_and_gives_nothing_away(
     case: Case, played: Play
 ) -> None:

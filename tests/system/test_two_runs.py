@@ -171,6 +171,7 @@ def test_two_runs_that_planned_the_same_make_duplicates_and_say_so(tmp_path: Pat
 
 
 @pytest.mark.parametrize("seen", sampled([LISTED, 0, 5], 3))
+@pytest.mark.slow
 def test_two_processes_at_once_are_put_right_by_the_next_run(tmp_path: Path, seen: int) -> None:
     with staged(tmp_path, "create-first", "one state", LATENCY) as stage:
 
