@@ -463,6 +463,7 @@ def test_an_interrupt_at_the_question_is_a_no(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_a_signal_lets_calls_end_and_the_report_says_what_was_done(
     place: Place, number: signal.Signals, code: int
 ) -> None:

@@ -213,6 +213,7 @@ DESCRIBED = {kind: Generator(read_schema(kind)).data(read_schema(kind)) for kind
 
 @pytest.mark.parametrize("kind", DESCRIBED)
 @given(st.data())
+@pytest.mark.slow
 def test_json_documents_changed_in_some_places_are_judged_alike(kind: SchemaKind, data: st.DataObject) -> None:
     document = data.draw(DESCRIBED[kind])
     assert_agreement(kind, document)

@@ -25,6 +25,7 @@ REACHED = {
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.slow
 def test_some_broken_inputs_break_nothing(target: str) -> None:
     reached, inputs = REACHED[target]
     fuzzer = Fuzzer(target, "smoke")

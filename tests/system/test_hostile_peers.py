@@ -139,6 +139,7 @@ _APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--allow-mass-unsubscrib
         3,
     ),
 )
+@pytest.mark.slow
 def test_nothing_in_a_list_steers_a_terminal_or_a_ci_runner(
     arguments: tuple[str, ...], code: int, tmp_path: Path
 ) -> None:
