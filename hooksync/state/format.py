@@ -75,15 +75,7 @@ def _salt_fields(salt: Salt) -> dict[str, object]:
 
 
 def _entry(fields: Mapping[str, Any]) -> StateEntry:
-    return StateEntry(
-        tenancy=fields["tenancy"],
-        id=fields["id"],
-        address=fields["address"],
-        run=fields["run"],
-        salt=fields["salt"],
-        fingerprint=bytes.fromhex(fields["fingerprint"]),
-        declared=bytes.fromhex(fields["declared"]),
-    )
+    return StateEntry(id=fields["id"], **_read_common(fields))
 
 
 def _entry_fields(entry: StateEntry) -> dict[str, object]:
@@ -91,19 +83,23 @@ def _entry_fields(entry: StateEntry) -> dict[str, object]:
 
 
 def _intent(fields: Mapping[str, Any]) -> Intent:
-    return Intent(
-        tenancy=fields["tenancy"],
-        address=fields["address"],
-        run=fields["run"],
-        salt=fields["salt"],
-        fingerprint=bytes.fromhex(fields["fingerprint"]),
-        declared=bytes.fromhex(fields["declared"]),
-        seen=tuple(fields["seen"]),
-    )
+    return Intent(seen=tuple(fields["seen"]), **_read_common(fields))
 
 
 def _intent_fields(intent: Intent) -> dict[str, object]:
     return {**_common_fields(intent), "seen": list(intent.seen)}
+
+
+def _read_common(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what entries and intents have in common, as `_common_fields` writes it."""
+    return {
+        "tenancy": fields["tenancy"],
+        "address": fields["address"],
+        "run": fields["run"],
+        "salt": fields["salt"],
+        "fingerprint": bytes.fromhex(fields["fingerprint"]),
+        "declared": bytes.fromhex(fields["declared"]),
+    }
 
 
 def _common_fields(each: StateEntry | Intent) -> dict[str, object]:
