@@ -159,7 +159,7 @@ def _init(arguments: argparse.Namespace, world: World) -> ExitCode:
 
 
 def _secret(arguments: argparse.Namespace, world: World) -> ExitCode:
-    from hooksync.config.secret_strength import generate_secret
+    from hooksync.config.secret_sources import generate_secret
     from hooksync.core.errors import ExitCode
 
     world.terminal.result(f"{generate_secret()}\n")  # the one place where a secret is shown, by request

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hooksync.commands.options import StateOptions
 from hooksync.commands.setup import prepare, read_state, timestamp
-from hooksync.config.secret_strength import doubts_about
+from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
 from hooksync.core.record import Record
@@ -46,7 +46,7 @@ def check(options: StateOptions, world: World) -> ExitCode:
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         checks = _look(run, world, path, known)
-    view = CheckView(checks, timestamp(), prepared.warnings)
+    view = CheckView(checks, timestamp(world), prepared.warnings)
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:

@@ -78,7 +78,8 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     from hooksync.documents.reader import Demands, read_saved_plan
 
     key = plan_key(world.environ.get(KEY_VARIABLE))
-    saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, datetime.now(UTC)))
+    now = datetime.fromtimestamp(world.clock.now(), UTC)
+    saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, now))
     with _open_saved(saved, options, world, key) as session:
         planned = _replay(saved, session)
         executed, told = _carry_out(planned, session, is_confirmed=True)

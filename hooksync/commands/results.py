@@ -118,7 +118,7 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
     sources = session.options.saved_plan or ", ".join(session.options.files)
     return RunView(
         tuple(tenancies),
-        timestamp(),
+        timestamp(session.world),
         sources,
         (*session.warnings, *warnings),
         session.state,

@@ -167,9 +167,9 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     return Prepared(tenancies, (*document.warnings, *warnings), redactor, declared)
 
 
-def timestamp() -> str:
+def timestamp(world: World) -> str:
     """Return the time of now, as RFC 3339."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(world.clock.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _resolved(

@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.record import Record
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
+    from hooksync.service.http import Network, Timeouts
     from hooksync.service.retry import CallRecord, RetryPolicy
 
 
@@ -52,3 +54,5 @@ class World(Record, frozen=True):
     terminal: Terminal
     stop: Event  # set by an interrupt
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
+    clock: Clock = SYSTEM_CLOCK
+    network: Callable[[Timeouts, int], Network] | None = None  # makes what calls go through; None: the real one

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
 
 from hooksync.config.secret_sources import SecretCache, SecretSources
@@ -36,13 +37,15 @@ def open_run(
 
     `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run.
     """
-    transport = Transport(Timeouts(call=timeout), parallelism, world.environ)
-    context = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy())
+    timeouts, clock = Timeouts(call=timeout), world.clock
+    make_network = world.network or partial(Transport, environ=world.environ)
+    transport = make_network(timeouts, parallelism)
+    context = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy(), clock)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
     clients = {
-        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor), context)
+        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor, clock), context)
         for tenancy in tenancies
     }
     try:

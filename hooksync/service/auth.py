@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlencode
 
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record, replace
@@ -38,6 +38,7 @@ class Authenticator(Record, frozen=True):
     tenancy: Tenancy
     find: FindSecret
     redactor: Redactor
+    clock: Clock = SYSTEM_CLOCK
 
     def log_in(self, send: Send) -> LogIn:
         """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses."""
@@ -87,7 +88,7 @@ class Authenticator(Record, frozen=True):
         if not self.tenancy.tenant:
             what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
             raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
-        username, timestamp = self._username(), str(int(time.time()))
+        username, timestamp = self._username(), str(int(self.clock.now()))
         key = self._credential(self.tenancy.credentials.password)
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
@@ -127,7 +128,7 @@ class Authenticator(Record, frozen=True):
             min_secret_length_bits = 80  # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
 
         try:
-            return Totp(seed).now()
+            return Totp(seed).at(int(self.clock.now()))
         except ValueError:
             return None
 

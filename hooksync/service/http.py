@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -66,6 +67,16 @@ class Answer(Record, frozen=True):
     def text(self) -> str:
         """The body as text of the service: to be redacted before it is shown."""
         return self.body.decode("utf-8", "replace")
+
+
+class Network(Protocol):
+    """What makes single calls; `Transport` is the real one."""
+
+    def send(self, request: Request) -> Answer:
+        """Make one call. Raises AnswerLost when it may have been carried out, Unreachable when it never was."""
+
+    def close(self) -> None:
+        """End all connections."""
 
 
 class Transport:

@@ -7,7 +7,6 @@ failures are described in our own words: the transport's texts hold paths, and a
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from urllib.parse import quote
@@ -108,7 +107,7 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
     `peer`: who is called, as it is recorded; `shown`: the request as it is recorded, without any key.
     """
-    start = time.monotonic()
+    start = context.clock.monotonic()
     result = "failed"
     try:
         answer = context.transport.send(request)
@@ -118,7 +117,7 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
         result = failure.detail
         return failure
     finally:
-        context.watch(CallRecord(peer, shown, result, time.monotonic() - start))
+        context.watch(CallRecord(peer, shown, result, context.clock.monotonic() - start))
     return answer
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
 
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, ServiceError
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import shown_server
-from hooksync.service.http import Answer, Request, Transport
+from hooksync.service.http import Answer, Network, Request
 from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 
 TOO_MANY = 429
@@ -33,15 +33,16 @@ class RetryPolicy(Record, frozen=True):
     window: float = 120.0  # from the first try to the last
     first_wait: float = 0.5  # doubled each time
     longest_wait: float = 60.0  # however long a Retry-After asks for
+    dice: Callable[[], float] = random.random  # 0 to 1, spreads callers out
 
-    def wait(self, repeat: int, elapsed: float, retry_after: float | None, dice: float) -> float | None:
+    def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
         """Return how long to wait before a repeat, or None to give up.
 
-        `repeat`: 0 for the first one; `dice`: 0 to 1, spreads callers out; `retry_after`: what the service asked for.
+        `repeat`: 0 for the first one; `retry_after`: what the service asked for.
         """
         if repeat >= self.repeats:
             return None
-        wait = self.first_wait * 2**repeat * (0.5 + dice / 2)
+        wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
         if retry_after is not None:
             wait = max(wait, retry_after)  # never sooner than it asks, nor at once because it asks for nothing
         wait = min(wait, self.longest_wait)
@@ -73,11 +74,12 @@ class CallRecord(Record, frozen=True):
 class CallContext(Record, frozen=True):
     """What all calls of a run share."""
 
-    transport: Transport
+    transport: Network
     redactor: Redactor
     stop: threading.Event  # set: no more repeats
     watch: Callable[[CallRecord], None]  # is told of every call
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    clock: Clock = SYSTEM_CLOCK
 
 
 class Caller:
@@ -94,19 +96,20 @@ class Caller:
 
         Raises AnswerLost when it may have been carried out, Unreachable when it never was.
         """
-        start = time.monotonic()
+        clock = self.context.clock
+        start = clock.monotonic()
         follows_lost = False
         for repeat in count():
             last = self._try(request)
             if not self._may_repeat(last, rule):
                 self._is_out &= not (isinstance(last, Answer) and last.status not in BUSY_STATUSES)
                 break
-            wait = self._wait(last, repeat, time.monotonic() - start)
+            wait = self._wait(last, repeat, clock.monotonic() - start)
             if rule.is_change and (self._is_out or wait is None):
                 self._is_out = True
                 wait = None
             follows_lost |= _may_be_done(last)
-            if wait is None or self.context.stop.wait(wait):
+            if wait is None or clock.wait(self.context.stop, wait):
                 break
         if isinstance(last, ServiceError):
             raise last
@@ -124,13 +127,14 @@ class Caller:
                 return rule.repeats_lost and isinstance(last, AnswerLost)
 
     def _wait(self, last: Answer | ServiceError, repeat: int, elapsed: float) -> float | None:
-        asked = read_retry_after(last.retry_after, datetime.now(UTC)) if isinstance(last, Answer) else None
-        return self.context.policy.wait(repeat, elapsed, asked, random.random())  # noqa: S311, spreads callers out
+        now = datetime.fromtimestamp(self.context.clock.now(), UTC)
+        asked = read_retry_after(last.retry_after, now) if isinstance(last, Answer) else None
+        return self.context.policy.wait(repeat, elapsed, asked)
 
     def _try(self, request: Request) -> Answer | ServiceError:
         """Make one try and record it."""
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"
-        start = time.monotonic()
+        start = self.context.clock.monotonic()
         result = "failed"
         try:
             answer = self.context.transport.send(request)
@@ -140,7 +144,7 @@ class Caller:
             result = error.reason
             return error
         finally:
-            self.context.watch(CallRecord(peer, str(request), result, time.monotonic() - start))
+            self.context.watch(CallRecord(peer, str(request), result, self.context.clock.monotonic() - start))
         return answer
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.config.secret_strength import doubts_about, generate_secret
+from hooksync.config.secret_sources import doubts_about, generate_secret
 from hooksync.core.model import Location, Secret, SecretRef
 from tests.conftest import SECRET, Place
 from tests.makers import HERE

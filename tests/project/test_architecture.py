@@ -31,8 +31,7 @@ TOUCHES = {
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
-    "commands.plan_apply": "now random",  # the id of a plan is random
-    "commands.setup": "now",
+    "commands.plan_apply": "random",  # the id of a plan is random
     "documents": "",
     "report": "",
     "report.ci": "os",  # the machine and the user that a report names
@@ -42,18 +41,17 @@ TOUCHES = {
     "state.fingerprints": "os",  # the number of processors
     "state.store": "open os",
     "service": "",
-    "service.auth": "time",
     "service.connections": "os socket time",
     "service.http": "socket",
     "service.http_errors": "socket",
-    "service.receivers": "random time",
-    "service.retry": "now random time",
+    "service.receivers": "random",
+    "service.retry": "random",
     "config": "",
     "config.files": "open os",
-    "config.secret_sources": "open os",
-    "config.secret_strength": "random",
+    "config.secret_sources": "open os random",
     "core": "",
     "core.atomic_write": "open os",
+    "core.clock": "time",
     "core.schemas": "open os",
 }
 TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
@@ -86,7 +84,6 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",
-    "config.secret_strength",
     "service.auth",
     "service.client",
     "service.receivers",
