@@ -34,10 +34,20 @@ A fault is KIND@CALL[:TIMES[:SKIP]]. TIMES: how often it happens (default: 1;
         commit-cut      does it, then cuts the connection
         commit-502      does it, then answers as a failing gateway
         half-body       does it, then sends half of the answer
+        doubled         does it twice, as where a proxy repeats a call;
+                        answers as the second time
+        lie-id          a subscribe: does nothing, tells an id of nothing
+        same-id         a subscribe: does nothing, tells the id of the
+                        newest subscription
+        commit-same-id  likewise, but does it
         expired-token   401, and the token is dropped
         empty-body, not-json, wrong-shape, big    200, with such a body
         redirect, redirect-307                    to another path
         echo            400, quoting the call with its secrets
+
+A list lag is S, additions=S or removals=S: what is made, or what is removed,
+shows in the list S seconds later. All else goes by what is there: 409, 404,
+events, the file of --data; started from that file, the list shows all of it.
 
 traits, for behaviour of the real service that is not known:
   refuse-duplicates   a second subscription with the same URL and trigger
@@ -64,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--fault", action="append", default=[], metavar="SPEC", help="make a call fail, see below")
     service.add_argument(
         "--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below"
+    )
+    service.add_argument(
+        "--list-lag", action="append", default=[], metavar="LAG", help="make the list late by seconds, see below"
     )
     service.add_argument("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
     _add_account(parser)

@@ -19,8 +19,9 @@ from hooksync.sandbox.messages import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "read_options", "run"]
 
+_LAGS = ("additions", "removals")
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
@@ -35,7 +36,7 @@ def run(
     signal to a function while it is entered.
     """
     try:
-        options = _read_options(args)
+        options = read_options(args)
         secrets = dict(_read_receiver(written) for written in args.receiver)
     except SandboxError as error:
         announce(f"error: {error}")
@@ -58,7 +59,9 @@ def run(
     return _DONE
 
 
-def _read_options(args: argparse.Namespace) -> SandboxOptions:
+def read_options(args: argparse.Namespace) -> SandboxOptions:
+    """Read how the sandbox is to behave. Raises `SandboxError` for what is invalid."""
+    lags = dict(pair for written in args.list_lag for pair in _read_lag(written))
     return SandboxOptions(
         accounts=(_read_account(args),),
         traits=frozenset(args.trait),
@@ -66,9 +69,25 @@ def _read_options(args: argparse.Namespace) -> SandboxOptions:
         latency=args.latency / 1000,
         token_seconds=args.token_seconds,
         extra_triggers=tuple(args.extra_trigger),
+        list_lag_additions=lags.get("additions", 0.0),
+        list_lag_removals=lags.get("removals", 0.0),
         port=args.port,
         data=Path(args.data) if args.data else None,
     )
+
+
+def _read_lag(written: str) -> Iterator[tuple[str, float]]:
+    """Read `SECONDS`, `additions=SECONDS` or `removals=SECONDS`. Raises `SandboxError` if it is neither."""
+    kind, equals, number = written.rpartition("=")
+    kinds = [kind] if equals else list(_LAGS)
+    try:
+        seconds = float(number)
+    except ValueError:
+        kinds = []
+    if not kinds or kinds[0] not in _LAGS:
+        raise SandboxError(f'list lag "{written}" is not SECONDS, additions=SECONDS or removals=SECONDS, e.g. 5')
+    for each in kinds:
+        yield each, seconds
 
 
 def _read_account(args: argparse.Namespace) -> Account:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import Enum, auto
 
-from hooksync.sandbox.messages import Answer, Request, SandboxError, html_answer, json_answer
+from hooksync.sandbox.messages import Answer, Lie, Request, SandboxError, html_answer, json_answer
 from hooksync.sandbox.rules import CALL_NAMES
 
 _SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?")
@@ -34,7 +34,8 @@ class Sends(Enum):
 class Misbehaviour:
     """How one call goes wrong. What has its default goes right."""
 
-    carries_out: bool = False  # whether the call does what it should
+    carries_out: int = 0  # how often the call is carried out
+    lie: Lie | None = None  # about a new subscription
     answer: Answer | None = None  # instead of the right one
     waits_before: float = 0.0  # seconds, before the call is carried out
     waits_after: float = 0.0  # seconds, before the answer goes out
@@ -145,14 +146,18 @@ NUMBERED_KINDS: dict[str, _Kind] = {
     "retry-after": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
     "retry-after-date": lambda seconds, _: _says_when(seconds),
     "busy": lambda seconds, _: _says(503, ("Retry-After", f"{seconds:g}")),
-    "slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_before=seconds),
-    "commit-slow": lambda seconds, _: Misbehaviour(carries_out=True, waits_after=seconds),
+    "slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_before=seconds),
+    "commit-slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_after=seconds),
 }
 PLAIN_KINDS: dict[str, _Kind] = {
     "cut": lambda *_: Misbehaviour(sends=Sends.NOTHING),
-    "commit-cut": lambda *_: Misbehaviour(carries_out=True, sends=Sends.NOTHING),
-    "commit-502": lambda *_: Misbehaviour(carries_out=True, answer=html_answer(502)),
-    "half-body": lambda *_: Misbehaviour(carries_out=True, sends=Sends.HALF),
+    "commit-cut": lambda *_: Misbehaviour(carries_out=1, sends=Sends.NOTHING),
+    "commit-502": lambda *_: Misbehaviour(carries_out=1, answer=html_answer(502)),
+    "half-body": lambda *_: Misbehaviour(carries_out=1, sends=Sends.HALF),
+    "doubled": lambda *_: Misbehaviour(carries_out=2),
+    "lie-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.FALSE_ID),
+    "same-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.SAME_ID),
+    "commit-same-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.KEPT_SAME_ID),
     "expired-token": lambda *_: Misbehaviour(answer=_says(401).answer, drops_token=True),
     "empty-body": lambda *_: Misbehaviour(answer=Answer(200)),
     "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is not JSON")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,14 @@ TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a
 
 class SandboxError(ValueError):
     """The sandbox cannot start or go on as asked; the text is one line for the user."""
+
+
+class Lie(Enum):
+    """Which id the answer to a new subscription tells, where it is not the right one."""
+
+    FALSE_ID = auto()  # one that nothing has: nothing is kept
+    SAME_ID = auto()  # that of the newest one: nothing is kept
+    KEPT_SAME_ID = auto()  # likewise, but the new one is kept, under an id of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
-from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Lie, Refusal, Request, SandboxError, json_answer
 from hooksync.sandbox.tenancies import TRIGGERS, Tenancies, Trait, read_subscription
 
 # Challenges a URL under a secret; returns why the receiver failed, None if it passed.
@@ -54,16 +54,16 @@ class Rules:
     traits: frozenset[Trait] = frozenset()
     triggers: tuple[str, ...] = TRIGGERS
 
-    def answer(self, request: Request) -> Answer:
-        """Carry out a request, or refuse it."""
+    def answer(self, request: Request, lie: Lie | None = None) -> Answer:
+        """Carry out a request, or refuse it; or lie about a new subscription."""
         try:
-            return self._carry_out(request)
+            return self._carry_out(request, lie)
         except Refusal as refusal:
             return refusal.answer
         except SandboxError as error:  # the data could not be saved
             return json_answer(500, {"message": str(error)})
 
-    def _carry_out(self, request: Request) -> Answer:
+    def _carry_out(self, request: Request, lie: Lie | None) -> Answer:
         match call_name(request):
             case "login":
                 return json_answer(200, self.accounts.log_in(request.form()))
@@ -76,9 +76,9 @@ class Rules:
             case "unknown":
                 raise Refusal(404, f"there is no {request.method} {request.path}")
             case name:
-                return self._carry_out_for(self.accounts.session(_token(request)), name, request)
+                return self._carry_out_for(self.accounts.session(_token(request)), name, request, lie)
 
-    def _carry_out_for(self, session: Session, name: str, request: Request) -> Answer:
+    def _carry_out_for(self, session: Session, name: str, request: Request, lie: Lie | None) -> Answer:
         if name == "version":
             return Answer(200, _VERSION_XML.encode(), "application/xml")
         if name == "details":
@@ -86,21 +86,25 @@ class Rules:
         if WEBHOOK_ROLES.isdisjoint(session.account.roles):
             raise Refusal(403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}")
         if name == "list":
-            held = self.tenancies.held_by(session.tenant)
-            return json_answer(200, [self.tenancies.describe(subscription) for subscription in held])
+            listed = self.tenancies.listed_for(session.tenant)
+            return json_answer(200, [self.tenancies.describe(subscription) for subscription in listed])
         if name == "subscribe":
-            return self._subscribe(session.tenant, request.body)
+            return self._subscribe(session.tenant, request.body, lie)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
         return Answer(204)
 
-    def _subscribe(self, tenant: str, body: bytes) -> Answer:
+    def _subscribe(self, tenant: str, body: bytes, lie: Lie | None) -> Answer:
         wanted = read_subscription(body, self.triggers)
         if Trait.NO_CHALLENGE not in self.traits:
             reason = self.challenge(wanted.url, wanted.secret)
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
-        document = self.tenancies.describe(self.tenancies.add(tenant, wanted))
-        if Trait.ANSWER_WITHOUT_ID in self.traits:
+        held = self.tenancies.held_by(tenant) if lie else ()
+        made = self.tenancies.add(tenant, wanted) if lie in (None, Lie.KEPT_SAME_ID) else wanted
+        document = self.tenancies.describe(made)
+        if lie is not None:
+            document["id"] = held[-1].id if held and lie is not Lie.FALSE_ID else self.tenancies.new_id()
+        elif Trait.ANSWER_WITHOUT_ID in self.traits:
             del document["id"]
         return json_answer(200, document)
 

@@ -18,10 +18,19 @@ from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, r
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
 from hooksync.sandbox.rules import Rules, call_name
-from hooksync.sandbox.tenancies import TRIGGERS, Subscription, Tenancies, load_data, read_traits, save_data
+from hooksync.sandbox.tenancies import (
+    TRIGGERS,
+    ListLag,
+    Subscription,
+    Tenancies,
+    load_data,
+    make_id,
+    read_traits,
+    save_data,
+)
 from hooksync.sandbox.webhook_sender import Delivery, WebhookSender
 
-_GOES_RIGHT = Misbehaviour(carries_out=True)
+_GOES_RIGHT = Misbehaviour(carries_out=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +45,17 @@ class SandboxOptions:
     extra_triggers: tuple[str, ...] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
     challenge_timeout: float = 5.0  # seconds
     port: int = 0  # 0: any that is free
+    new_id: Callable[[], str] = make_id  # for each subscription that is kept
     data: Path | None = None  # the file that keeps the subscriptions; None: in memory
-    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end
+    list_lag_additions: float = 0.0  # seconds after which the list shows what was made
+    list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
+    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
 
     def __post_init__(self) -> None:
         read_traits(self.traits)
         for spec in self.faults:
             read_fault(spec)
-        for name in ("latency", "token_seconds", "challenge_timeout"):
+        for name in ("latency", "token_seconds", "challenge_timeout", "list_lag_additions", "list_lag_removals"):
             if not 0 <= getattr(self, name) <= LONGEST:
                 raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
@@ -60,7 +72,8 @@ class Sandbox:
         traits = read_traits(options.traits)
         held = load_data(options.data) if options.data else {}
         save = partial(save_data, options.data) if options.data else None
-        self._tenancies = Tenancies(held, traits, save)
+        lag = ListLag(options.list_lag_additions, options.list_lag_removals, options.clock)
+        self._tenancies = Tenancies(held, traits, save, lag, options.new_id)
         self._rules = Rules(
             accounts=Accounts(options.accounts, options.token_seconds, options.clock),
             tenancies=self._tenancies,
@@ -102,16 +115,32 @@ class Sandbox:
         return self._log.max_in_flight
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
-        """List the subscriptions of a tenant, oldest first."""
+        """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
         return self._tenancies.held_by(tenant)
 
-    def seed(self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True) -> str:
-        """Add a subscription, without checks or a challenge; returns its id. `trigger`: as on the wire."""
-        return self._tenancies.add(tenant, Subscription(url, trigger, secret, include_identifiers)).id
+    def seed(
+        self,
+        tenant: str,
+        url: str,
+        trigger: str,
+        secret: str,
+        include_identifiers: bool = True,
+        *,
+        lags: bool = False,
+    ) -> str:
+        """Add a subscription, without checks or a challenge; returns its id.
 
-    def remove(self, tenant: str, subscription_id: str) -> None:
-        """Remove a subscription without a call. Raises `Refusal` for an unknown id."""
-        self._tenancies.remove(tenant, subscription_id)
+        `trigger`: as on the wire. `lags`: whether the list may lag, as it does after a call.
+        """
+        made = Subscription(url, trigger, secret, include_identifiers)
+        return self._tenancies.add(tenant, made, lags=lags, is_checked=False).id
+
+    def remove(self, tenant: str, subscription_id: str, *, lags: bool = False) -> None:
+        """Remove a subscription without a call. Raises `Refusal` for an unknown id.
+
+        `lags`: whether the list may lag, as it does after a call.
+        """
+        self._tenancies.remove(tenant, subscription_id, lags=lags)
 
     def add_fault(self, spec: str) -> None:
         """Add a fault. Raises `SandboxError` for an unknown one."""
@@ -140,7 +169,9 @@ class Sandbox:
             self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
         if self._stops_within(self._latency + course.waits_before):
             return None
-        answer = self._rules.answer(request) if course.carries_out else None
+        answer = None
+        for _ in range(course.carries_out):
+            answer = self._rules.answer(request, course.lie)
         if self._stops_within(course.waits_after) or course.sends is Sends.NOTHING:
             return None
         return course.answer or answer

@@ -1,6 +1,7 @@
 """What the tenancies hold, the rules for a new subscription, and the file that keeps all of it. No sockets.
 
-Where the behaviour of the real service is unknown, a trait chooses one.
+Where the behaviour of the real service is unknown, a trait chooses one. Only the list may lag behind what the tenancies
+hold: refusals, events and the data file do not. Whoever starts from the file lists at once what is in it.
 
 The data file holds the secrets of the subscriptions, because events are signed with them: it is made with mode 0600,
 and is as confidential as they are. Accounts and tokens are not in it.
@@ -9,9 +10,11 @@ and is as confidential as they are. Accounts and tokens are not in it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -48,7 +51,30 @@ class Subscription:
     trigger: str  # as on the wire
     secret: str = field(repr=False)  # kept to sign events; no call returns it
     include_identifiers: bool = True
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # 32 hex digits
+    id: str = ""  # given when it is kept
+
+
+@dataclass(frozen=True, slots=True)
+class ListLag:
+    """How long after it was made a change shows in the list."""
+
+    additions: float = 0.0  # seconds
+    removals: float = 0.0  # seconds
+    clock: Callable[[], float] = time.time  # seconds
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A subscription, and when the list shows it."""
+
+    subscription: Subscription
+    listed_from: float  # on the clock of the lag
+    listed_until: float | None = None  # likewise, of one that is removed; None: it is there
+
+
+def make_id() -> str:
+    """Make an id as the service does: 32 hex digits."""
+    return uuid.uuid4().hex
 
 
 Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
@@ -57,35 +83,82 @@ Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
 class Tenancies:
     """The subscriptions of every tenant. Thread-safe."""
 
-    def __init__(self, held: Holdings, traits: frozenset[Trait], save: Callable[[Holdings], None] | None) -> None:
+    def __init__(
+        self,
+        held: Holdings,
+        traits: frozenset[Trait],
+        save: Callable[[Holdings], None] | None,
+        lag: ListLag | None = None,
+        new_id: Callable[[], str] = make_id,
+    ) -> None:
         self._lock = threading.Lock()
-        self._held = {tenant: {each.id: each for each in subscriptions} for tenant, subscriptions in held.items()}
+        self._kept = {
+            tenant: {each.id: _Kept(each, -math.inf) for each in subscriptions}
+            for tenant, subscriptions in held.items()
+        }
         self._traits = traits
         self._save = save  # called under the lock after each change, so that the newest data is written last
+        self._lag = lag or ListLag()
+        self.new_id = new_id  # called for each subscription that is kept
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
-        """List the subscriptions of a tenant, oldest first."""
+        """Return the subscriptions of a tenant, oldest first."""
         with self._lock:
-            return tuple(self._held.get(tenant, {}).values())
+            return self._held(tenant)
 
-    def add(self, tenant: str, subscription: Subscription) -> Subscription:
-        """Keep a subscription, and return it as it is kept. Raises `Refusal` for a duplicate, with the trait for it."""
-        if Trait.NORMALISE_URLS in self._traits:
-            subscription = replace(subscription, url=normalised(subscription.url))
+    def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
+        """Return those that the list shows now, oldest first: some too few and some too many, while it lags."""
+        now = self._lag.clock()
         with self._lock:
-            held = self._held.setdefault(tenant, {})
-            if Trait.REFUSE_DUPLICATES in self._traits:
-                _refuse_second(held.values(), subscription)
-            held[subscription.id] = subscription
+            return tuple(
+                kept.subscription
+                for kept in self._kept.get(tenant, {}).values()
+                if kept.listed_from <= now and (kept.listed_until is None or now < kept.listed_until)
+            )
+
+    def add(
+        self, tenant: str, subscription: Subscription, *, lags: bool = True, is_checked: bool = True
+    ) -> Subscription:
+        """Keep a subscription, and return it as it is kept, with an id. Raises `Refusal` for a duplicate, if so chosen.
+
+        `lags`: whether the list may lag. `is_checked`: whether a duplicate is refused, with the trait for it.
+        """
+        url = normalised(subscription.url) if Trait.NORMALISE_URLS in self._traits else subscription.url
+        with self._lock:
+            if is_checked and Trait.REFUSE_DUPLICATES in self._traits:
+                _refuse_second(self._held(tenant), url, subscription.trigger)
+            made = replace(subscription, url=url, id=self.new_id())
+            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(self._lag.additions, lags))
             self._saved()
-        return subscription
+        return made
 
-    def remove(self, tenant: str, subscription_id: str) -> None:
-        """Remove a subscription. Raises `Refusal` for an id that this tenant does not have."""
+    def remove(self, tenant: str, subscription_id: str, *, lags: bool = True) -> None:
+        """Remove a subscription. Raises `Refusal` for an id that this tenant does not have.
+
+        `lags`: whether the list may lag.
+        """
         with self._lock:
-            if self._held.get(tenant, {}).pop(subscription_id, None) is None:
+            kept = self._kept.get(tenant, {}).get(subscription_id)
+            if kept is None or kept.listed_until is not None:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
+            kept.listed_until = self._after(self._lag.removals, lags)
+            self._forget_unlisted(tenant)
             self._saved()
+
+    def _after(self, seconds: float, lags: bool) -> float:
+        """Return the moment from which a list shows a change that is made now."""
+        return self._lag.clock() + seconds if lags and seconds else -math.inf
+
+    def _forget_unlisted(self, tenant: str) -> None:
+        """Forget what is removed and in no list any more."""
+        now, kept = self._lag.clock(), self._kept[tenant]
+        for identifier in [
+            id_ for id_, each in kept.items() if each.listed_until is not None and each.listed_until <= now
+        ]:
+            del kept[identifier]
+
+    def _held(self, tenant: str) -> tuple[Subscription, ...]:
+        return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until is None)
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
@@ -101,7 +174,7 @@ class Tenancies:
 
     def _saved(self) -> None:
         if self._save is not None:
-            self._save({tenant: tuple(held.values()) for tenant, held in self._held.items()})
+            self._save({tenant: self._held(tenant) for tenant in self._kept})
 
 
 def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
@@ -144,9 +217,9 @@ def normalised(url: str) -> str:
     return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
 
 
-def _refuse_second(held: Iterable[Subscription], new: Subscription) -> None:
-    if any((each.url, each.trigger) == (new.url, new.trigger) for each in held):
-        raise Refusal(409, f"there is already a subscription for {new.url} and {new.trigger}")
+def _refuse_second(held: Iterable[Subscription], url: str, trigger: str) -> None:
+    if any((each.url, each.trigger) == (url, trigger) for each in held):
+        raise Refusal(409, f"there is already a subscription for {url} and {trigger}")
 
 
 def _is_receiver_url(url: str) -> bool:

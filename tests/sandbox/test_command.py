@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import add_arguments, run
+from hooksync.sandbox.command import add_arguments, read_options, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
 from hooksync.sandbox.rules import CALL_NAMES
 from hooksync.sandbox.server import Sandbox
@@ -156,6 +156,23 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     assert log_in(child.lines[0].split()[1]).status_code == 418
 
 
+@pytest.mark.parametrize(
+    ("written", "lags"),
+    [
+        (["5"], (5, 5)),
+        (["additions=5"], (5, 0)),
+        (["removals=0.5"], (0, 0.5)),
+        (["5", "removals=30"], (5, 30)),
+        ([], (0, 0)),
+    ],
+)
+def test_list_lags_for_what_it_is_to_lag_for(
+    parse: Callable[..., argparse.Namespace], written: list[str], lags: tuple[float, float]
+) -> None:
+    options = read_options(parse(*(word for lag in written for word in ("--list-lag", lag))))
+    assert (options.list_lag_additions, options.list_lag_removals) == lags
+
+
 def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
     data = tmp_path / "data.json"
     child = launch("--data", str(data), "--trait", "no-challenge")
@@ -170,6 +187,13 @@ def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
     [
         (["--fault", "cuts@list"], 'error: fault "cuts@list": unknown kind "cuts"'),
         (["--trait", "nice"], 'error: unknown trait "nice"'),
+        (
+            ["--list-lag", "soon"],
+            'error: list lag "soon" is not SECONDS, additions=SECONDS or removals=SECONDS, e.g. 5',
+        ),
+        (["--list-lag", "edits=5"], 'error: list lag "edits=5" is not SECONDS'),
+        (["--list-lag", "removals=-1"], "error: list_lag_removals is not between"),
+        (["--list-lag", "nan"], "error: list_lag_additions is not between"),
         (["--latency", "-1"], "error: latency is not between"),
         (["--password-env", "UNSET"], "error: the environment variable UNSET is not set; export it first"),
         (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),

@@ -16,8 +16,8 @@ from hooksync.sandbox.tenancies import Subscription, load_data, save_data
 
 HELD = {
     "DEMO": (
-        Subscription("https://a.example/x", "MOVED", "a secret", True),
-        Subscription("https://a.example/x", "INGEST_FAILED", "caf\u00e9", False),
+        Subscription("https://a.example/x", "MOVED", "a secret", True, "1" * 32),
+        Subscription("https://a.example/x", "INGEST_FAILED", "caf\u00e9", False, "2" * 32),
     ),
     "OTHER": (),
 }
@@ -56,6 +56,20 @@ def test_failed_write_leaves_nothing_and_says_why(tmp_path: Path) -> None:
 def test_folder_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="cannot write the data file"):
         save_data(tmp_path / "missing" / "data.json", HELD)
+
+
+def test_sandbox_that_starts_from_the_file_lists_all_of_it_at_once(
+    tmp_path: Path, start: Callable[..., Sandbox], connect: Callable[..., Any]
+) -> None:
+    path = tmp_path / "data.json"
+    lags: dict[str, Any] = {"data": path, "list_lag_additions": 5.0, "list_lag_removals": 5.0, "clock": lambda: 0.0}
+    first = start(**lags)
+    client = connect(first)
+    gone = first.seed("DEMO", "https://a.example/gone", "MOVED", "a secret")
+    made = client.subscribe("https://a.example/x").json()["id"]
+    client.unsubscribe(gone)
+    assert [each["id"] for each in client.list().json()] == [gone]
+    assert [each["id"] for each in connect(start(**lags)).list().json()] == [made]
 
 
 def entry(**changes: object) -> str:

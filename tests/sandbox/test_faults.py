@@ -21,7 +21,7 @@ URL = "https://hooks.example.org/x"
 HTML = "text/html"
 JSON = "application/json"
 
-# Each kind, as it meets a subscribe: whether it was carried out; status and content type, or how the client fails.
+# Each kind, as it meets a subscribe: how often it was carried out; status and content type, or how the client fails.
 CUT = requests.ConnectionError
 HALF = requests.exceptions.ChunkedEncodingError
 KINDS = [
@@ -38,6 +38,10 @@ KINDS = [
     ("half-body", True, HALF),
     ("slow-0.001", True, (200, JSON)),
     ("commit-slow-0.001", True, (200, JSON)),
+    ("lie-id", False, (200, JSON)),
+    ("same-id", False, (200, JSON)),
+    ("commit-same-id", True, (200, JSON)),
+    ("doubled", 2, (200, JSON)),
     ("expired-token", False, (401, JSON)),
     ("empty-body", False, (200, JSON)),
     ("not-json", False, (200, JSON)),
@@ -51,7 +55,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("kind", "is_done", "outcome"), KINDS)
 def test_each_kind_goes_wrong_in_its_own_way(
-    start: Start, connect: Connect, kind: str, is_done: bool, outcome: Any
+    start: Start, connect: Connect, kind: str, is_done: int, outcome: Any
 ) -> None:
     box = start(faults=(f"{kind}@subscribe",))
     client = connect(box)
@@ -125,6 +129,39 @@ def test_echo_quotes_body_and_headers(start: Start, connect: Connect) -> None:
 def test_big_body_is_ten_megabytes(start: Start, connect: Connect) -> None:
     client = connect(start(faults=("big@list",)))
     assert len(client.list().content) > 10_000_000
+
+
+def test_doubled_call_is_answered_as_the_second_time(start: Start, connect: Connect) -> None:
+    box = start(faults=("doubled@subscribe", "doubled@unsubscribe"))
+    client = connect(box)
+    told = client.subscribe(URL).json()["id"]
+    assert [each.id for each in box.subscriptions("DEMO")][1] == told
+    assert client.unsubscribe(told).status_code == 404
+    assert told not in {each.id for each in box.subscriptions("DEMO")}
+
+
+def test_doubled_subscribe_is_a_conflict_with_itself_where_duplicates_are_refused(
+    start: Start, connect: Connect
+) -> None:
+    box = start(faults=("doubled@subscribe",), traits=frozenset({"no-challenge", "refuse-duplicates"}))
+    assert connect(box).subscribe(URL).status_code == 409
+    assert len(box.subscriptions("DEMO")) == 1
+
+
+@pytest.mark.parametrize(("kind", "number"), [("same-id", 1), ("commit-same-id", 2)])
+def test_same_id_is_that_of_the_one_before(start: Start, connect: Connect, kind: str, number: int) -> None:
+    box = start(faults=(f"{kind}@subscribe:1:1",))
+    client = connect(box)
+    first, second = client.subscribe(URL).json(), client.subscribe(URL, "INGEST_FAILED").json()
+    assert second == {**first, "triggerType": "INGEST_FAILED"}
+    assert len({each.id for each in box.subscriptions("DEMO")}) == number
+
+
+def test_false_id_is_the_id_of_nothing(start: Start, connect: Connect) -> None:
+    box = start(faults=("lie-id@subscribe",), traits=frozenset({"no-challenge", "answer-without-id"}))
+    box.seed("DEMO", URL, "MOVED", "a secret")
+    told = connect(box).subscribe(URL).json()["id"]
+    assert told not in {each.id for each in box.subscriptions("DEMO")}
 
 
 def test_no_content_has_no_body(start: Start, connect: Connect) -> None:

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from hooksync.sandbox.accounts import Account, Accounts, one_time_code
 from hooksync.sandbox.messages import Answer, Request, SandboxError
 from hooksync.sandbox.rules import CALLS, Rules
-from hooksync.sandbox.tenancies import TRIGGERS, Holdings, Subscription, Tenancies, normalised, read_traits
+from hooksync.sandbox.tenancies import (
+    TRIGGERS,
+    Holdings,
+    ListLag,
+    Subscription,
+    Tenancies,
+    normalised,
+    read_traits,
+)
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
 NOW = 1_700_000_000.0
@@ -414,6 +422,85 @@ def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
 def test_unknown_trait_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(SandboxError, match='unknown trait "refuse-duplicate"; known: refuse-duplicates, answer-'):
         read_traits(["refuse-duplicate"])
+
+
+# A list that lags
+
+
+def lagging(**seconds: float) -> Service:
+    service = Service()
+    service.tenancies = Tenancies({}, frozenset(), None, ListLag(**seconds, clock=lambda: service.now))
+    service.rules = Rules(service.rules.accounts, service.tenancies, service.challenge)
+    service.log_in()
+    return service
+
+
+def test_addition_that_lags_is_there_at_once_and_listed_later() -> None:
+    service = lagging(additions=5)
+    _, made = service.subscribe()
+    assert [each.id for each in service.tenancies.held_by("DEMO")] == [made["id"]]
+    assert service.list() == []
+    service.now += 4.9
+    assert service.list() == []
+    service.now += 0.1
+    assert service.list() == [made]
+
+
+def test_removal_that_lags_is_gone_at_once_and_listed_for_a_while() -> None:
+    service = lagging(removals=5)
+    _, made = service.subscribe()
+    statuses = [service.call("DELETE", f"/api/webhook/subscriptions/{made['id']}").status for _ in range(2)]
+    assert statuses == [204, 404]
+    assert service.tenancies.held_by("DEMO") == ()
+    service.now += 4.9
+    assert service.list() == [made]
+    service.now += 0.1
+    assert service.list() == []
+
+
+@pytest.mark.parametrize(("seconds", "listed"), [({"additions": 5, "removals": 5}, 1), ({"additions": 5}, 0)])
+def test_list_shows_what_is_no_more_as_it_was_where_both_lag(seconds: dict[str, float], listed: int) -> None:
+    service = lagging(**seconds)
+    _, made = service.subscribe()
+    service.now += 1
+    service.call("DELETE", f"/api/webhook/subscriptions/{made['id']}")
+    service.now += 4
+    assert len(service.list()) == listed
+    service.now += 1
+    assert service.list() == []
+
+
+def test_duplicate_is_refused_though_the_list_does_not_show_the_first() -> None:
+    service = lagging(additions=5)
+    service.tenancies = Tenancies({}, read_traits(["refuse-duplicates"]), None, ListLag(5, 5, lambda: service.now))
+    service.rules = Rules(service.rules.accounts, service.tenancies, service.challenge)
+    assert [service.subscribe()[0] for _ in range(2)] == [200, 409]
+    [made] = service.tenancies.held_by("DEMO")
+    service.tenancies.remove("DEMO", made.id)
+    assert service.subscribe()[0] == 200
+
+
+def test_list_shows_what_is_done_by_hand_at_once_where_it_is_to() -> None:
+    service = lagging(additions=5, removals=5)
+    one = Subscription("https://a/", "MOVED", "secret")
+    kept = service.tenancies.add("DEMO", one, lags=False)
+    gone = service.tenancies.add("DEMO", one, lags=False)
+    assert [each["id"] for each in service.list()] == [kept.id, gone.id]
+    service.tenancies.remove("DEMO", gone.id, lags=False)
+    assert [each["id"] for each in service.list()] == [kept.id]
+
+
+def test_ids_come_from_where_they_are_to() -> None:
+    numbers = iter(range(9))
+    tenancies = Tenancies({}, frozenset(), None, new_id=lambda: f"{next(numbers):032x}")
+    one = Subscription("https://a/", "MOVED", "secret")
+    assert [tenancies.add("DEMO", one).id[-1] for _ in range(2)] == ["0", "1"]
+
+
+def test_what_is_added_by_hand_may_be_a_duplicate_though_the_service_refuses_them() -> None:
+    tenancies = Tenancies({}, read_traits(["refuse-duplicates"]), None)
+    one = Subscription("https://a/", "MOVED", "secret")
+    assert len({tenancies.add("DEMO", one, is_checked=False).id for _ in range(2)}) == 2
 
 
 # Bits and pieces

@@ -34,6 +34,27 @@ def test_subscription_comes_is_listed_and_goes(start: Start, connect: Connect) -
     assert box.subscriptions("DEMO") == ()
 
 
+def test_list_lags_by_the_clock_and_not_by_waiting(start: Start, connect: Connect) -> None:
+    now = [0.0]
+    box = start(list_lag_additions=5.0, clock=lambda: now[0])
+    client = connect(box)
+    client.subscribe(URL)
+    assert client.list().json() == []
+    now[0] = 5.0
+    assert [each["id"] for each in client.list().json()] == [each.id for each in box.subscriptions("DEMO")]
+
+
+def test_what_is_done_by_hand_is_listed_at_once_or_lags(start: Start, connect: Connect) -> None:
+    box = start(list_lag_additions=5.0, list_lag_removals=5.0, clock=lambda: 0.0)
+    client = connect(box)
+    seeded = [box.seed("DEMO", URL, "MOVED", "a secret") for _ in range(2)]
+    box.seed("DEMO", URL, "MOVED", "a secret", lags=True)
+    assert [each["id"] for each in client.list().json()] == seeded
+    box.remove("DEMO", seeded[0])
+    box.remove("DEMO", seeded[1], lags=True)
+    assert [each["id"] for each in client.list().json()] == seeded[1:]
+
+
 def test_one_client_needs_one_connection(start: Start, connect: Connect) -> None:
     box = start()
     client = connect(box)
