@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import Intent, Removed, State, StateEntry
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
@@ -29,17 +29,24 @@ def intent(
     return Intent(tenancy, address, run, salt.id, intent_fingerprint(key, tenancy, address), DECLARED, ("2" * 32,))
 
 
-def state(*records: StateEntry | Intent, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
+def removed(tenancy: str = "prod", identifier: str = "1" * 32, *, at: int = 1_800_000_000) -> Removed:
+    """One that was removed and still listed."""
+    return Removed(tenancy, identifier, at)
+
+
+def state(*records: StateEntry | Intent | Removed, last_run: int = 1, salts: tuple[Salt, ...] = (SALT,)) -> State:
     """A state that holds these."""
     entries = tuple(each for each in records if isinstance(each, StateEntry))
     intents = tuple(each for each in records if isinstance(each, Intent))
-    return State(last_run, URL_SALT, salts, entries, intents)
+    gone = tuple(each for each in records if isinstance(each, Removed))
+    return State(last_run, URL_SALT, salts, entries, intents, gone)
 
 
 TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
 TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["\ud800", "a\nb", '"', "ü", "\x1b[2J"])
 DIGESTS = st.binary(min_size=32, max_size=32)
 SALT_BYTES = st.binary(min_size=16, max_size=16)
+TIMES = st.integers(0, 2**53 - 1)
 COSTS_N = st.sampled_from([2**power for power in range(10, 18)])
 
 
@@ -55,13 +62,17 @@ def states(draw: st.DrawFn) -> State:
     known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
     names = st.sampled_from([salt.id for salt in known])
     runs = st.integers(1, last_run)
-    entries = st.builds(StateEntry, TENANCIES | TEXTS, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS)
+    tenancies, flags = TENANCIES | TEXTS, st.none() | st.booleans()
+    since = st.none() | TIMES
+    entries = st.builds(StateEntry, tenancies, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS, flags, st.booleans(), since)
     seen = st.lists(TEXTS, max_size=3).map(tuple)
-    intents = st.builds(Intent, TENANCIES | TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS, seen)
+    intents = st.builds(Intent, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, seen, flags, TIMES)
+    removed = st.builds(Removed, tenancies, TEXTS, TIMES)
     return State(
         last_run,
         draw(SALT_BYTES),
         tuple(known),
         tuple(draw(st.lists(entries, max_size=6, unique_by=lambda it: (it.tenancy, it.id)))),
         tuple(draw(st.lists(intents, max_size=4, unique_by=lambda it: (it.tenancy, it.address, it.run)))),
+        tuple(draw(st.lists(removed, max_size=4, unique_by=lambda it: (it.tenancy, it.id)))),
     )

@@ -101,6 +101,10 @@ class _Explainer:
                         missing = next(each for each in schema["required"] if each not in value)
                         return f"{_joined(holder, name) or self._document}: {missing} is missing"
                     return f"{place} {_rule(keyword, schema)}"
+            if schema.get("additionalProperties") is False and isinstance(value, dict):
+                for unknown in value.keys() - schema["properties"].keys():
+                    what = f"{place} has a field {quoted(unknown)} that this one does not know"
+                    return f"a newer hooksync wrote it: {what}: install that"
             where, schema, value = next(part for part in self._parts(schema, value) if not self._fits(part))
             if where is not None:
                 holder, name = _joined(holder, name), ""

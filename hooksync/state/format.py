@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
+from hooksync.core.record import asdict
 from hooksync.core.schemas import check_document, quoted
 from hooksync.state.fingerprints import Salt
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import Intent, Removed, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
 LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
@@ -26,14 +27,14 @@ _WAY_OUT = (
     " until `hooksync apply --adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
-_FORMAT = re.compile(r"hooksync\.([a-z]{1,20})/[0-9]{1,20}")
+_FORMAT = re.compile(r"hooksync\.([a-z]{1,20})/([0-9]{1,20})")
 _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def read_state(text: str, path: str) -> State:
     """Read a state. Raises FileError for anything but a whole state of this format.
 
-    `path`: for messages. Fields that this version does not know are ignored.
+    `path`: for messages. A field that this version does not know is an error: written again, it would be lost.
     """
     try:
         document = _parse(text, path)
@@ -45,6 +46,7 @@ def read_state(text: str, path: str) -> State:
             salts=tuple(_salt(name, item) for name, item in fields["salts"].items()),
             entries=tuple(map(_entry, fields["entries"])),
             intents=tuple(map(_intent, fields.get("intents", ()))),
+            removed=tuple(Removed(**each) for each in fields.get("removed", ())),
         )
         _check_whole(state)
     except InvalidDocument as error:
@@ -60,6 +62,7 @@ def state_text(state: State) -> str:
         "format": _encode(STATE_FORMAT),
         "intents": _block("[]", [_encode(_intent_fields(intent)) for intent in state.intents]),
         "last_run": _encode(state.last_run),
+        **({"removed": _block("[]", [_encode(asdict(each)) for each in state.removed])} if state.removed else {}),
         "salts": _block("{}", salts),
         "url_salt": _encode(state.url_salt.hex()),
     }
@@ -75,19 +78,29 @@ def _salt_fields(salt: Salt) -> dict[str, object]:
 
 
 def _entry(fields: Mapping[str, Any]) -> StateEntry:
-    return StateEntry(id=fields["id"], **_read_common(fields))
+    return StateEntry(
+        id=fields["id"],
+        is_found=fields.get("found", False),
+        unlisted_since=fields.get("unlisted_since"),
+        **_read_common(fields),
+    )
 
 
 def _entry_fields(entry: StateEntry) -> dict[str, object]:
-    return {**_common_fields(entry), "id": entry.id}
+    fields = {**_common_fields(entry), "id": entry.id}
+    if entry.is_found:
+        fields["found"] = True
+    if entry.unlisted_since is not None:
+        fields["unlisted_since"] = entry.unlisted_since
+    return fields
 
 
 def _intent(fields: Mapping[str, Any]) -> Intent:
-    return Intent(seen=tuple(fields["seen"]), **_read_common(fields))
+    return Intent(seen=tuple(fields["seen"]), at=fields.get("at", 0), **_read_common(fields))
 
 
 def _intent_fields(intent: Intent) -> dict[str, object]:
-    return {**_common_fields(intent), "seen": list(intent.seen)}
+    return {**_common_fields(intent), "seen": list(intent.seen), **({"at": intent.at} if intent.at else {})}
 
 
 def _read_common(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,10 +112,12 @@ def _read_common(fields: Mapping[str, Any]) -> dict[str, Any]:
         "salt": fields["salt"],
         "fingerprint": bytes.fromhex(fields["fingerprint"]),
         "declared": bytes.fromhex(fields["declared"]),
+        "include_identifiers": fields.get("include_identifiers"),
     }
 
 
 def _common_fields(each: StateEntry | Intent) -> dict[str, object]:
+    sent = each.include_identifiers
     return {
         "tenancy": each.tenancy,
         "address": each.address,
@@ -110,6 +125,7 @@ def _common_fields(each: StateEntry | Intent) -> dict[str, object]:
         "salt": each.salt,
         "fingerprint": each.fingerprint.hex(),
         "declared": each.declared.hex(),
+        **({} if sent is None else {"include_identifiers": sent}),
     }
 
 
@@ -166,6 +182,8 @@ def _check_format(document: Mapping[str, Any]) -> None:
         raise InvalidDocument(f"not a state of hooksync: its format is not {STATE_FORMAT}")
     if parts[1] not in ("state", "lock"):
         raise InvalidDocument(f"not a state of hooksync but a {parts[1]}")
+    if int(parts[2]) < 2:
+        raise InvalidDocument(f"its format {parts[0]} is unknown: hooksync reads {STATE_FORMAT} and {LOCK_FORMAT}")
     raise InvalidDocument(
         f"a newer hooksync wrote it, in the format {parts[0]}: install that, this one reads {STATE_FORMAT}"
     )
@@ -181,6 +199,7 @@ def _check_whole(state: State) -> None:
         if each.run > state.last_run:
             raise InvalidDocument(f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}")
     _check_once("entries", ((entry.tenancy, entry.id) for entry in state.entries))
+    _check_once("removed", ((each.tenancy, each.id) for each in state.removed))
     _check_once("intents", ((intent.tenancy, intent.address, str(intent.run)) for intent in state.intents))
 
 

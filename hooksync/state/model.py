@@ -13,6 +13,15 @@ from hooksync.core.record import Record, field, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint, intent_fingerprint, make_salt
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
+RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or still show what was removed
+
+
+def is_recent(at: int, now: float) -> bool:
+    """Whether a list may not yet show what happened then; a time that a wrong clock put far ahead is not recent.
+
+    Both in seconds since 1970.
+    """
+    return abs(now - at) < RECENT
 
 
 class StateEntry(Record, frozen=True):
@@ -27,6 +36,9 @@ class StateEntry(Record, frozen=True):
     salt: str  # id of the Salt
     fingerprint: bytes  # of the secret, bound to tenancy and id
     declared: bytes  # `declared_digest` of what it was made for
+    include_identifiers: bool | None = None  # as it was sent; None: not known, an older state
+    is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
+    unlisted_since: int | None = None  # when it was made, seconds since 1970; None: a list has shown it
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
@@ -45,10 +57,20 @@ class Intent(Record, frozen=True):
     fingerprint: bytes  # of the secret, bound to tenancy and address: there was no id yet
     declared: bytes  # `declared_digest` of what was to be made
     seen: tuple[str, ...] = ()  # live ids of that identity when the run began; another one is the one made
+    include_identifiers: bool | None = None  # as in an entry
+    at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, an older state
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this intent's salt, is that of the secret that it was to be made with."""
         return hmac.compare_digest(self.fingerprint, intent_fingerprint(key, self.tenancy, self.address))
+
+
+class Removed(Record, frozen=True):
+    """A live subscription that a run removed, and a list still showed."""
+
+    tenancy: str
+    id: str
+    at: int  # when it was removed, seconds since 1970
 
 
 class Settlement(Record, frozen=True):
@@ -60,6 +82,8 @@ class Settlement(Record, frozen=True):
     open_addresses: frozenset[str] = frozenset()  # of this run: they may have been made
     finished: tuple[Intent, ...] = ()  # of earlier runs, and settled by this one
     gone: frozenset[str] = frozenset()  # ids to forget; see State.gone
+    removed: tuple[Removed, ...] = ()  # each replaces an earlier one of its id
+    at: int = 0  # the time of now, seconds since 1970; what was removed long before is dropped; 0: not known
 
     def ends(self, intent: Intent) -> bool:
         """Whether an intent is of this run, and its outcome is known."""
@@ -76,6 +100,7 @@ class State(Record, frozen=True):
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
+    removed: tuple[Removed, ...] = ()
     _entries: dict[str, dict[str, StateEntry]] = field(default_factory=dict)  # by tenancy, by live id
 
     def __post_init__(self) -> None:
@@ -83,6 +108,7 @@ class State(Record, frozen=True):
         put(self, "salts", tuple(sorted(self.salts, key=lambda salt: salt.id)))
         put(self, "entries", tuple(sorted(self.entries, key=lambda entry: (entry.tenancy, entry.address, entry.id))))
         put(self, "intents", tuple(sorted(self.intents, key=_place)))
+        put(self, "removed", tuple(sorted(self.removed, key=lambda each: (each.tenancy, each.id))))
         index: dict[str, dict[str, StateEntry]] = {}
         for entry in self.entries:
             index.setdefault(entry.tenancy, {})[entry.id] = entry
@@ -95,6 +121,10 @@ class State(Record, frozen=True):
     def intents_of(self, tenancy: str) -> tuple[Intent, ...]:
         """Return the intents that runs left in a tenancy, by address, the newest last."""
         return tuple(intent for intent in self.intents if intent.tenancy == tenancy)
+
+    def removed_of(self, tenancy: str) -> tuple[Removed, ...]:
+        """Return what runs removed in a tenancy while a list still showed it, by id; see `is_recent`."""
+        return tuple(each for each in self.removed if each.tenancy == tenancy)
 
     def addresses_by_tenancy(self) -> dict[str, set[str]]:
         """Return the addresses of what was made or adopted, or is about to be made, by the tenancy's name."""
@@ -122,12 +152,22 @@ class State(Record, frozen=True):
             given[ref] = usable[str(ref)]
         return given
 
-    def gone(self, tenancy: str, live_ids: Iterable[str] | None) -> frozenset[str]:
+    def gone(self, tenancy: str, live_ids: Iterable[str] | None, now: float | None = None) -> frozenset[str]:
         """Return the ids of entries that are not live any more; none where it is not known what is live.
 
         To be asked of the state as it was before the live ones were listed: what others make meanwhile is not gone.
+        Nor is what was made so recently that the list may not show it yet. `now`: seconds since 1970; None: not known,
+        then nothing that no list has shown is gone.
         """
-        return frozenset() if live_ids is None else frozenset(self.entries_of(tenancy)).difference(live_ids)
+        if live_ids is None:
+            return frozenset()
+        listed = frozenset(live_ids)
+        return frozenset(
+            entry.id
+            for entry in self.entries_of(tenancy).values()
+            if entry.id not in listed
+            if entry.unlisted_since is None or not (now is None or is_recent(entry.unlisted_since, now))
+        )
 
     def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Begin a run: its number is the new `last_run`, and replaces the one that the intents come with.
@@ -145,13 +185,16 @@ class State(Record, frozen=True):
         """
         ends = {settlement.tenancy: settlement for settlement in settlements}
         entries = {(entry.tenancy, entry.id): entry for entry in self.entries}
+        removed = {(each.tenancy, each.id): each for each in self.removed if not _is_over(each, ends.get(each.tenancy))}
         for end in ends.values():
             for identifier in end.gone:
                 entries.pop((end.tenancy, identifier), None)
             entries.update(((entry.tenancy, entry.id), entry) for entry in end.made)
+            removed.update(((each.tenancy, each.id), each) for each in end.removed)
         over = {_place(intent) for end in ends.values() for intent in end.finished}
         over |= {_place(it) for it in self.intents if it.tenancy in ends and ends[it.tenancy].ends(it)}
-        return self._with(entries.values(), (it for it in self.intents if _place(it) not in over), salts)
+        intents = (it for it in self.intents if _place(it) not in over)
+        return replace(self, removed=tuple(removed.values()))._with(entries.values(), intents, salts)
 
     def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Change the contents, and drop the salts that nothing names any more. Raises KeyError for a missing salt."""
@@ -159,7 +202,15 @@ class State(Record, frozen=True):
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         used = {each.salt for several in records for each in several}
         last_run = max((each.run for several in records for each in several), default=0)  # the file may be a new one
-        return State(max(self.last_run, last_run), self.url_salt, tuple(known[name] for name in used), *records)
+        kept = tuple(known[name] for name in used)
+        return State(max(self.last_run, last_run), self.url_salt, kept, *records, self.removed)
+
+
+def _is_over(removed: Removed, end: Settlement | None) -> bool:
+    """Whether what was removed need not be remembered any more: that is long ago, or its id was made again."""
+    if end is None:
+        return False
+    return bool(end.at and not is_recent(removed.at, end.at)) or any(entry.id == removed.id for entry in end.made)
 
 
 def _place(intent: Intent) -> tuple[str, str, int]:

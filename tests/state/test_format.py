@@ -15,16 +15,23 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
+from hooksync.core.record import replace
 from hooksync.core.schemas import read_schema
 from hooksync.state.fingerprints import Salt, derive_keys
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
-from tests.state_makers import SALT, URL_SALT, entry, intent, state, states
+from tests.state_makers import SALT, URL_SALT, entry, intent, removed, state, states
 
 PATH = "hooks.state.json"
 WHOLE = state(entry(), entry(identifier="2" * 32), entry("test", "1" * 32), intent(), last_run=3)
+FULL = state(
+    replace(entry(), include_identifiers=False, is_found=True, unlisted_since=1_800_000_000),
+    replace(intent(), include_identifiers=True, at=1_800_000_001),
+    removed("prod", "3" * 32),
+    removed("test", "4" * 32),
+)
 SCHEMA = jsonschema.Draft202012Validator(read_schema("state"))
-BEYOND_THE_SCHEMA = re.compile("two (entries|intents) for|the salt of .* is missing|is of run")
+BEYOND_THE_SCHEMA = re.compile("two (entries|intents|removed) for|the salt of .* is missing|is of run")
 
 
 def problem_of(text: str) -> str:
@@ -38,9 +45,9 @@ def problem_of(text: str) -> str:
     return said
 
 
-def changed(change: Callable[[Any], object]) -> str:
-    """Give the text of WHOLE with something changed."""
-    document = json.loads(state_text(WHOLE))
+def changed(change: Callable[[Any], object], one: State = WHOLE) -> str:
+    """Give the text of a state with something changed."""
+    document = json.loads(state_text(one))
     change(document)
     return json.dumps(document)
 
@@ -63,7 +70,7 @@ def test_what_is_written_is_as_the_schema_says(one: State) -> None:
 @given(states(), st.randoms(use_true_random=False))
 def test_order_and_layout_say_nothing(one: State, random: Any) -> None:
     document = json.loads(state_text(one))
-    for name in ("entries", "intents"):
+    for name in {"entries", "intents", "removed"} & document.keys():
         random.shuffle(document[name])
     shuffled = dict(random.sample(list(document.items()), len(document)))
     for text in (json.dumps(shuffled), json.dumps(shuffled, indent=4).replace("\n", "\r\n")):
@@ -110,12 +117,43 @@ def test_no_secret_and_no_url_is_in_the_text() -> None:
         assert hidden not in text
 
 
-def test_a_field_of_a_later_version_is_passed_over() -> None:
-    def add(document: Any) -> None:
-        for each in (document, document["entries"][0], document["intents"][0], document["salts"][SALT.id]):
-            each["added_later"] = {"anything": [1.5, None]}
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ((), "the state"),
+        (("entries", 0), "entries[0]"),
+        (("intents", 0), "intents[0]"),
+        (("removed", 1), "removed[1]"),
+        (("salts", SALT.id), f'salts["{SALT.id}"]'),
+    ],
+)
+@pytest.mark.parametrize("name", ["added_later", "", "\x1b[2J"])
+def test_a_field_of_a_later_version_is_refused_and_never_lost(path: tuple[Any, ...], place: str, name: str) -> None:
+    said = f"{place} has a field {json.dumps(name)} that this one does not know"
+    problem = problem_of(changed(put(*path, name, {"anything": [1.5, None]}), FULL))
+    assert problem.startswith(f"{PATH}: a newer hooksync wrote it: {said}: install that\n")
 
-    assert read_state(changed(add), PATH) == WHOLE
+
+def test_what_an_older_version_wrote_is_read_and_written_as_it_was() -> None:
+    known = {"tenancy", "address", "run", "salt", "fingerprint", "declared"}
+    document = json.loads(state_text(WHOLE))
+    assert set(document) == {"format", "last_run", "url_salt", "salts", "entries", "intents"}
+    assert set(document["entries"][0]) == {*known, "id"}
+    assert set(document["intents"][0]) == {*known, "seen"}
+    one = read_state(state_text(WHOLE), PATH)
+    [first, *_] = one.entries
+    assert (first.include_identifiers, first.is_found, first.unlisted_since) == (None, False, None)
+    assert (one.intents[0].include_identifiers, one.intents[0].at, one.removed) == (None, 0, ())
+
+
+def test_what_the_list_does_not_tell_has_fields_of_its_own() -> None:
+    document = json.loads(state_text(FULL))
+    [made] = document["entries"]
+    assert (made["include_identifiers"], made["found"], made["unlisted_since"]) == (False, True, 1_800_000_000)
+    [meant] = document["intents"]
+    assert (meant["include_identifiers"], meant["at"]) == (True, 1_800_000_001)
+    assert document["removed"][1] == {"tenancy": "test", "id": "4" * 32, "at": 1_800_000_000}
+    assert read_state(changed(put("entries", 0, "found", False), FULL), PATH).entries[0].is_found is False
 
 
 def test_a_state_of_the_former_format_is_read_and_written_as_a_state() -> None:
@@ -158,8 +196,10 @@ HEX = "must be 64 digits of 0-9 and a-f"
 NO_NAME = "the state: salts has a key that is not allowed"
 WHOLE_NUMBER = "must be a whole number"
 RUN = "must be from 1 to 9007199254740991"
+TIME = "must be from 0 to 9007199254740991"
 COST = "must be one of 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072"
 NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
+UNKNOWN = "its format hooksync.state/0 is unknown: hooksync reads hooksync.state/1 and hooksync.lock/1"
 WAY_OUT = (
     "restore it from Git or the CI cache; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
@@ -194,6 +234,9 @@ def drop(*path: Any) -> Callable[[Any], None]:
     [
         (put("format", "hooksync.state/2"), NEWER),
         (put("format", "hooksync.lock/2"), NEWER.replace("state/2", "lock/2")),
+        (put("format", "hooksync.state/0"), UNKNOWN),
+        (put("format", "hooksync.state/01"), UNKNOWN.replace("/0 ", "/01 ")),
+        (put("format", "hooksync.lock/0"), UNKNOWN.replace("state/0", "lock/0")),
         (put("format", "hooksync.plan/1"), "not a state of hooksync but a plan"),
         (put("format", "1"), "not a state of hooksync: its format is not hooksync.state/1"),
         (put("format", ["hooksync.state/1"]), "not a state of hooksync: its format"),
@@ -243,6 +286,16 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (drop("salts", SALT.id, "p"), f"{SALT_OF}: p is missing"),
         (lambda document: document["entries"].append(document["entries"][0]), 'two entries for "prod" "1111'),
         (lambda document: document["intents"].append(document["intents"][0]), "two intents for"),
+        (put("entries", 0, "include_identifiers", None), "entries[0]: include_identifiers must be true or false"),
+        (put("intents", 0, "include_identifiers", 1), "intents[0]: include_identifiers must be true or false"),
+        (put("entries", 0, "found", "yes"), "entries[0]: found must be true or false"),
+        (put("entries", 0, "unlisted_since", 1.5), f"entries[0]: unlisted_since {WHOLE_NUMBER}"),
+        (put("entries", 0, "unlisted_since", -1), f"entries[0]: unlisted_since {TIME}"),
+        (put("intents", 0, "at", 2**53), f"intents[0]: at {TIME}"),
+        (put("removed", {}), "the state: removed must be a list"),
+        (put("removed", [{"tenancy": "prod", "id": ""}]), "removed[0]: at is missing"),
+        (put("removed", [{"tenancy": "prod", "id": "", "at": 0}]), "removed[0]: id must not be empty"),
+        (put("removed", [{"tenancy": "prod", "id": "1", "at": 0}] * 2), 'two removed for "prod" "1"'),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_a_way_out(change: Callable[[Any], object], said: str | None) -> None:
@@ -325,7 +378,7 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
 def test_the_first_error_is_found_at_the_end_of_a_large_state_and_quotes_nothing() -> None:
     document = json.loads(state_text(WHOLE))
     document["entries"] = [{**document["entries"][0], "id": str(n)} for n in range(50_000)]
-    document["entries"].append({**document["entries"][0], "seen": ["x" * 10**6], "run": ["secret"] * 10**6})
+    document["entries"].append({**document["entries"][0], "address": "x" * 10**6, "run": ["secret"] * 10**6})
     begun = time.process_time()
     problem = problem_of(json.dumps(document))
     assert problem.startswith(f"{PATH}: entries[50000]: run must be a whole number\n")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint, make_salt
-from hooksync.state.model import Settlement, State
-from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, state, states
+from hooksync.state.model import LARGEST_RUN, RECENT, Removed, Settlement, State, is_recent
+from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, intent, removed, state, states
 
 T = TypeVar("T")
 
@@ -198,15 +198,62 @@ def test_what_another_run_made_since_the_state_was_read_is_not_gone() -> None:
     assert [each.id for each in after.entries] == ["2" * 32]
 
 
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_so"), [(0, True), (RECENT - 1, True), (RECENT, False), (-RECENT + 1, True), (-RECENT, False)]
+)
+def test_a_list_may_lag_for_a_quarter_of_an_hour_and_no_wrong_clock_makes_it_longer(ago: int, is_so: bool) -> None:
+    assert is_recent(NOW - ago, NOW) is is_so
+
+
+def test_what_no_list_has_shown_yet_is_not_gone_while_it_is_recent() -> None:
+    one = state(replace(entry(), unlisted_since=NOW), entry(identifier="2" * 32))
+    assert one.gone("prod", [], NOW + RECENT - 1) == {"2" * 32}
+    assert one.gone("prod", [], NOW + RECENT) == {"1" * 32, "2" * 32}
+    assert one.gone("prod", []) == {"2" * 32}
+    assert one.gone("prod", ["1" * 32], NOW + RECENT) == {"2" * 32}
+
+
+def test_what_was_removed_is_remembered_by_its_tenancy_with_the_newest_time() -> None:
+    one = state(removed(at=NOW), removed("test", at=NOW))
+    newer = (removed(at=NOW + 1), removed(identifier="0" * 32, at=NOW + 1))
+    after = one.settled([Settlement("prod", 1, removed=newer, at=NOW + 2)], [])
+    assert after.removed_of("prod") == newer[::-1]
+    assert after.removed_of("test") == (removed("test", at=NOW),)
+    assert after.with_intents([intent()], [SALT]).removed == after.removed
+    assert after.removed_of("elsewhere") == ()
+
+
+def test_what_was_removed_long_ago_is_forgotten_once_its_tenancy_is_settled() -> None:
+    old = (removed(at=NOW), removed("test", at=NOW))
+    one = state(*old)
+    assert one.settled([Settlement("prod", 1, at=NOW + RECENT - 1)], []).removed == old
+    assert one.settled([Settlement("prod", 1, at=NOW + RECENT)], []).removed == (old[1],)
+    assert one.settled([Settlement("prod", 1)], []).removed == old
+
+
+def test_an_id_that_is_made_again_was_not_removed_unless_by_the_same_run() -> None:
+    one = state(removed(at=NOW), removed("test", at=NOW))
+    again = Settlement("prod", 1, (entry(),), at=NOW)
+    assert one.settled([again], [SALT]).removed == (removed("test", at=NOW),)
+    both = replace(again, removed=(Removed("prod", "1" * 32, NOW + 1),))
+    assert one.settled([both], [SALT]).removed_of("prod") == (Removed("prod", "1" * 32, NOW + 1),)
+
+
 @given(states(), TENANCIES, st.booleans())
 def test_settling_one_tenancy_leaves_all_others_as_they_are(one: State, tenancy: str, knows: bool) -> None:
-    end = Settlement(tenancy, one.last_run, (entry(tenancy),), gone=one.gone(tenancy, [] if knows else None))
+    gone = one.gone(tenancy, [] if knows else None, LARGEST_RUN * 2)  # long after all of it
+    end = Settlement(tenancy, one.last_run, (entry(tenancy),), gone=gone)
     after = one.settled([end], [SALT])
     tenancies = {each.tenancy for each in one.entries + after.entries}
     tenancies |= {each.tenancy for each in one.intents + after.intents}
+    tenancies |= {each.tenancy for each in one.removed + after.removed}
     for other in tenancies - {tenancy}:
         assert after.entries_of(other) == one.entries_of(other)
         assert after.intents_of(other) == one.intents_of(other)
+        assert after.removed_of(other) == one.removed_of(other)
     kept = set() if knows else set(one.entries_of(tenancy))
     assert set(after.entries_of(tenancy)) == kept | {"1" * 32}
 
@@ -232,7 +279,16 @@ def test_the_order_that_records_come_in_says_nothing(one: State, random: Random)
     def mixed(records: tuple[T, ...]) -> tuple[T, ...]:
         return tuple(random.sample(records, len(records)))
 
-    assert replace(one, salts=mixed(one.salts), entries=mixed(one.entries), intents=mixed(one.intents)) == one
+    assert (
+        replace(
+            one,
+            salts=mixed(one.salts),
+            entries=mixed(one.entries),
+            intents=mixed(one.intents),
+            removed=mixed(one.removed),
+        )
+        == one
+    )
 
 
 def test_a_salts_id_names_its_reference_and_itself() -> None:
