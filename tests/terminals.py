@@ -7,6 +7,7 @@ import pty
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from tests.conftest import Place
 
@@ -14,10 +15,10 @@ from tests.conftest import Place
 class Terminal:
     """A real terminal with hooksync on it."""
 
-    def __init__(self, place: Place, *arguments: str) -> None:
+    def __init__(self, place: Place, *arguments: str, program: Sequence[str] = ("-m", "hooksync")) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hooksync", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=place.folder, env=place.environ | {"TERM": "xterm"},
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         )  # fmt: skip
@@ -32,6 +33,10 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
+
+    def hang_up(self) -> None:
+        """Go away, as when its window is closed: from now on nothing can be written to it or read from it."""
+        os.close(self._ours)
 
     def finish(self) -> int:
         try:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from hooksync.core.errors import ExitCode, OutputLost, Problem, os_reason
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hooksync.report.ci import Level
     from hooksync.service.retry import CallRecord
 
+_LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 
 
@@ -40,8 +42,12 @@ def write_result(text: str) -> None:
 
 def write_message(text: str) -> None:
     """Write to standard error. If that fails, the command goes on."""
+    _write_error(text.rstrip("\n") + "\n")
+
+
+def _write_error(text: str) -> None:
     try:
-        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         sys.stderr = _Discarded()
@@ -54,14 +60,38 @@ class _Discarded(io.TextIOBase):
         return len(text)
 
 
+class _Screen(io.TextIOBase):
+    """A terminal for a progress bar, which may go away: a window is closed, a line is cut."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # by which the bar chooses its characters
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
+        return len(text)
+
+
 @contextmanager
 def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
     """Hand SIGINT and SIGTERM to a function, instead of what Python does with them. For the main thread.
 
+    SIGHUP counts as SIGTERM; one that is ignored stays so, for that is what nohup is for. Windows has none.
     `handle`: takes the signal's number; runs between any two instructions, so it may take no lock.
     """
+    meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        meanings[signal.SIGHUP] = signal.SIGTERM
     former = {
-        number: signal.signal(number, lambda number, _: handle(number)) for number in (signal.SIGINT, signal.SIGTERM)
+        each: signal.signal(each, lambda number, _: handle(meanings[signal.Signals(number)])) for each in meanings
     }
     try:
         yield
@@ -71,7 +101,7 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came before any call was made."""
+    """SIGTERM or SIGHUP came before any call was made."""
 
 
 class Interrupts:
@@ -81,6 +111,11 @@ class Interrupts:
         self._stop = stop
         self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
         self.is_graceful = False  # True once calls may be under way: then a signal sets `stop` instead of raising
+
+    @property
+    def has_come(self) -> bool:
+        """Whether a signal came."""
+        return self._stop.is_set()
 
     def handle(self, number: int) -> None:
         """Handle a signal."""
@@ -127,14 +162,18 @@ class ConsoleTerminal:
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def ask(self, question: str) -> bool:
-        """Ask a question: True for "yes". An interrupt or the end of input means no."""
-        self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
+        """Ask a question: True for "yes". An interrupt, the end of input or of the terminal means no."""
         try:
-            sys.stderr.write(question)
-            sys.stderr.flush()
+            self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
+            if self._interrupts.has_come:
+                return False
+            _write_error(question)
+            _wait_for_input()
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
-            sys.stderr.write("\n")
+            _write_error("\n")
+            return False
+        except OSError:
             return False
         finally:
             self._interrupts.is_graceful = True
@@ -155,9 +194,20 @@ class ConsoleTerminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        screen = cast("IO[str]", _Screen(sys.stderr))
+        with Progress(*columns, console=Console(file=screen), transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.advance(task)
+        _write_error("")  # fails if what was shown could not be written: then nothing more is tried, at exit neither
+
+
+def _wait_for_input() -> None:
+    """Wait until a line was typed, and look for signals all the while.
+
+    A read that waits hears no signal that came just before it, or to another thread.
+    """
+    while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
+        pass  # between two instructions a signal is handled
 
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 
 import pytest
 
 from hooksync import __version__
+from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
@@ -460,6 +462,33 @@ def test_an_interrupt_at_the_question_is_a_no(place: Place) -> None:
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.finish() == 130
     assert place.box.subscriptions("DEMO") == ()
+
+
+def test_an_interrupt_that_another_thread_hears_is_a_no_too(place: Place) -> None:
+    """As when it comes in the moment before the read begins: a read that waits is not ended by it."""
+    program = """
+import os, signal, sys, threading
+from hooksync.cli.main import main
+def interrupt():
+    while not os.path.exists("now"):
+        threading.Event().wait(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+sys.exit(main())
+"""
+    terminal = Terminal(place, "apply", program=("-c", program))
+    terminal.read_until("for an answer: ")
+    place.write("", "now")
+    assert terminal.finish() == 130
+    assert place.box.subscriptions("DEMO") == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nobody_is_asked_after_an_interrupt(number: signal.Signals) -> None:
+    interrupts = Interrupts(threading.Event())
+    interrupts.is_graceful = True
+    interrupts.handle(number)
+    assert not ConsoleTerminal(interrupts, "never", is_verbose=False).ask("Really?")  # and reads nothing
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -25,6 +25,7 @@ from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import SECRET, Place, make_environ
 from tests.lanes import sampled
+from tests.terminals import Terminal
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 STEADY_SECRET = "steady-secret-of-the-archive-012345"
@@ -106,7 +107,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         yield Start(folder, receiver)
 
 
-def wait_for_calls(place: Place, process: subprocess.Popen[str], number: int) -> None:
+def wait_for_calls(place: Place, process: subprocess.Popen[Any], number: int) -> None:
     """Wait until the sandbox has seen so many calls, or the process has ended."""
     while len(place.box.calls) < number and process.poll() is None:
         time.sleep(0.0005)
@@ -145,7 +146,9 @@ def test_a_killed_run_is_put_right_by_the_next(start: Start, tmp_path: Path, rep
 
 
 @pytest.mark.parametrize("replacement", sampled(["create-first", "remove-first"], 2))
-@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGTERM, 143), (signal.SIGINT, 130)], 2))
+@pytest.mark.parametrize(
+    ("number", "code"), sampled([(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)], 3)
+)
 def test_a_run_that_is_asked_to_end_reports_and_is_put_right_by_the_next(
     start: Start, tmp_path: Path, replacement: str, number: signal.Signals, code: int
 ) -> None:
@@ -168,4 +171,35 @@ def test_a_run_that_is_asked_to_end_reports_and_is_put_right_by_the_next(
         assert {step["new_id"] for step in told["steps"] if step.get("new_id")} == made
         state = json.loads((place.folder / "hooks.state.json").read_text())
         assert state["intents"] == []
+        assert_next_run_puts_it_right(place)
+
+
+def test_a_run_goes_on_without_a_terminal_that_it_was_told_to_outlive(start: Start, tmp_path: Path) -> None:
+    """As under nohup."""
+    with start.place(tmp_path, "create-first") as place:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits what is ignored
+        try:
+            process = place.popen("apply", "--yes", "--parallelism", "2")
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        with process:
+            wait_for_calls(place, process, 5)
+            process.send_signal(signal.SIGHUP)
+            _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
+
+
+@pytest.mark.slow
+def test_a_run_whose_terminal_goes_away_writes_its_report_and_is_put_right_by_the_next(
+    start: Start, tmp_path: Path
+) -> None:
+    with start.place(tmp_path, "create-first") as place:
+        terminal = Terminal(place, "apply", "--yes", "--parallelism", "2", "--report", "report.json")
+        wait_for_calls(place, terminal.process, 5)
+        terminal.hang_up()
+        terminal.process.send_signal(signal.SIGHUP)
+        assert terminal.process.wait(30) == 143
+        report = json.loads((place.folder / "report.json").read_text())
+        assert report["summary"]["not-attempted"] > 0
+        assert json.loads((place.folder / "hooks.state.json").read_text())["intents"] == []
         assert_next_run_puts_it_right(place)
