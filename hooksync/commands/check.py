@@ -28,9 +28,8 @@ from hooksync.report.check import (
     judge_secrets,
     judge_tenancy,
 )
-from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Request
-from hooksync.service.receivers import ProbeTarget, probe_all, probe_once, signs_events_in_disguise
+from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
 from hooksync.state.store import state_path

@@ -10,8 +10,7 @@ from hooksync.core.record import Record
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.plan import Keep, Planned, Resubscribe, Subscribe, TenancyPlan, has_unknown_secret
 from hooksync.reconcile.session import Run
-from hooksync.service.challenge import ProbeResult
-from hooksync.service.receivers import ProbeTarget, probe_all
+from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 
 class Verdict(Record, frozen=True):

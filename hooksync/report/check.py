@@ -18,7 +18,7 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ADOPT_FIX, some_of
 from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
 from hooksync.report.text import Line, Style
-from hooksync.service.challenge import Kind, ProbeResult
+from hooksync.service.receivers import Kind, ProbeResult
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")

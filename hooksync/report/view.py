@@ -25,7 +25,7 @@ from hooksync.reconcile.plan import (
     some_of,
 )
 from hooksync.reconcile.preflight import NOT_ASKED
-from hooksync.service.challenge import ProbeResult
+from hooksync.service.receivers import ProbeResult
 
 ProbeResults = Mapping[str, ProbeResult]  # by address
 

@@ -1,27 +1,36 @@
-"""Challenge receivers as Preservica does, and read their answers. Touches the network; changes nothing.
+"""Challenge receivers as Preservica does, and judge their answers. Touches the network; changes nothing.
 
-No redirect is followed, no answer read beyond 64 KiB. What a receiver says is quoted only through the redactor, and
-failures are described in our own words: the transport's texts hold paths, and a receiver's path may hold a key.
+Answers are judged as strictly as the service is known to do it, and no stricter: content type and further fields are
+not judged. Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy. No redirect is followed, no
+answer read beyond 64 KiB. What a receiver says is quoted only through the redactor, and failures are described in our
+own words: the transport's texts hold paths, and a receiver's path may hold a key.
 """
 
 from __future__ import annotations
 
+import hmac
+import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Literal, NoReturn
 from urllib.parse import quote
 
+from hooksync.core import handshake
 from hooksync.core.errors import ServiceError
-from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
 from hooksync.service import http_errors
-from hooksync.service.challenge import FailureKind, ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.http import Answer, Request
 from hooksync.service.retry import CallContext, CallRecord
 from hooksync.service.worker_pool import WorkerPool
 
+ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
+AnswerKind = Literal["ready", "wrong-secret", "not-json", "wrong-shape", "not-hex", "not-echoed", "status", "redirect"]
+FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut", "too-large"]
+Kind = AnswerKind | FailureKind
 ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
@@ -51,6 +60,32 @@ _WORDS: dict[FailureKind, tuple[str, str]] = {
     "cut": ("its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
     "too-large": ("its answer is too large", "check the URL: this looks like a web page or a download"),
 }
+_STATES: dict[Kind, ReceiverState] = {
+    "ready": "ready",
+    "wrong-secret": "wrong-secret",
+    **dict.fromkeys(
+        ("no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut"), "unreachable"
+    ),
+}
+_RESPONSE = re.compile("[0-9a-f]{64}")
+_ANY_CASE = re.compile("[0-9A-Fa-f]{64}")
+_RECIPE = '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under the secret}'
+
+
+class ProbeResult(Record, frozen=True):
+    """What a probe found out about a receiver."""
+
+    kind: Kind
+    detail: str  # one line, safe to show, without the URL; "" when ready
+    fix: str  # "" when ready
+
+    @property
+    def state(self) -> ReceiverState:
+        """The kind, in the four classes that plans show."""
+        return _STATES.get(self.kind, "wrong-answer")
+
+
+READY = ProbeResult("ready", "", "")
 
 
 def probe_all(
@@ -95,7 +130,7 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     Such an answer would be the valid signature of the event that the rest of the code spells. This code spells none:
     an event is a JSON object, and hex digits are not, so the answer is of no use even to somebody who overhears it.
     """
-    code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
+    code = handshake.EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
     answer = _send(url, code, context, "challenge that begins as an event does")
     if isinstance(answer, ProbeResult):
         return None
@@ -162,3 +197,72 @@ def _identity(target: ProbeTarget) -> tuple[str, Secret]:
 
 def _key(secret: Secret) -> bytes:
     return secret.reveal().encode("latin-1")
+
+
+def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeResult:
+    """Judge a receiver's answer to a challenge; the result quotes nothing of the body.
+
+    We assume that the service compares text, so an upper-case response is "not-hex" even if its value is right.
+    """
+    if 300 <= status < 400:
+        return ProbeResult("redirect", f"it answers {status}, a redirect", "declare the URL that it leads to")
+    if status != 200:
+        return ProbeResult("status", f"it answers {status}, not 200", _fix_for(status))
+    try:
+        document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is not an error
+    except (ValueError, RecursionError):
+        return ProbeResult("not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}")
+    return _judge_document(document, code, handshake.answer_challenge(secret, code.encode("latin-1")))
+
+
+def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
+    """Whether an answer gives away the signature of a code that begins as a signed event does. None: not clear."""
+    signature = handshake.answer_challenge(secret, code.encode("latin-1")).encode()
+    if signature in body.lower():
+        return True
+    if judge_answer(status, body, code, secret).kind == "wrong-secret":
+        return None  # it signed something, or under another secret
+    is_refusal = 400 <= status < 500 and status not in (408, 429)
+    return False if status == 200 or is_refusal else None
+
+
+def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
+    if not isinstance(document, dict):
+        return ProbeResult("wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}")
+    for name in ("challengeCode", "challengeResponse"):
+        if not isinstance(document.get(name), str):
+            what = f"its answer has no text in {name}"
+            return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+    if document["challengeCode"] != code:
+        what = "its answer does not repeat the challengeCode"
+        return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
+    response = document["challengeResponse"]
+    if not _RESPONSE.fullmatch(response):
+        is_upper = _ANY_CASE.fullmatch(response)
+        what = f"its challengeResponse is {'upper-case hex' if is_upper else 'not the hex of an HMAC-SHA256'}"
+        return ProbeResult("not-hex", what, "write the HMAC-SHA256 as 64 lower-case hex digits")
+    if not hmac.compare_digest(response, expected):
+        what = "it signs challenges with another secret"
+        return ProbeResult(
+            "wrong-secret", what, "give the receiver the declared secret, or declare the one that it holds"
+        )
+    return READY
+
+
+def _fix_for(status: int) -> str:
+    match status:
+        case 401 | 403:
+            return "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
+        case 404 | 410:
+            return "check the path of the URL, and that the receiver is deployed"
+        case 405:
+            return "the receiver must accept POST"
+        case _ if status >= 500:
+            return "see the receiver's log"
+        case _:
+            return f"answer a challenge with 200 and {_RECIPE}"
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads although JSON does not have them."""
+    raise ValueError(constant)

@@ -28,7 +28,7 @@ from hooksync.documents.sealing import PlanKey, digest
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
-from hooksync.service.challenge import ProbeResult, judge_answer, signed_in_disguise
+from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disguise
 from hooksync.service.retry import read_retry_after
 from hooksync.state.format import read_state, state_text
 from hooksync.state.history import NOTHING

@@ -23,7 +23,7 @@ from hooksync.report.check import (
     judge_tenancy,
 )
 from hooksync.report.text import plain
-from hooksync.service.challenge import READY, ProbeResult
+from hooksync.service.receivers import READY, ProbeResult
 from tests.makers import declared, tenancy
 
 STAGES = ["name", "connection", "tls", "log-in", "role", "list"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.handshake import EVENT_PREFIX, answer_challenge
-from hooksync.service.challenge import READY, ProbeResult, judge_answer, signed_in_disguise
+from hooksync.service.receivers import READY, ProbeResult, judge_answer, signed_in_disguise
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"

@@ -21,9 +21,8 @@ from hooksync.core.redaction import Redactor
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request
 from hooksync.sandbox.receiver import Receiver
-from hooksync.service.challenge import READY, ProbeResult
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.receivers import probe_all, signs_events_in_disguise
+from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.service.retry import CallContext, CallRecord
 from hooksync.service.worker_pool import WorkerPool
 from tests.conftest import SECRET, URL_KEY
