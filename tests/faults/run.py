@@ -62,8 +62,11 @@ class Recorder:
     def warn(self, problem: Problem) -> None:
         self.err.append(str(problem))
 
-    def ask(self, question: str) -> bool | None:
-        return None
+    def can_ask(self) -> bool:
+        return False
+
+    def ask(self, question: str) -> bool:
+        return False
 
     def watch(self, record: CallRecord) -> None:
         self.err.append(f"{record.request} -> {record.result}")
