@@ -56,6 +56,7 @@ traits, for behaviour of the real service that is not known:
   minimal-list        the list shows id, url and triggerType, nothing else
   string-flags        includeIdentifiers is the text "true" or "false"
   normalise-urls      host in lower case, no default port, / for no path
+  number-ids          ids are numbers, in the list and in answers
   no-challenge        receivers are not challenged, so they need not run
 
 example:

@@ -103,7 +103,8 @@ class Rules:
         made = self.tenancies.add(tenant, wanted) if lie in (None, Lie.KEPT_SAME_ID) else wanted
         document = self.tenancies.describe(made)
         if lie is not None:
-            document["id"] = held[-1].id if held and lie is not Lie.FALSE_ID else self.tenancies.new_id()
+            told = held[-1].id if held and lie is not Lie.FALSE_ID else self.tenancies.new_id()
+            document["id"] = self.tenancies.told_id(told)
         elif Trait.ANSWER_WITHOUT_ID in self.traits:
             del document["id"]
         return json_answer(200, document)

@@ -40,6 +40,7 @@ class Trait(StrEnum):
     MINIMAL_LIST = "minimal-list"  # id, url, triggerType
     STRING_FLAGS = "string-flags"  # "true" and "false"
     NORMALISE_URLS = "normalise-urls"
+    NUMBER_IDS = "number-ids"  # in the list and in answers; a path holds the number's text
     NO_CHALLENGE = "no-challenge"
 
 
@@ -99,7 +100,7 @@ class Tenancies:
         self._traits = traits
         self._save = save  # called under the lock after each change, so that the newest data is written last
         self._lag = lag or ListLag()
-        self.new_id = new_id  # called for each subscription that is kept
+        self._make_id = new_id
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -163,7 +164,7 @@ class Tenancies:
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
         document: dict[str, object] = {
-            "id": subscription.id,
+            "id": self.told_id(subscription.id),
             "url": subscription.url,
             "triggerType": subscription.trigger,
         }
@@ -171,6 +172,15 @@ class Tenancies:
             flag = subscription.include_identifiers
             document["includeIdentifiers"] = str(flag).lower() if Trait.STRING_FLAGS in self._traits else flag
         return document
+
+    def new_id(self) -> str:
+        """Make an id for a subscription that is kept."""
+        made = self._make_id()
+        return str(int(made, 16) % 2**53) if Trait.NUMBER_IDS in self._traits else made
+
+    def told_id(self, subscription_id: str) -> str | int:
+        """Return an id as JSON tells it."""
+        return int(subscription_id) if Trait.NUMBER_IDS in self._traits else subscription_id
 
     def _saved(self) -> None:
         if self._save is not None:

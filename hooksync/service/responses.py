@@ -87,7 +87,7 @@ def read_subscriptions(body: bytes) -> tuple[LiveSubscription, ...]:
 
 def read_created_id(body: bytes) -> str | None:
     """Read the id of a new subscription from the answer to a subscribe; None where the answer holds none."""
-    identifier = _object(read_json(body)).get("id")
+    identifier = _id(_object(read_json(body)))
     if identifier is None:
         return None
     if not isinstance(identifier, str) or not identifier:
@@ -127,11 +127,17 @@ def _parsed(body: bytes) -> object:
 
 def _live(item: object) -> LiveSubscription:
     data = _object(item, "a subscription")
-    identifier, url, trigger = (data.get(name) for name in ("id", "url", "triggerType"))
+    identifier, url, trigger = _id(data), data.get("url"), data.get("triggerType")
     for name, value in (("id", identifier), ("url", url), ("triggerType", trigger)):
         if not isinstance(value, str) or not value:
             raise NotUnderstood(f"a subscription has no text in {name}")
     return LiveSubscription(str(identifier), live_url(str(url)), Trigger(str(trigger)), _flag(data))
+
+
+def _id(data: dict[str, object]) -> object:
+    """Return the id; a number as its text, by which a path names it."""
+    value = data.get("id")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _flag(data: dict[str, object]) -> bool | None:

@@ -260,7 +260,7 @@ def test_replace_re_creates_a_subscription(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "trait", ["refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"]
+    "trait", ["refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids"]
 )
 def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Place, trait: str) -> None:
     with type(place.box)(SandboxOptions(traits=frozenset({trait}))) as box:

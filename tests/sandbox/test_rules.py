@@ -394,6 +394,15 @@ def test_string_flags_tells_the_flag_as_text(flag: str) -> None:
     assert service.list()[0]["includeIdentifiers"] == flag
 
 
+def test_number_ids_tells_ids_as_numbers_and_takes_their_text_in_a_path() -> None:
+    service = with_trait("number-ids")
+    told = service.subscribe()[1]["id"]
+    assert isinstance(told, int)
+    assert [each["id"] for each in service.list()] == [told]
+    assert service.call("DELETE", f"/api/webhook/subscriptions/{told}").status == 204
+    assert service.list() == []
+
+
 def test_normalise_urls_changes_the_spelling_of_the_url() -> None:
     service = with_trait("normalise-urls")
     service.subscribe(url="https://Hooks.Example.ORG:443?Key=A")

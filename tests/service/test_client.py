@@ -128,7 +128,9 @@ def test_calls_are_told_to_the_watcher_without_secrets(clients: Clients, start: 
     assert all(isinstance(record, CallRecord) and record.seconds >= 0 for record in clients.records)
 
 
-@pytest.mark.parametrize("traits", ["minimal-list", "string-flags", "answer-without-id", "normalise-urls"])
+@pytest.mark.parametrize(
+    "traits", ["minimal-list", "string-flags", "answer-without-id", "normalise-urls", "number-ids"]
+)
 def test_whichever_way_the_service_has_it_is_understood(clients: Clients, start: Start, traits: str) -> None:
     box = start(traits=frozenset({"no-challenge", traits}))
     client = clients.client(box.url)

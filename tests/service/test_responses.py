@@ -36,6 +36,11 @@ def test_a_list_is_read_in_its_order() -> None:
     assert found[0].url.full == "https://h.example/a"
 
 
+def test_an_id_that_comes_as_a_number_is_taken_as_its_text() -> None:
+    found = read_subscriptions(body([{**ITEM, "id": 9007199254740993}, {**ITEM, "id": 0}, {**ITEM, "id": "007"}]))
+    assert [each.id for each in found] == ["9007199254740993", "0", "007"]
+
+
 def test_an_empty_list_says_that_there_is_nothing() -> None:
     assert read_subscriptions(b"[]") == ()
     assert read_subscriptions(b"\xef\xbb\xbf []\n") == ()
@@ -63,7 +68,9 @@ def test_an_empty_list_says_that_there_is_nothing() -> None:
         b"[" + b"9" * 10_000 + b"]",
         body([{**ITEM, "id": None}]),
         body([{**ITEM, "id": ""}]),
-        body([{**ITEM, "id": 5}]),
+        body([{**ITEM, "id": 5.0}]),
+        body([{**ITEM, "id": True}]),
+        body([{**ITEM, "id": 5}, {**ITEM, "id": "5"}]),
         body([{"url": ITEM["url"], "triggerType": "MOVED"}]),
         body([{"id": "1", "triggerType": "MOVED"}]),
         body([{**ITEM, "url": ""}]),
@@ -115,11 +122,13 @@ def test_no_bytes_break_the_readers(data: bytes) -> None:
 
 def test_the_id_of_a_new_subscription_is_read_where_it_is_told() -> None:
     assert read_created_id(body({"id": "abc", "more": 1})) == "abc"
+    assert read_created_id(b'{"id": 7}') == "7"
+    assert read_created_id(b'{"id": 0}') == "0"
     assert read_created_id(b"{}") is None
     assert read_created_id(b'{"id": null}') is None
 
 
-@pytest.mark.parametrize("data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7}'])
+@pytest.mark.parametrize("data", [b"", b"ok", b"[]", b'"abc"', b'{"id": ""}', b'{"id": 7.5}', b'{"id": true}'])
 def test_an_answer_to_a_subscribe_that_makes_no_sense_is_an_error(data: bytes) -> None:
     with pytest.raises(NotUnderstood):
         read_created_id(data)
