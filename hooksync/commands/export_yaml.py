@@ -93,6 +93,8 @@ def _settings(tenancy: Tenancy) -> Iterator[str]:
         yield "prune: false"
     if tenancy.unknown_secret != "warn":
         yield f"unknown_secret: {tenancy.unknown_secret}"
+    if tenancy.consistency_wait != 30:
+        yield f"consistency_wait: {tenancy.consistency_wait}"
 
 
 def _credentials(credentials: CredentialRefs) -> Iterator[str]:

@@ -60,6 +60,7 @@ class Settings(Record, frozen=True):
     probe: Probe = "auto"
     prune: bool = True
     unknown_secret: UnknownSecret = "warn"
+    consistency_wait: float = 30  # seconds
 
 
 class TenancyDeclaration(Record, frozen=True):

@@ -91,7 +91,8 @@ class TriggerCatalog:
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
 
-_PLAIN_SETTINGS = ("allow_http", "replacement", "probe", "prune", "unknown_secret")  # that are taken as they are
+# Those that are taken as they are.
+_PLAIN_SETTINGS = ("allow_http", "replacement", "probe", "prune", "unknown_secret", "consistency_wait")
 
 
 def has_settings(fields: YamlMap) -> bool:

@@ -95,6 +95,7 @@ class _Filling:
             unknown_secret=settings.unknown_secret,
             subscriptions=subscriptions,
             location=self.entry.location,
+            consistency_wait=settings.consistency_wait,
         )
 
     def _server(self) -> Server | None:

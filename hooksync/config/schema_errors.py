@@ -22,7 +22,16 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 
 # nothing else depends on these fields
 _INDEPENDENT = frozenset(
-    {"version", "limits", "replacement", "probe", "prune", "unknown_secret", *PlainFields.__struct_fields__}
+    {
+        "version",
+        "limits",
+        "replacement",
+        "probe",
+        "prune",
+        "unknown_secret",
+        "consistency_wait",
+        *PlainFields.__struct_fields__,
+    }
 )
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
 _SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))

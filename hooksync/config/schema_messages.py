@@ -69,6 +69,7 @@ _EXAMPLES = {
     "probe": "probe: require",
     "prune": "prune: false",
     "unknown_secret": "unknown_secret: replace",
+    "consistency_wait": "consistency_wait: 60",
     "subscriptions": "subscriptions: {}",
     "url": "url: https://fn.example.net/api/hook",
     "trigger": "trigger: INDEXED",
@@ -229,7 +230,9 @@ def _wrong_content(refusal: Refusal) -> Words:
         case "minProperties" if refusal.is_private:
             return f"{label} names neither env nor file", f"write {refusal.field}: {_REFERENCE}"
         case "minimum":
-            return f"{label} is negative", f"write {_EXAMPLES['unsubscribe']}"
+            return f"{label} is negative", _fix(refusal)
+        case "maximum":
+            return f"{label} must be at most {refusal.argument}", _fix(refusal)
         case "minLength" | "minItems" | "minProperties":
             return f"{label} is empty", _fix(refusal)
     return f"{label} does not fit the schema ({refusal.keyword})", "`hooksync schema` prints it"

@@ -227,7 +227,7 @@ class Tenancy(Record, frozen=True):
     unknown_secret: UnknownSecret  # what becomes of a live one whose secret may not be the declared one
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
-    consistency_wait: float = 30.0  # seconds that the list may lag behind the answers before it is believed
+    consistency_wait: float = 30  # seconds that the list may lag behind the answers before it is believed
 
     @property
     def where(self) -> str:

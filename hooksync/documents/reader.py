@@ -263,6 +263,7 @@ def _settings(fields: Fields, where: str, place: Location) -> Settings:
         probe=fields["probe"],
         prune=fields.get("prune", True),
         unknown_secret=fields.get("unknown_secret", "warn"),
+        consistency_wait=fields.get("consistency_wait", 30),
     )
 
 

@@ -179,5 +179,6 @@ def _declaration(tenancy: Tenancy) -> list[object]:
         tenancy.name, tenancy.server.declared, tenancy.tenant_declared, tenancy.allow_http,
         credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
         tenancy.replacement, tenancy.probe, tenancy.prune, tenancy.unknown_secret,
+        tenancy.consistency_wait,
     ]  # fmt: skip
     return [settings, sorted(subscriptions)]

@@ -146,6 +146,7 @@ def _tenancy_fields(view: TenancyView) -> Sections:
         "probe": tenancy.probe,
         "prune": tenancy.prune,
         "unknown_secret": tenancy.unknown_secret,
+        "consistency_wait": tenancy.consistency_wait,
         "error": None if view.error is None else _error(view.error),
     }
     return Sections(fields)

@@ -66,6 +66,9 @@ def test_what_is_left_out_has_its_default() -> None:
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
         probe="auto",
+        prune=True,
+        unknown_secret="warn",
+        consistency_wait=30,
     )
 
 
@@ -86,6 +89,9 @@ tenancies:
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
     probe: never
+    prune: false
+    unknown_secret: refuse
+    consistency_wait: 900
     subscriptions: {}
 """
     ).tenancies
@@ -96,6 +102,7 @@ tenancies:
     assert settings.owns == ("https://h/api", "https://h/b")
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
+    assert (settings.prune, settings.unknown_secret, settings.consistency_wait) == (False, "refuse", 900)
 
 
 def settings_of(line: str) -> Settings:

@@ -118,6 +118,22 @@ def test_what_describes_a_subscription_is_told_by_the_apply_of_a_saved_plan_too(
     }
 
 
+def test_a_saved_plan_keeps_how_long_to_wait_for_the_list(place: Place) -> None:
+    place.write(HOOKS.replace("    subscriptions:", "    consistency_wait: 7\n    subscriptions:"))
+    save(place)
+    (place.folder / "hooks.yaml").unlink()
+    run = place.run("apply", "plan.json", "--format", "json")
+    assert_valid(run.out, "report")
+    assert run.json["tenancies"][0]["consistency_wait"] == 7
+
+
+def test_a_plan_that_says_nothing_of_the_wait_for_the_list_is_carried_out_with_30_seconds(place: Place) -> None:
+    save(place)
+    alter(place.folder / "plan.json", lambda it: it["tenancies"][0].pop("consistency_wait"))
+    run = place.run("apply", "plan.json", "--format", "json")
+    assert run.json["tenancies"][0]["consistency_wait"] == 30
+
+
 def test_a_plan_applied_twice_is_stale_the_second_time(place: Place) -> None:
     save(place)
     assert place.run("apply", "plan.json").code == 0
