@@ -114,14 +114,7 @@ def _ways() -> Iterator[Way]:
         rest = "" if uses_state else ", no state"
         yield Way(f"create-first{rest}", uses_state=uses_state)
         yield Way(f"remove-first{rest}", "remove-first", uses_state=uses_state)
-        for trait in (
-            "refuse-duplicates",
-            "answer-without-id",
-            "minimal-list",
-            "string-flags",
-            "normalise-urls",
-            "number-ids",
-        ):
+        for trait in ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"):
             yield Way(trait + rest, traits=frozenset({trait}), uses_state=uses_state)
     yield Way("remove-first, nothing to subscribe", "remove-first", subscribes=False)
     yield Way("create-first, eight at a time", at_once=8)
