@@ -107,7 +107,7 @@ def open_session(
             allows_mass_unsubscribe,
             known,
             run.secrets,
-            KeyRing(parallelism),
+            KeyRing(parallelism, world.stretch),
             adopts=options.adopts,
             keeps_state=state is not None,
         )

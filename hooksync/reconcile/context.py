@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.record import Record
+from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.fingerprints import stretch
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
     from hooksync.service.http import Network, Timeouts
     from hooksync.service.retry import CallRecord, RetryPolicy
+    from hooksync.state.fingerprints import Key, Wanted
 
 
 class Terminal(Protocol):
@@ -56,3 +59,5 @@ class World(Record, frozen=True):
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     network: Callable[[Timeouts, int], Network] | None = None  # makes what calls go through; None: the real one
+    pool: type[WorkerPool] = WorkerPool  # runs the calls
+    stretch: Callable[[Wanted], Key] = stretch  # makes a key of a secret and a salt

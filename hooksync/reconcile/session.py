@@ -49,7 +49,7 @@ def open_run(
         for tenancy in tenancies
     }
     try:
-        with WorkerPool(parallelism, world.stop) as pool:
+        with world.pool(parallelism, world.stop) as pool:
             yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context)
     finally:
         transport.close()
@@ -98,7 +98,7 @@ class Run(Record, frozen=True):
             return Execution(plan, client, secrets, self.pool, options=options, advance=advance).run
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
-        with WorkerPool(self.parallelism, Event()) as coordinators:
+        with type(self.pool)(self.parallelism, Event()) as coordinators:
             outcomes = coordinators.run("", [task(plan) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
 

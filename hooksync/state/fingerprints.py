@@ -117,13 +117,15 @@ def derive_keys(wanted: Collection[Wanted], width: int, derive: Callable[[Wanted
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, derive: Callable[[Wanted], Key] = stretch) -> None:
         self._width = width
+        self._derive = derive
         self._keys: dict[Wanted, Key] = {}
 
     def derive(self, wanted: Iterable[Wanted]) -> None:
         """Derive the keys that are not there yet, side by side."""
-        self._keys |= derive_keys([each for each in dict.fromkeys(wanted) if each not in self._keys], self._width)
+        missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
+        self._keys |= derive_keys(missing, self._width, self._derive)
 
     def key(self, secret: Secret, salt: Salt) -> Key:
         """Return a key that was derived before."""

@@ -1,0 +1,450 @@
+"""What must hold whatever happens, as functions over a plain record of a run: one law, one function, one name.
+
+The simulation, the fault matrix and the tests of kills and of two runs make a `Run` of what happened and ask
+`broken_by` (for any run) and `broken_when_settled` (for the runs at the end, when nothing goes wrong any more). Each
+law yields what breaks it, in words.
+
+How to make a `Run`: look at the service itself, past hooksync. `before` is what it held when the run began. `moments`
+are what it held after every call that reached it and after whatever anybody else did meanwhile, in order; a moment that
+answered a list has what was shown, which differs from what is held where the list lags. A URL is written everywhere in
+one spelling (the recorder normalises it). `result` is the plan or the report as JSON, `said` all other output.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hooksync.core.errors import ExitCode
+from hooksync.core.urls import owns_url
+from tests.no_gap import Place, served
+
+CHANGING = ("subscribe", "unsubscribe")  # calls
+ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
+SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
+REMOVED_FIRST = "the old one is removed first"  # the warning of a service that refuses a second one
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A subscription as the service really holds it."""
+
+    tenant: str
+    id: str
+    url: str  # in one spelling
+    trigger: str  # on the wire
+    flag: bool
+    secret: str = field(repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def place(self) -> Place:
+        return self.url, self.trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A subscription that the hooks file declares, with the secret that its reference has now."""
+
+    address: str
+    url: str  # in one spelling
+    trigger: str  # on the wire
+    flag: bool
+    secret: str = field(repr=False)
+
+    @property
+    def place(self) -> Place:
+        return self.url, self.trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A tenancy as the hooks file has it, and how its service is."""
+
+    name: str
+    tenant: str
+    wanted: tuple[Wanted, ...]
+    owns: tuple[str, ...] | None = None  # None: all
+    prunes: bool = True  # as the file and the flags of the run have it
+    removes_first: bool = False  # `replacement: remove-first`
+    may_conflict: bool = False  # the service refuses a second one
+    tells_flags: bool = True  # the list tells the flag
+
+    def is_own(self, one: Held) -> bool:
+        return one.tenant == self.tenant and owns_url(self.owns, one.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the service held after a call, or after something that somebody else did."""
+
+    by: str  # the name of the run that made the call; SOMEBODY_ELSE
+    held: tuple[Held, ...]
+    call: str = ""  # "list", "subscribe", "unsubscribe", ...; empty for what was no call
+    tenant: str = ""  # that the call was about
+    status: int | None = None  # that the run was answered; None: no answer, or none that makes sense
+    shown: tuple[Held, ...] | None = None  # what a list showed to the run; None: it was none, or none that arrived
+    named: str | None = None  # the id that the run was told for what it made
+    is_late: bool = False  # carried out after the run had stopped to wait for it
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An entry of the state."""
+
+    tenancy: str
+    id: str
+    address: str
+    is_right: bool | None  # whether its fingerprint is that of the secret which the live one has; None: not live
+    is_found: bool = False  # hooksync is not certain that it made it
+    flag: bool | None = None  # as sent; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of hooksync, and what was there."""
+
+    name: str
+    verb: str  # "plan" or "apply"
+    code: int | None  # None: it was killed
+    tenancies: tuple[Declared, ...]
+    before: tuple[Held, ...]
+    moments: tuple[Moment, ...]
+    result: Mapping[str, Any] | None = None  # the plan or report; None: it was killed, or shows none
+    said: str = ""
+    crash: str = ""  # a traceback; empty where there is none, as there should be
+    written: tuple[str, ...] = ()  # texts of state, plan and report right after it
+    hidden: tuple[str, ...] = field(default=(), repr=False)  # secrets, passwords, tokens
+    is_interrupted: bool = False
+    remembered: tuple[Remembered, ...] = ()  # the state before it
+    remembers: tuple[Remembered, ...] | None = None  # after it; None: it keeps none, or there is none to look at
+    intents: frozenset[str] = frozenset()  # addresses, in the state after it
+    misled: frozenset[str] = frozenset()  # ids of which a person told the state a wrong secret, by --adopt
+    gone: frozenset[str] = frozenset()  # ids whose removal was answered to hooksync, as its state knows
+
+    @property
+    def after(self) -> tuple[Held, ...]:
+        return self.moments[-1].held if self.moments else self.before
+
+    def steps(self, tenancy: str) -> list[Mapping[str, Any]]:
+        return [step for one in self.told if one["name"] == tenancy for step in one["steps"]]
+
+    @property
+    def told(self) -> list[Mapping[str, Any]]:
+        return list(self.result["tenancies"]) if self.result else []
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self.result["warnings"]) if self.result else []
+
+    def changes(self) -> Iterator[tuple[tuple[Held, ...], Moment]]:
+        """Give each moment with what was held before it."""
+        before = self.before
+        for moment in self.moments:
+            yield before, moment
+            before = moment.held
+
+    def last_list(self, tenant: str) -> Moment | None:
+        """Give the last moment at which this run was shown what is there."""
+        lists = [it for it in self.moments if it.by == self.name and it.tenant == tenant and it.shown is not None]
+        return lists[-1] if lists else None
+
+    def is_told(self, address: str) -> bool:
+        """Whether a warning or the detail of a step says something of an address."""
+        steps = [step for one in self.told for step in one["steps"] if step["address"] == address]
+        return any(address in warning for warning in self.warnings) or any(step.get("detail") for step in steps)
+
+
+Law = Callable[[Run], Iterator[str]]
+
+
+def nothing_outside_owns_changes(run: Run) -> Iterator[str]:
+    """Whatever lies outside `owns`, hooksync neither makes nor removes it."""
+    tenants = {one.tenant: one for one in run.tenancies}
+    for before, moment in run.changes():
+        if moment.by == SOMEBODY_ELSE:
+            continue
+        for one in set(before) ^ set(moment.held):
+            declared = tenants.get(one.tenant)
+            if declared and not declared.is_own(one):
+                yield f"{moment.call} of {moment.by} changed {one.place} of {one.tenant}, which is not owned"
+
+
+def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
+    """The exit code follows from the report, and the report says what became of each step."""
+    if run.crash:
+        yield f"it ends with a traceback: {run.crash[-600:]}"
+    if run.code is None:
+        return
+    if "Traceback" in run.said:
+        yield "it shows a traceback"
+    if run.is_interrupted and run.code == ExitCode.DONE and _active(run):
+        yield "it was interrupted, and exits 0"
+    yield from _untrue_code(run)
+    if run.verb == "apply" and run.result:
+        for declared in run.tenancies:
+            for step in run.steps(declared.name):
+                yield from _untrue_step(run, declared, step)
+        yield from _not_remembered(run)
+
+
+def green_means_known(run: Run) -> Iterator[str]:
+    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the deviation is told."""
+    is_idle = not any(step["action"] in ACTIVE for one in run.told for step in one["steps"])
+    if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
+        return
+    for declared in run.tenancies:
+        last = run.last_list(declared.tenant)
+        if last is None or last.shown is None:
+            yield f"green, although nobody looked at {declared.name}"
+            continue
+        for one in declared.wanted:
+            yield from _missing(run, declared, one, last)
+        yield from _too_many(declared, last)
+
+
+def served_stays_served(run: Run) -> Iterator[str]:
+    """No address that was served before the run loses its place by it; but where that is asked for, or said."""
+    for one in run.tenancies:
+        if one.removes_first:
+            continue
+        places = {each.address: each.place for each in one.wanted}
+        remembered = {it.id: it.address for it in run.remembered if it.tenancy == one.name}
+        serving = served(places, _live(run.before, one), remembered)
+        touched: set[Place] = set()  # by others, since this run last saw all that was there
+        for before, moment in run.changes():
+            live = _live(moment.held, one)
+            lost = [it for it, ids in serving.items() if ids.isdisjoint(live) and places[it] not in live.values()]
+            is_own = moment.by == run.name and not moment.is_late
+            for address in lost:
+                del serving[address]
+                if is_own and places[address] not in touched and not _is_said(run, one, address):
+                    yield f"{address} lost its old half by {moment.call} before there was a new one"
+            if not is_own:
+                touched |= {it.place for it in set(before) ^ set(moment.held)}
+            elif (
+                moment.tenant == one.tenant and moment.shown is not None and set(moment.shown) == _of(moment.held, one)
+            ):
+                touched.clear()
+
+
+def same_means_same(run: Run) -> Iterator[str]:
+    """No secret is wrong while a plan, a report or the state calls it the same."""
+    secrets = {one.id: one.secret for held in (run.before, *(it.held for it in run.moments)) for one in held}
+    for declared in run.tenancies:
+        wanted = {one.address: one for one in declared.wanted}
+        for step in run.steps(declared.name):
+            if not step["secret"] or step["secret"]["state"] != "same" or step["id"] in run.misled:
+                continue
+            if step["id"] in secrets and secrets[step["id"]] != wanted[step["address"]].secret:
+                yield f"the secret of {step['address']} ({step['id']}) is said to be the same, and is another one"
+    for entry in run.remembers or ():
+        if entry.is_right is False and not entry.is_found and entry.id not in run.misled:
+            yield f"the state has a wrong fingerprint for {entry.address} ({entry.id})"
+
+
+def no_secret_is_shown(run: Run) -> Iterator[str]:
+    """No secret, password or token stands in any output, state, plan or report."""
+    for where, text in (("output", run.said), *(("a written file", text) for text in run.written)):
+        for number, hidden in enumerate(run.hidden):
+            if hidden in text:
+                yield f"{where} shows the secret number {number}"
+
+
+def one_apply_settles_all(run: Run) -> Iterator[str]:
+    """Once nothing goes wrong any more, one apply leaves what is declared, and says so."""
+    if run.code != ExitCode.DONE:
+        yield f"it exits {run.code}: {run.said[-700:]}"
+    for declared in run.tenancies:
+        states = {step["address"]: (step["secret"] or {}).get("state") for step in run.steps(declared.name)}
+        actions = {step["address"]: step["action"] for step in run.steps(declared.name)}
+        there = [one for one in run.after if declared.is_own(one)]
+        for want in declared.wanted:
+            found = [one for one in there if one.place == want.place]
+            if not found:
+                yield f"{want.address} is missing"
+            for one in found:
+                is_unknown = states.get(want.address) in ("unknown", "not-set") and actions[want.address] == "keep"
+                if one.secret != want.secret and not is_unknown and one.id not in run.misled:
+                    yield f"{want.address} has a wrong secret, and is not told as unknown"
+                if one.flag != want.flag and _is_flag_known(run, declared, one):
+                    yield f"{want.address} has the wrong flag"
+        if declared.prunes:
+            places = {want.place for want in declared.wanted}
+            yield from (f"{one.place} is there and not declared" for one in there if one.place not in places)
+
+
+def nothing_is_there_twice(run: Run) -> Iterator[str]:
+    """Once things have settled, no identity is there twice."""
+    for declared in run.tenancies:
+        places = {want.place for want in declared.wanted}
+        count = Counter(one.place for one in run.after if declared.is_own(one) and one.place in places)
+        yield from (f"{place} is there {number} times" for place, number in count.items() if number > 1)
+
+
+def a_second_run_does_nothing(run: Run) -> Iterator[str]:
+    """A run without news changes nothing, finds nothing to do, and exits 0."""
+    calls = [moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING]
+    if calls or run.code != ExitCode.DONE or _active(run):
+        steps = ", ".join(f"{step['action']} {step['address'] or step['id']}" for step in _active(run))
+        yield f"it exits {run.code} after {len(calls)} changing calls, with {steps or 'no'} steps"
+
+
+LAWS: tuple[Law, ...] = (  # of any run
+    nothing_outside_owns_changes,
+    exit_code_report_and_truth_agree,
+    green_means_known,
+    served_stays_served,
+    same_means_same,
+    no_secret_is_shown,
+)
+SETTLED: tuple[Law, ...] = (one_apply_settles_all, nothing_is_there_twice)  # of the first apply without faults, too
+IDLE: tuple[Law, ...] = (*SETTLED, a_second_run_does_nothing)  # of every later one
+
+
+def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:
+    """Ask laws of a run: the name of each that is broken, and how."""
+    return [(law.__name__, how) for law in laws for how in law(run)]
+
+
+def broken_when_settled(run: Run, *, is_second: bool) -> list[tuple[str, str]]:
+    """Ask all laws of a run that nothing befell. `is_second`: another one has run before, without news since."""
+    return broken_by(run, (*LAWS, *(IDLE if is_second else SETTLED)))
+
+
+def _active(run: Run) -> list[Mapping[str, Any]]:
+    return [step for one in run.told for step in one["steps"] if step["action"] in ACTIVE]
+
+
+def _of(held: Iterable[Held], declared: Declared) -> set[Held]:
+    return {one for one in held if one.tenant == declared.tenant}
+
+
+def _live(held: Iterable[Held], declared: Declared) -> dict[str, Place]:
+    return {one.id: one.place for one in held if one.tenant == declared.tenant}
+
+
+def _is_said(run: Run, declared: Declared, address: str) -> bool:
+    """Whether the run says that it had to remove the old one first; a killed one could not say it any more."""
+    said = any(warning.startswith(f"{address}: ") and REMOVED_FIRST in warning for warning in run.warnings)
+    return declared.may_conflict and (said or run.result is None)
+
+
+def _untrue_code(run: Run) -> Iterator[str]:
+    """Hold the exit code against what this run changed, as far as it was answered or shown to it."""
+    made, removed = set[Held](), set[Held]()
+    for before, moment in run.changes():
+        if moment.by == run.name:
+            made |= set(moment.held) - set(before)
+            removed |= set(before) - set(moment.held)
+    named = {moment.named for moment in run.moments if moment.by == run.name}
+    clear = [it for it in run.moments if it.by == run.name and it.call in CHANGING and not _is_clear_no(it.status)]
+    shown = {one.id for declared in run.tenancies for one in _shown(run, declared)}
+    known = {one for one in made if one.id in named or one.id in shown}
+    known |= {one for one in removed if one.id not in shown and one.tenant in _looked(run)}
+    if run.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.USAGE) and known:
+        yield f"exit {run.code}, and {len(known)} were changed"
+    if run.code == ExitCode.PARTLY_APPLIED and not (made or removed or clear):
+        yield "exit 4, and nothing was changed, nor may have been"
+    if run.verb == "plan" and (made or removed):
+        yield "a plan has changed something"
+    if run.code in (ExitCode.ERROR, ExitCode.PARTLY_APPLIED) and run.result and run.verb == "apply":
+        told = run.told
+        is_whole = all(one["error"] is None and one["not_verified"] is None for one in told)
+        outcomes = {step["outcome"] for one in told for step in one["steps"]}
+        is_quiet = not any(one["differences"] for one in told) and not run.result["refusals"]
+        if is_whole and is_quiet and outcomes <= {"done", "unchanged"} and run.result["error"] is None:
+            yield f"exit {run.code}, and the report knows of nothing amiss"
+
+
+def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any]) -> Iterator[str]:
+    """Hold the outcome of a step against what this run made and removed."""
+    said, what = step["outcome"], f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}"
+    made = {one.id: one for before, it in run.changes() for one in set(it.held) - set(before) if it.by == run.name}
+    gone = {one.id: it for before, it in run.changes() for one in set(before) - set(it.held)}
+    shown = {one.id for one in _shown(run, declared)}
+    [told] = [one for one in run.told if one["name"] == declared.name]
+    is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
+    new = step["new_id"]
+    if new and new not in made and not run.is_told(step["address"]):
+        yield f"{what}, with a new id that this run did not make"
+    if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new and not step["detail"]:
+        yield f"{what}, without an id and without a word"
+    if step["action"] == "subscribe" and said in ("failed", "not-attempted") and not is_blind:
+        [want] = [one for one in declared.wanted if one.address == step["address"]]
+        for one in made.values():
+            is_it = one.place == want.place and one.flag == want.flag and one.secret == want.secret
+            if is_it and one.id in shown and not step["detail"]:
+                yield f"{what}, without a word, and is there as {one.id}"
+    if step["action"] == "unsubscribe" and said == "done" and step["id"] in shown and step["id"] not in gone:
+        is_silent = not step["detail"] and not any(it["id"] == step["id"] for it in told["differences"])
+        if is_silent:
+            yield f"{what}, and is shown by the list, and nothing is said of it"
+    if step["action"] == "unsubscribe" and said in ("failed", "not-attempted") and not is_blind:
+        moment = gone.get(step["id"])
+        if moment and moment.by == run.name and not moment.is_late and step["id"] not in shown:
+            yield f"{what}, and this run has removed it"
+    if step["action"] in ("keep", "leave") and step["id"] in gone and gone[step["id"]].by == run.name:
+        yield f"{what}, and this run has removed it"
+
+
+def _not_remembered(run: Run) -> Iterator[str]:
+    """Name what the report tells as made and the state does not know."""
+    if run.remembers is None or not run.result or run.result["error"]:
+        return
+    known = {entry.id for entry in run.remembers}
+    for one in run.told:
+        for step in one["steps"]:
+            if step["new_id"] and step["new_id"] not in known:
+                yield f"the state has no entry for the new id of {step['address']}"
+
+
+def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterator[str]:
+    """Say what a green run does not know, or does not tell, of a declared one. `last`: when it last looked."""
+    steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
+    is_unknown = any(step["secret"] and step["secret"]["state"] in ("unknown", "not-set") for step in steps)
+    held = [one for one in last.held if declared.is_own(one) and one.place == want.place]
+    stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
+    if not held and not run.is_told(want.address) and not [one for one in stale if one.id not in run.gone]:
+        yield f"green, and {want.address} is missing"
+    shown = [one for one in held if one in (last.shown or ())]
+    if len(shown) > 1:
+        yield f"green, and {want.address} is there {len(shown)} times"
+    for one in held if len(held) == 1 else ():
+        if one.secret != want.secret and not is_unknown and one.id not in run.misled and not stale:
+            yield f"green, and {want.address} has another secret"
+        if one.flag != want.flag and _is_flag_known(run, declared, one) and not run.is_told(want.address) and not stale:
+            yield f"green, and {want.address} has another flag"
+
+
+def _too_many(declared: Declared, last: Moment) -> Iterator[str]:
+    """Name what is there and shown although it is not declared."""
+    places = {one.place for one in declared.wanted}
+    for one in last.held if declared.prunes else ():
+        if declared.is_own(one) and one.place not in places and one in (last.shown or ()):
+            yield f"green, and {one.place} is there, not declared"
+
+
+def _is_flag_known(run: Run, declared: Declared, one: Held) -> bool:
+    """Whether hooksync can know the flag: the list tells it, or the state has what was sent."""
+    return declared.tells_flags or any(it.id == one.id and it.flag is not None for it in run.remembered)
+
+
+def _shown(run: Run, declared: Declared) -> tuple[Held, ...]:
+    last = run.last_list(declared.tenant)
+    return (last.shown or ()) if last else ()
+
+
+def _looked(run: Run) -> set[str]:
+    """Give the tenants whose list this run read after its last change there."""
+    last = {it.tenant: it for it in run.moments if it.by == run.name and it.call in (*CHANGING, "list")}
+    return {tenant for tenant, moment in last.items() if moment.shown is not None}
+
+
+def _is_clear_no(status: int | None) -> bool:
+    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong."""
+    return status is not None and 300 <= status < 500

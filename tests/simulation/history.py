@@ -1,0 +1,202 @@
+"""A history: what happens to a tenancy, its hooks file and its state, as data, made from one seed before it is played.
+
+Plain values whose repr can be pasted into a list of regressions. Numbers that choose something ("the third declared")
+are taken modulo what is there, so that a history stays valid when a part of it is left out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+STEPS = 10  # of a history, about
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of the hooks file or of the environment."""
+
+    kind: Literal["add", "remove", "move", "swap", "rename", "flag", "reference", "rotate", "revert"]
+    tenancy: int = 0
+    which: int = 0
+    to: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody changes the tenancy by hand."""
+
+    kind: Literal["subscribe", "unsubscribe", "duplicate", "repair", "foreign"]
+    tenancy: int = 0
+    which: int = 0
+    to: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """Somebody keeps a copy of the state, brings the newest copy back, or loses the state."""
+
+    kind: Literal["copy", "restore", "lose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Time passes."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What befalls one call, or one writing of the state, of a command."""
+
+    kind: str  # see CALL_KINDS and WRITE_KINDS
+    call: str = "any"  # any, login, list, subscribe, unsubscribe; or write
+    nth: int = 0  # of these
+    number: float = 0  # seconds, further calls, or a status
+    act: Person | Command | None = None  # what somebody else does just before
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One process of hooksync."""
+
+    verb: Literal["plan", "apply", "saved"]  # saved: plan --out, then apply PLAN
+    flags: tuple[str, ...] = ()  # see FLAGS
+    mishaps: tuple[Mishap, ...] = ()
+    between: tuple[Edit | Person | Wait, ...] = ()  # of a saved plan: after it was made, before it is carried out
+
+
+Step: TypeAlias = Edit | Person | StateFile | Wait | Command
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All of it."""
+
+    seed: int
+    steps: tuple[Step, ...]
+    traits: tuple[str, ...] = ()  # of the service
+    tenancies: int = 1
+    declared: int = 3  # in each, at the beginning
+    live: int = 1  # in each, at the beginning, not made by hooksync
+    lag_additions: float = 0.0  # seconds
+    lag_removals: float = 0.0  # seconds
+    consistency_wait: float = 30.0  # seconds
+    remove_first: bool = False
+    probes: bool = False
+    rest: float = 1200.0  # seconds before all is to be settled
+
+
+TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls")
+FLAGS = ("adopt", "no-prune", "text", "old-checkout", "markdown")
+EDITS = ("add", "add", "remove", "move", "move", "swap", "rename", "flag", "rotate", "rotate", "reference", "revert")
+PEOPLE = ("subscribe", "unsubscribe", "duplicate", "repair", "foreign")
+STATUSES = (400, 403, 404, 409, 429, 500, 502, 503)
+LAGS = (0.0, 0.0, 0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
+WAITS = (1.0, 10.0, 60.0, 600.0, 1000.0, 4000.0)
+CALLS = ("any", "any", "list", "subscribe", "subscribe", "subscribe", "unsubscribe", "unsubscribe", "login")
+CALL_KINDS = (
+    *("cut", "commit-cut", "commit-cut", "slow", "late", "late", "late-calls", "doubled", "status", "status"),
+    *("commit-status", "garbage", "expired", "unreachable", "killed", "killed", "commit-killed", "commit-killed"),
+    *("stop", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone"),
+)
+WRITE_KINDS = ("killed", "commit-killed")
+LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})
+
+
+def make_history(seed: int) -> History:
+    """Make the history of a seed."""
+    chance = random.Random(seed)
+    lags = [chance.choice(LAGS) for _ in range(2)] if chance.random() < 0.5 else [0.0, 0.0]
+    history = History(
+        seed=seed,
+        steps=tuple(_steps(chance)),
+        traits=tuple(sorted(trait for trait in TRAITS if chance.random() < 0.15)),
+        tenancies=chance.choice([1, 1, 1, 2]),
+        declared=chance.randrange(1, 5),
+        live=chance.randrange(3),
+        lag_additions=lags[0],
+        lag_removals=lags[1],
+        consistency_wait=chance.choice([0.0, 5.0, 30.0, 30.0, 30.0, 120.0]),
+        remove_first=chance.random() < 0.15,
+        probes=chance.random() < 0.2,
+        rest=chance.choice([0.0, 1200.0]),
+    )
+    return history if _may_settle_at_once(history) else replace(history, rest=1200.0)
+
+
+def _may_settle_at_once(history: History) -> bool:
+    """Whether an apply can know at once how things are: no lie, and no list that lags for longer than it waits."""
+    kinds = {mishap.kind for step in history.steps if isinstance(step, Command) for mishap in step.mishaps}
+    return max(history.lag_additions, history.lag_removals) < history.consistency_wait and not kinds & LIES
+
+
+def _steps(chance: random.Random) -> list[Step]:
+    steps: list[Step] = [Command("apply")] if chance.random() < 0.8 else []
+    while len(steps) < STEPS:
+        steps.append(_step(chance))
+    return steps
+
+
+def _step(chance: random.Random) -> Step:
+    match chance.choices(("edit", "apply", "plan", "saved", "person", "state", "wait"), (30, 36, 5, 5, 12, 5, 7))[0]:
+        case "edit":
+            return _edit(chance)
+        case "apply":
+            return _command(chance, "apply")
+        case "plan":
+            return _command(chance, "plan")
+        case "saved":
+            return _command(chance, "saved")
+        case "person":
+            return _person(chance)
+        case "state":
+            return StateFile(chance.choice(["copy", "copy", "restore", "lose"]))  # type: ignore[arg-type]
+        case _:
+            return Wait(chance.choice(WAITS))
+
+
+def _edit(chance: random.Random) -> Edit:
+    return Edit(chance.choice(EDITS), chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
+
+
+def _person(chance: random.Random) -> Person:
+    return Person(chance.choice(PEOPLE), chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
+
+
+def _command(chance: random.Random, verb: Literal["plan", "apply", "saved"], *, is_inner: bool = False) -> Command:
+    flags = tuple(flag for flag in FLAGS if chance.random() < 0.08)
+    number = chance.choices((0, 1, 2, 3), (4, 4, 2, 1))[0]
+    mishaps = tuple(_mishap(chance, is_inner=is_inner) for _ in range(number))
+    between: list[Edit | Person | Wait] = []
+    if verb == "saved" and chance.random() < 0.3:
+        between.append(chance.choice([_edit(chance), _person(chance), Wait(chance.choice(WAITS))]))
+    return Command(verb, flags, mishaps, tuple(between))
+
+
+def _mishap(chance: random.Random, *, is_inner: bool) -> Mishap:
+    if chance.random() < 0.12:
+        return Mishap(chance.choice(WRITE_KINDS), "write", chance.randrange(2))
+    kind, call = chance.choice(CALL_KINDS), chance.choice(CALLS)
+    nth = chance.randrange(14) if call == "any" else chance.randrange(3)
+    number, act = 0.0, None
+    match kind:
+        case "late":
+            number = chance.choice([10.0, 35.0, 100.0, 2000.0])
+        case "late-calls":
+            number = chance.randrange(1, 8)
+        case "status" | "commit-status":
+            number = chance.choice(STATUSES)
+        case "act" if is_inner or chance.random() < 0.5:
+            act = _person(chance)
+        case "act":
+            act = _command(chance, "apply", is_inner=True)
+    return Mishap(kind, call, nth, number, act)
+
+
+def sizes(histories: Sequence[History]) -> int:
+    """Count the steps."""
+    return sum(len(history.steps) for history in histories)

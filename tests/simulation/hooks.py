@@ -1,0 +1,195 @@
+"""The hooks file of a history and its environment: how they are edited, written, and what they declare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+from hooksync.core.model import TRIGGER_NAMES
+from tests.laws import Declared, Wanted
+from tests.simulation.history import Edit, History
+from tests.simulation.world import PASSWORD, SERVER, USERNAME, spelt
+
+OWNED = "https://hooks.example.org"
+FOREIGN = ("https://vendor.example/x", "https://hooks.example.org.evil.example/a")
+SPELT_OTHERWISE = "https://Hooks.Example.org:443"
+PATHS = ("a", "b", "c", "d", "e")
+TRIGGERS = ("INDEXED", "MOVED")
+REFERENCES = ("FIRST", "SECOND")
+VALUES = 5  # that a reference may have
+TENANTS = ("ONE", "TWO")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A subscription as the file declares it."""
+
+    name: str
+    path: str
+    triggers: tuple[str, ...]
+    reference: str
+    flag: bool
+
+
+def secret(reference: str, number: int) -> str:
+    """Return one of the values that a reference has in its life."""
+    return f"canary-{reference.lower()}-{number}-of-a-receiver-0123"
+
+
+HIDDEN = (PASSWORD, *(secret(reference, number) for reference in (*REFERENCES, "somebody") for number in range(VALUES)))
+
+
+@dataclass(slots=True)
+class Hooks:
+    """The file, and which value each reference has."""
+
+    history: History
+    hooks: list[list[Hook]] = field(default_factory=list)  # by tenancy
+    values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFERENCES, 0))
+    former: list[list[list[Hook]]] = field(default_factory=list)  # earlier texts of the file
+    names: int = 0  # given so far
+
+    @classmethod
+    def of(cls, history: History) -> Hooks:
+        hooks = cls(history)
+        for tenancy in range(history.tenancies):
+            hooks.hooks.append([])
+            for number in range(history.declared):
+                hooks._add(tenancy, number, history.seed + number)
+        return hooks
+
+    def edit(self, edit: Edit) -> None:
+        """Edit it; what is not possible is left out."""
+        tenancy = edit.tenancy % len(self.hooks)
+        before = [list(each) for each in self.hooks]
+        there = self.hooks[tenancy]
+        which = edit.which % len(there) if there else 0
+        match edit.kind:
+            case "rotate":
+                reference = REFERENCES[edit.which % len(REFERENCES)]
+                self.values[reference] = (self.values[reference] + 1) % VALUES
+                return
+            case "revert" if self.former:
+                self.hooks = self.former.pop()
+                return
+            case "add":
+                self._add(tenancy, edit.which, edit.to)
+            case "remove" if len(there) > 1:
+                del there[which]
+            case _ if there:
+                self._change(tenancy, which, edit)
+        if self.hooks != before:
+            self.former.append(before)
+
+    def _change(self, tenancy: int, which: int, edit: Edit) -> None:
+        there = self.hooks[tenancy]
+        one = there[which]
+        match edit.kind:
+            case "move":
+                self._put(tenancy, which, replace(one, path=PATHS[edit.to % len(PATHS)]))
+            case "swap":
+                other = edit.to % len(there)
+                first, second = replace(one, path=there[other].path), replace(there[other], path=one.path)
+                trial = list(there)
+                trial[which], trial[other] = first, second
+                if which != other and _is_valid(trial):
+                    self.hooks[tenancy] = trial
+            case "rename":
+                self.names += 1
+                there[which] = replace(one, name=f"n{self.names}")
+            case "flag":
+                there[which] = replace(one, flag=not one.flag)
+            case "reference":
+                there[which] = replace(one, reference=REFERENCES[edit.to % len(REFERENCES)])
+
+    def _put(self, tenancy: int, which: int, hook: Hook) -> None:
+        trial = list(self.hooks[tenancy])
+        trial[which] = hook
+        if _is_valid(trial):
+            self.hooks[tenancy] = trial
+
+    def _add(self, tenancy: int, which: int, to: int) -> None:
+        triggers = (TRIGGERS, TRIGGERS[:1], TRIGGERS[1:])[to % 3]
+        self.names += 1
+        hook = Hook(f"n{self.names}", PATHS[which % len(PATHS)], triggers, REFERENCES[to // 3 % 2], to % 4 != 1)
+        if _is_valid([*self.hooks[tenancy], hook]):
+            self.hooks[tenancy].append(hook)
+
+    def copy(self) -> Hooks:
+        return Hooks(self.history, [list(each) for each in self.hooks], dict(self.values), [], self.names)
+
+    def text(self) -> str:
+        """Write the file, in the YAML that JSON is, but for its outermost lines."""
+        lines = ["version: 1", "tenancies:"]
+        for number, hooks in enumerate(self.hooks):
+            settings = {
+                "server": SERVER,
+                "tenant": TENANTS[number],
+                "owns": [OWNED],
+                "limits": {"unsubscribe": "100%"},
+                "replacement": "remove-first" if self.history.remove_first else "create-first",
+                "probe": "auto" if self.history.probes else "never",
+                **self.more_settings(),
+                "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
+            }
+            lines.append(f"  {TENANTS[number].lower()}: {json.dumps(settings)}")
+        return "\n".join(lines) + "\n"
+
+    def more_settings(self) -> dict[str, object]:
+        return {}
+
+    def _fields(self, hook: Hook) -> dict[str, object]:
+        return {
+            "url": f"{self._server()}/{hook.path}",
+            "triggers": list(hook.triggers),
+            "secret": {"env": hook.reference},
+            "include_identifiers": hook.flag,
+        }
+
+    def _server(self) -> str:
+        return SPELT_OTHERWISE if "normalise-urls" in self.history.traits else OWNED
+
+    def environ(self) -> dict[str, str]:
+        return {
+            "PRESERVICA_USERNAME": USERNAME,
+            "PRESERVICA_PASSWORD": PASSWORD,
+            **{reference: self.value(reference) for reference in REFERENCES},
+        }
+
+    def value(self, reference: str) -> str:
+        return secret(reference, self.values[reference])
+
+    def declared(self, *, prunes: bool = True) -> tuple[Declared, ...]:
+        """Say what the file declares, as the laws need it."""
+        return tuple(
+            Declared(
+                name=TENANTS[number].lower(),
+                tenant=TENANTS[number],
+                wanted=tuple(self._wanted(number)),
+                owns=(OWNED,),
+                prunes=prunes,
+                removes_first=self.history.remove_first,
+                may_conflict="refuse-duplicates" in self.history.traits,
+                tells_flags="minimal-list" not in self.history.traits,
+            )
+            for number in range(len(self.hooks))
+        )
+
+    def _wanted(self, number: int) -> list[Wanted]:
+        return [
+            Wanted(
+                f"{TENANTS[number].lower()}/{hook.name}/{trigger}",
+                spelt(f"{OWNED}/{hook.path}"),
+                TRIGGER_NAMES[trigger],
+                hook.flag,
+                self.value(hook.reference),
+            )
+            for hook in self.hooks[number]
+            for trigger in hook.triggers
+        ]
+
+
+def _is_valid(hooks: list[Hook]) -> bool:
+    """Whether no two have the same URL and trigger."""
+    places = [(hook.path, trigger) for hook in hooks for trigger in hook.triggers]
+    return len(set(places)) == len(places)

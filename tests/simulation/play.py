@@ -1,0 +1,379 @@
+"""Plays a history: the real commands in this process, one after another, and asks the laws after each of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hooksync.commands import plan_apply
+from hooksync.commands.options import PlanOptions
+from hooksync.core.errors import HooksyncError
+from hooksync.core.model import TRIGGER_NAMES, Secret
+from hooksync.reconcile.context import World
+from hooksync.sandbox.tenancies import Subscription
+from hooksync.service.retry import RetryPolicy
+from hooksync.state.format import read_state
+from hooksync.state.model import State
+from tests.laws import IDLE, LAWS, SETTLED, Declared, Remembered, Run, broken_by
+from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
+from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
+from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
+
+PATIENCE = RetryPolicy(dice=lambda: 0.5)
+FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
+OWN, OLD = "hooks.state.json", "old.state.json"  # states: of the main line, and of an old checkout
+LONGEST_LATE = 4000.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A law that does not hold."""
+
+    law: str
+    how: str
+    where: str  # which step
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was played."""
+
+    histories: int = 0
+    steps: int = 0
+    commands: int = 0
+    calls: int = 0
+    faults: int = 0
+    kills: int = 0
+    checks: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Figures) -> None:
+        for name in ("histories", "steps", "commands", "calls", "faults", "kills"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.checks += other.checks
+
+
+class Play:
+    """One history on its way."""
+
+    def __init__(self, history: History, folder: Path, *, traces: bool = False) -> None:
+        self.history = history
+        self.folder = folder
+        self.hooks = Hooks.of(history)
+        tenants = TENANTS[: history.tenancies]
+        self.service = Service(history.traits, tenants, history.lag_additions, history.lag_removals)
+        self.copies: list[str | None] = []
+        self.misled: set[str] = set()
+        self.gone: set[str] = set()
+        self.broken: list[Broken] = []
+        self.figures = Figures(histories=1)
+        self.number = 0  # of commands so far
+        self.traces = traces
+        self.trace: list[str] = []
+        for tenancy in range(history.tenancies):
+            for number in range(history.live):
+                self.person(Person("subscribe", tenancy, number + history.seed % 3, number))
+
+    def run(self) -> list[Broken]:
+        """Play all steps, then let everything settle; ends at the first step that breaks a law."""
+        for number, step in enumerate(self.history.steps):
+            self.figures.steps += 1
+            self.say(f"step {number}: {step}")
+            self.step(step, f"step {number}")
+            if self.broken:
+                return self.broken
+        self._settle()
+        return self.broken
+
+    def say(self, text: str) -> None:
+        if self.traces:
+            self.trace.append(text)
+
+    def step(self, step: object, where: str) -> None:
+        match step:
+            case Edit():
+                self.hooks.edit(step)
+            case Person():
+                self.person(step)
+            case StateFile():
+                self._state_file(step)
+            case Wait(seconds):
+                self.service.pass_time(seconds)
+            case Command():
+                self.command(step, where)
+
+    def person(self, person: Person) -> None:
+        """Change the tenancy by hand."""
+        tenancy = person.tenancy % self.history.tenancies
+        tenant, tenancies = TENANTS[tenancy], self.service.tenancies
+        there = tenancies.held_by(tenant)
+        one = there[person.which % len(there)] if there else None
+        match person.kind:
+            case "subscribe":
+                url = f"{OWNED}/{PATHS[person.which % len(PATHS)]}"
+                self._add(tenant, url, person.to, self._somebodys_secret(person.to))
+            case "foreign":
+                self._add(tenant, FOREIGN[person.which % len(FOREIGN)], person.to, self._somebodys_secret(person.to))
+            case "repair":
+                self._repair(tenancy, person)
+            case "unsubscribe" if one:
+                self.service.change(lambda: tenancies.remove(tenant, one.id))
+            case "duplicate" if one:
+                given = one.secret if person.to % 2 else self._somebodys_secret(person.to)
+                copy = Subscription(one.url, one.trigger, given, one.include_identifiers)
+                self.service.change(lambda: tenancies.add(tenant, copy))
+
+    def _repair(self, tenancy: int, person: Person) -> None:
+        """Make by hand what is declared and not there, perhaps under another secret than the declared one."""
+        wanted = self.hooks.declared()[tenancy].wanted
+        places = {one.place for one in self.service.held() if one.tenant == TENANTS[tenancy]}
+        missing = [one for one in wanted if one.place not in places]
+        if missing:
+            one = missing[person.which % len(missing)]
+            given = one.secret if person.to % 2 else self._somebodys_secret(person.to)
+            made = Subscription(one.url, one.trigger, given, one.flag)
+            self.service.change(lambda: self.service.tenancies.add(TENANTS[tenancy], made))
+
+    def _add(self, tenant: str, url: str, to: int, given: str) -> None:
+        made = Subscription(url, TRIGGER_NAMES[TRIGGERS[to % len(TRIGGERS)]], given, to % 3 != 0)
+        self.service.change(lambda: self.service.tenancies.add(tenant, made))
+
+    def _somebodys_secret(self, number: int) -> str:
+        return secret("somebody", number % VALUES)
+
+    def _state_file(self, step: StateFile) -> None:
+        match step.kind:
+            case "copy":
+                self.copies.append(self.read(OWN))
+            case "restore" if self.copies:
+                self.write(OWN, self.copies[-1])
+                self.gone.clear()
+            case "lose":
+                self.write(OWN, None)
+                self.gone.clear()
+
+    def read(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, text: str | None) -> None:
+        if text is None:
+            (self.folder / name).unlink(missing_ok=True)
+        else:
+            (self.folder / name).write_text(text, encoding="utf-8")
+
+    # commands
+
+    def command(self, command: Command, where: str, laws: Iterable[Any] = LAWS) -> None:
+        """Run a command, and ask the laws."""
+        if command.verb != "saved":
+            self.process(command, where, laws, command.verb)
+            return
+        plan = str(self.folder / "plan.json")
+        Path(plan).unlink(missing_ok=True)
+        as_planned = self.hooks.copy()
+        self.process(Command("plan", command.flags), where, laws, "plan", out=plan)
+        for step in command.between:
+            self.step(step, where)
+        if not self.broken and os.path.exists(plan):
+            as_planned.values = dict(self.hooks.values)
+            self.process(command, where, laws, "apply", saved_plan=plan, hooks=as_planned)
+
+    def process(
+        self, command: Command, where: str, laws: Iterable[Any], verb: str, *, hooks: Hooks | None = None, **more: Any
+    ) -> None:
+        """Run one process of hooksync to its end, or its death."""
+        self.number += 1
+        hooks = (hooks or self.hooks).copy()
+        flags, is_old = command.flags, "old-checkout" in command.flags
+        state = OLD if is_old else OWN
+        if is_old:
+            self.write(OLD, self.copies[0] if self.copies else self.read(OWN))
+        process = Process(
+            f"{verb} {self.number}",
+            self.service,
+            command.mishaps,
+            act=lambda act: self.step(act, f"{where}, within another command"),
+            receivers=lambda url: [one.secret for each in hooks.declared() for one in each.wanted if one.url == url],
+        )
+        options = PlanOptions(
+            files=("-",),
+            format="text" if "text" in flags else "markdown" if "markdown" in flags else "json",
+            state=str(self.folder / state),
+            parallelism=1,
+            timeout=30.0,
+            prunes="no-prune" not in flags,
+            allows_mass_unsubscribe=True,
+            has_detailed_exit_code=verb == "plan",
+            is_confirmed=True,
+            adopts="adopt" in flags and verb == "apply",
+            report=str(self.folder / "report.json") if verb == "apply" else None,
+            **more,
+        )
+        (self.folder / "report.json").unlink(missing_ok=True)
+        remembered = self.remembered(state)
+        start, before = len(self.service.moments), self.service.held()
+        code, crash = self._carry_out(verb, options, process, hooks)
+        run = self._run(process, verb, code, crash, hooks.declared(prunes=options.prunes))
+        moments = tuple(self.service.moments[start:])
+        run = _with(run, before=before, moments=moments, remembered=remembered, options=options, play=self, state=state)
+        self._learn(run, options, state)
+        self._judge(run, process, where, laws)
+
+    def _carry_out(self, verb: str, options: PlanOptions, process: Process, hooks: Hooks) -> tuple[int | None, str]:
+        """Run a command as the command line does; None for the exit code of a process that was killed."""
+        world = World(
+            environ=hooks.environ(),
+            stdin=io.BytesIO(hooks.text().encode()),
+            terminal=process,
+            stop=process.stop,
+            patience=PATIENCE,
+            clock=process,
+            network=lambda timeouts, connections: process,
+            stretch=cheap_key,
+            pool=Pool,
+        )
+        do = plan_apply.plan if verb == "plan" else plan_apply.apply
+        try:
+            return int(do(options, world)), ""
+        except Killed:
+            process.is_dead = True
+            return None, ""
+        except HooksyncError as error:
+            process.message(f"error: {error}")
+            return int(error.exit_code), ""
+        except Exception:
+            return 1, traceback.format_exc()
+
+    def _run(self, process: Process, verb: str, code: int | None, crash: str, declared: tuple[Declared, ...]) -> Run:
+        return Run(
+            name=process.name,
+            verb=verb,
+            code=code,
+            tenancies=declared,
+            before=(),
+            moments=(),
+            said="\n".join((*process.out, *process.err)),
+            crash=crash,
+            hidden=(*HIDDEN, *self.service.tokens),
+            is_interrupted=process.stop.is_set(),
+        )
+
+    def remembered(self, name: str) -> tuple[Remembered, ...]:
+        """Read what a state says, and whether it is so."""
+        state = self._state(name)
+        if state is None:
+            return ()
+        there = {(one.tenant.lower(), one.id): one for one in self.service.held()}
+        salts = state.salts_by_id()
+
+        def is_right(entry: Any) -> bool | None:
+            one = there.get((entry.tenancy, entry.id))
+            return entry.is_made_with(cheap_key((Secret(one.secret), salts[entry.salt]))) if one else None
+
+        return tuple(
+            Remembered(
+                entry.tenancy,
+                entry.id,
+                entry.address,
+                is_right(entry),
+                getattr(entry, "is_found", False),
+                getattr(entry, "include_identifiers", None),
+            )
+            for entry in state.entries
+        )
+
+    def _state(self, name: str) -> State | None:
+        text = self.read(name)
+        return None if text is None else _parsed(text)
+
+    def _learn(self, run: Run, options: PlanOptions, state: str) -> None:
+        """Take note of what a person told the state by --adopt, and of what the state knows as removed."""
+        if options.adopts:
+            earlier = {entry.id: entry for entry in run.remembered}
+            for entry in run.remembers or ():
+                if entry.is_right is False and earlier.get(entry.id) != entry:
+                    self.misled.add(entry.id)
+        if state == OWN and run.result:
+            for before, moment in run.changes():
+                if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
+                    self.gone |= {one.id for one in set(before) - set(moment.held)}
+
+    def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
+        figures = self.figures
+        figures.commands += 1
+        figures.calls += process.counts["any"]
+        figures.faults += process.faults
+        figures.kills += run.code is None
+        for law in laws:
+            figures.checks[law.__name__] += 1
+        if self.traces:
+            self.say(f"  {run.name}: exit {run.code}")
+            self.trace += (f"    {line}" for line in process.trace)
+            self.say("    " + "\n    ".join(process.err[-6:]))
+            for one in run.after:
+                self.say(f"      {one.tenant} {one.id[:8]} {one.place} {one.flag} {one.secret[7:16]}")
+            for one in run.remembers or ():
+                self.say(f"      state: {one.id[:8]} {one.address} right={one.is_right} found={one.is_found}")
+        run = replace(run, misled=frozenset(self.misled))
+        self.broken += (Broken(name, how, f"{where}: {run.name}") for name, how in broken_by(run, laws))
+
+    # the end
+
+    def _settle(self) -> None:
+        """Let nothing go wrong any more: one apply puts everything right, and further commands find nothing to do."""
+        self.service.carry_out_all_that_is_late()
+        self.service.pass_time(self.history.rest)
+        self.say("settling")
+        self.command(Command("apply"), "settling", (*LAWS, *SETTLED))
+        for verb in ("apply", "plan"):
+            if not self.broken:
+                self.service.pass_time(max(self.history.lag_additions, self.history.lag_removals) + 1)
+                self.command(Command(verb), f"settled, {verb}", (*LAWS, *IDLE))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> State:
+    return read_state(text, "the state")
+
+
+def _with(run: Run, *, options: PlanOptions, play: Play, state: str, **more: Any) -> Run:
+    """Add what a run has left behind."""
+    text = play.read(state)
+    report = play.read("report.json")
+    plan = play.read("plan.json") if options.out else None
+    result = None
+    if run.code is not None and not run.crash:
+        if run.verb == "plan" and options.format == "json" and run.said.startswith("{"):
+            result = json.loads(run.said.partition("\n}\n")[0] + "\n}")
+        elif report:
+            result = json.loads(report)
+    known = play._state(state)
+    return replace(
+        run,
+        result=result,
+        written=tuple(filter(None, (text, report, plan))),
+        remembers=None if known is None else play.remembered(state),
+        intents=frozenset(intent.address for intent in known.intents) if known else frozenset(),
+        gone=frozenset(play.gone) if state == OWN else frozenset(),
+        misled=frozenset(play.misled),
+        **more,
+    )
+
+
+def play(history: History, *, traces: bool = False) -> Play:
+    """Play a history in a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as name:
+        played = Play(history, Path(name), traces=traces)
+        played.run()
+    return played

@@ -1,0 +1,387 @@
+"""What is simulated: the service with its late calls, the clock, the network, the terminal, and the death of a process.
+
+Nothing here decides by chance: what goes wrong is in the mishaps of a command. The service is the sandbox's own, called
+as a function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from hooksync.core.errors import AnswerLost, Problem
+from hooksync.core.handshake import answer_challenge
+from hooksync.core.model import Secret
+from hooksync.sandbox import messages
+from hooksync.sandbox.accounts import Account, Accounts
+from hooksync.sandbox.messages import Lie
+from hooksync.sandbox.rules import Rules, call_name
+from hooksync.sandbox.tenancies import ListLag, Subscription, Tenancies, normalised, read_traits
+from hooksync.service.http import Answer, Request
+from hooksync.service.http_errors import ConnectionRefused, TimedOut
+from hooksync.service.worker_pool import T, WorkerPool
+from hooksync.state.fingerprints import Key, Salt
+from tests.laws import SOMEBODY_ELSE, Held, Moment
+
+if TYPE_CHECKING:
+    from hooksync.service.retry import CallRecord
+    from tests.simulation.history import Mishap
+
+BEGINNING = 1_800_000_000.0  # seconds since 1970
+CALL_SECONDS = 0.05
+TIMEOUT = 30.0  # seconds that a process waits for an answer
+MOST_CALLS = 1000  # of one process: one that makes more does not end
+USERNAME, PASSWORD = "archivist@example.org", "canary-of-the-password-0123456789"
+SERVER = "https://sim.preservica.example"
+spelt = lru_cache(maxsize=4096)(normalised)
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+def cheap_key(wanted: tuple[Secret, Salt]) -> Key:
+    """Make a key by one HMAC where scrypt would take 0.1 s."""
+    secret, salt = wanted
+    return Key(hmac.digest(salt.salt, secret.reveal().encode(), hashlib.sha256))
+
+
+class Pool(WorkerPool):
+    """Runs tasks one after another in the thread that asks, as a pool of one thread would, and starts none."""
+
+    def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
+        results: list[T | None] = [None for _ in tasks]
+        failure: BaseException | None = None
+        for number, task in enumerate(tasks):
+            try:
+                if not self.stop.is_set():
+                    results[number] = task()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return results
+
+
+@dataclass(slots=True)
+class LateCall:
+    """A call that is carried out when nobody waits for it any more."""
+
+    request: messages.Request
+    by: str
+    tenant: str
+    due: float  # on the clock
+    calls: int  # further calls to wait for
+
+
+class Service:
+    """The tenancies, and everything that ever happened to them."""
+
+    def __init__(
+        self, traits: Sequence[str], tenants: Sequence[str], lag_additions: float, lag_removals: float
+    ) -> None:
+        self.time = BEGINNING
+        self.numbers_ids = "number-ids" in traits
+        self.traits = read_traits({*traits, "no-challenge"} - {"number-ids"})
+        self.ids = 0
+        lag = ListLag(lag_additions, lag_removals, self.now)
+        self.tenancies = Tenancies({}, self.traits, None, lag, self._new_id)
+        accounts = Accounts((Account(USERNAME, PASSWORD, tuple(tenants)),), 900.0, self.now)
+        self.rules = Rules(accounts, self.tenancies, lambda url, secret: None, self.traits)
+        self.tenants = tuple(tenants)
+        self.moments: list[Moment] = []
+        self.late: list[LateCall] = []
+        self.calls = 0
+        self.tokens: dict[str, str] = {}  # tenants by token
+
+    def now(self) -> float:
+        return self.time
+
+    def _new_id(self) -> str:
+        """Number ids in an order that is not that of their text, as random ones have it."""
+        self.ids += 1
+        if self.numbers_ids:
+            return str(1000 + self.ids * 7 % 9000)
+        return hashlib.md5(str(self.ids).encode(), usedforsecurity=False).hexdigest()
+
+    def held(self) -> tuple[Held, ...]:
+        """Return what is really there."""
+        return tuple(_held(tenant, one) for tenant in self.tenants for one in self.tenancies.held_by(tenant))
+
+    def answer(self, request: messages.Request, lie: Lie | None = None) -> messages.Answer:
+        """Carry a call out."""
+        answer = self.rules.answer(request, lie)
+        if answer.status == 200 and request.path.startswith("/api/accesstoken"):
+            document = json.loads(answer.body)
+            self.tokens[document["token"]] = request.form()["tenant"]
+        elif self.numbers_ids and answer.status == 200:
+            return messages.json_answer(200, _with_numbers(json.loads(answer.body)))
+        return answer
+
+    def tenant_of(self, request: messages.Request) -> str:
+        return self.tokens.get(request.headers.get(messages.TOKEN_HEADER, ""), "")
+
+    def shown(self, tenant: str) -> tuple[Held, ...]:
+        """Return what a list shows now."""
+        return tuple(_held(tenant, one) for one in self.tenancies.listed_for(tenant))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and carry out the late calls that fall due."""
+        end = self.time + seconds
+        while due := [it for it in self.late if it.due <= end and it.calls <= 0]:
+            first = min(due, key=lambda it: it.due)
+            self.late.remove(first)
+            self.time = max(self.time, first.due)
+            self._carry_out_late(first)
+        self.time = end
+
+    def count_call(self) -> None:
+        """Let one more call begin."""
+        self.calls += 1
+        for it in self.late:
+            it.calls -= 1
+        self.pass_time(CALL_SECONDS)
+
+    def carry_out_all_that_is_late(self) -> None:
+        for it in list(self.late):
+            self._carry_out_late(it)
+        self.late.clear()
+
+    def _carry_out_late(self, it: LateCall) -> None:
+        self.answer(it.request)
+        self.moments.append(Moment(it.by, self.held(), call_name(it.request), it.tenant, is_late=True))
+
+    def change(self, do: Callable[[], object]) -> None:
+        """Let somebody else change something by hand; what the service refuses does not happen."""
+        try:
+            do()
+        except messages.Refusal:
+            return
+        self.moments.append(Moment(SOMEBODY_ELSE, self.held()))
+
+
+def _with_numbers(document: object) -> object:
+    """Write ids as JSON numbers."""
+    several = document if isinstance(document, list) else [document]
+    for one in several:
+        if "id" in one:
+            one["id"] = int(one["id"])
+    return document
+
+
+@lru_cache(maxsize=4096)
+def _held(tenant: str, one: Subscription) -> Held:
+    return Held(tenant, one.id, spelt(one.url), one.trigger, one.include_identifiers, one.secret)
+
+
+@dataclass(slots=True)
+class Process:
+    """One process of hooksync: what befalls it, and what it says."""
+
+    name: str
+    service: Service
+    mishaps: tuple[Mishap, ...] = ()
+    act: Callable[[object], None] = lambda act: None  # lets somebody else do something
+    receivers: Callable[[str], Sequence[str]] = lambda url: ()  # the secrets that a receiver takes
+    stop: Event = field(default_factory=Event)
+    is_dead: bool = False
+    is_out: bool = False  # it has ended: what it still tries does not count
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: int = 0  # mishaps that came true
+    trace: list[str] = field(default_factory=list)
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+
+    # the clock
+
+    def now(self) -> float:
+        return self.service.time
+
+    def monotonic(self) -> float:
+        return self.service.time
+
+    def wait(self, stop: Event, seconds: float) -> bool:
+        self._live()
+        if not stop.is_set():
+            self.counts["wait"] += 1
+            self.service.pass_time(max(0.0, seconds))
+        return stop.is_set()
+
+    # the network
+
+    def send(self, request: Request) -> Answer:
+        """Make one call, with whatever befalls it."""
+        self._live()
+        self.counts["any"] += 1
+        if self.counts["any"] + self.counts["wait"] > MOST_CALLS:
+            raise RuntimeError(f"{self.name} does not end")
+        self.service.count_call()
+        if not request.base_url.startswith(SERVER):
+            return self._challenge(request)
+        call = messages.Request(
+            request.method,
+            request.path,
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=request.body or b"",
+        )
+        name, tenant = call_name(call), self.service.tenant_of(call)
+        fault = self._befalls(name)
+        self._live()
+        answer = self._carry_out(call, name, tenant, fault)
+        self.trace.append(f"{call.method} {call.path} {tenant} -> {answer.status}")
+        return answer
+
+    def close(self) -> None:
+        pass
+
+    def _live(self) -> None:
+        if self.is_dead:
+            raise Killed
+
+    def _befalls(self, name: str) -> Mishap | None:
+        """Let happen what somebody else does just now; return what befalls the call itself."""
+        total, number = self.counts["any"] - 1, self.counts[name]
+        self.counts[name] += 1
+        fault = None
+        for mishap in self.mishaps:
+            if (mishap.call, mishap.nth) not in (("any", total), (name, number)):
+                continue
+            self.faults += 1
+            self.trace.append(f"befalls {name}: {mishap.kind} {mishap.number:g}")
+            if mishap.kind == "act":
+                self.act(mishap.act)
+            elif mishap.kind == "stop":
+                self.stop.set()
+            else:
+                fault = mishap
+        return fault
+
+    def _carry_out(self, call: messages.Request, name: str, tenant: str, fault: Mishap | None) -> Answer:
+        """Carry a call out, as far as its fault lets it, and keep what is held after it."""
+        kind = fault.kind if fault else ""
+        number = fault.number if fault else 0
+        is_done, lie = kind in CARRIED_OUT, LIES.get(kind) if name == "subscribe" else None
+        if kind == "expired":
+            self.service.rules.accounts.drop(call.headers.get(messages.TOKEN_HEADER, ""))
+        answer = None
+        for _ in range(2 if kind == "doubled" else int(is_done)):
+            answer = self.service.answer(call, lie)
+        if answer is None and kind == "lie-gone" and name != "unsubscribe":
+            answer = self.service.answer(call)
+        result = self._result(kind, number, answer)
+        named = None
+        if name == "subscribe" and answer and isinstance(result, Answer) and result.status == 200 and kind != "garbage":
+            named = _named(result.body)
+        is_told = isinstance(result, Answer)
+        shown = self.service.shown(tenant) if name == "list" and is_told and result.status == 200 and answer else None
+        if kind == "garbage":
+            shown = None
+        status = result.status if isinstance(result, Answer) and kind not in ("commit-killed", "garbage") else None
+        if name in ("list", "subscribe", "unsubscribe"):
+            self.service.moments.append(Moment(self.name, self.service.held(), name, tenant, status, shown, named))
+        if kind in ("late", "late-calls"):
+            due, calls = (self.now() + number, 0) if kind == "late" else (self.now(), int(number))
+            self.service.late.append(LateCall(call, self.name, tenant, due, calls))
+        if kind in ("killed", "commit-killed"):
+            self.is_dead = True
+            raise Killed
+        if kind in ("slow", "late"):
+            self.service.pass_time(TIMEOUT)
+        if isinstance(result, Exception):
+            self.trace.append(f"{call.method} {call.path} {tenant} -> {type(result).__name__}")
+            raise result
+        return result
+
+    def _result(self, kind: str, number: float, answer: messages.Answer | None) -> Answer | Exception:
+        """Return what a process is answered, or the error that its network has instead."""
+        match kind:
+            case "cut" | "commit-cut" | "late-calls" | "half":
+                return AnswerLost(Problem("the connection was cut before the answer was complete", "try again"))
+            case "slow" | "late":
+                return TimedOut(Problem("no complete answer in time", "try again"))
+            case "unreachable":
+                return ConnectionRefused(Problem("the server refuses connections", "try again"))
+            case "status" | "commit-status":
+                retry_after = "3" if number in (429, 503) else None
+                return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
+            case "garbage":
+                return Answer(200, b"<html>this is a portal</html>")
+            case "lie-gone" if answer is None:
+                return Answer(204, b"")
+        return Answer(answer.status, answer.body) if answer else Answer(500, b"")
+
+    def _challenge(self, request: Request) -> Answer:
+        """Answer as a receiver does, under the newest secret that it takes."""
+        parts = urlsplit(request.base_url + request.path)
+        [code] = parse_qs(parts.query)["challengeCode"]
+        secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
+        if not secrets:
+            return Answer(503, b"")
+        response = answer_challenge(secrets[0].encode(), code.encode())
+        return Answer(200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode())
+
+    # the terminal
+
+    def result(self, text: str) -> None:
+        self.out.append(text)
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        self.out.append("".join(f"{text}\n" for _, text in lines))
+
+    def message(self, text: str) -> None:
+        self.err.append(text)
+
+    def warn(self, problem: Problem) -> None:
+        self.err.append(str(problem))
+
+    def can_ask(self) -> bool:
+        return False
+
+    def ask(self, question: str) -> bool:
+        return False
+
+    def watch(self, record: CallRecord) -> None:
+        self.err.append(f"{record.peer} {record.request} -> {record.result}")
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
+    # the disk
+
+    def writing(self, write: Callable[[], None]) -> None:
+        """Write the state, unless that is the last that the process tries, or does."""
+        self._live()
+        number = self.counts["write"]
+        self.counts["write"] += 1
+        [*fatal] = [it for it in self.mishaps if (it.call, it.nth) == ("write", number)]
+        if fatal:
+            self.faults += 1
+            self.trace.append(f"befalls a write: {fatal[0].kind}")
+        if not fatal or fatal[0].kind == "commit-killed":
+            write()
+        if fatal:
+            self.is_dead = True
+            raise Killed
+
+
+CARRIED_OUT = frozenset(
+    {"", "commit-cut", "half", "slow", "commit-status", "garbage", "expired", "commit-killed"}
+    | {"lie-id", "same-id", "commit-same-id"}
+)
+LIES = {"lie-id": Lie.FALSE_ID, "same-id": Lie.SAME_ID, "commit-same-id": Lie.KEPT_SAME_ID}
+
+
+def _named(body: bytes) -> str | None:
+    """Read the id that an answer tells."""
+    identifier = json.loads(body).get("id")
+    return None if identifier is None else str(identifier)
