@@ -77,6 +77,12 @@ class FaultScript:
             self._faults.append(fault)
             self._met.append(0)
 
+    def end(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._faults.clear()
+            self._met.clear()
+
     def next(self, call: str) -> Fault | None:
         """Return the fault that happens to this call, if any, and count the call."""
         with self._lock:

@@ -146,6 +146,10 @@ class Sandbox:
         """Add a fault. Raises `SandboxError` for an unknown one."""
         self._faults.add(read_fault(spec))
 
+    def end_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.end()
+
     def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
         """Send events, signed, to every subscription of a tenant for a trigger (as on the wire), one after another."""
         held = self._tenancies.held_by(tenant)

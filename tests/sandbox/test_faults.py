@@ -194,6 +194,14 @@ def test_fault_may_come_later(start: Start, connect: Connect) -> None:
     assert [client.list().status_code for _ in range(2)] == [500, 200]
 
 
+def test_faults_end_where_they_are_to(start: Start, connect: Connect) -> None:
+    box = start(faults=("status-500@list:*", "status-500@list:1:1"))
+    client = connect(box)
+    assert client.list().status_code == 500
+    box.end_faults()
+    assert [client.list().status_code for _ in range(2)] == [200, 200]
+
+
 # When a fault is due
 
 
