@@ -14,22 +14,27 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import certifi
 import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.exceptions
+import urllib3.util.connection
 
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.service.http_errors import BadBundle, Flood
+from hooksync.service.http_errors import BadBundle, Flood, SlowLookUp
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
 _LONGEST_LINE = 64 * 1024  # bytes; http.client bounds the lines of a head alike
+
+LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
 
 if TYPE_CHECKING:
     _AnySocket = socket.socket
@@ -44,6 +49,7 @@ class Call(threading.local):
     deadline = math.inf  # on the monotonic clock
     bytes_left = math.inf
     is_connected = False  # True once anything of the request may have reached the server
+    look_up: LookUp = staticmethod(socket.getaddrinfo)
 
     def seconds_left(self) -> float:
         """Return what is left. Raises TimeoutError when nothing is."""
@@ -63,8 +69,9 @@ _CALL = Call()
 
 
 @contextmanager
-def bounded_call(seconds: float, answer_limit: int) -> Iterator[Call]:
+def bounded_call(seconds: float, answer_limit: int, look_up: LookUp = socket.getaddrinfo) -> Iterator[Call]:
     """Bound what this thread reads and how long it takes. `answer_limit`: bytes; chunks may double a body."""
+    _CALL.look_up = look_up
     _CALL.deadline = time.monotonic() + seconds
     _CALL.bytes_left = 2 * answer_limit + _HEAD
     _CALL.is_connected = False
@@ -132,11 +139,65 @@ class _Connection(_AnyConnection):
     response_class = BoundedResponse
 
     def _new_conn(self) -> socket.socket:
-        plain = super()._new_conn()
-        timeout = plain.gettimeout()
-        bounded = _PlainSocket(plain.family, plain.type, plain.proto, plain.detach())
-        bounded.settimeout(timeout)
+        """Connect to the first of the server's addresses that takes the connection."""
+        try:
+            addresses = self._addresses()
+        except socket.gaierror as error:
+            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, "no address") from error
+        failure = OSError("no address")
+        for family, kind, protocol, _, address in addresses:
+            try:
+                return self._connected(_PlainSocket(family, kind, protocol), address)
+            except OSError as error:
+                failure = error
+        raise urllib3.exceptions.NewConnectionError(self, "no address takes a connection") from failure
+
+    def _connected(self, bounded: _PlainSocket, address: Any) -> socket.socket:
+        try:
+            for option in self.socket_options or ():
+                bounded.setsockopt(*option)
+            bounded.settimeout(self._seconds())
+            bounded.connect(address)
+        except BaseException:
+            bounded.close()
+            raise
         return bounded
+
+    def _addresses(self) -> Sequence[tuple[Any, ...]]:
+        """Resolve the server's name. Raises SlowLookUp when that takes too long.
+
+        The system's resolver cannot be told when to end, so it works in a thread, which is left alone then.
+        """
+        host, look_up = self._dns_host.strip("[]"), _CALL.look_up
+        result: SimpleQueue[Sequence[tuple[Any, ...]] | Exception] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                family = urllib3.util.connection.allowed_gai_family()
+                result.put(look_up(host, self.port, family, socket.SOCK_STREAM))
+            except Exception as error:
+                result.put(error)
+
+        try:
+            threading.Thread(target=work, daemon=True).start()
+        except RuntimeError:  # no more threads can be had: better not bounded than not at all
+            work()
+        try:
+            found = result.get(timeout=self._seconds())
+        except Empty:
+            raise SlowLookUp from None
+        if isinstance(found, UnicodeError):
+            raise urllib3.exceptions.LocationParseError(host)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _seconds(self) -> float:
+        """Return how long a step of connecting may take."""
+        left = _CALL.seconds_left()
+        return min(left, self.timeout) if isinstance(self.timeout, int | float) else left
 
     def connect(self) -> None:
         super().connect()
@@ -193,7 +254,7 @@ class Connections(requests.adapters.HTTPAdapter):
             settings["proxy_ssl_context"] = self._tls()
         with self._mutex:
             manager = super().proxy_manager_for(proxy, **settings)
-            if not proxy.lower().startswith("socks"):  # these have pools of their own
+            if not proxy.lower().startswith("socks"):  # these have pools of their own, which look names up unbounded
                 manager.pool_classes_by_scheme = _POOLS
         return manager
 

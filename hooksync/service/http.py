@@ -5,6 +5,7 @@ The exceptions of requests, whose texts hold whole URLs, stop here.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from hooksync import __version__
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.urls import is_loopback
-from hooksync.service.connections import Connections, bounded_call, make_tls
+from hooksync.service.connections import Connections, LookUp, bounded_call, make_tls
 from hooksync.service.http_errors import CallFacts, Flood, Interim, NoProxy, explain
 
 USER_AGENT = f"hooksync/{__version__}"
@@ -32,7 +33,7 @@ _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "ident
 class Timeouts(Record, frozen=True):
     """How long a call may take, in seconds."""
 
-    connect: float = 10.0  # for each of the server's addresses
+    connect: float = 10.0  # for the look-up of the server's name, and for each of its addresses
     call: float = 30.0  # to the last byte of the answer
 
 
@@ -85,8 +86,16 @@ class Transport:
     There is no session of requests: it would read netrc, keep cookies, and work out where a redirect leads.
     """
 
-    def __init__(self, timeouts: Timeouts, connections: int, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        connections: int,
+        environ: Mapping[str, str],
+        look_up: LookUp = socket.getaddrinfo,
+    ) -> None:
+        """`look_up`: resolves names."""
         self._timeouts = timeouts
+        self._look_up = look_up
         self._environ = environ
         self._proxies: dict[str, dict[str, str]] = {}
         self._mutex = threading.Lock()
@@ -110,7 +119,7 @@ class Transport:
 
         Raises AnswerLost when the call may have been carried out, Unreachable when it never was.
         """
-        with bounded_call(self._timeouts.call, request.answer_limit) as call:
+        with bounded_call(self._timeouts.call, request.answer_limit, self._look_up) as call:
             try:
                 with self._respond(request) as response:
                     if response.status_code < 200:

@@ -17,6 +17,7 @@ from hooksync.core.errors import AnswerLost, ServiceError
 from hooksync.core.record import Record
 
 _NETWORK = "check the network, the proxy settings and the server's name"
+_RESOLVER = "check this machine's DNS"
 _PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _GATEWAYS = "check the proxies and gateways in front of the server"
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
@@ -32,6 +33,10 @@ class Unreachable(ServiceError):
 
 class NoName(Unreachable):
     """The server's name does not resolve, or its address is invalid."""
+
+
+class SlowName(NoName):
+    """The server's name was not resolved in time."""
 
 
 class ConnectionRefused(Unreachable):
@@ -77,6 +82,10 @@ class Flood(OSError):
         super().__init__(errno.EFBIG, "more came in than may be read")  # readers of sockets look at the number
 
 
+class SlowLookUp(OSError):
+    """A name was not resolved in time."""
+
+
 class Interim(OSError):
     """An answer that announces another one (1xx). Only after 100 does Python's http.client wait for the real one."""
 
@@ -95,7 +104,7 @@ def explain(error: Exception, facts: CallFacts) -> Explanation:
     causes = tuple(_causes(error))
     if facts.is_connected:
         return _after_sending(causes, facts)
-    return _proxy_trouble(causes) or _before_sending(causes, facts)
+    return _proxy_trouble(causes, facts) or _before_sending(causes, facts)
 
 
 def _after_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation:
@@ -124,6 +133,8 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
             case ssl.SSLCertVerificationError():
                 what = f"the certificate is not trusted: {cause.verify_message}"
                 return UntrustedCertificate, what, _fix_for_certificate(cause.verify_code)
+            case SlowLookUp():
+                return SlowName, f"the server's name was not resolved within {facts.connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():
                 return NoName, "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
@@ -147,7 +158,7 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
     return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
-def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
+def _proxy_trouble(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation | None:
     """Return what an exception means if the proxy failed, not the server."""
     for cause in causes:
         if isinstance(cause, requests.exceptions.InvalidSchema):
@@ -164,6 +175,9 @@ def _proxy_trouble(causes: tuple[BaseException, ...]) -> Explanation | None:
             case ssl.SSLCertVerificationError():
                 what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
                 return NoProxy, what, _fix_for_certificate(cause.verify_code)
+            case SlowLookUp():
+                what = f"the proxy cannot be used: its name was not resolved within {facts.connect:g} s"
+                return NoProxy, what, f"{_PROXY}, and {_RESOLVER}"
             case urllib3.exceptions.NameResolutionError():
                 return NoProxy, "the proxy cannot be used: its name does not resolve", _PROXY
             case ConnectionRefusedError():

@@ -160,6 +160,8 @@ def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
     kind: FailureKind = next((kind for failure, kind in _KINDS if isinstance(error, failure)), "cut")
     if isinstance(error, http_errors.BadBundle):  # about this machine, and without a URL
         return ProbeResult(kind, error.reason, error.problems[0].fix)
+    if isinstance(error, http_errors.SlowName):
+        return ProbeResult(kind, "its name was not resolved in time", _WORDS[kind][1])
     if isinstance(error, http_errors.UntrustedCertificate):  # the reason may quote the certificate
         return ProbeResult(kind, context.redactor.quote(error.reason), error.problems[0].fix)
     return ProbeResult(kind, *_WORDS[kind])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import importlib.util
 import shutil
@@ -22,9 +23,18 @@ import urllib3.exceptions
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
-from hooksync.service.connections import BoundedResponse
+from hooksync.service.connections import BoundedResponse, LookUp
 from hooksync.service.http import Answer, Request, Timeouts, Transport
-from hooksync.service.http_errors import CallFacts, TooLarge, Unreachable, explain
+from hooksync.service.http_errors import (
+    CallFacts,
+    ConnectionRefused,
+    NoName,
+    NoProxy,
+    SlowName,
+    TooLarge,
+    Unreachable,
+    explain,
+)
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
 SECRET = "s3cret-body-0123456789"
@@ -74,6 +84,80 @@ def failure_of(transport: Transport, request: Request) -> ServiceError:
     assert TOKEN not in shown
     assert caught.value.__context__ is None or isinstance(caught.value.__context__, OSError)
     return caught.value
+
+
+# names
+
+
+def hanging(released: threading.Event) -> LookUp:
+    def look_up(*_: object) -> list[tuple[object, ...]]:
+        released.wait(60)
+        return []
+
+    return look_up
+
+
+def at(*ports: int) -> LookUp:
+    """Resolve every name to these ports of this machine, one after another."""
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+    return lambda *_: addresses
+
+
+@pytest.fixture
+def released(stack: ExitStack) -> threading.Event:
+    """Until this is set, a name is not resolved."""
+    event = threading.Event()
+    stack.callback(event.set)
+    return event
+
+
+@pytest.mark.parametrize("timeouts", [Timeouts(connect=0.1, call=20.0), Timeouts(connect=10.0, call=0.1)])
+def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
+    timeouts: Timeouts, released: threading.Event
+) -> None:
+    error = failure_of(Transport(timeouts, 4, {}, hanging(released)), get("http://service.example"))
+    assert isinstance(error, SlowName)
+    assert isinstance(error, Unreachable)
+    assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
+    assert "DNS" in error.problems[0].fix
+
+
+def test_a_proxy_s_name_is_waited_for_no_longer(released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    transport = Transport(Timeouts(connect=0.1), 4, {}, hanging(released))
+    error = failure_of(transport, get("http://service.example"))
+    assert isinstance(error, NoProxy)
+    assert error.summary == "GET /x: the proxy cannot be used: its name was not resolved within 0.1 s"
+
+
+def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:
+    wire = serve(saying(OK))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen: it refuses
+        transport = Transport(Timeouts(), 4, {}, at(closed.getsockname()[1], wire.port))
+        assert transport.send(get("http://service.example:81")).status == 200
+        assert wire.header("Host") == "service.example:81"
+        error = failure_of(Transport(Timeouts(), 4, {}, at(closed.getsockname()[1])), get("http://service.example"))
+    assert isinstance(error, ConnectionRefused)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), NoName),
+        (OSError(errno.EMFILE, "Too many open files"), AnswerLost),
+    ],
+)
+def test_a_look_up_that_fails_says_why(failure: OSError, kind: type[ServiceError]) -> None:
+    def look_up(*_: object) -> list[tuple[object, ...]]:
+        raise failure
+
+    assert isinstance(failure_of(Transport(Timeouts(), 4, {}, look_up), get("http://service.example")), kind)
+
+
+def test_a_name_without_an_address_is_no_connection() -> None:
+    error = failure_of(Transport(Timeouts(), 4, {}, at()), get("http://service.example"))
+    assert isinstance(error, ServiceError)
 
 
 # what is sent, and what comes back

@@ -17,6 +17,7 @@ from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler
 
 from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
+from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.sandbox.http_server import Connection, LoopbackServer
 from hooksync.sandbox.messages import Answer, Request
@@ -236,6 +237,15 @@ def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -
     result = challenge(url(f"https://{host}/hook?code={URL_KEY}"), KEY, context)
     assert (result.kind, result.state) == ("no-name", "unreachable")
     assert URL_KEY not in repr(result)
+
+
+def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> None:
+    released = threading.Event()
+    transport = Transport(Timeouts(connect=0.1), 4, {}, lambda *_: [(released.wait(60),)])
+    result = challenge(url(f"https://nowhere.invalid/hook?code={URL_KEY}"), KEY, replace(context, transport=transport))
+    released.set()
+    assert (result.kind, result.state) == ("no-name", "unreachable")
+    assert result.detail == "its name was not resolved in time"
 
 
 def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
