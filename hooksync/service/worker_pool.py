@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from msgspec import Struct
@@ -25,7 +26,10 @@ class _Batch(Struct):
 
 
 class WorkerPool:
-    """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one does not hold up others."""
+    """Runs tasks in at most `width` threads; lanes are served in turn, so that a long one does not hold up others.
+
+    Where the system gives fewer threads, those do; where it gives none, whoever waits for tasks runs them.
+    """
 
     def __init__(self, width: int, stop: threading.Event) -> None:
         self.width = width
@@ -60,16 +64,31 @@ class WorkerPool:
             queue = self._lanes.setdefault(lane, deque())
             queue.extend((batch, index) for index in range(len(tasks)))
             waiting = sum(map(len, self._lanes.values()))  # idle threads are about to take some of them
-            for _ in range(min(self.width - len(self._threads), waiting - self._idle)):
-                thread = threading.Thread(target=self._work, daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            self._start_threads(min(self.width - len(self._threads), waiting - self._idle))
             self._changed.notify_all()
             while batch.left:
-                self._changed.wait()
+                if self._threads or not self._lanes:
+                    self._changed.wait()
+                else:
+                    self._run_here(*self._next())
         if batch.failure is not None:
             raise batch.failure
         return cast("list[T | None]", batch.results)
+
+    def _start_threads(self, number: int) -> None:
+        with suppress(RuntimeError):  # the system has no more of them
+            for _ in range(number):
+                thread = threading.Thread(target=self._work, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def _run_here(self, batch: _Batch, index: int) -> None:
+        """Run a task in the thread that waits, which holds the lock."""
+        self._changed.release()
+        try:
+            self._run_one(batch, index)
+        finally:
+            self._changed.acquire()
 
     def _work(self) -> None:
         """One thread: take the next task and run it, until the pool is closed."""

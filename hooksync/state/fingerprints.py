@@ -110,8 +110,11 @@ def derive_keys(wanted: Collection[Wanted], width: int, derive: Callable[[Wanted
         return {each: derive(each) for each in distinct}
     from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
-        return dict(zip(distinct, pool.map(derive, distinct), strict=True))
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
+            return dict(zip(distinct, pool.map(derive, distinct), strict=True))
+    except RuntimeError:  # the system has no more threads
+        return {each: derive(each) for each in distinct}
 
 
 class KeyRing:

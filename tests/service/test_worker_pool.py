@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -185,3 +185,48 @@ def test_a_closed_pool_says_so_instead_of_waiting_for_ever() -> None:
         pass
     with pytest.raises(RuntimeError, match="closed"):
         calls.run("a", [giving(1)])
+
+
+# without threads
+
+
+@pytest.fixture
+def no_more_threads() -> Iterator[Callable[[], None]]:
+    """From its call on the system gives no thread: each wants a stack that no memory holds."""
+
+    def begin() -> None:
+        threading.stack_size(2**47)
+
+    yield begin
+    threading.stack_size(0)
+
+
+def test_without_threads_whoever_waits_runs_the_tasks(no_more_threads: Callable[[], None]) -> None:
+    no_more_threads()
+    here = threading.get_ident()
+    with pool(4) as calls, pool(4) as others:
+        assert calls.run("a", [giving(n) for n in range(20)]) == list(range(20))
+        assert calls.run("b", [threading.get_ident]) == [here]
+        assert others.run("", [lambda: calls.run("c", [giving(1), giving(2)])] * 2) == [[1, 2]] * 2
+
+
+def test_with_fewer_threads_than_allowed_these_run_the_tasks(no_more_threads: Callable[[], None]) -> None:
+    with pool(4) as calls:
+        [worker] = calls.run("warm", [threading.get_ident])
+        no_more_threads()
+        assert set(calls.run("a", [threading.get_ident] * 20)) == {worker}
+
+
+def test_without_threads_a_failure_is_raised_after_all_have_ended(no_more_threads: Callable[[], None]) -> None:
+    no_more_threads()
+    done = []
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pool(2) as calls:
+        with pytest.raises(ValueError, match="no"):
+            calls.run("a", [fail, lambda: done.append(1)])
+        assert done == [1]
+        calls.stop.set()
+        assert calls.run("a", [giving(1)]) == [None]
