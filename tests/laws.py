@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.urls import owns_url
-from tests.no_gap import Place, served
 
+Place: TypeAlias = tuple[str, str]  # a URL as the service holds it, and a trigger on the wire
+Live: TypeAlias = Mapping[str, Place]  # by id
 CHANGING = ("subscribe", "unsubscribe")  # calls
 ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
 SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
@@ -230,6 +231,34 @@ def served_stays_served(run: Run) -> Iterator[str]:
                 moment.tenant == one.tenant and moment.shown is not None and set(moment.shown) == _of(moment.held, one)
             ):
                 touched.clear()
+
+
+def served(declared: Mapping[str, Place], live: Live, remembered: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return the ids of the live ones that serve each declared address; only of those that are served.
+
+    By identity; or because the state remembers them by that address, and no other one is declared in their place.
+    `declared`: by address. `remembered`: addresses by id.
+    """
+    taken = set(declared.values())
+    ids = {
+        address: frozenset(
+            identifier
+            for identifier, there in live.items()
+            if there == place or (remembered.get(identifier) == address and there not in taken and there[1] == place[1])
+        )
+        for address, place in declared.items()
+    }
+    return {address: those for address, those in ids.items() if those}
+
+
+def gaps(declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], moments: Iterable[Live]) -> set[str]:
+    """Return the addresses that were served before and were without a live subscription at one of the moments."""
+    return {
+        address
+        for live in moments
+        for address, ids in before.items()
+        if ids.isdisjoint(live) and declared[address] not in live.values()
+    }
 
 
 def same_means_same(run: Run) -> Iterator[str]:

@@ -22,7 +22,7 @@ from tests.faults.run import Came, Result
 from tests.faults.scene import HIDDEN, OURS, What, declared_places, ours, theirs, wanted
 from tests.faults.state import untruths_of_the_state
 from tests.faults.steps import judge_steps
-from tests.no_gap import gaps, served
+from tests.laws import gaps, served
 
 ENDS = (ExitCode.DONE, ExitCode.ERROR, ExitCode.PARTLY_APPLIED)
 

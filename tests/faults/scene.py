@@ -18,7 +18,7 @@ from hooksync.state.format import state_text
 from hooksync.state.model import State, StateEntry
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
-from tests.no_gap import Place
+from tests.laws import Place
 
 SECRET = "s3cret-of-every-hook-0123456789abc"
 OLD_SECRET = "0ld-secret-of-every-hook-0123456789"

@@ -58,8 +58,8 @@ from hooksync.state.history import recall
 from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import load
 from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
+from tests.laws import Live, gaps, served
 from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy
-from tests.no_gap import Live, gaps, served
 
 EXAMPLES = int(os.environ.get("HOOKSYNC_STATE_MACHINE", "0"))
 

@@ -1,0 +1,267 @@
+"""Kills runs of hooksync at random moments, many of them, and holds what is left, and what the next run makes of it.
+
+    python -m tests.system.kills --number 500 --seed 1
+
+Each kill has a tenancy of its own, by real HTTP, that asks for steps of every kind. A process applies and gets SIGKILL,
+SIGTERM, SIGINT or SIGHUP after a number of its calls and a bit. The laws are asked of what it left; then one apply must
+settle everything, and after `--adopt` each secret is known. Prints figures; exits with 1 when anything did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hooksync.sandbox.server import Sandbox
+from tests.conftest import make_environ
+from tests.faults.run import Came, Stage, prepare_both, wait_until_all_is_carried_out
+from tests.faults.scene import HIDDEN, TENANT, environ, options_of, ours, wanted
+from tests.faults.table import NAMED
+from tests.faults.witness import declared_of, remembered
+from tests.laws import Moment, Run, broken_by, broken_when_settled
+
+SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
+    signal.SIGKILL: None,
+    signal.SIGTERM: 143,
+    signal.SIGINT: 130,
+    signal.SIGHUP: 143,
+}
+WAYS = (
+    "create-first",
+    "remove-first",
+    "create-first, receivers move",
+    "answer-without-id",
+    "refuse-duplicates, and there are some",
+    "create-first, the list lags",
+    "remove-first, the list lags",
+    "create-first, receivers move, the list lags",
+    "answer-without-id, the list lags",
+)
+LATENCY = 0.02  # seconds
+LAG = 0.4  # seconds, of a list that lags: the process is killed in real time
+CALLS = 20  # of a whole apply, about
+LONG, SHORT = 0.3, 0.03  # seconds after a call: while secrets are stretched and the state is written; between calls
+PATIENCE = 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """What befalls one process."""
+
+    number: int
+    way: str
+    signal: signal.Signals
+    calls: int  # that it makes before
+    delay: float  # seconds after the last of them
+
+    def __str__(self) -> str:
+        return f"kill {self.number}: {self.way}, {self.signal.name} {self.delay:.3f} s after call {self.calls}"
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """What came of it."""
+
+    kill: Kill
+    code: int  # negative: the signal that ended it
+    changes: int  # subscriptions made or removed by then
+    unknown: int  # secrets that the next run did not know
+    broken: tuple[str, ...]
+
+    @property
+    def is_in_between(self) -> bool:
+        """Whether it ended with some of its work done, and some not."""
+        return self.code != 0 and self.changes > 0
+
+
+class ShiftedClock:
+    """The real time, for the process that is killed; who waits in this one finds that the time has passed."""
+
+    def __init__(self) -> None:
+        self._shift = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._shift
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._shift
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self._shift += seconds
+        return stop.is_set()
+
+
+def draw(number: int, seed: object) -> list[Kill]:
+    """Choose so many kills, over all ways and signals."""
+    chance = random.Random(f"kills {seed}")
+    pairs = [(way, each) for way in WAYS for each in SIGNALS]
+    chance.shuffle(pairs)
+    kills = []
+    for index in range(number):
+        way, each = pairs[index % len(pairs)]
+        calls = chance.randrange(CALLS)
+        delay = chance.uniform(0, LONG if calls <= 2 or chance.random() < 0.2 else SHORT)
+        kills.append(Kill(index, way, each, calls, delay))
+    return kills
+
+
+def carry_out(kill: Kill) -> Killed:
+    """Let a process apply, kill it, and let the next runs put things right."""
+    way, clock = NAMED[kill.way], ShiftedClock()
+    if way.lags:
+        way = replace(way, additions=LAG, removals=LAG)
+    with tempfile.TemporaryDirectory() as name:
+        folders = prepare_both(way, "", Path(name))
+        with Sandbox(replace(options_of(way, folders[0] / "held.json", clock), latency=LATENCY)) as box:
+            stage = Stage(way, box, clock, folders)
+            run = _kill(kill, stage)
+            broken = [f"{law}: {how}" for law, how in broken_by(run)]
+            broken += _broken_code(kill, run, folders[0])
+            unknown = 0
+            if not broken:
+                settled, states, adopted = _settle(stage)
+                broken += settled
+                unknown = states["unknown"]
+                broken += [f"after --adopt the secrets are {dict(adopted)}"] if set(adopted) != {"same"} else []
+    changes = len(set(run.before) ^ set(run.after))
+    code = run.code if run.code is not None else -kill.signal
+    return Killed(kill, code, changes, unknown, tuple(broken))
+
+
+def _kill(kill: Kill, stage: Stage) -> Run:
+    """Start a process, watch it, and kill it; what it left, as the laws see it."""
+    box, folder, before = stage.box, stage.folders[0], stage.witness.held()
+    path = folder / "hooks.state.json"
+    known = path.read_text(encoding="utf-8")
+    command = [sys.executable, "-m", "hooksync", "apply", "--yes", "--format", "json", "--no-probe"]
+    command += ["--parallelism", "2", "--report", "report.json"]
+    moments: list[Moment] = []
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**make_environ(), **environ(box.url)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        calls = 0
+        while calls < kill.calls and process.poll() is None:
+            calls = len(box.calls)
+            _look(stage, moments)
+            time.sleep(0.0005)
+        time.sleep(kill.delay)
+        process.send_signal(kill.signal)
+        out, err = process.communicate(timeout=PATIENCE)
+    wait_until_all_is_carried_out(box)
+    _look(stage, moments)
+    code = process.returncode
+    text, held = path.read_text(encoding="utf-8"), stage.witness.held()
+    return Run(
+        name="killed",
+        verb="apply",
+        code=code if code >= 0 else None,
+        tenancies=(declared_of(stage.way, may_conflict=stage.way.refuses_duplicates),),
+        before=before,
+        moments=tuple(moments),
+        result=json.loads(out) if code >= 0 and out else None,
+        said=out + err,
+        written=(text,),
+        hidden=HIDDEN,
+        is_interrupted=code in (130, 143),
+        remembered=remembered(known, before),
+        remembers=remembered(text, held),
+    )
+
+
+def _look(stage: Stage, moments: list[Moment]) -> None:
+    """Keep what is held, where it is another than before."""
+    held = stage.witness.held()
+    if not moments or moments[-1].held != held:
+        lists = [call for call in stage.box.calls if call.name == "list"]
+        shown = held if lists and not stage.way.lags else None
+        moments.append(Moment("killed", held, "a call", TENANT, shown=shown))
+
+
+def _broken_code(kill: Kill, run: Run, folder: Path) -> Iterator[str]:
+    """Hold the end of a process against its signal, and what it says against what it has written."""
+    if "Traceback" in run.said:
+        yield f"it shows a traceback: {run.said[-600:]}"
+    expected = SIGNALS[kill.signal]
+    if run.code not in ((None, 0) if expected is None else (expected, 0)) and not (run.code is None and not run.said):
+        yield f"it ends with {run.code}, not {expected}: {run.said[-400:]}"
+    if run.result is not None and json.loads((folder / "report.json").read_text(encoding="utf-8")) != run.result:
+        yield "the report that it wrote is another than the one that it shows"
+
+
+def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
+    """Apply once more, and adopt: what does not hold, and the states of the secrets before and after."""
+    second = stage.apply(0)
+    third = stage.apply(0)
+    adopted = stage.apply(0, adopts=True)
+    last = stage.plan(0, uses_state=True)
+    broken = [f"the next run: {law}: {how}" for law, how in broken_when_settled(second.run, is_second=False)]
+    for name, came in (("the run after it", third), ("--adopt", adopted), ("the last plan", last)):
+        broken += [f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)]
+    if ours(second.live) != wanted(stage.way):
+        broken.append("the next run does not leave what is declared")
+    if json.loads(adopted.state)["intents"]:
+        broken.append("the state has intents left")
+    return broken, _states(third), _states(last)
+
+
+def _states(came: Came) -> Counter[str]:
+    return Counter(step["secret"]["state"] for step in came.run.steps("prod") if step["secret"] and step["address"])
+
+
+def figures(results: Sequence[Killed]) -> str:
+    """Say in numbers what was killed and what came of it."""
+    signals = Counter(one.kill.signal.name for one in results)
+    codes = Counter(one.code for one in results)
+    ways = Counter(one.kill.way for one in results)
+    lines = [
+        f"{len(results)} kills, {sum(bool(one.broken) for one in results)} broken",
+        f"signals: {', '.join(f'{number} {name}' for name, number in sorted(signals.items()))}",
+        f"ends: {', '.join(f'{number} with {code}' for code, number in sorted(codes.items()))}"
+        " (0: it was through before; negative: by the signal itself)",
+        f"in the middle of its changes: {sum(one.is_in_between for one in results)}"
+        f", before the first: {sum(one.changes == 0 for one in results)}",
+        f"secrets that the next run did not know, until --adopt: {sum(one.unknown for one in results)}"
+        f" in {sum(one.unknown > 0 for one in results)} runs",
+        *(f"  {number} {way}" for way, number in ways.items()),
+    ]
+    lines += [f"broken: {one.kill}: {text}" for one in results for text in one.broken]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Kill as many as asked for, side by side, and print what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.system.kills", description=__doc__.partition("\n")[0])
+    parser.add_argument("--number", type=int, default=500, help="how many are killed (default: 500)")
+    parser.add_argument("--seed", default="hooksync", help="chooses the moments (default: hooksync)")
+    parser.add_argument("--only", type=int, metavar="N", help="only the kill of this number")
+    args = parser.parse_args(argv)
+    kills = [kill for kill in draw(args.number, args.seed) if args.only in (None, kill.number)]
+    processes = 2 * (os.cpu_count() or 1)
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(carry_out, kills))
+    sys.stdout.write(f"seed {args.seed}: {figures(results)}\n")
+    return int(any(one.broken for one in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
