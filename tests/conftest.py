@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,10 +71,12 @@ class Place:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def popen(self, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, program: Sequence[str] = ("-m", "hooksync"), **settings: Any
+    ) -> subprocess.Popen[str]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
         return subprocess.Popen(
-            [sys.executable, "-m", "hooksync", *arguments], cwd=self.folder, env=self.environ, text=True, **streams
+            [sys.executable, *program, *arguments], cwd=self.folder, env=self.environ, text=True, **streams
         )
 
     def run(self, *arguments: str, given: str = "") -> Run:
@@ -90,6 +92,7 @@ def checked(run: Run) -> Run:
     """Hold a run to what every run must keep to."""
     assert not [hidden for hidden in HIDDEN if hidden in run.out + run.err]
     assert "Traceback" not in run.err
+    assert "error: unforeseen: " not in run.err, run.err
     assert "Exception ignored" not in run.err
     return run
 

@@ -540,6 +540,7 @@ def complaints(case: Case, measured: Measured, at_rest: float) -> list[str]:
         "something arrived elsewhere": measured.elsewhere == 0,
         "its standard output is no JSON": _is_json(measured.out),
         "there is a traceback": "Traceback" not in measured.err and "Exception" not in measured.err,
+        "it meets what no code is made for": "unforeseen: " not in measured.err,
         "its standard error steers a terminal or a CI runner": is_inert(measured.err),
         "a receiver that is not ready was subscribed": case.call != "receiver"
         or (not case.code) == any(call_in(request) == "subscribe" for request in measured.requests),

@@ -183,6 +183,8 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
         return
     if "Traceback" in run.said:
         yield "it shows a traceback"
+    if "unforeseen: " in run.said:
+        yield "it meets an error that no code is made for"
     if run.is_interrupted and run.code == ExitCode.DONE and _active(run):
         yield "it was interrupted, and exits 0"
     yield from _untrue_code(run)

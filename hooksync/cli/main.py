@@ -10,6 +10,7 @@ from hooksync import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from threading import Event
 
     from hooksync.core.errors import ExitCode, HooksyncError
     from hooksync.reconcile.context import World
@@ -22,20 +23,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments in (["--version"], ["-V"]):  # answered before anything is imported
         return _print_version()
     import gc
+    from threading import Event
 
     gc.disable()  # a short-lived process: collecting while a large file is read costs more than the reading
     from hooksync.core.errors import ExitCode, HooksyncError
+
+    begun = Event()  # set before the first change
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding, nothing is lost
     try:
-        code = _run(arguments)
+        code = _run(arguments, begun)
     except HooksyncError as error:
         _show_error(error)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
+    except Exception as error:  # a bug, or this machine has no more memory, threads or handles
+        _show_unforeseen(error, arguments)
+        code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
 
@@ -73,7 +80,17 @@ def _show_error(error: HooksyncError) -> None:
         write_message(line)
 
 
-def _run(argv: Sequence[str]) -> ExitCode:
+def _show_unforeseen(error: Exception, arguments: Sequence[str]) -> None:
+    """Show an error that no code is made for, without its text; with --debug, where it came from."""
+    from hooksync.cli.terminal import write_message
+    from hooksync.core.errors import trace, unforeseen
+
+    write_message(f"error: {unforeseen(error)}")
+    if "--debug" in arguments:
+        write_message("\n".join(trace(error)))
+
+
+def _run(argv: Sequence[str], begun: Event) -> ExitCode:
     """Run one command, with its terminal, and with signals handled."""
     import os
     from threading import Event
@@ -92,7 +109,9 @@ def _run(argv: Sequence[str]) -> ExitCode:
     stop = Event()
     interrupts = Interrupts(stop)
     colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
-    world = World(os.environ, sys.stdin.buffer, ConsoleTerminal(interrupts, colour, is_verbose=is_verbose), stop)
+    terminal = ConsoleTerminal(interrupts, colour, is_verbose=is_verbose)
+    is_debugging = getattr(arguments, "is_debugging", False)
+    world = World(os.environ, sys.stdin.buffer, terminal, stop, begun=begun, is_debugging=is_debugging)
     with catch_signals(interrupts.handle):
         code = _COMMANDS[arguments.command](arguments, world)
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
+from errno import errorcode
+from types import TracebackType
 
 from hooksync.core.model import Location
 from hooksync.core.record import Record
@@ -112,3 +115,32 @@ def os_reason(error: Exception) -> str:
     """Why the system refused, e.g. `permission denied`. A ValueError: a null character in a path, or a closed file."""
     reason = error.strerror if isinstance(error, OSError) else None
     return (reason or str(error)).lower()
+
+
+def unforeseen(error: BaseException) -> Problem:
+    """Say that something happened that no code is made for. Its text is not quoted: it may hold a secret."""
+    places = [place for place in _places(error.__traceback__) if place.startswith("hooksync.")]
+    where = f" at {places[-1].partition(' ')[0]}" if places else ""
+    number = errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
+    kind = type(error).__name__ + (f" ({number})" if number else "")  # EMFILE: no more file handles
+    fix = "run it again with --debug, and report what that shows as a bug, unless this machine ran out of something"
+    return Problem(f"unforeseen: {kind}{where}", fix)
+
+
+def trace(error: BaseException) -> Iterator[str]:
+    """Write where an error came from, a line for each call, and the errors before it: no texts, no values, no paths."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield f"{type(current).__name__}:"
+        yield from (f"  {place}" for place in _places(current.__traceback__))
+        current = current.__cause__ or current.__context__
+
+
+def _places(traceback: TracebackType | None) -> Iterator[str]:
+    """Name module, line and function of each call, the innermost last."""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        yield f"{frame.f_globals.get('__name__')}:{traceback.tb_lineno} {frame.f_code.co_name}"
+        traceback = traceback.tb_next

@@ -49,6 +49,10 @@ class Execution:
         self._remove()
         return self._verify()
 
+    def abandoned(self, why: str) -> TenancyOutcome:
+        """Return what is known so far, where an error that nobody foresaw has ended it."""
+        return TenancyOutcome(self.plan, self._outcomes(), not_verified=why)
+
     def _create(self, runners: Sequence[StepRunner]) -> None:
         """Make new subscriptions, side by side."""
         known, removes_first = self._known_ids(), self.plan.tenancy.replacement == "remove-first"

@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.record import Record
+from hooksync.core.record import Record, field
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.fingerprints import stretch
 
@@ -55,9 +55,11 @@ class World(Record, frozen=True):
     environ: Mapping[str, str]
     stdin: BinaryIO
     terminal: Terminal
-    stop: Event  # set by an interrupt
+    stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     network: Callable[[Timeouts, int], Network] | None = None  # makes what calls go through; None: the real one
     pool: type[WorkerPool] = WorkerPool  # runs the calls
+    begun: Event = field(default_factory=Event)  # set before the first change
+    is_debugging: bool = False  # whether to show where an unforeseen error came from
     stretch: Callable[[Wanted], Key] = stretch  # makes a key of a secret and a salt

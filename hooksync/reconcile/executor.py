@@ -38,6 +38,7 @@ class ExecutionResult(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None
+    unforeseen: tuple[Exception, ...] = ()  # what ended the run as an interrupt does
     adoption: Adoption = NOTHING_ADOPTED  # what may be adopted
     adopted: frozenset[str] = frozenset()  # addresses whose declared secret the state now holds as the live one
 
@@ -82,10 +83,20 @@ class Executor(Record, frozen=True):
         try:
             if self.journal and ready:
                 self.journal.begin(ready)
-            result = replace(result, outcomes=self._apply(ready, prepared.verdicts))
+            result = self._begun(ready, prepared)
             return replace(result, adopted=self._settle(plans, result))
         except FileError as error:
             return replace(result, state_error=error)
+        except Exception as error:
+            if not result.outcomes:  # what was done is not known
+                raise
+            return replace(result, unforeseen=(*result.unforeseen, error))
+
+    def _begun(self, ready: Sequence[TenancyPlan], prepared: ExecutionResult) -> ExecutionResult:
+        if ready:
+            self.run.begun.set()
+        outcomes = self._apply(ready, prepared.verdicts)
+        return replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
 
     def _with_secrets(self, plans: Sequence[TenancyPlan]) -> tuple[list[TenancyPlan], dict[str, SecretError]]:
         """Look up the secrets of every plan; a plan that lacks one is not begun."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.config.secret_sources import SecretCache, SecretSources
-from hooksync.core.errors import HooksyncError, Problem, Refused, ServiceError
-from hooksync.core.model import Tenancy
-from hooksync.core.record import Record, replace
+from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Refused, ServiceError, unforeseen
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
@@ -26,6 +27,11 @@ from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import CallContext, RetryPolicy
 from hooksync.service.worker_pool import WorkerPool
 
+if TYPE_CHECKING:
+    from hooksync.reconcile.apply import Execution
+    from hooksync.reconcile.step_runner import Service
+
+T = TypeVar("T")
 Advance = Callable[[], None]
 
 
@@ -50,7 +56,7 @@ def open_run(
     }
     try:
         with world.pool(parallelism, world.stop) as pool:
-            yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context)
+            yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context, world.begun)
     finally:
         transport.close()
 
@@ -64,6 +70,8 @@ class Run(Record, frozen=True):
     secrets: SecretCache
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
+    begun: Event  # set before the first change
+    unforeseen: list[Exception] = field(default_factory=list)  # what went wrong in a way that no code is made for
 
     def read(self, advance: Advance) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy."""
@@ -94,13 +102,26 @@ class Run(Record, frozen=True):
 
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
             secrets = self.secrets.find_all(needed_secrets(plan))
-            client = self.clients[plan.tenancy.name]
-            return Execution(plan, client, secrets, self.pool, options=options, advance=advance).run
+            client = _Guarded(self.clients[plan.tenancy.name], self.give_up)
+            execution = Execution(plan, client, secrets, self.pool, options=options, advance=advance)
+            return lambda: self._carry_out(execution)
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
         with type(self.pool)(self.parallelism, Event()) as coordinators:
             outcomes = coordinators.run("", [task(plan) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
+
+    def give_up(self, error: Exception) -> Problem:
+        """Let an unforeseen error end the run as an interrupt does: nothing new starts."""
+        self.context.stop.set()
+        self.unforeseen.append(error)
+        return unforeseen(error)
+
+    def _carry_out(self, execution: Execution) -> TenancyOutcome:
+        try:
+            return execution.run()
+        except Exception as error:
+            return execution.abandoned(self.give_up(error).what)
 
     def _read_one(self, tenancy: Tenancy, advance: Advance) -> Fetched:
         try:
@@ -121,6 +142,31 @@ class Run(Record, frozen=True):
         return tuple(
             _same_tenancy(one, shared[one.tenancy.name]) if one.tenancy.name in shared else one for one in fetched
         )
+
+
+class _Guarded(Record, frozen=True):
+    """A service whose calls, where they fail in a way that no code is made for, are calls whose answers were lost."""
+
+    service: Service
+    give_up: Callable[[Exception], Problem]
+
+    def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
+        return self._guarded(self.service.list_subscriptions)
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        return self._guarded(partial(self.service.subscribe, declared, secret))
+
+    def unsubscribe(self, identifier: str) -> None:
+        return self._guarded(partial(self.service.unsubscribe, identifier))
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except HooksyncError:
+            raise
+        except Exception as error:
+            failure = AnswerLost(self.give_up(error))
+        raise failure  # out here, so that nothing is chained to it
 
 
 def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:

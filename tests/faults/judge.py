@@ -64,6 +64,8 @@ def _broken_words(came: Came) -> Iterator[str]:
         yield came.crash
     if "Traceback" in came.out + came.err:
         yield "it shows a traceback"
+    if "unforeseen: " in came.err:
+        yield "it meets an error that no code is made for"
     for number, hidden in enumerate(HIDDEN):
         if hidden in came.out or hidden in came.err:
             yield f"it shows the secret number {number}"

@@ -161,6 +161,7 @@ def test_a_run_that_is_asked_to_end_reports_and_is_put_right_by_the_next(
             out, err = process.communicate(timeout=30)
         assert process.returncode == code, err
         assert "Traceback" not in err
+        assert "unforeseen: " not in err
         report = json.loads(out)
         assert json.loads((place.folder / "report.json").read_text()) == report
         [told] = report["tenancies"]

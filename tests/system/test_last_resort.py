@@ -1,0 +1,266 @@
+"""What nobody foresaw: no memory, no handles, no threads, a bug. No traceback, and no exit code 1 after a change.
+
+Limits are real ones, of a child process; a bug is a network or a terminal that raises.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+
+import pytest
+
+from hooksync.commands import plan_apply
+from hooksync.commands.options import PlanOptions
+from hooksync.core.errors import Problem, trace, unforeseen
+from hooksync.reconcile.context import World
+from hooksync.service.http import Answer, Request, Timeouts, Transport
+from tests.conftest import HIDDEN, HOOKS, SECRET, Place
+from tests.lanes import sampled
+
+SIX = "".join(
+    f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n" for n in range(6)
+)
+MANY = HOOKS.partition("      catalogue:")[0] + SIX
+
+Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
+
+
+@dataclass
+class Screen:
+    """A terminal that keeps what it is told, and may have a bug."""
+
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+    bug: Callable[[str], None] = lambda text: None
+
+    def result(self, text: str) -> None:
+        self.bug(text)
+        self.out.append(text)
+
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        self.result("\n".join(text for _, text in lines))
+
+    def message(self, text: str) -> None:
+        self.err.append(text)
+
+    def warn(self, problem: Problem) -> None:
+        self.message(str(problem))
+
+    def can_ask(self) -> bool:
+        return False
+
+    def ask(self, question: str) -> bool:
+        raise AssertionError(question)
+
+    def watch(self, record: object) -> None:
+        pass
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
+
+class Broken(Transport):
+    """A network with a bug."""
+
+    fails: Fails
+
+    def send(self, request: Request) -> Answer:
+        call = f"{request.method} {request.path.rpartition('/')[2]}"
+        if error := self.fails(call, "before"):
+            raise error
+        answer = super().send(request)
+        if error := self.fails(call, "after"):
+            raise error
+        return answer
+
+
+def at(call: str, when: str, number: int, error: Exception) -> Fails:
+    """Fail at the so manieth such call, before or after it was made."""
+    met = []
+
+    def fails(name: str, moment: str) -> Exception | None:
+        if (name, moment) == (call, when):
+            met.append(name)
+        return error if (name, moment) == (call, when) and len(met) == number else None
+
+    return fails
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    said: str
+    report: dict[str, object]
+    world: World
+
+
+def apply(place: Place, fails: Fails, screen: Screen | None = None, *, is_debugging: bool = False) -> Ended:
+    """Apply within this process, one call after another, on a network with a bug."""
+
+    def network(timeouts: Timeouts, connections: int) -> Broken:
+        transport = Broken(timeouts, connections, place.environ)
+        transport.fails = fails
+        return transport
+
+    screen = screen or Screen()
+    report = place.folder / "report.json"
+    options = PlanOptions(
+        (str(place.folder / "hooks.yaml"),), "json", is_confirmed=True, parallelism=1, probes=False, report=str(report)
+    )
+    world = World(place.environ, io.BytesIO(), screen, Event(), network=network, is_debugging=is_debugging)
+    code = int(plan_apply.apply(options, world))
+    said = "\n".join(screen.err)
+    assert not [hidden for hidden in HIDDEN if hidden in said + "".join(screen.out)]
+    assert "Traceback" not in said
+    return Ended(code, said, json.loads(report.read_text()), world)
+
+
+def outcomes(report: dict[str, object]) -> list[str]:
+    [told] = report["tenancies"]  # type: ignore[misc]
+    return [step["outcome"] for step in told["steps"]]  # type: ignore[index]
+
+
+BUGS = [
+    MemoryError(),
+    RuntimeError(f"a bug that quotes {SECRET}"),
+    RecursionError(),
+    OSError(24, "Too many open files"),
+]
+
+
+@pytest.mark.parametrize("error", BUGS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_error_that_nobody_foresaw_ends_an_apply_as_an_interrupt_does(
+    place: Place, when: str, error: Exception
+) -> None:
+    place.write(MANY)
+    ended = apply(place, at("POST subscriptions", when, 3, error))
+    assert ended.code == 4
+    assert f"error: unforeseen: {type(error).__name__}" in ended.said
+    assert "a bug that quotes" not in ended.said
+    assert "--debug" in ended.said
+    assert len(place.box.subscriptions("DEMO")) == (3 if when == "after" else 2)
+    assert sorted(outcomes(ended.report)) == ["done"] * 2 + ["failed"] + ["not-attempted"] * 3
+    assert ended.world.stop.is_set()
+    again = place.run("apply", "--yes", "--no-probe")
+    assert again.code == 0, again.out + again.err
+    assert len(place.box.subscriptions("DEMO")) == 6
+
+
+def test_an_error_that_nobody_foresaw_before_anything_was_changed_is_exit_1(place: Place) -> None:
+    place.run("apply", "--yes")
+    place.environ["CATALOGUE_SECRET"] = SECRET + "-rotated"
+    place.receiver.set_secret("catalogue", SECRET + "-rotated", SECRET)
+    before = place.box.subscriptions("DEMO")
+    place.write(HOOKS.split("    subscriptions:")[0] + "    owns: all\n    subscriptions: {}\n")
+    screen = Screen()
+    with pytest.raises(RuntimeError):  # main.py ends it
+        apply(place, at("GET subscriptions", "after", 1, RuntimeError("a bug")), screen)
+    assert place.box.subscriptions("DEMO") == before
+
+
+def test_an_error_after_the_last_change_is_exit_4_and_the_state_is_written(place: Place) -> None:
+    """The second list is the verification."""
+    ended = apply(place, at("GET subscriptions", "after", 2, MemoryError()))
+    assert ended.code == 4
+    assert set(outcomes(ended.report)) == {"done"}
+    state = json.loads((place.folder / "hooks.state.json").read_text())
+    assert (len(state["entries"]), state["intents"]) == (2, [])
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_debugging_shows_where_an_error_came_from_and_no_text(place: Place) -> None:
+    ended = apply(place, at("POST subscriptions", "before", 1, ValueError(SECRET)), is_debugging=True)
+    assert "ValueError:" in ended.said
+    assert "hooksync.service.client:" in ended.said
+    assert "tests.system.test_last_resort:" in ended.said
+
+
+def test_a_result_that_cannot_be_shown_comes_after_the_state_was_written(place: Place) -> None:
+    def bug(text: str) -> None:
+        raise LookupError(text)
+
+    screen = Screen(bug=bug)
+    with pytest.raises(LookupError):
+        apply(place, lambda call, when: None, screen)
+    assert json.loads((place.folder / "hooks.state.json").read_text())["intents"] == []
+
+
+def test_an_error_tells_its_place_and_those_that_it_came_from_without_their_texts() -> None:
+    def deep() -> None:
+        raise ValueError(SECRET)
+
+    def outer() -> None:
+        try:
+            deep()
+        except ValueError as error:
+            raise RuntimeError(SECRET) from error
+
+    with pytest.raises(RuntimeError) as caught:
+        outer()
+    said = "\n".join((str(unforeseen(caught.value)), *trace(caught.value)))
+    assert SECRET not in said
+    assert said.startswith("unforeseen: RuntimeError\n")
+    said = said[said.index("RuntimeError:") :]
+    assert said.startswith("RuntimeError:\n  tests.system.test_last_resort:")
+    assert " deep" in said
+
+
+# limits
+
+LIMITED = """
+import resource, sys, threading
+from hooksync.cli.main import main
+kind, limit = getattr(resource, sys.argv[1], None), int(sys.argv[2])
+if kind is None:
+    threading.stack_size(limit)
+else:
+    resource.setrlimit(kind, (limit, limit))
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def limited(place: Place, kind: str, limit: int, *arguments: str) -> tuple[int, str]:
+    """Run hooksync as a process with a limit; what it says must be no traceback."""
+    with place.popen(program=("-c", LIMITED, kind, str(limit), *arguments)) as process:
+        out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    assert not [hidden for hidden in HIDDEN if hidden in out + err]
+    return process.returncode, err
+
+
+def assert_honest(place: Place, code: int, err: str) -> None:
+    made = len(place.box.subscriptions("DEMO"))
+    assert code in (0, 1, 3, 4), (code, err)
+    assert code != 0 or made == 6
+    assert code in (0, 4) or made == 0, (code, err)
+    assert code == 0 or "error: " in err or made, err
+    again = place.run("apply", "--yes")
+    assert again.code == 0, again.out + again.err
+    assert len(place.box.subscriptions("DEMO")) == 6
+
+
+@pytest.mark.parametrize("limit", sampled([5, 7, 8, 9, 10, 11, 12, 14, 16, 20], 5))
+def test_few_file_handles_end_in_no_traceback(place: Place, limit: int) -> None:
+    place.write(MANY)
+    assert_honest(place, *limited(place, "RLIMIT_NOFILE", limit, "apply", "--yes"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [60, 80, 100, 120, 140, 160, 200, 300])
+def test_little_memory_ends_in_no_traceback(place: Place, megabytes: int) -> None:
+    place.write(MANY)
+    assert_honest(place, *limited(place, "RLIMIT_AS", megabytes * 2**20, "apply", "--yes"))
+
+
+def test_without_a_single_thread_all_is_done(place: Place) -> None:
+    place.write(MANY)
+    code, err = limited(place, "STACK", 2**47, "apply", "--yes", "--parallelism", "4")
+    assert code == 0, err
+    assert len(place.box.subscriptions("DEMO")) == 6
