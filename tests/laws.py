@@ -289,7 +289,7 @@ def no_secret_is_shown(run: Run) -> Iterator[str]:
 def one_apply_settles_all(run: Run) -> Iterator[str]:
     """Once nothing goes wrong any more, one apply leaves what is declared, and says so."""
     if run.code != ExitCode.DONE:
-        yield f"it exits {run.code}: {run.said[-700:]}"
+        yield f"it exits {run.code}: {_amiss(run)}"
     for declared in run.tenancies:
         states = {step["address"]: (step["secret"] or {}).get("state") for step in run.steps(declared.name)}
         actions = {step["address"]: step["action"] for step in run.steps(declared.name)}
@@ -351,6 +351,20 @@ def _active(run: Run) -> list[Mapping[str, Any]]:
     return [step for one in run.told for step in one["steps"] if step["action"] in ACTIVE]
 
 
+def _amiss(run: Run) -> str:
+    """Say in one line what a run says of what is not as it should be."""
+    if run.result is None:
+        return run.said[-400:]
+    told = [*run.result["refusals"], *(f"{one['error']}" for one in run.told if one["error"])]
+    for one in run.told:
+        told += [f"{it['outcome']}: {it['address']}: {it['detail']}" for it in one["steps"] if it.get("detail")]
+        told += [
+            f"left: {it['action']} {it['address'] or it['id']} {it['reasons']}" for it in one.get("differences", ())
+        ]
+        told += [f"{one['not_verified']}"] if one.get("not_verified") else []
+    return "; ".join(told)
+
+
 def _of(held: Iterable[Held], declared: Declared) -> set[Held]:
     return {one for one in held if one.tenant == declared.tenant}
 
@@ -373,13 +387,15 @@ def _untrue_code(run: Run) -> Iterator[str]:
             made |= set(moment.held) - set(before)
             removed |= set(before) - set(moment.held)
     named = {moment.named for moment in run.moments if moment.by == run.name}
-    clear = [it for it in run.moments if it.by == run.name and it.call in CHANGING and not _is_clear_no(it.status)]
+    unclear = [it for it in run.moments if it.by == run.name and it.call in CHANGING and not _is_clear_no(it)]
+    lists = [set(it.shown) for it in run.moments if it.by == run.name and it.shown is not None]
+    may_have = unclear or any(one != lists[0] for one in lists)
     shown = {one.id for declared in run.tenancies for one in _shown(run, declared)}
     known = {one for one in made if one.id in named or one.id in shown}
     known |= {one for one in removed if one.id not in shown and one.tenant in _looked(run)}
     if run.code in (ExitCode.ERROR, ExitCode.REFUSED, ExitCode.USAGE) and known:
         yield f"exit {run.code}, and {len(known)} were changed"
-    if run.code == ExitCode.PARTLY_APPLIED and not (made or removed or clear):
+    if run.code == ExitCode.PARTLY_APPLIED and not (made or removed or may_have):
         yield "exit 4, and nothing was changed, nor may have been"
     if run.verb == "plan" and (made or removed):
         yield "a plan has changed something"
@@ -401,7 +417,8 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any]) -> Itera
     [told] = [one for one in run.told if one["name"] == declared.name]
     is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
     new = step["new_id"]
-    if new and new not in made and not run.is_told(step["address"]):
+    found = {entry.id for entry in run.remembers or () if entry.is_found}
+    if new and new not in made and new not in found and not run.is_told(step["address"]):
         yield f"{what}, with a new id that this run did not make"
     if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new and not step["detail"]:
         yield f"{what}, without an id and without a word"
@@ -476,6 +493,7 @@ def _looked(run: Run) -> set[str]:
     return {tenant for tenant, moment in last.items() if moment.shown is not None}
 
 
-def _is_clear_no(status: int | None) -> bool:
-    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong."""
-    return status is not None and 300 <= status < 500
+def _is_clear_no(moment: Moment) -> bool:
+    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong, a 404 that it is."""
+    is_gone = moment.call == "unsubscribe" and moment.status == 404
+    return moment.status is not None and 300 <= moment.status < 500 and not is_gone

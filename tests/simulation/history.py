@@ -84,7 +84,7 @@ class History:
     live: int = 1  # in each, at the beginning, not made by hooksync
     lag_additions: float = 0.0  # seconds
     lag_removals: float = 0.0  # seconds
-    consistency_wait: float = 30.0  # seconds
+    consistency_wait: int = 30  # seconds
     remove_first: bool = False
     probes: bool = False
     rest: float = 1200.0  # seconds before all is to be settled
@@ -120,7 +120,7 @@ def make_history(seed: int) -> History:
         live=chance.randrange(3),
         lag_additions=lags[0],
         lag_removals=lags[1],
-        consistency_wait=chance.choice([0.0, 5.0, 30.0, 30.0, 30.0, 120.0]),
+        consistency_wait=chance.choice([0, 5, 30, 30, 30, 120]),
         remove_first=chance.random() < 0.15,
         probes=chance.random() < 0.2,
         rest=chance.choice([0.0, 1200.0]),

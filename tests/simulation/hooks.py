@@ -129,14 +129,11 @@ class Hooks:
                 "limits": {"unsubscribe": "100%"},
                 "replacement": "remove-first" if self.history.remove_first else "create-first",
                 "probe": "auto" if self.history.probes else "never",
-                **self.more_settings(),
+                "consistency_wait": self.history.consistency_wait,
                 "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
             }
             lines.append(f"  {TENANTS[number].lower()}: {json.dumps(settings)}")
         return "\n".join(lines) + "\n"
-
-    def more_settings(self) -> dict[str, object]:
-        return {}
 
     def _fields(self, hook: Hook) -> dict[str, object]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import tempfile
 import traceback
 from collections import Counter
@@ -70,6 +71,7 @@ class Play:
         self.hooks = Hooks.of(history)
         tenants = TENANTS[: history.tenancies]
         self.service = Service(history.traits, tenants, history.lag_additions, history.lag_removals)
+        self.pool = type("ShuffledPool", (Pool,), {"chance": random.Random(history.seed)})
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
         self.gone: set[str] = set()
@@ -204,7 +206,7 @@ class Play:
             self.service,
             command.mishaps,
             act=lambda act: self.step(act, f"{where}, within another command"),
-            receivers=lambda url: [one.secret for each in hooks.declared() for one in each.wanted if one.url == url],
+            receivers=lambda url: {one.secret for each in hooks.declared() for one in each.wanted if one.url == url},
         )
         options = PlanOptions(
             files=("-",),
@@ -217,10 +219,11 @@ class Play:
             has_detailed_exit_code=verb == "plan",
             is_confirmed=True,
             adopts="adopt" in flags and verb == "apply",
-            report=str(self.folder / "report.json") if verb == "apply" else None,
+            report=str(self.folder / "report.json") if verb == "apply" and {"text", "markdown"} & set(flags) else None,
             **more,
         )
-        (self.folder / "report.json").unlink(missing_ok=True)
+        if options.report:
+            Path(options.report).unlink(missing_ok=True)
         remembered = self.remembered(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
@@ -241,7 +244,7 @@ class Play:
             clock=process,
             network=lambda timeouts, connections: process,
             stretch=cheap_key,
-            pool=Pool,
+            pool=self.pool,
         )
         do = plan_apply.plan if verb == "plan" else plan_apply.apply
         try:
@@ -350,11 +353,11 @@ def _parsed(text: str) -> State:
 def _with(run: Run, *, options: PlanOptions, play: Play, state: str, **more: Any) -> Run:
     """Add what a run has left behind."""
     text = play.read(state)
-    report = play.read("report.json")
+    report = play.read("report.json") if options.report else None
     plan = play.read("plan.json") if options.out else None
     result = None
     if run.code is not None and not run.crash:
-        if run.verb == "plan" and options.format == "json" and run.said.startswith("{"):
+        if options.format == "json" and run.said.startswith("{"):
             result = json.loads(run.said.partition("\n}\n")[0] + "\n}")
         elif report:
             result = json.loads(report)

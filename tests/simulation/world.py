@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -56,15 +57,17 @@ def cheap_key(wanted: tuple[Secret, Salt]) -> Key:
 
 
 class Pool(WorkerPool):
-    """Runs tasks one after another in the thread that asks, as a pool of one thread would, and starts none."""
+    """Runs tasks one after another in the thread that asks, in an order of its own, and starts no thread."""
+
+    chance = random.Random(0)
 
     def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
         results: list[T | None] = [None for _ in tasks]
         failure: BaseException | None = None
-        for number, task in enumerate(tasks):
+        for number in self.chance.sample(range(len(tasks)), len(tasks)):
             try:
                 if not self.stop.is_set():
-                    results[number] = task()
+                    results[number] = tasks[number]()
             except BaseException as error:
                 failure = failure or error
         if failure is not None:
@@ -191,7 +194,7 @@ class Process:
     service: Service
     mishaps: tuple[Mishap, ...] = ()
     act: Callable[[object], None] = lambda act: None  # lets somebody else do something
-    receivers: Callable[[str], Sequence[str]] = lambda url: ()  # the secrets that a receiver takes
+    receivers: Callable[[str], Collection[str]] = lambda url: ()  # the secrets that are declared for a receiver
     stop: Event = field(default_factory=Event)
     is_dead: bool = False
     is_out: bool = False  # it has ended: what it still tries does not count
@@ -320,13 +323,14 @@ class Process:
         return Answer(answer.status, answer.body) if answer else Answer(500, b"")
 
     def _challenge(self, request: Request) -> Answer:
-        """Answer as a receiver does, under the newest secret that it takes."""
+        """Answer as a receiver does that holds the declared secret; one with two of them is out of order."""
         parts = urlsplit(request.base_url + request.path)
         [code] = parse_qs(parts.query)["challengeCode"]
         secrets = self.receivers(spelt(f"{parts.scheme}://{parts.netloc}{parts.path}"))
-        if not secrets:
+        if len(secrets) != 1:
             return Answer(503, b"")
-        response = answer_challenge(secrets[0].encode(), code.encode())
+        [only] = secrets
+        response = answer_challenge(only.encode(), code.encode())
         return Answer(200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode())
 
     # the terminal

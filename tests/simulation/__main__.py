@@ -1,0 +1,137 @@
+"""Plays histories from the command line: one by its seed, or as many as make up a number of steps.
+
+python -m tests.simulation --seed 123                      # one, with a trace
+python -m tests.simulation --steps 1000000 --jobs 2        # a nightly run, with figures
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
+from typing import NamedTuple
+
+from tests.simulation.history import History, make_history
+from tests.simulation.play import Broken, Figures, play
+from tests.simulation.shrink import shrink
+
+BATCH = 50  # histories that a job plays at a time
+MOST_FAILURES = 20  # after which a run ends
+EVERY = 30.0  # seconds between two lines of progress
+
+
+class Batch(NamedTuple):
+    """What a job has played."""
+
+    figures: Figures
+    broken: list[tuple[int, list[Broken]]]  # by seed
+    seconds: float  # of CPU
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, help="play this one, and show what happens in it")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed of many")
+    parser.add_argument("--steps", type=int, default=10_000, help="play histories until they have so many steps")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that play")
+    parser.add_argument("--no-shrink", action="store_true", help="show failing histories as they are")
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        return _replay(make_history(options.seed), shrinks=not options.no_shrink)
+    return _play_many(options.first, options.steps, options.jobs, shrinks=not options.no_shrink)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def play_batch(seeds: range) -> Batch:
+    """Play a range of seeds."""
+    start, figures = time.process_time(), Figures()
+    broken = []
+    gc.collect()
+    gc.disable()  # as the command line does; a history leaves little behind
+    for seed in seeds:
+        played = play(make_history(seed))
+        figures.add(played.figures)
+        if played.broken:
+            broken.append((seed, played.broken))
+    gc.enable()
+    return Batch(figures, broken, time.process_time() - start)
+
+
+def _replay(history: History, *, shrinks: bool) -> int:
+    """Play one history, and show it; a failing one made smaller."""
+    broken = play(history).broken
+    if broken and shrinks:
+        history = shrink(history, broken[0].law)
+    played = play(history, traces=True)
+    _write("\n".join((repr(history), *played.trace, *map(str, played.broken))))
+    return 1 if broken else 0
+
+
+def _play_many(first: int, steps: int, jobs: int, *, shrinks: bool) -> int:
+    """Play histories until there are enough steps, and print the figures of all."""
+    begin = told = time.monotonic()
+    figures, seconds, failing = Figures(), 0.0, list[tuple[int, list[Broken]]]()
+    for batch in _batches(first, jobs):
+        figures.add(batch.figures)
+        seconds += batch.seconds
+        failing += batch.broken
+        for seed, broken in batch.broken:
+            _tell(f"seed {seed}: {broken[0]}")
+        if time.monotonic() - told > EVERY:
+            told = time.monotonic()
+            _tell(f"{figures.steps:,} steps, {told - begin:.0f} s, {len(failing)} failing")
+        if figures.steps >= steps or len(failing) >= MOST_FAILURES:
+            break
+    _show(figures, seconds, time.monotonic() - begin, len(failing))
+    for seed, broken in failing[:MOST_FAILURES]:
+        history = make_history(seed)
+        if shrinks:
+            history = shrink(history, broken[0].law)
+        _write(f"\nseed {seed} breaks {broken[0].law}: {broken[0].how}\n{history!r}")
+    return 1 if failing else 0
+
+
+def _batches(first: int, jobs: int) -> Iterator[Batch]:
+    """Play one batch after another, for ever, in so many processes."""
+    ranges = (range(start, start + BATCH) for start in count(first, BATCH))
+    if jobs == 1:
+        yield from map(play_batch, ranges)
+        return
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=None) as pool:
+        waiting = [pool.submit(play_batch, next(ranges)) for _ in range(2 * jobs)]
+        try:
+            while True:
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(play_batch, next(ranges)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _show(figures: Figures, cpu: float, wall: float, failing: int) -> None:
+    """Print what was played."""
+    for name in ("histories", "steps", "commands", "calls", "faults", "kills"):
+        _write(f"{name:12} {getattr(figures, name):>12,}")
+    _write(f"{'failing':12} {failing:>12,}")
+    _write(f"{'seconds':12} {wall:>12,.0f}  ({cpu:,.0f} of CPU)")
+    _write(f"{'steps/s':12} {figures.steps / cpu:>12,.0f}  a core")
+    _write(f"{'histories/s':12} {figures.histories / cpu:>12,.1f}  a core")
+    _write("\nchecks of each law")
+    for name, number in sorted(figures.checks.items()):
+        _write(f"  {name:40} {number:>12,}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
