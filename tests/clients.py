@@ -6,9 +6,10 @@ import threading
 from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.model import CredentialRefs, SecretRef, Server
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import Authenticator
+from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import CallContext, CallRecord, RetryPolicy
@@ -45,6 +46,8 @@ class Clients:
     records: list[CallRecord] = field(default_factory=list)
     tenant: str | None = "DEMO"
     method: str = "password"
+    clock: Clock = SYSTEM_CLOCK
+    used: UsedCodes = field(default_factory=UsedCodes)  # by all clients, as in one run
 
     @property
     def waits(self) -> list[float | None]:
@@ -60,13 +63,14 @@ class Clients:
         wanted = tenancy(
             server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs
         )
-        return Authenticator(wanted, SecretSources(self.environ).find, self.redactor)
+        return Authenticator(wanted, SecretSources(self.environ).find, self.context(), self.used)
+
+    def context(self) -> CallContext:
+        return CallContext(self.transport, self.redactor, self.stop, self.note, self.policy, self.clock)
 
     def client(self, url: str) -> Preservica:
         calls = self.authenticator(url)
-        return Preservica(
-            calls.tenancy, calls, CallContext(self.transport, self.redactor, self.stop, self.note, self.policy)
-        )
+        return Preservica(calls.tenancy, calls, calls.context)
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

@@ -21,7 +21,7 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.planner import Fetched, FetchedTenancy, needed_secrets
-from hooksync.service.auth import Authenticator
+from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import CallContext, RetryPolicy
@@ -50,8 +50,9 @@ def open_run(
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
+    used = UsedCodes()
     clients = {
-        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, redactor, clock), context)
+        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, context, used), context)
         for tenancy in tenancies
     }
     try:

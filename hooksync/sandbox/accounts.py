@@ -58,10 +58,19 @@ class Session:
 class Accounts:
     """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
-    def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        accounts: tuple[Account, ...],
+        token_seconds: float,
+        clock: Callable[[], float],
+        *,
+        takes_codes_once: bool = False,
+    ) -> None:
         self._accounts = accounts
         self._token_seconds = token_seconds
         self._clock = clock  # seconds since 1970
+        self._takes_codes_once = takes_codes_once
+        self._used_codes: set[tuple[str, str]] = set()  # with the account's name
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}  # by token
         self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
@@ -94,9 +103,13 @@ class Accounts:
         near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
         if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
             raise Refusal(401, "the two-factor code is wrong")
+        used = (account.username, form["twoFactorToken"])
         with self._lock:
             if self._pending.pop(continuation, None) is None:
                 raise _bad_credentials()
+            if self._takes_codes_once and used in self._used_codes:
+                raise Refusal(401, "the two-factor code was used before")
+            self._used_codes.add(used)
         return self._open(account, tenant)
 
     def refresh(self, token: str, form: dict[str, str]) -> dict[str, object]:

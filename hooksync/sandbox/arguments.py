@@ -57,6 +57,7 @@ traits, for behaviour of the real service that is not known:
   string-flags        includeIdentifiers is the text "true" or "false"
   normalise-urls      host in lower case, no default port, / for no path
   number-ids          ids are numbers, in the list and in answers
+  totp-once           a code of the second factor works once
   no-challenge        receivers are not challenged, so they need not run
 
 example:

@@ -23,6 +23,7 @@ from hooksync.sandbox.tenancies import (
     ListLag,
     Subscription,
     Tenancies,
+    Trait,
     load_data,
     make_id,
     read_traits,
@@ -75,7 +76,12 @@ class Sandbox:
         lag = ListLag(options.list_lag_additions, options.list_lag_removals, options.clock)
         self._tenancies = Tenancies(held, traits, save, lag, options.new_id)
         self._rules = Rules(
-            accounts=Accounts(options.accounts, options.token_seconds, options.clock),
+            accounts=Accounts(
+                options.accounts,
+                options.token_seconds,
+                options.clock,
+                takes_codes_once=Trait.TOTP_ONCE in traits,
+            ),
             tenancies=self._tenancies,
             challenge=self._sender.challenge,
             traits=traits,

@@ -41,6 +41,7 @@ class Trait(StrEnum):
     STRING_FLAGS = "string-flags"  # "true" and "false"
     NORMALISE_URLS = "normalise-urls"
     NUMBER_IDS = "number-ids"  # in the list and in answers; a path holds the number's text
+    TOTP_ONCE = "totp-once"  # a code of an account
     NO_CHALLENGE = "no-challenge"
 
 

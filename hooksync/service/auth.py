@@ -11,25 +11,40 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
-from hooksync.core.record import Record, replace
-from hooksync.core.redaction import Redactor
+from hooksync.core.record import Record, field, replace
+from hooksync.core.urls import shown_server
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
-from hooksync.service.retry import BUSY_STATUSES
+from hooksync.service.retry import BUSY_STATUSES, CallContext, CallRecord
 
 Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
 FindSecret = Callable[[SecretRef], Secret]
 
 _PATH = "/api/accesstoken"
+_PERIOD = 30  # seconds that a one-time code lasts
 _EXTERNAL_PREFIX = "preservica-external-auth"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass with time
 
 
 class _Outdated(Rejected):
-    """A code or timestamp was refused after repeats: it may have expired, or a try whose answer was lost used it up."""
+    """A code or timestamp was refused that may have expired or been used up: by another process, or by a lost try."""
+
+
+class UsedCodes:
+    """Which one-time codes a run has used: a service takes each of them once. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._latest: dict[tuple[str, str], int] = {}  # by server and seed; in periods since 1970
+
+    def reserve(self, server: str, seed: str, now: float) -> int:
+        """Return the first period from now on whose code is still free, and take it."""
+        with self._mutex:
+            period = max(int(now // _PERIOD), self._latest.get((server, seed), -1) + 1)
+            self._latest[server, seed] = period
+            return period
 
 
 class Authenticator(Record, frozen=True):
@@ -37,17 +52,25 @@ class Authenticator(Record, frozen=True):
 
     tenancy: Tenancy
     find: FindSecret
-    redactor: Redactor
-    clock: Clock = SYSTEM_CLOCK
+    context: CallContext
+    used: UsedCodes = field(default_factory=UsedCodes)
 
     def log_in(self, send: Send) -> LogIn:
-        """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses."""
-        log_in = self._external if self.tenancy.credentials.method == "external" else self._password
-        with suppress(_Outdated):
-            return log_in(send)
-        return log_in(send)  # with a new code or timestamp
+        """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses.
 
-    def _password(self, send: Send) -> LogIn:
+        Only with a new code or timestamp anything is tried a second time.
+        """
+        if self.tenancy.credentials.method == "external":
+            with suppress(_Outdated):
+                return self._external(send)
+            return self._external(send)
+        with suppress(_Outdated):
+            return self._password(send)
+        code, _ = self._one_time_code()
+        return self._password(send, code)
+
+    def _password(self, send: Send, code: str = "") -> LogIn:
+        """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
         form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
         if self.tenancy.tenant:
             form["tenant"] = self.tenancy.tenant
@@ -59,16 +82,18 @@ class Authenticator(Record, frozen=True):
             return self._accepted(request, answer)
         refusal = read_refusal(answer.body)
         if isinstance(refusal, SecondFactor):
-            return self._second_factor(send, form["username"], refusal)
+            if not code:
+                code, has_waited = self._one_time_code()
+                if has_waited:  # perhaps for longer than the continuation token lasts
+                    return self._password(send, code)
+            return self._second_factor(send, form["username"], refusal, code)
         if refusal == "needs.2fa.setup":
             what = f"{request} -> {answer.status}: the account needs a second factor, and none is set up"
             raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
         raise self._refused(request, answer)
 
-    def _second_factor(self, send: Send, username: str, demand: SecondFactor) -> LogIn:
-        self.redactor.learn([demand.continuation])
-        code = self._one_time_code()
-        self.redactor.learn([code])
+    def _second_factor(self, send: Send, username: str, demand: SecondFactor, code: str) -> LogIn:
+        self.context.redactor.learn([demand.continuation])
         form = {
             "username": username,
             "tenant": self.tenancy.tenant or demand.tenant or "",
@@ -88,11 +113,11 @@ class Authenticator(Record, frozen=True):
         if not self.tenancy.tenant:
             what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
             raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
-        username, timestamp = self._username(), str(int(self.clock.now()))
+        username, timestamp = self._username(), str(int(self.context.clock.now()))
         key = self._credential(self.tenancy.credentials.password)
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
-        self.redactor.learn([digest])
+        self.context.redactor.learn([digest])
         form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
         request = self._request("acquire-external", form)
         answer = send(request)
@@ -100,23 +125,42 @@ class Authenticator(Record, frozen=True):
             raise self._refused(request, answer, f"{self.tenancy.credentials.password} and this machine's clock")
         return self._accepted(request, answer)
 
-    def _one_time_code(self) -> str:
-        """Compute the current six digits from the seed."""
+    def _one_time_code(self) -> tuple[str, bool]:
+        """Compute the six digits of the current period; of a later one, once it began, where they were used.
+
+        Returns whether that had to be waited for, too. Raises ServiceError when the wait was interrupted.
+        """
         ref = self.tenancy.credentials.totp
         try:
             seed = self._credential(ref)
         except SecretError as error:
             what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
-        code = self._code_of(seed.replace(" ", ""))
+        seed, now = seed.replace(" ", ""), self.context.clock.now()
+        server = self.tenancy.server.base_url
+        period = self.used.reserve(server, seed, now)
+        code = self._code_of(seed, period * _PERIOD)
         if code is None:
             what = f"{self.tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
             raise SecretError(
                 Problem(what, "use the seed that Preservica shows when the second factor is set up", ref.location)
             )
-        return code
+        self.context.redactor.learn([code])
+        left = period * _PERIOD - now
+        if left > 0:
+            self._wait(left)
+        return code, left > 0
 
-    def _code_of(self, seed: str) -> str | None:
+    def _wait(self, seconds: float) -> None:
+        """Wait for a period of one-time codes to begin."""
+        peer = f"{self.tenancy.name} ({shown_server(self.tenancy.server.base_url)})"
+        is_stopped = self.context.clock.wait(self.context.stop, seconds)
+        self.context.watch(CallRecord(peer, "one-time code", "waited for an unused one", seconds))
+        if is_stopped:
+            what = f"{self.tenancy.name}: interrupted while it waited for the next one-time code"
+            raise ServiceError(Problem(what, "run it again"))
+
+    def _code_of(self, seed: str, moment: int) -> str | None:
         """Compute the code of a seed; None for an invalid seed. Errors are not chained: they may hold the seed."""
         try:
             import pyotp
@@ -128,7 +172,7 @@ class Authenticator(Record, frozen=True):
             min_secret_length_bits = 80  # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112
 
         try:
-            return Totp(seed).at(int(self.clock.now()))
+            return Totp(seed).at(moment)
         except ValueError:
             return None
 
@@ -146,7 +190,7 @@ class Authenticator(Record, frozen=True):
 
     def _credential(self, ref: SecretRef) -> str:
         value = self._look_up(ref)
-        self.redactor.learn([value])
+        self.context.redactor.learn([value])
         return value
 
     def _request(self, call: str, form: dict[str, str]) -> Request:
@@ -157,17 +201,19 @@ class Authenticator(Record, frozen=True):
         try:
             log_in = read_log_in(answer.body)
         except NotUnderstood as error:
-            quoted = self.redactor.quote(answer.text) or "(an empty answer)"
+            quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
             what = f"{request} -> {answer.status}: {error}: {quoted}"
             raise Rejected(Problem(what, "check that `server` is a Preservica server"), answer.status) from error
-        self.redactor.learn(log_in.hidden)
+        self.context.redactor.learn(log_in.hidden)
         return log_in
 
     def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
         """Make the error of a refusal. `doubt`: what else may be wrong, for credentials that depend on the time."""
         credentials = self.tenancy.credentials
-        quoted = self.redactor.quote(answer.text) or "(an empty answer)"
-        kind = _Outdated if doubt and answer.repeats and answer.status in _WRONG_CREDENTIALS else Rejected
+        quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
+        is_code = self.tenancy.credentials.method != "external"  # which anybody with the seed may have used up
+        may_be_old = bool(doubt) and (is_code or answer.repeats > 0)
+        kind = _Outdated if may_be_old and answer.status in _WRONG_CREDENTIALS else Rejected
         if answer.status in _WRONG_CREDENTIALS:
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -22,6 +23,8 @@ from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Authenticator, LogIn, TokenSession
+from hooksync.service.http import Timeouts, Transport
+from hooksync.service.retry import CallContext
 from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
 
@@ -117,7 +120,8 @@ def test_what_is_hidden_is_a_field(kind: type[Record]) -> None:
 
 
 def of_tenancy() -> Authenticator:
-    return Authenticator(tenancy(), lambda ref: Secret(CANARY), hiding())
+    context = CallContext(Transport(Timeouts(), 1, {}), hiding(), threading.Event(), lambda record: None)
+    return Authenticator(tenancy(), lambda ref: Secret(CANARY), context)
 
 
 def hiding() -> Redactor:

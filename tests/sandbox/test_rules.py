@@ -23,6 +23,7 @@ from hooksync.sandbox.tenancies import (
     ListLag,
     Subscription,
     Tenancies,
+    Trait,
     normalised,
     read_traits,
 )
@@ -46,7 +47,8 @@ class Service:
     def __post_init__(self) -> None:
         traits = read_traits(self.traits)
         self.tenancies = Tenancies({}, traits, None)
-        accounts = Accounts((self.account,), token_seconds=900, clock=lambda: self.now)
+        once = Trait.TOTP_ONCE in traits
+        accounts = Accounts((self.account,), token_seconds=900, clock=lambda: self.now, takes_codes_once=once)
         self.rules = Rules(accounts, self.tenancies, self.challenge, traits, (*TRIGGERS, "NEWER"))
 
     def challenge(self, url: str, secret: str) -> str | None:
@@ -134,6 +136,16 @@ def test_continuation_token_works_once() -> None:
     continuation = service.log_in()[1]["continuationToken"]
     code = pyotp.TOTP(SEED).at(int(NOW))
     assert [complete(service, continuation, code)[0] for _ in range(2)] == [200, 401]
+
+
+@pytest.mark.parametrize(("traits", "again"), [(frozenset(), 200), (frozenset({"totp-once"}), 401)])
+def test_code_works_once_with_the_trait_for_it(traits: frozenset[str], again: int) -> None:
+    service = Service(Account(totp_seed=SEED), traits)
+    code = pyotp.TOTP(SEED).at(int(NOW))
+    continuations = [service.log_in()[1]["continuationToken"] for _ in range(2)]
+    assert [complete(service, each, code)[0] for each in continuations] == [200, again]
+    service.now += 30
+    assert complete(service, service.log_in()[1]["continuationToken"], pyotp.TOTP(SEED).at(int(NOW) + 30))[0] == 200
 
 
 def test_continuation_token_is_bound_to_its_tenant() -> None:

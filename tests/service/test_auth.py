@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,11 @@ import pytest
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.auth import TokenSession
+from hooksync.service.auth import TokenSession, UsedCodes
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import Unreachable
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
+from tests.clocks import JumpingClock
 from tests.wire import Wire, answer, cutting, saying
 
 WITH_SEED = {**ENVIRON, "PRESERVICA_2FA_TOKEN": SEED}
@@ -31,9 +33,9 @@ Start = Callable[..., Sandbox]
 
 @pytest.fixture
 def start(stack: ExitStack) -> Start:
-    def start(*faults: str, **options: Any) -> Sandbox:
+    def start(*faults: str, clock: Callable[[], float] = time.time, **options: Any) -> Sandbox:
         account = Account(**({"tenants": ("OTHER", "DEMO")} | options))
-        return stack.enter_context(Sandbox(SandboxOptions(accounts=(account,), faults=faults)))
+        return stack.enter_context(Sandbox(SandboxOptions(accounts=(account,), faults=faults, clock=clock)))
 
     return start
 
@@ -193,14 +195,83 @@ def test_a_seed_that_is_none_is_an_error_that_names_its_variable(clients: Client
     assert names(box) == ["login"]
 
 
-def test_a_wrong_seed_is_tried_once(clients: Clients, start: Start) -> None:
+def test_a_wrong_seed_is_tried_once_more_with_the_next_code(clients: Clients, start: Start) -> None:
+    """The code may have been used up by another process, which this one cannot know."""
+    clients.clock = clock = JumpingClock()
     clients.environ = {**ENVIRON, "PRESERVICA_2FA_TOKEN": OTHER_SEED}
     box = start(totp_seed=SEED)
     client = clients.client(box.url)
     for _ in range(3):
         error = failure_of(client.list_subscriptions)
         assert "check the seed in env:PRESERVICA_2FA_TOKEN and this machine's clock" in str(error)
+    assert names(box) == ["login", "complete-2fa"] * 2
+    assert clock.now() == JumpingClock().now() // 30 * 30 + 30
+
+
+@pytest.mark.parametrize("status", [404, 423, 500])
+def test_a_second_factor_that_fails_in_another_way_is_not_tried_again(
+    clients: Clients, start: Start, status: int
+) -> None:
+    clients.environ = WITH_SEED
+    box = start(f"status-{status}@complete-2fa:*", totp_seed=SEED)
+    failure_of(clients.client(box.url).list_subscriptions)
     assert names(box) == ["login", "complete-2fa"]
+
+
+# codes that work once
+
+
+@pytest.fixture
+def once(stack: ExitStack, clients: Clients) -> Sandbox:
+    """A service that takes each code once, and a clock for both sides."""
+    clients.environ, clients.clock = WITH_SEED, JumpingClock()
+    accounts = (Account(tenants=("DEMO", "OTHER"), totp_seed=SEED),)
+    options = SandboxOptions(accounts=accounts, traits=frozenset({"totp-once"}), clock=clients.clock.now)
+    return stack.enter_context(Sandbox(options))
+
+
+def test_within_a_run_no_code_is_sent_twice(clients: Clients, once: Sandbox) -> None:
+    for tenant in ("DEMO", "OTHER", "DEMO"):
+        clients.tenant = tenant
+        assert clients.client(once.url).list_subscriptions() == ()
+    waited = [record for record in clients.records if record.request == "one-time code"]
+    assert [record.result for record in waited] == ["waited for an unused one"] * 2
+    assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 60
+    # whoever waited has asked for a new continuation token
+    assert names(once) == ["login", "complete-2fa", "list", *["login", "login", "complete-2fa", "list"] * 2]
+
+
+def test_threads_that_log_in_at_once_get_different_codes() -> None:
+    used = UsedCodes()
+    with ThreadPoolExecutor(8) as threads:
+        periods = list(threads.map(lambda _: used.reserve("http://a", SEED, 59.9), range(50)))
+    assert sorted(periods) == list(range(1, 51))
+    assert used.reserve("http://a", OTHER_SEED, 59.9) == 1
+    assert used.reserve("http://a", SEED, 3000.0) == 100
+
+
+def test_a_code_that_another_process_has_used_is_waited_out(clients: Clients, once: Sandbox) -> None:
+    clients.client(once.url).list_subscriptions()
+    clients.used = UsedCodes()  # another process knows nothing of the first
+    seen = len(once.calls)
+    assert clients.client(once.url).list_subscriptions() == ()
+    assert names(once)[seen:] == ["login", "complete-2fa", "login", "complete-2fa", "list"]
+    assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 30
+
+
+def test_an_interrupt_ends_the_wait_for_a_code(clients: Clients, once: Sandbox) -> None:
+    clients.client(once.url).list_subscriptions()
+    clients.stop.set()
+    error = failure_of(clients.client(once.url).list_subscriptions)
+    assert "interrupted while it waited for the next one-time code" in error.summary
+    assert not isinstance(error, Rejected)
+    assert names(once) == ["login", "complete-2fa", "list", "login"]
+
+
+def test_services_that_are_not_the_same_get_the_same_code(clients: Clients, once: Sandbox, start: Start) -> None:
+    clients.client(once.url).list_subscriptions()
+    clients.client(start(totp_seed=SEED, clock=clients.clock.now).url).list_subscriptions()
+    assert not [record for record in clients.records if record.request == "one-time code"]
 
 
 def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
@@ -239,7 +310,7 @@ def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Cl
 
 def test_what_a_second_factor_is_made_of_is_hidden(clients: Clients, start: Start) -> None:
     clients.environ = WITH_SEED
-    error = failure_of(clients.client(start("echo@complete-2fa", totp_seed=SEED).url).list_subscriptions)
+    error = failure_of(clients.client(start("echo@complete-2fa:2", totp_seed=SEED).url).list_subscriptions)
     assert "continuationToken=***&twoFactorToken=***" in error.summary
 
 
