@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 
 from hooksync.core.errors import FileError, Problem, os_reason
 
+_RANDOM_BYTES = 6  # in the name of a draft
+_ABANDONED = 600  # seconds; a draft is there for as long as a write takes
+
 
 def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
     """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
@@ -76,7 +79,7 @@ def _unwritable(path: str, error: OSError | ValueError) -> Problem:
 def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
     """Write a file of another name beside a path; it is gone afterwards, unless it was given that name."""
     folder, name = os.path.split(path)
-    draft = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    draft = os.path.join(folder, f".{name}.{os.urandom(_RANDOM_BYTES).hex()}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with open(descriptor, "wb") as file:
@@ -84,11 +87,29 @@ def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
             file.flush()
             os.fsync(descriptor)
         os.chmod(draft, mode)  # whatever the umask took away
+        _remove_left(folder, name, draft)
         yield draft
         _sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(draft)
+
+
+def _remove_left(folder: str, name: str, draft: str) -> None:
+    """Remove drafts of the same file that killed runs left; old ones alone, by the clock of the file system itself."""
+    with suppress(OSError):
+        now = os.stat(draft).st_mtime
+        with os.scandir(folder or ".") as entries:
+            left = [entry for entry in entries if _is_draft(entry.name, name)]
+        for entry in left:
+            if now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                os.unlink(entry.path)
+
+
+def _is_draft(entry: str, name: str) -> bool:
+    random = entry.removeprefix(f".{name}.").removesuffix(".tmp")
+    is_so_named = entry == f".{name}.{random}.tmp" and len(random) == 2 * _RANDOM_BYTES
+    return is_so_named and set(random) <= set("0123456789abcdef")
 
 
 def _sync_folder(folder: str) -> None:

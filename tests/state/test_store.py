@@ -427,3 +427,15 @@ def test_a_state_that_has_counted_to_the_end_is_left_as_it_is(path: str) -> None
     with pytest.raises(FileError, match="has no run numbers left"):
         update(path, lambda state: state.with_intents([], []))
     assert load(path) == full
+
+
+def test_drafts_that_killed_runs_left_are_removed_once_they_are_old(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    others = [".plan.json.0123456789ab", ".plan.json.x.0123456789ab.tmp", ".plan.json.0123456789aX.tmp", "notes.tmp"]
+    for name in (".plan.json.0123456789ab.tmp", *others):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".plan.json.ba9876543210.tmp").touch()  # perhaps another run is about to give it its name
+    write_atomically(str(path), "x")
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"plan.json", ".plan.json.ba9876543210.tmp", *others}
