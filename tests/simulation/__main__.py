@@ -35,14 +35,15 @@ class Batch(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, help="play this one, and show what happens in it")
-    parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed of many")
+    parser.add_argument("--from", type=int, default=0, dest="begin", help="the first seed of many")
+    parser.add_argument("--first", action="store_true", help="end at the first broken law")
     parser.add_argument("--steps", type=int, default=10_000, help="play histories until they have so many steps")
     parser.add_argument("--jobs", type=int, default=1, help="processes that play")
     parser.add_argument("--no-shrink", action="store_true", help="show failing histories as they are")
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _replay(make_history(options.seed), shrinks=not options.no_shrink)
-    return _play_many(options.first, options.steps, options.jobs, shrinks=not options.no_shrink)
+    return _play_many(options)
 
 
 def _write(text: str) -> None:
@@ -80,25 +81,26 @@ def _replay(history: History, *, shrinks: bool) -> int:
     return 1 if broken else 0
 
 
-def _play_many(first: int, steps: int, jobs: int, *, shrinks: bool) -> int:
+def _play_many(options: argparse.Namespace) -> int:
     """Play histories until there are enough steps, and print the figures of all."""
     begin = told = time.monotonic()
     figures, seconds, failing = Figures(), 0.0, list[tuple[int, list[Broken]]]()
-    for batch in _batches(first, jobs):
+    most = 1 if options.first else MOST_FAILURES
+    for batch in _batches(options.begin, options.jobs):
         figures.add(batch.figures)
         seconds += batch.seconds
         failing += batch.broken
         for seed, broken in batch.broken:
-            _tell(f"seed {seed}: {broken[0]}")
+            _tell(f"seed {seed}: {broken[0]}"[:300])
         if time.monotonic() - told > EVERY:
             told = time.monotonic()
             _tell(f"{figures.steps:,} steps, {told - begin:.0f} s, {len(failing)} failing")
-        if figures.steps >= steps or len(failing) >= MOST_FAILURES:
+        if figures.steps >= options.steps or len(failing) >= most:
             break
     _show(figures, seconds, time.monotonic() - begin, len(failing))
-    for seed, broken in failing[:MOST_FAILURES]:
+    for seed, broken in failing[:most]:
         history = make_history(seed)
-        if shrinks:
+        if not options.no_shrink and not options.first:
             history = shrink(history, broken[0].law)
         _write(f"\nseed {seed} breaks {broken[0].law}: {broken[0].how}\n{history!r}")
     return 1 if failing else 0

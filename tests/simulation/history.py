@@ -101,7 +101,7 @@ CALLS = ("any", "any", "list", "subscribe", "subscribe", "subscribe", "unsubscri
 CALL_KINDS = (
     *("cut", "commit-cut", "commit-cut", "slow", "late", "late", "late-calls", "doubled", "status", "status"),
     *("commit-status", "garbage", "expired", "unreachable", "killed", "killed", "commit-killed", "commit-killed"),
-    *("stop", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone"),
+    *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone"),
 )
 WRITE_KINDS = ("killed", "commit-killed")
 LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})

@@ -17,7 +17,7 @@ from typing import Any
 
 from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
-from hooksync.core.errors import HooksyncError
+from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, Secret
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import Subscription
@@ -255,6 +255,8 @@ class Play:
         except HooksyncError as error:
             process.message(f"error: {error}")
             return int(error.exit_code), ""
+        except MemoryError:  # the mishap that nobody foresees: main.py ends it so
+            return int(ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR), ""
         except Exception:
             return 1, traceback.format_exc()
 
@@ -269,7 +271,8 @@ class Play:
             said="\n".join((*process.out, *process.err)),
             crash=crash,
             hidden=(*HIDDEN, *self.service.tokens),
-            is_interrupted=process.stop.is_set(),
+            is_interrupted=process.stop.is_set() and not process.meets_a_bug,
+            meets_a_bug=process.meets_a_bug,
         )
 
     def remembered(self, name: str) -> tuple[Remembered, ...]:

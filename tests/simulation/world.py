@@ -197,7 +197,7 @@ class Process:
     receivers: Callable[[str], Collection[str]] = lambda url: ()  # the secrets that are declared for a receiver
     stop: Event = field(default_factory=Event)
     is_dead: bool = False
-    is_out: bool = False  # it has ended: what it still tries does not count
+    meets_a_bug: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     faults: int = 0  # mishaps that came true
     trace: list[str] = field(default_factory=list)
@@ -281,14 +281,12 @@ class Process:
         if answer is None and kind == "lie-gone" and name != "unsubscribe":
             answer = self.service.answer(call)
         result = self._result(kind, number, answer)
+        is_heard = isinstance(result, Answer) and kind not in UNHEARD
         named = None
-        if name == "subscribe" and answer and isinstance(result, Answer) and result.status == 200 and kind != "garbage":
+        if name == "subscribe" and answer and is_heard and result.status == 200:
             named = _named(result.body)
-        is_told = isinstance(result, Answer)
-        shown = self.service.shown(tenant) if name == "list" and is_told and result.status == 200 and answer else None
-        if kind == "garbage":
-            shown = None
-        status = result.status if isinstance(result, Answer) and kind not in ("commit-killed", "garbage") else None
+        shown = self.service.shown(tenant) if name == "list" and is_heard and result.status == 200 and answer else None
+        status = result.status if is_heard else None
         if name in ("list", "subscribe", "unsubscribe"):
             self.service.moments.append(Moment(self.name, self.service.held(), name, tenant, status, shown, named))
         if kind in ("late", "late-calls"):
@@ -297,6 +295,9 @@ class Process:
         if kind in ("killed", "commit-killed"):
             self.is_dead = True
             raise Killed
+        if kind in ("bug", "commit-bug"):
+            self.meets_a_bug = True
+            raise MemoryError(PASSWORD)  # its text must not be shown
         if kind in ("slow", "late"):
             self.service.pass_time(TIMEOUT)
         if isinstance(result, Exception):
@@ -307,7 +308,7 @@ class Process:
     def _result(self, kind: str, number: float, answer: messages.Answer | None) -> Answer | Exception:
         """Return what a process is answered, or the error that its network has instead."""
         match kind:
-            case "cut" | "commit-cut" | "late-calls" | "half":
+            case "cut" | "commit-cut" | "late-calls":
                 return AnswerLost(Problem("the connection was cut before the answer was complete", "try again"))
             case "slow" | "late":
                 return TimedOut(Problem("no complete answer in time", "try again"))
@@ -379,9 +380,10 @@ class Process:
 
 
 CARRIED_OUT = frozenset(
-    {"", "commit-cut", "half", "slow", "commit-status", "garbage", "expired", "commit-killed"}
+    {"", "commit-cut", "slow", "commit-status", "garbage", "expired", "commit-killed", "commit-bug"}
     | {"lie-id", "same-id", "commit-same-id"}
 )
+UNHEARD = frozenset({"killed", "commit-killed", "garbage", "bug", "commit-bug"})
 LIES = {"lie-id": Lie.FALSE_ID, "same-id": Lie.SAME_ID, "commit-same-id": Lie.KEPT_SAME_ID}
 
 
