@@ -195,10 +195,19 @@ class ConsoleTerminal:
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         screen = cast("IO[str]", _Screen(sys.stderr))
-        with Progress(*columns, console=Console(file=screen), transient=True) as bar:
+        moves_by_itself = _can_start_threads()
+        with Progress(*columns, console=Console(file=screen), transient=True, auto_refresh=moves_by_itself) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            yield lambda: bar.update(task, advance=1, refresh=not moves_by_itself)
         _write_error("")  # fails if what was shown could not be written: then nothing more is tried, at exit neither
+
+
+def _can_start_threads() -> bool:
+    try:
+        threading.Thread(target=int, daemon=True).start()
+    except RuntimeError:  # the system has no more of them
+        return False
+    return True
 
 
 def _wait_for_input() -> None:

@@ -21,6 +21,7 @@ from hooksync.reconcile.context import World
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
+from tests.terminals import Terminal
 
 SIX = "".join(
     f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n" for n in range(6)
@@ -264,3 +265,12 @@ def test_without_a_single_thread_all_is_done(place: Place) -> None:
     code, err = limited(place, "STACK", 2**47, "apply", "--yes", "--parallelism", "4")
     assert code == 0, err
     assert len(place.box.subscriptions("DEMO")) == 6
+
+
+@pytest.mark.slow
+def test_without_a_single_thread_a_terminal_shows_the_progress_too(place: Place) -> None:
+    place.write(MANY)
+    terminal = Terminal(place, "apply", "--yes", program=("-c", LIMITED, "STACK", str(2**47)))
+    assert terminal.finish() == 0
+    assert "applying" in terminal.seen
+    assert "Verified: live matches declared." in terminal.seen
