@@ -100,10 +100,15 @@ def _secret_states(
     """Compare the declared secrets with what the state knows of the live ones, by tenancy and address."""
     fetched = [FetchedTenancy(tenancy, found) for tenancy, found in zip(run.tenancies, live, strict=True)]
     planner = Planner(
-        DiffOptions(), allows_mass_unsubscribe=True, state=known, secrets=run.secrets, ring=KeyRing(run.parallelism)
+        DiffOptions(),
+        allows_mass_unsubscribe=True,
+        state=known,
+        secrets=run.secrets,
+        ring=KeyRing(run.parallelism),
+        clock=run.context.clock,
     )
     states: dict[str, dict[str, SecretState]] = {}
-    for plan in planner.plan(fetched):
+    for plan in planner.plan(planner.bridge(fetched)):
         steps = plan.steps if isinstance(plan, TenancyPlan) else ()
         pairs = (step for step in steps if isinstance(step, Keep | Resubscribe))
         states[plan.tenancy.name] = {step.declared.address: step.secret_state for step in pairs}

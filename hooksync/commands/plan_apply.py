@@ -67,7 +67,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
     with _open(options, world) as session:
         if options.adopts and not session.state:
             raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
-        planned = session.plan()
+        planned = session.plan(waits=True)
         executed, told = _carry_out(planned, session, is_confirmed=options.is_confirmed)
     return end_apply(planned, executed, session, told)
 
@@ -127,7 +127,7 @@ def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
     """Make each tenancy's plan again from what is live now."""
     from hooksync.documents.replay import rebuild
 
-    fetched = session.fetch()
+    fetched = session.fetch(waits=True)
     histories = session.planner.recall(fetched)
     return tuple(
         now

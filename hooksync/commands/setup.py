@@ -57,14 +57,15 @@ class Session(Record, frozen=True):
     former_state: str | None = None  # path of the lock file that the state was read from, and that it replaces
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
-    def fetch(self) -> tuple[Fetched, ...]:
-        """Read the tenancies."""
+    def fetch(self, *, waits: bool) -> tuple[Fetched, ...]:
+        """Read the tenancies. `waits`: for a list that lags behind what the state knows; what it lacks is added."""
         with self.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
-            return self.run.read(advance)
+            fetched = self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
+        return self.planner.bridge(fetched)
 
-    def plan(self) -> tuple[Planned, ...]:
+    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
         """Read the tenancies and plan them."""
-        return self.planner.plan(self.fetch())
+        return self.planner.plan(self.fetch(waits=waits))
 
     def executor(self) -> Executor:
         """Make the executor of its plans."""
@@ -78,6 +79,7 @@ class Session(Record, frozen=True):
                 planner.state,
                 planner.secrets,
                 planner.ring,
+                clock=self.world.clock,
                 adopts=self.options.adopts,
                 is_targeted=planner.options.is_targeted,
                 former=self.former_state,
@@ -110,6 +112,7 @@ def open_session(
             KeyRing(parallelism, world.stretch),
             adopts=options.adopts,
             keeps_state=state is not None,
+            clock=world.clock,
         )
         undeclared = _undeclared(known, prepared.declared)
         yield Session(run, planner, options, world, prepared.warnings, state, former, undeclared)

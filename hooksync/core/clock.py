@@ -9,6 +9,8 @@ import time
 from threading import Event
 from typing import Protocol
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
+
 
 class Clock(Protocol):
     """What can be known of the time."""
@@ -40,3 +42,21 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class Backoff:
+    """Growing pauses between looks at what may show later, for so many seconds in all."""
+
+    def __init__(self, seconds: float, clock: Clock, stop: Event) -> None:
+        self._end = clock.monotonic() + seconds
+        self._clock = clock
+        self._stop = stop
+        self._pause = _FIRST_PAUSE
+
+    def wait(self) -> bool:
+        """Pause once more; False where the time is over, or `stop` was set."""
+        left = self._end - self._clock.monotonic()
+        if left <= 0 or self._clock.wait(self._stop, min(self._pause, left)):
+            return False
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        return True

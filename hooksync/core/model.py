@@ -172,6 +172,7 @@ class LiveSubscription(Record, frozen=True):
     url: HookUrl
     trigger: Trigger
     include_identifiers: bool | None  # None: the service does not report it
+    is_listed: bool = True  # False: made a short time ago, and the list does not show it yet
 
     @property
     def key(self) -> SubscriptionKey:

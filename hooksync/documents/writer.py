@@ -192,6 +192,7 @@ def _live(live: LiveSubscription) -> dict[str, object]:
         "url": live.url.shown,
         "trigger": live.trigger.wire,
         "include_identifiers": live.include_identifiers,
+        **({} if live.is_listed else {"listed": False}),
     }
 
 
@@ -207,7 +208,7 @@ def _outcome(step: StepView) -> dict[str, object]:
     outcome = step.outcome
     if outcome is None:
         return {"outcome": "not-attempted", "detail": None, "new_id": None}
-    said = "; ".join(filter(None, (outcome.detail, outcome.warning)))
+    said = "; ".join(filter(None, (outcome.detail, *(warning.what for warning in outcome.warnings))))
     detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
     return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}
 

@@ -1,20 +1,36 @@
 """Carry a tenancy's plan out through the service it is given; one outcome for each step.
 
 Touches nothing but its arguments. First what is new, then answers that were lost, then removals, then verification.
+The list may lag behind the answers: before it is believed against them, it is asked again for a while.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Keep, Leave, Outcome, Step, TenancyOutcome, TenancyPlan, Unsubscribe, is_idle
-from hooksync.reconcile.step_runner import NEXT_RUN, UNLISTED, Creation, Service, StepRunner
+from hooksync.reconcile.fates import Creation, CreationEvent, Removal
+from hooksync.reconcile.plan import (
+    Keep,
+    Leave,
+    Outcome,
+    Step,
+    Subscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    Unsubscribe,
+    is_idle,
+)
+from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Service, StepRunner
 from hooksync.service.worker_pool import WorkerPool
+
+Live = tuple[LiveSubscription, ...]
+OTHERS_WAIT = 3.0  # seconds in which another run that removes what this one keeps is through with it
 
 
 class Execution:
@@ -28,6 +44,7 @@ class Execution:
         pool: WorkerPool,
         *,
         options: DiffOptions,
+        clock: Clock = SYSTEM_CLOCK,
         advance: Callable[[], None] = lambda: None,
     ) -> None:
         """`secrets`: of all that is to be made; `options`: the plan's; `advance`: called after each POST or DELETE."""
@@ -36,6 +53,7 @@ class Execution:
         self.secrets = secrets
         self.pool = pool
         self.options = options
+        self.clock = clock
         self.advance = advance
         self.runners = [StepRunner(step) for step in plan.steps if not isinstance(step, Keep | Leave)]
 
@@ -45,8 +63,11 @@ class Execution:
             return TenancyOutcome(self.plan, self._outcomes())
         self._create(self._makers())
         self._settle()
+        self._hold_back()
         self._confirm()
-        self._remove()
+        self._remove([runner for runner in self.runners if runner.needs_removal])
+        for runner in self.runners:
+            runner.explain_half("interrupted: the new one is made")
         return self._verify()
 
     def abandoned(self, why: str) -> TenancyOutcome:
@@ -54,8 +75,27 @@ class Execution:
         return TenancyOutcome(self.plan, self._outcomes(), not_verified=why)
 
     def _create(self, runners: Sequence[StepRunner]) -> None:
-        """Make new subscriptions, side by side."""
-        known, removes_first = self._known_ids(), self.plan.tenancy.replacement == "remove-first"
+        """Make new subscriptions, side by side. Where the service refuses a second one, what is in its way goes first.
+
+        Duplicates before the one that is replaced, so that it serves as long as it can.
+        """
+        self._post(runners, removes_first=self.plan.tenancy.replacement == "remove-first")
+        blocked = {runner.declared.address: runner for runner in runners if runner.needs_room}
+        in_the_way = [runner for runner in self.runners if _place_of(runner) in blocked]
+        freed = {*map(_place_of, in_the_way), *(one.declared.address for one in runners if one.leaves_the_old_one)}
+        for address, runner in blocked.items():
+            if address not in freed:
+                runner.on_creation(CreationEvent.NO_ANSWER)  # it may be this very one: the list will tell
+        if blocked and not self.pool.stop.is_set():
+            self._remove(in_the_way)
+            self._post([runner for runner in blocked.values() if runner.needs_room], removes_first=True)
+        told = Counter(runner.new_id for runner in self._makers() if runner.new_id)
+        for runner in self._makers():
+            if runner.new_id and told[runner.new_id] > 1:  # one id for two of them proves neither
+                runner.disprove()
+
+    def _post(self, runners: Sequence[StepRunner], *, removes_first: bool) -> None:
+        known = self._known_ids()
 
         def create(runner: StepRunner) -> None:
             secret = self.secrets[runner.declared.secret]
@@ -65,87 +105,141 @@ class Execution:
 
     def _settle(self) -> None:
         """Find out from the list what became of calls without a clear answer; make once more what is not there."""
-        unsettled = self._find()
-        again = [runner for runner in unsettled if runner.needs_another_try]
+        self._find()
+        again = [runner for runner in self._makers() if runner.needs_another_try]
         tries = "two tries"
         if self.pool.stop.is_set():
             tries = "one try: interrupted"
         elif again:
             self._create(again)
-            unsettled = self._find()
-        for runner in unsettled:
-            if runner.creation is Creation.ACCEPTED:
-                runner.give_up(UNLISTED)
-            elif runner.needs_another_try:
-                runner.give_up(f"it is not there after {tries}")
+            self._find()
+        for runner in self._makers():
+            if runner.creation is Creation.ACCEPTED and runner.leaves_the_old_one and not runner.detail:
+                runner.hold(UNCONFIRMED)
+            if runner.creation is Creation.LOST:
+                runner.give_up("the list does not show it" if runner.has_conflict else f"it is not there after {tries}")
 
-    def _find(self) -> list[StepRunner]:
-        """Judge what only the list can tell; give what is not there. Where it cannot be read, nothing is given."""
+    def _find(self) -> None:
+        """Let the list judge what only it can tell, for as long as it may lag behind the answers."""
         unsettled = [runner for runner in self._makers() if runner.needs_list]
         if not unsettled:
-            return []
+            return
         try:
-            live = self._list()
+            self._look(self._makers(), lambda _: not any(runner.needs_list for runner in unsettled))
         except HooksyncError as error:
             for runner in unsettled:
                 runner.cannot_list(error)
-            return []
-        self._learn(self._makers(), live)
-        return [runner for runner in unsettled if runner.creation is not Creation.MADE]
 
     def _confirm(self) -> None:
-        """Let the list show what replaces an old one before that goes: an answer alone may be wrong."""
-        runners = [runner for runner in self._makers() if runner.needs_confirmation]
-        if not runners or self.pool.stop.is_set():
+        """Let the list show what replaces an old one before that goes: an answer alone may be wrong.
+
+        Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one that this run keeps.
+        """
+        waiting = [runner for runner in self.runners if runner.needs_confirmation]
+        kept = {runner: stays for runner in self.runners if runner.needs_removal and (stays := self._kept_for(runner))}
+        if not (waiting or kept) or self.pool.stop.is_set():
             return
+
+        def is_shown(live: Live) -> bool:
+            listed = {each.id for each in live}
+            return listed.issuperset(kept.values()) and not any(runner.needs_confirmation for runner in waiting)
+
         try:
-            self._learn(runners, self._list())
+            if any(self._is_contested(runner, stays) for runner, stays in kept.items()):
+                self.clock.wait(self.pool.stop, OTHERS_WAIT)
+            listed = {each.id for each in self._look(waiting, is_shown)}
+            why = ""
         except HooksyncError as error:
-            for runner in runners:
-                runner.not_confirmed(error)
+            listed, why = set(), f": the list could not be read: {error.summary}"
+        for runner in waiting:
+            if runner.needs_confirmation:
+                runner.hold(UNCONFIRMED + why)
+        for runner, stays in kept.items():
+            if stays not in listed:
+                runner.hold(f"held back until a list shows the one that stays{why}")
+
+    def _kept_for(self, runner: StepRunner) -> str | None:
+        """Return the id of what stays in the place of a duplicate, where a list has to show it before that goes.
+
+        The new one; or the one that is kept, where no list has shown it yet or somebody else made the duplicate.
+        """
+        place = _place_of(runner)
+        if place is None or isinstance(runner.step, Subscribe):
+            return None
+        for step in self.plan.steps:
+            if isinstance(step, Keep) and step.declared.address == place:
+                is_own = runner.step.live.id in self.plan.history.made
+                return None if is_own and step.live.is_listed else step.live.id
+        return next((one.new_id for one in self._makers() if one.declared.address == place), None)
+
+    def _is_contested(self, runner: StepRunner, stays: str) -> bool:
+        """Whether a duplicate may be another hooksync's, which may be removing the one that this run keeps.
+
+        Both see the same ids: the one that keeps the lesser id goes ahead, the other one looks again after a while.
+        """
+        assert isinstance(runner.step, Unsubscribe)  # noqa: S101
+        made, ids = self.plan.history.made, {each.id for each in self.plan.live}
+        is_own = stays in made or stays not in ids
+        return is_own and runner.step.live.id not in made and runner.step.live.id < stays
+
+    def _look(self, runners: Iterable[StepRunner], is_settled: Callable[[Live], bool]) -> Live:
+        """List, and let runners learn from it; again, with growing pauses, until all is settled or the wait is over.
+
+        Raises ServiceError where it cannot be listed even once.
+        """
+        several, live = list(runners), self._list()
+        self._learn(several, live)
+        backoff = Backoff(self.plan.tenancy.consistency_wait, self.clock, self.pool.stop)
+        while not is_settled(live) and backoff.wait():
+            try:
+                live = self._list()
+            except HooksyncError:
+                break  # what was listed before stands
+            self._learn(several, live)
+        return live
 
     def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
         """Let runners learn what is live, and match what may have been made with what is new and nobody else's."""
-        ids = frozenset(subscription.id for subscription in live)
+        shown = {subscription.id: subscription for subscription in live}
         for runner in runners:
-            runner.learn(ids)
+            runner.learn(shown)
         known = self._known_ids()
-        newcomers: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-        for subscription in live:
+        newcomers: defaultdict[SubscriptionKey, list[str]] = defaultdict(list)
+        for subscription in shown.values():
             if subscription.id not in known:
-                newcomers[subscription.key].append(subscription)
+                newcomers[subscription.key].append(subscription.id)
         for runner in runners:
-            if runner.creation.is_open and (candidates := newcomers[runner.declared.key]):
-                runner.found(candidates.pop(0).id)
-                runner.is_listed = True
+            candidates = newcomers[runner.declared.key] if runner.creation.is_open else []
+            if len(candidates) == 1:
+                runner.found(candidates[0])
+            elif candidates and runner.creation is not Creation.UNKNOWN:
+                runner.give_up(f"{len(candidates)} that may be it appeared, and no answer told which one is")
 
-    def _remove(self) -> None:
+    def _remove(self, runners: Sequence[StepRunner]) -> None:
         """Remove what is not wanted, and what has its replacement."""
-        if not self.pool.stop.is_set():
-            self._hold_back()
-        runners = [runner for runner in self.runners if runner.needs_removal]
         self._side_by_side(lambda runner: runner.remove(self.service), runners)
-        for runner in runners:
-            runner.explain_half("interrupted: the new one is made")
 
     def _hold_back(self) -> None:
         """Let no removal run ahead of what might replace it.
 
-        What stood in the place of a declared one stays while that one is missing. What is not declared stays while one
-        of its trigger is missing, unless the state says that it was another one's.
+        What stood in the place of a declared one stays while that one is missing, or is to be replaced and not yet is.
+        What is not declared stays while one of its trigger is missing, unless the state says that it was another one's.
         """
+        if self.pool.stop.is_set():
+            return
         missing = [runner.declared for runner in self._makers() if runner.leaves_a_gap]
+        unmade = {one.declared.address for one in self._makers() if one.creation is not Creation.MADE}
         addresses = {one.address for one in missing}
         of_trigger: defaultdict[Trigger, list[str]] = defaultdict(list)
         for one in missing:
             of_trigger[one.trigger].append(one.address)
-        for runner in self.runners if missing else ():
-            if not isinstance(runner.step, Unsubscribe):
+        for runner in self.runners if unmade else ():
+            if not (isinstance(runner.step, Unsubscribe) and runner.needs_removal):
                 continue
             live, place = runner.step.live, runner.step.duplicate_of
             made = self.plan.history.made.get(live.id)
             if place:
-                awaited = [place.address] if place.address in addresses else []
+                awaited = [place.address] if place.address in unmade else []
             else:
                 awaited = [] if made and made.address not in addresses else of_trigger[live.trigger]
             if awaited:
@@ -154,22 +248,45 @@ class Execution:
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: what became of each step, and which steps would still be needed."""
         try:
-            live = self._list()
+            live = self._look(self.runners, lambda _: not any(runner.is_behind for runner in self.runners))
+            again = [runner for runner in self.runners if runner.is_still_listed]
+            if again and not self.pool.stop.is_set():  # the list lags, or the answer was wrong: a second DELETE tells
+                self._remove(again)
+                live = self._list()
+                self._learn(self.runners, live)
         except HooksyncError as error:
             return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
-        self._learn(self.runners, live)
         for runner in self.runners:
-            if runner.creation is Creation.ACCEPTED:
-                runner.give_up(UNLISTED)
             runner.explain_half("only the verification found the new one")
-        made = {runner.new_id: runner.declared for runner in self.runners if runner.new_id}
-        options = replace(self.options, replace=())
-        left = make_plan(self.plan.tenancy, live, options, self.plan.history.after(made))
+        return TenancyOutcome(self.plan, self._outcomes(), self._differences(live), last_live=live)
+
+    def _differences(self, live: Sequence[LiveSubscription]) -> tuple[Step, ...]:
+        """Return the steps that would still be needed, going by the list and, where it lags behind, by the answers."""
+        made = {runner.new_id: runner for runner in self.runners if runner.new_id}
+        gone = self.plan.history.removed | {
+            runner.step.live.id
+            for runner in self.runners
+            if not isinstance(runner.step, Subscribe) and runner.removal is Removal.GONE
+        }
+        seen = {each.id for each in live}
+        unlisted = [
+            *(_as_answered(runner) for runner in made.values() if runner.is_unlisted),
+            *(each for each in self.plan.live if not each.is_listed and each.id not in seen | gone),
+        ]
+        history = self.plan.history.after(
+            {identifier: (runner.declared, runner.is_found) for identifier, runner in made.items()}
+        )
+        there = [*(each for each in live if each.id not in gone), *unlisted]
+        left = make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
         held = {
             runner.step.live.id for runner in self.runners if isinstance(runner.step, Unsubscribe) and runner.is_held
         }
-        differences = tuple(_said_held(step, held) for step in left.steps if not is_idle(step))
-        return TenancyOutcome(self.plan, self._outcomes(), differences, last_live=live)
+        accepted = {one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED}
+        return tuple(
+            _said_held(step, held)
+            for step in left.steps
+            if not is_idle(step) and not (isinstance(step, Subscribe) and step.declared.address in accepted)
+        )
 
     def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
         def task(runner: StepRunner) -> Callable[[], None]:
@@ -181,7 +298,7 @@ class Execution:
 
         self.pool.run(self.plan.tenancy.name, [task(runner) for runner in runners])
 
-    def _list(self) -> tuple[LiveSubscription, ...]:
+    def _list(self) -> Live:
         """List what is live, as one call among the run's. Raises ServiceError, after an interrupt too."""
         [live] = self.pool.run(self.plan.tenancy.name, [self.service.list_subscriptions])
         if live is None:
@@ -194,7 +311,7 @@ class Execution:
     def _known_ids(self) -> frozenset[str]:
         """Name what was live before, and what this run knows that it made."""
         new = (runner.new_id for runner in self.runners if runner.new_id)
-        return frozenset((*(subscription.id for subscription in self.plan.live), *new))
+        return frozenset((*(each.id for each in self.plan.live), *self.plan.history.removed, *new))
 
     def _outcomes(self) -> tuple[Outcome, ...]:
         """Give the outcomes in the order of the plan's steps."""
@@ -202,6 +319,18 @@ class Execution:
         return tuple(
             Outcome(step, "unchanged") if is_idle(step) else next(runners).outcome() for step in self.plan.steps
         )
+
+
+def _place_of(runner: StepRunner) -> str | None:
+    """Return the address of the declared one whose place a duplicate takes; None for anything else."""
+    place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
+    return place.address if place else None
+
+
+def _as_answered(runner: StepRunner) -> LiveSubscription:
+    """Return what was made as the list will show it."""
+    declared, identifier = runner.declared, runner.new_id or ""
+    return LiveSubscription(identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False)
 
 
 def _said_held(step: Step, held: Collection[str]) -> Step:

@@ -22,6 +22,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record
 from hooksync.core.urls import owns_url
 from hooksync.reconcile.plan import (
+    AMBIGUOUS,
     SECRET_UNKNOWN,
     Change,
     Keep,
@@ -55,7 +56,7 @@ def make_plan(
     paired = {one.id for found in pairs.values() for one in found}
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
     for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
-        steps.append(_step_for(declared, found[0] if found else None, tenancy, options, history))
+        steps.append(_step_for(declared, found, tenancy, options, history))
         steps += (_step_for_replaced(declared, one, history) for one in found[1:])
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
@@ -108,7 +109,7 @@ def _preference(
         live.key != declared.key,
         is_moved(declared, live, history),
         -history.run_of(live),
-        bool(content_changes(declared, live)),
+        bool(content_changes(declared, live, history)),
     )
 
 
@@ -117,9 +118,11 @@ def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
     return sum(owns_url(tenancy.owns, subscription.url.full) for subscription in live)
 
 
-def content_changes(declared: DeclaredSubscription, live: LiveSubscription) -> tuple[Change, ...]:
-    """List the fields of a pair that differ, sorted; what the service does not report is not compared."""
-    reported, wanted = _live_content(live), _declared_content(declared)
+def content_changes(
+    declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
+) -> tuple[Change, ...]:
+    """List the fields of a pair that differ, sorted; what neither service nor state tells is not compared."""
+    reported, wanted = _live_content(live, history), _declared_content(declared)
     if reported == wanted:
         return ()
     reported = {field: value for field, value in reported.items() if value is not None}
@@ -150,24 +153,28 @@ def _declared_content(declared: DeclaredSubscription) -> Nested:
     return {"include_identifiers": declared.include_identifiers}
 
 
-def _live_content(live: LiveSubscription) -> Nested:
-    """Gather the same of a live subscription, by the same names; None where the service does not report it."""
-    return {"include_identifiers": live.include_identifiers}
+def _live_content(live: LiveSubscription, history: History) -> Nested:
+    """Gather the same of a live subscription, by the same names; None where it is not known."""
+    return {"include_identifiers": history.flag_of(live)}
 
 
 def _step_for(
     declared: DeclaredSubscription,
-    live: LiveSubscription | None,
+    found: Sequence[LiveSubscription],
     tenancy: Tenancy,
     options: DiffOptions,
     history: History,
 ) -> Step:
+    """Decide about a declared one. `found`: what is live in its place, the one to keep first."""
+    if not found:
+        return Subscribe(declared, history.state_of(declared, None))
+    live = found[0]
     state = history.state_of(declared, live)
-    if live is None:
-        return Subscribe(declared, state)
-    changes = content_changes(declared, live)
+    changes = content_changes(declared, live, history)
     moved = is_moved(declared, live, history)
     reasons = ["url changed"] if moved else []
+    if _is_ambiguous(declared, found, history):
+        reasons.append(AMBIGUOUS)
     reasons += [f"{change.field} differs" for change in changes]
     reasons += _secret_reasons(live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
@@ -175,6 +182,17 @@ def _step_for(
     if not reasons:
         return Keep(declared, live, state)
     return Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)
+
+
+def _is_ambiguous(declared: DeclaredSubscription, found: Sequence[LiveSubscription], history: History) -> bool:
+    """Whether hooksync may have made one of several, and nothing tells which one: then a new one is made.
+
+    To keep any of them could mean to keep somebody else's, with another secret, and to remove its own.
+    """
+    if len(found) < 2 or history.is_certain(found[0]):
+        return False
+    uncertain = [one for one in found if not (history.is_certain(one) or is_moved(declared, one, history))]
+    return len(uncertain) > 1 and any(one.id in history.made for one in uncertain)
 
 
 def _step_for_replaced(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> Unsubscribe:
@@ -198,7 +216,7 @@ def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy
         yield f"secret changed for {changed}, which has the same reference"
     elif live.id in history.unfinished:
         yield "an earlier run did not finish replacing it"
-    elif tenancy.unknown_secret == "replace":
+    elif tenancy.unknown_secret == "replace" and live.id not in history.states:  # else a new one is as unknown
         yield SECRET_UNKNOWN
 
 

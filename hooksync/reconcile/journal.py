@@ -10,13 +10,23 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretCache
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import is_known_by_others
-from hooksync.reconcile.plan import Keep, Resubscribe, Subscribe, TenancyOutcome, TenancyPlan
+from hooksync.reconcile.plan import (
+    Keep,
+    Leave,
+    Outcome,
+    Resubscribe,
+    Subscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    Unsubscribe,
+)
 from hooksync.reconcile.planner import needed_secrets
 from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
-from hooksync.state.model import Intent, Settlement, State, StateEntry
+from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
 from hooksync.state.store import update
 
 
@@ -30,6 +40,7 @@ class Journal:
         secrets: SecretCache,
         ring: KeyRing,
         *,
+        clock: Clock = SYSTEM_CLOCK,
         adopts: bool = False,
         is_targeted: bool = False,
         former: str | None = None,
@@ -42,6 +53,7 @@ class Journal:
         self.adopts = adopts
         self._is_targeted = is_targeted
         self._path = path
+        self._clock = clock
         self._former = former
         self._before = state or State(0, b"")
         self._secrets = secrets
@@ -109,24 +121,36 @@ class Journal:
                     fingerprint=intent_fingerprint(key, declared.tenancy, declared.address),
                     declared=_digest(state, declared),
                     seen=tuple(seen.get(declared.key, ())),
+                    include_identifiers=declared.include_identifiers,
+                    at=int(self._clock.now()),
                 )
 
     def _end(self, one: TenancyPlan, outcome: TenancyOutcome | None, state: State) -> Settlement:
-        name = one.tenancy.name
-        run = self._run or max(1, state.last_run)
-        kept = [*self._adopted(one), *_recovered(one)]
-        pairs = [*_made(outcome), *((step.declared, step.live.id) for step in kept)]
-        live = outcome.last_live if outcome else one.live
+        name, now = one.tenancy.name, int(self._clock.now())
+        live = outcome.last_live if outcome else tuple(each for each in one.live if each.is_listed)
+        ids = None if live is None else frozenset(each.id for each in live)
+        made = [*_known_better(one, ids, state)]
+        made += (replace(self._entry(step.declared, step.live.id, state), is_found=True) for step in _recovered(one))
+        made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
+        for done, declared, identifier in _made(outcome, ids):
+            since = now if done.is_unlisted else None
+            entry = self._entry(declared, identifier, state)
+            made.append(replace(entry, is_found=done.is_found, unlisted_since=since))
+        removed = _removed(outcome)
         return Settlement(
             tenancy=name,
             run=self._run,
-            made=(
-                *_renamed(one, state),
-                *(self._entry(declared, identifier, run, state) for declared, identifier in pairs),
-            ),
-            open_addresses=_open_addresses(outcome) | _to_be_replaced(outcome),
+            made=tuple(made),
+            open_addresses=_open_addresses(outcome),
+            not_made=_to_be_replaced(outcome),
             finished=tuple(intent for intent in _finished(one, self._before, outcome) if self._looks_at(intent, one)),
-            gone=self._before.gone(name, None if live is None else [each.id for each in live]),
+            gone=self._before.gone(name, ids, now) | {step.live.id for step in removed},
+            removed=tuple(
+                Removed(name, step.live.id, now)
+                for step in removed
+                if ids is None or step.live.id in ids or not step.live.is_listed
+            ),
+            at=now,
         )
 
     def _looks_at(self, intent: Intent, one: TenancyPlan) -> bool:
@@ -137,17 +161,18 @@ class Journal:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
         return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
 
-    def _entry(self, declared: DeclaredSubscription, identifier: str, run: int, state: State) -> StateEntry:
+    def _entry(self, declared: DeclaredSubscription, identifier: str, state: State) -> StateEntry:
         salt = self._salts[declared.secret]
         key = self._ring.key(self._secrets.find(declared.secret), salt)
         return StateEntry(
             tenancy=declared.tenancy,
             id=identifier,
             address=declared.address,
-            run=run,
+            run=self._run or max(1, state.last_run),
             salt=salt.id,
             fingerprint=fingerprint(key, declared.tenancy, identifier),
             declared=_digest(state, declared),
+            include_identifiers=declared.include_identifiers,
         )
 
 
@@ -155,10 +180,24 @@ def _digest(state: State, declared: DeclaredSubscription) -> bytes:
     return declared_digest(state.url_salt, declared.key.url, declared.trigger.wire)
 
 
-def _made(outcome: TenancyOutcome | None) -> Iterator[tuple[DeclaredSubscription, str]]:
+def _made(
+    outcome: TenancyOutcome | None, ids: frozenset[str] | None
+) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
+    """Give what was made and is there; or is, by an answer, although the list does not show it yet."""
     for one in outcome.outcomes if outcome else ():
-        if one.new_id and isinstance(one.step, Subscribe | Resubscribe):
-            yield one.step.declared, one.new_id
+        if isinstance(one.step, Unsubscribe | Keep | Leave) or one.new_id is None:
+            continue
+        if ids is None or one.new_id in ids or one.is_unlisted:
+            yield one, one.step.declared, one.new_id
+
+
+def _removed(outcome: TenancyOutcome | None) -> list[Resubscribe | Unsubscribe]:
+    """Give the steps whose old one is gone, by an answer or by the list."""
+    return [
+        one.step
+        for one in (outcome.outcomes if outcome else ())
+        if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe)
+    ]
 
 
 def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
@@ -168,22 +207,27 @@ def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
 
 
 def _recovered(one: TenancyPlan) -> Iterator[Keep]:
-    """Return what a killed run made and this one keeps, where its secret is known to be the declared one."""
+    """Return what a killed run seems to have made and this one keeps, where its secret is still the declared one."""
     for step in one.steps:
         if (
             isinstance(step, Keep)
-            and step.secret_state == "same"
+            and step.live.id in one.history.states
             and isinstance(one.history.made[step.live.id], Intent)
         ):
             yield step
 
 
-def _renamed(one: TenancyPlan, state: State) -> Iterator[StateEntry]:
-    """Return the entries of what is kept under another address than before. Their fingerprints hold for any address."""
-    entries = state.entries_of(one.tenancy.name)
-    for step in one.steps:
-        if isinstance(step, Keep) and (entry := entries.get(step.live.id)) and entry.address != step.declared.address:
-            yield replace(entry, address=step.declared.address)
+def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) -> Iterator[StateEntry]:
+    """Return entries of which this run knows more: another address, or that the list shows them by now.
+
+    Fingerprints hold for any address.
+    """
+    addresses = {step.live.id: step.declared.address for step in one.steps if isinstance(step, Keep)}
+    for entry in state.entries_of(one.tenancy.name).values():
+        address = addresses.get(entry.id, entry.address)
+        since = None if ids and entry.id in ids else entry.unlisted_since
+        if (address, since) != (entry.address, entry.unlisted_since):
+            yield replace(entry, address=address, unlisted_since=since)
 
 
 def _to_be_replaced(outcome: TenancyOutcome | None) -> frozenset[str]:
@@ -203,7 +247,8 @@ def _finished(one: TenancyPlan, before: State, outcome: TenancyOutcome | None) -
     """Return the intents of earlier runs that are no longer needed; the others wait until their secrets are known."""
     intents = before.intents_of(one.tenancy.name)
     if outcome and not outcome.is_as_declared:  # this run's own intents say the same, and are newer
-        return tuple(intent for intent in intents if intent.address in _to_be_replaced(outcome))
+        known = _to_be_replaced(outcome) | {made.address for _, made, _ in _made(outcome, None)}
+        return tuple(intent for intent in intents if intent.address in known)
     recovered = {step.live.id for step in _recovered(one)}
     waiting = {
         (made.address, made.run)

@@ -24,6 +24,7 @@ ADOPT_FIX = (
     "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
     "`--replace ADDRESS` re-creates a subscription"
 )
+AMBIGUOUS = "more than one may be the one that hooksync made"
 SECRET_UNKNOWN = "secret unknown"  # the reason for a resubscribe under `unknown_secret: replace`
 _MOST_NAMED = 5  # addresses in a message
 
@@ -152,8 +153,11 @@ class Outcome(Record, frozen=True):
     result: Result
     detail: str = ""  # why it is not done
     fix: str = ""
-    warning: str = ""  # what was done otherwise than planned
+    warnings: tuple[Problem, ...] = ()  # what was done otherwise than planned, or is not listed yet
     new_id: str | None = None
+    is_found: bool = False  # only the list told the new id: its secret is not known for sure
+    is_unlisted: bool = False  # an answer told the new id, and no list has shown it
+    is_removed: bool = False  # the old one is gone, by an answer or by the list
     may_be_made: bool = False  # whatever the result is: the new one may exist under an id that is not known
     may_be_removed: bool = False  # likewise: the old one may be gone, or may go yet
 
@@ -179,9 +183,11 @@ class TenancyOutcome(Record, frozen=True):
             return True
         if self.last_live is None:
             return any(outcome.is_open for outcome in self.outcomes)
-        return {live.id for live in self.last_live} != {live.id for live in self.plan.live} and any(
-            outcome.is_open for outcome in self.outcomes
+        shown = {live.id for live in self.last_live} - self.plan.history.removed
+        is_same = (
+            {live.id for live in self.plan.live if live.is_listed} <= shown <= {live.id for live in self.plan.live}
         )
+        return not is_same and any(outcome.is_open for outcome in self.outcomes)
 
     @property
     def is_as_declared(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretCache
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
@@ -26,7 +27,7 @@ from hooksync.reconcile.plan import (
     unsafe_reasons,
 )
 from hooksync.state.fingerprints import KeyRing
-from hooksync.state.history import History, recall
+from hooksync.state.history import History, bridge, is_behind, recall
 from hooksync.state.model import Intent, State, StateEntry
 
 
@@ -50,6 +51,19 @@ class Planner(Record, frozen=True):
     ring: KeyRing
     adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
     keeps_state: bool = True
+    clock: Clock = SYSTEM_CLOCK
+
+    def bridge(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
+        """Let the state add what the lists do not show yet, and take away what they still show."""
+        now = self.clock.now()
+        return tuple(
+            one if isinstance(one, UnreadTenancy) else replace(one, live=bridge(self.state, one.tenancy, one.live, now))
+            for one in fetched
+        )
+
+    def is_behind(self, tenancy: str, listed: Sequence[LiveSubscription]) -> bool:
+        """Whether a list lags behind what the state knows."""
+        return is_behind(self.state, tenancy, listed, self.clock.now())
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
@@ -65,7 +79,8 @@ class Planner(Record, frozen=True):
         not_set = self.secrets.not_set(
             declared.secret for one in read.values() for declared in one.tenancy.subscriptions
         )
-        histories = {name: recall(self.state, name, one.live, not_set) for name, one in read.items()}
+        now = self.clock.now()
+        histories = {name: recall(self.state, name, one.live, not_set, now) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
         histories = {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
         if not changed:
@@ -106,7 +121,8 @@ class Planner(Record, frozen=True):
         changed: dict[SecretRef, str] = {}
         for declared, live, made, secret, salt in comparable:
             is_same = made.is_made_with(self.ring.key(secret, salt))
-            states[declared.tenancy][live.id] = "same" if is_same else "changed"
+            same: SecretState = "unknown" if made.is_found else "same"  # it may be somebody else's
+            states[declared.tenancy][live.id] = same if is_same else "changed"
             if not is_same:
                 changed.setdefault(declared.secret, declared.address)
         return states, changed
@@ -120,7 +136,9 @@ class Planner(Record, frozen=True):
         """
         pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
         for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
-            if found and declared.secret in changed and history.state_of(declared, found[0]) == "unknown":
+            if not found or found[0].id in history.states or declared.secret in history.not_set:
+                continue
+            if declared.secret in changed:
                 yield found[0].id, changed[declared.secret]
 
     def _comparable(

@@ -13,6 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.core.clock import Backoff
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Refused, ServiceError, unforeseen
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import Record, field, replace
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Advance = Callable[[], None]
+IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]  # by a tenancy's name and what it lists
 
 
 @contextmanager
@@ -74,11 +76,11 @@ class Run(Record, frozen=True):
     begun: Event  # set before the first change
     unforeseen: list[Exception] = field(default_factory=list)  # what went wrong in a way that no code is made for
 
-    def read(self, advance: Advance) -> tuple[Fetched, ...]:
-        """Fetch what is live in each tenancy."""
+    def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
+        """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
 
         def task(tenancy: Tenancy) -> Callable[[], Fetched]:
-            return lambda: self._read_one(tenancy, advance)
+            return lambda: self._read_one(tenancy, advance, is_behind)
 
         found = self.pool.run("", [task(tenancy) for tenancy in self.tenancies])
         interrupted = ServiceError(Problem("interrupted before it was read", "run it again"))
@@ -104,7 +106,8 @@ class Run(Record, frozen=True):
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
             secrets = self.secrets.find_all(needed_secrets(plan))
             client = _Guarded(self.clients[plan.tenancy.name], self.give_up)
-            execution = Execution(plan, client, secrets, self.pool, options=options, advance=advance)
+            clock = self.context.clock
+            execution = Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)
             return lambda: self._carry_out(execution)
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
@@ -124,9 +127,13 @@ class Run(Record, frozen=True):
         except Exception as error:
             return execution.abandoned(self.give_up(error).what)
 
-    def _read_one(self, tenancy: Tenancy, advance: Advance) -> Fetched:
+    def _read_one(self, tenancy: Tenancy, advance: Advance, is_behind: IsBehind) -> Fetched:
+        client = self.clients[tenancy.name]
         try:
-            live = self.clients[tenancy.name].list_subscriptions()
+            live = client.list_subscriptions()
+            backoff = Backoff(tenancy.consistency_wait, self.context.clock, self.context.stop)
+            while is_behind(tenancy.name, live) and backoff.wait():
+                live = client.list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
         except HooksyncError as error:
             return UnreadTenancy(self.located(tenancy), error)

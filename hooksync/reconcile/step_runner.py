@@ -1,144 +1,35 @@
-"""One step on its way: the calls that it makes, and what became of them. Touches nothing but the service it is given.
-
-A step makes a subscription, removes one, or does both. What became of each half is its fate: one of a few states, and
-a table of the events that lead from one to another. The result of the step follows from the two fates alone.
-"""
+"""One step on its way: the calls that it makes, and what became of them. Touches only the service it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from hooksync.core.errors import AnswerLost, HooksyncError, Rejected
+from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
+from hooksync.reconcile.fates import ActiveStep, Creation, CreationEvent, Removal, RemovalEvent, result_of
 from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Subscribe, Unsubscribe
 
 CONFLICT = 409
 BROKEN = 500  # from here on the service says that it failed, not that it did nothing
 NEXT_RUN = "run apply again: it starts from what is live then"
-UNLISTED = "the service accepted it, but does not list it"
-STILL_LISTED = "the service answered that it is removed, but still lists it"
-
-ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
-
-
-class Creation(Enum):
-    """What became of the new subscription."""
-
-    UNTRIED = auto()
-    LOST = auto()  # no answer, or none that makes sense: the list will tell
-    ACCEPTED = auto()  # a success answer, but no new id that the list shows
-    MADE = auto()  # it exists, under an id that is known
-    REFUSED = auto()  # certainly not made
-    UNKNOWN = auto()  # given up: it may have been made
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may exist without this run knowing its id."""
-        return self in (Creation.LOST, Creation.ACCEPTED, Creation.UNKNOWN)
-
-    def after(self, event: CreationEvent) -> Creation:
-        """Return the next fate. Raises KeyError for an event that cannot happen here."""
-        return CREATION[self, event]
-
-
-class CreationEvent(Enum):
-    """What can happen to a creation."""
-
-    NO_ANSWER = auto()  # to the POST
-    BROKE = auto()  # it was answered with a 500 or above
-    REFUSED = auto()  # it was answered with a refusal, or never reached the service
-    ACCEPTED = auto()  # it was answered with success, but with no new id
-    FOUND = auto()  # an answer or the list told its id
-    UNLISTED = auto()  # the list does not show that id
-    GIVEN_UP = auto()  # the list shows nothing new, or could not be read
-
-
-CREATION: Mapping[tuple[Creation, CreationEvent], Creation] = {
-    (Creation.UNTRIED, CreationEvent.NO_ANSWER): Creation.LOST,
-    (Creation.UNTRIED, CreationEvent.BROKE): Creation.UNKNOWN,
-    (Creation.UNTRIED, CreationEvent.REFUSED): Creation.REFUSED,
-    (Creation.UNTRIED, CreationEvent.ACCEPTED): Creation.ACCEPTED,
-    (Creation.UNTRIED, CreationEvent.FOUND): Creation.MADE,
-    # after the second try the first one may still be what got through
-    (Creation.LOST, CreationEvent.NO_ANSWER): Creation.LOST,
-    (Creation.LOST, CreationEvent.BROKE): Creation.UNKNOWN,
-    (Creation.LOST, CreationEvent.REFUSED): Creation.UNKNOWN,
-    (Creation.LOST, CreationEvent.ACCEPTED): Creation.ACCEPTED,
-    (Creation.LOST, CreationEvent.FOUND): Creation.MADE,
-    (Creation.LOST, CreationEvent.GIVEN_UP): Creation.UNKNOWN,
-    (Creation.ACCEPTED, CreationEvent.FOUND): Creation.MADE,
-    (Creation.ACCEPTED, CreationEvent.GIVEN_UP): Creation.UNKNOWN,
-    (Creation.MADE, CreationEvent.UNLISTED): Creation.ACCEPTED,
-    (Creation.UNKNOWN, CreationEvent.FOUND): Creation.MADE,
-}
-
-
-class Removal(Enum):
-    """What became of the live subscription that has to go."""
-
-    UNTRIED = auto()
-    UNKNOWN = auto()  # it may be gone: the list will tell
-    REFUSED = auto()  # certainly not removed
-    GONE = auto()
-    STILL_LISTED = auto()  # the list shows it, although the DELETE was or may have been carried out
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may go, or have gone, without this run knowing."""
-        return self in (Removal.UNKNOWN, Removal.STILL_LISTED)
-
-    def after(self, event: RemovalEvent) -> Removal:
-        """Return the next fate. Raises KeyError for an event that cannot happen here."""
-        return REMOVAL[self, event]
-
-
-class RemovalEvent(Enum):
-    """What can happen to a removal."""
-
-    NO_ANSWER = auto()  # to the DELETE, or a 500 or above
-    REFUSED = auto()  # it was answered with a refusal, or never reached the service
-    REMOVED = auto()  # it was answered with success
-    LISTED = auto()  # the list shows what has to go
-    UNLISTED = auto()  # the list does not show it
-
-
-REMOVAL: Mapping[tuple[Removal, RemovalEvent], Removal] = {
-    (Removal.UNTRIED, RemovalEvent.NO_ANSWER): Removal.UNKNOWN,
-    (Removal.UNTRIED, RemovalEvent.REFUSED): Removal.REFUSED,
-    (Removal.UNTRIED, RemovalEvent.REMOVED): Removal.GONE,
-    (Removal.UNTRIED, RemovalEvent.LISTED): Removal.UNTRIED,
-    (Removal.UNKNOWN, RemovalEvent.LISTED): Removal.STILL_LISTED,
-    (Removal.UNKNOWN, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.REFUSED, RemovalEvent.LISTED): Removal.REFUSED,
-    (Removal.REFUSED, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.GONE, RemovalEvent.LISTED): Removal.STILL_LISTED,
-    (Removal.GONE, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.STILL_LISTED, RemovalEvent.NO_ANSWER): Removal.UNKNOWN,
-    (Removal.STILL_LISTED, RemovalEvent.REFUSED): Removal.REFUSED,
-    (Removal.STILL_LISTED, RemovalEvent.REMOVED): Removal.GONE,
-    (Removal.STILL_LISTED, RemovalEvent.LISTED): Removal.STILL_LISTED,
-    (Removal.STILL_LISTED, RemovalEvent.UNLISTED): Removal.GONE,
-}
-
-
-def result_of(step: ActiveStep, creation: Creation, removal: Removal) -> Result:
-    """Return the result of a step: done if all that it needs is, half-done if one of two is."""
-    is_made, is_gone = creation in (Creation.MADE, Creation.ACCEPTED), removal is Removal.GONE
-    match step:
-        case Subscribe():
-            needed, is_tried = [is_made], creation is not Creation.UNTRIED
-        case Unsubscribe():
-            needed, is_tried = [is_gone], removal is not Removal.UNTRIED
-        case Resubscribe():
-            needed = [is_made, is_gone]
-            is_tried = (creation, removal) != (Creation.UNTRIED, Removal.UNTRIED)
-    if all(needed):
-        return "done"
-    if any(needed):
-        return "half-done"
-    return "failed" if is_tried else "not-attempted"
+UNCONFIRMED = "the old one stays until a list shows the new one"
+CONFLICTS = Problem(
+    "the service refuses a second one for this URL and trigger: the old one is removed first",
+    "declare `replacement: remove-first` to plan it this way",
+)
+FOUND = Problem(
+    "no answer told its id, only the list shows it: whether it has the declared secret is not known",
+    "`hooksync apply --adopt` asks the receiver and records it; `--replace ADDRESS` re-creates it",
+)
+UNLISTED = Problem(
+    "the service accepted it, and it is not listed yet",
+    "plan again in a while: hooksync counts it as live for 15 minutes, and makes it again if it is not listed then",
+)
+STILL_LISTED = Problem(
+    "the service answered that it is removed, and it is still listed",
+    "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it is listed then",
+)
 
 
 class Service(Protocol):
@@ -162,11 +53,16 @@ class StepRunner:
         self.creation = Creation.UNTRIED
         self.removal = Removal.UNTRIED
         self.new_id: str | None = None  # set while the creation is MADE
+        self.told_id: str | None = None  # by an answer, whether it can be believed or not
+        self.is_found = False  # only the list told that id: it may be somebody else's
+        self.is_listed = False  # the last list shows the new one
+        self.was_listed = False  # some list has shown it
+        self.is_still_listed = False  # the last list shows the old one, although it is gone
+        self.has_conflict = False  # the service answered that there is one already
+        self.is_held = False  # its removal waits for what might replace it
         self.detail = ""  # why it is not done
         self.fix = ""
-        self.warning = ""  # what was done otherwise than planned
-        self.is_held = False  # its removal waits for what might replace it
-        self.is_listed = False  # a list has shown the new one
+        self.warnings: tuple[Problem, ...] = ()  # what was done otherwise than planned
 
     @property
     def declared(self) -> DeclaredSubscription:
@@ -177,32 +73,55 @@ class StepRunner:
     @property
     def needs_list(self) -> bool:
         """Whether only the list can tell how to go on."""
-        is_stuck = self.creation is Creation.UNTRIED and self.removal is Removal.UNKNOWN
+        is_stuck = self.creation is Creation.UNTRIED and self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
         return is_stuck or self.creation in (Creation.LOST, Creation.ACCEPTED)
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether the service refused the new one because of what has to go: that goes first, then."""
+        return self.has_conflict and self.creation is Creation.UNTRIED
 
     @property
     def needs_another_try(self) -> bool:
         """Whether the new one is to be made once more, or is yet to be made since the old one turned out to be gone."""
         is_freed = self.creation is Creation.UNTRIED and self.removal is Removal.GONE
-        return is_freed or self.creation is Creation.LOST
+        return is_freed or (self.creation is Creation.LOST and not self.has_conflict)
 
     @property
     def needs_removal(self) -> bool:
         """Whether a live subscription is to go now: never the old one before the new one is known to exist."""
         is_free = isinstance(self.step, Unsubscribe)
         is_replaced = isinstance(self.step, Resubscribe) and self.creation is Creation.MADE
-        return (is_free or is_replaced) and not self.is_held and self.removal in (Removal.UNTRIED, Removal.STILL_LISTED)
+        return (is_free or is_replaced) and not self.is_held and self.removal is Removal.UNTRIED
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether an old one is to go of whose replacement no list has told."""
+        return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed
 
     @property
     def leaves_a_gap(self) -> bool:
         """Whether the declared one may be missing: neither the new one nor the old one is known to be there."""
         is_kept = isinstance(self.step, Resubscribe) and self.removal in (Removal.UNTRIED, Removal.REFUSED)
-        return self.creation is not Creation.MADE and not is_kept
+        is_made = self.creation is Creation.MADE and not (self.was_listed and not self.is_listed)
+        return not (is_made or is_kept)
 
     @property
-    def needs_confirmation(self) -> bool:
-        """Whether an old one is to go of whose replacement only an answer has told."""
-        return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed
+    def leaves_the_old_one(self) -> bool:
+        """Whether an old one is to be replaced and is not gone."""
+        return isinstance(self.step, Resubscribe) and self.removal is not Removal.GONE
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether an answer told that the new one is made, and no list has shown it."""
+        return self.creation is Creation.MADE and not self.was_listed
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the list does not show what was answered, and may do so yet."""
+        return not self.is_held and (
+            self.is_unlisted or self.is_still_listed or self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
+        )
 
     @property
     def result(self) -> Result:
@@ -225,17 +144,13 @@ class StepRunner:
         try:
             identifier = service.subscribe(self.declared, secret)
         except HooksyncError as error:
-            is_conflict = isinstance(error, Rejected) and error.status == CONFLICT
-            if is_conflict and is_replacement and self.removal is not Removal.GONE:
-                self.warning = "the service refuses a second one for this URL and trigger: the old one is removed first"
-                self.create(service, secret, known, removes_first=True)
-            elif is_conflict and self.creation is Creation.LOST:
-                self.detail = error.summary  # the first try may have got through: the list will tell
+            if isinstance(error, Rejected) and error.status == CONFLICT:
+                self._refused_as_second(error)
             else:
                 self._not_created(error)
         else:
             if identifier and identifier not in known:
-                self.found(identifier)
+                self.told(identifier)
             else:
                 self.on_creation(CreationEvent.ACCEPTED)
 
@@ -256,33 +171,52 @@ class StepRunner:
 
     def hold_back(self, awaited: Sequence[str]) -> None:
         """Do not remove it in this run. `awaited`: addresses of what might replace it and is not known to be made."""
-        self.is_held = True
         more = f" (and {len(awaited) - 1} more)" if len(awaited) > 1 else ""
-        self.detail = f"held back: {awaited[0]}{more} is not known to be made, and may be what replaces this one"
+        self.hold(f"held back: {awaited[0]}{more} is not known to be made, and may be what replaces this one")
         self.fix = "fix that, then run apply again"
 
-    def found(self, identifier: str) -> None:
-        """Note that the new subscription exists under this id."""
+    def hold(self, why: str) -> None:
+        """Do not remove it in this run."""
+        self.is_held = True
+        self.detail, self.fix = why, NEXT_RUN
+
+    def told(self, identifier: str) -> None:
+        """Note that an answer told this id for the new subscription."""
         self.on_creation(CreationEvent.FOUND)
-        self.new_id = identifier
+        self.new_id = self.told_id = identifier
         self.detail = self.fix = ""
 
-    def learn(self, ids: frozenset[str]) -> None:
-        """Learn from the ids that are live what became of the calls: the live list overrides answers."""
-        if self.new_id and self.new_id not in ids:
-            self.on_creation(CreationEvent.UNLISTED)
-            self.new_id = None
-        self.is_listed = self.new_id is not None
+    def found(self, identifier: str) -> None:
+        """Note that the list shows the new subscription under this id."""
+        self.on_creation(CreationEvent.FOUND)
+        self.new_id = identifier
+        self.is_listed = self.was_listed = True
+        self.is_found = identifier != self.told_id
+        self.detail = self.fix = ""
+        if self.is_found:
+            self.warnings += (FOUND,)
+
+    def disprove(self) -> None:
+        """Note that the id which an answer told cannot be believed."""
+        self.on_creation(CreationEvent.DISPROVED)
+        self.new_id = None
+
+    def learn(self, live: Mapping[str, LiveSubscription]) -> None:
+        """Learn from what the list shows, by id, what became of the calls."""
+        if self.new_id:
+            shown = live.get(self.new_id)
+            self.is_listed = shown is not None
+            self.was_listed |= self.is_listed
+            if shown and shown.trigger != self.declared.trigger:
+                self.disprove()
         if isinstance(self.step, Subscribe):
             return
-        if self.step.live.id in ids:
-            if self.removal is Removal.GONE:
-                self.detail, self.fix = STILL_LISTED, NEXT_RUN
-            self.on_removal(RemovalEvent.LISTED)
-        elif self.removal is not Removal.UNTRIED:  # else somebody else removed it
-            self.on_removal(RemovalEvent.UNLISTED)
-            if self.result == "done":
-                self.detail = self.fix = ""
+        is_there = self.step.live.id in live
+        if self.removal is not Removal.UNTRIED:  # else, where it is not there, somebody else removed it
+            self.on_removal(RemovalEvent.LISTED if is_there else RemovalEvent.UNLISTED)
+        self.is_still_listed = is_there and self.removal is Removal.GONE
+        if self.removal is Removal.GONE and self.result == "done":
+            self.detail = self.fix = ""
 
     def cannot_list(self, error: HooksyncError) -> None:
         """Note that the list could not tell what became of the calls. What was accepted stays accepted."""
@@ -294,12 +228,6 @@ class StepRunner:
                 self.give_up(f"it may have been made, and {why}")
             case _:
                 self.give_up(f"the old one may have been removed, and {why}")
-
-    def not_confirmed(self, error: HooksyncError) -> None:
-        """Leave the old one alone, since no list could be read that shows the new one."""
-        self.is_held = True
-        self.detail = f"the old one stays: the list could not be read to see the new one: {error.summary}"
-        self.fix = NEXT_RUN
 
     def give_up(self, why: str) -> None:
         """Note that this run will not find the new one, or find out about it."""
@@ -315,16 +243,32 @@ class StepRunner:
 
     def outcome(self) -> Outcome:
         """Return what became of the step."""
+        is_unlisted = self.is_unlisted or self.creation is Creation.ACCEPTED
+        behind = [*([UNLISTED] if is_unlisted else []), *([STILL_LISTED] if self.is_still_listed else [])]
         return Outcome(
             step=self.step,
             result=self.result,
             detail=self.detail,
             fix=self.fix,
-            warning=self.warning,
+            warnings=(*self.warnings, *behind),
             new_id=self.new_id,
+            is_found=self.is_found,
+            is_unlisted=self.is_unlisted,
+            is_removed=self.removal is Removal.GONE,
             may_be_made=self.creation.is_open,
             may_be_removed=self.removal.is_open,
         )
+
+    def _refused_as_second(self, error: Rejected) -> None:
+        """Judge a 409: the old one is in the way; or a proxy or an earlier try has made the new one already."""
+        is_in_the_way = isinstance(self.step, Resubscribe)
+        if is_in_the_way and not self.has_conflict and self.creation is Creation.UNTRIED:
+            self.warnings += (CONFLICTS,) if self.removal is not Removal.GONE else ()
+        else:
+            self._explain(error)
+            if self.creation is Creation.UNTRIED:
+                self.on_creation(CreationEvent.NO_ANSWER)  # the list will tell
+        self.has_conflict = True
 
     def _not_created(self, error: HooksyncError) -> None:
         self._explain(error)

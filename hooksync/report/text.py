@@ -96,8 +96,9 @@ def adopted_line(view: RunView) -> str:
 
 def _unchanged(number: int, view: RunView) -> str:
     """Count what stays as it is; of a subscription whose secret is unknown it is not known whether that is right."""
-    unknown = view.secret_unknown
-    return f"{number} unchanged" + (f" ({unknown} with an unknown secret)" if unknown else "")
+    doubts = [f"{view.secret_unknown} with an unknown secret"] if view.secret_unknown else []
+    doubts += [f"{view.unlisted} not listed yet"] if view.unlisted else []
+    return f"{number} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
 
 
 def short_id(identifier: str | None) -> str:
@@ -223,7 +224,7 @@ def plan_summary(view: RunView) -> str:
         subject = "1 tenancy matches" if number == 1 else f"{number} tenancies match"
         if view.is_targeted:
             subject = f"The targeted subscriptions of {_tenancies(number)} match"
-        kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown else ""
+        kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown or view.unlisted else ""
         start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
         return f"{start}{subject} {view.sources}{kept}."
     unread = f"; {_tenancies(len(view.errors))} not planned" if view.errors else ""
@@ -274,9 +275,11 @@ def verification(view: RunView) -> Iterator[Line]:
 
 def _what_matches(view: RunView, looked: Iterable[TenancyView]) -> str:
     """Say what the verification has shown, and no more."""
-    unknown = sum(tenancy.secret_unknown for tenancy in looked)
+    tenancies = list(looked)
+    unknown, unlisted = sum(one.secret_unknown for one in tenancies), sum(one.unlisted for one in tenancies)
     what = "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
-    return what + (f", except the secrets of {unknown}" if unknown else "")
+    what += f", except the secrets of {unknown}" if unknown else ""
+    return what + (f", except {unlisted} that the list does not show yet" if unlisted else "")
 
 
 def result_words(result: Result) -> str:

@@ -46,6 +46,7 @@ class StepView(Record, frozen=True):
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
     receiver: ProbeResult | None = None  # None: not challenged
+    is_awaited: bool = False  # the live one was made a short time ago, and the list does not show it yet
     outcome: Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
     description: str | None = None  # of the declared subscription
@@ -53,8 +54,14 @@ class StepView(Record, frozen=True):
 
     @property
     def has_unknown_secret(self) -> bool:
-        """Whether it is kept although its secret may not be the declared one."""
-        return self.action == "keep" and self.secret_state in ("unknown", "not-set")
+        """Whether it is kept although its secret may not be the declared one, or made and no answer told its id."""
+        is_kept = self.action == "keep" and self.secret_state in ("unknown", "not-set")
+        return is_kept or bool(self.outcome and self.outcome.is_found)
+
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether it counts as live by an answer alone: the list does not show it yet."""
+        return self.is_awaited or bool(self.outcome and self.outcome.is_unlisted)
 
 
 class TenancyView(Record, frozen=True):
@@ -91,6 +98,11 @@ class TenancyView(Record, frozen=True):
         """Count the subscriptions that are kept with an unknown secret."""
         return sum(step.has_unknown_secret for step in self.steps)
 
+    @property
+    def unlisted(self) -> int:
+        """Count the subscriptions that count as live although the list does not show them yet."""
+        return sum(step.is_unlisted for step in self.steps)
+
 
 class AdoptedCounts(Record, frozen=True):
     """How many of the kept subscriptions with an unknown secret are now recorded with the declared one."""
@@ -126,15 +138,13 @@ class RunView(Record, frozen=True):
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
         """The warnings, with those of steps that were not done as planned."""
-        steps = (step for tenancy in self.tenancies for step in tenancy.steps)
         otherwise = (
-            Problem(
-                f"{step.address}: {step.outcome.warning}", "declare `replacement: remove-first` to plan it this way"
-            )
-            for step in steps
-            if step.outcome and step.outcome.warning
+            replace(warning, what=f"{step.address or f'{tenancy.tenancy.name}: {step.id}'}: {warning.what}")
+            for tenancy in self.tenancies
+            for step in tenancy.steps
+            for warning in (step.outcome.warnings if step.outcome else ())
         )
-        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *otherwise)
+        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *self._unlisted_warning(), *otherwise)
 
     def _unknown_warning(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""
@@ -146,6 +156,15 @@ class RunView(Record, frozen=True):
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
             fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"
             yield Problem(what, fix)
+
+    def _unlisted_warning(self) -> Iterator[Problem]:
+        """Name what counts as live by the answers of a run a short time ago, although the list does not show it."""
+        steps = [step for each in self.tenancies for step in each.steps if step.is_awaited]
+        if steps:
+            names = some_of([step.address or step.id or "" for step in steps])
+            what = "1 subscription that is" if len(steps) == 1 else f"{len(steps)} subscriptions that are"
+            fix = "plan again in a quarter of an hour: what is not listed by then is made again"
+            yield Problem(f"the service made {what} not listed yet, counted as live for now: {names}", fix)
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
@@ -170,6 +189,11 @@ class RunView(Record, frozen=True):
     def counts(self) -> Counter[str]:
         """Count the steps of each action, over all tenancies."""
         return sum((tenancy.counts() for tenancy in self.tenancies), Counter[str]())
+
+    @property
+    def unlisted(self) -> int:
+        """Count what counts as live although no list shows it yet, over all tenancies."""
+        return sum(tenancy.unlisted for tenancy in self.tenancies)
 
     @property
     def secret_unknown(self) -> int:
@@ -220,6 +244,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         url=declared.url.shown,
         trigger=declared.trigger,
         id=None if isinstance(step, Subscribe) else step.live.id,
+        is_awaited=not (isinstance(step, Subscribe) or step.live.is_listed),
         include_identifiers=declared.include_identifiers,
         secret=declared.secret,
         secret_state=step.secret_state,
@@ -243,6 +268,7 @@ def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> S
         url=step.live.url.shown,
         trigger=step.live.trigger,
         id=step.live.id,
+        is_awaited=not step.live.is_listed,
         include_identifiers=step.live.include_identifiers,
         reasons=(step.reason,),
         outcome=outcome,

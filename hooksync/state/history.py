@@ -1,4 +1,8 @@
-"""What the state knows of one tenancy's live subscriptions, as the comparison needs it. Pure."""
+"""What the state knows of one tenancy's live subscriptions, as the comparison needs it. Pure.
+
+The list of the service may lag behind its answers. For a quarter of an hour the state bridges that: what an answer said
+to be made counts as live, and what it said to be removed as gone.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, SubscriptionKey
+from hooksync.core.model import (
+    DeclaredSubscription,
+    HookUrl,
+    LiveSubscription,
+    SecretRef,
+    SecretState,
+    SubscriptionKey,
+    Tenancy,
+    Trigger,
+)
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
-from hooksync.state.model import Intent, State
+from hooksync.state.model import Intent, State, StateEntry, is_recent
 
 
 class Made(Protocol):
@@ -27,6 +40,14 @@ class Made(Protocol):
     def declared(self) -> bytes:
         """The digest of the URL and trigger that it was made for."""
 
+    @property
+    def include_identifiers(self) -> bool | None:
+        """The flag that was sent; None where it is not known."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether only the list told of it, so that it may be somebody else's."""
+
 
 class _MadeNow(Record, frozen=True):
     """Made by this run."""
@@ -36,6 +57,8 @@ class _MadeNow(Record, frozen=True):
     run: int
     address: str
     declared: bytes
+    include_identifiers: bool | None
+    is_found: bool
 
 
 class History(Record, frozen=True):
@@ -45,15 +68,26 @@ class History(Record, frozen=True):
 
     made: Mapping[str, Made] = field(default_factory=dict)  # by live id
     url_salt: bytes = b""
-    states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id
+    states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id; only of what the state knows
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
     siblings: Mapping[str, str] = field(default_factory=dict)  # live id -> address that shows its reference has changed
     unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
+    removed: frozenset[str] = frozenset()  # ids that were removed a short time ago, and may still be listed
 
     def run_of(self, live: LiveSubscription) -> int:
         """Return the number of the run that made a subscription; 0 where that is not known."""
         made = self.made.get(live.id)
         return made.run if made else 0
+
+    def flag_of(self, live: LiveSubscription) -> bool | None:
+        """Return what is known of a live one's include_identifiers: what the list tells, else what was sent."""
+        made = self.made.get(live.id)
+        return made.include_identifiers if live.include_identifiers is None and made else live.include_identifiers
+
+    def is_certain(self, live: LiveSubscription) -> bool:
+        """Whether an answer told that hooksync made it, or somebody said so with --adopt."""
+        made = self.made.get(live.id)
+        return made is not None and not made.is_found
 
     def digest_of(self, key: SubscriptionKey) -> bytes:
         """Return the digest under which the state keeps a URL and a trigger."""
@@ -65,22 +99,98 @@ class History(Record, frozen=True):
             return "not-set"
         return self.states.get(live.id, "unknown") if live else "unknown"
 
-    def after(self, made: Mapping[str, DeclaredSubscription]) -> History:
-        """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one."""
+    def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool]]) -> History:
+        """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one.
+
+        The flag beside it: whether only the list told of it; then its secret is unknown.
+        """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         new = {
-            identifier: _MadeNow(this_run, declared.address, self.digest_of(declared.key))
-            for identifier, declared in made.items()
+            identifier: _MadeNow(
+                this_run, declared.address, self.digest_of(declared.key), declared.include_identifiers, is_found
+            )
+            for identifier, (declared, is_found) in made.items()
         }
-        same: dict[str, SecretState] = dict.fromkeys(made, "same")
-        return replace(self, made={**self.made, **new}, states={**self.states, **same})
+        states: dict[str, SecretState] = {
+            identifier: "unknown" if is_found else "same" for identifier, (_, is_found) in made.items()
+        }
+        return replace(self, made={**self.made, **new}, states={**self.states, **states})
 
 
 NOTHING = History()
+_NO_URL = HookUrl("(not listed yet)", "")
+
+
+def bridge(
+    state: State | None, tenancy: Tenancy, listed: tuple[LiveSubscription, ...], now: float
+) -> tuple[LiveSubscription, ...]:
+    """Return what is live: the list, with what it does not show yet, and without what it still shows.
+
+    `now`: seconds since 1970.
+    """
+    if state is None:
+        return listed
+    gone = _removed_lately(state, tenancy.name, now)
+    seen = {each.id for each in listed}.union(gone)
+    waiting = [entry for entry in _unlisted(state, tenancy.name, now) if entry.id not in seen]
+    return (
+        *(each for each in listed if each.id not in gone),
+        *(_as_made(entry, tenancy, state) for entry in waiting),
+    )
+
+
+def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
+    """Whether the list does not show what it should by the answers of the last quarter of an hour.
+
+    Or what a run that was killed in that time may have made. `now`: seconds since 1970.
+    """
+    if state is None:
+        return False
+    shown = {each.id: each for each in listed}
+    if any(entry.id not in shown for entry in _unlisted(state, tenancy, now)):
+        return True
+    if not _removed_lately(state, tenancy, now).isdisjoint(shown):
+        return True
+    entries = state.entries_of(tenancy)
+    made = {(entry.declared, entry.run) for entry in entries.values()}
+    young = [
+        intent
+        for intent in state.intents_of(tenancy)
+        if is_recent(intent.at, now) and not any(d == intent.declared and run >= intent.run for d, run in made)
+    ]
+    if not young:
+        return False
+    ids: defaultdict[bytes, set[str]] = defaultdict(set)
+    for each in shown.values():
+        ids[declared_digest(state.url_salt, each.key.url, each.trigger.wire)].add(each.id)
+    return any(not ids[intent.declared].difference(intent.seen, entries) for intent in young)
+
+
+def _unlisted(state: State, tenancy: str, now: float) -> list[StateEntry]:
+    """Return what an answer told to be made a short time ago, and no list has shown yet."""
+    entries = state.entries_of(tenancy).values()
+    return [each for each in entries if each.unlisted_since is not None and is_recent(each.unlisted_since, now)]
+
+
+def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
+    return frozenset(each.id for each in state.removed_of(tenancy) if is_recent(each.at, now))
+
+
+def _as_made(entry: StateEntry, tenancy: Tenancy, state: State) -> LiveSubscription:
+    """Return a live one that no list has shown yet. The state does not hold its URL: that may hold a key."""
+    for declared in tenancy.subscriptions:
+        if declared_digest(state.url_salt, declared.key.url, declared.trigger.wire) == entry.declared:
+            return LiveSubscription(entry.id, declared.url, declared.trigger, entry.include_identifiers, False)
+    trigger = Trigger.named(entry.address.rpartition("/")[2])
+    return LiveSubscription(entry.id, _NO_URL, trigger, entry.include_identifiers, False)
 
 
 def recall(
-    state: State | None, tenancy: str, live: Iterable[LiveSubscription], not_set: frozenset[SecretRef] = frozenset()
+    state: State | None,
+    tenancy: str,
+    live: Iterable[LiveSubscription],
+    not_set: frozenset[SecretRef] = frozenset(),
+    now: float = 0.0,
 ) -> History:
     """Gather what a state knows of live subscriptions; how their secrets compare is added by the planner.
 
@@ -105,4 +215,10 @@ def recall(
                     unfinished.add(subscription.id)
                 else:
                     made[subscription.id] = intent
-    return History(made, state.url_salt, not_set=not_set, unfinished=frozenset(unfinished))
+    return History(
+        made,
+        state.url_salt,
+        not_set=not_set,
+        unfinished=frozenset(unfinished),
+        removed=_removed_lately(state, tenancy, now),
+    )

@@ -58,7 +58,12 @@ class Intent(Record, frozen=True):
     declared: bytes  # `declared_digest` of what was to be made
     seen: tuple[str, ...] = ()  # live ids of that identity when the run began; another one is the one made
     include_identifiers: bool | None = None  # as in an entry
-    at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, an older state
+    at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, or not made
+
+    @property
+    def is_found(self) -> bool:
+        """Whether only the list can tell of what came of it: always, as no answer was written down."""
+        return True
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this intent's salt, is that of the secret that it was to be made with."""
@@ -80,6 +85,7 @@ class Settlement(Record, frozen=True):
     run: int
     made: tuple[StateEntry, ...] = ()  # made or adopted; each replaces an entry with its id
     open_addresses: frozenset[str] = frozenset()  # of this run: they may have been made
+    not_made: frozenset[str] = frozenset()  # of this run: they were not, and their intents stay as evidence
     finished: tuple[Intent, ...] = ()  # of earlier runs, and settled by this one
     gone: frozenset[str] = frozenset()  # ids to forget; see State.gone
     removed: tuple[Removed, ...] = ()  # each replaces an earlier one of its id
@@ -87,7 +93,15 @@ class Settlement(Record, frozen=True):
 
     def ends(self, intent: Intent) -> bool:
         """Whether an intent is of this run, and its outcome is known."""
-        return (intent.tenancy, intent.run) == (self.tenancy, self.run) and intent.address not in self.open_addresses
+        return self._is_of_this_run(intent) and intent.address not in self.open_addresses | self.not_made
+
+    def judged(self, intent: Intent) -> Intent:
+        """Return an intent that stays: of what was certainly not made, no list is waited for."""
+        is_waited_for = not self._is_of_this_run(intent) or intent.address in self.open_addresses
+        return intent if is_waited_for else replace(intent, at=0)
+
+    def _is_of_this_run(self, intent: Intent) -> bool:
+        return (intent.tenancy, intent.run) == (self.tenancy, self.run)
 
 
 class State(Record, frozen=True):
@@ -193,7 +207,9 @@ class State(Record, frozen=True):
             removed.update(((each.tenancy, each.id), each) for each in end.removed)
         over = {_place(intent) for end in ends.values() for intent in end.finished}
         over |= {_place(it) for it in self.intents if it.tenancy in ends and ends[it.tenancy].ends(it)}
-        intents = (it for it in self.intents if _place(it) not in over)
+        intents = (
+            ends[it.tenancy].judged(it) if it.tenancy in ends else it for it in self.intents if _place(it) not in over
+        )
         return replace(self, removed=tuple(removed.values()))._with(entries.values(), intents, salts)
 
     def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:

@@ -54,8 +54,6 @@ tenancies:
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
 NONE = HOOKS[: HOOKS.index("    subscriptions:")] + "    subscriptions: {}\n"
 
-waits_for_the_engine = pytest.mark.xfail(strict=True, reason="the engine trusts the list alone")
-
 
 @dataclass
 class Ran:
@@ -184,7 +182,6 @@ On = Callable[..., Any]
 # What was made and is not listed yet
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
 def test_what_is_made_is_done_whether_the_list_shows_it_yet_or_not(on: On, lag: float) -> None:
     with on(additions=lag) as desk:
@@ -215,7 +212,6 @@ def test_a_plan_never_waits(on: On, lag: float) -> None:
         assert desk.clock.now() == before
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", LAGS)
 @pytest.mark.parametrize("fault", ["commit-cut", "commit-502", "half-body"])
 def test_a_lost_answer_is_not_doubled(on: On, lag: float, fault: str) -> None:
@@ -229,7 +225,6 @@ def test_a_lost_answer_is_not_doubled(on: On, lag: float, fault: str) -> None:
         assert again.secrets == ["unknown", "unknown"]
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", LAGS)
 def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_adopted(on: On, lag: float) -> None:
     with on("answer-without-id", additions=lag) as desk:
@@ -243,7 +238,6 @@ def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_
         assert len(desk.live) == 2
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
 def test_a_rotation_between_two_runs_ends_with_the_new_secret_alone(on: On, lag: float) -> None:
     with on(additions=lag) as desk:
@@ -258,7 +252,6 @@ def test_a_rotation_between_two_runs_ends_with_the_new_secret_alone(on: On, lag:
         assert desk.posts() == 4
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", LAGS)
 def test_a_run_that_was_killed_is_waited_for_and_not_repeated(on: On, lag: float) -> None:
     with on(additions=lag) as desk:
@@ -273,7 +266,6 @@ def test_a_run_that_was_killed_is_waited_for_and_not_repeated(on: On, lag: float
         assert desk.plan().secrets == ["same"]
 
 
-@waits_for_the_engine
 def test_a_rotation_after_a_run_that_was_killed_replaces_what_it_made(on: On) -> None:
     with on(additions=5.0) as desk:
         desk.write(ONE)
@@ -287,7 +279,6 @@ def test_a_rotation_after_a_run_that_was_killed_replaces_what_it_made(on: On) ->
 # What was removed and is still listed
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
 def test_a_removal_that_lags_is_done_and_the_next_run_takes_it_for_gone(on: On, lag: float) -> None:
     with on(removals=lag) as desk:
@@ -303,7 +294,6 @@ def test_a_removal_that_lags_is_done_and_the_next_run_takes_it_for_gone(on: On, 
         assert desk.live == ()
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
 def test_a_rotation_in_a_list_that_lags_with_removals_leaves_the_new_one_alone(on: On, lag: float) -> None:
     with on(removals=lag) as desk:
@@ -317,7 +307,6 @@ def test_a_rotation_in_a_list_that_lags_with_removals_leaves_the_new_one_alone(o
         assert desk.posts() == 4
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
 def test_one_that_somebody_removes_is_made_again_though_it_was_ours(on: On, lag: float) -> None:
     with on(additions=lag) as desk:
@@ -334,7 +323,6 @@ def test_one_that_somebody_removes_is_made_again_though_it_was_ours(on: On, lag:
 # Flags
 
 
-@waits_for_the_engine
 def test_a_flag_that_the_list_does_not_tell_is_compared_with_what_was_sent(on: On) -> None:
     with on("minimal-list") as desk:
         desk.write(ONE)
@@ -349,7 +337,6 @@ def test_a_flag_that_the_list_does_not_tell_is_compared_with_what_was_sent(on: O
 # Services that refuse a second one
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("lag", [0.0, *LAGS])
 def test_a_conflict_after_a_post_that_was_repeated_on_the_way_is_settled_by_the_list(on: On, lag: float) -> None:
     with on("refuse-duplicates", additions=lag) as desk:
@@ -362,7 +349,6 @@ def test_a_conflict_after_a_post_that_was_repeated_on_the_way_is_settled_by_the_
         assert desk.plan().secrets == ["unknown"]
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("removals", [0.0, 5.0])
 def test_duplicates_where_a_second_one_is_refused_leave_one_with_the_new_secret(on: On, removals: float) -> None:
     with on("refuse-duplicates", removals=removals) as desk:
@@ -384,9 +370,9 @@ def test_duplicates_where_a_second_one_is_refused_leave_one_with_the_new_secret(
     ("fault", "lag"),
     [
         ("lie-id", 0.0),
-        pytest.param("same-id", 0.0, marks=waits_for_the_engine),
-        pytest.param("lie-id", 5.0, marks=waits_for_the_engine),
-        pytest.param("same-id", 5.0, marks=waits_for_the_engine),
+        ("same-id", 0.0),
+        ("lie-id", 5.0),
+        ("same-id", 5.0),
     ],
 )
 def test_an_id_of_nothing_new_never_lets_the_old_one_go(on: On, fault: str, lag: float) -> None:
@@ -424,7 +410,6 @@ def test_one_id_for_two_that_are_both_there_settles(on: On) -> None:
 # Somebody else's work
 
 
-@waits_for_the_engine
 @pytest.mark.parametrize("fault", ["cut", "commit-cut"])
 @pytest.mark.parametrize("lag", [0.0, 5.0])
 def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on: On, fault: str, lag: float) -> None:
@@ -445,7 +430,6 @@ def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on
         assert len(desk.live) == 1
 
 
-@waits_for_the_engine
 def test_what_a_person_repairs_after_a_run_was_killed_is_never_called_the_same(on: On) -> None:
     with on() as desk:
         desk.write(ONE)

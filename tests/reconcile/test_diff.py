@@ -274,6 +274,8 @@ class Made:
     run: int
     address: str
     declared: bytes
+    include_identifiers: bool | None = None
+    is_found: bool = False
 
 
 def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.reconcile.apply import Execution
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.plan import Resubscribe, Subscribe, Unsubscribe
-from hooksync.reconcile.step_runner import (
+from hooksync.reconcile.fates import (
     CREATION,
     REMOVAL,
     ActiveStep,
@@ -24,10 +23,12 @@ from hooksync.reconcile.step_runner import (
     CreationEvent,
     Removal,
     RemovalEvent,
-    StepRunner,
     result_of,
 )
+from hooksync.reconcile.plan import Resubscribe, Subscribe, Unsubscribe
+from hooksync.reconcile.step_runner import StepRunner
 from hooksync.service.worker_pool import WorkerPool
+from tests.clocks import JumpingClock
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import SECRET, declared, tenancy
 from tests.reconcile.test_apply import OLD, VALUE
@@ -66,6 +67,13 @@ class Lagging(FakeService):
         return (OLD,) if self.lags and self.lags.popleft() else found
 
 
+class Repeating(FakeService):
+    """Answers every subscribe with the same id."""
+
+    def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
+        return super().subscribe(declared, secret) and "always the same"
+
+
 FIRST_POST = (
     None,
     lost(),
@@ -98,7 +106,7 @@ def services() -> Iterator[Lagging]:
 
 def execute(service: FakeService, wanted: Tenancy, pool: WorkerPool, happened: set[object]) -> Execution:
     plan = make_plan(wanted, (OLD,), DiffOptions())
-    execution = Execution(plan, service, {SECRET: VALUE}, pool, options=DiffOptions())
+    execution = Execution(plan, service, {SECRET: VALUE}, pool, options=DiffOptions(), clock=JumpingClock())
     execution.runners = [NotingRunner(runner.step, happened) for runner in execution.runners]
     execution.run()
     return execution
@@ -111,6 +119,8 @@ def test_the_code_makes_every_transition_of_the_tables_and_no_other() -> None:
     with WorkerPool(1, threading.Event()) as pool:
         for number, service in enumerate(services()):
             execute(service, wanted[number % 16 and 1 + number % 2], pool, happened)
+        others = tenancy(declared("https://hooks.example.org/b"), declared("https://hooks.example.org/c", name="c"))
+        execute(Repeating({OLD.id: OLD}), others, pool, happened)
     assert happened == {*CREATION, *REMOVAL}
 
 
