@@ -12,6 +12,7 @@ one spelling (the recorder normalises it). `result` is the plan or the report as
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Live: TypeAlias = Mapping[str, Place]  # by id
 CHANGING = ("subscribe", "unsubscribe")  # calls
 ACTIVE = ("subscribe", "resubscribe", "unsubscribe")  # actions of steps
 SOMEBODY_ELSE = ""  # who made a change that no run of hooksync has made
+UNNAMED = re.compile(r"not listed yet.* and \d+ more")  # a warning that names the first few addresses alone
 REMOVED_FIRST = "the old one is removed first"  # the warning of a service that refuses a second one
 
 
@@ -158,7 +160,8 @@ class Run:
     def is_told(self, address: str) -> bool:
         """Whether a warning or the detail of a step says something of an address."""
         steps = [step for one in self.told for step in one["steps"] if step["address"] == address]
-        return any(address in warning for warning in self.warnings) or any(step.get("detail") for step in steps)
+        is_named = any(address in it or UNNAMED.search(it) for it in self.warnings)
+        return is_named or any(step.get("detail") for step in steps)
 
 
 Law = Callable[[Run], Iterator[str]]
@@ -480,7 +483,10 @@ def _too_many(declared: Declared, last: Moment) -> Iterator[str]:
 
 def _is_flag_known(run: Run, declared: Declared, one: Held) -> bool:
     """Whether hooksync can know the flag: the list tells it, or the state has what was sent."""
-    return declared.tells_flags or any(it.id == one.id and it.flag is not None for it in run.remembered)
+    if declared.tells_flags:
+        return True
+    known = [it for it in run.remembered if it.id == one.id and it.flag is not None and not it.is_found]
+    return bool(known) and one.id not in run.misled
 
 
 def _shown(run: Run, declared: Declared) -> tuple[Held, ...]:

@@ -340,12 +340,16 @@ class Play:
         """Let nothing go wrong any more: one apply puts everything right, and further commands find nothing to do."""
         self.service.carry_out_all_that_is_late()
         self.service.pass_time(self.history.rest)
-        self.say("settling")
-        self.command(Command("apply"), "settling", (*LAWS, *SETTLED))
-        for verb in ("apply", "plan"):
+        lag = max(self.history.lag_additions, self.history.lag_removals)
+        if lag >= self.history.consistency_wait:  # one apply cannot see what it has done: the next one goes on
+            self.say("settling before the list is through")
+            self.command(Command("apply"), "settling before the list is through")
+            self.service.pass_time(lag + 1)
+        for verb, laws in (("apply", SETTLED), ("apply", IDLE), ("plan", IDLE)):
             if not self.broken:
-                self.service.pass_time(max(self.history.lag_additions, self.history.lag_removals) + 1)
-                self.command(Command(verb), f"settled, {verb}", (*LAWS, *IDLE))  # type: ignore[arg-type]
+                self.say("settling" if laws is SETTLED else f"settled, {verb}")
+                self.command(Command(verb), f"settling, {verb}", (*LAWS, *laws))  # type: ignore[arg-type]
+                self.service.pass_time(lag + 1)
 
 
 @lru_cache(maxsize=64)
