@@ -73,7 +73,7 @@ class Run(Record, frozen=True):
     secrets: SecretCache
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
-    begun: Event  # set before the first change
+    begun: Event = field(default_factory=Event)  # set before the first change
     unforeseen: list[Exception] = field(default_factory=list)  # what went wrong in a way that no code is made for
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
@@ -117,7 +117,7 @@ class Run(Record, frozen=True):
 
     def give_up(self, error: Exception) -> Problem:
         """Let an unforeseen error end the run as an interrupt does: nothing new starts."""
-        self.context.stop.set()
+        self.pool.stop.set()
         self.unforeseen.append(error)
         return unforeseen(error)
 
