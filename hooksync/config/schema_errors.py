@@ -1,20 +1,23 @@
-"""What does not fit the schema of hooks files, and what can still be checked in a file with such errors. Pure.
+"""What does not fit the schema of hooks files, in words with a fix, and what can still be checked in such a file. Pure.
 
-An error is worded by `schema_messages`. Fields that do not fit are left out, so that the rest is checked in the same
-run; placeholders take their place, so that nothing is reported as missing. Such a file is always refused in the end:
-no placeholder is ever used for anything else.
+Fields that do not fit are left out, so that the rest is checked in the same run; placeholders take their place, so that
+nothing is reported as missing. Such a file is always refused in the end: no placeholder is ever used for anything else.
+
+Words are made from the keyword and the path alone. What stands in the file is never quoted, because it may be a secret.
+Exceptions: numbers and the like in fields that hold no secret, and unknown keys that look like names, outside of
+`secret` and `credentials`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import cast
 
-from hooksync.config.schema_messages import Path, Refusal, mark_at, split_path, word_refusal, word_unknown_key
-from hooksync.config.yaml_nodes import YamlList, YamlMap
+from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import Location, PlainFields
+from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
 from hooksync.core.record import Record
 from hooksync.core.schema import Violation, find_errors
 
@@ -36,6 +39,42 @@ _INDEPENDENT = frozenset(
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
 _SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))
 _NOWHERE = (0, 0, 0, 0)
+
+Path = tuple[str | int, ...]
+Words = tuple[str, str]  # what, fix
+
+_NAME = re.compile("[A-Za-z0-9_-]+")  # what else stands where a name should may be anything
+_QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
+_REFERENCE = "{env: NAME} or {file: PATH}"
+_KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
+
+_EXAMPLES = {
+    "": "version: 1",
+    "version": "version: 1",
+    "defaults": "defaults: {secret: {env: HOOK_SECRET}}",
+    "tenancies": "tenancies: {archive-prod: {server: eu.preservica.com, subscriptions: {}}}",
+    "extra_triggers": "extra_triggers: [ENTITY_DELETED]",
+    "server": "server: eu.preservica.com",
+    "tenant": "tenant: BRAMA",
+    "allow_http": "allow_http: true",
+    "credentials": "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}",
+    "method": "method: external",
+    "owns": 'owns: all, or a list such as ["https://fn.example.net/api"]',
+    "limits": "limits: {unsubscribe: 50%}",
+    "unsubscribe": "unsubscribe: 50%, or a number such as 3",
+    "replacement": "replacement: remove-first",
+    "probe": "probe: require",
+    "prune": "prune: false",
+    "unknown_secret": "unknown_secret: replace",
+    "consistency_wait": "consistency_wait: 60",
+    "subscriptions": "subscriptions: {}",
+    "url": "url: https://fn.example.net/api/hook",
+    "trigger": "trigger: INDEXED",
+    "triggers": "triggers: [INDEXED, MOVED]",
+    "include_identifiers": "include_identifiers: false",
+    "description": "description: Rebuilds the search index",
+    "owner": "owner: Digital Archive team",
+}
 
 
 class SchemaError(Record, frozen=True):
@@ -124,3 +163,197 @@ def _with_placeholders(fields: YamlMap) -> YamlMap:
     if fields.keys().isdisjoint(("trigger", "triggers")):
         fields.add("triggers", YamlList(), _NOWHERE)
     return fields
+
+
+def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Cut a path into that of the top level, defaults, tenancy or subscription, and the fields below; indexes dropped.
+
+    E.g. ("tenancies", "prod", "limits", "unsubscribe") -> ("tenancies", "prod"), ("limits", "unsubscribe").
+    """
+    depth = 0
+    if path[:1] == ("defaults",):
+        depth = 1
+    elif path[:1] == ("tenancies",) and len(path) > 1:
+        depth = 4 if path[2:3] == ("subscriptions",) and len(path) > 3 else 2
+    return path[:depth], tuple(step for step in path[depth:] if isinstance(step, str))
+
+
+def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
+    """Return where the value at the end of a path is written, or the key that it stands under."""
+    node: object = data
+    mark = (1, 1)
+    for step in path:
+        if isinstance(node, YamlMap) and isinstance(step, str):
+            mark = node.key_mark(step) if of_key else node.value_mark(step)
+            node = node[step]
+        elif isinstance(node, YamlList) and isinstance(step, int):
+            mark = node.item_mark(step)
+            node = node[step]
+    return mark
+
+
+class Refusal(Record, frozen=True):
+    """One violation of the schema, to be put into words."""
+
+    HIDDEN = ("instance",)
+
+    keyword: str
+    argument: object  # what the schema says under the keyword
+    instance: object  # what the file says; for propertyNames, the name
+    path: Path
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that it is about, below those of a tenancy, a subscription or the like."""
+        return split_path(self.path)[1]
+
+    @property
+    def field(self) -> str:
+        """The last of its fields; "" for a tenancy, a subscription or the like itself."""
+        return self.fields[-1] if self.fields else ""
+
+    @property
+    def label(self) -> str:
+        """What it is about, to begin a sentence with."""
+        if self.fields:
+            return ("an item of " if isinstance(self.path[-1], int) else "") + ".".join(self.fields)
+        kinds = {0: "the top level", 1: "defaults", 2: "tenancy", 4: "subscription"}
+        name = str(self.path[-1]) if len(self.path) > 1 else ""
+        return kinds[len(self.path)] + (f' "{name}"' if _NAME.fullmatch(name) else "")
+
+    @property
+    def is_private(self) -> bool:
+        """Whether a secret may stand here."""
+        return is_private(self.path)
+
+
+class UnknownKey(Record, frozen=True):
+    """Words for a key that the format does not have."""
+
+    what: str
+    fix: str
+    is_slip: bool  # whether a key that it does have was probably meant
+
+
+def is_private(path: Path) -> bool:
+    """Whether a secret may stand at the end of a path."""
+    _, fields = split_path(path)
+    return bool(fields) and fields[0] in ("secret", "credentials")
+
+
+def word_unknown_key(holder: Path, key: str, known: Sequence[str]) -> UnknownKey:
+    """Word an unknown key of a mapping."""
+    listed = ", ".join(known)
+    if is_private(holder):
+        return UnknownKey(f"unknown key under {split_path(holder)[1][-1]}", f"known: {listed}", is_slip=True)
+    if key == "url" and holder == ("defaults",):
+        return UnknownKey("url cannot be a default", "write it into each subscription", is_slip=False)
+    import difflib  # a large module, needed for mistakes alone
+
+    guesses = difflib.get_close_matches(key, known, n=1)
+    quoted = f' "{key}"' if _QUOTABLE.fullmatch(key) else ""
+    fix = f"did you mean {guesses[0]}? (known: {listed})" if guesses else f"known: {listed}"
+    return UnknownKey(f"unknown key{quoted}", fix, is_slip=bool(guesses) or not quoted)
+
+
+def word_refusal(refusal: Refusal) -> Words:
+    """Word a violation: what is wrong, and how to fix it."""
+    if refusal.keyword in ("enum", "const") or refusal.field == "version":
+        return _wrong_choice(refusal)
+    if refusal.keyword == "type":
+        return _wrong_type(refusal)
+    if refusal.keyword == "pattern":
+        return _wrong_form(refusal)
+    return _wrong_content(refusal)
+
+
+def _wrong_type(refusal: Refusal) -> Words:
+    if refusal.instance is None and refusal.field == "subscriptions":
+        return "subscriptions is empty", "write `subscriptions: {}` if it has none"
+    if refusal.instance is None:
+        return f"{refusal.label} is empty", _fix(refusal)
+    if refusal.is_private and not isinstance(refusal.instance, dict | list) and refusal.field not in ("env", "file"):
+        return _literal_secret(refusal)
+    wanted = refusal.argument if isinstance(refusal.argument, list) else [refusal.argument]
+    kinds = " or ".join(_KINDS[str(kind)] for kind in wanted)
+    if "string" in wanted and not isinstance(refusal.instance, dict | list):
+        what = f"{refusal.label} must be {kinds}, but YAML reads this as {_reading(refusal)}"
+        return what, f'put quotes around it, as in {refusal.field}: "..."'
+    return f"{refusal.label} must be {kinds}", _fix(refusal)
+
+
+def _reading(refusal: Refusal) -> str:
+    """Describe what YAML 1.1 made of a word without quotes."""
+    value = refusal.instance
+    if refusal.is_private:
+        return "something else"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Timestamp):
+        return "a date"
+    is_short = isinstance(value, int) and abs(value) < 10**12
+    return f"the number {value}" if is_short else "a number"
+
+
+def _literal_secret(refusal: Refusal) -> Words:
+    kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+    return f"{kind} is never written into the file", f"write {refusal.field}: {_REFERENCE}, and keep the value there"
+
+
+def _wrong_choice(refusal: Refusal) -> Words:
+    if refusal.field == "version":
+        return "version must be 1, the only version so far", "write `version: 1`"
+    if refusal.field == "owns":
+        return 'owns must be "all" or a list of URL prefixes', _fix(refusal)
+    choices = [str(choice) for choice in cast(Sequence[object], refusal.argument)]
+    misread = isinstance(refusal.instance, bool) and not refusal.is_private
+    note = f", but YAML reads this as {_reading(refusal)}" if misread else ""
+    return f"{refusal.label} must be {', '.join(choices[:-1])} or {choices[-1]}{note}", _fix(refusal)
+
+
+def _wrong_form(refusal: Refusal) -> Words:
+    match refusal.field:
+        case "trigger" | "triggers" | "extra_triggers":
+            what, fix = "is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}"
+        case "env":
+            what, fix = "is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
+        case "unsubscribe":
+            what, fix = "must be a share from 0% to 100% or a number", f"write {_EXAMPLES['unsubscribe']}"
+        case _:
+            what, fix = "is empty, or has a line break or a control character", "write it on one line"
+    return f"{refusal.label} {what}", fix
+
+
+def _wrong_content(refusal: Refusal) -> Words:
+    label = refusal.label
+    match refusal.keyword:
+        case "propertyNames":
+            return "a name has letters, digits, - and _ only", "rename it"
+        case "required" if refusal.path:
+            return f"{label} has no url", f"write {_EXAMPLES['url']}"
+        case "required":
+            return "version is missing", "write `version: 1`"
+        case "anyOf":
+            return "tenancies is missing", f"write {_EXAMPLES['tenancies']}"
+        case "not":
+            return f"{label} has both trigger and triggers", "keep one of the two"
+        case "maxProperties":
+            return f"{label} names both env and file", "keep one of the two"
+        case "minProperties" if refusal.is_private:
+            return f"{label} names neither env nor file", f"write {refusal.field}: {_REFERENCE}"
+        case "minimum":
+            return f"{label} is negative", _fix(refusal)
+        case "maximum":
+            return f"{label} must be at most {refusal.argument}", _fix(refusal)
+        case "minLength" | "minItems" | "minProperties":
+            return f"{label} is empty", _fix(refusal)
+    return f"{label} does not fit the schema ({refusal.keyword})", "`hooksync schema` prints it"
+
+
+def _fix(refusal: Refusal) -> str:
+    if refusal.is_private and refusal.field != "method" and refusal.field != "credentials":
+        return f"write {refusal.field}: {_REFERENCE}"
+    if not refusal.fields and len(refusal.path) > 1:
+        return "write its fields under it, indented"
+    example = _EXAMPLES.get(refusal.field or str(refusal.path[-1] if refusal.path else ""))
+    return f"write {example}" if example else "see `hooksync schema`"
