@@ -6,20 +6,26 @@ A flag's `dest` is the name of the field in commands/options.py that takes its v
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, NoReturn
 
+from hooksync.cli.flags import (
+    add_calling,
+    add_files,
+    add_format,
+    add_live,
+    add_planning,
+    add_selection,
+    add_shard,
+    add_state,
+    duration,
+    waiting_time,
+)
 from hooksync.config.files import DEFAULT_FILES, default_file
-from hooksync.config.selection import read_shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.schemas import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
-_MOST_PARALLEL = 64
-_DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
@@ -147,14 +153,14 @@ def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, ex
 
 
 def _add_validate(parser: _Parser) -> None:
-    _add_files(parser)
-    _add_format(parser)
-    _add_selection(parser)
+    add_files(parser)
+    add_format(parser)
+    add_selection(parser)
 
 
 def _add_plan(parser: _Parser) -> None:
-    _add_files(parser)
-    _add_planning(parser)
+    add_files(parser)
+    add_planning(parser)
     parser.add_argument(
         "--detailed-exitcode", action="store_true", dest="has_detailed_exit_code",
         help="exit with 2 when there are changes, 0 when there are none",
@@ -172,12 +178,12 @@ def _add_apply(parser: _Parser) -> None:
     )
     parser.add_argument(
         "--max-age",
-        type=_duration,
+        type=duration,
         metavar="DURATION",
         help="refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
     )
-    _add_files(parser)
-    _add_planning(parser)
+    add_files(parser)
+    add_planning(parser)
     parser.add_argument(
         "--yes", action="store_true", dest="is_confirmed", help="do not ask; needed if there is no terminal"
     )
@@ -185,52 +191,17 @@ def _add_apply(parser: _Parser) -> None:
         "--adopt", action="store_true", dest="adopts",
         help="ask the receivers, and record in the state that kept subscriptions hold their declared secrets",
     )  # fmt: skip
+    parser.add_argument(
+        "--lock-timeout", type=waiting_time, metavar="SECONDS",
+        help="to wait for another apply on the same state (default: 30 on a terminal, else 0)",
+    )  # fmt: skip
     parser.add_argument("--report", metavar="FILE", help="also write the result as JSON to a file, even if steps fail")
-
-
-def _add_planning(parser: _Parser) -> None:
-    """Add what `plan` and `apply` share."""
-    _add_format(parser, "markdown")
-    _add_selection(parser)
-    parser.add_argument(
-        "--replace", action="append", default=[], metavar="GLOB",
-        help="resubscribe these addresses even if nothing differs; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--no-prune", action="store_false", dest="prunes",
-        help="unsubscribe nothing but duplicates and replaced ones",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow-mass-unsubscribe", action="store_true", dest="allows_mass_unsubscribe",
-        help="ignore limits.unsubscribe of the file",
-    )  # fmt: skip
-    parser.add_argument(
-        "--all", action="store_true", dest="shows_kept", help="also show what is kept, and each that is left alone"
-    )
-    _add_state(parser)
-    probes = parser.add_mutually_exclusive_group()
-    probes.add_argument(
-        "--probe", action="store_true", default=None, dest="probes",
-        help="challenge receivers first (apply does, unless the file says never)",
-    )  # fmt: skip
-    probes.add_argument("--no-probe", action="store_false", dest="probes", help="do not challenge receivers")
-    _add_calling(parser)
-
-
-def _add_state(parser: _Parser) -> None:
-    states = parser.add_mutually_exclusive_group()
-    states.add_argument(
-        "--state",
-        metavar="PATH",
-        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
-    )
-    states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
 
 
 def _add_export(parser: _Parser) -> None:
     parser.description = _EXPORT
-    _add_live(parser)
-    _add_shard(parser)
+    add_live(parser)
+    add_shard(parser)
 
 
 def _add_init(parser: _Parser) -> None:
@@ -242,31 +213,16 @@ def _add_init(parser: _Parser) -> None:
         "--from-live", action="store_true", dest="is_from_live",
         help="write what `hooksync export` prints; takes its flags",
     )  # fmt: skip
-    _add_live(parser)
-
-
-def _add_live(parser: _Parser) -> None:
-    """Add what chooses live tenancies: those of files, or one named here."""
-    _add_files(parser)
-    _add_tenancies(parser)
-    parser.add_argument(
-        "--server", metavar="HOST",
-        help="read the one tenancy on this server instead of those of a hooks file (default, if there is no file: "
-        "PRESERVICA_SERVER)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tenant", metavar="NAME", help="the user's tenant on that server (default: PRESERVICA_TENANT)"
-    )
-    _add_calling(parser)
+    add_live(parser)
 
 
 def _add_check(parser: _Parser) -> None:
     parser.description = _CHECK
-    _add_files(parser)
-    _add_format(parser, "markdown")
-    _add_selection(parser)
-    _add_state(parser)
-    _add_calling(parser)
+    add_files(parser)
+    add_format(parser, "markdown")
+    add_selection(parser)
+    add_state(parser)
+    add_calling(parser)
 
 
 def _add_secret(parser: _Parser) -> None:
@@ -293,88 +249,6 @@ def _add_completion(parser: _Parser) -> None:
     parser.usage = f"hooksync completion [-h] {{{','.join(_SHELLS)}}}"  # --words is for the scripts alone
     parser.add_argument("shell", nargs="?", choices=_SHELLS, help="the shell that the script is for")
     parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
-
-
-def _add_files(parser: _Parser) -> None:
-    parser.add_argument(
-        "-f", "--file", action="append", dest="files", metavar="PATH",
-        help="a hooks file, a directory of them, or - for standard input; may be repeated "
-        "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)",
-    )  # fmt: skip
-
-
-def _add_format(parser: _Parser, *more: str) -> None:
-    """Add --format: text, JSON, and what else the command can write."""
-    parser.add_argument(
-        "--format", choices=("text", "json", *more), default="text", help="output format (default: text)"
-    )
-
-
-def _add_selection(parser: _Parser) -> None:
-    """Add what narrows a command to a part of the files."""
-    _add_tenancies(parser)
-    _add_shard(parser)
-    parser.add_argument(
-        "--target", action="append", default=[], dest="targets", metavar="GLOB",
-        help="only subscriptions with a matching address (tenancy/name/TRIGGER); may be repeated",
-    )  # fmt: skip
-
-
-def _add_tenancies(parser: _Parser) -> None:
-    parser.add_argument(
-        "--tenancy", action="append", default=[], dest="tenancies", metavar="GLOB",
-        help="only tenancies with a matching name; may be repeated",
-    )  # fmt: skip
-
-
-def _add_shard(parser: _Parser) -> None:
-    parser.add_argument(
-        "--shard", type=read_shard, metavar="I/N",
-        help="only share I of N of the tenancies, counted from 1; a name is always in the same share",
-    )  # fmt: skip
-
-
-def _add_calling(parser: _Parser) -> None:
-    """Add how calls are made and shown."""
-    parser.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for each call (default: 30; 10 to connect)"
-    )
-    parser.add_argument(
-        "--parallelism", type=_parallelism, default=8, metavar="N",
-        help="calls at a time over the whole run (default: 8)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto",
-        help="colour the result (default: auto, on a terminal)",
-    )  # fmt: skip
-    parser.add_argument("-v", "--verbose", action="store_true", help="log each call on standard error")
-
-
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise ValueError
-    return timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:
-        raise ValueError
-    return seconds
-
-
-def _parallelism(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_PARALLEL:
-        raise ValueError
-    return number
-
-
-# argparse puts the name of a type into its message: "invalid NAME value: ..."
-_duration.__name__ = "duration (a number with s, m, h or d)"
-_seconds.__name__ = "number of seconds (more than 0, at most 3600)"
-_parallelism.__name__ = f"number from 1 to {_MOST_PARALLEL}"
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what each does, an example, its flags

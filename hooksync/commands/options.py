@@ -66,6 +66,7 @@ class PlanOptions(StateOptions, frozen=True):
     adopts: bool = False  # apply: record the declared secrets of kept subscriptions that are not in the state
     out: str | None = None  # plan: path to save it at
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
+    lock_timeout: float | None = None  # apply: seconds to wait for the run lock; None: as long as is usual here
     max_age: timedelta | None = None  # apply: of the saved plan
     report: str | None = None  # apply: path to write the report at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says

@@ -64,7 +64,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
     """Plan, ask, carry it out and verify; or carry out a saved plan."""
     if options.saved_plan is not None:
         return _apply_saved(options.saved_plan, options, world)
-    with _open(options, world) as session:
+    with _open(options, world, is_apply=True) as session:
         if options.adopts and not session.state:
             raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
         planned = session.plan(waits=True)
@@ -86,7 +86,9 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     return end_apply(planned, executed, session, told)
 
 
-def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> AbstractContextManager[Session]:
+def _open(
+    options: PlanOptions, world: World, key: PlanKey | None = None, *, is_apply: bool = False
+) -> AbstractContextManager[Session]:
     """Open a session on hooks files."""
     prepared = prepare(options, world, replaced=options.replace)
     if key:
@@ -98,6 +100,7 @@ def _open(options: PlanOptions, world: World, key: PlanKey | None = None) -> Abs
         world,
         state=state_path(options.files, options.state, disabled=not options.uses_state),
         allows_mass_unsubscribe=options.allows_mass_unsubscribe,
+        is_apply=is_apply,
     )
 
 
@@ -120,6 +123,7 @@ def _open_saved(
         world,
         state=(options.state or saved.state) if options.uses_state else None,
         allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe,
+        is_apply=True,
     )
 
 

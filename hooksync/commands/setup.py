@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
-from hooksync.state.store import find_lock, load
+from hooksync.state.store import LocalStore, StateStore, find_lock, load
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
 
+_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
 _MOST_UNDECLARED = 5  # tenancies that are named
 _UNDECLARED_FIX = (
     "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
@@ -54,6 +55,7 @@ class Session(Record, frozen=True):
     world: World
     warnings: tuple[Problem, ...]  # of the files
     state: str | None  # path
+    store: StateStore | None
     former_state: str | None = None  # path of the lock file that the state was read from, and that it replaces
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
@@ -73,9 +75,9 @@ class Session(Record, frozen=True):
         from hooksync.reconcile.journal import Journal
 
         planner, journal = self.planner, None
-        if self.state:
+        if self.store:
             journal = Journal(
-                self.state,
+                self.store,
                 planner.state,
                 planner.secrets,
                 planner.ring,
@@ -96,14 +98,20 @@ def open_session(
     *,
     state: str | None,
     allows_mass_unsubscribe: bool,
+    is_apply: bool,
 ) -> Iterator[Session]:
     """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
 
-    `state`: its path; None: without a state.
+    `state`: its path; None: without a state. An apply holds its run lock all the while. Raises Refused where another
+    run holds it.
     """
-    known, former = read_state(state, options, world)
-    timeout, parallelism = options.timeout, options.parallelism
-    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+    store = _find_store(state, world) if state else None
+    with _locked(store, options, world) if store and is_apply else nullcontext(), ExitStack() as opened:
+        known, former = read_state(state, options, world)
+        timeout, parallelism = options.timeout, options.parallelism
+        run = opened.enter_context(
+            open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism)
+        )
         planner = Planner(
             diff,
             allows_mass_unsubscribe,
@@ -115,7 +123,25 @@ def open_session(
             clock=world.clock,
         )
         undeclared = _undeclared(known, prepared.declared)
-        yield Session(run, planner, options, world, prepared.warnings, state, former, undeclared)
+        yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
+
+
+def _find_store(state: str, world: World) -> StateStore:
+    return (world.stores or LocalStore)(state)
+
+
+def _locked(store: StateStore, options: PlanOptions, world: World) -> AbstractContextManager[None]:
+    """Hold the run lock of a state; wait for it where somebody is there to wait."""
+    from hooksync.report.ci import find_origin  # here, for `plan` does without
+    from hooksync.state.store import Holder, run_lock
+
+    origin = find_origin(world.environ)
+    holder = Holder(origin.user, origin.host, origin.url)
+    timeout = options.lock_timeout
+    if timeout is None:
+        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
+    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
 
 
 def _undeclared(state: State | None, declared: frozenset[str] | None) -> tuple[Problem, ...]:
@@ -143,7 +169,7 @@ def read_state(path: str | None, options: StateOptions, world: World) -> tuple[S
     if path is None:
         return None, None
     former = find_lock(path) if options.state is None else None
-    state = load(former or path)
+    state = load(former or _find_store(path, world))
     if former:
         world.terminal.message(
             f"note: the state was read from {former}; from now on it is kept in {path}, the old file can be deleted"

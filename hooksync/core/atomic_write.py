@@ -87,7 +87,7 @@ def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
             file.flush()
             os.fsync(descriptor)
         os.chmod(draft, mode)  # whatever the umask took away
-        _remove_left(folder, name, draft)
+        delete_drafts(path, made_before=os.stat(draft).st_mtime - _ABANDONED)
         yield draft
         _sync_folder(folder)
     finally:
@@ -95,14 +95,14 @@ def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
             os.unlink(draft)
 
 
-def _remove_left(folder: str, name: str, draft: str) -> None:
-    """Remove drafts of the same file that killed runs left; old ones alone, by the clock of the file system itself."""
+def delete_drafts(path: str, made_before: float | None = None) -> None:
+    """Delete the drafts of a file that killed runs left. `made_before`: by the file system's clock; None: all."""
+    folder, name = os.path.split(path)
     with suppress(OSError):
-        now = os.stat(draft).st_mtime
         with os.scandir(folder or ".") as entries:
             left = [entry for entry in entries if _is_draft(entry.name, name)]
         for entry in left:
-            if now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+            if made_before is None or entry.stat(follow_symlinks=False).st_mtime < made_before:
                 os.unlink(entry.path)
 
 

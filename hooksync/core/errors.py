@@ -77,6 +77,12 @@ class Refused(HooksyncError):
     exit_code = ExitCode.REFUSED
 
 
+class Interrupted(HooksyncError):
+    """A stop was asked for before anything was done."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class OutputLost(HooksyncError):
     """The result could not be written. Without problems where its reader has closed the pipe and wants no more."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hooksync.service.http import Network, Timeouts
     from hooksync.service.retry import CallRecord, RetryPolicy
     from hooksync.state.fingerprints import Key, Wanted
+    from hooksync.state.store import StateStore
 
 
 class Terminal(Protocol):
@@ -59,6 +60,7 @@ class World(Record, frozen=True):
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
     network: Callable[[Timeouts, int], Network] | None = None  # makes what calls go through; None: the real one
+    stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
     pool: type[WorkerPool] = WorkerPool  # runs the calls
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from

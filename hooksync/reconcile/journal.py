@@ -27,7 +27,7 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.planner import needed_secrets
 from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
-from hooksync.state.store import update
+from hooksync.state.store import StateStore, update
 
 
 class Journal:
@@ -35,7 +35,7 @@ class Journal:
 
     def __init__(
         self,
-        path: str,
+        store: StateStore,
         state: State | None,
         secrets: SecretCache,
         ring: KeyRing,
@@ -52,7 +52,7 @@ class Journal:
         """
         self.adopts = adopts
         self._is_targeted = is_targeted
-        self._path = path
+        self._store = store
         self._clock = clock
         self._former = former
         self._before = state or State(0, b"")
@@ -71,7 +71,7 @@ class Journal:
             intents = [intent for plan in plans for intent in self._intents(plan, state)]
             return state.with_intents(intents, self._salts.values()) if intents else state
 
-        begun = update(self._path, change, former=self._former)
+        begun = update(self._store, change, former=self._former)
         if needed:
             self._run = begun.last_run
 
@@ -95,7 +95,7 @@ class Journal:
             return state.settled(ends, self._salts.values())
 
         if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
-            update(self._path, change, former=self._former)
+            update(self._store, change, former=self._former)
         return frozenset(step.declared.address for step in found)
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:

@@ -406,10 +406,11 @@ class Fleet:
         return json.loads((self.place.folder / "hooks.state.json").read_text(encoding="utf-8"))
 
     def run_all(self, *arguments: str) -> list[Run]:
-        """Run one process for each shard, all at once."""
+        """Run one process for each shard, all at once; those that apply take turns at the state."""
+        more = ("--lock-timeout", "120") if "apply" in arguments else ()
         with ExitStack() as running:
             processes = [
-                running.enter_context(self.place.popen(*arguments, "--shard", f"{number}/{SHARDS}"))
+                running.enter_context(self.place.popen(*arguments, *more, "--shard", f"{number}/{SHARDS}"))
                 for number in range(1, SHARDS + 1)
             ]
             ended = [(process, *process.communicate(timeout=120)) for process in processes]

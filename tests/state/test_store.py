@@ -6,7 +6,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,8 @@ from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
 from hooksync.state.format import state_text
 from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
-from hooksync.state.store import MOST_BYTES, find_lock, load, state_path, update
+from hooksync.state.store import MOST_BYTES, PATIENCE, LocalStore, find_lock, load, state_path
+from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
 
@@ -29,13 +30,13 @@ WHOLE = state(entry(), entry("test"))
 WRITER = """
 import sys
 from hooksync.state.model import Settlement
-from hooksync.state.store import update
+from hooksync.state.store import LocalStore, update
 from tests.state_makers import SALT, entry
 
 path, tenancy, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for number in range(how_many):
     made = (entry(tenancy, str(number)),)
-    update(path, lambda state: state.settled([Settlement(tenancy, 1, made)], [SALT]), 60)
+    update(LocalStore(path, 60), lambda state: state.settled([Settlement(tenancy, 1, made)], [SALT]))
     print(number, flush=True)
 """
 
@@ -55,6 +56,12 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def update(
+    path: str, change: Callable[[State], State], patience: float = PATIENCE, *, former: str | None = None
+) -> State:
+    return update_store(LocalStore(path, patience), change, former=former)
 
 
 def add(*made: StateEntry) -> Settlement:
@@ -269,19 +276,23 @@ def test_a_folder_that_may_not_be_written_to_is_said(path: str) -> None:
 import os, sys
 import filelock
 from hooksync.core.errors import FileError
-from hooksync.state.store import update
+from hooksync.state.store import Holder, LocalStore, update
 
-os.chmod(os.path.dirname(sys.argv[1]), 0o500)
+os.chdir(os.path.dirname(sys.argv[1]))
+os.chmod(".", 0o555)
 if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: whoever is root may write everywhere
-try:
-    update(sys.argv[1], lambda state: state.with_intents([], []))
-except FileError as error:
-    print(error)
+store = LocalStore("hooks.state.json")
+with store.hold(Holder("me", "here", None)):
+    print(update(store, lambda state: state).last_run)  # nothing to remember: nothing to write
+    try:
+        update(store, lambda state: state.with_intents([], []))
+    except FileError as error:
+        print(error)
 """
     with python(code, path) as process:
         said, _ = process.communicate()
-    assert f"the state {path} cannot be locked: permission denied\n  fix: " in said
+    assert said.startswith("0\nthe state hooks.state.json cannot be locked: permission denied\n  fix: ")
     assert left_in(path) == []
 
 
@@ -292,13 +303,13 @@ def test_a_full_disk_leaves_the_old_state_and_nothing_else(path: str) -> None:
 import resource, sys
 from hooksync.core.errors import FileError
 from hooksync.state.model import Settlement
-from hooksync.state.store import update
+from hooksync.state.store import LocalStore, update
 from tests.state_makers import SALT, entry
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 many = tuple(entry("prod", str(number)) for number in range(1000))
 try:
-    update(sys.argv[1], lambda state: state.settled([Settlement("prod", 1, many)], [SALT]))
+    update(LocalStore(sys.argv[1]), lambda state: state.settled([Settlement("prod", 1, many)], [SALT]))
 except FileError as error:
     print(error)
 """
@@ -312,25 +323,22 @@ except FileError as error:
 def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
     holder = """
 import sys
-from hooksync.state.store import update
+from hooksync.state.store import Holder, LocalStore
 
-def hold(state):
+with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_000)):
     print("held", flush=True)
     sys.stdin.readline()
-    return state
-
-update(sys.argv[1], hold)
 """
     update(path, put_whole)
     with python(holder, path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         with pytest.raises(FileError) as caught:
-            update(path, put_whole, 0.05)
+            update(path, lambda now: now.with_intents([], []), 0.05)
         assert load(path) == WHOLE  # reading waits for nobody
     said = str(caught.value)
     assert f"{path} is in use" in said
-    assert f"{path}.lock" in said
+    assert f"another run of hooksync holds {path}.lock: archivist on host-7 (process {process.pid}) since 2027-" in said
     assert update(path, lambda now: now, 0) == WHOLE  # whoever is killed holds nothing any more
 
 

@@ -1,0 +1,289 @@
+"""The run lock: one apply at a time, the other told who is in the way; and nothing lost where no lock helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from hooksync.core.atomic_write import write_atomically
+from hooksync.core.errors import FileError, Interrupted, Refused
+from hooksync.core.record import replace
+from hooksync.state.format import state_text
+from hooksync.state.model import Settlement, State
+from hooksync.state.store import Busy, Changed, Holder, LocalStore, Stored, load, run_lock, update
+from tests.clocks import JumpingClock
+from tests.command_line import ROOT
+from tests.state_makers import SALT, entry, state
+
+NOW = 1_800_000_000
+RUN = "https://github.com/museum/hooks/actions/runs/7"
+HOLDER = Holder("archivist", "host-7", RUN, NOW, 4711, "0123456789abcdef")
+WORDS = f"archivist on host-7 (process 4711) in {RUN} since 2027-01-15T08:00:00Z"
+
+# Holds the run lock of PATH until it is killed, or a line comes.
+HOLD = """
+import sys
+from hooksync.state.store import Holder, LocalStore
+
+with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None)):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Memory:
+    """A state in memory, whose run lock somebody else gives back after some tries."""
+
+    where = "memory"
+
+    def __init__(self, busy: int = 0, others: int = 0) -> None:
+        self.stored: Stored | None = None
+        self.busy = busy  # tries that fail
+        self.others = others  # writings of another run, each just before one of ours
+        self.held: list[Holder] = []
+
+    def read(self) -> Stored | None:
+        return self.stored
+
+    def write(self, text: str, version: str | None) -> None:
+        if self.others:
+            self.others -= 1
+            before = load(self) or state()
+            after = before.settled([Settlement("other", 1, (entry("other", str(self.others)),))], [SALT])
+            self.stored = Stored(state_text(after), f"other {self.others}")
+        if version != (self.stored.version if self.stored else None):
+            raise Changed
+        self.stored = Stored(text, f"ours {len(text)}")
+
+    @contextmanager
+    def hold(self, holder: Holder) -> Iterator[None]:
+        if self.busy:
+            self.busy -= 1
+            raise Busy(HOLDER, "unlock it")
+        self.held.append(holder)
+        yield
+
+
+def try_lock(store: Memory, timeout: float = 0, stop: Event | None = None) -> tuple[JumpingClock, list[str]]:
+    clock, told = JumpingClock(NOW), list[str]()
+    with run_lock(store, HOLDER, timeout, clock=clock, stop=stop or Event(), tell=told.append):
+        pass
+    return clock, told
+
+
+# --- waiting for it
+
+
+def test_a_free_lock_is_held_at_once_and_says_since_when() -> None:
+    store = Memory()
+    clock, told = try_lock(store)
+    assert (clock.now(), told) == (NOW, [])
+    assert store.held == [replace(HOLDER, since=NOW)]
+
+
+def test_another_run_is_named_with_what_to_do() -> None:
+    with pytest.raises(Refused) as caught:
+        try_lock(Memory(busy=1))
+    assert str(caught.value) == (
+        f"another run of hooksync works with memory: {WORDS}\n"
+        "  fix: wait for it to end and run this again, or let this wait with --lock-timeout SECONDS; unlock it"
+    )
+
+
+def test_a_lock_that_comes_free_in_time_is_waited_for_and_that_is_told_once() -> None:
+    store = Memory(busy=10)
+    clock, told = try_lock(store, 30)
+    assert told == [f"waiting for up to 30 seconds: another run of hooksync works with memory: {WORDS}"]
+    assert 1 < clock.now() - NOW < 30
+    assert store.held[0].since == int(clock.now())
+
+
+def test_a_lock_that_stays_is_refused_when_the_time_is_over() -> None:
+    store = Memory(busy=1000)
+    with pytest.raises(Refused, match=r"\(waited for 2\.5 seconds\)"):
+        try_lock(store, 2.5)
+    assert 10 < 1000 - store.busy < 20
+
+
+def test_a_stop_ends_the_waiting() -> None:
+    stop = Event()
+    stop.set()
+    with pytest.raises(Interrupted) as caught:
+        try_lock(Memory(busy=1), 30, stop)
+    assert caught.value.exit_code == 130
+
+
+# --- compare and swap
+
+
+def test_what_another_run_wrote_meanwhile_is_kept() -> None:
+    store = Memory(others=3)
+    after = update(store, lambda now: now.settled([Settlement("prod", 1, (entry(),))], [SALT]))
+    assert set(after.entries_of("other")) == {"0", "1", "2"}
+    assert set(after.entries_of("prod")) == {"1" * 32}
+    assert load(store) == after
+
+
+def test_a_state_that_others_write_all_the_time_is_an_error() -> None:
+    with pytest.raises(FileError, match="the state memory changes all the time"):
+        update(Memory(others=10_000), lambda now: now.with_intents([], []))
+
+
+def test_a_file_that_was_written_since_it_was_read_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.state.json"
+    store = LocalStore(str(path))
+    with pytest.raises(Changed):
+        store.write("x", "version of a file that is gone")
+    store.write("old", None)
+    stored = store.read()
+    assert stored is not None
+    path.write_text("new")
+    for version in (stored.version, None):
+        with pytest.raises(Changed):
+            store.write("x", version)
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(tmp_path: Path, is_held: bool) -> None:
+    path = str(tmp_path / "hooks.state.json")
+    first, second = LocalStore(path), LocalStore(path)
+
+    def make(identifier: str) -> Callable[[State], State]:
+        return lambda now: now.settled([Settlement("prod", 1, (entry(identifier=identifier),))], [SALT])
+
+    def meanwhile(now: State) -> State:
+        if not load(path):  # the first time only
+            os.unlink(f"{path}.lock")
+            with second.hold(HOLDER):
+                update(second, make("2"))
+        return make("1")(now)
+
+    if is_held:
+        with first.hold(HOLDER):
+            update(first, meanwhile)
+    else:
+        Path(f"{path}.lock").touch()
+        update(first, meanwhile)
+    found = load(path)
+    assert found is not None
+    assert set(found.entries_of("prod")) == {"1", "2"}
+
+
+# --- the file
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "hooks.state.json")
+
+
+@contextmanager
+def held_by_another(path: str) -> Iterator[subprocess.Popen[str]]:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", HOLD, path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environ, stdout=pipe, stdin=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_only_one_holds_it_and_the_others_learn_who(path: str) -> None:
+    store = LocalStore(path)
+    with store.hold(HOLDER):
+        with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
+            pass
+        assert caught.value.holder == HOLDER
+        assert caught.value.advice == f"if no run is left on any machine, delete {path}.lock"
+        update(store, lambda now: now.with_intents([], []))
+    assert sorted(os.listdir(os.path.dirname(path))) == ["hooks.state.json", "hooks.state.json.lock"]
+    with LocalStore(path).hold(HOLDER):
+        pass
+
+
+def test_all_links_to_a_state_share_one_lock(tmp_path: Path, path: str) -> None:
+    (tmp_path / "link.json").symlink_to(path)
+    with LocalStore(path).hold(HOLDER), pytest.raises(Busy), LocalStore(str(tmp_path / "link.json")).hold(HOLDER):
+        pass
+
+
+def test_it_is_given_back_whatever_ends_the_run(path: str) -> None:
+    with pytest.raises(KeyboardInterrupt), LocalStore(path).hold(HOLDER):
+        raise KeyboardInterrupt
+    with LocalStore(path).hold(HOLDER):
+        pass
+
+
+def test_whoever_is_killed_holds_nothing_any_more_and_leaves_no_draft(path: str) -> None:
+    with held_by_another(path) as process:
+        with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
+            pass
+        assert caught.value.holder is not None
+        assert caught.value.holder.process == process.pid
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    folder = Path(path).parent
+    drafts = [folder / f".hooks.state.json.{number:012x}.tmp" for number in range(3)]
+    others = [folder / ".hooks.state.json.tmp", folder / ".other.json.0123456789ab.tmp"]
+    for file in (*drafts, *others):
+        file.write_text("")
+    assert Path(f"{path}.lock.json").exists()
+    with LocalStore(path).hold(HOLDER):
+        assert json.loads(Path(f"{path}.lock.json").read_text())["process"] == 4711
+    assert not any(draft.exists() for draft in drafts)
+    assert all(other.exists() for other in others)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "[]", "{}", "\xff", '{"user": 1}', json.dumps({"user": "x", "host": None, "ci_run": None, "since": "x"})],
+)
+def test_a_holder_that_cannot_be_read_is_somebody(path: str, words: str) -> None:
+    with LocalStore(path).hold(HOLDER):
+        Path(f"{path}.lock.json").write_text(words, encoding="latin-1")
+        with pytest.raises(Busy) as caught, LocalStore(path).hold(HOLDER):
+            pass
+    assert caught.value.holder is None
+
+
+def test_the_words_of_a_holder_steer_no_terminal() -> None:
+    assert "\x1b" not in str(replace(HOLDER, user="\x1b[2J"))
+    assert str(Holder(None, None, None, NOW, 1)).startswith("somebody on an unknown machine (process 1) since 2027")
+
+
+@pytest.mark.parametrize("where", ["none/hooks.state.json", "file/hooks.state.json", "a\0b"])
+def test_where_nothing_can_be_written_nothing_is_held_and_the_first_writing_says_why(
+    tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    store = LocalStore(str(tmp_path / where))
+    with store.hold(HOLDER), pytest.raises(FileError):
+        update(store, lambda now: now.with_intents([], []))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+# --- drafts
+
+
+def test_a_draft_that_nobody_writes_any_more_is_deleted_by_the_next_writing(tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    old, young, another = (tmp_path / f".{name}.0123456789a{n}.tmp" for n, name in enumerate(["plan.json"] * 2 + ["x"]))
+    for draft in (old, young, another):
+        draft.write_text("")
+    for draft in (old, another):
+        os.utime(draft, (NOW - 10**9, NOW - 10**9))
+    write_atomically(str(target), "x")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([target.name, young.name, another.name])

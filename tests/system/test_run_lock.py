@@ -1,0 +1,171 @@
+"""Two applies at once on one state: one works, the other is refused before it reads anything, or waits and sees it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.state.store import Holder, LocalStore
+from tests.conftest import HOOKS, SECRET, Place, make_environ
+from tests.lanes import sampled
+from tests.terminals import Terminal
+
+LATENCY = 0.05  # seconds, of each call
+APPLY = ("apply", "--yes", "--no-probe")
+SINCE = 1_800_000_000
+WHO = "archivist on host-7 (process 4711) since 2027-01-15T08:00:00Z"
+HOLDER = Holder("archivist", "host-7", None, SINCE, 4711)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with Receiver({"catalogue": [SECRET]}) as receiver, Sandbox(SandboxOptions(latency=LATENCY)) as box:
+        place = Place(tmp_path, box, receiver, make_environ(BOX=box.url, RECEIVER=receiver.url("catalogue")))
+        place.write(HOOKS)
+        yield place
+
+
+def state_of(place: Place) -> LocalStore:
+    return LocalStore(str(place.folder / "hooks.state.json"))
+
+
+def reach(place: Place, process: Popen[Any], calls: int) -> None:
+    """Wait until the sandbox has seen so many calls."""
+    while len(place.box.calls) < calls:
+        assert process.poll() is None
+        time.sleep(0.001)
+
+
+def end(process: Popen[str]) -> tuple[int, str]:
+    _, said = process.communicate()
+    assert "Traceback" not in said
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("pair", sampled(range(20), 20))
+def test_of_two_applies_at_once_one_works_and_nothing_is_doubled(place: Place, pair: int) -> None:
+    with place.popen(*APPLY) as first, place.popen(*APPLY) as second:
+        ends = [end(process) for process in (first, second)]
+    codes = sorted(code for code, _ in ends)
+    assert codes in ([0, 3], [0, 0]), ends  # the second 0 began after the first had ended
+    assert len(place.box.subscriptions("DEMO")) == 2
+    refused = [said for code, said in ends if code == 3]
+    assert all("another run of hooksync works with hooks.state.json" in said for said in refused)
+    assert sum(call.name == "subscribe" for call in place.box.calls) == 2
+
+
+def test_an_apply_during_another_is_refused_before_any_call_and_names_it(place: Place) -> None:
+    place.environ |= {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/hooks"}
+    place.environ["GITHUB_ACTOR"] = "archivist"
+    with place.popen(*APPLY) as first:
+        reach(place, first, 1)
+        calls = len([call for call in place.box.calls if call.name == "login"])
+        run = place.run(*APPLY, "--adopt", "--lock-timeout", "0")
+        assert run.code == 3
+        assert f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in run.err
+        assert (
+            "\n  fix: wait for it to end and run this again, or let this wait with --lock-timeout SECONDS; " in run.err
+        )
+        assert len([call for call in place.box.calls if call.name == "login"]) == calls
+        assert end(first)[0] == 0
+
+
+def test_an_apply_that_may_wait_waits_and_finds_nothing_to_do(place: Place) -> None:
+    assert place.run(*APPLY).code == 0
+    with state_of(place).hold(HOLDER):
+        second = place.popen(*APPLY, "--lock-timeout", "60")
+        assert second.stderr is not None
+        said = second.stderr.readline()
+    with second:
+        assert end(second) == (0, "")
+    assert said == f"waiting for up to 60 seconds: another run of hooksync works with hooks.state.json: {WHO}\n"
+    assert sum(call.name == "subscribe" for call in place.box.calls) == 2
+
+
+def test_a_saved_plan_is_refused_too(place: Place) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    with state_of(place).hold(HOLDER):
+        run = place.run("apply", "plan.json")
+    assert run.code == 3
+    assert WHO in run.err
+    assert place.run("apply", "plan.json").code == 0
+
+
+def test_what_changes_nothing_takes_no_lock_and_no_state_has_none(place: Place) -> None:
+    with state_of(place).hold(HOLDER):
+        assert place.run("plan").code == 0
+        assert place.run("check").code == 0
+        assert place.run("export").code == 0
+        assert place.run(*APPLY, "--no-state").code == 0
+    assert not (place.folder / "hooks.state.json").exists()
+
+
+def test_who_holds_it_is_forgotten_when_the_apply_has_ended(place: Place) -> None:
+    assert place.run(*APPLY).code == 0
+    assert sorted(each.name for each in place.folder.iterdir()) == [
+        "hooks.state.json",
+        "hooks.state.json.lock",
+        "hooks.yaml",
+    ]
+
+
+def test_the_next_apply_goes_on_at_once_where_one_was_killed(place: Place) -> None:
+    with place.popen(*APPLY) as first:
+        reach(place, first, 3)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert json.loads((place.folder / "hooks.state.json.lock.json").read_text())["process"] == first.pid
+    run = place.run(*APPLY)
+    assert run.code == 0, run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+def test_an_interrupt_ends_the_waiting(place: Place) -> None:
+    with state_of(place).hold(HOLDER), place.popen(*APPLY, "--lock-timeout", "600") as process:
+        assert process.stderr is not None
+        assert WHO in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert end(process)[0] == 130
+    assert place.box.calls == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ci", "is_waited_for"), [("", True), ("false", True), ("true", False), ("1", False)])
+def test_on_a_terminal_it_is_waited_for_but_not_in_ci(place: Place, ci: str, is_waited_for: bool) -> None:
+    place.environ["CI"] = ci
+    with state_of(place).hold(HOLDER):
+        terminal = Terminal(place, "apply", "--no-probe")
+        terminal.read_until(WHO)
+        if is_waited_for:
+            assert "waiting for up to 30 seconds" in terminal.seen
+            terminal.process.send_signal(signal.SIGINT)
+        assert terminal.finish() == (130 if is_waited_for else 3)
+
+
+def test_where_no_lock_can_be_had_only_what_has_nothing_to_do_works(place: Place) -> None:
+    assert place.run(*APPLY).code == 0
+    lock = place.folder / "hooks.state.json.lock"
+    lock.unlink()
+    lock.mkdir()  # as root, the tests may write everywhere else
+    assert place.run(*APPLY).code == 0
+    place.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED]"))
+    run = place.run(*APPLY)
+    assert run.code == 1
+    assert "the state hooks.state.json cannot be locked: " in run.err
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "86401", "soon"])
+def test_a_time_to_wait_that_is_none_is_wrong_usage(place: Place, seconds: str) -> None:
+    run = place.run(*APPLY, "--lock-timeout", seconds)
+    assert run.code == 64
+    assert "number of seconds (from 0 to 86400)" in run.err
