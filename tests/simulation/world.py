@@ -101,6 +101,8 @@ class Service:
         accounts = Accounts((Account(USERNAME, PASSWORD, tuple(tenants)),), 900.0, self.now)
         self.rules = Rules(accounts, self.tenancies, lambda url, secret: None, self.traits)
         self.tenants = tuple(tenants)
+        self.there: tuple[Held, ...] = ()
+        self.is_changed = True  # since `there` was looked up
         self.moments: list[Moment] = []
         self.late: list[LateCall] = []
         self.calls = 0
@@ -118,10 +120,14 @@ class Service:
 
     def held(self) -> tuple[Held, ...]:
         """Return what is really there."""
-        return tuple(_held(tenant, one) for tenant in self.tenants for one in self.tenancies.held_by(tenant))
+        if self.is_changed:
+            self.there = tuple(_held(tenant, one) for tenant in self.tenants for one in self.tenancies.held_by(tenant))
+            self.is_changed = False
+        return self.there
 
     def answer(self, request: messages.Request, lie: Lie | None = None) -> messages.Answer:
         """Carry a call out."""
+        self.is_changed |= request.method != "GET"
         answer = self.rules.answer(request, lie)
         if answer.status == 200 and request.path.startswith("/api/accesstoken"):
             document = json.loads(answer.body)
@@ -169,6 +175,7 @@ class Service:
             do()
         except messages.Refusal:
             return
+        self.is_changed = True
         self.moments.append(Moment(SOMEBODY_ELSE, self.held()))
 
 
@@ -213,7 +220,7 @@ class Process:
         return self.service.time
 
     def wait(self, stop: Event, seconds: float) -> bool:
-        self._live()
+        self.live()
         if not stop.is_set():
             self.counts["wait"] += 1
             self.service.pass_time(max(0.0, seconds))
@@ -223,7 +230,7 @@ class Process:
 
     def send(self, request: Request) -> Answer:
         """Make one call, with whatever befalls it."""
-        self._live()
+        self.live()
         self.counts["any"] += 1
         if self.counts["any"] + self.counts["wait"] > MOST_CALLS:
             raise RuntimeError(f"{self.name} does not end")
@@ -238,7 +245,7 @@ class Process:
         )
         name, tenant = call_name(call), self.service.tenant_of(call)
         fault = self._befalls(name)
-        self._live()
+        self.live()
         answer = self._carry_out(call, name, tenant, fault)
         self.trace.append(f"{call.method} {call.path} {tenant} -> {answer.status}")
         return answer
@@ -246,7 +253,8 @@ class Process:
     def close(self) -> None:
         pass
 
-    def _live(self) -> None:
+    def live(self) -> None:
+        """Do nothing more, once it is dead."""
         if self.is_dead:
             raise Killed
 
@@ -363,9 +371,9 @@ class Process:
 
     # the disk
 
-    def writing(self, write: Callable[[], None]) -> None:
+    def write(self, write: Callable[[], None]) -> None:
         """Write the state, unless that is the last that the process tries, or does."""
-        self._live()
+        self.live()
         number = self.counts["write"]
         self.counts["write"] += 1
         [*fatal] = [it for it in self.mishaps if (it.call, it.nth) == ("write", number)]

@@ -1,0 +1,56 @@
+"""The disk that states lie on: each is one text, and a process that holds its run lock keeps it for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from hooksync.state.store import Busy, Changed, Holder, Stored
+from tests.simulation.world import Process
+
+
+@dataclass(slots=True)
+class Disk:
+    """All states by name, and who holds them."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    held: dict[str, Holder] = field(default_factory=dict)
+
+    def put(self, name: str, text: str | None) -> None:
+        """Write a text, or delete it, as somebody does by hand."""
+        if text is None:
+            self.texts.pop(name, None)
+        else:
+            self.texts[name] = text
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One state, as one process sees it: hooksync's `StateStore`."""
+
+    disk: Disk
+    process: Process
+    where: str
+
+    def read(self) -> Stored | None:
+        self.process.live()
+        text = self.disk.texts.get(self.where)
+        return None if text is None else Stored(text, text)
+
+    def write(self, text: str, version: str | None) -> None:
+        self.process.live()
+        if self.disk.texts.get(self.where) != version:
+            raise Changed
+        self.process.write(lambda: self.disk.put(self.where, text))
+
+    @contextmanager
+    def hold(self, holder: Holder) -> Iterator[None]:
+        self.process.live()
+        if self.where in self.disk.held:
+            raise Busy(self.disk.held[self.where], "nobody else is left")
+        self.disk.held[self.where] = holder
+        try:
+            yield
+        finally:  # of a process that dies, too: the system takes its lock away
+            del self.disk.held[self.where]
