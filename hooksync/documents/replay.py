@@ -18,7 +18,7 @@ from hooksync.core.urls import owns_url, shown_server
 from hooksync.documents.reader import LiveRow, SavedPlan, SavedStep, SavedTenancy
 from hooksync.documents.sealing import PlanKey, live_digest, url_digest
 from hooksync.reconcile.diff import compare
-from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
+from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, some_of
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 
@@ -39,7 +39,7 @@ def rebuild(
     found = {identifier: live.get(identifier) or _placeholder(saved, identifier) for identifier in _ids(saved)}
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals:
-        refusals += reasons_against(plan)
+        refusals = [*_rotated(plan), *reasons_against(plan)]
     return replace(plan, refusals=tuple(refusals))
 
 
@@ -116,6 +116,15 @@ def _differences(saved: SavedTenancy, live: Mapping[str, LiveRow]) -> str:
     fields = [f"{id_} ({', '.join(names)})" for id_, names in changed.items()]
     said = [_listed(word, ids) for word, ids in (("added", added), ("gone", gone), ("changed", fields)) if ids]
     return "; ".join(said) or "a URL, trigger or flag"
+
+
+def _rotated(plan: TenancyPlan) -> Iterable[Problem]:
+    """Refuse to keep what the plan keeps, where its secret is known to be another one by now."""
+    kept = [step for step in plan.steps if isinstance(step, Keep) and step.secret_state == "changed"]
+    if kept:
+        addresses = some_of([step.declared.address for step in kept])
+        what = f"{plan.tenancy.name}: the plan keeps what has another secret than this environment: {addresses}"
+        yield Problem(what, f"{_PLAN_ANEW}, with the secrets set", plan.tenancy.location)
 
 
 def _not_owned(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:

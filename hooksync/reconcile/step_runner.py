@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SubscriptionKey
 from hooksync.reconcile.fates import ActiveStep, Creation, CreationEvent, Removal, RemovalEvent, result_of
 from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Subscribe, Unsubscribe
 
@@ -201,13 +201,13 @@ class StepRunner:
         self.on_creation(CreationEvent.DISPROVED)
         self.new_id = None
 
-    def learn(self, live: Mapping[str, LiveSubscription]) -> None:
-        """Learn from what the list shows, by id, what became of the calls."""
+    def learn(self, live: Mapping[str, LiveSubscription], places: Container[SubscriptionKey] = ()) -> None:
+        """Learn from what the list shows, by id, what became of the calls. `places`: of all that is declared."""
         if self.new_id:
             shown = live.get(self.new_id)
             self.is_listed = shown is not None
             self.was_listed |= self.is_listed
-            if shown and shown.trigger != self.declared.trigger:
+            if shown and not self._may_be(shown, places):
                 self.disprove()
         if isinstance(self.step, Subscribe):
             return
@@ -258,6 +258,11 @@ class StepRunner:
             may_be_made=self.creation.is_open,
             may_be_removed=self.removal.is_open,
         )
+
+    def _may_be(self, shown: LiveSubscription, places: Container[SubscriptionKey]) -> bool:
+        """Whether this may be the new one; the service may spell its URL in another way, but not as another's."""
+        is_another = shown.key != self.declared.key and shown.key in places
+        return shown.trigger == self.declared.trigger and not is_another
 
     def _refused_as_second(self, error: Rejected) -> None:
         """Judge a 409: the old one is in the way; or a proxy or an earlier try has made the new one already."""

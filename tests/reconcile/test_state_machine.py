@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -57,6 +58,7 @@ from hooksync.state.fingerprints import Key, KeyRing, Salt
 from hooksync.state.history import recall
 from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import load
+from tests.clocks import JumpingClock
 from tests.fakes import LIE, SAME, FakeService, lost, rejected, unreachable
 from tests.laws import Live, gaps, served
 from tests.makers import HERE, INDEXED, MOVED, declared, live, tenancy
@@ -200,9 +202,11 @@ def hooksync(
     clients = cast("Any", {"prod": service})
     try:
         with WorkerPool(1, stop) as pool:
-            run = Run((wanted,), 1, clients, secrets, pool, cast("Any", None))
-            [planned] = Planner(options, True, state, secrets, ring).plan(run.read(lambda: None))
-            journal = MortalJournal(path, state, secrets, ring, adopts=adopts)
+            clock = JumpingClock()
+            run = Run((wanted,), 1, clients, secrets, pool, cast("Any", SimpleNamespace(clock=clock, stop=stop)))
+            planner = Planner(options, True, state, secrets, ring, clock=clock)
+            [planned] = planner.plan(planner.bridge(run.read(lambda: None, planner.is_behind)))
+            journal = MortalJournal(path, state, secrets, ring, clock=clock, adopts=adopts)
             journal.service = service
             executor = Executor(run, options, journal, cast("Any", Silent()), probes=False)
             carried = executor.execute([planned], executor.prepare([planned]))
