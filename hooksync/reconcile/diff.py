@@ -187,12 +187,15 @@ def _step_for(
 def _is_ambiguous(declared: DeclaredSubscription, found: Sequence[LiveSubscription], history: History) -> bool:
     """Whether hooksync may have made one of several, and nothing tells which one: then a new one is made.
 
-    To keep any of them could mean to keep somebody else's, with another secret, and to remove its own.
+    To keep any of them could mean to keep somebody else's, with another secret, and to remove its own. What was there
+    before the run that made the first one is no rival of it.
     """
-    if len(found) < 2 or history.is_certain(found[0]):
+    made = history.made.get(found[0].id)
+    if made is None or not made.is_found:
         return False
-    uncertain = [one for one in found if not (history.is_certain(one) or is_moved(declared, one, history))]
-    return len(uncertain) > 1 and any(one.id in history.made for one in uncertain)
+    return any(
+        not (history.is_certain(one) or one.id in made.seen or is_moved(declared, one, history)) for one in found[1:]
+    )
 
 
 def _step_for_replaced(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> Unsubscribe:

@@ -48,6 +48,10 @@ class Made(Protocol):
     def is_found(self) -> bool:
         """Whether only the list told of it, so that it may be somebody else's."""
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The live ids of that identity before it was made, as far as they are known."""
+
 
 class _MadeNow(Record, frozen=True):
     """Made by this run."""
@@ -59,6 +63,7 @@ class _MadeNow(Record, frozen=True):
     declared: bytes
     include_identifiers: bool | None
     is_found: bool
+    seen: tuple[str, ...] = ()
 
 
 class History(Record, frozen=True):

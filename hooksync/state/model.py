@@ -40,6 +40,11 @@ class StateEntry(Record, frozen=True):
     is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
     unlisted_since: int | None = None  # when it was made, seconds since 1970; None: a list has shown it
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The live ids of that identity before it was made: not kept."""
+        return ()
+
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
         return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id))

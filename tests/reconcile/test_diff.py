@@ -276,6 +276,7 @@ class Made:
     declared: bytes
     include_identifiers: bool | None = None
     is_found: bool = False
+    seen: tuple[str, ...] = ()
 
 
 def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:
