@@ -144,6 +144,9 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         command = _add(commands, name, text, example)
         if only in (None, name):
             add_flags(command)
+            command.add_argument(
+                "--debug", action="store_true", dest="is_debugging", help="show where an unforeseen error came from"
+            )
     return parser
 
 

@@ -22,6 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_missing_streams()
     if arguments in (["--version"], ["-V"]):  # answered before anything is imported
         return _print_version()
+    try:
+        return _run_to_end(arguments)
+    except Exception as error:  # not even what ends such errors could be loaded
+        sys.stderr.write(f"error: unforeseen: {type(error).__name__}\n")
+        return 1
+
+
+def _run_to_end(arguments: Sequence[str]) -> int:
+    """Run a command, whatever comes; returns its exit code."""
     import gc
     from threading import Event
 
@@ -41,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        _show_unforeseen(error, arguments)
+        _show_unforeseen(error, is_debugging="--debug" in arguments)
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
@@ -80,14 +89,17 @@ def _show_error(error: HooksyncError) -> None:
         write_message(line)
 
 
-def _show_unforeseen(error: Exception, arguments: Sequence[str]) -> None:
-    """Show an error that no code is made for, without its text; with --debug, where it came from."""
-    from hooksync.cli.terminal import write_message
-    from hooksync.core.errors import trace, unforeseen
+def _show_unforeseen(error: Exception, *, is_debugging: bool) -> None:
+    """Show an error that no code is made for, without its text; or, where there is no memory for that, nothing."""
+    from contextlib import suppress
 
-    write_message(f"error: {unforeseen(error)}")
-    if "--debug" in arguments:
-        write_message("\n".join(trace(error)))
+    with suppress(Exception):
+        from hooksync.cli.terminal import write_message
+        from hooksync.core.errors import trace, unforeseen
+
+        write_message(f"error: {unforeseen(error)}")
+        if is_debugging:
+            write_message("\n".join(trace(error)))
 
 
 def _run(argv: Sequence[str], begun: Event) -> ExitCode:

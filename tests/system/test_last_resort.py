@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ from tests.terminals import Terminal
 SIX = "".join(
     f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n" for n in range(6)
 )
-MANY = HOOKS.partition("      catalogue:")[0] + SIX
+HEAD = HOOKS.partition("    subscriptions:")[0] + "    consistency_wait: 0\n    subscriptions:\n"  # the list never lags
+MANY = HEAD + SIX
 
 Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
 
@@ -213,7 +215,7 @@ def test_an_error_tells_its_place_and_those_that_it_came_from_without_their_text
     assert " deep" in said
 
 
-# limits
+# limits, and what main.py makes of an error
 
 LIMITED = """
 import resource, sys, threading
@@ -247,10 +249,20 @@ def assert_honest(place: Place, code: int, err: str) -> None:
     assert len(place.box.subscriptions("DEMO")) == 6
 
 
-@pytest.mark.parametrize("limit", sampled([5, 7, 8, 9, 10, 11, 12, 14, 16, 20], 5))
+@pytest.mark.parametrize("limit", sampled([12, 3, 4, 5, 7, 8, 9, 10, 11, 14, 16, 20], 20))
 def test_few_file_handles_end_in_no_traceback(place: Place, limit: int) -> None:
     place.write(MANY)
     assert_honest(place, *limited(place, "RLIMIT_NOFILE", limit, "apply", "--yes"))
+
+
+@pytest.mark.parametrize("flags", [(), ("--debug",)])
+def test_a_process_that_meets_an_error_before_any_change_says_its_place_and_exits_1(
+    place: Place, flags: tuple[str, ...]
+) -> None:
+    code, err = limited(place, "RLIMIT_NOFILE", 4, "plan", *flags)
+    assert code == 1
+    assert re.match(r"error: unforeseen: OSError \(EMFILE\) at hooksync\.[a-z_.]+:\d+\n  fix: .*--debug", err), err
+    assert ("\nOSError:\n  hooksync.cli.main:" in err) == bool(flags)
 
 
 @pytest.mark.slow
