@@ -206,7 +206,7 @@ def recall(
         return History(not_set=not_set)
     entries = state.entries_of(tenancy)
     intents: defaultdict[bytes, list[Intent]] = defaultdict(list)
-    for intent in state.intents_of(tenancy):
+    for intent in sorted(state.intents_of(tenancy), key=lambda each: each.run):  # whatever the address was then
         intents[intent.declared].append(intent)
     made: dict[str, Made] = {}
     unfinished = set[str]()
