@@ -130,12 +130,15 @@ class Journal:
         live = outcome.last_live if outcome else tuple(each for each in one.live if each.is_listed)
         ids = None if live is None else frozenset(each.id for each in live)
         made = [*_known_better(one, ids, state)]
-        made += (replace(self._entry(step.declared, step.live.id, state), is_found=True) for step in _recovered(one))
+        for step in _recovered(one):
+            seen = one.history.made[step.live.id].seen
+            made.append(replace(self._entry(step.declared, step.live.id, state), is_found=True, seen=seen))
         made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
         for done, declared, identifier in _made(outcome, ids):
             since = now if done.is_unlisted else None
             entry = self._entry(declared, identifier, state)
-            made.append(replace(entry, is_found=done.is_found, unlisted_since=since))
+            seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
+            made.append(replace(entry, is_found=done.is_found, unlisted_since=since, seen=seen))
         removed = _removed(outcome)
         return Settlement(
             tenancy=name,
@@ -218,7 +221,7 @@ def _recovered(one: TenancyPlan) -> Iterator[Keep]:
 
 
 def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) -> Iterator[StateEntry]:
-    """Return entries of which this run knows more: another address, or that the list shows them by now.
+    """Return entries of which this run knows more: another address, that the list shows them by now, what is gone.
 
     Fingerprints hold for any address.
     """
@@ -226,8 +229,10 @@ def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) ->
     for entry in state.entries_of(one.tenancy.name).values():
         address = addresses.get(entry.id, entry.address)
         since = None if ids and entry.id in ids else entry.unlisted_since
-        if (address, since) != (entry.address, entry.unlisted_since):
-            yield replace(entry, address=address, unlisted_since=since)
+        seen = entry.seen if ids is None else tuple(each for each in entry.seen if each in ids)
+        better = replace(entry, address=address, unlisted_since=since, seen=seen)
+        if better != entry:
+            yield better
 
 
 def _to_be_replaced(outcome: TenancyOutcome | None) -> frozenset[str]:

@@ -82,6 +82,7 @@ def _entry(fields: Mapping[str, Any]) -> StateEntry:
         id=fields["id"],
         is_found=fields.get("found", False),
         unlisted_since=fields.get("unlisted_since"),
+        seen=tuple(fields.get("seen", ())),
         **_read_common(fields),
     )
 
@@ -92,6 +93,8 @@ def _entry_fields(entry: StateEntry) -> dict[str, object]:
         fields["found"] = True
     if entry.unlisted_since is not None:
         fields["unlisted_since"] = entry.unlisted_since
+    if entry.seen:
+        fields["seen"] = list(entry.seen)
     return fields
 
 

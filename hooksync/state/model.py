@@ -39,11 +39,7 @@ class StateEntry(Record, frozen=True):
     include_identifiers: bool | None = None  # as it was sent; None: not known, an older state
     is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
     unlisted_since: int | None = None  # when it was made, seconds since 1970; None: a list has shown it
-
-    @property
-    def seen(self) -> tuple[str, ...]:
-        """The live ids of that identity before it was made: not kept."""
-        return ()
+    seen: tuple[str, ...] = ()  # of one that was found: live ids of that identity before it was made, and not gone yet
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
