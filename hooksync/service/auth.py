@@ -154,9 +154,8 @@ class Authenticator(Record, frozen=True):
     def _wait(self, seconds: float) -> None:
         """Wait for a period of one-time codes to begin."""
         peer = f"{self.tenancy.name} ({shown_server(self.tenancy.server.base_url)})"
-        is_stopped = self.context.clock.wait(self.context.stop, seconds)
-        self.context.watch(CallRecord(peer, "one-time code", "waited for an unused one", seconds))
-        if is_stopped:
+        self.context.watch(CallRecord(peer, "one-time code", "waits for an unused one", seconds))
+        if self.context.clock.wait(self.context.stop, seconds):
             what = f"{self.tenancy.name}: interrupted while it waited for the next one-time code"
             raise ServiceError(Problem(what, "run it again"))
 

@@ -456,11 +456,12 @@ def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, m
     assert "\x1b[32m+" in terminal.seen
 
 
-def test_an_interrupt_at_the_question_is_a_no(place: Place) -> None:
+@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGINT, 130), (signal.SIGHUP, 143)], 2))
+def test_an_interrupt_at_the_question_is_a_no(place: Place, number: signal.Signals, code: int) -> None:
     terminal = Terminal(place, "apply")
     terminal.read_until("for an answer: ")
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.finish() == 130
+    terminal.process.send_signal(number)
+    assert terminal.finish() == code
     assert place.box.subscriptions("DEMO") == ()
 
 

@@ -235,7 +235,7 @@ def test_within_a_run_no_code_is_sent_twice(clients: Clients, once: Sandbox) -> 
         clients.tenant = tenant
         assert clients.client(once.url).list_subscriptions() == ()
     waited = [record for record in clients.records if record.request == "one-time code"]
-    assert [record.result for record in waited] == ["waited for an unused one"] * 2
+    assert [record.result for record in waited] == ["waits for an unused one"] * 2
     assert clients.clock.now() == JumpingClock().now() // 30 * 30 + 60
     # whoever waited has asked for a new continuation token
     assert names(once) == ["login", "complete-2fa", "list", *["login", "login", "complete-2fa", "list"] * 2]

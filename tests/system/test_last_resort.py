@@ -19,6 +19,8 @@ from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
 from hooksync.core.errors import Problem, trace, unforeseen
 from hooksync.reconcile.context import World
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
@@ -176,6 +178,17 @@ def test_an_error_after_the_last_change_is_exit_4_and_the_state_is_written(place
     state = json.loads((place.folder / "hooks.state.json").read_text())
     assert (len(state["entries"]), state["intents"]) == (2, [])
     assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("options", [SandboxOptions((Account(tenants=("DEMO", "OTHER")),))], indirect=True)
+def test_an_error_in_one_tenancy_stops_the_others_and_each_tells_its_outcome(place: Place) -> None:
+    other = MANY.partition("tenancies:\n")[2].replace("prod:", "other:").replace("DEMO", "OTHER")
+    place.write(MANY + other)
+    ended = apply(place, at("POST subscriptions", "after", 4, MemoryError()))
+    assert ended.code == 4
+    told = {one["name"]: [step["outcome"] for step in one["steps"]] for one in ended.report["tenancies"]}  # type: ignore[attr-defined]
+    assert sorted(told["prod"] + told["other"]) == ["done"] * 3 + ["failed"] + ["not-attempted"] * 8
+    assert ended.said.count("error: unforeseen: MemoryError") == 1
 
 
 def test_debugging_shows_where_an_error_came_from_and_no_text(place: Place) -> None:
