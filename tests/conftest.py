@@ -34,6 +34,7 @@ LONG_FILES = (  # of which each test makes all that it needs
     "commands/test_shards.py",
     "documents/test_saved_plan.py",
     "project/test_ci_examples.py",
+    "simulation/test_simulation.py",
     "system/test_full_disk.py",
     "system/test_kills.py",
     "system/test_two_runs.py",

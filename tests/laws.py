@@ -127,6 +127,7 @@ class Run:
     hidden: tuple[str, ...] = field(default=(), repr=False)  # secrets, passwords, tokens
     is_interrupted: bool = False
     meets_a_bug: bool = False  # an error that nobody foresees was raised in it on purpose
+    fellows: frozenset[str] = frozenset()  # names of other runs that have the same state
     remembered: tuple[Remembered, ...] = ()  # the state before it
     remembers: tuple[Remembered, ...] | None = None  # after it; None: it keeps none, or there is none to look at
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
@@ -281,7 +282,8 @@ def same_means_same(run: Run) -> Iterator[str]:
     for declared in run.tenancies:
         wanted = {one.address: one for one in declared.wanted}
         for step in run.steps(declared.name):
-            if not step["secret"] or step["secret"]["state"] != "same" or step["id"] in run.misled:
+            is_same = step["action"] == "keep" and step["secret"]["state"] == "same"
+            if not is_same or step["id"] in run.misled:
                 continue
             if step["id"] in secrets and secrets[step["id"]] != wanted[step["address"]].secret:
                 yield f"the secret of {step['address']} ({step['id']}) is said to be the same, and is another one"
@@ -296,6 +298,13 @@ def no_secret_is_shown(run: Run) -> Iterator[str]:
         for number, hidden in enumerate(run.hidden):
             if hidden in text:
                 yield f"{where} shows the secret number {number}"
+
+
+def one_apply_at_a_time(run: Run) -> Iterator[str]:
+    """While an apply runs, no other run changes anything with the same state: it waits, or is refused."""
+    others = {it.by for it in run.moments if it.by in run.fellows and it.call in CHANGING and not it.is_late}
+    if run.verb == "apply":
+        yield from (f"{other} made changes meanwhile, with the same state" for other in sorted(others))
 
 
 def one_apply_settles_all(run: Run) -> Iterator[str]:
@@ -344,6 +353,7 @@ LAWS: tuple[Law, ...] = (  # of any run
     served_stays_served,
     same_means_same,
     no_secret_is_shown,
+    one_apply_at_a_time,
 )
 SETTLED: tuple[Law, ...] = (one_apply_settles_all, nothing_is_there_twice)  # of the first apply without faults, too
 IDLE: tuple[Law, ...] = (*SETTLED, a_second_run_does_nothing)  # of every later one
@@ -474,9 +484,10 @@ def _not_remembered(run: Run) -> Iterator[str]:
     if run.remembers is None or not run.result or run.result["error"]:
         return
     known = {entry.id for entry in run.remembers}
+    there = {one.id for one in run.after}
     for one in run.told:
         for step in one["steps"]:
-            if step["new_id"] and step["new_id"] not in known:
+            if step["new_id"] and step["new_id"] in there - known:
                 yield f"the state has no entry for the new id of {step['address']}"
 
 
@@ -527,6 +538,9 @@ def _looked(run: Run) -> set[str]:
 
 
 def _is_clear_no(moment: Moment) -> bool:
-    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong, a 404 that it is."""
-    is_gone = moment.call == "unsubscribe" and moment.status == 404
-    return moment.status is not None and 300 <= moment.status < 500 and not is_gone
+    """Whether an answer says that nothing was done: a cut says nothing, a 500 that it went wrong.
+
+    A 404 to DELETE and a 409 to POST say that it is so: an earlier try of the same call may have done it.
+    """
+    is_so = (moment.call, moment.status) in (("unsubscribe", 404), ("subscribe", 409))
+    return moment.status is not None and 300 <= moment.status < 500 and not is_so

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.simulation.history import History, make_history
 from tests.simulation.play import Broken, Figures, play
-from tests.simulation.shrink import shrink
+from tests.simulation.shrink import breaks, shrink
 
 BATCH = 50  # histories that a job plays at a time
 MOST_FAILURES = 20  # after which a run ends
@@ -75,7 +75,7 @@ def _replay(history: History, *, shrinks: bool) -> int:
     """Play one history, and show it; a failing one made smaller."""
     broken = play(history).broken
     if broken and shrinks:
-        history = shrink(history, broken[0].law)
+        history = shrink(history, breaks(broken[0].law))
     played = play(history, traces=True)
     _write("\n".join((repr(history), *played.trace, *map(str, played.broken))))
     return 1 if broken else 0
@@ -101,7 +101,7 @@ def _play_many(options: argparse.Namespace) -> int:
     for seed, broken in failing[:most]:
         history = make_history(seed)
         if not options.no_shrink and not options.first:
-            history = shrink(history, broken[0].law)
+            history = shrink(history, breaks(broken[0].law))
         _write(f"\nseed {seed} breaks {broken[0].law}: {broken[0].how}\n{history!r}")
     return 1 if failing else 0
 

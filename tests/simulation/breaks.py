@@ -28,7 +28,116 @@ class Break(NamedTuple):
     new: str
 
 
-BREAKS: tuple[Break, ...] = ()
+BREAKS: tuple[Break, ...] = (
+    Break(
+        "forget the bounds of `owns`",
+        "reconcile/diff.py",
+        "    if not owns_url(tenancy.owns, live.url.full):\n        return Leave",
+        "    if False:\n        return Leave",
+    ),
+    Break(
+        "remove nothing that is not declared",
+        "reconcile/diff.py",
+        '    return Unsubscribe(live, "not declared")',
+        '    return Leave(live, "not declared")',
+    ),
+    Break(
+        "exit 0 always",
+        "commands/results.py",
+        "    if any(outcome.has_changed for outcome in tried):\n        return ExitCode.PARTLY_APPLIED",
+        "    if any(outcome.has_changed for outcome in tried):\n        return ExitCode.DONE",
+    ),
+    Break(
+        "call every secret the same",
+        "reconcile/planner.py",
+        'same if is_same else "changed"',
+        "same",
+    ),
+    Break(
+        "compare no flag with the one that was sent",
+        "state/history.py",
+        "return made.include_identifiers if live.include_identifiers is None and made else live.include_identifiers",
+        "return live.include_identifiers",
+    ),
+    Break(
+        "remove the old half first",
+        "reconcile/apply.py",
+        'removes_first=self.plan.tenancy.replacement == "remove-first"',
+        "removes_first=True",
+    ),
+    Break(
+        "trust any newcomer",
+        "reconcile/planner.py",
+        '"unknown" if made.is_found else "same"',
+        '"same"',
+    ),
+    Break(
+        "skip the second look before a removal",
+        "reconcile/step_runner.py",
+        "return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed",
+        "return False",
+    ),
+    Break(
+        "believe one id that was told for two",
+        "reconcile/apply.py",
+        "            if runner.new_id and told[runner.new_id] > 1:",
+        "            if False:",
+    ),
+    Break(
+        "drop an id that an answer told",
+        "reconcile/step_runner.py",
+        "            if identifier and identifier not in known:\n",
+        "            if False:\n",
+    ),
+    Break(
+        "forget what no list has shown yet",
+        "reconcile/journal.py",
+        "if ids is None or one.new_id in ids or one.is_unlisted:",
+        "if ids is None or one.new_id in ids:",
+    ),
+    Break(
+        "take no run lock",
+        "commands/setup.py",
+        "if store and is_apply else nullcontext()",
+        "if False else nullcontext()",
+    ),
+    Break(
+        "never ask a lagging list again",
+        "reconcile/apply.py",
+        "while not is_settled(live) and backoff.wait():",
+        "while False:",
+    ),
+    Break(
+        "forget what was removed and is still listed",
+        "state/history.py",
+        "return frozenset(each.id for each in state.removed_of(tenancy) if is_recent(each.at, now))",
+        "return frozenset()",
+    ),
+    Break(
+        "report failed steps as done",
+        "reconcile/fates.py",
+        'return "failed" if is_tried else "not-attempted"',
+        'return "done" if is_tried else "not-attempted"',
+    ),
+    Break(
+        "find no difference in the end",
+        "reconcile/apply.py",
+        "return TenancyOutcome(self.plan, self._outcomes(), self._differences(live), last_live=live)",
+        "return TenancyOutcome(self.plan, self._outcomes(), (), last_live=live)",
+    ),
+    Break(
+        "show foreign text as it is",
+        "service/client.py",
+        'self._redactor.quote(answer.text) or "(an empty answer)"',
+        "answer.text",
+    ),
+    Break(
+        "repeat a POST whose answer was lost as a refused one",
+        "reconcile/step_runner.py",
+        "            self.on_creation(CreationEvent.NO_ANSWER)\n            return\n",
+        "            self.on_creation(CreationEvent.REFUSED)\n            return\n",
+    ),
+)
 
 
 def copy_broken(each: Break, folder: Path) -> None:

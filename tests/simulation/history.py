@@ -7,9 +7,8 @@ are taken modulo what is there, so that a history stays valid when a part of it 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 STEPS = 10  # of a history, about
 
@@ -101,19 +100,39 @@ CALLS = ("any", "any", "list", "subscribe", "subscribe", "subscribe", "unsubscri
 CALL_KINDS = (
     *("cut", "commit-cut", "commit-cut", "slow", "late", "late", "late-calls", "doubled", "status", "status"),
     *("commit-status", "garbage", "expired", "unreachable", "killed", "killed", "commit-killed", "commit-killed"),
-    *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone"),
+    *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone", "echo"),
 )
 WRITE_KINDS = ("killed", "commit-killed")
 LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})
+
+
+class _Taste(NamedTuple):
+    """What a history is fond of: with fewer kinds of things each, more of them meet."""
+
+    kinds: list[str]
+    calls: list[str]
+    edits: list[str]
+    weights: tuple[int, ...]  # of the kinds of steps
+    mishaps: tuple[int, ...]  # weights of their number in a command
+
+
+STEP_KINDS = ("edit", "apply", "plan", "saved", "person", "state", "wait")
 
 
 def make_history(seed: int) -> History:
     """Make the history of a seed."""
     chance = random.Random(seed)
     lags = [chance.choice(LAGS) for _ in range(2)] if chance.random() < 0.5 else [0.0, 0.0]
+    taste = _Taste(
+        kinds=chance.sample(CALL_KINDS, chance.choice([1, 2, 4, 8, len(CALL_KINDS)])),
+        calls=chance.sample(CALLS, chance.choice([2, 4, len(CALLS)])),
+        edits=chance.sample(EDITS, chance.choice([2, 4, len(EDITS)])),
+        weights=chance.choice([(30, 36, 5, 5, 12, 5, 7), (40, 50, 2, 2, 2, 2, 2), (25, 35, 5, 5, 20, 5, 5)]),
+        mishaps=chance.choice([(4, 4, 2, 1), (1, 4, 4, 2), (10, 2, 0, 0)]),
+    )
     history = History(
         seed=seed,
-        steps=tuple(_steps(chance)),
+        steps=tuple(_steps(chance, taste)),
         traits=tuple(sorted(trait for trait in TRAITS if chance.random() < 0.15)),
         tenancies=chance.choice([1, 1, 1, 2]),
         declared=chance.randrange(1, 5),
@@ -130,59 +149,57 @@ def make_history(seed: int) -> History:
 
 def _may_settle_soon(history: History) -> bool:
     """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no hand in it, no long lag."""
-    if max(history.lag_additions, history.lag_removals) >= history.consistency_wait > 0:
+    if max(history.lag_additions, history.lag_removals) >= history.consistency_wait:
         return False
     mishaps = [mishap for step in history.steps if isinstance(step, Command) for mishap in step.mishaps]
     return not any(mishap.kind in LIES or isinstance(mishap.act, Person) for mishap in mishaps)
 
 
-def _steps(chance: random.Random) -> list[Step]:
+def _steps(chance: random.Random, taste: _Taste) -> list[Step]:
     steps: list[Step] = [Command("apply")] if chance.random() < 0.8 else []
     while len(steps) < STEPS:
-        steps.append(_step(chance))
+        steps.append(_step(chance, taste))
     return steps
 
 
-def _step(chance: random.Random) -> Step:
-    match chance.choices(("edit", "apply", "plan", "saved", "person", "state", "wait"), (30, 36, 5, 5, 12, 5, 7))[0]:
+def _step(chance: random.Random, taste: _Taste) -> Step:
+    match chance.choices(STEP_KINDS, taste.weights)[0]:
         case "edit":
-            return _edit(chance)
-        case "apply":
-            return _command(chance, "apply")
-        case "plan":
-            return _command(chance, "plan")
-        case "saved":
-            return _command(chance, "saved")
+            return _edit(chance, taste)
         case "person":
             return _person(chance)
         case "state":
             return StateFile(chance.choice(["copy", "copy", "restore", "lose"]))  # type: ignore[arg-type]
-        case _:
+        case "wait":
             return Wait(chance.choice(WAITS))
+        case verb:
+            return _command(chance, taste, verb)
 
 
-def _edit(chance: random.Random) -> Edit:
-    return Edit(chance.choice(EDITS), chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
+def _edit(chance: random.Random, taste: _Taste) -> Edit:
+    kind = chance.choice(taste.edits)
+    return Edit(kind, chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
 
 
 def _person(chance: random.Random) -> Person:
-    return Person(chance.choice(PEOPLE), chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
+    kind = chance.choice(PEOPLE)
+    return Person(kind, chance.randrange(2), chance.randrange(8), chance.randrange(8))  # type: ignore[arg-type]
 
 
-def _command(chance: random.Random, verb: Literal["plan", "apply", "saved"], *, is_inner: bool = False) -> Command:
+def _command(chance: random.Random, taste: _Taste, verb: str, *, is_inner: bool = False) -> Command:
     flags = tuple(flag for flag in FLAGS if chance.random() < 0.08)
-    number = chance.choices((0, 1, 2, 3), (4, 4, 2, 1))[0]
-    mishaps = tuple(_mishap(chance, is_inner=is_inner) for _ in range(number))
+    number = chance.choices(range(4), taste.mishaps)[0]
+    mishaps = tuple(_mishap(chance, taste, is_inner=is_inner) for _ in range(number))
     between: list[Edit | Person | Wait] = []
     if verb == "saved" and chance.random() < 0.3:
-        between.append(chance.choice([_edit(chance), _person(chance), Wait(chance.choice(WAITS))]))
-    return Command(verb, flags, mishaps, tuple(between))
+        between.append(chance.choice([_edit(chance, taste), _person(chance), Wait(chance.choice(WAITS))]))
+    return Command(verb, flags, mishaps, tuple(between))  # type: ignore[arg-type]
 
 
-def _mishap(chance: random.Random, *, is_inner: bool) -> Mishap:
+def _mishap(chance: random.Random, taste: _Taste, *, is_inner: bool) -> Mishap:
     if chance.random() < 0.12:
         return Mishap(chance.choice(WRITE_KINDS), "write", chance.randrange(2))
-    kind, call = chance.choice(CALL_KINDS), chance.choice(CALLS)
+    kind, call = chance.choice(taste.kinds), chance.choice(taste.calls)
     nth = chance.randrange(14) if call == "any" else chance.randrange(3)
     number, act = 0.0, None
     match kind:
@@ -195,10 +212,5 @@ def _mishap(chance: random.Random, *, is_inner: bool) -> Mishap:
         case "act" if is_inner or chance.random() < 0.5:
             act = _person(chance)
         case "act":
-            act = _command(chance, "apply", is_inner=True)
+            act = _command(chance, taste, "apply", is_inner=True)
     return Mishap(kind, call, nth, number, act)
-
-
-def sizes(histories: Sequence[History]) -> int:
-    """Count the steps."""
-    return sum(len(history.steps) for history in histories)

@@ -75,6 +75,7 @@ class Play:
         self.service = Service(history.traits, tenants, history.lag_additions, history.lag_removals)
         self.pool = type("ShuffledPool", (Pool,), {"chance": random.Random(history.seed)})
         self.disk = Disk()
+        self.users: dict[str, set[str]] = {}  # names of runs, by the state that they had
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
         self.gone: set[str] = set()
@@ -215,6 +216,7 @@ class Play:
         )
         if options.report:
             Path(options.report).unlink(missing_ok=True)
+        self.users.setdefault(state, set()).add(process.name)
         remembered = self.remembered(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
@@ -344,10 +346,12 @@ class Play:
             self.say("settling before the list is through")
             self.command(Command("apply"), "settling before the list is through")
             self.service.pass_time(lag + 1)
-        for verb, laws in (("apply", SETTLED), ("apply", IDLE), ("plan", IDLE)):
+        for verb, laws in (("apply", SETTLED), ("plan", IDLE), ("apply", IDLE)):
             if not self.broken:
-                self.say("settling" if laws is SETTLED else f"settled, {verb}")
-                self.command(Command(verb), f"settling, {verb}", (*LAWS, *laws))  # type: ignore[arg-type]
+                where = f"{'settling' if laws is SETTLED else 'settled'}, {verb}"
+                self.say(where)
+                self.command(Command(verb), where, (*LAWS, *laws))  # type: ignore[arg-type]
+            if verb == "plan":  # right after the apply, and once the list shows all of it
                 self.service.pass_time(lag + 1)
 
 
@@ -381,6 +385,7 @@ def _with(run: Run, *, options: PlanOptions, play: Play, state: str, **more: Any
         intents=frozenset(intent.address for intent in known.intents) if known else frozenset(),
         gone=frozenset(play.gone) if state == OWN else frozenset(),
         misled=frozenset(play.misled),
+        fellows=frozenset(play.users[state]) - {run.name},
         **more,
     )
 

@@ -11,25 +11,23 @@ from tests.simulation.play import play
 MOST_TRIES = 600
 
 
-def shrink(history: History, law: str, *, tries: int = MOST_TRIES) -> History:
-    """Leave out what is not needed for this law to break."""
-    left = tries
-    smaller = True
-    while smaller and left > 0:
-        smaller = False
+def shrink(history: History, fails: Callable[[History], bool], *, tries: int = MOST_TRIES) -> History:
+    """Leave out what is not needed for it to fail."""
+    is_smaller = True
+    while is_smaller and tries > 0:
+        is_smaller = False
         for candidate in candidates(history):
-            left -= 1
-            if left <= 0:
-                break
-            if breaks(candidate, law):
-                history, smaller = candidate, True
+            tries -= 1
+            if fails(candidate):
+                history, is_smaller = candidate, True
+            if is_smaller or tries <= 0:
                 break
     return history
 
 
-def breaks(history: History, law: str) -> bool:
-    """Whether a history breaks a law."""
-    return any(broken.law == law for broken in play(history).broken)
+def breaks(law: str) -> Callable[[History], bool]:
+    """Return whether a history breaks this law."""
+    return lambda history: any(broken.law == law for broken in play(history).broken)
 
 
 def candidates(history: History) -> Iterator[History]:

@@ -1,9 +1,20 @@
-"""The simulation replays a history exactly, and histories break no law."""
+"""The simulation replays a history exactly; histories break no law; and each deliberate break of hooksync is found."""
 
 from __future__ import annotations
 
-from tests.simulation.history import Command, Edit, History, make_history
+from pathlib import Path
+
+import pytest
+
+from tests.lanes import sampled
+from tests.simulation.breaks import BREAKS, Break, copy_broken, find_broken_law
+from tests.simulation.history import Command, Edit, History, Mishap, Person, make_history
 from tests.simulation.play import play
+from tests.simulation.regressions import REGRESSIONS
+from tests.simulation.shrink import shrink
+
+AT_ONCE = 50  # histories in a test
+SEEDS = range(0, 1000, AT_ONCE)
 
 
 def test_a_history_of_ordinary_edits_breaks_no_law() -> None:
@@ -13,7 +24,40 @@ def test_a_history_of_ordinary_edits_breaks_no_law() -> None:
     assert play(History(7, (apply, *steps), tenancies=2, probes=True)).broken == []
 
 
-def test_one_seed_replays_exactly() -> None:
-    traces = [play(make_history(4), traces=True) for _ in range(2)]
-    assert traces[0].trace == traces[1].trace
-    assert traces[0].service.moments == traces[1].service.moments
+@pytest.mark.parametrize("first", sampled(SEEDS, 4))
+def test_no_history_breaks_a_law(first: int) -> None:
+    for seed in range(first, first + AT_ONCE):
+        assert play(make_history(seed)).broken == [], seed
+
+
+@pytest.mark.parametrize("history", REGRESSIONS)
+def test_a_history_that_broke_a_law_once_breaks_none(history: History) -> None:
+    assert play(history).broken == []
+
+
+@pytest.mark.parametrize("seed", [4, 57])
+def test_one_seed_replays_exactly(seed: int) -> None:
+    first, second = (play(make_history(seed), traces=True) for _ in range(2))
+    assert first.trace == second.trace
+    assert first.service.moments == second.service.moments
+
+
+def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
+    """An apply that looks while somebody removes what it has made: made again, a law that does not hold."""
+    lie = Mishap("lie-gone", "unsubscribe", 0)
+    noise = (Edit("rename"), Command("plan"), Edit("flag"), Person("foreign"), Command("apply"))
+    history = History(3, (*noise, Command("apply", ("text",), (lie,)), *noise), tenancies=2)
+
+    def has_the_lie(candidate: History) -> bool:
+        return any(isinstance(step, Command) and lie in step.mishaps for step in candidate.steps)
+
+    small = shrink(history, has_the_lie)
+    assert small.steps == (Command("apply", (), (lie,)),)
+    assert (small.tenancies, small.declared, small.live) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("each", BREAKS, ids=lambda each: each.name)
+@pytest.mark.slow
+def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
+    copy_broken(each, tmp_path)
+    assert "breaks" in find_broken_law(tmp_path)

@@ -288,7 +288,7 @@ class Process:
             answer = self.service.answer(call, lie)
         if answer is None and kind == "lie-gone" and name != "unsubscribe":
             answer = self.service.answer(call)
-        result = self._result(kind, number, answer)
+        result = self._result(kind, number, answer, call.body)
         is_heard = isinstance(result, Answer) and kind not in UNHEARD
         named = None
         if name == "subscribe" and answer and is_heard and result.status == 200:
@@ -313,7 +313,7 @@ class Process:
             raise result
         return result
 
-    def _result(self, kind: str, number: float, answer: messages.Answer | None) -> Answer | Exception:
+    def _result(self, kind: str, number: float, answer: messages.Answer | None, sent: bytes) -> Answer | Exception:
         """Return what a process is answered, or the error that its network has instead."""
         match kind:
             case "cut" | "commit-cut" | "late-calls":
@@ -325,6 +325,8 @@ class Process:
             case "status" | "commit-status":
                 retry_after = "3" if number in (429, 503) else None
                 return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
+            case "echo":
+                return Answer(400, b"cannot take " + sent)
             case "garbage":
                 return Answer(200, b"<html>this is a portal</html>")
             case "lie-gone" if answer is None:
