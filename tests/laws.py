@@ -219,7 +219,7 @@ def green_means_known(run: Run) -> Iterator[str]:
             continue
         for one in declared.wanted:
             yield from _missing(run, declared, one, last)
-        yield from _too_many(declared, last)
+        yield from _too_many(run, declared, last)
 
 
 def served_stays_served(run: Run) -> Iterator[str]:
@@ -499,7 +499,7 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
     if not held and not run.is_told(want.address) and not [one for one in stale if one.id not in run.gone]:
         yield f"green, and {want.address} is missing"
-    shown = [one for one in held if one in (last.shown or ())]
+    shown = [one for one in held if one in (last.shown or ()) and not run.is_told(one.id)]
     if len(shown) > 1:
         yield f"green, and {want.address} is there {len(shown)} times"
     for one in held if len(held) == 1 else ():
@@ -510,11 +510,11 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
             yield f"green, and {want.address} has another flag"
 
 
-def _too_many(declared: Declared, last: Moment) -> Iterator[str]:
-    """Name what is there and shown although it is not declared."""
+def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:
+    """Name what is there and shown although it is not declared, and nothing is said of it."""
     places = {one.place for one in declared.wanted}
     for one in last.held if declared.prunes else ():
-        if declared.is_own(one) and one.place not in places and one in (last.shown or ()):
+        if declared.is_own(one) and one.place not in places and one in (last.shown or ()) and not run.is_told(one.id):
             yield f"green, and {one.place} is there, not declared"
 
 

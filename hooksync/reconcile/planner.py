@@ -36,6 +36,7 @@ class FetchedTenancy(Record, frozen=True):
 
     tenancy: Tenancy
     live: tuple[LiveSubscription, ...]
+    still_listed: tuple[str, ...] = ()  # ids that are listed and not in `live`: they were removed a short time ago
 
 
 Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
@@ -56,10 +57,12 @@ class Planner(Record, frozen=True):
     def bridge(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Let the state add what the lists do not show yet, and take away what they still show."""
         now = self.clock.now()
-        return tuple(
-            one if isinstance(one, UnreadTenancy) else replace(one, live=bridge(self.state, one.tenancy, one.live, now))
-            for one in fetched
-        )
+        return tuple(one if isinstance(one, UnreadTenancy) else self._bridge_one(one, now) for one in fetched)
+
+    def _bridge_one(self, one: FetchedTenancy, now: float) -> FetchedTenancy:
+        live = bridge(self.state, one.tenancy, one.live, now)
+        gone = {each.id for each in one.live}.difference(each.id for each in live)
+        return replace(one, live=live, still_listed=tuple(sorted(gone)))
 
     def is_behind(self, tenancy: str, listed: Sequence[LiveSubscription]) -> bool:
         """Whether a list lags behind what the state knows."""
@@ -82,7 +85,10 @@ class Planner(Record, frozen=True):
         now = self.clock.now()
         histories = {name: recall(self.state, name, one.live, not_set, now) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
-        histories = {name: replace(history, states=states.get(name, {})) for name, history in histories.items()}
+        histories = {
+            name: replace(history, states=states.get(name, {}), still_listed=read[name].still_listed)
+            for name, history in histories.items()
+        }
         if not changed:
             return histories
         return {

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SubscriptionKey
+from hooksync.core.record import replace
 from hooksync.reconcile.fates import ActiveStep, Creation, CreationEvent, Removal, RemovalEvent, result_of
 from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Subscribe, Unsubscribe
 
@@ -27,7 +28,7 @@ UNLISTED = Problem(
     "plan again in a while: hooksync counts it as live for 15 minutes, and makes it again if it is not listed then",
 )
 STILL_LISTED = Problem(
-    "the service answered that it is removed, and it is still listed",
+    "the service answered that the old one is removed, and it is still listed",
     "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it is listed then",
 )
 
@@ -244,7 +245,9 @@ class StepRunner:
     def outcome(self) -> Outcome:
         """Return what became of the step."""
         is_unlisted = self.is_unlisted or self.creation is Creation.ACCEPTED
-        behind = [*([UNLISTED] if is_unlisted else []), *([STILL_LISTED] if self.is_still_listed else [])]
+        behind = [UNLISTED] if is_unlisted else []
+        if self.is_still_listed and not isinstance(self.step, Subscribe):
+            behind.append(replace(STILL_LISTED, what=f"{STILL_LISTED.what}: {self.step.live.id}"))
         return Outcome(
             step=self.step,
             result=self.result,

@@ -74,6 +74,7 @@ class TenancyView(Record, frozen=True):
     refusals: tuple[Problem, ...] = ()
     outcome: TenancyOutcome | None = None  # None in a plan
     differences: tuple[StepView, ...] = ()  # what the verification found
+    still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
 
     @property
     def has_changes(self) -> bool:
@@ -144,7 +145,7 @@ class RunView(Record, frozen=True):
             for step in tenancy.steps
             for warning in (step.outcome.warnings if step.outcome else ())
         )
-        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *self._unlisted_warning(), *otherwise)
+        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *self._behind_warnings(), *otherwise)
 
     def _unknown_warning(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""
@@ -157,14 +158,20 @@ class RunView(Record, frozen=True):
             fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"
             yield Problem(what, fix)
 
-    def _unlisted_warning(self) -> Iterator[Problem]:
-        """Name what counts as live by the answers of a run a short time ago, although the list does not show it."""
+    def _behind_warnings(self) -> Iterator[Problem]:
+        """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
         steps = [step for each in self.tenancies for step in each.steps if step.is_awaited]
         if steps:
             names = some_of([step.address or step.id or "" for step in steps])
             what = "1 subscription that is" if len(steps) == 1 else f"{len(steps)} subscriptions that are"
             fix = "plan again in a quarter of an hour: what is not listed by then is made again"
             yield Problem(f"the service made {what} not listed yet, counted as live for now: {names}", fix)
+
+        listed = [identifier for each in self.tenancies for identifier in each.still_listed]
+        if listed:
+            what = "1 subscription that is" if len(listed) == 1 else f"{len(listed)} subscriptions that are"
+            fix = "plan again in a quarter of an hour: what is listed then is removed again"
+            yield Problem(f"the service removed {what} still listed, counted as gone for now: {some_of(listed)}", fix)
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
@@ -212,9 +219,10 @@ def view_of_plan(
     match plan:
         case UnreadTenancy(tenancy, error):
             return TenancyView(tenancy, (), None, error)
-        case TenancyPlan(tenancy, live, steps):
+        case TenancyPlan(tenancy, live, steps, history):
             views = tuple(_with_receiver(view_of_step(step), answers) for step in steps)
-            return TenancyView(tenancy, views, live, refusals=tuple(refusals))
+            listed = history.still_listed
+            return TenancyView(tenancy, views, live, refusals=tuple(refusals), still_listed=listed)
 
 
 def view_of_outcome(
@@ -224,7 +232,8 @@ def view_of_outcome(
     plan = outcome.plan
     steps = tuple(_with_receiver(view_of_step(result.step, result), answers) for result in outcome.outcomes)
     differences = tuple(map(view_of_step, outcome.differences))
-    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences)
+    listed = plan.history.still_listed
+    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences, listed)
 
 
 def _with_receiver(view: StepView, answers: ProbeResults) -> StepView:

@@ -78,6 +78,7 @@ class History(Record, frozen=True):
     siblings: Mapping[str, str] = field(default_factory=dict)  # live id -> address that shows its reference has changed
     unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
     removed: frozenset[str] = frozenset()  # ids that were removed a short time ago, and may still be listed
+    still_listed: tuple[str, ...] = ()  # those of them that the list showed for this plan
 
     def run_of(self, live: LiveSubscription) -> int:
         """Return the number of the run that made a subscription; 0 where that is not known."""
