@@ -79,7 +79,7 @@ AS_DECLARED = (
     Command("check", "argparse yaml requests"),
     Command("export", "argparse yaml requests"),
     Command("init --from-live new.yaml", "argparse yaml requests"),
-    Command("apply", "argparse yaml requests"),
+    Command("apply", "argparse yaml requests filelock"),
     Command("apply --adopt", "argparse yaml requests filelock"),
 )
 NOT_THERE = (
