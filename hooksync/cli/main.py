@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_version()
     try:
         return _run_to_end(arguments)
+    except KeyboardInterrupt:  # before signals are handled
+        return 130
     except Exception as error:  # not even what ends such errors could be loaded
         sys.stderr.write(f"error: unforeseen: {type(error).__name__}\n")
         return 1

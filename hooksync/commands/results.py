@@ -177,6 +177,6 @@ def _exit_code(view: RunView, world: World) -> ExitCode:
         return ExitCode.DONE
     if any(outcome.has_changed for outcome in tried):
         return ExitCode.PARTLY_APPLIED
-    if view.has_failed or view.results()["failed"]:
+    if view.has_failed or view.results()["failed"] or not view.is_refused:
         return ExitCode.ERROR
     return ExitCode.REFUSED

@@ -16,6 +16,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.fates import Creation, CreationEvent, Removal
 from hooksync.reconcile.plan import (
+    ADOPT_FIX,
     Keep,
     Leave,
     Outcome,
@@ -80,15 +81,18 @@ class Execution:
         Duplicates before the one that is replaced, so that it serves as long as it can.
         """
         self._post(runners, removes_first=self.plan.tenancy.replacement == "remove-first")
-        blocked = {runner.declared.address: runner for runner in runners if runner.needs_room}
-        in_the_way = [runner for runner in self.runners if _place_of(runner) in blocked]
+        blocked = {runner.declared.address: runner for runner in runners if runner.has_conflict}
+        in_the_way = [one for one in self.runners if _place_of(one) in blocked and one.removal is Removal.UNTRIED]
         freed = {*map(_place_of, in_the_way), *(one.declared.address for one in runners if one.leaves_the_old_one)}
-        for address, runner in blocked.items():
-            if address not in freed:
-                runner.on_creation(CreationEvent.NO_ANSWER)  # it may be this very one: the list will tell
-        if blocked and not self.pool.stop.is_set():
+        again = [runner for address, runner in blocked.items() if address in freed]
+        if again and not self.pool.stop.is_set():
+            for runner in again:
+                runner.make_room()
             self._remove(in_the_way)
-            self._post([runner for runner in blocked.values() if runner.needs_room], removes_first=True)
+            self._post(again, removes_first=True)
+        for runner in blocked.values():
+            if runner.has_conflict and runner.creation is Creation.UNTRIED:
+                runner.on_creation(CreationEvent.NO_ANSWER)  # it may be this very one: the list will tell
         told = Counter(runner.new_id for runner in self._makers() if runner.new_id)
         for runner in self._makers():
             if runner.new_id and told[runner.new_id] > 1:  # one id for two of them proves neither
@@ -259,10 +263,11 @@ class Execution:
             return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
         for runner in self.runners:
             runner.explain_half("only the verification found the new one")
-        return TenancyOutcome(self.plan, self._outcomes(), self._differences(live), last_live=live)
+        left = self._left(live)
+        return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
 
-    def _differences(self, live: Sequence[LiveSubscription]) -> tuple[Step, ...]:
-        """Return the steps that would still be needed, going by the list and, where it lags behind, by the answers."""
+    def _left(self, live: Live) -> TenancyPlan:
+        """Plan once more, going by the list and, where it lags behind, by the answers."""
         made = {runner.new_id: runner for runner in self.runners if runner.new_id}
         gone = self.plan.history.removed | {
             runner.step.live.id
@@ -278,7 +283,10 @@ class Execution:
             {identifier: (runner.declared, runner.is_found) for identifier, runner in made.items()}
         )
         there = [*(each for each in live if each.id not in gone), *unlisted]
-        left = make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
+        return make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
+
+    def _differences(self, left: TenancyPlan) -> tuple[Step, ...]:
+        """Return the steps that would still be needed."""
         held = {
             runner.step.live.id for runner in self.runners if isinstance(runner.step, Unsubscribe) and runner.is_held
         }
@@ -314,12 +322,26 @@ class Execution:
         new = (runner.new_id for runner in self.runners if runner.new_id)
         return frozenset((*(each.id for each in self.plan.live), *self.plan.history.removed, *new))
 
-    def _outcomes(self) -> tuple[Outcome, ...]:
-        """Give the outcomes in the order of the plan's steps."""
-        runners = iter(self.runners)
+    def _outcomes(self, left: TenancyPlan | None = None) -> tuple[Outcome, ...]:
+        """Give the outcomes in the order of the plan's steps. `left`: what the verification would plan."""
+        runners, known = iter(self.runners), self._known_ids()
+        strangers = {
+            step.declared.address: step.live.id
+            for step in (left.steps if left else ())
+            if isinstance(step, Keep) and step.live.id not in known
+        }
         return tuple(
-            Outcome(step, "unchanged") if is_idle(step) else next(runners).outcome() for step in self.plan.steps
+            _unchanged(step, strangers) if is_idle(step) else next(runners).outcome() for step in self.plan.steps
         )
+
+
+def _unchanged(step: Step, strangers: Mapping[str, str]) -> Outcome:
+    """Return the outcome of what needed no call. `strangers`: ids by address of what others put in its place."""
+    stranger = strangers.get(step.declared.address) if isinstance(step, Keep) else None
+    if stranger is None:
+        return Outcome(step, "unchanged")
+    what = f"somebody put another one in its place, {stranger}, and whether it has the declared secret is not known"
+    return Outcome(step, "unchanged", warnings=(Problem(what, ADOPT_FIX),), is_found=True)
 
 
 def _place_of(runner: StepRunner) -> str | None:

@@ -106,8 +106,8 @@ REMOVAL: Mapping[tuple[Removal, RemovalEvent], Removal] = {
     (Removal.REFUSED, RemovalEvent.UNLISTED): Removal.GONE,
     (Removal.GONE, RemovalEvent.LISTED): Removal.GONE,  # the list may lag behind the answer
     (Removal.GONE, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.GONE, RemovalEvent.NO_ANSWER): Removal.UNKNOWN,  # to a second DELETE of what was still listed
-    (Removal.GONE, RemovalEvent.REFUSED): Removal.REFUSED,
+    (Removal.GONE, RemovalEvent.NO_ANSWER): Removal.GONE,  # to a second DELETE of what was still listed
+    (Removal.GONE, RemovalEvent.REFUSED): Removal.GONE,
     (Removal.GONE, RemovalEvent.REMOVED): Removal.GONE,
     (Removal.STILL_LISTED, RemovalEvent.LISTED): Removal.STILL_LISTED,
     (Removal.STILL_LISTED, RemovalEvent.UNLISTED): Removal.GONE,

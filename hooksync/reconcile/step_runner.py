@@ -59,7 +59,7 @@ class StepRunner:
         self.is_listed = False  # the last list shows the new one
         self.was_listed = False  # some list has shown it
         self.is_still_listed = False  # the last list shows the old one, although it is gone
-        self.has_conflict = False  # the service answered that there is one already
+        self.has_conflict = False  # the service answered, at last, that there is one already
         self.is_held = False  # its removal waits for what might replace it
         self.detail = ""  # why it is not done
         self.fix = ""
@@ -76,11 +76,6 @@ class StepRunner:
         """Whether only the list can tell how to go on."""
         is_stuck = self.creation is Creation.UNTRIED and self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
         return is_stuck or self.creation in (Creation.LOST, Creation.ACCEPTED)
-
-    @property
-    def needs_room(self) -> bool:
-        """Whether the service refused the new one because of what has to go: that goes first, then."""
-        return self.has_conflict and self.creation is Creation.UNTRIED
 
     @property
     def needs_another_try(self) -> bool:
@@ -142,11 +137,13 @@ class StepRunner:
         is_replacement = isinstance(self.step, Resubscribe)
         if is_replacement and removes_first and self.removal is not Removal.GONE and not self.remove(service):
             return
+        self.has_conflict = False
         try:
             identifier = service.subscribe(self.declared, secret)
         except HooksyncError as error:
             if isinstance(error, Rejected) and error.status == CONFLICT:
-                self._refused_as_second(error)
+                self.has_conflict = True
+                self._explain(error)
             else:
                 self._not_created(error)
         else:
@@ -163,6 +160,8 @@ class StepRunner:
         except HooksyncError as error:
             is_open = isinstance(error, AnswerLost) or _is_broken(error)
             self.on_removal(RemovalEvent.NO_ANSWER if is_open else RemovalEvent.REFUSED)
+            if self.removal is Removal.GONE:
+                return True  # the first answer stands
             self._explain(error)
             if self.creation is Creation.MADE:
                 self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
@@ -196,6 +195,11 @@ class StepRunner:
         self.detail = self.fix = ""
         if self.is_found:
             self.warnings += (FOUND,)
+
+    def make_room(self) -> None:
+        """Note that what has to go is removed first, because the service refuses a second one."""
+        if self.leaves_the_old_one and CONFLICTS not in self.warnings:
+            self.warnings += (CONFLICTS,)
 
     def disprove(self) -> None:
         """Note that the id which an answer told cannot be believed."""
@@ -266,17 +270,6 @@ class StepRunner:
         """Whether this may be the new one; the service may spell its URL in another way, but not as another's."""
         is_another = shown.key != self.declared.key and shown.key in places
         return shown.trigger == self.declared.trigger and not is_another
-
-    def _refused_as_second(self, error: Rejected) -> None:
-        """Judge a 409: the old one is in the way; or a proxy or an earlier try has made the new one already."""
-        is_in_the_way = isinstance(self.step, Resubscribe)
-        if is_in_the_way and not self.has_conflict and self.creation is Creation.UNTRIED:
-            self.warnings += (CONFLICTS,) if self.removal is not Removal.GONE else ()
-        else:
-            self._explain(error)
-            if self.creation is Creation.UNTRIED:
-                self.on_creation(CreationEvent.NO_ANSWER)  # the list will tell
-        self.has_conflict = True
 
     def _not_created(self, error: HooksyncError) -> None:
         self._explain(error)

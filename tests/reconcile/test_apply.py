@@ -511,11 +511,21 @@ def test_a_removed_one_that_is_still_listed_is_done_and_said_to_be_listed() -> N
     assert outcome.differences == ()
 
 
-def test_a_removal_that_is_refused_the_second_time_has_failed() -> None:
-    service = FakeService.holding([GONE], on_unsubscribe=deque([LIE, rejected(403)]))
+@pytest.mark.parametrize("second", [rejected(403), lost()])
+def test_a_removal_that_was_answered_stays_done_whatever_is_answered_the_second_time(second: HooksyncError) -> None:
+    service = FakeService.holding([GONE], on_unsubscribe=deque([LIE, second]))
     outcome = carry_out(tenancy(), service)
-    assert (results(outcome), said(outcome)) == (["failed"], [("-> 403: no", "look")])
-    assert [type(step) for step in outcome.differences] == [Unsubscribe]
+    assert (results(outcome), said(outcome)) == (["done"], [("", "")])
+    assert is_still_listed(outcome.outcomes[0])
+
+
+def test_what_somebody_put_in_the_place_of_a_kept_one_is_told_and_unknown() -> None:
+    kept, other = live("kept"), live("other")
+    service = FakeService.holding([kept, GONE])
+    outcome = carry_out(tenancy(declared()), service, advance=lambda: service.live.update({"kept": other}))
+    [told] = [one for one in outcome.outcomes if one.result == "unchanged"]
+    assert told.is_found
+    assert "other" in told.warnings[0].what
 
 
 def test_an_old_one_that_is_still_listed_is_removed_once_more_at_the_end() -> None:
