@@ -22,6 +22,7 @@ from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from hooksync.service.http import Answer, Request, Timeouts, Transport
+from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
 from tests.terminals import Terminal
@@ -299,3 +300,22 @@ def test_without_a_single_thread_a_terminal_shows_the_progress_too(place: Place)
     assert terminal.finish() == 0
     assert "applying" in terminal.seen
     assert "Verified: live matches declared." in terminal.seen
+
+
+STARTING = """
+import os, signal, sys
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+from hooksync.cli.main import main
+sys.meta_path.insert(0, Interrupted())
+sys.exit(main(["plan"]))
+"""
+
+
+def test_an_interrupt_while_modules_are_loaded_ends_in_no_traceback(place: Place) -> None:
+    ended = run_python(["-c", STARTING, "hooksync.core.errors"], place.environ, place.folder)
+    assert (ended.code, ended.out, ended.err) == (130, "", "")
