@@ -181,7 +181,7 @@ class Execution:
 
         Both see the same ids: the one that keeps the lesser id goes ahead, the other one looks again after a while.
         """
-        assert isinstance(runner.step, Unsubscribe)  # noqa: S101
+        assert isinstance(runner.step, Unsubscribe)  # noqa: S101, no other is asked
         made, ids = self.plan.history.made, {each.id for each in self.plan.live}
         is_own = stays in made or stays not in ids
         return is_own and runner.step.live.id not in made and runner.step.live.id < stays
