@@ -95,6 +95,7 @@ class Moment:
     status: int | None = None  # that the run was answered; None: no answer, or none that makes sense
     shown: tuple[Held, ...] | None = None  # what a list showed to the run; None: it was none, or none that arrived
     named: str | None = None  # the id that the run was told for what it made
+    about: str = ""  # the id that was to be removed
     is_late: bool = False  # carried out after the run had stopped to wait for it
 
 
@@ -437,10 +438,12 @@ class _Fates(NamedTuple):
     made: dict[str, Held]  # by this run
     gone: dict[str, Moment]  # when each was removed, by anybody
     shown: dict[str, set[str]]  # ids that the last list showed, by tenant
+    answered: set[str]  # ids of which this run was answered that they are gone
 
 
 def _fates(run: Run) -> _Fates:
-    fates = _Fates({}, {}, {one.tenant: {each.id for each in _shown(run, one)} for one in run.tenancies})
+    answered = {it.about for it in run.moments if it.by == run.name and it.status in (204, 404)}
+    fates = _Fates({}, {}, {one.tenant: {each.id for each in _shown(run, one)} for one in run.tenancies}, answered)
     for moment, made, gone in run.changes():
         fates.gone.update((one.id, moment) for one in gone)
         if moment.by == run.name:
@@ -458,8 +461,18 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _
     found = {entry.id for entry in run.remembers or () if entry.is_found}
     if new and new not in made and new not in found | run.misled and not run.is_told(step["address"]):
         yield f"{what}, with a new id that this run did not make"
-    if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new and not step["detail"]:
-        yield f"{what}, without an id and without a word"
+    if step["action"] in ("subscribe", "resubscribe") and said == "done" and not new:
+        [want] = [one for one in declared.wanted if one.address == step["address"]]
+        is_said = any(want.address in it or UNNAMED.search(it) for it in run.warnings)
+        if not is_said and not any(one.place == want.place for one in made.values()):
+            yield f"{what}, without an id, and this run made nothing of the kind"
+    if (
+        step["action"] == "unsubscribe"
+        and said == "done"
+        and step["id"] not in fates.answered
+        and step["id"] not in gone
+    ):
+        yield f"{what}, and no answer said so, and it is there"
     if step["action"] == "subscribe" and said in ("failed", "not-attempted") and not is_blind:
         [want] = [one for one in declared.wanted if one.address == step["address"]]
         for one in made.values():
@@ -483,8 +496,13 @@ def _not_remembered(run: Run) -> Iterator[str]:
     """Name what the report tells as made and the state does not know."""
     if run.remembers is None or not run.result or run.result["error"]:
         return
-    known = {entry.id for entry in run.remembers}
+    known, certain = ({it.id for it in run.remembers if not (is_sure and it.is_found)} for is_sure in (False, True))
     there = {one.id for one in run.after}
+    names = Counter(moment.named for moment in run.moments if moment.by == run.name)
+    for moment, made, _ in run.changes():
+        is_named = moment.by == run.name and {one.id for one in made} == {moment.named} and names[moment.named] == 1
+        if is_named and moment.named in there - certain:
+            yield f"the state does not know for certain that {moment.named} was made, although an answer said so"
     for one in run.told:
         for step in one["steps"]:
             if step["new_id"] and step["new_id"] in there - known:

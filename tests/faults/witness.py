@@ -54,7 +54,8 @@ class Witness:
             if call == "subscribe" and status == 200:
                 status = status if isinstance(document, dict) else None  # an answer that makes no sense
                 named = str(document["id"]) if isinstance(document, dict) and "id" in document else None
-            self.moments.append(Moment(name, held, call, TENANT, status, shown, named))
+            about = request.path.rpartition("/")[2] if call == "unsubscribe" else ""
+            self.moments.append(Moment(name, held, call, TENANT, status, shown, named, about))
 
 
 class _Watched:

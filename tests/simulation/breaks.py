@@ -20,12 +20,13 @@ LONGEST = 60.0  # seconds in which a law must be broken
 
 
 class Break(NamedTuple):
-    """A wrong change of one file."""
+    """A wrong change of one file, and of another one where two things in hooksync stand against the same harm."""
 
     name: str
     file: str  # below hooksync/
     old: str  # found once
     new: str
+    also: tuple[tuple[str, str, str], ...] = ()  # further files, old and new texts
 
 
 BREAKS: tuple[Break, ...] = (
@@ -72,6 +73,12 @@ BREAKS: tuple[Break, ...] = (
         '"same"',
     ),
     Break(
+        "trust no newcomer",
+        "reconcile/apply.py",
+        "            if len(candidates) == 1:\n",
+        "            if False:\n",
+    ),
+    Break(
         "skip the second look before a removal",
         "reconcile/step_runner.py",
         "return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed",
@@ -82,6 +89,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/apply.py",
         "            if runner.new_id and told[runner.new_id] > 1:",
         "            if False:",
+        (("reconcile/step_runner.py", "if shown and not self._may_be(shown, places):", "if False:"),),
     ),
     Break(
         "drop an id that an answer told",
@@ -148,11 +156,12 @@ def copy_broken(each: Break, folder: Path) -> None:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
-    path = folder / "hooksync" / each.file
-    text = path.read_text(encoding="utf-8")
-    if text.count(each.old) != 1:
-        raise ValueError(f"{each.name}: its old text stands {text.count(each.old)} times in {each.file}")
-    path.write_text(text.replace(each.old, each.new), encoding="utf-8")
+    for file, old, new in ((each.file, each.old, each.new), *each.also):
+        path = folder / "hooksync" / file
+        text = path.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            raise ValueError(f"{each.name}: its old text stands {text.count(old)} times in {file}")
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def find_broken_law(folder: Path) -> str:

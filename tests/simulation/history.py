@@ -89,11 +89,12 @@ class History:
     rest: float = 1200.0  # seconds before all is to be settled
 
 
-TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls")
+TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids")
 FLAGS = ("adopt", "no-prune", "text", "old-checkout", "markdown")
 EDITS = ("add", "add", "remove", "move", "move", "swap", "rename", "flag", "rotate", "rotate", "reference", "revert")
 PEOPLE = ("subscribe", "unsubscribe", "duplicate", "repair", "foreign")
 STATUSES = (400, 403, 404, 409, 429, 500, 502, 503)
+UNCLEAR = (409, 500, 502, 503)  # of a call that may have been carried out all the same
 LAGS = (0.0, 0.0, 0.0, 1.0, 5.0, 20.0, 60.0, 300.0)
 WAITS = (1.0, 10.0, 60.0, 600.0, 1000.0, 4000.0)
 CALLS = ("any", "any", "list", "subscribe", "subscribe", "subscribe", "unsubscribe", "unsubscribe", "login")
@@ -103,6 +104,10 @@ CALL_KINDS = (
     *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone", "echo"),
 )
 WRITE_KINDS = ("killed", "commit-killed")
+ONLY_OF = {  # what can befall one kind of call alone
+    **dict.fromkeys(("lie-id", "same-id", "commit-same-id", "doubled", "echo"), "subscribe"),
+    "lie-gone": "unsubscribe",
+}
 LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})
 
 
@@ -199,7 +204,8 @@ def _command(chance: random.Random, taste: _Taste, verb: str, *, is_inner: bool 
 def _mishap(chance: random.Random, taste: _Taste, *, is_inner: bool) -> Mishap:
     if chance.random() < 0.12:
         return Mishap(chance.choice(WRITE_KINDS), "write", chance.randrange(2))
-    kind, call = chance.choice(taste.kinds), chance.choice(taste.calls)
+    kind = chance.choice(taste.kinds)
+    call = ONLY_OF.get(kind) or chance.choice(taste.calls)
     nth = chance.randrange(14) if call == "any" else chance.randrange(3)
     number, act = 0.0, None
     match kind:
@@ -207,8 +213,10 @@ def _mishap(chance: random.Random, taste: _Taste, *, is_inner: bool) -> Mishap:
             number = chance.choice([10.0, 35.0, 100.0, 2000.0])
         case "late-calls":
             number = chance.randrange(1, 8)
-        case "status" | "commit-status":
+        case "status":
             number = chance.choice(STATUSES)
+        case "commit-status":
+            number = chance.choice(UNCLEAR)
         case "act" if is_inner or chance.random() < 0.5:
             act = _person(chance)
         case "act":

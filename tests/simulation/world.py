@@ -93,8 +93,7 @@ class Service:
         self, traits: Sequence[str], tenants: Sequence[str], lag_additions: float, lag_removals: float
     ) -> None:
         self.time = BEGINNING
-        self.numbers_ids = "number-ids" in traits
-        self.traits = read_traits({*traits, "no-challenge"} - {"number-ids"})
+        self.traits = read_traits({*traits, "no-challenge"})
         self.ids = 0
         lag = ListLag(lag_additions, lag_removals, self.now)
         self.tenancies = Tenancies({}, self.traits, None, lag, self._new_id)
@@ -114,8 +113,6 @@ class Service:
     def _new_id(self) -> str:
         """Number ids in an order that is not that of their text, as random ones have it."""
         self.ids += 1
-        if self.numbers_ids:
-            return str(1000 + self.ids * 7 % 9000)
         return hashlib.md5(str(self.ids).encode(), usedforsecurity=False).hexdigest()
 
     def held(self) -> tuple[Held, ...]:
@@ -132,8 +129,6 @@ class Service:
         if answer.status == 200 and request.path.startswith("/api/accesstoken"):
             document = json.loads(answer.body)
             self.tokens[document["token"]] = request.form()["tenant"]
-        elif self.numbers_ids and answer.status == 200:
-            return messages.json_answer(200, _with_numbers(json.loads(answer.body)))
         return answer
 
     def tenant_of(self, request: messages.Request) -> str:
@@ -177,15 +172,6 @@ class Service:
             return
         self.is_changed = True
         self.moments.append(Moment(SOMEBODY_ELSE, self.held()))
-
-
-def _with_numbers(document: object) -> object:
-    """Write ids as JSON numbers."""
-    several = document if isinstance(document, list) else [document]
-    for one in several:
-        if "id" in one:
-            one["id"] = int(one["id"])
-    return document
 
 
 @lru_cache(maxsize=4096)
@@ -296,7 +282,9 @@ class Process:
         shown = self.service.shown(tenant) if name == "list" and is_heard and result.status == 200 and answer else None
         status = result.status if is_heard else None
         if name in ("list", "subscribe", "unsubscribe"):
-            self.service.moments.append(Moment(self.name, self.service.held(), name, tenant, status, shown, named))
+            about = call.path.rpartition("/")[2] if name == "unsubscribe" else ""
+            held = self.service.held()
+            self.service.moments.append(Moment(self.name, held, name, tenant, status, shown, named, about))
         if kind in ("late", "late-calls"):
             due, calls = (self.now() + number, 0) if kind == "late" else (self.now(), int(number))
             self.service.late.append(LateCall(call, self.name, tenant, due, calls))
