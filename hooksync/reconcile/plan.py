@@ -184,10 +184,16 @@ class TenancyOutcome(Record, frozen=True):
         if self.last_live is None:
             return any(outcome.is_open for outcome in self.outcomes)
         shown = {live.id for live in self.last_live} - self.plan.history.removed
-        is_same = (
-            {live.id for live in self.plan.live if live.is_listed} <= shown <= {live.id for live in self.plan.live}
-        )
-        return not is_same and any(outcome.is_open for outcome in self.outcomes)
+        before = {live.id for live in self.plan.live}
+        is_same = {live.id for live in self.plan.live if live.is_listed} <= shown <= before
+        if not is_same and any(outcome.is_open for outcome in self.outcomes):
+            return True
+        refused = {
+            one.step.declared.key
+            for one in self.outcomes
+            if one.result == "failed" and isinstance(one.step, Subscribe | Resubscribe)
+        }
+        return any(live.key in refused and live.id not in before for live in self.last_live)  # refused, and there
 
     @property
     def is_as_declared(self) -> bool:
