@@ -6,7 +6,7 @@ The one call to the outside is the challenge to a receiver, through a function t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
 from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Lie, Refusal, Request, SandboxError, json_answer
@@ -100,12 +100,12 @@ class Rules:
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         held = self.tenancies.held_by(tenant) if lie else ()
-        made = self.tenancies.add(tenant, wanted) if lie in (None, Lie.KEPT_SAME_ID) else wanted
+        is_kept = lie in (None, Lie.KEPT_SAME_ID)
+        made = self.tenancies.add(tenant, wanted) if is_kept else replace(wanted, id=self.tenancies.new_id())
+        if held and lie is not Lie.FALSE_ID:
+            made = replace(made, id=held[-1].id)
         document = self.tenancies.describe(made)
-        if lie is not None:
-            told = held[-1].id if held and lie is not Lie.FALSE_ID else self.tenancies.new_id()
-            document["id"] = self.tenancies.told_id(told)
-        elif Trait.ANSWER_WITHOUT_ID in self.traits:
+        if lie is None and Trait.ANSWER_WITHOUT_ID in self.traits:
             del document["id"]
         return json_answer(200, document)
 

@@ -232,6 +232,7 @@ class Play:
             environ=hooks.environ(),
             stdin=io.BytesIO(hooks.text().encode()),
             terminal=process,
+            is_debugging=self.traces,
             stop=process.stop,
             patience=PATIENCE,
             clock=process,
@@ -304,8 +305,10 @@ class Play:
                 self.misled.add(moment.named)
         if options.adopts:
             earlier = {entry.id: entry for entry in run.remembered}
+            flags = {one.id: one.flag for one in run.after}
             for entry in run.remembers or ():
-                if entry.is_right is False and earlier.get(entry.id) != entry:
+                is_wrong = entry.is_right is False or flags.get(entry.id, entry.flag) != entry.flag
+                if is_wrong and earlier.get(entry.id) != entry:
                     self.misled.add(entry.id)
         if state == OWN and run.result:
             for moment, _, gone in run.changes():

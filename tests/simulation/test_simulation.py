@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import ROOT
 from tests.lanes import sampled
+from tests.laws import IDLE, LAWS
 from tests.simulation.breaks import BREAKS, Break, copy_broken, find_broken_law
 from tests.simulation.history import Command, Edit, History, Mishap, Person, make_history
 from tests.simulation.play import play
@@ -61,3 +63,9 @@ def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
 def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
     assert "breaks" in find_broken_law(tmp_path)
+
+
+def test_the_page_names_every_law_as_it_is() -> None:
+    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    for law in {*LAWS, *IDLE}:
+        assert f"| `{law.__name__}` | {law.__doc__} |" in page
