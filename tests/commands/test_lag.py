@@ -28,6 +28,7 @@ from hooksync.service.retry import RetryPolicy
 from tests.clocks import JumpingClock
 from tests.command_line import LOG_IN
 from tests.faults.run import Recorder
+from tests.lanes import sampled
 from tests.stretching import stretch_cheaply
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SECRET, NEW_SECRET = "s3cret-of-the-catalogue-0123456789", "n3w-secret-of-the-ca
 PERSONS_SECRET = "a-secret-that-somebody-chose-by-hand"
 URL = "https://hooks.example.org/catalogue"
 TENANT = "DEMO"
-LAGS = (1.0, 5.0, 30.0)  # seconds; shorter than an apply waits for the list, or as long
+LAGS = sampled((5.0, 1.0, 30.0), 3)  # seconds; shorter than an apply waits for the list, or as long
 LONG_LAG = 600.0  # seconds; longer than it waits, and shorter than the state bridges
 BRIDGED = 15 * 60.0  # seconds for which the state counts what no list has shown as live
 HOOKS = """\

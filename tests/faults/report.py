@@ -23,24 +23,34 @@ three subscriptions, to replace two, to remove three, one of them a duplicate, t
 The first table has everything, with a new one made before its old one goes, and with a state. The others go through
 some faults where hooksync is run, or the service is, as their headings say: `remove-first` and the state are
 hooksync's, the rest are traits of the sandbox. Where receivers move, the two are replaced because their URL was edited,
-and of the four that are kept, one has another name than before and two have swapped their URLs. In the last two tables,
-only another subscription of the same reference tells that the secret of one has changed.
+and of the four that are kept, one has another name than before and two have swapped their URLs. Where a secret is told
+by a sibling, only another subscription of the same reference tells that the secret of one has changed. Where a flag is
+edited, only the state knows the one that was sent. Where the list lags, it shows what was made or removed five seconds
+later, or a minute later where it lags for long: an apply waits for half a minute.
+
+Under *wrong ids*, an answer tells an id of nothing, or that of another one, or a proxy on the way repeats a call. Under
+*two at once*, another hooksync runs from its beginning to its end in the middle of the first: with the same state, or
+with a state of its own.
 """
 LEGEND = """\
 After each, hooksync is held to this:
 
 - There is no traceback, no secret is shown, and the report is whole JSON of
   [its schema](../schemas/report.schema.json).
-- It exits with 0 only where live is as declared, with 1 only where nothing was changed, and with 4 only where something
-  was, or may have been as far as anybody could know.
+- It exits with 0 only where live is as declared, or where it says what a list does not show yet, or still shows; with 1
+  only where nothing was changed; and with 4 only where something was, or may have been as far as anybody could know.
 - What the report says of each step is what the tenancy holds: done is done, half-done is one half, failed is not done;
-  and the verification tells of a difference exactly where there is one.
-- Nothing that is to stay is lost, nothing of others is touched, nothing is made twice. After no call is an address
-  without a live subscription that had one before, unless the old one has to go first.
+  and the verification tells of a difference exactly where there is one. What only an answer has told is said to be so.
+- Nothing that is to stay is lost, nothing of others is touched, nothing is made twice, unless the list shows a lost one
+  only when nobody waits any more. After no call is an address without a live subscription that had one before, unless
+  the old one has to go first.
 - A subscribe whose answer was lost is found in the list, and there is no second one; one that was not carried out is
   tried once more. How many there may be is known for each cell.
-- The state knows what was made, with the right secret.
-- One more apply, without faults, exits with 0 and leaves exactly what is declared; a plan after it is empty.
+- The state knows what was made, with the right secret; where only a list told of it, the secret is unknown.
+- Of two at once with one state, the second is refused. With a state each, the one that looks last tells what it sees,
+  and once both have run again, each subscription is there once.
+- One more apply, without faults, exits with 0 and leaves exactly what is declared; a plan after it is empty. Where the
+  service lied, or another one removed what no list had shown, that is a quarter of an hour later.
 
 A cell is the exit code of the faulty apply, and with it
 
@@ -85,7 +95,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return (
         f"**{len(verdicts)} cells, {broken} broken**: {told}.\n\n"
         f"{compared} outcomes of steps were compared with what the tenancy then held. {unknown} of them were another:\n"
-        "nobody could look, and the report said that, too.\n"
+        "nobody could look, or all that there was is an answer, and the report said that, too.\n"
     )
 
 

@@ -1,39 +1,44 @@
 """Runs one cell of the fault matrix: an apply that something befalls, then one without faults, then a plan.
 
-By real HTTP against a sandbox of its own, in this process, with waits too short to notice.
+By real HTTP against a sandbox of its own, in this process. Run and sandbox share a clock that jumps, so that only calls
+which the sandbox holds take time.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
+from hooksync.core.clock import Clock
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.retry import RetryPolicy
-from hooksync.state.store import load
+from tests.clocks import JumpingClock
 from tests.faults.cells import Cell
 from tests.faults.posts import REPEATS
-from tests.faults.scene import TENANT, environ, options_of, prepare
-from tests.faults.table import SLOW, Way
+from tests.faults.scene import HIDDEN, TENANT, environ, options_of, prepare
+from tests.faults.table import LONG_LAG, SLOW, Way
+from tests.faults.witness import Witness, declared_of, remembered
+from tests.laws import Run
 
 if TYPE_CHECKING:
     from hooksync.service.retry import CallRecord
 
-QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05)
+QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT, SHORT_TIMEOUT = 15.0, 0.8  # seconds; the short one where something is slow
 SIDE_BY_SIDE = 8  # calls in flight, where it is of no matter which call is the first
 LONGEST = 30.0  # seconds that a call which nobody waits for any more may take to be carried out
@@ -47,8 +52,9 @@ class Recorder:
 
     out: str = ""
     err: list[str] = field(default_factory=list)
-    look: Callable[[], tuple[Subscription, ...]] = tuple
-    moments: list[tuple[Subscription, ...]] = field(default_factory=list)  # what was live after each call
+    calls: int = 0
+    moment: int = 0  # the number of the call after which something else happens; 0: nothing does
+    at_the_moment: Callable[[], None] = lambda: None
 
     def result(self, text: str) -> None:
         self.out += text
@@ -70,7 +76,9 @@ class Recorder:
 
     def watch(self, record: CallRecord) -> None:
         self.err.append(f"{record.request} -> {record.result}")
-        self.moments.append(self.look())
+        self.calls += 1
+        if self.calls == self.moment:
+            self.at_the_moment()
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
@@ -89,8 +97,7 @@ class Came:
     before: tuple[Subscription, ...]
     live: tuple[Subscription, ...]  # right after it
     state: str  # the state's text right after it; empty where there is none
-    remembered: Mapping[str, str] = field(default_factory=dict)  # addresses by id, as the state had them before
-    moments: tuple[tuple[Subscription, ...], ...] = ()  # what was live after each call
+    run: Run  # as the laws see it
 
     def count(self, name: str) -> int:
         """Count the calls of this name."""
@@ -105,6 +112,11 @@ class Result:
     first: Came  # the apply with the faults
     second: Came  # the apply without
     third: Came  # a plan
+    between: tuple[Came, ...] = ()  # an apply before the second one, where the list lags longer than it waits
+    other: Came | None = None  # the apply that ran in the middle of the first
+    others: tuple[
+        Came, ...
+    ] = ()  # of a state of its own: its apply after the second, one more of the first, and a plan
 
 
 def run_cell(cell: Cell) -> Result:
@@ -129,59 +141,137 @@ def options_for(way: Way, **more: object) -> PlanOptions:
 
 
 def _try(cell: Cell) -> tuple[Result, bool]:
+    clock = JumpingClock()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(cell.way, folder)
-        files = (str(folder / "hooks.yaml"),)
-        with Sandbox(options_of(cell.way, folder / "held.json")) as box:
+        folders = prepare_both(cell.way, cell.states, Path(name))
+        with Sandbox(options_of(cell.way, folders[0] / "held.json", clock)) as box:
             for spec in cell.specs:
                 box.add_fault(spec)
+            stage = Stage(cell.way, box, clock, folders, may_conflict=cell.may_conflict)
             timeout, parallelism = (SHORT_TIMEOUT, SIDE_BY_SIDE) if cell.is_slow else (TIMEOUT, cell.way.at_once)
-            options = options_for(cell.way, files=files, timeout=timeout, parallelism=parallelism)
-            first = carry_out(plan_apply.apply, options, Recorder(), box)
+            others: list[Came] = []
+            terminal = Recorder(moment=cell.moment, at_the_moment=lambda: others.append(stage.apply(1)))
+            first = stage.apply(0, terminal, timeout=timeout, parallelism=parallelism)
             is_distinct = not cell.is_late or _is_distinct(first, time.monotonic())
             if cell.is_late:
                 wait_until_all_is_carried_out(box)
-        with Sandbox(options_of(cell.way, folder / "held.json")) as box:  # the same tenancy; nothing goes wrong
-            options = options_for(cell.way, files=files, timeout=TIMEOUT, parallelism=SIDE_BY_SIDE)
-            second = carry_out(plan_apply.apply, options, Recorder(), box)
-            plan = PlanOptions(files, "json", uses_state=False, has_detailed_exit_code=True)
-            third = carry_out(plan_apply.plan, plan, Recorder(), box)
-    return Result(cell, first, second, third), is_distinct
+            box.end_faults()
+            clock.advance(cell.seconds_to_wait)
+            between = [stage.apply(0) for _ in range(cell.way.lags_for_long)]
+            clock.advance(cell.way.lags_for_long * LONG_LAG)
+            second = stage.apply(0)
+            rest = (stage.apply(1), stage.apply(0), stage.plan(1)) if folders[0] != folders[1] else ()
+            third = stage.plan(0)
+    return Result(cell, first, second, third, tuple(between), others[0] if others else None, rest), is_distinct
 
 
-def carry_out(
-    verb: Callable[[PlanOptions, World], int], options: PlanOptions, terminal: Recorder, box: Sandbox
-) -> Came:
-    """Run a command, as the command line would; but an exception that it does not know is kept."""
-    earlier, before = len(box.calls), box.subscriptions(TENANT)
-    world = World(environ(box.url), io.BytesIO(), terminal, Event(), QUICK)
-    terminal.look = partial(box.subscriptions, TENANT)
-    path = Path(options.files[0]).with_name("hooks.state.json")
-    state = load(str(path)) if options.uses_state else None
-    remembered = {entry.id: entry.address for entry in state.entries} if state else {}
-    crash, code = "", 1
+def prepare_both(way: Way, states: str, folder: Path) -> tuple[Path, Path]:
+    """Prepare the folders of two that look after a tenancy: one folder, or one on each machine."""
+    first, second = folder / "first", folder / "second"
+    first.mkdir()
+    prepare(way, first)
+    if states != "a state each":
+        return first, first
+    shutil.copytree(first, second)
+    return first, second
+
+
+class Stage:
+    """A tenancy, and the folders of two that look after it."""
+
+    def __init__(
+        self, way: Way, box: Sandbox, clock: Clock, folders: tuple[Path, Path], *, may_conflict: bool = False
+    ) -> None:
+        self.way = way
+        self.box = box
+        self.clock = clock
+        self.folders = folders
+        self.witness = Witness(box)
+        self._declared = declared_of(way, may_conflict=may_conflict or way.refuses_duplicates)
+        self._gone: dict[Path, frozenset[str]] = dict.fromkeys(
+            folders, frozenset()
+        )  # ids that a state knows as removed
+        self._runs = 0
+
+    def apply(
+        self,
+        number: int,
+        terminal: Recorder | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        parallelism: int = SIDE_BY_SIDE,
+        adopts: bool = False,
+    ) -> Came:
+        """Apply from one of the folders."""
+        files = self._files(number)
+        options = options_for(self.way, files=files, timeout=timeout, parallelism=parallelism, adopts=adopts)
+        return self._run(plan_apply.apply, options, terminal or Recorder())
+
+    def plan(self, number: int, *, uses_state: bool = False) -> Came:
+        """Plan from one of the folders. What a list does not show yet, or still shows, needs the state."""
+        uses_state |= self.way.lags and self.way.uses_state
+        plan = PlanOptions(self._files(number), "json", uses_state=uses_state, has_detailed_exit_code=True)
+        return self._run(plan_apply.plan, plan, Recorder())
+
+    def _files(self, number: int) -> tuple[str]:
+        return (str(self.folders[number] / "hooks.yaml"),)
+
+    def _run(self, verb: Callable[[PlanOptions, World], int], options: PlanOptions, terminal: Recorder) -> Came:
+        """Run a command, as the command line would; but an exception that it does not know is kept."""
+        self._runs += 1
+        name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent
+        calls, start, held = len(box.calls), len(self.witness.moments), self.witness.held()
+        before, known = box.subscriptions(TENANT), _text(folder)
+        environment = environ(box.url)
+        network = self.witness.network(name, environment)
+        world = World(environment, io.BytesIO(), terminal, Event(), QUICK, self.clock, network)
+        crash, code = "", 1
+        try:
+            code = int(verb(options, world))
+        except HooksyncError as error:
+            terminal.message(f"error: {error}")
+            code = int(error.exit_code)
+        except Exception:
+            crash = traceback.format_exc()
+        text = _text(folder) if options.uses_state else ""
+        said = "\n".join(terminal.err)
+        run = Run(
+            name=name,
+            verb=verb.__name__,
+            code=code,
+            tenancies=(self._declared,),
+            before=held,
+            moments=tuple(self.witness.moments[start:]),
+            result=_document(terminal.out),
+            said=f"{terminal.out}\n{said}",
+            crash=crash,
+            written=(text,),
+            hidden=HIDDEN,
+            remembered=remembered(known, held) if options.uses_state else (),
+            remembers=remembered(text, self.witness.held()) if text else None,
+        )
+        run = self._learn(folder, run)
+        return Came(code, terminal.out, said, crash, box.calls[calls:], before, box.subscriptions(TENANT), text, run)
+
+    def _learn(self, folder: Path, run: Run) -> Run:
+        """Add what the state knows as removed, since a run that had it was answered so."""
+        for moment, _, removed in run.changes():
+            if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
+                self._gone[folder] |= {one.id for one in removed}
+        return replace(run, gone=self._gone[folder])
+
+
+def _text(folder: Path) -> str:
+    """Read the state; nothing if there is none."""
+    path = folder / "hooks.state.json"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _document(text: str) -> dict[str, Any] | None:
     try:
-        code = int(verb(options, world))
-    except HooksyncError as error:
-        terminal.message(f"error: {error}")
-        code = int(error.exit_code)
-    except Exception:
-        crash = traceback.format_exc()
-    live = box.subscriptions(TENANT)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return Came(
-        code=code,
-        out=terminal.out,
-        err="\n".join(terminal.err),
-        crash=crash,
-        calls=box.calls[earlier:],
-        before=before,
-        live=live,
-        state=text,
-        remembered=remembered,
-        moments=(*terminal.moments, live),
-    )
+        return dict(json.loads(text))
+    except ValueError:
+        return None
 
 
 def _is_distinct(came: Came, now: float) -> bool:

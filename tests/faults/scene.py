@@ -5,11 +5,14 @@ A tenancy that asks for steps of every kind, the hooks file for it, and the stat
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
 
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.model import Secret
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, normalised
@@ -111,9 +114,23 @@ def same_url(shown: str) -> str:
     return normalised(shown)
 
 
-def options_of(way: Way, data: Path) -> SandboxOptions:
+def options_of(way: Way, data: Path, clock: Clock = SYSTEM_CLOCK) -> SandboxOptions:
     """How the sandbox is to be."""
-    return SandboxOptions(traits=way.traits | {"no-challenge"}, data=data)
+    return SandboxOptions(
+        traits=way.traits | {"no-challenge"},
+        data=data,
+        list_lag_additions=way.additions,
+        list_lag_removals=way.removals,
+        token_seconds=86_400.0,
+        clock=clock.now,
+        new_id=partial(next, _ids(is_later=data.exists())),
+    )
+
+
+def _ids(*, is_later: bool) -> Iterator[str]:
+    """Give the same ids in every run, in an order that is not that of their text. `is_later`: after those seeded."""
+    for number in count(1000 * is_later):
+        yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
 
 
 def prepare(way: Way, folder: Path) -> None:
@@ -123,38 +140,43 @@ def prepare(way: Way, folder: Path) -> None:
         made = list(_seed(box, way))
     if way.uses_state:
         names = FORMER_NAMES if way.moves else {}
-        (folder / "hooks.state.json").write_text(state_text(_old_state(made, names)), encoding="utf-8")
+        state = _old_state(made, names, knows_flags=way.edits_flag)
+        (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
 
 
 def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
     """Hold what asks for every kind of step; give what the state is to know."""
     for trigger in TRIGGERS:
         # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
-        flag = (trigger != "MOVED" or not way.uses_state) and not way.siblings
+        flag = (trigger != "MOVED" or not way.uses_state or way.edits_flag) and not way.siblings
         turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
-        box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
+        secret = SECRET if way.edits_flag else OLD_SECRET
+        box.seed(TENANT, turned, trigger, secret, include_identifiers=flag)  # resubscribed
         box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
         box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
         box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
     for name in SWAPPED if way.moves else ():
         box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
     made = box.subscriptions(TENANT)
-    if not way.refuses_duplicates:
+    if way.has_duplicates:
         box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
+    if way.has_duplicates and way.refuses_duplicates:
+        box.seed(TENANT, f"{OURS}/turned", "MOVED", OLD_SECRET)  # both are to go
     for one in made:
         is_unknown = way.siblings and (one.url, one.trigger) == (f"{OURS}/turned", "MOVED")
         if one.url.startswith(f"{OURS}/") and not is_unknown:
             yield one
 
 
-def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
+def _old_state(made: Iterable[Subscription], names: Mapping[str, str], *, knows_flags: bool) -> State:
     entries = []
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"prod/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         mark = fingerprint(key_of(one.secret), "prod", one.id)
         digest = declared_digest(URL_SALT, one.url, one.trigger)
-        entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest))
+        flag = one.include_identifiers if knows_flags else None  # as in a state of an older version
+        entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest, include_identifiers=flag))
     return State(1, URL_SALT, (SALT,), tuple(entries))
 
 

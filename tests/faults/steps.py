@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,12 @@ from hooksync.sandbox.tenancies import Subscription
 from tests.faults.cells import Cell
 from tests.faults.run import Came
 from tests.faults.scene import SECRET, ours, same_url, wanted
+from tests.faults.table import WAIT
 
 NOT_DONE = ("failed", "not-attempted")
+UNLISTED = "not listed yet"  # what a report says of what it knows by an answer alone
+STILL_LISTED = "still listed"  # likewise, of a removal
+AMBIGUOUS = "no answer told which one is"  # and of two that a proxy made
 
 
 @dataclass(slots=True)
@@ -35,13 +40,21 @@ def judge_steps(cell: Cell, came: Came) -> Steps:
     steps.is_verified = tenancy["not_verified"] is None
     for step in tenancy["steps"]:
         _judge(step, cell, came, steps)
-    is_idle = all(step["outcome"] == "unchanged" for step in tenancy["steps"])
-    if steps.is_verified and not tenancy["error"] and not is_idle and not cell.way.tells_no_flag:
-        is_as_declared = ours(came.live) == wanted(cell.way)
-        if is_as_declared == bool(tenancy["differences"]):
-            told = [f"{one['action']} {one['url']} {one['trigger']}" for one in tenancy["differences"]]
-            steps.broken.append(f"the verification tells of {told}, and live is as declared: {is_as_declared}")
+    steps.broken += tells_what_it_sees(cell, came)
     return steps
+
+
+def tells_what_it_sees(cell: Cell, came: Came) -> Iterator[str]:
+    """Compare the differences that the verification of a report tells with those that there are."""
+    for tenancy in came.run.told:
+        is_idle = all(step["outcome"] == "unchanged" for step in tenancy["steps"])
+        if tenancy["not_verified"] is not None or tenancy["error"] or is_idle or cell.way.tells_no_flag:
+            continue
+        is_as_declared = ours(came.live) == wanted(cell.way)
+        is_lied_to = (cell.is_lied_to or bool(cell.states)) and (UNLISTED in came.out or STILL_LISTED in came.out)
+        if is_as_declared == bool(tenancy["differences"]) and not is_lied_to:
+            told = [f"{one['action']} {one['url']} {one['trigger']}" for one in tenancy["differences"]]
+            yield f"the verification tells of {told}, and live is as declared: {is_as_declared}"
 
 
 def _judge(step: dict[str, Any], cell: Cell, came: Came, steps: Steps) -> None:
@@ -51,15 +64,19 @@ def _judge(step: dict[str, Any], cell: Cell, came: Came, steps: Steps) -> None:
     steps.half_done += said == "half-done"
     shown = f"{step['action']} {step['url']} {step['trigger']} is said to be {said}"
     true = _true_outcomes(step["action"], is_made=is_made is not None, is_gone=is_gone)
-    if step["new_id"] and (is_made is None or is_made.id != step["new_id"]):
+    detail = step["detail"] or ""
+    is_believed = cell.is_lied_to and (UNLISTED in detail or STILL_LISTED in detail)
+    is_believed |= cell.is_doubled and AMBIGUOUS in detail
+    is_believed |= cell.way.removals > WAIT and said == "failed" and detail != ""  # the list cannot tell it any sooner
+    if step["new_id"] and (is_made is None or is_made.id != step["new_id"]) and not is_believed:
         steps.broken.append(f"{shown}, with a new id that is not there")
     if said in true:
         if said not in ("done", "unchanged", "not-attempted") and not step["detail"]:
             steps.broken.append(f"{shown}, and not why")
         return
     did_more = said in NOT_DONE or (said == "half-done" and true == ("done",))
-    if not steps.is_verified and ((did_more and step["detail"]) or cell.is_lied_to):
-        steps.unknown += 1  # nobody could look: it says what it knew, and that there was no look
+    if is_believed or (not steps.is_verified and ((did_more and step["detail"]) or cell.is_lied_to)):
+        steps.unknown += 1  # nobody could look, or the list may lag: it says what it knew, and that this is all
         return
     steps.broken.append(f"{shown}, and is {' or '.join(true)}")
 

@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+WAIT = 30.0  # seconds for which an apply waits for the list
+LAG, LONG_LAG = 5.0, 60.0  # seconds; shorter and longer than that
+REFUSES = frozenset({"refuse-duplicates"})
 SLOW = 2.8  # seconds; more than two calls in a row may take, so that what is slow comes after the verification
 
 # What becomes of a subscribe that meets a fault.
-#   found: it was carried out and only its answer is lost; the list shows it, so there is no second one
+#   found: it was carried out and only its answer is lost; the list shows it, so there is no second one, and its secret
+#     is unknown
 #   again: it was not carried out and nobody can tell from its answer; the list does not show it: once more
-#   believed: the service reports success and has done nothing; the list does not show it, and there is no second one
+#   believed: the service reports success and has done nothing; it is said to be done and not listed yet, and there is
+#     no second one
 #   repeated: the service asked for patience, and has done nothing
 #   renewed: the token is refused; there is a second one, under a new token
 #   expired: likewise, and the token is of no use any more
@@ -53,9 +58,14 @@ FAULTS: dict[str, After] = {
     "echo": "refused",
 }
 FEW_FAULTS = ("cut", "commit-cut", "half-body", "status-500", "not-json", "commit-502")
+WRONG_IDS: dict[str, After] = {"lie-id": "believed", "same-id": "believed", "commit-same-id": "found"}
+DOUBLED = "doubled"
+AFTER: dict[str, After] = {**FAULTS, **WRONG_IDS, DOUBLED: "found"}
 LOST_ANSWERS = tuple(kind for kind, after in FAULTS.items() if after == "found" or kind == "cut")
 LIES = (
     "wrong-shape@subscribe",
+    "lie-id@subscribe",
+    "same-id@subscribe",
     "status-204@unsubscribe",
     "status-404@unsubscribe",
 )  # a success that is not true
@@ -74,11 +84,25 @@ class Way:
     siblings: bool = (
         False  # whether only another subscription tells that the secret of one that is resubscribed changed
     )
+    additions: float = 0.0  # seconds by which the list is late with what was made
+    removals: float = 0.0  # seconds by which it is late with what was removed
+    looks: int = 0  # lists that an apply without faults reads, where they lag
+    edits_flag: bool = False  # whether of what is resubscribed only the flag has changed, which the list does not tell
+    has_duplicates: bool = True  # one of what is kept; and where the service refuses them, one of what is resubscribed
     at_once: int = 1  # calls in flight; by ones, it is sure which call is the first and which the last
 
     @property
     def refuses_duplicates(self) -> bool:
         return "refuse-duplicates" in self.traits
+
+    @property
+    def lags(self) -> bool:
+        return bool(self.additions or self.removals)
+
+    @property
+    def lags_for_long(self) -> bool:
+        """Whether the list may show only the next run what an apply did."""
+        return max(self.additions, self.removals) > WAIT
 
     @property
     def tells_no_flag(self) -> bool:
@@ -98,13 +122,19 @@ class Way:
         """How many calls of this name an apply without faults makes."""
         conflicts = self.resubscribes if self.refuses_duplicates else 0
         match name:
+            case "subscribe" if self.replacement == "remove-first":  # the duplicate is in the way, the old ones are not
+                return self.makes + (self.refuses_duplicates and self.has_duplicates)
             case "subscribe":
                 return self.makes + conflicts
-            case "unsubscribe":  # two that are not declared, two old ones, and a duplicate where there can be one
-                return 4 if self.refuses_duplicates else 5
-            case "list":
-                has_replacements = self.replacement == "create-first" and not self.refuses_duplicates
-                return 3 if has_replacements or "answer-without-id" in self.traits else 2
+            case "unsubscribe" if self.lags_for_long:  # what is listed is removed once more, what is replaced stays
+                return 6
+            case "unsubscribe":  # two that are not declared, two old ones, and the duplicates
+                return 4 + self.has_duplicates * (1 + self.refuses_duplicates)
+            case "list" if self.lags:
+                return self.looks
+            case "list":  # before and after, where something is replaced or doubled in between, and for ids
+                is_replaced = self.has_duplicates or not self.refuses_duplicates
+                return 2 + is_replaced + ("answer-without-id" in self.traits)
             case _:
                 return 1
 
@@ -114,7 +144,8 @@ def _ways() -> Iterator[Way]:
         rest = "" if uses_state else ", no state"
         yield Way(f"create-first{rest}", uses_state=uses_state)
         yield Way(f"remove-first{rest}", "remove-first", uses_state=uses_state)
-        for trait in ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls"):
+        yield Way(f"refuse-duplicates{rest}", traits=REFUSES, has_duplicates=False, uses_state=uses_state)
+        for trait in ("answer-without-id", "minimal-list", "string-flags", "normalise-urls"):
             yield Way(trait + rest, traits=frozenset({trait}), uses_state=uses_state)
     yield Way("remove-first, nothing to subscribe", "remove-first", subscribes=False)
     yield Way("create-first, eight at a time", at_once=8)
@@ -122,10 +153,52 @@ def _ways() -> Iterator[Way]:
     yield Way("remove-first, receivers move", "remove-first", moves=True)
     yield Way("create-first, a secret told by a sibling", siblings=True)
     yield Way("remove-first, a secret told by a sibling", "remove-first", siblings=True)
+    yield Way("number-ids", traits=frozenset({"number-ids"}))
+    yield Way("refuse-duplicates, and there are some", traits=REFUSES)
+    yield Way("remove-first, refuse-duplicates, and there are some", "remove-first", traits=REFUSES)
+    yield Way("minimal-list, a flag is edited", traits=frozenset({"minimal-list"}), edits_flag=True)
+    yield from _ways_that_lag()
+
+
+def _ways_that_lag() -> Iterator[Way]:
+    yield Way("create-first, additions lag", additions=LAG, looks=7)
+    yield Way("create-first, removals lag", removals=LAG, looks=8)
+    yield Way("create-first, the list lags", additions=LAG, removals=LAG, looks=12)
+    yield Way("remove-first, the list lags", "remove-first", additions=LAG, removals=LAG, looks=8)
+    yield Way(
+        "answer-without-id, the list lags",
+        traits=frozenset({"answer-without-id"}),
+        additions=LAG,
+        removals=LAG,
+        looks=14,
+    )
+    yield Way(
+        "refuse-duplicates, the list lags", traits=REFUSES, has_duplicates=False, additions=LAG, removals=LAG, looks=7
+    )
+    yield Way("create-first, receivers move, the list lags", moves=True, additions=LAG, removals=LAG, looks=12)
+    yield Way("create-first, the list lags, no state", uses_state=False, additions=LAG, removals=LAG, looks=13)
+    yield Way("create-first, the list lags for long", additions=LONG_LAG, removals=LONG_LAG, looks=24)
 
 
 WAYS = tuple(_ways())
 MAIN = WAYS[0]
+NAMED = {way.name: way for way in WAYS}
+WAYS_WITH_WRONG_IDS = (
+    "create-first",
+    "remove-first",
+    "answer-without-id",
+    "refuse-duplicates",
+    "create-first, receivers move",
+    "create-first, the list lags",
+)
+WAYS_OF_TWO = (
+    *WAYS_WITH_WRONG_IDS,
+    "minimal-list, a flag is edited",
+    "refuse-duplicates, and there are some",
+)
+STATES_OF_TWO = ("one state", "a state each")
+MOMENTS_OF_TWO = (1, 2, 4, 6, 7, 9, 12)  # calls of the first run, after which the second one runs from end to end
+FAULTS_OF_TWO = ("none", "commit-cut@subscribe")
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,10 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
         "--json",
         "--markdown",
         "--cell",
+        "--number",
+        "--steps",
+        "--from",
+        "--jobs",
     }  # of our own test tools
     used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text_of(page)))
     assert used <= known | others
