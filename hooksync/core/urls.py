@@ -147,6 +147,17 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or bool(_LOOPBACK_V4.fullmatch(host))
 
 
+def is_respelling(one: str, other: str) -> bool:
+    """Whether two URLs may be one that a service spells in its own way: its case, percent-encoding or last slash."""
+    return _loosely_spelt(one) == _loosely_spelt(other)
+
+
+def _loosely_spelt(url: str) -> str:
+    from urllib.parse import unquote  # only here: `validate` does without
+
+    return unquote(normal_url(url)).casefold().rstrip("/")
+
+
 def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
     """Whether a URL lies under one of the prefixes; None owns all.
 

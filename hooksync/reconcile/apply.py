@@ -205,9 +205,8 @@ class Execution:
     def _learn(self, runners: Iterable[StepRunner], live: Iterable[LiveSubscription]) -> None:
         """Let runners learn what is live, and match what may have been made with what is new and nobody else's."""
         shown = {subscription.id: subscription for subscription in live}
-        places = {declared.key for declared in self.plan.tenancy.subscriptions}
         for runner in runners:
-            runner.learn(shown, places)
+            runner.learn(shown)
         known = self._known_ids()
         newcomers: defaultdict[SubscriptionKey, list[str]] = defaultdict(list)
         for subscription in shown.values():

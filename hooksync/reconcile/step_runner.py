@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SubscriptionKey
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
 from hooksync.core.record import replace
+from hooksync.core.urls import is_respelling
 from hooksync.reconcile.fates import ActiveStep, Creation, CreationEvent, Removal, RemovalEvent, result_of
 from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Subscribe, Unsubscribe
 
@@ -206,13 +207,13 @@ class StepRunner:
         self.on_creation(CreationEvent.DISPROVED)
         self.new_id = None
 
-    def learn(self, live: Mapping[str, LiveSubscription], places: Container[SubscriptionKey] = ()) -> None:
-        """Learn from what the list shows, by id, what became of the calls. `places`: of all that is declared."""
+    def learn(self, live: Mapping[str, LiveSubscription]) -> None:
+        """Learn from what the list shows, by id, what became of the calls."""
         if self.new_id:
             shown = live.get(self.new_id)
             self.is_listed = shown is not None
             self.was_listed |= self.is_listed
-            if shown and not self._may_be(shown, places):
+            if shown and not self._may_be(shown):
                 self.disprove()
         if isinstance(self.step, Subscribe):
             return
@@ -266,10 +267,9 @@ class StepRunner:
             may_be_removed=self.removal.is_open,
         )
 
-    def _may_be(self, shown: LiveSubscription, places: Container[SubscriptionKey]) -> bool:
-        """Whether this may be the new one; the service may spell its URL in another way, but not as another's."""
-        is_another = shown.key != self.declared.key and shown.key in places
-        return shown.trigger == self.declared.trigger and not is_another
+    def _may_be(self, shown: LiveSubscription) -> bool:
+        """Whether this may be the new one; the service may spell its URL in another way."""
+        return shown.trigger == self.declared.trigger and is_respelling(shown.url.full, self.declared.url.full)
 
     def _not_created(self, error: HooksyncError) -> None:
         self._explain(error)

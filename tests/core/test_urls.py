@@ -7,6 +7,7 @@ from hooksync.core.urls import (
     closed,
     is_loopback,
     is_plain_http,
+    is_respelling,
     may_own,
     outline,
     owns_url,
@@ -279,3 +280,20 @@ def test_what_may_not_be_owned_is_not_owned_however_it_is_filled_in(
 )
 def test_open_url_is_refused_only_where_its_text_tells(url: str, may: bool) -> None:
     assert may_own(("https://h/api",), outline(parse_template(url))) is may
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one"),
+    [
+        ("https://h.example/a", "https://H.example:443/a", True),
+        ("https://h.example/%7Ea", "https://h.example/~A", True),
+        ("https://h.example/a", "https://h.example/a/", True),
+        ("https://h.example", "https://h.example/", True),
+        ("https://h.example/a", "https://h.example/b", False),
+        ("https://h.example/a", "https://h.example/a?b", False),
+        ("https://h.example/a", "http://h.example/a", False),
+        ("https://h.example/a", "https://other.example/a", False),
+    ],
+)
+def test_a_service_may_spell_a_url_in_its_own_way_but_not_change_it(one: str, other: str, is_one: bool) -> None:
+    assert is_respelling(one, other) is is_one

@@ -219,7 +219,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     )
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))
-    results = tuple(Outcome(step, "failed", text, text, text) for step in plan.steps)
+    results = tuple(Outcome(step, "failed", text, text, (bad,)) for step in plan.steps)
     made = view_of_outcome(TenancyOutcome(plan, results, plan.steps, text), [bad])
     return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
 
