@@ -410,7 +410,8 @@ def _untrue_code(run: Run) -> Iterator[str]:
             made |= new
             removed |= gone
     named = {moment.named for moment in run.moments if moment.by == run.name}
-    unclear = [it for it in run.moments if it.by == run.name and it.call in CHANGING and not _is_clear_no(it)]
+    tried = [it for it in run.moments if it.by == run.name and it.call in CHANGING]
+    unclear = tried if run.meets_a_bug else [it for it in tried if not _is_clear_no(it)]
     lists = [set(it.shown) for it in run.moments if it.by == run.name and it.shown is not None]
     may_have = unclear or any(one != lists[0] for one in lists)
     shown = {one.id for declared in run.tenancies for one in _shown(run, declared)}

@@ -17,7 +17,7 @@ STEPS = 10  # of a history, about
 class Edit:
     """A change of the hooks file or of the environment."""
 
-    kind: Literal["add", "remove", "move", "swap", "rename", "flag", "reference", "rotate", "revert"]
+    kind: Literal["add", "remove", "move", "swap", "rename", "flag", "reference", "rotate", "unset", "revert"]
     tenancy: int = 0
     which: int = 0
     to: int = 0
@@ -86,12 +86,27 @@ class History:
     consistency_wait: int = 30  # seconds
     remove_first: bool = False
     probes: bool = False
+    replaces_unknown: bool = False  # `unknown_secret: replace`
     rest: float = 1200.0  # seconds before all is to be settled
 
 
 TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids")
-FLAGS = ("adopt", "no-prune", "text", "old-checkout", "markdown")
-EDITS = ("add", "add", "remove", "move", "move", "swap", "rename", "flag", "rotate", "rotate", "reference", "revert")
+FLAGS = ("adopt", "no-prune", "text", "old-checkout", "markdown", "target")
+EDITS = (
+    "add",
+    "add",
+    "remove",
+    "move",
+    "move",
+    "swap",
+    "rename",
+    "flag",
+    "rotate",
+    "rotate",
+    "reference",
+    "revert",
+    "unset",
+)
 PEOPLE = ("subscribe", "unsubscribe", "duplicate", "repair", "foreign")
 STATUSES = (400, 403, 404, 409, 429, 500, 502, 503)
 UNCLEAR = (409, 500, 502, 503)  # of a call that may have been carried out all the same
@@ -147,17 +162,19 @@ def make_history(seed: int) -> History:
         consistency_wait=chance.choice([0, 5, 30, 30, 30, 120]),
         remove_first=chance.random() < 0.15,
         probes=chance.random() < 0.2,
+        replaces_unknown=chance.random() < 0.15,
         rest=chance.choice([max(lags) + 1, 1200.0]),
     )
     return history if _may_settle_soon(history) else replace(history, rest=1200.0)
 
 
 def _may_settle_soon(history: History) -> bool:
-    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no hand in it, no long lag."""
+    """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other hand, no long lag."""
     if max(history.lag_additions, history.lag_removals) >= history.consistency_wait:
         return False
     mishaps = [mishap for step in history.steps if isinstance(step, Command) for mishap in step.mishaps]
-    return not any(mishap.kind in LIES or isinstance(mishap.act, Person) for mishap in mishaps)
+    is_alone = not any(isinstance(each, Person) for each in (*history.steps, *(mishap.act for mishap in mishaps)))
+    return is_alone and not any(mishap.kind in LIES for mishap in mishaps)
 
 
 def _steps(chance: random.Random, taste: _Taste) -> list[Step]:

@@ -18,6 +18,7 @@ TRIGGERS = ("INDEXED", "MOVED")
 REFERENCES = ("FIRST", "SECOND")
 VALUES = 5  # that a reference may have
 TENANTS = ("ONE", "TWO")
+TARGETED = "/INDEXED"  # the end of addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Hooks:
     values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REFERENCES, 0))
     former: list[list[list[Hook]]] = field(default_factory=list)  # earlier texts of the file
     names: int = 0  # given so far
+    unset: set[str] = field(default_factory=set)  # references without a value
 
     @classmethod
     def of(cls, history: History) -> Hooks:
@@ -68,6 +70,10 @@ class Hooks:
             case "rotate":
                 reference = REFERENCES[edit.which % len(REFERENCES)]
                 self.values[reference] = (self.values[reference] + 1) % VALUES
+                self.unset.discard(reference)
+                return
+            case "unset":
+                self.unset.add(REFERENCES[edit.which % len(REFERENCES)])
                 return
             case "revert" if self.former:
                 self.hooks = self.former.pop()
@@ -116,7 +122,8 @@ class Hooks:
             self.hooks[tenancy].append(hook)
 
     def copy(self) -> Hooks:
-        return Hooks(self.history, [list(each) for each in self.hooks], dict(self.values), [], self.names)
+        hooks = [list(each) for each in self.hooks]
+        return Hooks(self.history, hooks, dict(self.values), [], self.names, set(self.unset))
 
     def text(self) -> str:
         """Write the file, in the YAML that JSON is, but for its outermost lines."""
@@ -129,6 +136,7 @@ class Hooks:
                 "limits": {"unsubscribe": "100%"},
                 "replacement": "remove-first" if self.history.remove_first else "create-first",
                 "probe": "auto" if self.history.probes else "never",
+                "unknown_secret": "replace" if self.history.replaces_unknown else "warn",
                 "consistency_wait": self.history.consistency_wait,
                 "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
             }
@@ -150,11 +158,21 @@ class Hooks:
         return {
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
-            **{reference: self.value(reference) for reference in REFERENCES},
+            **{reference: self.value(reference) for reference in REFERENCES if reference not in self.unset},
         }
 
     def value(self, reference: str) -> str:
         return secret(reference, self.values[reference])
+
+    def targets(self) -> tuple[str, ...]:
+        """Return a glob for some of what is declared, if there is any of it."""
+        found = [one for one in self.declared()[0].wanted if one.address.endswith(TARGETED)]
+        return (f"{TENANTS[0].lower()}/*{TARGETED}",) if found else ()
+
+    def targeted(self) -> tuple[Declared, ...]:
+        """Say what that glob matches; nothing else is touched."""
+        one = self.declared(prunes=False)[0]
+        return (replace(one, wanted=tuple(it for it in one.wanted if it.address.endswith(TARGETED))),)
 
     def declared(self, *, prunes: bool = True) -> tuple[Declared, ...]:
         """Say what the file declares, as the laws need it."""

@@ -180,7 +180,7 @@ class Play:
         for step in command.between:
             self.step(step, where)
         if not self.broken and os.path.exists(plan):
-            as_planned.values = dict(self.hooks.values)
+            as_planned.values, as_planned.unset = dict(self.hooks.values), set(self.hooks.unset)
             self.process(command, where, laws, "apply", saved_plan=plan, hooks=as_planned)
 
     def process(
@@ -200,8 +200,10 @@ class Play:
             act=lambda act: self.step(act, f"{where}, within another command"),
             receivers=lambda url: {one.secret for each in hooks.declared() for one in each.wanted if one.url == url},
         )
+        targets = hooks.targets() if "target" in flags and not more else ()
         options = PlanOptions(
             files=("-",),
+            targets=targets,
             format="text" if "text" in flags else "markdown" if "markdown" in flags else "json",
             state=state,
             parallelism=1,
@@ -220,7 +222,8 @@ class Play:
         remembered = self.remembered(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
-        run = self._run(process, verb, code, crash, hooks.declared(prunes=options.prunes))
+        declared = hooks.targeted() if targets else hooks.declared(prunes=options.prunes)
+        run = self._run(process, verb, code, crash, declared)
         moments = tuple(self.service.moments[start:])
         run = _with(run, before=before, moments=moments, remembered=remembered, options=options, play=self, state=state)
         self._learn(run, options, state)
@@ -343,6 +346,7 @@ class Play:
     def _settle(self) -> None:
         """Let nothing go wrong any more: one apply puts everything right, and further commands find nothing to do."""
         self.service.carry_out_all_that_is_late()
+        self.hooks.unset.clear()
         self.service.pass_time(self.history.rest)
         lag = max(self.history.lag_additions, self.history.lag_removals)
         if lag >= self.history.consistency_wait:  # one apply cannot see what it has done: the next one goes on

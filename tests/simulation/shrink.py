@@ -75,6 +75,7 @@ def _simpler(history: History) -> Iterator[History]:
         "consistency_wait": lambda _: 30,
         "remove_first": lambda _: False,
         "probes": lambda _: False,
+        "replaces_unknown": lambda _: False,
         "rest": lambda _: 1200.0,
     }
     for name, value in usual.items():
