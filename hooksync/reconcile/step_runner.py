@@ -29,7 +29,7 @@ UNLISTED = Problem(
     "plan again in a while: hooksync counts it as live for 15 minutes, and makes it again if it is not listed then",
 )
 STILL_LISTED = Problem(
-    "the service answered that the old one is removed, and it is still listed",
+    "the service answered that it is removed, and it is still listed",
     "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it is listed then",
 )
 
@@ -251,8 +251,10 @@ class StepRunner:
         """Return what became of the step."""
         is_unlisted = self.is_unlisted or self.creation is Creation.ACCEPTED
         behind = [UNLISTED] if is_unlisted else []
-        if self.is_still_listed and not isinstance(self.step, Subscribe):
-            behind.append(replace(STILL_LISTED, what=f"{STILL_LISTED.what}: {self.step.live.id}"))
+        if self.is_still_listed and isinstance(self.step, Resubscribe):
+            behind.append(replace(STILL_LISTED, what=f"the old one, {self.step.live.id}: {STILL_LISTED.what}"))
+        elif self.is_still_listed:
+            behind.append(STILL_LISTED)
         return Outcome(
             step=self.step,
             result=self.result,
