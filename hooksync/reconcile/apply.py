@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
@@ -140,7 +141,7 @@ class Execution:
         Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one that this run keeps.
         """
         waiting = [runner for runner in self.runners if runner.needs_confirmation]
-        kept = {runner: stays for runner in self.runners if runner.needs_removal and (stays := self._kept_for(runner))}
+        kept = self._kept()
         if not (waiting or kept) or self.pool.stop.is_set():
             return
 
@@ -162,19 +163,22 @@ class Execution:
             if stays not in listed:
                 runner.hold(f"held back until a list shows the one that stays{why}")
 
-    def _kept_for(self, runner: StepRunner) -> str | None:
-        """Return the id of what stays in the place of a duplicate, where a list has to show it before that goes.
+    def _kept(self) -> dict[StepRunner, str]:
+        """Return the ids of what stays in the places of duplicates, where a list has to show it before those go.
 
         The new one; or the one that is kept, where no list has shown it yet or somebody else made the duplicate.
         """
-        place = _place_of(runner)
-        if place is None or isinstance(runner.step, Subscribe):
-            return None
-        for step in self.plan.steps:
-            if isinstance(step, Keep) and step.declared.address == place:
-                is_own = runner.step.live.id in self.plan.history.made
-                return None if is_own and step.live.is_listed else step.live.id
-        return next((one.new_id for one in self._makers() if one.declared.address == place), None)
+        duplicates = {one: place for one in self.runners if one.needs_removal and (place := _place_of(one))}
+        if not duplicates:
+            return {}
+        stays = {one.declared.address: one.new_id for one in self._makers()}
+        keeps = {step.declared.address: step.live for step in self.plan.steps if isinstance(step, Keep)}
+        for runner, place in duplicates.items():
+            kept = keeps.get(place)
+            is_own = isinstance(runner.step, Unsubscribe) and runner.step.live.id in self.plan.history.made
+            if kept and not (is_own and kept.is_listed):
+                stays[place] = kept.id
+        return {one: identifier for one, place in duplicates.items() if (identifier := stays.get(place))}
 
     def _is_contested(self, runner: StepRunner, stays: str) -> bool:
         """Whether a duplicate may be another hooksync's, which may be removing the one that this run keeps.
@@ -253,17 +257,24 @@ class Execution:
         """List once more and compare: what became of each step, and which steps would still be needed."""
         try:
             live = self._look(self.runners, lambda _: not any(runner.is_behind for runner in self.runners))
-            again = [runner for runner in self.runners if runner.is_still_listed]
-            if again and not self.pool.stop.is_set():  # the list lags, or the answer was wrong: a second DELETE tells
-                self._remove(again)
-                live = self._list()
-                self._learn(self.runners, live)
+            live = self._remove_again(live)
         except HooksyncError as error:
             return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
         for runner in self.runners:
             runner.explain_half("only the verification found the new one")
         left = self._left(live)
         return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
+
+    def _remove_again(self, live: Live) -> Live:
+        """Remove once more what is still listed; the list lags, or the answer was wrong. Returns the newest list."""
+        again = [runner for runner in self.runners if runner.is_still_listed]
+        if not again or self.pool.stop.is_set():
+            return live
+        self._remove(again)
+        with suppress(HooksyncError):
+            live = self._list()
+            self._learn(self.runners, live)
+        return live
 
     def _left(self, live: Live) -> TenancyPlan:
         """Plan once more, going by the list and, where it lags behind, by the answers."""
