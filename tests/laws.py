@@ -165,10 +165,10 @@ class Run:
         lists = [it for it in self.moments if it.by == self.name and it.tenant == tenant and it.shown is not None]
         return lists[-1] if lists else None
 
-    def is_told(self, address: str) -> bool:
-        """Whether a warning or the detail of a step says something of an address."""
-        steps = [step for one in self.told for step in one["steps"] if step["address"] == address]
-        is_named = any(address in it or UNNAMED.search(it) for it in self.warnings)
+    def is_told(self, what: str) -> bool:
+        """Whether a warning or the detail of a step says something of an address, or of a live id."""
+        steps = [step for one in self.told for step in one["steps"] if what in (step["address"], step["id"])]
+        is_named = any(what in it or UNNAMED.search(it) for it in self.warnings)
         return is_named or any(step.get("detail") for step in steps)
 
 

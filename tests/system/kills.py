@@ -57,6 +57,7 @@ LAG = 0.4  # seconds, of a list that lags: the process is killed in real time
 CALLS = 20  # of a whole apply, about
 LONG, SHORT = 0.3, 0.03  # seconds after a call: while secrets are stretched and the state is written; between calls
 PATIENCE = 60.0  # seconds
+OURS = "cli/main.py"  # in every traceback of what hooksync itself has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,8 @@ def _kill(kill: Kill, stage: Stage) -> Run:
         out, err = process.communicate(timeout=PATIENCE)
     wait_until_all_is_carried_out(box)
     _look(stage, moments)
-    code = process.returncode
+    has_begun = bool(box.calls) or OURS in err or "Traceback" not in err  # else Python itself was still starting
+    code = process.returncode if has_begun else -kill.signal
     text, held = path.read_text(encoding="utf-8"), stage.witness.held()
     return Run(
         name="killed",
@@ -200,7 +202,7 @@ def _look(stage: Stage, moments: list[Moment]) -> None:
 
 def _broken_code(kill: Kill, run: Run, folder: Path, *, has_called: bool) -> Iterator[str]:
     """Hold the end of a process against its signal, and what it says against what it has written."""
-    if "Traceback" in run.said and "cli/main.py" in run.said:  # else Python itself was still starting
+    if "Traceback" in run.said and OURS in run.said:
         yield f"it shows a traceback: {run.said[-600:]}"
     expected = SIGNALS[kill.signal]
     is_outside = not has_called or (folder / "report.json").exists()  # Python was still starting, or already ending
