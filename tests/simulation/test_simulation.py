@@ -62,7 +62,7 @@ def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
 @pytest.mark.slow
 def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
-    assert "breaks" in find_broken_law(tmp_path)
+    assert "breaks" in find_broken_law(tmp_path, each.begin)
 
 
 def test_the_page_names_every_law_as_it_is() -> None:
