@@ -143,10 +143,11 @@ BREAKS: tuple[Break, ...] = (
         begin=400,
     ),
     Break(
-        "repeat a POST whose answer was lost as a refused one",
-        "reconcile/step_runner.py",
-        "            self.on_creation(CreationEvent.NO_ANSWER)\n            return\n",
-        "            self.on_creation(CreationEvent.REFUSED)\n            return\n",
+        "take a list that cannot be read for an empty one",
+        "service/client.py",
+        "            raise self._not_understood(ServiceError, request, answer, error) from error",
+        "            return ()",
+        begin=1180,
     ),
 )
 
