@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -47,10 +47,11 @@ SERVICES: dict[str, dict[str, Any]] = {
     "no second one": {"traits": ("refuse-duplicates",)},
 }
 
+CASES = list(product(EDITS, SERVICES))
+
 
 @pytest.mark.parametrize("kind", ["killed", "commit-killed", "stop"])
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("edit", sampled(EDITS, 4))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
 def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(edit: str, service: str, kind: str) -> None:
     for nth in count():
         played = play(history(EDITS[edit], Mishap(kind, "any", nth), **SERVICES[service]))
@@ -59,15 +60,13 @@ def test_an_edit_that_is_cut_short_at_any_call_is_finished_by_the_next_run(edit:
             return  # there are no more calls
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("edit", sampled(EDITS, 4))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
 def test_an_edit_whose_subscribe_goes_wrong_loses_no_place(edit: str, service: str) -> None:
     for answer in (*ANSWERS, *LIES):
         assert play(history(EDITS[edit], *mishaps(answer, "subscribe"), **SERVICES[service])).broken == [], answer
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("edit", sampled(EDITS, 4))
+@pytest.mark.parametrize(("edit", "service"), sampled(CASES, 11))
 def test_an_edit_whose_removal_goes_wrong_is_finished_by_the_next_run(edit: str, service: str) -> None:
     for answer in (*ANSWERS, "lie-gone"):
         assert play(history(EDITS[edit], *mishaps(answer, "unsubscribe"), **SERVICES[service])).broken == [], answer
