@@ -150,7 +150,7 @@ def _try(cell: Cell) -> tuple[Result, bool]:
             stage = Stage(cell.way, box, clock, folders, may_conflict=cell.may_conflict)
             timeout, parallelism = (SHORT_TIMEOUT, SIDE_BY_SIDE) if cell.is_slow else (TIMEOUT, cell.way.at_once)
             others: list[Came] = []
-            terminal = Recorder(moment=cell.moment, at_the_moment=lambda: others.append(stage.apply(1)))
+            terminal = Recorder(moment=cell.moment, at_the_moment=lambda: others.append(stage.apply(1, parallelism=1)))
             first = stage.apply(0, terminal, timeout=timeout, parallelism=parallelism)
             is_distinct = not cell.is_late or _is_distinct(first, time.monotonic())
             if cell.is_late:
