@@ -49,6 +49,7 @@ tenancies:
   prod:
     server: ${BOX}
     tenant: DEMO
+    consistency_wait: 0
     probe: require
     subscriptions:
       catalogue:
