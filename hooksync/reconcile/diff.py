@@ -20,7 +20,7 @@ from hooksync.core.model import (
     address_matches,
 )
 from hooksync.core.record import Record
-from hooksync.core.urls import owns_url
+from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile.plan import (
     AMBIGUOUS,
     SECRET_UNKNOWN,
@@ -66,9 +66,9 @@ def pair(
 ) -> Pairs:
     """Find the live subscriptions that fill each declared one's place.
 
-    By identity; a place that stays empty is filled by what the state knows as made for it, under a spelling that no
-    declared one has: whoever can write the state cannot make one declared subscription pass for another. Then come
-    those that the state knows under a declared address with another URL: the receiver has moved.
+    By identity; and by what the state knows as made for it, where the service spells its URL in its own way and as no
+    declared one: whoever can write the state cannot make one subscription pass for another. Then come those that the
+    state knows under a declared address with another URL: the receiver has moved.
 
     `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may be declared for
     another one by now.
@@ -78,15 +78,16 @@ def pair(
     for one in live:
         pairs.get(one.key, others).append(one)
     known = [one for one in others if one.id in history.made and owns_url(tenancy.owns, one.url.full)]
-    empty = {history.digest_of(key): found for key, found in pairs.items() if not found} if known else {}
+    made_for = {history.digest_of(declared.key): declared for declared in tenancy.subscriptions} if known else {}
     addresses = {declared.address: declared for declared in tenancy.subscriptions} if known else {}
     for one in known:
         made = history.made[one.id]
-        declared = addresses.get(made.address)
-        if made.declared in empty:
-            empty[made.declared].append(one)
-        elif declared and declared.trigger == one.trigger and not is_targeted:
-            pairs[declared.key].append(one)
+        declared, moved = made_for.get(made.declared), addresses.get(made.address)
+        if declared:  # in another spelling; else the answer that told this id was wrong
+            if is_respelling(one.url.full, declared.url.full):
+                pairs[declared.key].append(one)
+        elif moved and moved.trigger == one.trigger and not is_targeted:
+            pairs[moved.key].append(one)
     for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
         if len(found) > 1:  # one with its URL; the newest that the state knows, else one whose content is right
             found.sort(key=partial(_preference, declared, history))
