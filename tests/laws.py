@@ -472,6 +472,7 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _
         and said == "done"
         and step["id"] not in fates.answered
         and step["id"] not in gone
+        and any(one.id == step["id"] for one in run.after)
     ):
         yield f"{what}, and no answer said so, and it is there"
     if step["action"] == "subscribe" and said in ("failed", "not-attempted") and not is_blind:

@@ -171,14 +171,18 @@ class Execution:
         duplicates = {one: place for one in self.runners if one.needs_removal and (place := _place_of(one))}
         if not duplicates:
             return {}
-        stays = {one.declared.address: one.new_id for one in self._makers()}
-        keeps = {step.declared.address: step.live for step in self.plan.steps if isinstance(step, Keep)}
-        for runner, place in duplicates.items():
-            kept = keeps.get(place)
-            is_own = isinstance(runner.step, Unsubscribe) and runner.step.live.id in self.plan.history.made
-            if kept and not (is_own and kept.is_listed):
-                stays[place] = kept.id
-        return {one: identifier for one, place in duplicates.items() if (identifier := stays.get(place))}
+        stays, first = self._stays(), {each.id for each in self.plan.live if each.is_listed}
+        made = self.plan.history.made
+        return {
+            one: kept
+            for one, place in duplicates.items()
+            if (kept := stays.get(place)) and not (kept in first and one.live_id in made)
+        }
+
+    def _stays(self) -> dict[str, str | None]:
+        """Return the ids of what is kept or was made, by address; None where it is not made."""
+        kept = {step.declared.address: step.live.id for step in self.plan.steps if isinstance(step, Keep)}
+        return {**kept, **{one.declared.address: one.new_id for one in self._makers()}}
 
     def _is_contested(self, runner: StepRunner, stays: str) -> bool:
         """Whether a duplicate may be another hooksync's, which may be removing the one that this run keeps.
@@ -266,8 +270,18 @@ class Execution:
         return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
 
     def _remove_again(self, live: Live) -> Live:
-        """Remove once more what is still listed; the list lags, or the answer was wrong. Returns the newest list."""
-        again = [runner for runner in self.runners if runner.is_still_listed]
+        """Remove once more what is still listed; the list lags, or the answer was wrong. Returns the newest list.
+
+        Nothing whose place would be empty then.
+        """
+        listed = {each.id for each in live}
+        stays = self._stays()
+        again = [
+            runner
+            for runner in self.runners
+            if runner.is_still_listed and (runner.is_listed or isinstance(runner.step, Unsubscribe))
+            if (place := _place_of(runner)) is None or stays.get(place) in listed
+        ]
         if not again or self.pool.stop.is_set():
             return live
         self._remove(again)

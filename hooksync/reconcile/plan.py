@@ -193,7 +193,7 @@ class TenancyOutcome(Record, frozen=True):
             for one in self.outcomes
             if one.result == "failed" and isinstance(one.step, Subscribe | Resubscribe)
         }
-        return any(live.key in refused and live.id not in before for live in self.last_live)  # refused, and there
+        return any(live.key in refused and live.id in shown - before for live in self.last_live)  # refused, and there
 
     @property
     def is_as_declared(self) -> bool:

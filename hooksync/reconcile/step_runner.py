@@ -73,6 +73,11 @@ class StepRunner:
         return self.step.declared
 
     @property
+    def live_id(self) -> str | None:
+        """The id of what has to go."""
+        return None if isinstance(self.step, Subscribe) else self.step.live.id
+
+    @property
     def needs_list(self) -> bool:
         """Whether only the list can tell how to go on."""
         is_stuck = self.creation is Creation.UNTRIED and self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
