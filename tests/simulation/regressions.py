@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.history import Command, Edit, History, Mishap, Person
+from tests.simulation.history import Command, Edit, History, Mishap, Person, StateFile
 
 REGRESSIONS = (
     # a saved plan keeps what has another secret by now
@@ -39,5 +39,37 @@ REGRESSIONS = (
         live=0,
         lag_additions=20.0,
         lag_removals=1.0,
+    ),
+    # a wrong id made somebody else's subscription pass for a respelt one
+    History(
+        1006946,
+        (Person("subscribe", which=7, to=7), Command("apply", mishaps=(Mishap("same-id", "subscribe"),))),
+        declared=1,
+        live=0,
+        lag_additions=300.0,
+    ),
+    # what was removed before, and is still listed, counted as made by a refused POST
+    History(
+        1012693,
+        (Command("apply"), Edit("move", 1, 5, 1), Command("apply", mishaps=(Mishap("status", "any", 2, 400),))),
+        declared=1,
+        lag_removals=20.0,
+        consistency_wait=0,
+    ),
+    # a second DELETE took the last one away, after the one that was to stay had gone from the list
+    History(
+        1016687,
+        (
+            Command("apply"),
+            Edit("reference", 1, 3, 6),
+            Person("subscribe", 1, 0, 5),
+            StateFile("copy"),
+            Command("apply"),
+            Person("unsubscribe", 1, 3, 5),
+            Command("apply", ("old-checkout",), (Mishap("lie-gone", "unsubscribe"),)),
+        ),
+        live=0,
+        lag_additions=1.0,
+        lag_removals=5.0,
     ),
 )
