@@ -60,6 +60,7 @@ class StepRunner:
         self.is_listed = False  # the last list shows the new one
         self.was_listed = False  # some list has shown it
         self.is_still_listed = False  # the last list shows the old one, although it is gone
+        self.old_was_listed = not isinstance(step, Subscribe) and step.live.is_listed  # some list has shown the old one
         self.has_conflict = False  # the service answered, at last, that there is one already
         self.is_held = False  # its removal waits for what might replace it
         self.detail = ""  # why it is not done
@@ -223,7 +224,10 @@ class StepRunner:
         if isinstance(self.step, Subscribe):
             return
         is_there = self.step.live.id in live
-        if self.removal is not Removal.UNTRIED:  # else, where it is not there, somebody else removed it
+        self.old_was_listed |= is_there
+        if self.removal is Removal.UNTRIED:
+            return  # where it is not there, somebody else removed it
+        if is_there or self.old_was_listed:  # that a list lacks what no list has shown says nothing
             self.on_removal(RemovalEvent.LISTED if is_there else RemovalEvent.UNLISTED)
         self.is_still_listed = is_there and self.removal is Removal.GONE
         if self.removal is Removal.GONE and self.result == "done":
