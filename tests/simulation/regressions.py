@@ -72,4 +72,17 @@ REGRESSIONS = (
         lag_additions=1.0,
         lag_removals=5.0,
     ),
+    # an old one that no list had shown yet counted as gone, although the DELETE was refused
+    History(
+        2001332,
+        (
+            Command("apply"),
+            Edit("rotate", 0, 1, 5),
+            Command("apply", ("target",), (Mishap("status", "unsubscribe", 0, 409),)),
+        ),
+        declared=2,
+        live=0,
+        lag_additions=300.0,
+        remove_first=True,
+    ),
 )
