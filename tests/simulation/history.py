@@ -173,7 +173,10 @@ def _may_settle_soon(history: History) -> bool:
     if max(history.lag_additions, history.lag_removals) >= history.consistency_wait:
         return False
     mishaps = [mishap for step in history.steps if isinstance(step, Command) for mishap in step.mishaps]
-    is_alone = not any(isinstance(each, Person) for each in (*history.steps, *(mishap.act for mishap in mishaps)))
+    actors = (*history.steps, *(mishap.act for mishap in mishaps))
+    is_alone = not any(
+        isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags) for it in actors
+    )
     return is_alone and not any(mishap.kind in LIES for mishap in mishaps)
 
 
