@@ -28,7 +28,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     is_idle,
 )
-from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Service, StepRunner
+from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Service, StepRunner, fills
 from hooksync.service.worker_pool import WorkerPool
 
 Live = tuple[LiveSubscription, ...]
@@ -146,21 +146,21 @@ class Execution:
             return
 
         def is_shown(live: Live) -> bool:
-            listed = {each.id for each in live}
-            return listed.issuperset(kept.values()) and not any(runner.needs_confirmation for runner in waiting)
+            shown = _places(live, kept.items())
+            return len(shown) == len(kept) and not any(runner.needs_confirmation for runner in waiting)
 
         try:
             if any(self._is_contested(runner, stays) for runner, stays in kept.items()):
                 self.clock.wait(self.pool.stop, OTHERS_WAIT)
-            listed = {each.id for each in self._look(waiting, is_shown)}
+            shown = _places(self._look(waiting, is_shown), kept.items())
             why = ""
         except HooksyncError as error:
-            listed, why = set(), f": the list could not be read: {error.summary}"
+            shown, why = set(), f": the list could not be read: {error.summary}"
         for runner in waiting:
             if runner.needs_confirmation:
                 runner.hold(UNCONFIRMED + why)
-        for runner, stays in kept.items():
-            if stays not in listed:
+        for runner in kept:
+            if runner not in shown:
                 runner.hold(f"held back until a list shows the one that stays{why}")
 
     def _kept(self) -> dict[StepRunner, str]:
@@ -274,14 +274,11 @@ class Execution:
 
         Nothing whose place would be empty then.
         """
-        listed = {each.id for each in live}
         stays = self._stays()
-        again = [
-            runner
-            for runner in self.runners
-            if runner.is_still_listed and (runner.is_listed or isinstance(runner.step, Unsubscribe))
-            if (place := _place_of(runner)) is None or stays.get(place) in listed
-        ]
+        again = [one for one in self.runners if one.is_still_listed]
+        again = [one for one in again if one.is_listed or isinstance(one.step, Unsubscribe)]
+        shown = _places(live, ((one, stays.get(place)) for one in again if (place := _place_of(one))))
+        again = [one for one in again if _place_of(one) is None or one in shown]
         if not again or self.pool.stop.is_set():
             return live
         self._remove(again)
@@ -372,6 +369,17 @@ def _place_of(runner: StepRunner) -> str | None:
     """Return the address of the declared one whose place a duplicate takes; None for anything else."""
     place = runner.step.duplicate_of if isinstance(runner.step, Unsubscribe) else None
     return place.address if place else None
+
+
+def _places(live: Live, kept: Iterable[tuple[StepRunner, str | None]]) -> set[StepRunner]:
+    """Return the duplicates whose places a list shows to be filled. `kept`: each with the id of what stays there."""
+    by_id = {each.id: each for each in live}
+    return {
+        runner
+        for runner, stays in kept
+        if isinstance(runner.step, Unsubscribe) and (place := runner.step.duplicate_of)
+        if stays in by_id and fills(by_id[stays], place)
+    }
 
 
 def _as_answered(runner: StepRunner) -> LiveSubscription:

@@ -219,7 +219,7 @@ class StepRunner:
             shown = live.get(self.new_id)
             self.is_listed = shown is not None
             self.was_listed |= self.is_listed
-            if shown and not self._may_be(shown):
+            if shown and not fills(shown, self.declared):
                 self.disprove()
         if isinstance(self.step, Subscribe):
             return
@@ -278,10 +278,6 @@ class StepRunner:
             may_be_removed=self.removal.is_open,
         )
 
-    def _may_be(self, shown: LiveSubscription) -> bool:
-        """Whether this may be the new one; the service may spell its URL in another way."""
-        return shown.trigger == self.declared.trigger and is_respelling(shown.url.full, self.declared.url.full)
-
     def _not_created(self, error: HooksyncError) -> None:
         self._explain(error)
         if isinstance(error, AnswerLost):
@@ -295,6 +291,11 @@ class StepRunner:
     def _explain(self, error: HooksyncError) -> None:
         self.detail = error.summary
         self.fix = "; ".join(problem.fix for problem in error.problems)
+
+
+def fills(live: LiveSubscription, declared: DeclaredSubscription) -> bool:
+    """Whether a live one may be what is declared; the service may spell its URL in another way."""
+    return live.trigger == declared.trigger and is_respelling(live.url.full, declared.url.full)
 
 
 def _is_broken(error: HooksyncError) -> bool:

@@ -85,4 +85,17 @@ REGRESSIONS = (
         lag_additions=300.0,
         remove_first=True,
     ),
+    # what was told by a wrong id, and listed elsewhere by now, counted as what stays in place of a duplicate
+    History(
+        4001456,
+        (
+            Command("apply"),
+            Command("apply", mishaps=(Mishap("same-id", "subscribe", 2),)),
+            Command("apply", mishaps=(Mishap("late", "list", 0, 2000.0),)),
+            Command("apply"),
+            Command("apply"),
+        ),
+        ("answer-without-id",),
+        lag_additions=300.0,
+    ),
 )
