@@ -91,7 +91,7 @@ BREAKS: tuple[Break, ...] = (
         "reconcile/apply.py",
         "            if runner.new_id and told[runner.new_id] > 1:",
         "            if False:",
-        (("reconcile/step_runner.py", "if shown and not self._may_be(shown):", "if False:"),),
+        (("reconcile/step_runner.py", "if shown and not fills(shown, self.declared):", "if False:"),),
     ),
     Break(
         "drop an id that an answer told",
