@@ -61,6 +61,8 @@ class Planner(Record, frozen=True):
 
     def _bridge_one(self, one: FetchedTenancy, now: float) -> FetchedTenancy:
         live = bridge(self.state, one.tenancy, one.live, now)
+        if live is one.live:
+            return one
         gone = {each.id for each in one.live}.difference(each.id for each in live)
         return replace(one, live=live, still_listed=tuple(sorted(gone)))
 

@@ -136,12 +136,17 @@ def bridge(
     """
     if state is None:
         return listed
-    gone = _removed_lately(state, tenancy.name, now)
-    seen = {each.id for each in listed}.union(gone)
-    waiting = [entry for entry in _unlisted(state, tenancy.name, now) if entry.id not in seen]
+    gone, unlisted = _removed_lately(state, tenancy.name, now), _unlisted(state, tenancy.name, now)
+    if not (gone or unlisted):
+        return listed
+    seen = gone.union(each.id for each in listed)
+    made_for = {
+        declared_digest(state.url_salt, declared.key.url, declared.trigger.wire): declared
+        for declared in (tenancy.subscriptions if unlisted else ())
+    }
     return (
         *(each for each in listed if each.id not in gone),
-        *(_as_made(entry, tenancy, state) for entry in waiting),
+        *(_as_made(entry, made_for.get(entry.declared)) for entry in unlisted if entry.id not in seen),
     )
 
 
@@ -158,11 +163,13 @@ def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscripti
     if not _removed_lately(state, tenancy, now).isdisjoint(shown):
         return True
     entries = state.entries_of(tenancy)
-    made = {(entry.declared, entry.run) for entry in entries.values()}
+    made_by: dict[bytes, int] = {}  # the newest run that is known to have made it
+    for entry in entries.values():
+        made_by[entry.declared] = max(entry.run, made_by.get(entry.declared, 0))
     young = [
         intent
         for intent in state.intents_of(tenancy)
-        if is_recent(intent.at, now) and not any(d == intent.declared and run >= intent.run for d, run in made)
+        if is_recent(intent.at, now) and made_by.get(intent.declared, 0) < intent.run
     ]
     if not young:
         return False
@@ -182,13 +189,14 @@ def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
     return frozenset(each.id for each in state.removed_of(tenancy) if is_recent(each.at, now))
 
 
-def _as_made(entry: StateEntry, tenancy: Tenancy, state: State) -> LiveSubscription:
-    """Return a live one that no list has shown yet. The state does not hold its URL: that may hold a key."""
-    for declared in tenancy.subscriptions:
-        if declared_digest(state.url_salt, declared.key.url, declared.trigger.wire) == entry.declared:
-            return LiveSubscription(entry.id, declared.url, declared.trigger, entry.include_identifiers, False)
-    trigger = Trigger.named(entry.address.rpartition("/")[2])
-    return LiveSubscription(entry.id, _NO_URL, trigger, entry.include_identifiers, False)
+def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
+    """Return a live one that no list has shown yet. `declared`: what it was made for, if that is still declared.
+
+    The state does not hold its URL: that may hold a key.
+    """
+    url = declared.url if declared else _NO_URL
+    trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
+    return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
 
 
 def recall(
