@@ -150,7 +150,7 @@ class Execution:
             return len(shown) == len(kept) and not any(runner.needs_confirmation for runner in waiting)
 
         try:
-            if any(self._is_contested(runner, stays) for runner, stays in kept.items()):
+            if self._is_contested(kept):
                 self.clock.wait(self.pool.stop, OTHERS_WAIT)
             shown = _places(self._look(waiting, is_shown), kept.items())
             why = ""
@@ -184,15 +184,17 @@ class Execution:
         kept = {step.declared.address: step.live.id for step in self.plan.steps if isinstance(step, Keep)}
         return {**kept, **{one.declared.address: one.new_id for one in self._makers()}}
 
-    def _is_contested(self, runner: StepRunner, stays: str) -> bool:
+    def _is_contested(self, kept: Mapping[StepRunner, str]) -> bool:
         """Whether a duplicate may be another hooksync's, which may be removing the one that this run keeps.
 
         Both see the same ids: the one that keeps the lesser id goes ahead, the other one looks again after a while.
         """
-        assert isinstance(runner.step, Unsubscribe)  # noqa: S101, no other is asked
-        made, ids = self.plan.history.made, {each.id for each in self.plan.live}
-        is_own = stays in made or stays not in ids
-        return is_own and runner.step.live.id not in made and runner.step.live.id < stays
+        made = self.plan.history.made
+        strangers = {each.id for each in self.plan.live}.difference(made)
+        return any(
+            stays not in strangers and runner.live_id in strangers and runner.live_id < stays
+            for runner, stays in kept.items()
+        )
 
     def _look(self, runners: Iterable[StepRunner], is_settled: Callable[[Live], bool]) -> Live:
         """List, and let runners learn from it; again, with growing pauses, until all is settled or the wait is over.
@@ -274,9 +276,9 @@ class Execution:
 
         Nothing whose place would be empty then.
         """
-        stays = self._stays()
         again = [one for one in self.runners if one.is_still_listed]
         again = [one for one in again if one.is_listed or isinstance(one.step, Unsubscribe)]
+        stays = self._stays() if again else {}
         shown = _places(live, ((one, stays.get(place)) for one in again if (place := _place_of(one))))
         again = [one for one in again if _place_of(one) is None or one in shown]
         if not again or self.pool.stop.is_set():
@@ -290,11 +292,7 @@ class Execution:
     def _left(self, live: Live) -> TenancyPlan:
         """Plan once more, going by the list and, where it lags behind, by the answers."""
         made = {runner.new_id: runner for runner in self.runners if runner.new_id}
-        gone = self.plan.history.removed | {
-            runner.step.live.id
-            for runner in self.runners
-            if not isinstance(runner.step, Subscribe) and runner.removal is Removal.GONE
-        }
+        gone = self.plan.history.removed | {one.live_id for one in self.runners if one.removal is Removal.GONE}
         seen = {each.id for each in live}
         unlisted = [
             *(_as_answered(runner) for runner in made.values() if runner.is_unlisted),
@@ -308,9 +306,7 @@ class Execution:
 
     def _differences(self, left: TenancyPlan) -> tuple[Step, ...]:
         """Return the steps that would still be needed."""
-        held = {
-            runner.step.live.id for runner in self.runners if isinstance(runner.step, Unsubscribe) and runner.is_held
-        }
+        held = {one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)}
         accepted = {one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED}
         return tuple(
             _said_held(step, held)
@@ -388,7 +384,7 @@ def _as_answered(runner: StepRunner) -> LiveSubscription:
     return LiveSubscription(identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False)
 
 
-def _said_held(step: Step, held: Collection[str]) -> Step:
+def _said_held(step: Step, held: Collection[str | None]) -> Step:
     """Say of a difference that this run left it on purpose. `held`: live ids."""
     if isinstance(step, Unsubscribe) and step.live.id in held:
         return replace(step, reason=f"{step.reason}, held back")
