@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy
 from hooksync.config.yaml_loader import read_plain
-from hooksync.core.model import TRIGGER_NAMES, CredentialRefs, SecretRef, Tenancy, UnsubscribeLimit
+from hooksync.core.model import CONSISTENCY_WAIT, TRIGGER_NAMES, CredentialRefs, SecretRef, Tenancy, UnsubscribeLimit
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import UnreadTenancy
 
@@ -93,7 +93,7 @@ def _settings(tenancy: Tenancy) -> Iterator[str]:
         yield "prune: false"
     if tenancy.unknown_secret != "warn":
         yield f"unknown_secret: {tenancy.unknown_secret}"
-    if tenancy.consistency_wait != 30:
+    if tenancy.consistency_wait != CONSISTENCY_WAIT:
         yield f"consistency_wait: {tenancy.consistency_wait}"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import (
+    CONSISTENCY_WAIT,
     Location,
     LoginMethod,
     PlainFields,
@@ -60,7 +61,7 @@ class Settings(Record, frozen=True):
     probe: Probe = "auto"
     prune: bool = True
     unknown_secret: UnknownSecret = "warn"
-    consistency_wait: float = 30  # seconds
+    consistency_wait: float = CONSISTENCY_WAIT  # seconds
 
 
 class TenancyDeclaration(Record, frozen=True):

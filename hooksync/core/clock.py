@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import time
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
 
@@ -42,6 +45,11 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a time of UTC to the second, e.g. `2026-03-01T12:00:00Z`."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class Backoff:

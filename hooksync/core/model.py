@@ -18,6 +18,8 @@ UnknownSecret = Literal["warn", "refuse", "replace"]
 LoginMethod = Literal["password", "external"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
+CONSISTENCY_WAIT = 30  # seconds, where a tenancy does not say it
+
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
 TRIGGER_NAMES = {
     "MOVED": "MOVED",
@@ -228,7 +230,7 @@ class Tenancy(Record, frozen=True):
     unknown_secret: UnknownSecret  # what becomes of a live one whose secret may not be the declared one
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
-    consistency_wait: float = 30  # seconds that the list may lag behind the answers before it is believed
+    consistency_wait: float = CONSISTENCY_WAIT  # seconds that the list may lag behind the answers before it is believed
 
     @property
     def where(self) -> str:

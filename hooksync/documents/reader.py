@@ -21,8 +21,18 @@ from hooksync.config.declarations import (
     Written,
 )
 from hooksync.config.rules import ownership_problem, url_problem
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.model import Location, PlainFields, SecretRef, SecretState, Trigger, UnsubscribeLimit, address_of
+from hooksync.core.model import (
+    CONSISTENCY_WAIT,
+    Location,
+    PlainFields,
+    SecretRef,
+    SecretState,
+    Trigger,
+    UnsubscribeLimit,
+    address_of,
+)
 from hooksync.core.record import Record
 from hooksync.core.schemas import check_document
 from hooksync.core.template import parse_template
@@ -178,7 +188,7 @@ def _check_age(fields: Fields, path: str, demands: Demands) -> None:
     made, end, now = _time(fields, "created_at"), _time(fields, "expires_at"), demands.now
     if made is None or (demands.max_age is None and end is None):
         return
-    made_at, now_at = fields["created_at"], now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    made_at, now_at = fields["created_at"], rfc3339(now)
     if demands.max_age is not None and now - made > demands.max_age:
         what = (
             f"{path} is older than --max-age allows ({demands.max_age}): it was made at {made_at}, now it is {now_at}"
@@ -263,7 +273,7 @@ def _settings(fields: Fields, where: str, place: Location) -> Settings:
         probe=fields["probe"],
         prune=fields.get("prune", True),
         unknown_secret=fields.get("unknown_secret", "warn"),
-        consistency_wait=fields.get("consistency_wait", 30),
+        consistency_wait=fields.get("consistency_wait", CONSISTENCY_WAIT),
     )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hooksync import __version__
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import Record, asdict
@@ -103,7 +104,7 @@ def _sealed(document: Sections) -> str:
 
 
 def _later(time: str, by: timedelta) -> str:
-    return (datetime.fromisoformat(time) + by).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromisoformat(time) + by)
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:

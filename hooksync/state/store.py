@@ -16,7 +16,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 from hooksync.core.atomic_write import delete_drafts, write_atomically
-from hooksync.core.clock import Clock
+from hooksync.core.clock import Clock, rfc3339
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused, os_reason
 from hooksync.core.record import Record, asdict, field, replace
 from hooksync.core.redaction import printable
@@ -49,7 +49,7 @@ class Holder(Record, frozen=True):
 
     def __str__(self) -> str:
         """Say who, where, in which run of a CI, and since when."""
-        when = datetime.fromtimestamp(self.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        when = rfc3339(datetime.fromtimestamp(self.since, UTC))
         where = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'} (process {self.process})"
         return printable(f"{where}{f' in {self.ci_run}' if self.ci_run else ''} since {when}")
 
