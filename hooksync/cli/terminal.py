@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import signal
 import sys
 import threading
@@ -215,6 +214,8 @@ def _wait_for_input() -> None:
 
     A read that waits hears no signal that came just before it, or to another thread.
     """
+    import select  # only here: most commands ask nothing
+
     while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
         pass  # between two instructions a signal is handled
 

@@ -13,6 +13,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
@@ -22,7 +23,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
-from hooksync.state.fingerprints import KeyRing
+from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.model import State
 from hooksync.state.store import LocalStore, StateStore, find_lock, load
 
@@ -117,7 +118,7 @@ def open_session(
             allows_mass_unsubscribe,
             known,
             run.secrets,
-            KeyRing(parallelism, world.stretch),
+            KeyRing(parallelism, world.stretch or stretch),
             adopts=options.adopts,
             keeps_state=state is not None,
             clock=world.clock,
@@ -198,7 +199,7 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
 
 def timestamp(world: World) -> str:
     """Return the time of now, as RFC 3339."""
-    return datetime.fromtimestamp(world.clock.now(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromtimestamp(world.clock.now(), UTC))
 
 
 def _resolved(

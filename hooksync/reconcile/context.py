@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.record import Record, field
-from hooksync.service.worker_pool import WorkerPool
-from hooksync.state.fingerprints import stretch
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
     from hooksync.service.http import Network, Timeouts
     from hooksync.service.retry import CallRecord, RetryPolicy
+    from hooksync.service.worker_pool import WorkerPool
     from hooksync.state.fingerprints import Key, Wanted
     from hooksync.state.store import StateStore
 
@@ -61,7 +60,7 @@ class World(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     network: Callable[[Timeouts, int], Network] | None = None  # makes what calls go through; None: the real one
     stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
-    pool: type[WorkerPool] = WorkerPool  # runs the calls
+    pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from
-    stretch: Callable[[Wanted], Key] = stretch  # makes a key of a secret and a salt
+    stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt

@@ -58,7 +58,7 @@ def open_run(
         for tenancy in tenancies
     }
     try:
-        with world.pool(parallelism, world.stop) as pool:
+        with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context, world.begun)
     finally:
         transport.close()
