@@ -27,8 +27,8 @@ from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.retry import RetryPolicy
 from tests.clocks import JumpingClock
 from tests.command_line import LOG_IN
-from tests.faults.run import Recorder
 from tests.lanes import sampled
+from tests.memory_terminal import MemoryTerminal
 from tests.stretching import stretch_cheaply
 
 if TYPE_CHECKING:
@@ -76,17 +76,6 @@ class Ran:
     @property
     def secrets(self) -> list[str]:
         return [step["secret"]["state"] for step in self.steps if step["secret"]]
-
-
-@dataclass
-class Watcher(Recorder):
-    """A terminal that does something when a call is through."""
-
-    after_call: Callable[[CallRecord], None] = lambda record: None
-
-    def watch(self, record: CallRecord) -> None:
-        self.err.append(f"{record.request} -> {record.result}")
-        self.after_call(record)
 
 
 @dataclass
@@ -140,7 +129,7 @@ class Desk:
         self, verb: Callable[[PlanOptions, World], int], after_call: Callable[[CallRecord], None], **flags: Any
     ) -> Ran:
         options = PlanOptions((str(self.folder / "hooks.yaml"),), "json", parallelism=1, **flags)
-        terminal = Watcher(after_call=after_call)
+        terminal = MemoryTerminal(after_call=after_call)
         environ = {**LOG_IN, "HOOK_SECRET": self.secret, "BOX": self.box.url}
         world = World(environ, io.BytesIO(), terminal, self.stop, RetryPolicy(), self.clock)
         try:
@@ -148,7 +137,7 @@ class Desk:
         except HooksyncError as error:
             terminal.message(str(error))
             code = int(error.exit_code)
-        return Ran(code, terminal.out, "\n".join(terminal.err))
+        return Ran(code, "".join(terminal.out), "\n".join(terminal.err))
 
 
 def is_subscribe(record: CallRecord) -> bool:

@@ -12,9 +12,8 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
 from hooksync.core.clock import Clock
-from hooksync.core.errors import HooksyncError, Problem
+from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
@@ -34,6 +33,7 @@ from tests.faults.scene import HIDDEN, TENANT, environ, options_of, prepare
 from tests.faults.table import LONG_LAG, SLOW, Way
 from tests.faults.witness import Witness, declared_of, remembered
 from tests.laws import Run
+from tests.memory_terminal import MemoryTerminal
 
 if TYPE_CHECKING:
     from hooksync.service.retry import CallRecord
@@ -47,42 +47,18 @@ TRIES = 3  # of a cell in which that was so
 
 
 @dataclass(slots=True)
-class Recorder:
-    """A terminal that keeps what it is to show."""
+class Recorder(MemoryTerminal):
+    """A terminal that lets something else happen after so many calls."""
 
-    out: str = ""
-    err: list[str] = field(default_factory=list)
     calls: int = 0
     moment: int = 0  # the number of the call after which something else happens; 0: nothing does
     at_the_moment: Callable[[], None] = lambda: None
 
-    def result(self, text: str) -> None:
-        self.out += text
-
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        self.out += "".join(f"{text}\n" for _, text in lines)
-
-    def message(self, text: str) -> None:
-        self.err.append(text)
-
-    def warn(self, problem: Problem) -> None:
-        self.err.append(str(problem))
-
-    def can_ask(self) -> bool:
-        return False
-
-    def ask(self, question: str) -> bool:
-        return False
-
     def watch(self, record: CallRecord) -> None:
-        self.err.append(f"{record.request} -> {record.result}")
+        MemoryTerminal.watch(self, record)  # a class with slots has no super() of its own
         self.calls += 1
         if self.calls == self.moment:
             self.at_the_moment()
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        yield lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +210,7 @@ class Stage:
         except Exception:
             crash = traceback.format_exc()
         text = _text(folder) if options.uses_state else ""
-        said = "\n".join(terminal.err)
+        out, said = "".join(terminal.out), "\n".join(terminal.err)
         run = Run(
             name=name,
             verb=verb.__name__,
@@ -242,8 +218,8 @@ class Stage:
             tenancies=(self._declared,),
             before=held,
             moments=tuple(self.witness.moments[start:]),
-            result=_document(terminal.out),
-            said=f"{terminal.out}\n{said}",
+            result=_document(out),
+            said=f"{out}\n{said}",
             crash=crash,
             written=(text,),
             hidden=HIDDEN,
@@ -251,7 +227,7 @@ class Stage:
             remembers=remembered(text, self.witness.held()) if text else None,
         )
         run = self._learn(folder, run)
-        return Came(code, terminal.out, said, crash, box.calls[calls:], before, box.subscriptions(TENANT), text, run)
+        return Came(code, out, said, crash, box.calls[calls:], before, box.subscriptions(TENANT), text, run)
 
     def _learn(self, folder: Path, run: Run) -> Run:
         """Add what the state knows as removed, since a run that had it was answered so."""

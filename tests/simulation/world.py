@@ -11,8 +11,7 @@ import hmac
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Event
@@ -32,9 +31,9 @@ from hooksync.service.http_errors import ConnectionRefused, TimedOut
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
+from tests.memory_terminal import MemoryTerminal
 
 if TYPE_CHECKING:
-    from hooksync.service.retry import CallRecord
     from tests.simulation.history import Mishap
 
 BEGINNING = 1_800_000_000.0  # seconds since 1970
@@ -180,7 +179,7 @@ def _held(tenant: str, one: Subscription) -> Held:
 
 
 @dataclass(slots=True)
-class Process:
+class Process(MemoryTerminal):
     """One process of hooksync: what befalls it, and what it says."""
 
     name: str
@@ -194,8 +193,6 @@ class Process:
     counts: Counter[str] = field(default_factory=Counter)
     faults: int = 0  # mishaps that came true
     trace: list[str] = field(default_factory=list)
-    out: list[str] = field(default_factory=list)
-    err: list[str] = field(default_factory=list)
 
     # the clock
 
@@ -331,33 +328,6 @@ class Process:
         [only] = secrets
         response = answer_challenge(only.encode(), code.encode())
         return Answer(200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode())
-
-    # the terminal
-
-    def result(self, text: str) -> None:
-        self.out.append(text)
-
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        self.out.append("".join(f"{text}\n" for _, text in lines))
-
-    def message(self, text: str) -> None:
-        self.err.append(text)
-
-    def warn(self, problem: Problem) -> None:
-        self.err.append(str(problem))
-
-    def can_ask(self) -> bool:
-        return False
-
-    def ask(self, question: str) -> bool:
-        return False
-
-    def watch(self, record: CallRecord) -> None:
-        self.err.append(f"{record.peer} {record.request} -> {record.result}")
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        yield lambda: None
 
     # the disk
 

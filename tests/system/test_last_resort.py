@@ -8,16 +8,15 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 
 import pytest
 
 from hooksync.commands import plan_apply
 from hooksync.commands.options import PlanOptions
-from hooksync.core.errors import Problem, trace, unforeseen
+from hooksync.core.errors import trace, unforeseen
 from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
@@ -25,6 +24,7 @@ from hooksync.service.http import Answer, Request, Timeouts, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
+from tests.memory_terminal import MemoryTerminal
 from tests.terminals import Terminal
 
 SIX = "".join(
@@ -36,39 +36,15 @@ MANY = HEAD + SIX
 Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
 
 
-@dataclass
-class Screen:
-    """A terminal that keeps what it is told, and may have a bug."""
+@dataclass(slots=True)
+class Screen(MemoryTerminal):
+    """A terminal that may have a bug."""
 
-    out: list[str] = field(default_factory=list)
-    err: list[str] = field(default_factory=list)
     bug: Callable[[str], None] = lambda text: None
 
     def result(self, text: str) -> None:
         self.bug(text)
-        self.out.append(text)
-
-    def show(self, lines: Sequence[tuple[str, str]]) -> None:
-        self.result("\n".join(text for _, text in lines))
-
-    def message(self, text: str) -> None:
-        self.err.append(text)
-
-    def warn(self, problem: Problem) -> None:
-        self.message(str(problem))
-
-    def can_ask(self) -> bool:
-        return False
-
-    def ask(self, question: str) -> bool:
-        raise AssertionError(question)
-
-    def watch(self, record: object) -> None:
-        pass
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        yield lambda: None
+        MemoryTerminal.result(self, text)  # a class with slots has no super() of its own
 
 
 class Broken(Transport):
