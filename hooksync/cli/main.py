@@ -97,11 +97,9 @@ def _show_unforeseen(error: Exception, *, is_debugging: bool) -> None:
 
     with suppress(Exception):
         from hooksync.cli.terminal import write_message
-        from hooksync.core.errors import trace, unforeseen
+        from hooksync.core.errors import unforeseen_text
 
-        write_message(f"error: {unforeseen(error)}")
-        if is_debugging:
-            write_message("\n".join(trace(error)))
+        write_message(unforeseen_text(error, is_debugging=is_debugging))
 
 
 def _run(argv: Sequence[str], begun: Event) -> ExitCode:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.setup import Session, timestamp
 from hooksync.core.atomic_write import write_atomically
-from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, trace, unforeseen
+from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World
@@ -45,18 +45,11 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     show_problems(view, world, refused="refused", told=told)
     code = _exit_code(view, world)
     if executed.unforeseen:
-        show_unforeseen(executed.unforeseen[0], world)
+        world.terminal.message(unforeseen_text(executed.unforeseen[0], is_debugging=world.is_debugging))
     elif is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
-
-
-def show_unforeseen(error: Exception, world: World) -> None:
-    """Show an error that nobody foresaw; with --debug, where it came from."""
-    world.terminal.message(f"error: {unforeseen(error)}")
-    if world.is_debugging:
-        world.terminal.message("\n".join(trace(error)))
 
 
 def _report(view: RunView, options: PlanOptions, world: World) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -107,24 +107,22 @@ def open_session(
     run holds it.
     """
     store = _find_store(state, world) if state else None
-    with _locked(store, options, world) if store and is_apply else nullcontext(), ExitStack() as opened:
+    with _locked(store, options, world) if store and is_apply else nullcontext():
         known, former = read_state(state, options, world)
-        timeout, parallelism = options.timeout, options.parallelism
-        run = opened.enter_context(
-            open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism)
-        )
-        planner = Planner(
-            diff,
-            allows_mass_unsubscribe,
-            known,
-            run.secrets,
-            KeyRing(parallelism, world.stretch or stretch),
-            adopts=options.adopts,
-            keeps_state=state is not None,
-            clock=world.clock,
-        )
         undeclared = _undeclared(known, prepared.declared)
-        yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
+        timeout, parallelism = options.timeout, options.parallelism
+        with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+            planner = Planner(
+                diff,
+                allows_mass_unsubscribe,
+                known,
+                run.secrets,
+                KeyRing(parallelism, world.stretch or stretch),
+                adopts=options.adopts,
+                keeps_state=state is not None,
+                clock=world.clock,
+            )
+            yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
 
 
 def _find_store(state: str, world: World) -> StateStore:

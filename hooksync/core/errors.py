@@ -133,6 +133,11 @@ def unforeseen(error: BaseException) -> Problem:
     return Problem(f"unforeseen: {kind}{where}", fix)
 
 
+def unforeseen_text(error: BaseException, *, is_debugging: bool) -> str:
+    """Tell an error that no code is made for; when debugging, with where it came from."""
+    return "\n".join((f"error: {unforeseen(error)}", *(trace(error) if is_debugging else ())))
+
+
 def trace(error: BaseException) -> Iterator[str]:
     """Write where an error came from, a line for each call, and the errors before it: no texts, no values, no paths."""
     seen: set[int] = set()

@@ -161,17 +161,14 @@ class RunView(Record, frozen=True):
     def _behind_warnings(self) -> Iterator[Problem]:
         """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
         steps = [step for each in self.tenancies for step in each.steps if step.is_awaited]
-        if steps:
-            names = some_of([step.address or step.id or "" for step in steps])
-            what = "1 subscription that is" if len(steps) == 1 else f"{len(steps)} subscriptions that are"
+        if unlisted := [step.address or step.id or "" for step in steps]:
+            what = f"the service made {_that_are(unlisted)} not listed yet, counted as live for now"
             fix = "plan again in a quarter of an hour: what is not listed by then is made again"
-            yield Problem(f"the service made {what} not listed yet, counted as live for now: {names}", fix)
-
-        listed = [identifier for each in self.tenancies for identifier in each.still_listed]
-        if listed:
-            what = "1 subscription that is" if len(listed) == 1 else f"{len(listed)} subscriptions that are"
+            yield Problem(f"{what}: {some_of(unlisted)}", fix)
+        if listed := [identifier for each in self.tenancies for identifier in each.still_listed]:
+            what = f"the service removed {_that_are(listed)} still listed, counted as gone for now"
             fix = "plan again in a quarter of an hour: what is listed then is removed again"
-            yield Problem(f"the service removed {what} still listed, counted as gone for now: {some_of(listed)}", fix)
+            yield Problem(f"{what}: {some_of(listed)}", fix)
 
     @property
     def errors(self) -> tuple[HooksyncError, ...]:
@@ -210,6 +207,10 @@ class RunView(Record, frozen=True):
     def results(self) -> Counter[str]:
         """Count the outcomes, over all tenancies."""
         return sum((tenancy.results() for tenancy in self.tenancies), Counter[str]())
+
+
+def _that_are(names: Sequence[str]) -> str:
+    return "1 subscription that is" if len(names) == 1 else f"{len(names)} subscriptions that are"
 
 
 def view_of_plan(
