@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hooksync.commands.options import StateOptions
-from hooksync.commands.setup import prepare, read_state, timestamp
+from hooksync.commands.setup import find_store, prepare, read_state, timestamp
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
@@ -30,9 +30,9 @@ from hooksync.report.check import (
 )
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
+from hooksync.state.backends import state_place
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
-from hooksync.state.store import state_path
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
@@ -40,8 +40,8 @@ _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server a
 def check(options: StateOptions, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(options, world)
-    path = state_path(options.files, options.state, disabled=not options.uses_state)
-    known, _ = read_state(path, options, world)
+    path = state_place(options.files, options.state, disabled=not options.uses_state)
+    known, _ = read_state(find_store(path, options, world), options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         checks = _look(run, world, path, known)
@@ -70,7 +70,7 @@ class _Hook(Record, frozen=True):
 
 
 def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
-    """Gather the evidence and judge it. `path`: of the state; None: without one; `known`: None: there is none yet."""
+    """Gather the evidence and judge it. `path`: of the state, None: without one; `known`: None: there is none yet."""
     hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
     wanted = [hook.pair for tenancy in run.tenancies if tenancy.probe != "never" for hook in hooks[tenancy.name]]
     pairs = list(dict.fromkeys(filter(None, wanted)))

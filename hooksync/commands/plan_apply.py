@@ -29,7 +29,7 @@ from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.preflight import ask_receivers
 from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
-from hooksync.state.store import state_path
+from hooksync.state.backends import state_place
 
 if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan
@@ -98,7 +98,7 @@ def _open(
         DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
         options,
         world,
-        state=state_path(options.files, options.state, disabled=not options.uses_state),
+        state=state_place(options.files, options.state, disabled=not options.uses_state),
         allows_mass_unsubscribe=options.allows_mass_unsubscribe,
         is_apply=is_apply,
     )

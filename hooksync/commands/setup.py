@@ -23,9 +23,10 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
+from hooksync.state.backends import Surroundings, find_former, open_store
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.model import State
-from hooksync.state.store import LocalStore, StateStore, find_lock, load
+from hooksync.state.store import StateStore, load
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
@@ -55,9 +56,9 @@ class Session(Record, frozen=True):
     options: PlanOptions
     world: World
     warnings: tuple[Problem, ...]  # of the files
-    state: str | None  # path
+    state: str | None  # where it is
     store: StateStore | None
-    former_state: str | None = None  # path of the lock file that the state was read from, and that it replaces
+    former: StateStore | None = None  # the lock file that the state was read from, and that it replaces
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def fetch(self, *, waits: bool) -> tuple[Fetched, ...]:
@@ -85,7 +86,7 @@ class Session(Record, frozen=True):
                 clock=self.world.clock,
                 adopts=self.options.adopts,
                 is_targeted=planner.options.is_targeted,
-                former=self.former_state,
+                former=self.former,
             )
         return Executor(self.run, planner.options, journal, self.world.terminal, probes=self.options.probes)
 
@@ -103,12 +104,12 @@ def open_session(
 ) -> Iterator[Session]:
     """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
 
-    `state`: its path; None: without a state. An apply holds its run lock all the while. Raises Refused where another
+    `state`: where it is; None: without a state. An apply holds its run lock all the while. Raises Refused where another
     run holds it.
     """
-    store = _find_store(state, world) if state else None
+    store = find_store(state, options, world)
     with _locked(store, options, world) if store and is_apply else nullcontext():
-        known, former = read_state(state, options, world)
+        known, former = read_state(store, options, world)
         undeclared = _undeclared(known, prepared.declared)
         timeout, parallelism = options.timeout, options.parallelism
         with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
@@ -125,8 +126,11 @@ def open_session(
             yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
 
 
-def _find_store(state: str, world: World) -> StateStore:
-    return (world.stores or LocalStore)(state)
+def find_store(state: str | None, options: StateOptions, world: World) -> StateStore | None:
+    """Find what keeps the state that has this place; None: without a state."""
+    if state is None or world.stores:
+        return world.stores(state) if state and world.stores else None
+    return open_store(state, Surroundings(world.environ, options.files[0], world.terminal.message, world.clock))
 
 
 def _locked(store: StateStore, options: PlanOptions, world: World) -> AbstractContextManager[None]:
@@ -163,15 +167,16 @@ def _undeclared_problem(number: int, where: str) -> Problem:
     return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
 
 
-def read_state(path: str | None, options: StateOptions, world: World) -> tuple[State | None, str | None]:
-    """Read the state, or the lock file that it replaces, and return that file's path too."""
-    if path is None:
+def read_state(store: StateStore | None, options: StateOptions, world: World) -> tuple[State | None, StateStore | None]:
+    """Read the state, or the lock file that it replaces, and return that file too."""
+    if store is None:
         return None, None
-    former = find_lock(path) if options.state is None else None
-    state = load(former or _find_store(path, world))
+    former = find_former(store.where) if options.state is None else None
+    state = load(former or store)
     if former:
         world.terminal.message(
-            f"note: the state was read from {former}; from now on it is kept in {path}, the old file can be deleted"
+            f"note: the state was read from {former.where}; from now on it is kept in {store.where}, "
+            "the old file can be deleted"
         )
     return state, former
 

@@ -43,9 +43,9 @@ class Journal:
         clock: Clock = SYSTEM_CLOCK,
         adopts: bool = False,
         is_targeted: bool = False,
-        former: str | None = None,
+        former: StateStore | None = None,
     ) -> None:
-        """`state`: as it was before anything was listed; `former`: path of the lock file that it was read from.
+        """`state`: as it was before anything was listed; `former`: the lock file that it was read from.
 
         `adopts`: whether kept subscriptions whose secrets are unknown may be recorded with the declared ones;
         `is_targeted`: whether the run looks at a part of what is declared, and ends no intent of the rest.

@@ -18,8 +18,9 @@ from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.state.format import state_text
+from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Settlement, State
-from hooksync.state.store import Busy, Changed, Holder, LocalStore, Stored, load, run_lock, update
+from hooksync.state.store import Busy, Changed, Holder, Stored, load, run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
@@ -32,7 +33,8 @@ WORDS = f"archivist on host-7 (process 4711) in {RUN} since 2027-01-15T08:00:00Z
 # Holds the run lock of PATH until it is killed, or a line comes.
 HOLD = """
 import sys
-from hooksync.state.store import Holder, LocalStore
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import Holder
 
 with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None)):
     print("held", flush=True)
@@ -44,6 +46,7 @@ class Memory:
     """A state in memory, whose run lock somebody else gives back after some tries."""
 
     where = "memory"
+    aside = None
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
         self.stored: Stored | None = None
@@ -71,6 +74,15 @@ class Memory:
             raise Busy(HOLDER, "unlock it")
         self.held.append(holder)
         yield
+
+    def holder(self) -> Holder | None:
+        return None
+
+    def check(self) -> None:
+        pass
+
+    def unlock(self, identifier: str) -> Holder:
+        raise AssertionError(identifier)
 
 
 def try_lock(store: Memory, timeout: float = 0, stop: Event | None = None) -> tuple[JumpingClock, list[str]]:
@@ -162,7 +174,7 @@ def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(tmp_pat
         return lambda now: now.settled([Settlement("prod", 1, (entry(identifier=identifier),))], [SALT])
 
     def meanwhile(now: State) -> State:
-        if not load(path):  # the first time only
+        if not load(LocalStore(str(path))):  # the first time only
             os.unlink(f"{path}.lock")
             with second.hold(HOLDER):
                 update(second, make("2"))
@@ -174,7 +186,7 @@ def test_a_run_whose_lock_file_was_deleted_loses_nothing_of_the_next_one(tmp_pat
     else:
         Path(f"{path}.lock").touch()
         update(first, meanwhile)
-    found = load(path)
+    found = load(LocalStore(str(path)))
     assert found is not None
     assert set(found.entries_of("prod")) == {"1", "2"}
 

@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
+from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import state_text
+from hooksync.state.local_store import PATIENCE, LocalStore
 from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
-from hooksync.state.store import MOST_BYTES, PATIENCE, LocalStore, find_lock, load, state_path
+from hooksync.state.store import MOST_BYTES
+from hooksync.state.store import load as load_store
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
@@ -30,7 +33,8 @@ WHOLE = state(entry(), entry("test"))
 WRITER = """
 import sys
 from hooksync.state.model import Settlement
-from hooksync.state.store import LocalStore, update
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import update
 from tests.state_makers import SALT, entry
 
 path, tenancy, how_many = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -61,7 +65,11 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 def update(
     path: str, change: Callable[[State], State], patience: float = PATIENCE, *, former: str | None = None
 ) -> State:
-    return update_store(LocalStore(path, patience), change, former=former)
+    return update_store(LocalStore(path, patience), change, former=LocalStore(former) if former else None)
+
+
+def load(path: str) -> State | None:
+    return load_store(LocalStore(path))
 
 
 def add(*made: StateEntry) -> Settlement:
@@ -105,14 +113,14 @@ def problem_of(path: str) -> str:
     ],
 )
 def test_the_state_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
-    assert state_path(files, flag, False) == found
-    assert state_path(files, flag, True) is None
+    assert state_place(files, flag, False) == found
+    assert state_place(files, flag, True) is None
 
 
 def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "hooks.d"
     folder.mkdir()
-    assert state_path([str(folder)], None, False) == str(folder / "hooks.state.json")
+    assert state_place([str(folder)], None, False) == str(folder / "hooks.state.json")
 
 
 # --- the lock file, as states were called before
@@ -120,12 +128,14 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
 
 def test_a_lock_file_is_found_where_a_default_state_is_not_there_yet(tmp_path: Path) -> None:
     path, former = tmp_path / "hooks.state.json", tmp_path / "hooks.lock.json"
-    assert find_lock(str(path)) is None
+    assert find_former(str(path)) is None
     former.write_text("{}")
-    assert find_lock(str(path)) == str(former)
-    assert find_lock(str(tmp_path / "hooks.json")) is None
+    found = find_former(str(path))
+    assert found
+    assert found.where == str(former)
+    assert find_former(str(tmp_path / "hooks.json")) is None
     path.write_text("{}")
-    assert find_lock(str(path)) is None
+    assert find_former(str(path)) is None
 
 
 def test_what_a_lock_file_holds_is_kept_in_the_state_from_the_first_writing(tmp_path: Path) -> None:
@@ -276,7 +286,8 @@ def test_a_folder_that_may_not_be_written_to_is_said(path: str) -> None:
 import os, sys
 import filelock
 from hooksync.core.errors import FileError
-from hooksync.state.store import Holder, LocalStore, update
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import Holder, update
 
 os.chdir(os.path.dirname(sys.argv[1]))
 os.chmod(".", 0o555)
@@ -303,7 +314,8 @@ def test_a_full_disk_leaves_the_old_state_and_nothing_else(path: str) -> None:
 import resource, sys
 from hooksync.core.errors import FileError
 from hooksync.state.model import Settlement
-from hooksync.state.store import LocalStore, update
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import update
 from tests.state_makers import SALT, entry
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -323,7 +335,8 @@ except FileError as error:
 def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
     holder = """
 import sys
-from hooksync.state.store import Holder, LocalStore
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import Holder
 
 with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_000)):
     print("held", flush=True)

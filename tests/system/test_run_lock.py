@@ -14,7 +14,8 @@ import pytest
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.state.store import Holder, LocalStore
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import Holder
 from tests.conftest import HOOKS, SECRET, Place, make_environ
 from tests.lanes import sampled
 from tests.terminals import Terminal

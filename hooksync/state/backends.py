@@ -1,0 +1,87 @@
+"""Which backend keeps a state, by what names its place, and where a state lies if nothing names it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.record import Record
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import StateStore
+
+if TYPE_CHECKING:
+    from hooksync.state.remote_store import Vault
+
+_SUFFIX = ".state.json"
+_CLOUDS = ("s3://", "az://", "gs://")
+
+
+class Surroundings(Record, frozen=True):
+    """What a backend needs to know of the run."""
+
+    HIDDEN = ("environ",)
+
+    environ: Mapping[str, str]
+    file: str  # the first hooks file, a folder of them, or "-"
+    tell: Callable[[str], None]  # shows a message
+    clock: Clock = SYSTEM_CLOCK
+
+    @property
+    def folder(self) -> str:
+        """The folder that the hooks file lies in."""
+        return self.file if os.path.isdir(self.file) else os.path.dirname(self.file) or "."
+
+
+def open_store(where: str, around: Surroundings) -> StateStore:
+    """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
+
+    Nothing is reached yet. Raises UsageError for a name that is wrong in itself.
+    """
+    vault = _find_vault(where, around)
+    if vault is None:
+        return LocalStore(where)
+    from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
+
+    stem = os.path.join(around.folder, "hooks") if around.folder == around.file else os.path.splitext(around.file)[0]
+    aside = f"{'hooks' if around.file == '-' else stem}.unsaved{_SUFFIX}"
+    return RemoteStore(vault, around.clock, around.tell, aside)
+
+
+def _find_vault(where: str, around: Surroundings) -> Vault | None:
+    if where.startswith("git:"):
+        from hooksync.state.git_vault import GitVault
+
+        return GitVault(where, around.folder, around.environ)
+    if where.startswith(_CLOUDS):
+        from hooksync.state.cloud_vault import CloudVault
+
+        return CloudVault(where, around.environ)
+    return None
+
+
+def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:
+    """Return where a run's state is: as the flag says, else beside the first hooks file, or in its directory.
+
+    None: the run keeps no state. For standard input there is no default.
+    """
+    if disabled:
+        return None
+    first = file_arguments[0] if file_arguments else "-"
+    if flag is not None or first == "-":
+        return flag
+    if os.path.isdir(first):
+        return os.path.join(first, "hooks.state.json")
+    return f"{os.path.splitext(first)[0]}.state.json"
+
+
+def find_former(path: str) -> LocalStore | None:
+    """Return the lock file, as states were called before, that stands where a default state is not there yet.
+
+    None where there is a state already, or no such lock file.
+    """
+    if not path.endswith(_SUFFIX) or os.path.lexists(path):
+        return None
+    former = f"{path.removesuffix(_SUFFIX)}.lock.json"
+    return LocalStore(former) if os.path.exists(former) else None

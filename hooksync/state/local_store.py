@@ -1,0 +1,169 @@
+"""A state in a file on this machine, and the files beside it: its run lock, and who holds that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING
+
+from hooksync.core.atomic_write import delete_drafts, write_atomically
+from hooksync.core.errors import FileError, Problem, Refused, os_reason
+from hooksync.core.record import asdict
+from hooksync.state.store import MOST_BYTES, NO_SUCH_RUN, Busy, Changed, Holder, Stored, too_large
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+PATIENCE = 30.0  # seconds to wait for the file lock where no run lock is held; 10,000 entries take some tenths of one
+
+_MOST_WORDS = 8192  # bytes, about the holder of the run lock
+
+
+class LocalStore:
+    """A state in a file. Its run lock is an advisory lock on a file beside it: the system frees it if a run dies.
+
+    All links to a state share one lock. Who holds it stands in a third file, for a lock file is emptied by every try.
+    """
+
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+        """`patience`: seconds to wait for the lock in a `write` without `hold`."""
+        self.where = path
+        self.aside: str | None = None  # where this cannot be written, a file beside it can neither
+        self._patience = patience
+        self._is_held = False
+
+    def read(self) -> Stored | None:
+        """Read the file; None where there is none. Raises FileError."""
+        content = self._content()
+        if content is None:
+            return None
+        try:
+            return Stored(content.decode("utf-8-sig"), _version(content))
+        except UnicodeDecodeError:
+            fix = "restore it from Git or the CI cache; or delete it and write a new one with `hooksync apply --adopt`"
+            raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
+
+    def write(self, text: str, version: str | None) -> None:
+        """Replace the file if it still has this version. Raises Changed or FileError; then it is as it was."""
+        with nullcontext() if self._is_held else self._locked():
+            content = self._content()
+            if version != (None if content is None else _version(content)):
+                raise Changed
+            write_atomically(self.where, text)
+
+    @contextmanager
+    def hold(self, holder: Holder) -> Iterator[None]:
+        """Hold the run lock, or raise Busy at once. Where its folder cannot be written to, nothing is held."""
+        try:
+            lock = self._acquire(0)
+        except (OSError, ValueError) as error:
+            if isinstance(error, TimeoutError):
+                raise Busy(self._holder(), f"if no run is left on any machine, delete {self._beside}") from None
+            lock = None
+        if lock is None:
+            yield
+            return
+        words = f"{self._beside}.json"
+        try:
+            self._is_held = True
+            with suppress(FileError):  # a full disk: the lock holds all the same, and the first writing says so
+                write_atomically(words, json.dumps(asdict(holder)))
+            delete_drafts(self._target)
+            yield
+        finally:
+            self._is_held = False
+            with suppress(OSError):
+                os.unlink(words)
+            lock.release()
+
+    def holder(self) -> Holder | None:
+        """Return who holds the run lock; None where nobody does, or it is not known."""
+        try:
+            self._acquire(0).release()
+        except TimeoutError:
+            return self._holder()
+        except (OSError, ValueError):
+            pass
+        return None
+
+    def check(self) -> None:
+        """Do nothing: the system keeps the lock for a run that holds it."""
+
+    def unlock(self, identifier: str) -> Holder:
+        """Raise Refused: nobody can take this lock away, and it ends with its run."""
+        held = self.holder()
+        if held is None or held.id != identifier:
+            raise Refused(Problem(f"no run {identifier} holds the run lock of {self.where}", NO_SUCH_RUN))
+        fix = f"end the process {held.process} on {held.host or 'that machine'}; the system frees the lock"
+        raise Refused(Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix))
+
+    @property
+    def _target(self) -> str:
+        return os.path.realpath(self.where)
+
+    @property
+    def _beside(self) -> str:
+        return f"{self._target}.lock"
+
+    def _acquire(self, patience: float) -> BaseFileLock:
+        """Lock the file beside the real one. Raises TimeoutError after so many seconds, OSError or ValueError."""
+        from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
+
+        os.stat(os.path.join(os.path.dirname(self._beside), ""))  # filelock would make a folder that is not there
+        lock = FileLock(self._beside, timeout=patience)
+        lock.acquire(poll_interval=0.01)
+        return lock
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock for one writing."""
+        try:
+            lock = self._acquire(self._patience)
+        except TimeoutError:
+            who = f": {holder}" if (holder := self._holder()) else ""
+            what = f"{self.where} is in use: another run of hooksync holds {self._beside}{who}"
+            fix = "wait for it to end and run this again; if no run is left on any machine, delete that file"
+            raise FileError(Problem(what, fix)) from None
+        except (OSError, ValueError) as error:
+            raise FileError(_unusable(self.where, "locked", error)) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _holder(self) -> Holder | None:
+        """Read who holds the run lock; None where that is not known, or the file is not as we write it."""
+        with suppress(OSError, ValueError, TypeError, OverflowError):
+            with open(f"{self._beside}.json", "rb") as file:
+                holder = Holder(**json.loads(file.read(_MOST_WORDS)))
+            return holder if str(holder) else None  # one that cannot be shown is not known
+        return None
+
+    def _content(self) -> bytes | None:
+        path = self.where
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                what = f"the state {path} is not a file"
+                raise FileError(Problem(what, "name a file with --state, or work without a state with --no-state"))
+            with open(path, "rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise FileError(_unusable(path, "read", error)) from error
+        if len(content) > MOST_BYTES:
+            raise FileError(too_large(path))
+        return content
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _unusable(path: str, what: str, error: Exception) -> Problem:
+    fix = "check the path and its permissions; name another path with --state, or work without a state with --no-state"
+    return Problem(f"the state {path} cannot be {what}: {os_reason(error)}", fix)

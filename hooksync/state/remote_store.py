@@ -1,0 +1,270 @@
+"""A state on another machine, and its run lock: both are changed only by writing over what was read.
+
+They are one content with one version. So a run whose lock was taken away, or expired, cannot write over anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, RLock, Thread
+from typing import Protocol
+
+from hooksync.core.clock import Backoff, Clock
+from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.record import Record, asdict, replace
+from hooksync.state.store import NO_SUCH_RUN, Busy, Changed, Holder, LockLost, Stored
+
+EXPIRY = 60.0  # seconds that a run lock holds without being renewed
+
+_LEAST_EXPIRY, _MOST_EXPIRY = 1.0, 3600.0  # that the lock of another run is believed to have
+_RENEWALS = 3  # in that time
+_LONGEST_POLL = 2.0  # seconds between two tries to get the run lock
+_PATIENCE = 10.0  # seconds in which a write is tried again
+_MOST_RACES = 100  # lost to others in taking the lock
+_LOST_FIX = "run apply again: it waits for the other run, and finds by its intents in the state what this one has made"
+
+
+class Content(Record, frozen=True):
+    """What a vault holds, always as a whole."""
+
+    HIDDEN = ("state",)
+
+    state: str | None = None  # text of the state; None: there is none yet
+    lock: str | None = None  # JSON about who holds the run lock; None: nobody does
+
+
+class Vault(Protocol):
+    """What can keep one content and replace it as a whole: a branch, an object in a bucket."""
+
+    @property
+    def where(self) -> str:
+        """Name it as the user does."""
+
+    def get(self) -> tuple[Content, str] | None:
+        """Fetch what is there now, with its version; None where there is nothing yet. Raises FileError."""
+
+    def put(self, content: Content, version: str | None, message: str) -> str:
+        """Write if what is there still has this version (None: there is nothing), and return the new version.
+
+        `message`: what happens, in one line, where the vault keeps a history. Raises Changed if what is there has
+        another version; FileError if it cannot be written, or it is not known whether it was.
+        """
+
+
+class _Lock(Record, frozen=True):
+    """A run lock as it is written."""
+
+    holder: Holder
+    renewed: int = 0  # by the holder's clock, seconds since 1970
+    expiry: float = EXPIRY  # seconds that it holds without being renewed
+    count: int = 0  # of renewals, so that no two texts are the same
+
+    @property
+    def text(self) -> str:
+        rest = {"renewed": self.renewed, "expiry": self.expiry, "count": self.count}
+        return json.dumps({**asdict(self.holder), **rest}, sort_keys=True)
+
+
+def _read_lock(text: str | None) -> _Lock | None:
+    """Read who holds the run lock; None where that is not known, or it is not as we write it."""
+    with suppress(ValueError, TypeError, OverflowError):
+        fields = json.loads(text or "")
+        rest = {name: fields.pop(name) for name in ("renewed", "expiry", "count")}
+        lock = _Lock(Holder(**fields), int(rest["renewed"]), float(rest["expiry"]), int(rest["count"]))
+        return lock if str(lock.holder) else None  # one that cannot be shown is not known
+    return None
+
+
+class RemoteStore:
+    """A state in a vault. A lock that is not renewed for some time expires; renewing needs a thread, or the next call.
+
+    No clock of another machine is trusted: a lock has expired if it was seen unchanged for as long as it holds.
+    """
+
+    def __init__(
+        self, vault: Vault, clock: Clock, tell: Callable[[str], None], aside: str, *, expiry: float = EXPIRY
+    ) -> None:
+        """`aside`: path of a file for a state that cannot be written; `tell`: shows a message."""
+        self.where = vault.where
+        self.aside: str | None = aside
+        self._vault = vault
+        self._clock = clock
+        self._tell = tell
+        self._expiry = expiry
+        self._known: tuple[Content, str] | None = None  # what the vault held when it was last asked or written
+        self._lock: _Lock | None = None  # held by this run
+        self._lost: Problem | None = None  # why it is not held any more
+        self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
+        self._seen: tuple[str, float] | None = None  # the lock of another run, and since when it is unchanged
+        self._mutex = RLock()
+
+    def read(self) -> Stored | None:
+        """Read what is there now; without a call where this run holds the lock. Raises FileError."""
+        with self._mutex:
+            if self._lock is None:
+                self._known = self._vault.get()
+            content, version = self._known or (Content(), "")
+            return None if content.state is None else Stored(content.state, version)
+
+    def write(self, text: str, version: str | None) -> None:
+        """Write if what is there still has this version. Raises Changed or FileError; then it is as it was."""
+        with self._mutex:
+            content, current = self._known or (Content(), None)
+            if version != (None if content.state is None else current):
+                raise Changed
+            self._put(replace(content, state=text), "state written")
+
+    @contextmanager
+    def hold(self, holder: Holder) -> Iterator[None]:
+        """Hold the run lock, or raise Busy at once. Raises FileError where it cannot be reached."""
+        self._take(holder)
+        done = Event()
+        renewing = Thread(target=self._renew_until, args=(done,), daemon=True)
+        with suppress(RuntimeError):  # the system has no more threads: `check` renews it
+            renewing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if renewing.ident:
+                renewing.join()
+            self._release()
+
+    def check(self) -> None:
+        """Raise LockLost where the run lock may be another run's by now; renew it first where that is due."""
+        with self._mutex:
+            if self._lost:
+                raise LockLost(self._lost)
+            ages = (self._clock.monotonic() - self._renewed_at[0], self._clock.now() - self._renewed_at[1])
+            if max(ages) < self._expiry * (1 - 1 / _RENEWALS):  # the time of day goes on while a machine sleeps
+                return
+            try:
+                self._renew()
+            except LockLost:
+                raise
+            except FileError as error:
+                what = f"the run lock of {self.where} cannot be renewed, and may be another run's by now: "
+                raise LockLost(Problem(what + error.summary, _LOST_FIX)) from None
+
+    def holder(self) -> Holder | None:
+        """Return who held the run lock when it was last read; None where nobody did, or it is not known."""
+        lock = _read_lock(self._known[0].lock) if self._known else None
+        return lock.holder if lock else None
+
+    def unlock(self, identifier: str) -> Holder:
+        """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
+        while True:
+            found = self._vault.get()
+            lock = _read_lock(found[0].lock) if found else None
+            if found is None or lock is None or lock.holder.id != identifier:
+                raise Refused(Problem(f"no run {identifier} holds the run lock of {self.where}", NO_SUCH_RUN))
+            with suppress(Changed):
+                self._vault.put(replace(found[0], lock=None), found[1], f"run lock taken away from {lock.holder}")
+                return lock.holder
+
+    def _take(self, holder: Holder) -> None:
+        for _ in range(_MOST_RACES):
+            self._known = self._vault.get()
+            content = self._known[0] if self._known else Content()
+            if content.lock is not None:
+                self._check_expired(content.lock)
+            lock = _Lock(holder, int(self._clock.now()), self._expiry)
+            try:
+                self._write(replace(content, lock=lock.text), f"run lock taken by {holder}")
+            except Changed:
+                continue
+            self._lock, self._lost = lock, None
+            self._renewed_at = self._clock.monotonic(), self._clock.now()
+            return
+        raise Busy(None, "try again later")
+
+    def _check_expired(self, text: str) -> None:
+        """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
+        lock, now = _read_lock(text), self._clock.monotonic()
+        if self._seen is None or self._seen[0] != text:
+            self._seen = text, now
+        expiry = min(max(lock.expiry, _LEAST_EXPIRY), _MOST_EXPIRY) if lock else EXPIRY
+        holder = lock.holder if lock else None
+        left = self._seen[1] + expiry - now
+        if left > 0:
+            is_old = lock is None or abs(self._clock.now() - lock.renewed) > expiry
+            advice = f"if that run has ended, `hooksync state unlock {holder.id if holder else 'ID'}`"
+            pause = min(_LONGEST_POLL, expiry / 10)
+            raise Busy(holder, advice, pause=pause, patience=left + pause if is_old else 0.0)
+        self._tell(
+            f"note: the run lock of {holder or 'another run'} was not renewed for {expiry:g} seconds: taken over"
+        )
+
+    def _renew_until(self, done: Event) -> None:
+        while not self._clock.wait(done, self._expiry / _RENEWALS) and not self._lost:
+            with suppress(Exception):  # it is tried again, here and by `check`
+                self._renew()
+
+    def _renew(self) -> None:
+        with self._mutex:
+            if not (self._lock and self._known):
+                return
+            lock = replace(self._lock, renewed=int(self._clock.now()), count=self._lock.count + 1)
+            now = self._clock.monotonic(), self._clock.now()
+            self._put(replace(self._known[0], lock=lock.text), "run lock renewed")
+            self._lock, self._renewed_at = lock, now
+
+    def _release(self) -> None:
+        with self._mutex:
+            try:
+                if self._known and not self._lost:
+                    self._put(replace(self._known[0], lock=None), "run lock given back")
+            except LockLost:
+                pass
+            except FileError as error:
+                self._tell(
+                    f"warning: the run lock of {self.where} cannot be given back: {error.summary}\n"
+                    f"  it expires after {self._expiry:g} seconds"
+                )
+            finally:
+                self._lock = None
+
+    def _put(self, content: Content, what: str) -> None:
+        """Write as the holder of the lock, and try again for a while. Raises LockLost, Changed or FileError."""
+        if self._lock is None:
+            return self._write(content, what)
+        if self._lost:
+            raise LockLost(self._lost)
+        backoff = Backoff(_PATIENCE, self._clock, Event())
+        while True:
+            before = self._known
+            try:
+                return self._write(content, f"{what} by {self._lock.holder}")
+            except Changed:
+                self._check_ours()
+                if before and self._known and before[0].state != self._known[0].state:
+                    raise  # edited by hand
+            except FileError:
+                if not backoff.wait():
+                    raise
+
+    def _check_ours(self) -> None:
+        """Raise LockLost unless what the vault holds now has the lock of this run."""
+        lock = _read_lock(self._known[0].lock) if self._known else None
+        if self._lock and (lock is None or lock.holder.id != self._lock.holder.id):
+            taken = f"taken over by {lock.holder}" if lock else "taken away"
+            self._lost = Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX)
+            raise LockLost(self._lost)
+
+    def _write(self, content: Content, message: str) -> None:
+        """Write over what is known. Where no answer tells whether it is written, look. Raises Changed or FileError."""
+        try:
+            self._known = content, self._vault.put(content, self._known[1] if self._known else None, message)
+        except (Changed, FileError) as error:
+            try:
+                found = self._vault.get()
+            except FileError:
+                raise error from None
+            former, self._known = self._known, found
+            if found and found[0] == content:
+                return  # only its answer was lost
+            if found != former:
+                raise Changed from None
+            raise
