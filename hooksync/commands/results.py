@@ -16,6 +16,7 @@ from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
 from hooksync.reconcile.preflight import NOT_ASKED, Verdict
 from hooksync.report.text import adopted_line, report_lines
 from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_outcome, view_of_plan
+from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:
     from hooksync.reconcile.executor import ExecutionResult
@@ -45,11 +46,19 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     show_problems(view, world, refused="refused", told=told)
     code = _exit_code(view, world)
     if executed.unforeseen:
-        world.terminal.message(unforeseen_text(executed.unforeseen[0], is_debugging=world.is_debugging))
+        _show_end(executed.unforeseen[0], view, world)
     elif is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
+
+
+def _show_end(error: Exception, view: RunView, world: World) -> None:
+    """Tell what ended the run, unless that is told already."""
+    if not isinstance(error, LockLost):
+        world.terminal.message(unforeseen_text(error, is_debugging=world.is_debugging))
+    elif not (view.state_error and view.state_error.problems == error.problems):
+        world.terminal.message(f"error: {error}")
 
 
 def _report(view: RunView, options: PlanOptions, world: World) -> str:

@@ -112,7 +112,14 @@ def open_session(
         known, former = read_state(store, options, world)
         undeclared = _undeclared(known, prepared.declared)
         timeout, parallelism = options.timeout, options.parallelism
-        with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+        with open_run(
+            prepared.tenancies,
+            world,
+            prepared.redactor,
+            timeout=timeout,
+            parallelism=parallelism,
+            check_lock=store.check if store else lambda: None,
+        ) as run:
             planner = Planner(
                 diff,
                 allows_mass_unsubscribe,

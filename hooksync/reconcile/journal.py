@@ -7,10 +7,11 @@ Touches the disk through `state.store`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hooksync.config.secret_sources import SecretCache
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.errors import FileError
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import is_known_by_others
@@ -27,7 +28,7 @@ from hooksync.reconcile.plan import (
 from hooksync.reconcile.planner import needed_secrets
 from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
-from hooksync.state.store import StateStore, update
+from hooksync.state.store import LockLost, StateStore, kept_aside, update
 
 
 class Journal:
@@ -95,8 +96,17 @@ class Journal:
             return state.settled(ends, self._salts.values())
 
         if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
-            update(self._store, change, former=self._former)
+            self._write(change)
         return frozenset(step.declared.address for step in found)
+
+    def _write(self, change: Callable[[State], State]) -> None:
+        """Write the last time, or keep aside what cannot be written."""
+        try:
+            update(self._store, change, former=self._former)
+        except LockLost:
+            raise  # what is there is another run's; this one's intents are in it
+        except FileError as error:
+            raise kept_aside(self._store, change, error) from None
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""

@@ -27,6 +27,7 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import CallContext, RetryPolicy
 from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:
     from hooksync.reconcile.apply import Execution
@@ -39,11 +40,18 @@ IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]  # by a tenancy's n
 
 @contextmanager
 def open_run(
-    tenancies: Sequence[Tenancy], world: World, redactor: Redactor, *, timeout: float, parallelism: int
+    tenancies: Sequence[Tenancy],
+    world: World,
+    redactor: Redactor,
+    *,
+    timeout: float,
+    parallelism: int,
+    check_lock: Callable[[], None] = lambda: None,
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
-    `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run.
+    `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run; `check_lock`: raises
+    LockLost.
     """
     timeouts, clock = Timeouts(call=timeout), world.clock
     make_network = world.network or partial(Transport, environ=world.environ)
@@ -59,7 +67,10 @@ def open_run(
     }
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
-            yield Run(tuple(tenancies), parallelism, clients, SecretCache(sources), pool, context, world.begun)
+            secrets = SecretCache(sources)
+            yield Run(
+                tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock=check_lock
+            )
     finally:
         transport.close()
 
@@ -74,7 +85,8 @@ class Run(Record, frozen=True):
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
     begun: Event = field(default_factory=Event)  # set before the first change
-    unforeseen: list[Exception] = field(default_factory=list)  # what went wrong in a way that no code is made for
+    unforeseen: list[Exception] = field(default_factory=list)  # what ended it: no code is made for that, or LockLost
+    check_lock: Callable[[], None] = lambda: None  # raises LockLost; asked before each change
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
@@ -105,7 +117,7 @@ class Run(Record, frozen=True):
 
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
             secrets = self.secrets.find_all(needed_secrets(plan))
-            client = _Guarded(self.clients[plan.tenancy.name], self.give_up)
+            client = _Guarded(self.clients[plan.tenancy.name], self.give_up, self.check_lock)
             clock = self.context.clock
             execution = Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)
             return lambda: self._carry_out(execution)
@@ -116,10 +128,10 @@ class Run(Record, frozen=True):
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
 
     def give_up(self, error: Exception) -> Problem:
-        """Let an unforeseen error end the run as an interrupt does: nothing new starts."""
+        """Let an error end the run as an interrupt does: nothing new starts."""
         self.pool.stop.set()
         self.unforeseen.append(error)
-        return unforeseen(error)
+        return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
 
     def _carry_out(self, execution: Execution) -> TenancyOutcome:
         try:
@@ -153,19 +165,31 @@ class Run(Record, frozen=True):
 
 
 class _Guarded(Record, frozen=True):
-    """A service whose calls, where they fail in a way that no code is made for, are calls whose answers were lost."""
+    """A service that changes nothing once the run lock is lost.
+
+    Calls that fail in a way that no code is made for are calls whose answers were lost.
+    """
 
     service: Service
     give_up: Callable[[Exception], Problem]
+    check_lock: Callable[[], None]
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         return self._guarded(self.service.list_subscriptions)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        return self._guarded(partial(self.service.subscribe, declared, secret))
+        return self._changing(partial(self.service.subscribe, declared, secret))
 
     def unsubscribe(self, identifier: str) -> None:
-        return self._guarded(partial(self.service.unsubscribe, identifier))
+        return self._changing(partial(self.service.unsubscribe, identifier))
+
+    def _changing(self, call: Callable[[], T]) -> T:
+        try:
+            self.check_lock()
+        except LockLost as error:
+            self.give_up(error)
+            raise
+        return self._guarded(call)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.errors import Problem, UsageError
 from hooksync.core.record import Record
 from hooksync.state.local_store import LocalStore
 from hooksync.state.store import StateStore
 
 if TYPE_CHECKING:
     from hooksync.state.remote_store import Vault
+
+EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
 _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
@@ -46,7 +49,7 @@ def open_store(where: str, around: Surroundings) -> StateStore:
 
     stem = os.path.join(around.folder, "hooks") if around.folder == around.file else os.path.splitext(around.file)[0]
     aside = f"{'hooks' if around.file == '-' else stem}.unsaved{_SUFFIX}"
-    return RemoteStore(vault, around.clock, around.tell, aside)
+    return RemoteStore(vault, around.clock, around.tell, aside, expiry=_expiry(around.environ))
 
 
 def _find_vault(where: str, around: Surroundings) -> Vault | None:
@@ -59,6 +62,14 @@ def _find_vault(where: str, around: Surroundings) -> Vault | None:
 
         return CloudVault(where, around.environ)
     return None
+
+
+def _expiry(environ: Mapping[str, str]) -> float:
+    """Return the seconds for which a run lock holds without being renewed."""
+    text = environ.get(EXPIRY_VARIABLE) or "60"
+    if not text.isdecimal() or not 2 <= int(text) <= 3600:
+        raise UsageError(Problem(f"{EXPIRY_VARIABLE} is not a number of seconds from 2 to 3600", "unset it, or set 60"))
+    return float(text)
 
 
 def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:

@@ -69,7 +69,7 @@ class _Lock(Record, frozen=True):
 
 def _read_lock(text: str | None) -> _Lock | None:
     """Read who holds the run lock; None where that is not known, or it is not as we write it."""
-    with suppress(ValueError, TypeError, OverflowError):
+    with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
         fields = json.loads(text or "")
         rest = {name: fields.pop(name) for name in ("renewed", "expiry", "count")}
         lock = _Lock(Holder(**fields), int(rest["renewed"]), float(rest["expiry"]), int(rest["count"]))
@@ -84,15 +84,26 @@ class RemoteStore:
     """
 
     def __init__(
-        self, vault: Vault, clock: Clock, tell: Callable[[str], None], aside: str, *, expiry: float = EXPIRY
+        self,
+        vault: Vault,
+        clock: Clock,
+        tell: Callable[[str], None],
+        aside: str,
+        *,
+        expiry: float = EXPIRY,
+        has_thread: bool = True,
     ) -> None:
-        """`aside`: path of a file for a state that cannot be written; `tell`: shows a message."""
+        """`aside`: path of a file for a state that cannot be written; `tell`: shows a message.
+
+        `has_thread`: whether a thread renews the lock; otherwise only `check` does.
+        """
         self.where = vault.where
         self.aside: str | None = aside
         self._vault = vault
         self._clock = clock
         self._tell = tell
         self._expiry = expiry
+        self._has_thread = has_thread
         self._known: tuple[Content, str] | None = None  # what the vault held when it was last asked or written
         self._lock: _Lock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
@@ -123,7 +134,8 @@ class RemoteStore:
         done = Event()
         renewing = Thread(target=self._renew_until, args=(done,), daemon=True)
         with suppress(RuntimeError):  # the system has no more threads: `check` renews it
-            renewing.start()
+            if self._has_thread:
+                renewing.start()
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Protocol
 
+from hooksync.core.atomic_write import write_atomically
 from hooksync.core.clock import Clock, rfc3339
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused
 from hooksync.core.record import Record, field, replace
@@ -171,6 +172,20 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
             store.write(written, stored.version if stored else None)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
+
+
+def kept_aside(store: StateStore, change: Callable[[State], State], error: FileError) -> FileError:
+    """Keep in a file what could not be written to a state whose run lock is held, and return the error that says so."""
+    from shlex import quote  # only here
+
+    before = load(store) if store.aside else None
+    if not store.aside or before is None:
+        return error
+    after = change(before)
+    write_atomically(store.aside, _written(after, store.aside))
+    command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
+    what = f"{error.summary}; what this run has made is kept in {store.aside}"
+    return FileError(Problem(what, f"once the state can be reached: {command}"))
 
 
 def _written(state: State, where: str) -> str:

@@ -1,0 +1,327 @@
+"""A state on another machine: its run lock, taken, renewed, expired, lost; and no write over what is not ours."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from hooksync.core.errors import FileError, Refused
+from hooksync.core.record import replace
+from hooksync.state.format import state_text
+from hooksync.state.model import Settlement, State
+from hooksync.state.remote_store import EXPIRY, Content, RemoteStore
+from hooksync.state.store import Busy, Holder, LockLost, kept_aside, load, run_lock, update
+from tests.clocks import JumpingClock
+from tests.state_makers import SALT, entry, state
+from tests.vaults import MemoryVault
+
+ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
+OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
+KILLED: list[AbstractContextManager[None]] = []
+TEXT = state_text(state(entry()))
+
+
+class Told(list[str]):
+    """What was said."""
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self)
+
+
+@pytest.fixture(autouse=True)
+def _no_killed_run_is_left() -> Iterator[None]:
+    yield
+    while KILLED:
+        KILLED.pop().__exit__(None, None, None)
+
+
+def open_one(
+    vault: MemoryVault, clock: JumpingClock | None = None, told: list[str] | None = None, aside: str = "aside.json"
+) -> RemoteStore:
+    tell = (told if told is not None else []).append
+    return RemoteStore(vault, clock or JumpingClock(), tell, aside, has_thread=False)
+
+
+def hold(store: RemoteStore, holder: Holder) -> None:
+    """Let a run take the lock and never give it back."""
+    manager = store.hold(holder)
+    manager.__enter__()
+    KILLED.append(manager)  # or else Python gives it back
+
+
+def adding(identifier: str, run: int = 1) -> Settlement:
+    return Settlement("prod", run, (entry("prod", identifier),))
+
+
+def add(store: RemoteStore, identifier: str) -> State:
+    return update(store, lambda now: now.settled([adding(identifier)], [SALT]))
+
+
+def ids(vault: MemoryVault) -> set[str]:
+    text = vault.content.state
+    return {each["id"] for each in json.loads(text)["entries"]} if text else set()
+
+
+def take(store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float = 0) -> list[str]:
+    told = Told()
+    with run_lock(store, holder, timeout, clock=clock, stop=Event(), tell=told.append):
+        pass
+    return told
+
+
+# --- a run
+
+
+def test_a_run_takes_the_lock_writes_and_gives_it_back_in_five_calls() -> None:
+    vault = MemoryVault()
+    store = open_one(vault)
+    with store.hold(ARCHIVIST):
+        assert load(store) is None
+        add(store, "1")
+        add(store, "2")
+        assert ids(vault) == {"1", "2"}
+        assert vault.content.lock
+    assert vault.content.lock is None
+    assert vault.calls == 5
+    assert [message.partition(" by ")[0] for message in vault.messages] == [
+        "run lock taken", "state written", "state written", "run lock given back",
+    ]  # fmt: skip
+    assert all("https://ci.example.org/7" in message for message in vault.messages)
+
+
+def test_reading_takes_one_call_and_no_lock() -> None:
+    vault = MemoryVault(found=(Content(TEXT, "somebody's"), "1"))
+    assert load(open_one(vault)) == state(entry())
+    assert vault.calls == 1
+
+
+def test_without_the_lock_a_write_is_still_over_what_was_read() -> None:
+    vault = MemoryVault()
+    first, second = open_one(vault), open_one(vault)
+    add(first, "1")
+    first.read()
+    add(second, "2")
+    add(first, "3")
+    assert ids(vault) == {"1", "2", "3"}
+
+
+# --- another run
+
+
+def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    with open_one(vault, clock).hold(ARCHIVIST):
+        with pytest.raises(Refused, match=r"archivist on host-7 .process 4711. in https://ci.example.org/7") as caught:
+            take(open_one(vault, clock), OTHER, clock)
+        assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
+        clock.advance(EXPIRY / 2)  # it could not be renewed for a while
+        with pytest.raises(Refused):
+            take(open_one(vault, clock), OTHER, clock, timeout=EXPIRY / 3)
+
+
+def test_whoever_is_faster_has_it() -> None:
+    vault = MemoryVault()
+    faster, slower = open_one(vault), open_one(vault)
+    vault.before_put = lambda: _once(vault, lambda: hold(faster, OTHER))
+    with pytest.raises(Busy) as caught:
+        hold(slower, ARCHIVIST)
+    assert caught.value.holder
+    assert caught.value.holder.id == OTHER.id
+
+
+def _once(vault: MemoryVault, act: object) -> None:
+    vault.before_put = lambda: None
+    assert callable(act)
+    act()
+
+
+def test_the_lock_of_a_run_that_was_killed_is_taken_over_when_it_was_seen_unchanged() -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    hold(open_one(vault, clock), ARCHIVIST)
+    clock.advance(2 * EXPIRY)  # a night goes by
+    begin, told = clock.now(), Told()
+    assert "to see whether it still renews its lock" in "\n".join(take(open_one(vault, clock, told), OTHER, clock))
+    assert EXPIRY <= clock.now() - begin <= EXPIRY + 10
+    assert "archivist on host-7" in told.text
+    assert "taken over" in told.text
+    assert vault.content.lock is None
+
+
+@pytest.mark.parametrize("wrong", [-86_400, -2 * EXPIRY, 2 * EXPIRY, 86_400])
+def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) -> None:
+    vault, time, theirs = MemoryVault(), JumpingClock(), JumpingClock()
+    theirs.advance(wrong)
+    alive = open_one(vault, theirs)
+
+    class Waiting(JumpingClock):
+        def wait(self, stop: threading.Event, seconds: float) -> bool:
+            theirs.advance(seconds)
+            alive.check()
+            return super().wait(stop, seconds)
+
+    with alive.hold(ARCHIVIST):
+        clock = Waiting(time.now())
+        with pytest.raises(Refused):
+            take(open_one(vault, clock), OTHER, clock, timeout=3 * EXPIRY)
+        alive.check()
+        add(alive, "1")
+
+
+def test_a_lock_that_cannot_be_read_is_waited_for_like_any() -> None:
+    vault, clock = MemoryVault(found=(Content(TEXT, "{}"), "1")), JumpingClock()
+    assert "another run of hooksync works with memory" in take(open_one(vault, clock), OTHER, clock)[0]
+    assert vault.content == Content(TEXT)
+
+
+def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
+    vault, renewed = MemoryVault(), Event()
+
+    class Clock(JumpingClock):
+        def wait(self, stop: threading.Event, seconds: float) -> bool:
+            if len(vault.messages) > 3:
+                renewed.set()
+                return stop.wait()
+            return super().wait(stop, seconds)
+
+    store = RemoteStore(vault, Clock(), print, "aside.json")
+    with store.hold(ARCHIVIST):
+        assert renewed.wait(30)
+    assert [message.partition(" by ")[0] for message in vault.messages[:3]] == ["run lock taken"] + 2 * [
+        "run lock renewed"
+    ]
+
+
+# --- a lost lock
+
+
+def lose(vault: MemoryVault, clock: JumpingClock) -> RemoteStore:
+    """Let a run be paused past its expiry, and another take its lock over."""
+    paused = open_one(vault, clock)
+    hold(paused, ARCHIVIST)
+    add(paused, "1")
+    clock.advance(2 * EXPIRY)
+    other = open_one(vault, clock)
+    with pytest.raises(Busy):
+        hold(other, OTHER)
+    clock.advance(EXPIRY)
+    hold(other, OTHER)
+    return paused
+
+
+def test_a_run_that_was_paused_too_long_changes_nothing_more() -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    paused = lose(vault, clock)
+    before = vault.found
+    for _ in range(2):
+        with pytest.raises(LockLost, match="is lost, it was taken over by other on host-8"):
+            paused.check()
+    with pytest.raises(LockLost):
+        add(paused, "2")
+    assert vault.found == before
+
+
+def test_a_run_that_lost_its_lock_writes_nothing_even_if_it_does_not_look_before() -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    paused = lose(vault, clock)
+    before = vault.found
+    with pytest.raises(LockLost):
+        add(paused, "2")
+    assert vault.found == before
+
+
+def test_a_run_that_lost_its_lock_leaves_that_of_the_other_alone() -> None:
+    vault, clock, told = MemoryVault(), JumpingClock(), Told()
+    store = open_one(vault, clock, told)
+    with store.hold(ARCHIVIST):
+        assert vault.found
+        vault.found = Content(TEXT, "another's"), "77"
+        clock.advance(EXPIRY)
+    assert vault.found == (Content(TEXT, "another's"), "77")
+    assert told == []
+
+
+def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    store = open_one(vault, clock)
+    hold(store, ARCHIVIST)
+    vault.is_cut = True
+    clock.advance(EXPIRY / 2)
+    store.check()
+    clock.advance(EXPIRY / 2)
+    with pytest.raises(LockLost, match="cannot be renewed, and may be another run's by now: memory is unreachable"):
+        store.check()
+    vault.is_cut = False
+    store.check()  # nobody has taken it meanwhile
+
+
+def test_it_is_taken_away_by_its_id_and_by_no_other() -> None:
+    vault = MemoryVault()
+    store = open_one(vault)
+    hold(store, ARCHIVIST)
+    for wrong in ("", "b" * 16):
+        with pytest.raises(Refused, match=r"no run .* holds the run lock"):
+            open_one(vault).unlock(wrong)
+    assert open_one(vault).unlock(ARCHIVIST.id).user == "archivist"
+    with pytest.raises(LockLost, match="taken away"):
+        add(store, "1")
+    with pytest.raises(Refused):
+        open_one(vault).unlock(ARCHIVIST.id)
+
+
+# --- a network that fails
+
+
+@pytest.mark.parametrize("fault", ["before", "after", "doubled"])
+@pytest.mark.parametrize("call", range(4))
+def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
+    vault = MemoryVault(faults=[""] * call + [fault])
+    store = open_one(vault)
+    try:
+        with store.hold(ARCHIVIST):
+            add(store, "1")
+            add(store, "2")
+    except FileError:
+        assert (fault, call) == ("before", 0)  # the lock was not taken: nothing has begun
+        assert vault.found is None
+        return
+    assert ids(vault) == {"1", "2"}
+    assert vault.content.lock is None
+
+
+def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> None:
+    vault, told, aside = MemoryVault(), Told(), tmp_path / "my hooks.unsaved.state.json"
+    store = open_one(vault, None, told, str(aside))
+    with store.hold(ARCHIVIST):
+        begun = add(store, "1")
+        vault.is_cut = True
+
+        def change(now: State) -> State:
+            return now.settled([adding("2")], [SALT])
+
+        with pytest.raises(FileError, match="memory is unreachable") as caught:
+            update(store, change)
+        error = kept_aside(store, change, caught.value)
+    assert f"is kept in {aside}" in str(error)
+    assert f"hooksync state push '{aside}' --state memory" in str(error)
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert {each["id"] for each in json.loads(aside.read_text())["entries"]} == {"1", "2"}
+    assert "cannot be given back: memory is unreachable" in told.text
+    assert ids(vault) == {each.id for each in begun.entries}
+
+
+def test_a_state_that_is_edited_by_hand_meanwhile_is_kept() -> None:
+    vault = MemoryVault()
+    store = open_one(vault)
+    with store.hold(ARCHIVIST):
+        add(store, "1")
+        edited = state(entry("prod", "1"), entry("test", "7"))
+        vault.found = replace(vault.content, state=state_text(edited)), "77"
+        add(store, "2")
+    assert ids(vault) == {"1", "2", "7"}

@@ -1,0 +1,56 @@
+"""A vault in memory, whose network fails as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hooksync.core.errors import FileError, Problem
+from hooksync.state.remote_store import Content
+from hooksync.state.store import Changed
+
+CUT = FileError(Problem("memory is unreachable", "check the network"))
+
+
+@dataclass(slots=True)
+class MemoryVault:
+    """One content. `faults`: what happens to the next calls, "" for nothing."""
+
+    where: str = "memory"
+    found: tuple[Content, str] | None = None
+    is_cut: bool = False  # no call gets through
+    faults: list[str] = field(default_factory=list)  # of writes: before, after, doubled
+    calls: int = 0
+    messages: list[str] = field(default_factory=list)
+    before_put: Callable[[], None] = lambda: None  # what others do at the last moment
+
+    @property
+    def content(self) -> Content:
+        return self.found[0] if self.found else Content()
+
+    def get(self) -> tuple[Content, str] | None:
+        self.calls += 1
+        if self.is_cut:
+            raise CUT
+        return self.found
+
+    def put(self, content: Content, version: str | None, message: str) -> str:
+        self.calls += 1
+        fault = self.faults.pop(0) if self.faults else ""
+        if self.is_cut or fault == "before":
+            raise CUT
+        self.before_put()
+        self._put(content, version)
+        self.messages.append(message)
+        if fault == "after":
+            raise CUT
+        if fault == "doubled":
+            raise Changed  # the second one finds what the first has written
+        assert self.found
+        return self.found[1]
+
+    def _put(self, content: Content, version: str | None) -> None:
+        now = self.found[1] if self.found else None
+        if version != now:
+            raise Changed
+        self.found = content, str(int(now or 0) + 1)
