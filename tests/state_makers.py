@@ -75,4 +75,5 @@ def states(draw: st.DrawFn) -> State:
         tuple(draw(st.lists(entries, max_size=6, unique_by=lambda it: (it.tenancy, it.id)))),
         tuple(draw(st.lists(intents, max_size=4, unique_by=lambda it: (it.tenancy, it.address, it.run)))),
         tuple(draw(st.lists(removed, max_size=4, unique_by=lambda it: (it.tenancy, it.id)))),
+        draw(TIMES),
     )

@@ -47,6 +47,7 @@ def read_state(text: str, path: str) -> State:
             entries=tuple(map(_entry, fields["entries"])),
             intents=tuple(map(_intent, fields.get("intents", ()))),
             removed=tuple(Removed(**each) for each in fields.get("removed", ())),
+            serial=fields.get("serial", 0),
         )
         _check_whole(state)
     except InvalidDocument as error:
@@ -64,6 +65,7 @@ def state_text(state: State) -> str:
         "last_run": _encode(state.last_run),
         **({"removed": _block("[]", [_encode(asdict(each)) for each in state.removed])} if state.removed else {}),
         "salts": _block("{}", salts),
+        **({"serial": _encode(state.serial)} if state.serial else {}),
         "url_salt": _encode(state.url_salt.hex()),
     }
     return "{\n" + ",\n".join(f'  "{name}": {value}' for name, value in fields.items()) + "\n}\n"

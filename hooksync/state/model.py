@@ -116,6 +116,7 @@ class State(Record, frozen=True):
     entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
     removed: tuple[Removed, ...] = ()
+    serial: int = 0  # one higher with each write that changes anything
     _entries: dict[str, dict[str, StateEntry]] = field(default_factory=dict)  # by tenancy, by live id
 
     def __post_init__(self) -> None:
@@ -128,6 +129,11 @@ class State(Record, frozen=True):
         for entry in self.entries:
             index.setdefault(entry.tenancy, {})[entry.id] = entry
         put(self, "_entries", index)
+
+    @property
+    def lineage(self) -> str:
+        """What all later versions of a state have in common: a secret of it, as hexadecimal digits."""
+        return self.url_salt.hex()
 
     def entries_of(self, tenancy: str) -> Mapping[str, StateEntry]:
         """Return a tenancy's entries by live id."""
@@ -220,7 +226,8 @@ class State(Record, frozen=True):
         used = {each.salt for several in records for each in several}
         last_run = max((each.run for several in records for each in several), default=0)  # the file may be a new one
         kept = tuple(known[name] for name in used)
-        return State(max(self.last_run, last_run), self.url_salt, kept, *records, self.removed)
+        last_run = max(self.last_run, last_run)
+        return replace(self, last_run=last_run, salts=kept, entries=records[0], intents=records[1])
 
 
 def _is_over(removed: Removed, end: Settlement | None) -> bool:

@@ -153,8 +153,8 @@ def load(store: StateStore) -> State | None:
 def update(store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None) -> State:
     """Change what the state holds at this moment, which another run may have written, and return what it holds then.
 
-    Where there is none, what `former` holds or a new state is changed. It is replaced as a whole or, where
-    nothing changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
+    Where there is none, what `former` holds or a new state is changed. It is replaced as a whole, with the next serial,
+    or, where nothing changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
     """
     for _ in range(_MOST_WRITES):
         stored = store.read()
@@ -165,11 +165,11 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
         after = change(before)
         if not stored and after == before:
             return after
-        written = _written(after, store.where)
-        if stored and written == stored.text.replace("\r\n", "\n"):
+        if stored and state_text(after) == stored.text.replace("\r\n", "\n"):
             return after
+        after = replace(after, serial=max(before.serial, after.serial) + 1)
         with suppress(Changed):
-            store.write(written, stored.version if stored else None)
+            store.write(_written(after, store.where), stored.version if stored else None)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
 
@@ -189,7 +189,7 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
 
 
 def _written(state: State, where: str) -> str:
-    if state.last_run > LARGEST_RUN:
+    if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore it from Git or the CI cache"
         raise FileError(Problem(what, fix))

@@ -259,6 +259,7 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("last_run", -1), "the state: last_run must be from 0 to 9007199254740991"),
         (put("last_run", 2**53), "the state: last_run must be from 0 to 9007199254740991"),
         (put("last_run", 1), None),
+        (put("serial", -1), f"the state: serial {TIME}"),
         (put("entries", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
         (put("intents", 0, "run", 4), '"prod/catalogue/MOVED" is of run 4, and last_run is 3'),
         (put("entries", 0, "fingerprint", "ab" * 31), f"entries[0]: fingerprint {HEX}"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
+from hooksync.core.record import replace
 from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import state_text
 from hooksync.state.local_store import PATIENCE, LocalStore
@@ -28,6 +29,7 @@ from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
 
 WHOLE = state(entry(), entry("test"))
+WRITTEN = replace(WHOLE, serial=1)
 
 # Adds entries of a tenancy, one writing each, and says so after each: `writer.py PATH TENANCY HOW-MANY`.
 WRITER = """
@@ -160,9 +162,9 @@ def test_there_is_no_state_where_there_is_no_file(path: str) -> None:
 
 
 def test_what_was_written_is_read(path: str) -> None:
-    assert update(path, put_whole) == WHOLE
-    assert load(path) == WHOLE
-    assert Path(path).read_text(encoding="utf-8") == state_text(WHOLE)
+    assert update(path, put_whole) == WRITTEN
+    assert load(path) == WRITTEN
+    assert Path(path).read_text(encoding="utf-8") == state_text(WRITTEN)
     assert left_in(path) == ["hooks.state.json"]
 
 
@@ -202,6 +204,15 @@ def test_nothing_is_written_where_nothing_changes(path: str) -> None:
         assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None:
+    makes = [lambda now, name=name: now.settled([add(entry(name))], [SALT]) for name in ("one", "one", "two")]
+    assert [update(path, make).serial for make in makes] == [1, 1, 2]
+    update(path, lambda now: replace(state(entry()), serial=7))  # pushed from elsewhere
+    found = load(path)
+    assert found
+    assert (found.serial, found.lineage) == (8, state().url_salt.hex())
+
+
 def test_no_file_is_made_where_there_is_nothing_to_remember(path: str) -> None:
     assert update(path, lambda now: now).last_run == 0
     assert left_in(path) == []
@@ -213,9 +224,9 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, path: str)
     Path(path).symlink_to(real)
     update(path, put_whole)
     assert Path(path).is_symlink()
-    assert load(str(real)) == WHOLE
+    assert load(str(real)) == WRITTEN
     update(str(real), lambda now: now.settled([add(entry("other"))], [SALT]))
-    assert load(path) != WHOLE
+    assert load(path) != WRITTEN
     assert not os.path.exists(f"{path}.lock")  # both names queue at one place
 
 
@@ -265,8 +276,8 @@ def test_a_change_that_fails_writes_nothing_and_lets_the_next_one_in(path: str) 
 
     with pytest.raises(KeyboardInterrupt):
         update(path, fail)
-    assert load(path) == WHOLE
-    assert update(path, lambda now: now, 0) == WHOLE
+    assert load(path) == WRITTEN
+    assert update(path, lambda now: now, 0) == WRITTEN
 
 
 def test_no_folder_no_state(tmp_path: Path) -> None:
@@ -328,7 +339,7 @@ except FileError as error:
     with python(code, path) as process:
         said, _ = process.communicate()
     assert f"{path} cannot be written: file too large" in said
-    assert load(path) == WHOLE
+    assert load(path) == WRITTEN
     assert left_in(path) == ["hooks.state.json"]
 
 
@@ -348,11 +359,11 @@ with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_
         assert process.stdout.readline() == "held\n"
         with pytest.raises(FileError) as caught:
             update(path, lambda now: now.with_intents([], []), 0.05)
-        assert load(path) == WHOLE  # reading waits for nobody
+        assert load(path) == WRITTEN  # reading waits for nobody
     said = str(caught.value)
     assert f"{path} is in use" in said
     assert f"another run of hooksync holds {path}.lock: archivist on host-7 (process {process.pid}) since 2027-" in said
-    assert update(path, lambda now: now, 0) == WHOLE  # whoever is killed holds nothing any more
+    assert update(path, lambda now: now, 0) == WRITTEN  # whoever is killed holds nothing any more
 
 
 # --- many writers
