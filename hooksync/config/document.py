@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import cast
 
-from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
-from hooksync.config.files import Source
-from hooksync.config.reader import FileReader, TenancyPart, TriggerCatalog, read_parts
-from hooksync.config.rules import (
+from hooksync.config.declarations import (
+    Document,
+    Settings,
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
     duplicate_subscription_problems,
     duplicate_tenancy_problems,
     http_warning,
@@ -19,6 +21,8 @@ from hooksync.config.rules import (
     tenancy_identity,
     url_identity,
 )
+from hooksync.config.files import Source
+from hooksync.config.reader import FileReader, TenancyPart, TriggerCatalog, read_parts
 from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem

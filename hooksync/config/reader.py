@@ -12,12 +12,20 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from hooksync.config.declarations import CredentialsDeclaration, Settings, SubscriptionDeclaration, Written
-from hooksync.config.rules import server_problem, url_problem
+from hooksync.config.declarations import Settings, SubscriptionDeclaration, Written, server_problem, url_problem
 from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields, SecretRef, Trigger, UnsubscribeLimit
-from hooksync.core.record import Record, field
+from hooksync.core.model import (
+    TRIGGER_NAMES,
+    CredentialRefs,
+    Location,
+    PlainFields,
+    PlainSettings,
+    SecretRef,
+    Trigger,
+    UnsubscribeLimit,
+)
+from hooksync.core.record import Record, field, given_fields
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault
 
@@ -91,10 +99,6 @@ class TriggerCatalog:
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
 
-# Those that are taken as they are.
-_PLAIN_SETTINGS = ("allow_http", "replacement", "probe", "prune", "unknown_secret", "consistency_wait")
-
-
 def has_settings(fields: YamlMap) -> bool:
     """Whether a tenancy has any setting here besides its subscriptions."""
     return any(key != "subscriptions" and not key.startswith("x-") for key in fields)
@@ -102,29 +106,22 @@ def has_settings(fields: YamlMap) -> bool:
 
 def read_settings(reading: FileReader, fields: YamlMap) -> Settings:
     """Read the settings of a tenancy. What is left out gets its default."""
-    given: dict[str, Any] = {key: fields[key] for key in _PLAIN_SETTINGS if key in fields}
+    given = given_fields(PlainSettings, fields)
+    given["owns"] = _owns(reading, fields)
     if "credentials" in fields:
         given["credentials"] = _credentials(reading, cast(YamlMap, fields["credentials"]))
     if "limits" in fields:
         given |= _limit(cast(YamlMap, fields["limits"]))
-    settings = Settings(
-        server=reading.text(fields, "server"),
-        tenant=reading.text(fields, "tenant"),
-        owns=_owns(reading, fields),
-        **given,
-    )
-    _check_server(reading, settings)
+    settings = Settings(server=reading.text(fields, "server"), tenant=reading.text(fields, "tenant"), **given)
+    if server := settings.server:
+        text = outline(server.template)
+        reading.add(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
     return settings
 
 
-def _credentials(reading: FileReader, fields: YamlMap) -> CredentialsDeclaration:
-    method = {"method": cast(Any, fields["method"])} if "method" in fields else {}
-    return CredentialsDeclaration(
-        username=reading.reference(fields, "username"),
-        password=reading.reference(fields, "password"),
-        totp=reading.reference(fields, "totp"),
-        **method,
-    )
+def _credentials(reading: FileReader, fields: YamlMap) -> CredentialRefs:
+    given = given_fields(CredentialRefs, fields)
+    return CredentialRefs(**given | {name: reading.reference(fields, name) for name in given if name != "method"})
 
 
 def _limit(fields: YamlMap) -> dict[str, UnsubscribeLimit]:
@@ -148,13 +145,6 @@ def _owns(reading: FileReader, fields: YamlMap) -> tuple[str, ...] | None:
         else:
             valid.append(prefix)
     return tuple(valid) if len(valid) == len(prefixes) else None  # else no URL is blamed for an invalid prefix
-
-
-def _check_server(reading: FileReader, settings: Settings) -> None:
-    server: Written | None = settings.server
-    if server:
-        text = outline(server.template)
-        reading.add(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
 
 
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
@@ -197,14 +187,6 @@ def _part(reader: _SubscriptionReader, tenancies: YamlMap, name: str) -> Tenancy
     )
 
 
-def _plain_fields(fields: YamlMap, defaults: dict[str, Any]) -> dict[str, Any]:
-    given = defaults.copy()
-    for name in PlainFields.__struct_fields__:
-        if name in fields:
-            given[name] = fields[name]
-    return given
-
-
 class _SubscriptionReader:
     """Reads the subscriptions of one file."""
 
@@ -219,7 +201,7 @@ class _SubscriptionReader:
         self._defaults = _Defaults(
             triggers=self._triggers(fields),
             secret=self.reading.reference(fields, "secret"),
-            plain=_plain_fields(fields, {}),
+            plain=given_fields(PlainFields, fields),
         )
 
     def read_all(self, subscriptions: YamlMap) -> tuple[SubscriptionDeclaration, ...]:
@@ -244,7 +226,7 @@ class _SubscriptionReader:
         if problem := url_problem(outline(url.template), "the URL", url.location):
             self.reading.add(problem)
             return None
-        plain = _plain_fields(fields, self._defaults.plain)
+        plain = self._defaults.plain | given_fields(PlainFields, fields)
         return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from hooksync.config.declarations import CredentialsDeclaration, SubscriptionDeclaration, TenancyDeclaration, Written
-from hooksync.config.rules import (
+from hooksync.config.declarations import (
     SERVER_FIX,
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
     duplicate_subscription_problems,
     duplicate_tenancy_problems,
     filled_subject,
@@ -23,8 +24,8 @@ from hooksync.config.rules import (
     url_problem,
 )
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import CredentialRefs, DeclaredSubscription, HookUrl, PlainFields, SecretRef, Server, Tenancy
-from hooksync.core.record import replace
+from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, Server, Tenancy
+from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
 
@@ -74,7 +75,6 @@ class _Filling:
 
     def tenancy(self) -> Tenancy | None:
         """Fill everything in. None: it has no valid server."""
-        settings = self.entry.settings
         server = self._server()
         tenant, tenant_declared = self._tenant()
         subscriptions = self._subscriptions()
@@ -85,17 +85,9 @@ class _Filling:
             server=server,
             tenant=tenant,
             tenant_declared=tenant_declared,
-            allow_http=settings.allow_http,
-            credentials=_credentials(settings.credentials),
-            owns=settings.owns,
-            limit=settings.limit,
-            replacement=settings.replacement,
-            probe=settings.probe,
-            prune=settings.prune,
-            unknown_secret=settings.unknown_secret,
             subscriptions=subscriptions,
             location=self.entry.location,
-            consistency_wait=settings.consistency_wait,
+            **fields_of(PlainSettings, self.entry.settings),
         )
 
     def _server(self) -> Server | None:
@@ -159,7 +151,7 @@ class _Filling:
     def _fill_shown(self, written: Written, field: str) -> str | None:
         """Fill in a server or a tenant, which every plan shows: no variable that holds a secret may stand there."""
         login = self.entry.settings.credentials
-        refs = [ref for ref in (login.password, login.totp) if ref] + [one.secret for one in self.entry.subscriptions]
+        refs = (login.password, login.totp, *(one.secret for one in self.entry.subscriptions))
         secret = {"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", *(ref.name for ref in refs if ref.kind == "env")}
         hidden = [name for name in written.template.names if name in secret or name.startswith("HOOKSYNC_")]
         for name in hidden:
@@ -181,27 +173,9 @@ class _Filling:
 
 
 def _declared(tenancy: str, entry: SubscriptionDeclaration, url: HookUrl) -> Iterator[DeclaredSubscription]:
-    plain: dict[str, Any] = {name: getattr(entry, name) for name in PlainFields.__struct_fields__}
+    plain = fields_of(PlainFields, entry)
     for trigger in entry.triggers:
-        yield DeclaredSubscription(
-            tenancy=tenancy,
-            name=entry.name,
-            url=url,
-            trigger=trigger,
-            secret=entry.secret,
-            location=entry.location,
-            **plain,
-        )
-
-
-def _credentials(entry: CredentialsDeclaration) -> CredentialRefs:
-    """Name where to log in from; what the file leaves out has its usual variable."""
-    return CredentialRefs(
-        username=entry.username or SecretRef("env", "PRESERVICA_USERNAME"),
-        password=entry.password or SecretRef("env", "PRESERVICA_PASSWORD"),
-        totp=entry.totp or SecretRef("env", "PRESERVICA_2FA_TOKEN"),
-        method=entry.method,
-    )
+        yield DeclaredSubscription(tenancy, entry.name, url, trigger, entry.secret, entry.location, **plain)
 
 
 Known = tuple[TenancyDeclaration, Tenancy]

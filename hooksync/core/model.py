@@ -18,8 +18,6 @@ UnknownSecret = Literal["warn", "refuse", "replace"]
 LoginMethod = Literal["password", "external"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
-CONSISTENCY_WAIT = 30  # seconds, where a tenancy does not say it
-
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
 TRIGGER_NAMES = {
     "MOVED": "MOVED",
@@ -183,11 +181,11 @@ class LiveSubscription(Record, frozen=True):
 
 
 class CredentialRefs(Record, frozen=True):
-    """How to log in to a tenancy, by reference."""
+    """How to log in to a tenancy, by reference; what the file leaves out has its usual variable."""
 
-    username: SecretRef
-    password: SecretRef  # the external shared key where the method is "external"
-    totp: SecretRef  # asked for only when the service demands a second factor
+    username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME")
+    password: SecretRef = SecretRef("env", "PRESERVICA_PASSWORD")  # the shared key where the method is "external"
+    totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN")  # only where the service demands a second factor
     method: LoginMethod = "password"
 
 
@@ -199,6 +197,23 @@ class UnsubscribeLimit(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.percent:g}%" if self.percent is not None else str(self.number)
+
+
+class PlainSettings(Record, frozen=True, kw_only=True):
+    """The settings of a tenancy that go from the file to the plan as they are: a new one is declared here once.
+
+    Made without arguments: what holds where the file is silent.
+    """
+
+    allow_http: bool = False
+    credentials: CredentialRefs = CredentialRefs()
+    owns: tuple[str, ...] | None = None  # None: all; else URL prefixes
+    limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
+    replacement: Replacement = "create-first"
+    probe: Probe = "auto"
+    prune: bool = True  # False: nothing undeclared is unsubscribed
+    unknown_secret: UnknownSecret = "warn"  # what becomes of a live one whose secret may not be the declared one
+    consistency_wait: float = 30  # seconds that the list may lag behind the answers before it is believed
 
 
 class Server(Record, frozen=True):
@@ -213,24 +228,15 @@ class Server(Record, frozen=True):
         return shown_server(self.base_url)
 
 
-class Tenancy(Record, frozen=True):
+class Tenancy(PlainSettings, frozen=True):
     """One tenancy as the file wants it, with everything from the environment but secrets filled in."""
 
     name: str
     server: Server
     tenant: str | None  # None: the service tells it at log-in; once it did, this is it
     tenant_declared: str | None  # as the file writes it, `${NAME}` unfilled
-    allow_http: bool
-    credentials: CredentialRefs
-    owns: tuple[str, ...] | None  # None: all; else URL prefixes
-    limit: UnsubscribeLimit
-    replacement: Replacement
-    probe: Probe
-    prune: bool  # False: nothing undeclared is unsubscribed
-    unknown_secret: UnknownSecret  # what becomes of a live one whose secret may not be the declared one
     subscriptions: tuple[DeclaredSubscription, ...]
     location: Location
-    consistency_wait: float = CONSISTENCY_WAIT  # seconds that the list may lag behind the answers before it is believed
 
     @property
     def where(self) -> str:

@@ -6,12 +6,13 @@ a hundredth. A field that may hold a secret, a key or foreign text is named in `
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 from msgspec.structs import asdict, force_setattr, replace
 
-__all__ = ["Record", "asdict", "field", "force_setattr", "replace"]
+__all__ = ["Record", "asdict", "convert", "field", "fields_of", "force_setattr", "given_fields", "replace"]
 
 
 class Record(Struct, frozen=True):
@@ -22,3 +23,13 @@ class Record(Struct, frozen=True):
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.HIDDEN)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def fields_of(kind: type[Record], holder: Record) -> dict[str, Any]:
+    """Give the fields that a record has from one of its bases."""
+    return {name: getattr(holder, name) for name in kind.__struct_fields__}
+
+
+def given_fields(kind: type[Record], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the fields of a record that data have, as they are; the others get their defaults."""
+    return {name: data[name] for name in kind.__struct_fields__ if name in data}

@@ -14,26 +14,27 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from hooksync.config.declarations import (
-    CredentialsDeclaration,
     Settings,
     SubscriptionDeclaration,
     TenancyDeclaration,
     Written,
+    ownership_problem,
+    url_problem,
 )
-from hooksync.config.rules import ownership_problem, url_problem
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
-    CONSISTENCY_WAIT,
+    CredentialRefs,
     Location,
     PlainFields,
+    PlainSettings,
     SecretRef,
     SecretState,
     Trigger,
     UnsubscribeLimit,
     address_of,
 )
-from hooksync.core.record import Record
+from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schemas import check_document
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault, shown_server
@@ -66,6 +67,12 @@ class LiveRow(Record, frozen=True):
     include_identifiers: bool | None
 
 
+class SavedSecret(Record, frozen=True):
+    """What was known of a secret."""
+
+    state: SecretState
+
+
 class SavedStep(Record, frozen=True):
     """One step, by address and id."""
 
@@ -74,8 +81,13 @@ class SavedStep(Record, frozen=True):
     id: str | None
     reasons: tuple[str, ...]
     changes: tuple[Change, ...]
-    secret_state: SecretState
-    is_move: bool = False
+    secret: SavedSecret | None
+    replaces_url: str | None = None  # the old one, for a move
+
+    @property
+    def secret_state(self) -> SecretState:
+        """What was known of the live one's secret."""
+        return self.secret.state if self.secret else "unknown"
 
 
 class Binding(Record, frozen=True):
@@ -239,9 +251,11 @@ def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
     entry = TenancyDeclaration(fields["name"], _settings(fields, where, place), declared, place)
     if problems := [*_url_problems(entry)]:
         raise FileError(*problems)
-    saved = tuple(map(_step, steps))
+    saved = convert(steps, tuple[SavedStep, ...])
     _check_steps(saved, where)
-    return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], _live(fields.get("live")), saved)
+    rows = fields.get("live")
+    live = None if rows is None else {row["id"]: convert(row, LiveRow) for row in rows}
+    return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], live, saved)
 
 
 def _place(fields: Fields, path: str) -> Location:
@@ -251,7 +265,7 @@ def _place(fields: Fields, path: str) -> Location:
 
 
 def _binding(fields: Fields, steps: Sequence[SavedStep], where: str) -> Binding:
-    bound = Binding(**{name: fields["binding"][name] for name in ("server", "tenant", "urls")})
+    bound = convert(fields["binding"], Binding)
     if (shown_server(bound.server), bound.tenant) != (fields["server"], fields["tenant"]):
         raise InvalidDocument(f"{where}: server and tenant are not those of the binding")
     if bound.urls.keys() != {step.address for step in steps if step.action in _DECLARING}:
@@ -260,21 +274,14 @@ def _binding(fields: Fields, steps: Sequence[SavedStep], where: str) -> Binding:
 
 
 def _settings(fields: Fields, where: str, place: Location) -> Settings:
-    limit, method = fields.get("limit"), fields["credentials"]["method"]
+    given = given_fields(PlainSettings, fields)
     refs = {name: _reference(fields["credentials"][name], place) for name in ("username", "password", "totp")}
-    return Settings(
-        server=_written(fields, "server_declared", where, place),
-        tenant=_written(fields, "tenant_declared", where, place),
-        allow_http=fields["allow_http"],
-        credentials=CredentialsDeclaration(**refs, method=method),
-        owns=_owns(fields.get("owns", "all"), where),
-        limit=UnsubscribeLimit(limit["percent"], limit["number"]) if limit else UnsubscribeLimit(percent=50),
-        replacement=fields["replacement"],
-        probe=fields["probe"],
-        prune=fields.get("prune", True),
-        unknown_secret=fields.get("unknown_secret", "warn"),
-        consistency_wait=fields.get("consistency_wait", CONSISTENCY_WAIT),
-    )
+    given["credentials"] = CredentialRefs(**refs, method=fields["credentials"]["method"])
+    given["owns"] = _owns(fields.get("owns", "all"), where)
+    if "limit" in given:
+        given["limit"] = convert(given["limit"], UnsubscribeLimit)
+    server, tenant = (_written(fields, name, where, place) for name in ("server_declared", "tenant_declared"))
+    return Settings(server=server, tenant=tenant, **given)
 
 
 def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
@@ -309,7 +316,7 @@ def _subscription(step: Fields, tenancy: str, where: str, path: str) -> Subscrip
         triggers=(trigger,),
         secret=_reference(step["secret"]["ref"], place),
         location=place,
-        **{name: step[name] for name in PlainFields.__struct_fields__ if name in step},
+        **given_fields(PlainFields, step),
     )
 
 
@@ -323,18 +330,6 @@ def _url_problems(entry: TenancyDeclaration) -> Iterator[Problem]:
             yield problem
 
 
-def _step(step: Fields) -> SavedStep:
-    return SavedStep(
-        action=step["action"],
-        address=step["address"],
-        id=step["id"],
-        reasons=tuple(step["reasons"]),
-        changes=tuple(Change(each["field"], each["live"], each["declared"]) for each in step["changes"]),
-        secret_state=step["secret"]["state"] if step["secret"] else "unknown",
-        is_move=step.get("replaces_url") is not None,
-    )
-
-
 def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:
     """Hold that each declared and each live subscription is in one step, and that a duplicate has its original."""
     declared = [step.address for step in steps if step.action in _DECLARING]
@@ -345,9 +340,3 @@ def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:
     doubled = {step.address for step in steps if step.action == "unsubscribe" and step.address is not None}
     if not doubled <= filled:
         raise InvalidDocument(f"{where}: a duplicate has the address of no other step")
-
-
-def _live(rows: Sequence[Fields] | None) -> dict[str, LiveRow] | None:
-    if rows is None:
-        return None
-    return {row["id"]: LiveRow(row["url"], row["trigger"], row["include_identifiers"]) for row in rows}

@@ -147,7 +147,9 @@ def _steps(
                 yield Subscribe(declared[address], step.secret_state)
             case SavedStep("resubscribe", str(address), str(id_)):
                 one, old = declared[address], found[id_]
-                yield Resubscribe(one, old, step.reasons, step.changes, step.secret_state, is_move=step.is_move)
+                yield Resubscribe(
+                    one, old, step.reasons, step.changes, step.secret_state, is_move=step.replaces_url is not None
+                )
             case SavedStep("keep", str(address), str(id_)):  # its state is what this machine's state and secrets say
                 yield Keep(declared[address], found[id_], history.state_of(declared[address], found[id_]))
             case SavedStep("unsubscribe", address, str(id_)):

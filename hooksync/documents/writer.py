@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import LiveSubscription, Tenancy
-from hooksync.core.record import Record, asdict
+from hooksync.core.model import LiveSubscription, PlainSettings, Tenancy
+from hooksync.core.record import Record, asdict, fields_of
 from hooksync.documents.sealing import (
     SIGNED_FOR,
     Blocks,
@@ -79,7 +79,7 @@ def report_json(view: RunView, origin: Origin) -> str:
     document["summary"] = _counted(view, view.results(), RESULTS)
     document["adopted"] = asdict(view.adopted) if view.adopted else None
     document["error"] = None if view.state_error is None else _error(view.state_error)
-    document["run"] = {"host": origin.host, "user": origin.user, "ci": origin.ci, "url": origin.url}
+    document["run"] = asdict(origin)
     return _sealed(document)
 
 
@@ -129,25 +129,20 @@ def _tenancy_fields(view: TenancyView) -> Sections:
     tenancy = view.tenancy
     live = None if view.live is None else sorted(view.live, key=lambda one: one.id)
     fields = {
+        **fields_of(PlainSettings, tenancy),
         "name": tenancy.name,
         "server": tenancy.server.shown,
         "tenant": tenancy.tenant,
         "server_declared": tenancy.server.declared,
         "tenant_declared": tenancy.tenant_declared,
-        "allow_http": tenancy.allow_http,
         "place": str(tenancy.location),
         "credentials": credential_references(tenancy.credentials, reference),
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
-        "limit": {"percent": tenancy.limit.percent, "number": tenancy.limit.number},
+        "limit": asdict(tenancy.limit),
         "live": None if live is None else Lines(encode_line(_live(one)) for one in live),
         "live_digest": None if view.live is None else live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
-        "replacement": tenancy.replacement,
-        "probe": tenancy.probe,
-        "prune": tenancy.prune,
-        "unknown_secret": tenancy.unknown_secret,
-        "consistency_wait": tenancy.consistency_wait,
         "error": None if view.error is None else _error(view.error),
     }
     return Sections(fields)
@@ -176,11 +171,12 @@ def _step(step: StepView) -> dict[str, object]:
         "id": step.id,
         "include_identifiers": step.include_identifiers,
         "reasons": list(step.reasons),
-        "changes": [
-            {"field": change.field, "live": change.live, "declared": change.declared} for change in step.changes
-        ],
+        "changes": [asdict(change) for change in step.changes],
         "secret": secret,
-        "receiver": _receiver(step),
+        "receiver": {
+            "state": step.receiver.state if step.receiver else "not-checked",
+            "detail": (step.receiver.detail or None) if step.receiver else None,
+        },
         "place": str(step.place) if step.place else None,
         "description": step.description,
         "owner": step.owner,
@@ -194,14 +190,6 @@ def _live(live: LiveSubscription) -> dict[str, object]:
         "trigger": live.trigger.wire,
         "include_identifiers": live.include_identifiers,
         **({} if live.is_listed else {"listed": False}),
-    }
-
-
-def _receiver(step: StepView) -> dict[str, object]:
-    reading = step.receiver
-    return {
-        "state": reading.state if reading else "not-checked",
-        "detail": (reading.detail or None) if reading else None,
     }
 
 

@@ -15,9 +15,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hooksync.commands.export import export
+from hooksync.commands.export import export, export_text, scalar
 from hooksync.commands.export_draft import Names, free_variables, gather, name_of_url, slug, variable_name
-from hooksync.commands.export_yaml import export_text, scalar
 from hooksync.commands.options import ExportOptions, PlanOptions
 from hooksync.commands.plan_apply import plan
 from hooksync.config.document import read_document

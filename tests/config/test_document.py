@@ -1,10 +1,10 @@
 import pytest
 
-from hooksync.config.declarations import CredentialsDeclaration, Document, Settings
+from hooksync.config.declarations import Document, Settings
 from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Location, SecretRef, Trigger, UnsubscribeLimit
+from hooksync.core.model import CredentialRefs, Location, SecretRef, Trigger, UnsubscribeLimit
 
 LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may repeat it
 
@@ -61,7 +61,7 @@ def test_what_is_left_out_has_its_default() -> None:
         server=None,
         tenant=None,
         allow_http=False,
-        credentials=CredentialsDeclaration(None, None, None, "password"),
+        credentials=CredentialRefs(),
         owns=None,
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
