@@ -17,8 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.backends import backend, servers
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
+
+__all__ = ["backend", "servers"]  # fixtures of everybody
 
 # an example's time says how busy the machine is, not whether the code is right
 settings.register_profile("hooksync", settings.default, deadline=None)

