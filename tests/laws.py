@@ -129,6 +129,7 @@ class Run:
     is_interrupted: bool = False
     meets_a_bug: bool = False  # an error that nobody foresees was raised in it on purpose
     fellows: frozenset[str] = frozenset()  # names of other runs that have the same state
+    can_lose_lock: bool = False  # whether its run lock expires
     remembered: tuple[Remembered, ...] = ()  # the state before it
     remembers: tuple[Remembered, ...] | None = None  # after it; None: it keeps none, or there is none to look at
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
@@ -303,9 +304,15 @@ def no_secret_is_shown(run: Run) -> Iterator[str]:
 
 def one_apply_at_a_time(run: Run) -> Iterator[str]:
     """While an apply runs, no other run changes anything with the same state: it waits, or is refused."""
-    others = {it.by for it in run.moments if it.by in run.fellows and it.call in CHANGING and not it.is_late}
-    if run.verb == "apply":
+    # where a lock expires, a run that is paused may lose it: then it makes no further change but the one under way
+    made = [it.by for it in run.moments if it.call in CHANGING and not it.is_late]
+    others = {by for by in made if by in run.fellows}
+    if run.verb != "apply" or not others:
+        return
+    if not run.can_lose_lock:
         yield from (f"{other} made changes meanwhile, with the same state" for other in sorted(others))
+    elif (after := made[min(map(made.index, others)) :].count(run.name)) > 1:
+        yield f"{after} changes after {sorted(others)} took its lock over"
 
 
 def one_apply_settles_all(run: Run) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The disk that states lie on: each is one text, and a process that holds its run lock keeps it for itself."""
+"""Where states lie: on a disk, whose run locks the system takes from the dead, or far away, where they stay."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hooksync.state.remote_store import Content
 from hooksync.state.store import Busy, Changed, Holder, Stored
 from tests.simulation.world import Process
 
@@ -16,13 +17,45 @@ class Disk:
 
     texts: dict[str, str] = field(default_factory=dict)
     held: dict[str, Holder] = field(default_factory=dict)
+    locks: dict[str, str] = field(default_factory=dict)  # of vaults
+    writes: int = 0
 
     def put(self, name: str, text: str | None) -> None:
         """Write a text, or delete it, as somebody does by hand."""
+        self.writes += 1
         if text is None:
             self.texts.pop(name, None)
         else:
             self.texts[name] = text
+
+    def put_content(self, name: str, content: Content) -> None:
+        """Write what a vault holds."""
+        self.put(name, content.state)
+        if content.lock is None:
+            self.locks.pop(name, None)
+        else:
+            self.locks[name] = content.lock
+
+
+@dataclass(frozen=True, slots=True)
+class FarVault:
+    """One state and its run lock, as one process reaches them: hooksync's `Vault`."""
+
+    disk: Disk
+    process: Process
+    where: str
+
+    def get(self) -> tuple[Content, str] | None:
+        self.process.reach()
+        content = Content(self.disk.texts.get(self.where), self.disk.locks.get(self.where))
+        return None if content == Content() else (content, str(self.disk.writes))
+
+    def put(self, content: Content, version: str | None, message: str) -> str:
+        found = self.get()
+        if version != (found[1] if found else None):
+            raise Changed
+        self.process.write(lambda: self.disk.put_content(self.where, content))
+        return str(self.disk.writes)
 
 
 @dataclass(frozen=True, slots=True)

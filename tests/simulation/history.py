@@ -54,7 +54,7 @@ class Mishap:
     kind: str  # see CALL_KINDS and WRITE_KINDS
     call: str = "any"  # any, login, list, subscribe, unsubscribe; or write
     nth: int = 0  # of these
-    number: float = 0  # seconds, further calls, or a status
+    number: float = 0  # seconds (of an act: that the process is paused before), further calls, or a status
     act: Person | Command | None = None  # what somebody else does just before
 
 
@@ -88,6 +88,7 @@ class History:
     probes: bool = False
     replaces_unknown: bool = False  # `unknown_secret: replace`
     rest: float = 1200.0  # seconds before all is to be settled
+    is_remote: bool = False  # the state lies far away, and the lock of a killed run stays until it expires
 
 
 TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids")
@@ -119,6 +120,8 @@ CALL_KINDS = (
     *("stop", "bug", "commit-bug", "act", "act", "act", "lie-id", "same-id", "commit-same-id", "lie-gone", "echo"),
 )
 WRITE_KINDS = ("killed", "commit-killed")
+REMOTE_WRITE_KINDS = ("killed", "commit-killed", "cut", "commit-cut", "cut-off", "commit-cut-off")
+PAUSES = (0.0, 0.0, 30.0, 200.0)
 ONLY_OF = {  # what can befall one kind of call alone
     **dict.fromkeys(("lie-id", "same-id", "commit-same-id", "doubled", "echo"), "subscribe"),
     "lie-gone": "unsubscribe",
@@ -134,6 +137,7 @@ class _Taste(NamedTuple):
     edits: list[str]
     weights: tuple[int, ...]  # of the kinds of steps
     mishaps: tuple[int, ...]  # weights of their number in a command
+    is_remote: bool
 
 
 STEP_KINDS = ("edit", "apply", "plan", "saved", "person", "state", "wait")
@@ -149,6 +153,7 @@ def make_history(seed: int) -> History:
         edits=chance.sample(EDITS, chance.choice([2, 4, len(EDITS)])),
         weights=chance.choice([(30, 36, 5, 5, 12, 5, 7), (40, 50, 2, 2, 2, 2, 2), (25, 35, 5, 5, 20, 5, 5)]),
         mishaps=chance.choice([(4, 4, 2, 1), (1, 4, 4, 2), (10, 2, 0, 0)]),
+        is_remote=random.Random(f"{seed}: where the state is").random() < 0.3,  # so that the rest is as ever
     )
     history = History(
         seed=seed,
@@ -164,6 +169,7 @@ def make_history(seed: int) -> History:
         probes=chance.random() < 0.2,
         replaces_unknown=chance.random() < 0.15,
         rest=chance.choice([max(lags) + 1, 1200.0]),
+        is_remote=taste.is_remote,
     )
     return history if _may_settle_soon(history) else replace(history, rest=1200.0)
 
@@ -223,7 +229,8 @@ def _command(chance: random.Random, taste: _Taste, verb: str, *, is_inner: bool 
 
 def _mishap(chance: random.Random, taste: _Taste, *, is_inner: bool) -> Mishap:
     if chance.random() < 0.12:
-        return Mishap(chance.choice(WRITE_KINDS), "write", chance.randrange(2))
+        kinds, writes = (REMOTE_WRITE_KINDS, 5) if taste.is_remote else (WRITE_KINDS, 2)
+        return Mishap(chance.choice(kinds), "write", chance.randrange(writes))
     kind = chance.choice(taste.kinds)
     call = ONLY_OF.get(kind) or chance.choice(taste.calls)
     nth = chance.randrange(14) if call == "any" else chance.randrange(3)
@@ -241,4 +248,5 @@ def _mishap(chance: random.Random, taste: _Taste, *, is_inner: bool) -> Mishap:
             act = _person(chance)
         case "act":
             act = _command(chance, taste, "apply", is_inner=True)
+            number = chance.choice(PAUSES) if taste.is_remote else 0.0
     return Mishap(kind, call, nth, number, act)

@@ -25,8 +25,10 @@ from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.retry import RetryPolicy
 from hooksync.state.format import read_state
 from hooksync.state.model import State
+from hooksync.state.remote_store import RemoteStore
+from hooksync.state.store import StateStore
 from tests.laws import IDLE, LAWS, SETTLED, Declared, Remembered, Run, broken_by
-from tests.simulation.disk import Disk, Store
+from tests.simulation.disk import Disk, FarVault, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
 from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
@@ -213,6 +215,7 @@ class Play:
             has_detailed_exit_code=verb == "plan",
             is_confirmed=True,
             adopts="adopt" in flags and verb == "apply",
+            lock_timeout=100.0 if where.startswith("settl") else None,
             report=str(self.folder / "report.json") if verb == "apply" and {"text", "markdown"} & set(flags) else None,
             **more,
         )
@@ -240,7 +243,7 @@ class Play:
             patience=PATIENCE,
             clock=process,
             network=lambda timeouts, connections: process,
-            stores=lambda name: Store(self.disk, process, name),
+            stores=lambda name: self._store(name, process),
             stretch=cheap_key,
             pool=self.pool,
         )
@@ -258,6 +261,12 @@ class Play:
         except Exception:
             return 1, traceback.format_exc()
 
+    def _store(self, name: str, process: Process) -> StateStore:
+        if not self.history.is_remote:
+            return Store(self.disk, process, name)
+        vault, aside = FarVault(self.disk, process, name), str(self.folder / "aside.json")
+        return RemoteStore(vault, process, process.message, aside, has_thread=False)
+
     def _run(self, process: Process, verb: str, code: int | None, crash: str, declared: tuple[Declared, ...]) -> Run:
         return Run(
             name=process.name,
@@ -271,6 +280,7 @@ class Play:
             hidden=(*HIDDEN, *self.service.tokens),
             is_interrupted=process.stop.is_set() and not process.meets_a_bug,
             meets_a_bug=process.meets_a_bug,
+            can_lose_lock=self.history.is_remote,
         )
 
     def remembered(self, name: str) -> tuple[Remembered, ...]:

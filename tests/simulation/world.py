@@ -18,7 +18,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from hooksync.core.errors import AnswerLost, Problem
+from hooksync.core.errors import AnswerLost, FileError, Problem
 from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import Secret
 from hooksync.sandbox import messages
@@ -189,6 +189,7 @@ class Process(MemoryTerminal):
     receivers: Callable[[str], Collection[str]] = lambda url: ()  # the secrets that are declared for a receiver
     stop: Event = field(default_factory=Event)
     is_dead: bool = False
+    is_cut_off: bool = False  # from a state that lies far away
     meets_a_bug: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     faults: int = 0  # mishaps that came true
@@ -252,6 +253,7 @@ class Process(MemoryTerminal):
             self.faults += 1
             self.trace.append(f"befalls {name}: {mishap.kind} {mishap.number:g}")
             if mishap.kind == "act":
+                self.service.pass_time(mishap.number)  # this process is paused
                 self.act(mishap.act)
             elif mishap.kind == "stop":
                 self.stop.set()
@@ -331,8 +333,15 @@ class Process(MemoryTerminal):
 
     # the disk
 
+    def reach(self) -> None:
+        """Reach a state that lies far away, where the network lets it."""
+        self.live()
+        self.service.pass_time(CALL_SECONDS)
+        if self.is_cut_off:
+            raise FileError(Problem("the state cannot be reached", "try again"))
+
     def write(self, write: Callable[[], None]) -> None:
-        """Write the state, unless that is the last that the process tries, or does."""
+        """Write the state, unless that is the last that the process tries, or does; or its answer is lost."""
         self.live()
         number = self.counts["write"]
         self.counts["write"] += 1
@@ -340,11 +349,15 @@ class Process(MemoryTerminal):
         if fatal:
             self.faults += 1
             self.trace.append(f"befalls a write: {fatal[0].kind}")
-        if not fatal or fatal[0].kind == "commit-killed":
+        kind = fatal[0].kind if fatal else ""
+        if kind in ("", "commit-killed", "commit-cut", "commit-cut-off"):
             write()
-        if fatal:
+        if kind in ("killed", "commit-killed"):
             self.is_dead = True
             raise Killed
+        if kind:
+            self.is_cut_off = kind in ("cut-off", "commit-cut-off")
+            raise FileError(Problem("the answer about the state is lost", "try again"))
 
 
 CARRIED_OUT = frozenset(
