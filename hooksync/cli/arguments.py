@@ -23,7 +23,7 @@ from hooksync.cli.flags import (
 )
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.schemas import SCHEMA_KINDS
+from hooksync.core.schema import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
 _SHELLS = ("bash", "zsh", "fish")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hooksync.commands.options import Options
 from hooksync.config.files import read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.core.schemas import SchemaKind, schema_text
+from hooksync.core.schema import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:

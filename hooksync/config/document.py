@@ -28,7 +28,7 @@ from hooksync.config.yaml_nodes import YamlMap
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import Record
-from hooksync.core.schemas import read_schema, schema_check
+from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import Template
 from hooksync.core.urls import outline
 

@@ -1,23 +1,80 @@
-"""Does plain data fit a JSON Schema? The schemas of `schemas/` are compiled to functions, a microsecond a field. Pure.
+"""The JSON Schemas that hooksync ships, a check compiled from each, and what is wrong with what does not fit.
 
-Only the keywords that those schemas use are supported; any other one is an error when the schema is compiled. Two
-differences from jsonschema are wanted: 1.0 is not an integer, and true is not 1. Where something does not fit,
-`find_errors` asks jsonschema what it is; its messages are never used: they quote the data, which may be a secret.
+They are compiled to functions, a microsecond a field; only the keywords that they use are supported, any other one is
+an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an integer, and true is not 1.
+
+Of a hooks file that does not fit, `find_errors` asks jsonschema for every error; its messages are never used, for they
+quote the data, which may be a secret. Of an untrusted document only the first one is named, by its place and the rule,
+by compiled checks all the way down: jsonschema takes seconds for a large one, and keeps every error of alternatives.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from operator import ge, le
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
+
+import msgspec.json
+
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any], bool]
+Part = tuple[str | int | None, Schema, object]  # a field, an item or None (the same place), its schema, its value
+SchemaKind = Literal["hooks", "plan", "report", "state"]
+SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+_LONGEST_QUOTE = 80  # characters
+_PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
+
+
+def schema_text(kind: SchemaKind) -> str:
+    """Return a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
+    name = f"{kind}.schema.json"
+    wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
+    for folder in (wheel, checkout):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            continue
+    raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
+
+
+@cache
+def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
+    """Return a packaged JSON Schema as data. Raises FileError where the installation lacks it."""
+    schema: Mapping[str, Any] = msgspec.json.decode(schema_text(kind))
+    return schema
+
+
+@cache
+def schema_check(kind: SchemaKind) -> Check:
+    """Return the function that tells whether data fits a packaged schema. Raises FileError where there is none."""
+    return compile_schema(read_schema(kind))
+
+
+def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
+    """Return a document that fits its schema. Raises InvalidDocument, which names the first thing that does not fit."""
+    if schema_check(kind)(document) and isinstance(document, dict):
+        return document
+    raise InvalidDocument(_Explainer(kind).explain(document))
+
+
+def quoted(text: object) -> str:
+    """Show untrusted text in a message: escaped, so that it cannot control a terminal, and cut."""
+    import json  # only here: reading a small hooks file needs none
+
+    shown = json.dumps(text)
+    return shown if len(shown) <= _LONGEST_QUOTE else f'{shown[:_LONGEST_QUOTE]}..."'
 
 
 class Violation(NamedTuple):
@@ -35,14 +92,15 @@ class Violation(NamedTuple):
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
-_TYPES: dict[str, Check] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: value is True or value is False,
-    "integer": lambda value: type(value) is int,
-    "number": lambda value: type(value) in (int, float),
-    "null": lambda value: value is None,
+_APART = _SAYS_NOTHING | {"$ref", "allOf", "if", "items"}  # see _parts
+_TYPES: dict[str, tuple[str, Check]] = {  # in words, and the check
+    "object": ("an object", lambda value: isinstance(value, dict)),
+    "array": ("a list", lambda value: isinstance(value, list)),
+    "string": ("text", lambda value: isinstance(value, str)),
+    "boolean": ("true or false", lambda value: value is True or value is False),
+    "integer": ("a whole number", lambda value: type(value) is int),
+    "number": ("a number", lambda value: type(value) in (int, float)),
+    "null": ("null", lambda value: value is None),
 }
 
 
@@ -57,12 +115,11 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
 
     base = jsonschema.Draft202012Validator
     compiler = _Compiler(schema)
-    checks: dict[int, Check] = {}  # by the identity of a part of the schema
 
     def only_unfit(validator: Any, argument: Any, instance: Any, holder: Any) -> Any:
         """Look for errors only in what the compiled check refuses: that is fast, jsonschema is not."""
         if isinstance(argument, dict) and isinstance(instance, dict):
-            check = checks.get(id(argument)) or checks.setdefault(id(argument), compiler.compile(argument))
+            check = compiler.compile(argument)
             instance = {name: value for name, value in instance.items() if not check(value)}
         yield from base.VALIDATORS["additionalProperties"](validator, argument, instance, holder)
 
@@ -77,20 +134,29 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
 
 
 class _Compiler:
-    """Compiles one document; what `$ref` names is compiled once."""
+    """Compiles one document, each part of it once."""
 
     def __init__(self, document: Schema) -> None:
-        self._document = document
+        self.document = document
+        self._made: dict[int, Check] = {}  # by the identity of a part of the document
         self._named: dict[str, Check] = {}
 
     def compile(self, schema: Schema) -> Check:
         """Make the check of one schema, of the checks of its keywords."""
-        checks = [self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
-        if _FIELDS.intersection(schema):
-            checks.append(self._fields(schema))
-        return _all_of(checks)
+        if id(schema) not in self._made:
+            checks = [self.compile_keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
+            if _FIELDS.intersection(schema):
+                checks.append(self._fields(schema))
+            self._made[id(schema)] = _all_of(checks)
+        return self._made[id(schema)]
 
-    def _keyword(self, keyword: str, schema: Schema) -> Check:
+    def resolve(self, reference: str) -> Schema:
+        """Return the part of the document that a `$ref` names."""
+        schema: Schema = self.document["$defs"][reference.removeprefix("#/$defs/")]
+        return schema
+
+    def compile_keyword(self, keyword: str, schema: Schema) -> Check:
+        """Make the check of one keyword of a schema."""
         argument = schema[keyword]
         match keyword:
             case "propertyNames":
@@ -127,8 +193,6 @@ class _Compiler:
         find = known.get
         rest = schema.get("additionalProperties", True)
         others = {True: _anything, False: _nothing}[rest] if isinstance(rest, bool) else self.compile(rest)
-        if not patterns and others is _anything:
-            return _known_fields(known)
 
         def fits(value: Any) -> bool:
             if not isinstance(value, dict):
@@ -152,7 +216,7 @@ class _Compiler:
                 return named[name](value)
 
             named[name] = later
-            named[name] = self.compile(self._document["$defs"][name.removeprefix("#/$defs/")])
+            named[name] = self.compile(self.resolve(name))
         return self._named[name]
 
 
@@ -191,35 +255,14 @@ def _any_of(checks: Sequence[Check]) -> Check:
     return fits
 
 
-def _known_fields(checks: Mapping[str, Check]) -> Check:
-    """Check the fields that are known; the others may hold anything."""
-    pairs = tuple(checks.items())
-
-    def fits(value: Any) -> bool:
-        if isinstance(value, dict):
-            for name, check in pairs:
-                if name in value and not check(value[name]):
-                    return False
-        return True
-
-    return fits
-
-
 def _each(kind: type[Any], check: Check) -> Check:
     """Check every item of a list, or every name of an object."""
-
-    def fits(value: Any) -> bool:
-        if isinstance(value, kind):
-            for item in value:
-                if not check(item):
-                    return False
-        return True
-
-    return fits
+    return lambda value: not isinstance(value, kind) or all(map(check, value))
 
 
 def _type(names: str | list[str]) -> Check:
-    return _TYPES[names] if isinstance(names, str) else _any_of([_TYPES[name] for name in names])
+    checks = [_TYPES[name][1] for name in ([names] if isinstance(names, str) else names)]
+    return checks[0] if len(checks) == 1 else _any_of(checks)
 
 
 def _enum(choices: list[object]) -> Check:
@@ -240,14 +283,8 @@ def _pattern(pattern: str) -> Check:
 
 
 def _required(names: list[str]) -> Check:
-    def fits(value: Any) -> bool:
-        if isinstance(value, dict):
-            for name in names:
-                if name not in value:
-                    return False
-        return True
-
-    return fits
+    wanted = frozenset(names)
+    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
 def _least_size(kind: type[Any], least: int) -> Check:
@@ -277,3 +314,80 @@ _RULES: dict[str, Callable[[Any], Check]] = {
     "minimum": partial(_bound, ge),
     "maximum": partial(_bound, le),
 }
+
+
+class _Explainer:
+    """Follows what does not fit down to its place."""
+
+    def __init__(self, kind: SchemaKind) -> None:
+        self._document = f"the {kind}"
+        self._compiler = _Compiler(read_schema(kind))
+
+    def explain(self, value: object) -> str:
+        """Name the first thing that does not fit."""
+        schema, holder, name = self._compiler.document, "", ""
+        while True:
+            place = f"{holder or self._document}: {name}" if name else holder or self._document
+            for keyword in schema:
+                if keyword not in _APART and not self._compiler.compile_keyword(keyword, schema)(value):
+                    if keyword == "required" and isinstance(value, dict):
+                        missing = next(each for each in schema["required"] if each not in value)
+                        return f"{_joined(holder, name) or self._document}: {missing} is missing"
+                    return f"{place} {_rule(keyword, schema)}"
+            if schema.get("additionalProperties") is False and isinstance(value, dict):
+                for unknown in value.keys() - schema["properties"].keys():
+                    what = f"{place} has a field {quoted(unknown)} that this one does not know"
+                    return f"a newer hooksync wrote it: {what}: install that"
+            where, schema, value = next(part for part in self._parts(schema, value) if not self._fits(part))
+            if where is not None:
+                holder, name = _joined(holder, name), ""
+                if isinstance(where, str) and _PLAIN_NAME.fullmatch(where):
+                    name = where
+                else:
+                    holder += f"[{quoted(where)}]"
+
+    def _parts(self, schema: Schema, value: object) -> Iterator[Part]:
+        """Take a schema apart into what holds for the same value, and what holds for its fields and items."""
+        if "$ref" in schema:
+            yield None, self._compiler.resolve(schema["$ref"]), value
+        yield from ((None, each, value) for each in schema.get("allOf", ()))
+        if "if" in schema and self._fits((None, schema["if"], value)):
+            yield None, schema["then"], value
+        if isinstance(value, dict):
+            fields, others = schema.get("properties", {}), schema.get("additionalProperties")
+            known = ((name, fields.get(name, others), held) for name, held in value.items())
+            yield from (part for part in known if part[1] is not None)
+        if isinstance(value, list) and "items" in schema:
+            yield from ((index, schema["items"], item) for index, item in enumerate(value))
+
+    def _fits(self, part: Part) -> bool:
+        _, schema, value = part
+        return self._compiler.compile(schema)(value)
+
+
+def _joined(holder: str, name: str) -> str:
+    return f"{holder}.{name}" if holder and name else holder or name
+
+
+def _rule(keyword: str, schema: Schema) -> str:
+    """Say what a value must be. A schema of a text says so in its title."""
+    match keyword:
+        case "type":
+            types = schema["type"]
+            return f"must be {' or '.join(_TYPES[each][0] for each in ([types] if isinstance(types, str) else types))}"
+        case "const":
+            return f"must be {schema['const']}"
+        case "enum":
+            return f"must be one of {', '.join(map(str, schema['enum']))}"
+        case "minimum" | "maximum" if "maximum" in schema:
+            return f"must be from {schema['minimum']} to {schema['maximum']}"
+        case "minimum":
+            return f"must be at least {schema['minimum']}"
+        case "propertyNames":
+            return "has a key that is not allowed"
+        case "minLength" | "minItems":
+            return "must not be empty"
+        case "pattern" | "not" | "maxLength" if "title" in schema:
+            return f"must be {schema['title']}"
+        case _:
+            return f"is not as it must be ({schema.get('description', keyword)})"

@@ -35,7 +35,7 @@ from hooksync.core.model import (
     address_of,
 )
 from hooksync.core.record import Record, convert, given_fields
-from hooksync.core.schemas import check_document
+from hooksync.core.schema import check_document
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault, shown_server
 from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, digest

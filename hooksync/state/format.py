@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import asdict
-from hooksync.core.schemas import check_document, quoted
+from hooksync.core.schema import check_document, quoted
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 

@@ -8,7 +8,7 @@ import pytest
 
 from hooksync.config.files import MOST_BYTES, STDIN, Source, default_file, find_commit, read_sources
 from hooksync.core.errors import FileError
-from hooksync.core.schemas import read_schema, schema_text
+from hooksync.core.schema import read_schema, schema_text
 
 
 def read(*arguments: str | Path, stdin: bytes = b"") -> tuple[Source, ...]:

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from hooksync.config.schema_errors import find_schema_errors
 from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument
-from hooksync.core.schema import compile_schema, find_errors
-from hooksync.core.schemas import SCHEMA_KINDS, SchemaKind, check_document, read_schema, schema_check, schema_text
+from hooksync.core.schema import (
+    SCHEMA_KINDS,
+    SchemaKind,
+    check_document,
+    compile_schema,
+    find_errors,
+    read_schema,
+    schema_check,
+    schema_text,
+)
 
 SCHEMA = read_schema("hooks")
 fits_hooks = schema_check("hooks")

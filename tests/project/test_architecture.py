@@ -54,7 +54,7 @@ TOUCHES = {
     "core": "",
     "core.atomic_write": "open os",
     "core.clock": "time",
-    "core.schemas": "open os",
+    "core.schema": "open os",
 }
 TOUCHING_MODULES = {  # of Python's own; whoever imports one touches the world outside
     **dict.fromkeys(("os", "pathlib", "shutil", "tempfile", "glob", "io", "fileinput", "platform", "getpass"), "os"),
@@ -82,7 +82,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "rich": {"~cli.terminal"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
-    "msgspec": {"documents.sealing", "config.reader", "core.record", "core.schemas", "service.worker_pool"},
+    "msgspec": {"documents.sealing", "config.reader", "core.record", "core.schema", "service.worker_pool"},
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
 from hooksync.core.record import replace
-from hooksync.core.schemas import read_schema
+from hooksync.core.schema import read_schema
 from hooksync.state.fingerprints import Salt, derive_keys
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
