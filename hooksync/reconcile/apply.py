@@ -141,7 +141,8 @@ class Execution:
         Likewise what is kept, before a duplicate of it goes: somebody else may be removing the one that this run keeps.
         """
         waiting = [runner for runner in self.runners if runner.needs_confirmation]
-        kept = self._kept()
+        stays = self._stays_for()
+        kept = self._doubtful(stays)
         if not (waiting or kept) or self.pool.stop.is_set():
             return
 
@@ -152,32 +153,29 @@ class Execution:
         try:
             if self._is_contested(kept):
                 self.clock.wait(self.pool.stop, OTHERS_WAIT)
-            shown = _places(self._look(waiting, is_shown), kept.items())
+            live = self._look(waiting, is_shown)
+            ids = {each.id for each in live}
+            shown = _places(live, kept.items()) | {one for one in stays.keys() - kept.keys() if stays[one] in ids}
             why = ""
         except HooksyncError as error:
-            shown, why = set(), f": the list could not be read: {error.summary}"
+            shown, why = stays.keys() - kept.keys(), f": the list could not be read: {error.summary}"
         for runner in waiting:
             if runner.needs_confirmation:
                 runner.hold(UNCONFIRMED + why)
-        for runner in kept:
-            if runner not in shown:
+        for runner in stays:
+            if runner not in shown:  # where a list is there, it counts for all
                 runner.hold(f"held back until a list shows the one that stays{why}")
 
-    def _kept(self) -> dict[StepRunner, str]:
-        """Return the ids of what stays in the places of duplicates, where a list has to show it before those go.
-
-        The new one; or the one that is kept, where no list has shown it yet or somebody else made the duplicate.
-        """
+    def _stays_for(self) -> dict[StepRunner, str]:
+        """Return the ids of what stays in the places of duplicates: the new one, or the one that is kept."""
         duplicates = {one: place for one in self.runners if one.needs_removal and (place := _place_of(one))}
-        if not duplicates:
-            return {}
-        stays, first = self._stays(), {each.id for each in self.plan.live if each.is_listed}
-        made = self.plan.history.made
-        return {
-            one: kept
-            for one, place in duplicates.items()
-            if (kept := stays.get(place)) and not (kept in first and one.live_id in made)
-        }
+        stays = self._stays() if duplicates else {}
+        return {one: kept for one, place in duplicates.items() if (kept := stays.get(place))}
+
+    def _doubtful(self, stays: Mapping[StepRunner, str]) -> dict[StepRunner, str]:
+        """Return what a list has to show first: none has yet, or somebody else made the duplicate."""
+        listed, made = {each.id for each in self.plan.live if each.is_listed}, self.plan.history.made
+        return {one: kept for one, kept in stays.items() if not (kept in listed and one.live_id in made)}
 
     def _stays(self) -> dict[str, str | None]:
         """Return the ids of what is kept or was made, by address; None where it is not made."""

@@ -98,4 +98,19 @@ REGRESSIONS = (
         ("answer-without-id",),
         lag_additions=300.0,
     ),
+    # a duplicate went although the list before it no longer showed the one that stays
+    History(
+        58185858,
+        (
+            Command("apply"),
+            Command("plan"),
+            Edit("rotate", 0, 2, 6),
+            Command("apply", mishaps=(Mishap("commit-killed", "unsubscribe", 0),)),
+            Person("unsubscribe", 0, 3, 3),
+            Command("apply"),
+        ),
+        ("minimal-list",),
+        live=2,
+        lag_removals=1.0,
+    ),
 )
