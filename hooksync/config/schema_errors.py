@@ -24,18 +24,8 @@ from hooksync.core.schema import Violation, find_errors
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
 # nothing else depends on these fields
-_INDEPENDENT = frozenset(
-    {
-        "version",
-        "limits",
-        "replacement",
-        "probe",
-        "prune",
-        "unknown_secret",
-        "consistency_wait",
-        *PlainFields.__struct_fields__,
-    }
-)
+_INDEPENDENT = {"version", "limits", "replacement", "probe", "prune", "unknown_secret", "consistency_wait"}
+_INDEPENDENT |= set(PlainFields.__struct_fields__)
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
 _SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))
 _NOWHERE = (0, 0, 0, 0)
@@ -82,7 +72,22 @@ class SchemaError(Record, frozen=True):
 
     path: Path
     problem: Problem
-    is_independent: bool = False  # whether the rest can be judged as if this key were not there
+    is_ignorable: bool = False  # a key that the format does not have, and that is not a slip
+
+    @property
+    def holder(self) -> Path:
+        """The path of the top level, the defaults, the tenancy or the subscription that it is in."""
+        return split_path(self.path)[0]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields below."""
+        return split_path(self.path)[1]
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether the rest can be judged as if the field were not there."""
+        return self.is_ignorable or (bool(self.fields) and self.fields[0] in _INDEPENDENT)
 
 
 def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[SchemaError, ...]:
@@ -92,35 +97,33 @@ def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -
 
 
 def _schema_errors(violation: Violation, data: YamlMap, file: str) -> Iterator[SchemaError]:
-    keyword, argument, instance, path, _ = violation
-    if keyword == "not" and not isinstance(instance, dict):
+    found = Refusal(*violation)
+    if found.keyword == "not" and not isinstance(found.instance, dict):
         return  # "not required" is also broken by what is not a mapping, and `type` reports that
-    if keyword == "additionalProperties":
-        yield from _unknown_keys(violation, data, file)
+    if found.keyword == "additionalProperties":
+        yield from _unknown_keys(found, data, file)
         return
-    where = Location(file, *mark_at(data, path, of_key=keyword in ("propertyNames", "required", "anyOf")))
-    yield SchemaError(path, Problem(*word_refusal(Refusal(keyword, argument, instance, path)), where))
+    where = Location(file, *mark_at(data, found.path, of_key=found.keyword in ("propertyNames", "required", "anyOf")))
+    yield SchemaError(found.path, Problem(*word_refusal(found), where))
 
 
-def _unknown_keys(violation: Violation, data: YamlMap, file: str) -> Iterator[SchemaError]:
-    path, schema = violation.path, violation.schema
-    allows_x = "patternProperties" in schema
-    known = (*schema["properties"], *(["x-..."] if allows_x else []))
-    for key in cast(YamlMap, violation.instance):
+def _unknown_keys(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaError]:
+    allows_x = "patternProperties" in found.schema
+    known = (*found.schema["properties"], *(["x-..."] if allows_x else []))
+    for key in cast(YamlMap, found.instance):
         if key not in known and not (allows_x and key.startswith("x-")):
-            wording = word_unknown_key(path, key, known)
-            where = Location(file, *mark_at(data, (*path, key), of_key=True))
-            problem = Problem(wording.what, wording.fix, where)
-            yield SchemaError((*path, key), problem, is_independent=not wording.is_slip)
+            words, is_slip = word_unknown_key(found, key, known)
+            path = (*found.path, key)
+            where = Location(file, *mark_at(data, path, of_key=True))
+            yield SchemaError(path, Problem(*words, where), is_ignorable=not is_slip)
 
 
 def recover(data: YamlMap, errors: Sequence[SchemaError]) -> YamlMap:
     """Copy what fits; an empty mapping where not all errors are known."""
     if len(errors) >= MOST_ERRORS:
         return YamlMap()
-    cut = [(error, *split_path(error.path)) for error in errors]
-    dropped = {(*holder, fields[0]) for _, holder, fields in cut if fields}
-    incomplete = {holder for error, holder, fields in cut if not _is_independent(error, fields)}
+    dropped = {(*error.holder, error.fields[0]) for error in errors if error.fields}
+    incomplete = {error.holder for error in errors if not error.is_independent}
     copy = _copy(data, (), dropped, incomplete)
     if () in incomplete and "defaults" not in copy:  # what is wrong at the top may have been meant for defaults
         copy.add("defaults", _with_placeholders(YamlMap()), _NOWHERE)
@@ -129,15 +132,7 @@ def recover(data: YamlMap, errors: Sequence[SchemaError]) -> YamlMap:
 
 def hides_triggers(errors: Sequence[SchemaError]) -> bool:
     """Whether `extra_triggers` may be among what does not fit."""
-    cut = ((error, *split_path(error.path)) for error in errors)
-    return len(errors) >= MOST_ERRORS or any(
-        holder == () and not _is_independent(error, fields) for error, holder, fields in cut
-    )
-
-
-def _is_independent(error: SchemaError, fields: tuple[str, ...]) -> bool:
-    """Whether the rest can be judged as if the field were not there."""
-    return error.is_independent or (bool(fields) and fields[0] in _INDEPENDENT)
+    return len(errors) >= MOST_ERRORS or any(error.holder == () and not error.is_independent for error in errors)
 
 
 def _copy(node: YamlMap, path: Path, dropped: set[Path], incomplete: set[Path]) -> YamlMap:
@@ -192,15 +187,10 @@ def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
     return mark
 
 
-class Refusal(Record, frozen=True):
-    """One violation of the schema, to be put into words."""
+class Refusal(Violation):
+    """A violation of the schema, to be put into words."""
 
-    HIDDEN = ("instance",)
-
-    keyword: str
-    argument: object  # what the schema says under the keyword
-    instance: object  # what the file says; for propertyNames, the name
-    path: Path
+    __slots__ = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -224,36 +214,22 @@ class Refusal(Record, frozen=True):
     @property
     def is_private(self) -> bool:
         """Whether a secret may stand here."""
-        return is_private(self.path)
+        return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
 
-class UnknownKey(Record, frozen=True):
-    """Words for a key that the format does not have."""
-
-    what: str
-    fix: str
-    is_slip: bool  # whether a key that it does have was probably meant
-
-
-def is_private(path: Path) -> bool:
-    """Whether a secret may stand at the end of a path."""
-    _, fields = split_path(path)
-    return bool(fields) and fields[0] in ("secret", "credentials")
-
-
-def word_unknown_key(holder: Path, key: str, known: Sequence[str]) -> UnknownKey:
-    """Word an unknown key of a mapping."""
+def word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
+    """Word a key that the format does not have. Returns, too, whether one that it does have was probably meant."""
     listed = ", ".join(known)
-    if is_private(holder):
-        return UnknownKey(f"unknown key under {split_path(holder)[1][-1]}", f"known: {listed}", is_slip=True)
-    if key == "url" and holder == ("defaults",):
-        return UnknownKey("url cannot be a default", "write it into each subscription", is_slip=False)
+    if found.is_private:
+        return (f"unknown key under {found.field}", f"known: {listed}"), True
+    if key == "url" and found.path == ("defaults",):
+        return ("url cannot be a default", "write it into each subscription"), False
     import difflib  # a large module, needed for mistakes alone
 
     guesses = difflib.get_close_matches(key, known, n=1)
     quoted = f' "{key}"' if _QUOTABLE.fullmatch(key) else ""
     fix = f"did you mean {guesses[0]}? (known: {listed})" if guesses else f"known: {listed}"
-    return UnknownKey(f"unknown key{quoted}", fix, is_slip=bool(guesses) or not quoted)
+    return (f"unknown key{quoted}", fix), bool(guesses) or not quoted
 
 
 def word_refusal(refusal: Refusal) -> Words:
@@ -273,7 +249,9 @@ def _wrong_type(refusal: Refusal) -> Words:
     if refusal.instance is None:
         return f"{refusal.label} is empty", _fix(refusal)
     if refusal.is_private and not isinstance(refusal.instance, dict | list) and refusal.field not in ("env", "file"):
-        return _literal_secret(refusal)
+        kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+        fix = f"write {refusal.field}: {_REFERENCE}, and keep the value there"
+        return f"{kind} is never written into the file", fix
     wanted = refusal.argument if isinstance(refusal.argument, list) else [refusal.argument]
     kinds = " or ".join(_KINDS[str(kind)] for kind in wanted)
     if "string" in wanted and not isinstance(refusal.instance, dict | list):
@@ -293,11 +271,6 @@ def _reading(refusal: Refusal) -> str:
         return "a date"
     is_short = isinstance(value, int) and abs(value) < 10**12
     return f"the number {value}" if is_short else "a number"
-
-
-def _literal_secret(refusal: Refusal) -> Words:
-    kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
-    return f"{kind} is never written into the file", f"write {refusal.field}: {_REFERENCE}, and keep the value there"
 
 
 def _wrong_choice(refusal: Refusal) -> Words:

@@ -42,6 +42,10 @@ class SecretSources(Record, frozen=True):
     def find(self, ref: SecretRef) -> Secret:
         """Look a secret up. Raises SecretError when it is not set, empty, or cannot be read."""
         value = self._from_environment(ref) if ref.kind == "env" else _from_file(ref)
+        if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
+            raise SecretError(
+                Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)
+            )
         return Secret(value)
 
     def find_shared(self, ref: SecretRef) -> Secret:
@@ -73,8 +77,6 @@ class SecretSources(Record, frozen=True):
             raise SecretError(
                 Problem(f"secret {ref} {state}", f"export {ref.name}, or point the field at a file", ref.location)
             )
-        if any("\ud800" <= character <= "\udfff" for character in value):  # how the system hands on other bytes
-            raise SecretError(_not_utf_8(ref))
         return value
 
 
@@ -82,14 +84,7 @@ def _from_file(ref: SecretRef) -> str:
     data = _read(ref)
     if len(data) > _LARGEST_FILE:
         raise SecretError(Problem(f"secret {ref} is larger than 64 KiB", "point at the right file", ref.location))
-    text = ""
-    is_text = True
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        is_text = False  # raised below, unchained: this error holds the bytes
-    if not is_text:
-        raise SecretError(_not_utf_8(ref))
+    text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
         raise SecretError(Problem(f"secret {ref} is empty", "write the secret into that file", ref.location))
@@ -107,10 +102,6 @@ def _read(ref: SecretRef) -> bytes:
         raise SecretError(Problem(f"secret {ref} cannot be read: {reason}", fix, ref.location)) from error
 
 
-def _not_utf_8(ref: SecretRef) -> Problem:
-    return Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)
-
-
 class SecretCache:
     """Knows the secrets that services and receivers share."""
 
@@ -124,54 +115,43 @@ class SecretCache:
 
     def find(self, ref: SecretRef) -> Secret:
         """Return a secret. Raises SecretError when it is missing or cannot be used."""
-        with self._lock:
-            if ref not in self._found:
-                try:
-                    self._found[ref] = self._sources.find_shared(ref)
-                except SecretError as error:
-                    self._found[ref] = error
-            found = self._found[ref]
+        found = self._look_up([ref])[ref]
         if isinstance(found, SecretError):
             raise found
         return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
         """Return several secrets. Raises one SecretError that names all that are missing."""
-        found: dict[SecretRef, Secret] = {}
-        problems: list[Problem] = []
-        for ref in dict.fromkeys(refs):
-            try:
-                found[ref] = self.find(ref)
-            except SecretError as error:
-                problems += error.problems
-        if problems:
-            raise SecretError(*problems)
-        return found
+        found = self._look_up(refs)
+        if errors := [each for each in found.values() if isinstance(each, SecretError)]:
+            raise SecretError(*(problem for error in errors for problem in error.problems))
+        return {ref: each for ref, each in found.items() if isinstance(each, Secret)}
 
     def known(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
         """Return those that are found."""
-        return {ref: self.find(ref) for ref in dict.fromkeys(refs) if self._has(ref)}
+        return {ref: each for ref, each in self._look_up(refs).items() if isinstance(each, Secret)}
 
     def not_set(self, refs: Iterable[SecretRef]) -> frozenset[SecretRef]:
         """Return the references whose secret is missing or cannot be used."""
-        return frozenset(ref for ref in dict.fromkeys(refs) if not self._has(ref))
+        return frozenset(ref for ref, each in self._look_up(refs).items() if isinstance(each, SecretError))
 
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
         """Warn of missing secrets and of weak ones."""
-        doubts: list[Problem] = []
-        for ref in dict.fromkeys(refs):
-            try:
-                doubts += doubts_about(self.find(ref), ref)
-            except SecretError as error:
-                doubts += error.problems
-        return tuple(doubts)
+        found = self._look_up(refs).items()
+        doubts = (each.problems if isinstance(each, SecretError) else doubts_about(each, ref) for ref, each in found)
+        return tuple(problem for several in doubts for problem in several)
 
-    def _has(self, ref: SecretRef) -> bool:
-        try:
-            self.find(ref)
-        except SecretError:
-            return False
-        return True
+    def _look_up(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret | SecretError]:
+        """Look each up once in a run: what it is, or why it cannot be used."""
+        wanted = dict.fromkeys(refs)
+        with self._lock:
+            for ref in wanted:
+                if ref not in self._found:
+                    try:
+                        self._found[ref] = self._sources.find_shared(ref)
+                    except SecretError as error:
+                        self._found[ref] = error
+            return {ref: self._found[ref] for ref in wanted}
 
 
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:

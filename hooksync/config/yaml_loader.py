@@ -14,18 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-    StreamStartEvent,
-)
+from yaml import events
 
 from hooksync.config.yaml_nodes import EventMark, OpenList, OpenMap, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import FileError, Problem
@@ -130,29 +119,30 @@ class _Builder:
         self._aliased = 0
         self._most_aliased = most_aliased
         self._steps: dict[type, Callable[[Event], None]] = {
-            MappingStartEvent: self._open_map,
-            SequenceStartEvent: self._open_list,
-            MappingEndEvent: self._close,
-            SequenceEndEvent: self._close,
-            AliasEvent: self._take_alias,
-            DocumentStartEvent: self._start_document,
-            DocumentEndEvent: self._ignore,
-            StreamStartEvent: self._ignore,
+            events.MappingStartEvent: self._open_map,
+            events.SequenceStartEvent: self._open_list,
+            events.MappingEndEvent: self._close,
+            events.SequenceEndEvent: self._close,
+            events.AliasEvent: self._take_alias,
+            events.DocumentStartEvent: self._start_document,
+            events.DocumentEndEvent: _ignore,
+            events.StreamStartEvent: _ignore,
         }
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
         """Take events to the end of the stream. EventMark for speed: it sees every node of the file."""
+        scalar = events.ScalarEvent
         while True:
             event = next_event()
             kind = type(event)
-            if kind is ScalarEvent:
+            if kind is scalar:
                 value = event.value
                 if event.implicit[0] and value[:1] in _RESOLVERS:
                     value = read_plain(value)
                 if event.anchor is not None or event.tag is not None:
                     self._adorn(value, event)
                 self._top.take(value, event.start_mark)
-            elif kind is StreamEndEvent:
+            elif kind is events.StreamEndEvent:
                 return
             else:
                 self._steps[kind](event)
@@ -199,7 +189,7 @@ class _Builder:
             self._add_problem(event.start_mark, "tags (`!...`) are not supported", fix)
         if event.anchor is None:
             return None
-        anchor = _Anchor(node, 1 if isinstance(event, ScalarEvent) else 0)
+        anchor = _Anchor(node, 1 if isinstance(event, events.ScalarEvent) else 0)
         self._anchors[event.anchor] = anchor
         return anchor
 
@@ -226,9 +216,6 @@ class _Builder:
         if self._root.node:
             self._stop(event, "a second document (`---`) in one file", "give each document a file of its own")
 
-    def _ignore(self, event: Event) -> None:
-        """Ignore an event without content."""
-
     def _add_problem(self, mark: EventMark, what: str, fix: str) -> None:
         self.problems.append(Problem(what, fix, Location(self.file, mark.line + 1, mark.column + 1)))
         if len(self.problems) >= _MOST_PROBLEMS:
@@ -237,6 +224,10 @@ class _Builder:
     def _stop(self, event: Event, what: str, fix: str) -> None:
         self._add_problem(event.start_mark, what, fix)
         raise FileError(*self.problems)
+
+
+def _ignore(event: Event) -> None:
+    """Ignore an event without content."""
 
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from threading import Event
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,21 +15,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
 
 
-class Clock(Protocol):
-    """What can be known of the time."""
-
-    def now(self) -> float:
-        """Return the time of day, in seconds since 1970."""
-
-    def monotonic(self) -> float:
-        """Return seconds that only ever grow, from any beginning."""
-
-    def wait(self, stop: Event, seconds: float) -> bool:
-        """Wait, and return whether `stop` was set before the time was over."""
-
-
-class SystemClock:
-    """The machine's own clock."""
+class Clock:
+    """The machine's own clock; a test or a simulation has another one."""
 
     def now(self) -> float:
         """Return the time of day, in seconds since 1970."""
@@ -44,7 +31,7 @@ class SystemClock:
         return stop.wait(seconds)
 
 
-SYSTEM_CLOCK = SystemClock()
+SYSTEM_CLOCK = Clock()
 
 
 def rfc3339(moment: datetime) -> str:

@@ -149,13 +149,10 @@ def is_loopback(host: str) -> bool:
 
 def is_respelling(one: str, other: str) -> bool:
     """Whether two URLs may be one that a service spells in its own way: its case, percent-encoding or last slash."""
-    return _loosely_spelt(one) == _loosely_spelt(other)
-
-
-def _loosely_spelt(url: str) -> str:
     from urllib.parse import unquote  # only here: `validate` does without
 
-    return unquote(normal_url(url)).casefold().rstrip("/")
+    first, second = (unquote(normal_url(url)).casefold().rstrip("/") for url in (one, other))
+    return first == second
 
 
 def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
