@@ -40,6 +40,7 @@ TOUCHES = {
     "state": "",
     "state.fingerprints": "os",  # the number of processors
     "state.backends": "os",
+    "state.git_vault": "os subprocess",
     "state.local_store": "open os",
     "state.store": "os",  # a random id, the process
     "service": "",

@@ -1,0 +1,175 @@
+"""Remote Git repositories for tests: bare ones, reached by their path or over HTTP, served by `git http-backend`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+USER = "archivist"
+PASSWORD = "git-password-of-the-tests"
+BRANCH = "hooksync-state"
+
+
+def missing_program() -> str | None:
+    """Say which program these tests lack; None where none."""
+    if shutil.which("git") is None:
+        return "git is not installed"
+    exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    return None if (Path(exec_path) / "git-http-backend").exists() else "git http-backend is not installed"
+
+
+class Remote:
+    """A bare repository with one commit on `main`, and clones of it. Nothing of this machine's settings counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "remote.git"
+        self.url = str(self.path)
+        self.environ = {  # for whoever works with it
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_NAME": "Ada",
+            "GIT_AUTHOR_EMAIL": "ada@example.org",
+            "GIT_COMMITTER_NAME": "Ada",
+            "GIT_COMMITTER_EMAIL": "ada@example.org",
+        }
+        (folder / "home").mkdir()
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.path), at=folder)
+        self.git("config", "http.receivepack", "true")
+        first = self.clone("first")
+        for text in ("version: 1\n", "version: 1\ntenancies: {}\n"):
+            (first / "hooks.yaml").write_text(text, encoding="utf-8")
+            self.git("add", ".", at=first)
+            self.git("commit", "--quiet", "-m", "Declare hooks", at=first)
+        self.git("push", "--quiet", str(self.path), "HEAD:main", at=first)
+
+    def git(self, *arguments: str, at: Path | None = None, data: str = "") -> str:
+        """Run git in the remote repository, or elsewhere."""
+        command = ["git", "-C", str(at or self.path), *arguments]
+        done = subprocess.run(
+            command, input=data, env=self.environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def clone(self, name: str, *options: str) -> Path:
+        """Clone it, as a user or a CI does."""
+        source = self.url if "://" in self.url else f"file://{self.path}"  # a plain path makes no shallow clone
+        self.git("clone", "--quiet", *options, source, str(self.folder / name), at=self.folder)
+        if "--origin" not in options:
+            self.git("config", "remote.origin.url", self.url, at=self.folder / name)
+        return self.folder / name
+
+    def decline(self, words: str = "GL-HOOK-ERR: no pushing here") -> None:
+        """Let the server refuse each push, as for a protected branch."""
+        hook = self.path / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", encoding="utf-8")
+        hook.chmod(0o755)
+
+    def head(self, branch: str = BRANCH) -> str:
+        return self.git("rev-parse", branch)
+
+    def log(self, branch: str = BRANCH) -> list[str]:
+        """Give the subjects of a branch's commits, the first one first."""
+        return self.git("log", "--reverse", "--format=%s", branch).splitlines()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, root: Path, environ: dict[str, str]) -> None:
+        super().__init__(("127.0.0.1", 0), _Bridge)
+        self.root = root
+        self.environ = environ
+
+
+class _Bridge(BaseHTTPRequestHandler):
+    """Hands each request with the right password to `git http-backend`, as a web server does by CGI."""
+
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self._body()
+        wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if self.headers.get("Authorization") != f"Basic {wanted}":
+            self._answer(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
+            return
+        place = urlsplit(self.path)
+        environ = self.server.environ | {
+            "GIT_PROJECT_ROOT": str(self.server.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": place.path,
+            "QUERY_STRING": place.query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": USER,
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        done = subprocess.run(["git", "http-backend"], input=body, env=environ, capture_output=True, check=False)
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        headers = [
+            (name, value.strip()) for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
+        ]
+        status = int(dict(headers).get("Status", "200").split()[0])
+        self._answer(status, [each for each in headers if each[0] != "Status"], answer)
+
+    do_POST = do_GET  # noqa: N815  named by the library
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in [*headers, ("Content-Length", str(len(body)))]:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(remote: Remote) -> Iterator[None]:
+    """Serve a repository over HTTP, for USER with PASSWORD; its URL holds neither."""
+    with _Server(remote.path.parent, remote.environ) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        former = remote.url
+        remote.url = f"http://127.0.0.1:{server.server_port}/{remote.path.name}"
+        log_in(remote, PASSWORD)
+        try:
+            yield
+        finally:
+            remote.url = former
+            server.shutdown()
+            thread.join()
+
+
+def log_in(remote: Remote, password: str) -> None:
+    """Give a user's git the password of the served repository."""
+    token = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    config = Path(remote.environ["HOME"]) / ".gitconfig"
+    place = remote.url.removesuffix(remote.path.name)
+    config.write_text(f'[http "{place}"]\n\textraHeader = Authorization: Basic {token}\n', encoding="utf-8")

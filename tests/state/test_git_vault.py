@@ -1,0 +1,492 @@
+"""A state on a branch of a real Git remote, by path and over HTTP: nothing lost, and no clone ever touched."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import pytest
+
+from hooksync.core.errors import FileError, UsageError
+from hooksync.state.git_vault import GitVault
+from hooksync.state.remote_store import Content
+from hooksync.state.store import Changed
+from tests.git_servers import BRANCH, PASSWORD, USER, Remote, log_in, missing_program, served
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(missing_program() is not None, reason=str(missing_program())),
+]
+
+WHERE = f"git:{BRANCH}"
+ONE = Content('{"one": 1}\n', None)
+TWO = Content('{"two": "é"}\n', '{"id": "a"}')
+
+
+@pytest.fixture
+def by_path(tmp_path: Path) -> Remote:
+    return Remote(tmp_path)
+
+
+@pytest.fixture
+def over_http(by_path: Remote) -> Iterator[Remote]:
+    with served(by_path):
+        yield by_path
+
+
+@pytest.fixture(params=["path", "http"])
+def remote(request: pytest.FixtureRequest, by_path: Remote) -> Iterator[Remote]:
+    with served(by_path) if request.param == "http" else nullcontext():
+        yield by_path
+
+
+def open_at(folder: Path, remote: Remote, where: str = WHERE, **environ: str) -> GitVault:
+    return GitVault(where, str(folder), remote.environ | environ)
+
+
+def all_files(folder: Path) -> dict[str, bytes]:
+    """Give what a repository and its working tree consist of, to the byte."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def refusal(vault: GitVault) -> str:
+    with pytest.raises(FileError) as caught:
+        vault.get()
+    assert PASSWORD not in str(caught.value)
+    return str(caught.value)
+
+
+# --- reading and writing
+
+
+def test_what_is_written_is_read_by_another_clone(remote: Remote) -> None:
+    vault = open_at(remote.clone("one"), remote)
+    assert vault.get() is None
+    first = vault.put(ONE, None, "state written by Ada")
+    assert vault.get() == (ONE, first)
+    other = open_at(remote.clone("two"), remote)
+    assert other.get() == (ONE, first)
+    second = other.put(TWO, first, "run lock taken by Ada")
+    assert vault.get() == (TWO, second)
+    third = vault.put(Content(), second, "emptied")
+    assert other.get() == (Content(), third)
+    assert remote.log() == ["hooksync: state written by Ada", "hooksync: run lock taken by Ada", "hooksync: emptied"]
+    assert remote.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
+
+
+def test_each_write_is_one_commit_with_the_files_that_there_are(remote: Remote) -> None:
+    vault = open_at(remote.clone("one"), remote)
+    version = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    assert remote.head() == version
+    assert remote.git("ls-tree", "-r", "--name-only", BRANCH).split() == ["hooks.state.json", "run-lock.json"]
+    assert remote.git("ls-tree", "-r", "--name-only", f"{BRANCH}~1") == "hooks.state.json"
+    assert remote.git("show", f"{BRANCH}:run-lock.json") == TWO.lock
+
+
+def test_only_one_of_two_creates_the_branch(remote: Remote) -> None:
+    one, two = (open_at(remote.clone(name), remote) for name in ("one", "two"))
+    assert one.get() is two.get() is None
+    made = one.put(ONE, None, "x")
+    with pytest.raises(Changed):
+        two.put(TWO, None, "y")
+    assert two.get() == (ONE, made)
+
+
+def test_a_stale_version_is_refused(remote: Remote) -> None:
+    one, two = (open_at(remote.clone(name), remote) for name in ("one", "two"))
+    stale = one.put(ONE, None, "x")
+    assert two.get() == (ONE, stale)
+    current = two.put(TWO, stale, "y")
+    with pytest.raises(Changed):
+        one.put(ONE, stale, "z")
+    assert one.get() == (TWO, current)
+
+
+def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
+    clones = [remote.clone(f"clone-{number}") for number in range(3)]
+
+    def write(number: int) -> None:
+        vault, done = open_at(clones[number], remote), 0
+        while done < 4:
+            found = vault.get()
+            lines = (found[0].state or "") if found else ""
+            try:
+                vault.put(Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line")
+                done += 1
+            except Changed:
+                pass
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    lines = remote.git("show", f"{BRANCH}:hooks.state.json").split()
+    assert sorted(lines) == sorted(f"{number}.{count}" for number in range(3) for count in range(4))
+    assert len(remote.log()) == 12
+
+
+def test_a_race_that_the_server_decides_is_told_as_one(by_path: Remote) -> None:
+    vault = open_at(by_path.clone("one"), by_path)
+    version = vault.put(ONE, None, "x")
+    lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # another push is at work
+    lock.touch()
+    with pytest.raises(Changed):
+        vault.put(TWO, version, "y")
+    lock.unlink()
+    assert vault.get() == (ONE, version)
+
+
+def test_a_rewritten_branch_is_read_anew(remote: Remote) -> None:
+    vault = open_at(remote.clone("one"), remote)
+    old = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    remote.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
+    with pytest.raises(Changed):
+        vault.put(ONE, old, "z")
+    found = vault.get()
+    assert found == (ONE, remote.head())
+    vault.put(TWO, found[1], "again")
+    assert vault.get() == (TWO, remote.head())
+
+
+def test_a_deleted_branch_is_as_none(remote: Remote) -> None:
+    vault = open_at(remote.clone("one"), remote)
+    old = vault.put(ONE, None, "x")
+    remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    assert vault.get() is None
+    with pytest.raises(Changed):
+        vault.put(TWO, old, "y")
+
+
+def test_a_branch_whose_name_only_ends_alike_is_another(by_path: Remote) -> None:
+    by_path.git("update-ref", f"refs/heads/x/refs/heads/{BRANCH}", "main")
+    assert open_at(by_path.clone("one"), by_path).get() is None
+
+
+# --- where it works, and what it leaves alone
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--depth=1",), ("--filter=blob:none",), ("--single-branch",)],
+    ids=["full", "shallow", "partial", "single"],
+)
+def test_a_clone_stays_to_the_byte_as_it_was(over_http: Remote, options: tuple[str, ...]) -> None:
+    over_http.git("config", "uploadpack.allowFilter", "true")
+    clone = over_http.clone("one", *options)
+    over_http.git("checkout", "--quiet", "--detach", at=clone)
+    (clone / "hooks.yaml").write_text("changed\n", encoding="utf-8")
+    (clone / "new.yaml").write_text("new\n", encoding="utf-8")
+    over_http.git("add", "new.yaml", at=clone)
+    over_http.git("config", "gc.auto", "1", at=clone)
+    before = all_files(clone)
+    vault = open_at(clone, over_http)
+    version = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    assert open_at(clone, over_http).get() == (TWO, version)
+    assert all_files(clone) == before
+
+
+def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(over_http: Remote) -> None:
+    clone = over_http.clone("one")
+    for key, value in {
+        "remote.origin.mirror": "true",
+        "push.followTags": "true",
+        "push.gpgSign": "true",
+        "push.recurseSubmodules": "check",
+        "commit.gpgSign": "true",
+        "fetch.prune": "true",
+        "core.hooksPath": "hooks",
+        "core.autocrlf": "true",
+        "core.worktree": str(clone),
+    }.items():
+        over_http.git("config", key, value, at=clone)
+    (clone / "hooks").mkdir()
+    for name in ("pre-push", "reference-transaction"):
+        (clone / "hooks" / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (clone / "hooks" / name).chmod(0o755)
+    vault = open_at(clone, over_http)
+    version = vault.put(ONE, None, "x")
+    assert open_at(clone, over_http).get() == (ONE, version)
+    assert over_http.git("for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{BRANCH}", "refs/heads/main"]
+
+
+def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    by_path.git("worktree", "add", "--quiet", "--detach", str(by_path.folder / "tree"), at=clone)
+    outer = by_path.folder / "outer"
+    by_path.git("init", "--quiet", str(outer))
+    by_path.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", by_path.url, "inner", at=outer)
+    (clone / "deep" / "er").mkdir(parents=True)
+    version = open_at(clone / "deep" / "er", by_path).put(ONE, None, "x")
+    for folder in (by_path.folder / "tree", outer / "inner"):
+        assert open_at(folder, by_path).get() == (ONE, version)
+
+
+def test_it_works_as_a_hook_of_another_repository(by_path: Remote) -> None:
+    vault = open_at(
+        by_path.clone("one"),
+        by_path,
+        GIT_DIR=str(by_path.folder / "nowhere"),
+        GIT_INDEX_FILE="index",
+        GIT_WORK_TREE="/nowhere",
+        GIT_PREFIX="x/",
+        GIT_QUARANTINE_PATH="/nowhere",
+    )
+    vault.put(ONE, None, "x")
+
+
+def test_a_remote_at_a_relative_path_is_found(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    by_path.git("config", "remote.origin.url", "../remote.git", at=clone)
+    (clone / "deep").mkdir()
+    open_at(clone / "deep", by_path).put(ONE, None, "x")
+
+
+def test_credentials_are_found_wherever_git_finds_them(over_http: Remote) -> None:
+    clone = over_http.clone("one")
+    config = Path(over_http.environ["HOME"]) / ".gitconfig"
+    header = config.read_text(encoding="utf-8")
+    config.unlink()
+    assert "git ls-remote" in refusal(open_at(clone, over_http))
+    (clone / ".git" / "extra").write_text(header, encoding="utf-8")
+    over_http.git("config", "include.path", "extra", at=clone)
+    assert open_at(clone, over_http).get() is None
+    over_http.git("config", "--unset", "include.path", at=clone)
+    over_http.git("config", f"includeIf.gitdir:{clone}/.git.path", str(clone / ".git" / "extra"), at=clone)
+    assert open_at(clone, over_http).get() is None
+    over_http.git("config", "--remove-section", f"includeIf.gitdir:{clone}/.git", at=clone)
+    config.write_text(f'[includeIf "gitdir:{clone}/"]\n\tpath = {clone}/.git/extra\n', encoding="utf-8")
+    assert open_at(clone, over_http).get() is None
+    config.unlink()
+    key, value = over_http.url, header.partition("= ")[2].strip()
+    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"http.{key}.extraHeader", "GIT_CONFIG_VALUE_0": value}
+    assert open_at(clone, over_http, **variables).get() is None
+    helper = f"!f() {{ echo username={USER}; echo password={PASSWORD}; }}; f"
+    over_http.git("config", "credential.helper", helper, at=clone)
+    assert open_at(clone, over_http).get() is None
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "chosen"),
+    [
+        (["elsewhere"], {}, "elsewhere"),
+        (["elsewhere", "origin"], {}, "origin"),
+        (["elsewhere", "origin"], {"checkout.defaultRemote": "elsewhere"}, "elsewhere"),
+        (["a", "b", "c"], {"checkout.defaultRemote": "b", "remote.pushDefault": "c"}, "c"),
+    ],
+)
+def test_the_remote_is_the_one_that_git_would_take(
+    by_path: Remote, names: list[str], settings: dict[str, str], chosen: str
+) -> None:
+    clone = by_path.clone("one", "--origin", "former")
+    by_path.git("remote", "remove", "former", at=clone)
+    for name in names:
+        by_path.git("remote", "add", name, by_path.url if name == chosen else "/nowhere", at=clone)
+    for key, value in settings.items():
+        by_path.git("config", key, value, at=clone)
+    open_at(clone, by_path).put(ONE, None, "x")
+
+
+def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    without = {name: value for name, value in by_path.environ.items() if "AUTHOR" not in name and "COMMIT" not in name}
+    config = Path(by_path.environ["HOME"]) / ".gitconfig"
+    config.write_text("[user]\n\tuseConfigOnly = true\n", encoding="utf-8")
+    vault = GitVault(WHERE, str(clone), without)
+    vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    assert by_path.git("log", "-1", "--format=%an <%ae> %cn", BRANCH) == "hooksync <hooksync@localhost> hooksync"
+
+
+def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    spy = by_path.folder / "spy"
+    by_path.git(
+        "config", "remote.origin.uploadpack", f"cat /proc/self/stat > {spy}; env >> {spy}; git-upload-pack", at=clone
+    )
+    by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
+    open_at(clone, by_path, PRESERVICA_PASSWORD="s3cret", HOOKSYNC_PLAN_KEY="s3cret").get()
+    seen = spy.read_text(encoding="utf-8")
+    assert "s3cret" not in seen
+    assert "GIT_TERMINAL_PROMPT=0" in seen
+    assert int(seen.split()[5]) != os.getsid(0)  # Ctrl-C in a terminal goes to a session
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(
+    by_path: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    vault = open_at(by_path.clone("one"), by_path)
+    vault.put(ONE, None, "x")
+    assert len(list(scratch.iterdir())) == 1
+    del vault
+    assert not list(scratch.iterdir())
+
+
+# --- what goes wrong
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        *(
+            "",
+            "-x",
+            "HEAD",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[",
+            "a\\",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+        ),
+        *("a.", "a.lock", "a.lock/b", "a@{1}", "a\n", "a\x7f"),
+    ],
+)
+def test_a_name_that_no_branch_can_have_is_wrong_usage(branch: str) -> None:
+    command = ["git", "check-ref-format", "--branch", branch]
+    assert subprocess.run(command, cwd="/", capture_output=True, check=False).returncode
+    with pytest.raises(UsageError, match="git:hooksync-state"):
+        GitVault(f"git:{branch}", ".", {})
+
+
+@pytest.mark.parametrize("branch", ["a", "hooks/state", "a@b", "é", "x.lockx", "a-", "a{", "HEADS", "@a"])
+def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
+    open_at(by_path.clone("one"), by_path, f"git:{branch}").put(ONE, None, "x")
+    assert by_path.log(branch) == ["hooksync: x"]
+
+
+def test_a_branch_with_other_files_is_no_state(remote: Remote) -> None:
+    clone = remote.clone("one")
+    vault = open_at(clone, remote, "git:main")
+    assert "holds other files, such as hooks.yaml" in refusal(vault)
+    with pytest.raises(Changed):
+        vault.put(ONE, None, "x")
+    assert len(remote.log("main")) == 2
+
+
+def test_a_link_in_place_of_the_state_is_no_state(by_path: Remote) -> None:
+    blob = by_path.git("hash-object", "-w", "--stdin", data="/etc/passwd")
+    tree = by_path.git("mktree", data=f"120000 blob {blob}\thooks.state.json\n")
+    by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
+    assert "other files" in refusal(open_at(by_path.clone("one"), by_path))
+
+
+@pytest.mark.parametrize(("name", "size"), [("hooks.state.json", 64 * 1024**2 + 1), ("run-lock.json", 8193)])
+def test_a_file_that_is_too_large_is_not_read(by_path: Remote, name: str, size: int) -> None:
+    blob = by_path.git("hash-object", "-w", "--stdin", data=" " * size)
+    tree = by_path.git("mktree", data=f"100644 blob {blob}\t{name}\n")
+    by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
+    assert "larger than" in refusal(open_at(by_path.clone("one"), by_path))
+
+
+def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
+    (by_path.folder / "bad").write_bytes(b"\xff\xfe\x00")
+    blob = by_path.git("hash-object", "-w", str(by_path.folder / "bad"))
+    tree = by_path.git("mktree", data=f"100644 blob {blob}\thooks.state.json\n")
+    by_path.git("update-ref", f"refs/heads/{BRANCH}", by_path.git("commit-tree", tree, "-m", "x"))
+    assert "hooks.state.json of the state git:hooksync-state is not UTF-8 text" in refusal(
+        open_at(by_path.clone("one"), by_path)
+    )
+
+
+def test_a_protected_branch_is_told_in_the_words_of_the_server(remote: Remote) -> None:
+    vault = open_at(remote.clone("one"), remote)
+    version = vault.put(ONE, None, "x")
+    remote.decline()
+    with pytest.raises(FileError) as caught:
+        vault.put(TWO, version, "y")
+    assert "pre-receive hook declined; GL-HOOK-ERR: no pushing here" in str(caught.value)
+    assert vault.get() == (ONE, version)
+
+
+def test_a_wrong_password_is_one_clear_error(over_http: Remote) -> None:
+    clone = over_http.clone("one")
+    log_in(over_http, "wrong-password-of-the-tests")
+    told = refusal(open_at(clone, over_http))
+    assert "Authentication failed" in told or "could not read Username" in told
+    assert "wrong-password-of-the-tests" not in told
+    address = over_http.url.replace("//", "//archivist:wrong-password-of-the-tests@")
+    over_http.git("config", "remote.origin.url", address, at=clone)
+    (Path(over_http.environ["HOME"]) / ".gitconfig").unlink()
+    told = refusal(open_at(clone, over_http))
+    assert "Authentication failed" in told
+    assert "wrong-password-of-the-tests" not in told
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://archivist:s3cret@127.0.0.1:1/x.git", "Failed to connect"),
+        ("/nowhere/x.git", "does not appear to be a git repository"),
+        ("nothing://x", "remote-nothing"),
+    ],
+)
+def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, words: str) -> None:
+    clone = by_path.clone("one")
+    by_path.git("config", "remote.origin.url", url, at=clone)
+    vault = open_at(clone, by_path)
+    told = refusal(vault)
+    assert words in told
+    assert "fix: see that `git ls-remote` works there" in told
+    with pytest.raises(FileError, match="git push") as caught:
+        vault.put(ONE, None, "x")
+    assert "s3cret" not in f"{told}{caught.value}"
+
+
+def test_a_repository_that_is_not_there_is_one_clear_error(over_http: Remote) -> None:
+    clone = over_http.clone("one")
+    over_http.git("config", "remote.origin.url", over_http.url.replace("remote.git", "none.git"), at=clone)
+    assert "not found" in refusal(open_at(clone, over_http))
+
+
+def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> None:
+    told = refusal(open_at(by_path.folder, by_path))
+    assert "not a git repository" in told
+    assert "keep the hooks file in a clone" in told
+    assert "cannot change to" in refusal(open_at(by_path.folder / "none", by_path))
+
+
+def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Remote) -> None:
+    clone = by_path.clone("one", "--origin", "a")
+    by_path.git("remote", "add", "b", by_path.url, at=clone)
+    assert "`git config remote.pushDefault NAME`" in refusal(open_at(clone, by_path))
+    for name in "ab":
+        by_path.git("remote", "remove", name, at=clone)
+    assert "`git remote add origin URL`" in refusal(open_at(clone, by_path))
+
+
+def test_a_machine_without_git_is_one_clear_error(by_path: Remote) -> None:
+    told = refusal(open_at(by_path.clone("one"), by_path, PATH=str(by_path.folder)))
+    assert "needs the program git, which cannot be run: no such file or directory" in told
+
+
+def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    note = by_path.folder / "note"
+    by_path.git("config", "remote.origin.uploadpack", f"echo $$ > {note}; exec sleep 600; #", at=clone)
+    assert "no answer within 1 seconds" in refusal(GitVault(WHERE, str(clone), by_path.environ, patience=1))
+    with suppress(ProcessLookupError):
+        child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
+        assert select.select([child], [], [], 30)[0]  # readable once it has ended
+        os.close(child)
+
+
+def test_a_disk_that_cannot_be_written_is_one_clear_error(
+    by_path: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = by_path.clone("one")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert "folder for temporary files" in refusal(open_at(clone, by_path))
