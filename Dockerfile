@@ -9,7 +9,7 @@ WORKDIR /src
 COPY . .
 RUN pip wheel --no-deps --wheel-dir /wheels . \
  && python -m venv --without-pip /opt/hooksync \
- && pip --python /opt/hooksync/bin/python install "hooksync[totp] @ file://$(ls /wheels/hooksync-*.whl)"
+ && pip --python /opt/hooksync/bin/python install "hooksync[cloud,totp] @ file://$(ls /wheels/hooksync-*.whl)"
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/hooksync /opt/hooksync

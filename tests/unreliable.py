@@ -153,10 +153,10 @@ class Unreliable:
             self._keep(server)
             try:
                 server.sendall(request)
-                answer = b""
+                pieces = []
                 while more := server.recv(65536):
-                    answer += more
-                return answer
+                    pieces.append(more)
+                return b"".join(pieces)
             finally:
                 self._sockets.discard(server)
 

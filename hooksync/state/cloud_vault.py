@@ -1,24 +1,270 @@
-"""A content in an object of S3, Azure or Google Cloud Storage, by obstore."""
+"""A content in an object of S3, Azure or Google Cloud Storage, by obstore.
+
+obstore takes credentials, proxies and endpoints from the environment of this process by itself. Its error texts hold
+URLs and answers: of them only codes and names of kinds are shown. Nothing is ever written without a condition.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import Thread
+from types import NoneType
+from typing import Any, NoReturn
+from urllib.parse import unquote
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, Refused, UsageError
+from hooksync.core.record import Record
+from hooksync.core.redaction import printable
+from hooksync.core.urls import is_plain_http
 from hooksync.state.remote_store import Content
+from hooksync.state.store import MOST_BYTES, Changed, too_large
+
+_HELD = "hooksync.held/1"  # what an object holds while there is a run lock; without one it is the state itself
+_MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536  # bytes; a state within JSON has its quotes and line ends escaped
+_LIMIT = 60.0  # seconds for all that one reading or writing takes: credentials, retries
+_TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
+_RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
+_NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
+_PROBE = (
+    b"hooksync wrote this on a condition that does not hold: this server ignores conditions, so it can keep no state"
+)
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
+_CONDITIONS = ("", "PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "BlobAlreadyExists")
+_NETWORK = {
+    "Connect": "it is unreachable",
+    "Timeout": "no answer in time",
+    **dict.fromkeys(("Request", "Interrupted"), "the connection was cut"),
+}
+_SIGNS = (  # in a text of obstore's: status, kind of a failed connection, kind of another error, URL
+    r"status code: (\d{3})",
+    r"HttpError \{\s*kind: (\w+)",
+    r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})",
+    r"Error performing \w+ (\S+)",
+)
+
+
+class _Cloud(Record, frozen=True):
+    """What is particular about one of the clouds."""
+
+    store: str  # obstore's class
+    bucket: str  # its word for what holds objects
+    prefix: str  # of its variables
+    endpoints: tuple[str, ...]  # variables that name a server, the first that is set counts
+    credentials: str  # how to give some
+    permissions: str
+
+
+_CLOUDS = {
+    "s3": _Cloud(
+        "S3Store",
+        "bucket",
+        "AWS_",
+        ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; of a profile, `aws configure export-credentials --format env`",
+        "s3:GetObject and s3:PutObject on the object, s3:ListBucket on the bucket",
+    ),
+    "az": _Cloud(
+        "AzureStore",
+        "container",
+        "AZURE_",
+        ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+        "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`, AZURE_USE_AZURE_CLI=true",
+        "the role Storage Blob Data Contributor on the container",
+    ),
+    "gs": _Cloud(
+        "GCSStore",
+        "bucket",
+        "GOOGLE_",
+        ("GOOGLE_BASE_URL",),
+        "GOOGLE_APPLICATION_CREDENTIALS (the file of a service account) or GOOGLE_BEARER_TOKEN",
+        "the role Storage Object User on the bucket",
+    ),
+}
 
 
 class CloudVault:
     """An object that holds one content."""
 
     def __init__(self, where: str, environ: Mapping[str, str]) -> None:
-        """`where`: `s3://BUCKET/KEY` and the like. Raises UsageError for a wrong one."""
+        """`where`: `s3://BUCKET/KEY` and the like; `environ`: of this process. Raises UsageError for a wrong name."""
         self.where = where
+        scheme, _, name = where.partition("://")
+        self._cloud = _CLOUDS[scheme]
+        if not _NAME.fullmatch(name):
+            fix = f"name it as {scheme}://{self._cloud.bucket.upper()}/KEY, e.g. {scheme}://museum/hooks.state.json"
+            raise UsageError(Problem(f'"{printable(where)}" names no object for a state', fix))
+        self._bucket, _, self._key = name.partition("/")
+        self._environ = environ
+        self._store: Any = None  # made when it is first needed
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the object; None where it is not there."""
-        raise FileError(Problem("not built yet", "wait"))
+        """Fetch the object; None where it is not there. Raises FileError."""
+        try:
+            text, version = self._call("read", self._read)
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            raise FileError(self._foreign()) from None
+        return self._content(text), version
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Write over this version."""
-        raise FileError(Problem("not built yet", "wait"))
+        """Write over this version; an object has no place for the message. Raises Changed, FileError or Refused."""
+        fields = {"format": _HELD, "run_lock": content.lock, "state": content.state}
+        at_rest = content.state if content.lock is None else None
+        data = (json.dumps(fields, ensure_ascii=False) if at_rest is None else at_rest).encode()
+        if version is None and self._endpoint:
+            self._check_conditions()
+        try:
+            return self._write(data, json.loads(version) if version else "create")
+        except FileNotFoundError:
+            raise Changed from None  # somebody has deleted it
+
+    def _read(self, obstore: Any) -> tuple[str, str]:
+        found = obstore.get(self._store, self._key)
+        if found.meta["size"] > _MOST_OF_AN_OBJECT:
+            raise FileError(too_large(self.where))
+        version = _version(found.meta)
+        if version == "{}":
+            what = f"{self.where} cannot be used: its server tells no version of an object"
+            raise FileError(Problem(what, "keep the state on a server that gives each object an ETag"))
+        return bytes(found.bytes()).decode("utf-8-sig"), version
+
+    def _write(self, data: bytes, mode: Any) -> str:
+        def write(obstore: Any) -> str:
+            kind = {"Content-Type": "application/json"}
+            return _version(obstore.put(self._store, self._key, data, mode=mode, attributes=kind, use_multipart=False))
+
+        return str(self._call("written", write))
+
+    def _check_conditions(self) -> None:
+        """Raise Refused where the server writes although a condition does not hold, as some that speak S3 do."""
+        try:
+            self._write(_PROBE, {"e_tag": '"0"', "version": "0"})
+        except (Changed, FileNotFoundError):
+            return
+        what = f"the server of {self.where} writes without asking for conditions: runs would overwrite each other"
+        raise Refused(Problem(what, f"keep the state elsewhere, and delete {self.where}: it holds what this has tried"))
+
+    def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
+        """Do something with obstore, within a time: it may ask for credentials and try again for minutes.
+
+        Raises Changed, FileError, FileNotFoundError for an object that is not there.
+        """
+        ends: list[tuple[Any, BaseException | None]] = []
+
+        def work() -> None:
+            try:
+                ends.append((do(self._obstore()), None))
+            except BaseException as error:  # a panic of obstore is no Exception
+                ends.append((None, error))
+
+        thread = Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(_LIMIT)
+        if not ends:
+            raise FileError(self._problem(what, f"no answer within {_LIMIT:g} seconds", self._network_fix))
+        done, error = ends[0]
+        if error:
+            self._raise(what, error)
+        return done
+
+    def _obstore(self) -> Any:
+        """Import obstore, and make the store of the bucket."""
+        try:
+            import obstore
+            import obstore.store
+        except ImportError:
+            what = f"the state {self.where} needs the package obstore, which is not installed"
+            raise FileError(Problem(what, "pip install 'hooksync[cloud]'")) from None
+        if self._store is None:
+            endpoint, allow = self._endpoint, f"{self._cloud.prefix}ALLOW_HTTP"
+            if endpoint and not re.match(r"https?://[^/]", endpoint):
+                raise FileError(
+                    self._problem("used", f"{self._endpoint_name} is not a URL", "write it as https://HOST")
+                )
+            if is_plain_http(endpoint) and self._environ.get(allow, "").lower() not in ("true", "1"):
+                fix = f"use https, or set {allow}=true in a network that you trust"
+                raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
+            settings = {**_TIMES, **({"allow_http": "true"} if endpoint.startswith("http:") else {})}
+            make = getattr(obstore.store, self._cloud.store)
+            self._store = make(self._bucket, config=settings, retry_config=_RETRIES)
+        return obstore
+
+    def _raise(self, what: str, error: BaseException) -> NoReturn:
+        """Raise what a failed reading or writing is to its caller."""
+        if isinstance(error, FileError):
+            raise error
+        from obstore import exceptions
+
+        text = str(error)
+        found = re.search(r"<Code>(\w{1,60})</Code>", text)
+        code = found[1] if found else ""
+        if code in _NO_BUCKET:
+            fix = f"create the {self._cloud.bucket}, or correct its name in --state"
+            raise FileError(self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)) from None
+        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError) and code in _CONDITIONS:
+            raise Changed from None
+        if isinstance(error, exceptions.BaseError):
+            raise FileError(self._problem(what, *self._reason(text, code))) from None
+        raise error
+
+    def _reason(self, text: str, code: str) -> tuple[str, str]:
+        """Say why obstore failed, and how to fix it."""
+        cloud = self._cloud
+        status, kind, variant, url = (found[1] if (found := re.search(each, text)) else "" for each in _SIGNS)
+        words = f"HTTP {status} {code}".strip() if status else _NETWORK.get(kind, kind or variant)
+        if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
+            return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
+        if status in ("401", "403"):
+            return f"access is denied ({words})", f"check the credentials; they need {cloud.permissions}"
+        if status.startswith("3") or variant == "BareRedirect" or code == "AuthorizationHeaderMalformed":
+            return "the bucket is in another region", f"name it in {cloud.prefix}REGION"
+        if "certificate" in text and kind == "Connect":
+            return "the certificate of its server is not trusted", "name the file of its authority in SSL_CERT_FILE"
+        if kind:
+            return words, self._network_fix
+        if status:
+            return words, "run this again later; if that does not help, look at the bucket and its server"
+        return f"a setting is missing or wrong ({words})", f"check the variables {cloud.prefix}*: {cloud.credentials}"
+
+    def _content(self, text: str) -> Content:
+        """Take apart what an object holds."""
+        try:
+            document = json.loads(text)
+            form = document["format"]
+            if form == _HELD and {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
+                return Content(document["state"], document["run_lock"])
+            if form != _HELD and form.startswith("hooksync."):
+                return Content(text)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass
+        raise FileError(self._foreign())
+
+    def _foreign(self) -> Problem:
+        what = f"{self.where} holds something else than a state, or only a part of one"
+        fix = "restore an earlier version of the object; or delete it, and write a new one by `hooksync apply --adopt`"
+        return Problem(what, fix)
+
+    def _problem(self, what: str, reason: str, fix: str) -> Problem:
+        return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)
+
+    @property
+    def _endpoint_name(self) -> str:
+        names = self._cloud.endpoints
+        return next((name for name in names if self._environ.get(name)), names[0])
+
+    @property
+    def _endpoint(self) -> str:
+        return self._environ.get(self._endpoint_name, "")
+
+    @property
+    def _network_fix(self) -> str:
+        return f"check the network and {self._endpoint_name}, and run this again"
+
+
+def _version(meta: Mapping[str, Any]) -> str:
+    """Name the version of an object as a condition of obstore's: Google needs its generation, the others an ETag."""
+    return json.dumps({name: meta[name] for name in ("e_tag", "version") if meta.get(name) is not None})

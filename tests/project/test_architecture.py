@@ -84,6 +84,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
     "msgspec": {"documents.sealing", "config.reader", "core.record", "core.schema", "service.worker_pool"},
+    "obstore": {"~state.cloud_vault"},
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",

@@ -39,6 +39,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT)["project"]
 BUILD: list[str] = tomllib.loads(PYPROJECT)["build-system"]["requires"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+OPTIONAL = [*EXTRAS["cloud"], *EXTRAS["totp"]]
 
 
 def load(path: Path) -> dict[Any, Any]:
@@ -220,18 +221,18 @@ def imported_by_tests() -> Iterator[str]:
                 yield each.target.split(".")[0]
 
 
-@pytest.mark.parametrize("each", [*BUILD, *PROJECT["dependencies"], *EXTRAS["totp"], *EXTRAS["test"]])
+@pytest.mark.parametrize("each", [*BUILD, *PROJECT["dependencies"], *OPTIONAL, *EXTRAS["test"], *EXTRAS["servers"]])
 def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -> None:
     assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
 
 
 def test_what_hooksync_imports_is_what_it_declares_no_more_no_less() -> None:
     names = {each.target.split(".")[0] for module in MODULES for each in foreign_imports(module)}
-    assert sorted(distributions(names)) == declared(PROJECT["dependencies"], EXTRAS["totp"])
+    assert sorted(distributions(names)) == declared(PROJECT["dependencies"], OPTIONAL)
 
 
 def test_what_an_extra_brings_is_imported_only_where_it_is_needed() -> None:
-    optional = declared(EXTRAS["totp"])
+    optional = declared(OPTIONAL)
     found = [each for module in MODULES for each in foreign_imports(module) if each.target.split(".")[0] in optional]
     assert found
     assert all(each.is_lazy for each in found)
@@ -239,7 +240,7 @@ def test_what_an_extra_brings_is_imported_only_where_it_is_needed() -> None:
 
 def test_what_the_tests_import_is_declared() -> None:
     found = distributions(set(imported_by_tests()) - set(INSTALLED_BY_HAND))
-    assert found <= set(declared(PROJECT["dependencies"], EXTRAS["totp"], EXTRAS["test"]))
+    assert found <= set(declared(PROJECT["dependencies"], OPTIONAL, EXTRAS["test"]))
 
 
 # --- exceptions from the rules

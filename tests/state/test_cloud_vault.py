@@ -1,0 +1,380 @@
+"""A state in an object store: against real servers, each write on a condition, each failure one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from hooksync.core.clock import SYSTEM_CLOCK
+from hooksync.core.errors import FileError, Refused, UsageError
+from hooksync.state.cloud_vault import CloudVault
+from hooksync.state.format import state_text
+from hooksync.state.model import Settlement, State
+from hooksync.state.remote_store import Content, RemoteStore
+from hooksync.state.store import MOST_BYTES, Changed, Holder, load, run_lock, update
+from tests.backends import CONTAINER, READER_KEY, Backend
+from tests.command_line import run_python
+from tests.state_makers import SALT, entry, state
+from tests.unreliable import What
+from tests.wire import Wire, answer, saying
+
+TEXT = state_text(state(entry()))
+OTHER = state_text(state(entry("test")))
+LOCK = '{"id": "0123456789abcdef"}'
+HOLDER = Holder("archivist", "host-7", None)
+KEYS = {"AWS_ACCESS_KEY_ID": "some-key", "AWS_SECRET_ACCESS_KEY": "s3cret-of-a-cloud"}
+
+THEN = "Wed, 25 Nov 2026 10:00:00 GMT"
+
+on_servers = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
+Surround = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> Surround:
+    """Give this process the variables of a cloud, and none of its own."""
+
+    def change(variables: Mapping[str, str]) -> Mapping[str, str]:
+        for name in [each for each in os.environ if each.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+            monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return os.environ
+
+    return change
+
+
+@pytest.fixture
+def vault(backend: Backend, environ: Surround) -> CloudVault:
+    return CloudVault(backend.where, environ(backend.environ))
+
+
+def put_raw(vault: CloudVault, data: bytes) -> None:
+    """Overwrite the object, as somebody else might."""
+    vault._call("written", lambda obstore: obstore.put(vault._store, vault._key, data))
+
+
+def get_raw(vault: CloudVault) -> bytes:
+    return bytes(vault._call("read", lambda obstore: bytes(obstore.get(vault._store, vault._key).bytes())))
+
+
+def store(vault: CloudVault, tmp_path: Path) -> RemoteStore:
+    return RemoteStore(vault, SYSTEM_CLOCK, lambda text: None, str(tmp_path / "aside.json"))
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def refused(do: Callable[[], object]) -> str:
+    with pytest.raises(FileError) as caught:
+        do()
+    assert all(value not in str(caught.value) for value in KEYS.values())
+    assert "http" not in str(caught.value).replace("plain http", "").replace("https://HOST", "").replace(
+        "use https", ""
+    )
+    return str(caught.value)
+
+
+# --- names and settings
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            "museum",
+            "museum/",
+            "/key",
+            "museum//key",
+            "museum/key/",
+            "museum/a//b",
+            "museum/key?x=1",
+            "museum/key#1",
+        ),
+        *("mu seum/key", "user@museum/key", "museum/../key", "museum/a/..", "museum/a\nb", "museum/a\\b"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["s3", "az", "gs"])
+def test_a_name_of_no_object_is_a_usage_error(scheme: str, name: str) -> None:
+    with pytest.raises(UsageError, match=f"{scheme}://(BUCKET|CONTAINER)/KEY"):
+        CloudVault(f"{scheme}://{name}", {})
+
+
+@pytest.mark.parametrize("name", ["museum/key", "my.museum-1/folder/hooks.state.json", "m/ä b", "m/..."])
+def test_a_name_of_an_object_is_taken(name: str) -> None:
+    assert CloudVault(f"s3://{name}", {}).where == f"s3://{name}"
+
+
+def test_without_obstore_its_extra_is_named() -> None:
+    code = (
+        "import sys; sys.modules['obstore'] = None\n"
+        "from hooksync.state.cloud_vault import CloudVault\n"
+        "from hooksync.core.errors import FileError\n"
+        "try: CloudVault('s3://museum/key', {}).get()\n"
+        "except FileError as error: print(error)"
+    )
+    done = run_python(["-c", code], {})
+    assert "which is not installed\n  fix: pip install 'hooksync[cloud]'\n" in done.out, done.err
+
+
+@pytest.mark.parametrize(
+    ("where", "variables", "said"),
+    [
+        ("s3://museum/key", {"AWS_ENDPOINT_URL": "nonsense"}, "AWS_ENDPOINT_URL is not a URL"),
+        ("s3://museum/key", {"AWS_ENDPOINT_URL": "http://s3.example.org"}, "AWS_ENDPOINT_URL is plain http"),
+        ("s3://museum/key", {"AWS_SECRET_ACCESS_KEY": ""}, "MissingSecretAccessKey"),
+        ("az://museum/key", {}, "(MissingAccount)"),
+        (
+            "az://museum/key",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "!"},
+            "(InvalidAccessKey)",
+        ),
+        ("gs://museum/key", {"GOOGLE_APPLICATION_CREDENTIALS": "/no/such/file"}, "a setting is missing or wrong"),
+    ],
+)
+def test_a_wrong_setting_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
+    given = {name: value for name, value in {**KEYS, **variables}.items() if value}
+    assert said in refused(CloudVault(where, environ(given)).get)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "variables", "said"),
+    [
+        ("s3://museum/key", {**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:PORT"}, "cannot be read: it is unreachable"),
+        (
+            "s3://museum/key",
+            {**KEYS, "AWS_ENDPOINT_URL": "https://no-host.invalid"},
+            "cannot be read: it is unreachable",
+        ),
+        ("s3://museum/key", {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:PORT"}, "no credentials could be fetched"),
+        (
+            "az://museum/key",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "museum", "AZURE_MSI_ENDPOINT": "http://127.0.0.1:PORT/token"},
+            "no credentials could be fetched",
+        ),
+    ],
+)
+def test_what_cannot_be_reached_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
+    port = str(closed_port())
+    vault = CloudVault(where, environ({name: value.replace("PORT", port) for name, value in variables.items()}))
+    assert said in refused(vault.get)
+
+
+def test_a_write_at_google_names_the_generation_that_was_read(tmp_path: Path, environ: Surround) -> None:
+    headers = ('ETag: "e"', "x-goog-generation: 1700000000000001", f"Last-Modified: {THEN}")
+
+    def respond(wire: Wire, connection: socket.socket, request: bytes) -> bool:
+        connection.sendall(answer(TEXT.encode() if request.startswith(b"GET ") else b"", "200 OK", *headers))
+        return True
+
+    with Wire(respond) as wire:
+        account = {"gcs_base_url": wire.url, "disable_oauth": True, "client_email": "", "private_key": ""}
+        file = tmp_path / "account.json"
+        file.write_text(json.dumps({**account, "private_key_id": "", "type": "service_account"}))
+        given = {"GOOGLE_SERVICE_ACCOUNT": str(file), "GOOGLE_ALLOW_HTTP": "true"}
+        vault = CloudVault("gs://museum/key", environ(given))
+        found = vault.get()
+        assert found
+        vault.put(Content(OTHER), found[1], "")
+        assert wire.header("x-goog-if-generation-match") == "1700000000000001"
+        vault.put(Content(OTHER), None, "")
+        assert wire.header("x-goog-if-generation-match") == "0"
+
+
+def test_of_an_object_that_is_too_large_no_byte_is_read(environ: Surround) -> None:
+    size = f"Content-Length: {2 * MOST_BYTES + 65537}"
+    head = "\r\n".join(("HTTP/1.1 200 OK", size, 'ETag: "e"', f"Last-Modified: {THEN}", "", ""))
+    with Wire(saying(head.encode())) as wire:
+        vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
+        assert "is larger than 64 MiB" in refused(vault.get)
+
+
+# --- on real servers
+
+
+@pytest.mark.slow
+@on_servers
+@pytest.mark.parametrize(
+    "content",
+    [Content(), Content(TEXT), Content(None, LOCK), Content(TEXT, LOCK)],
+    ids=["none", "state", "lock", "both"],
+)
+def test_what_is_put_is_got(content: Content, vault: CloudVault) -> None:
+    assert vault.get() is None
+    version = vault.put(content, None, "")
+    assert vault.get() == (content, version)
+    next_version = vault.put(Content(OTHER), version, "")
+    assert vault.get() == (Content(OTHER), next_version)
+    assert next_version != version
+
+
+@pytest.mark.slow
+@on_servers
+def test_without_a_run_lock_the_object_is_the_state_itself(vault: CloudVault) -> None:
+    version = vault.put(Content(TEXT, LOCK), None, "")
+    assert json.loads(get_raw(vault))["format"] == "hooksync.held/1"
+    vault.put(Content(TEXT), version, "")
+    assert get_raw(vault).decode() == TEXT
+
+
+@pytest.mark.slow
+@on_servers
+def test_nothing_is_written_over_what_was_not_read(vault: CloudVault) -> None:
+    first = vault.put(Content(TEXT), None, "")
+    with pytest.raises(Changed):
+        vault.put(Content(OTHER), None, "")
+    second = vault.put(Content(TEXT, LOCK), first, "")
+    with pytest.raises(Changed):
+        vault.put(Content(OTHER), first, "")
+    assert vault.get() == (Content(TEXT, LOCK), second)
+
+
+@pytest.mark.slow
+@on_servers
+def test_an_object_that_is_gone_is_not_made_again_by_an_update(vault: CloudVault) -> None:
+    version = vault.put(Content(TEXT), None, "")
+    vault._call("deleted", lambda obstore: obstore.delete(vault._store, vault._key))
+    with pytest.raises(Changed):
+        vault.put(Content(OTHER), version, "")
+    assert vault.get() is None
+
+
+@pytest.mark.slow
+@on_servers
+def test_of_many_that_create_it_one_wins(backend: Backend, vault: CloudVault) -> None:
+    def create(number: int) -> bool:
+        try:
+            CloudVault(backend.where, os.environ).put(Content(TEXT, str(number)), None, "")
+        except Changed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(8))) == 1
+
+
+@pytest.mark.slow
+@on_servers
+def test_of_two_writers_nothing_is_lost(backend: Backend, vault: CloudVault, tmp_path: Path) -> None:
+    def write(tenancy: str) -> None:
+        ours = store(CloudVault(backend.where, os.environ), tmp_path)
+        for number in range(10):
+            settlement = Settlement(tenancy, 1, (entry(tenancy, str(number)),))
+            update(ours, partial(State.settled, settlements=[settlement], salts=[SALT]))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ["one", "two"]))
+    found = load(store(vault, tmp_path))
+    assert found
+    assert len(found.entries) == 20
+
+
+@pytest.mark.slow
+@on_servers
+@pytest.mark.parametrize("what", ["lose", "double", "drop"])
+def test_a_write_that_fails_on_the_way_is_made_once(
+    what: What, backend: Backend, vault: CloudVault, tmp_path: Path
+) -> None:
+    assert backend.network
+    ours = store(vault, tmp_path)
+    fault = backend.network.add(what, "^PUT ")
+    with run_lock(ours, HOLDER, 0, clock=SYSTEM_CLOCK, stop=Event(), tell=lambda text: None):
+        assert fault.happened.is_set()
+        backend.network.add(what, "^PUT ")
+        ours.write(TEXT, None)
+        ours.check()
+    assert get_raw(vault).decode() == TEXT
+
+
+@pytest.mark.slow
+@on_servers
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"null",
+        b"\xff\xfe",
+        b"hello",
+        TEXT[:-4].encode(),
+        b'{"format": "hooksync.held/1"',
+        b"[" * 99_999,
+    ]
+    + [json.dumps({"format": "hooksync.held/1", **rest}).encode() for rest in ({}, {"state": 1, "run_lock": None})],
+    ids=lambda data: data[:20],
+)
+def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(data: bytes, vault: CloudVault) -> None:
+    vault.get()
+    put_raw(vault, data)
+    assert "holds something else than a state" in refused(vault.get)
+
+
+@pytest.mark.slow
+@on_servers
+def test_a_missing_bucket_is_told(backend: Backend, vault: CloudVault) -> None:
+    other = CloudVault(backend.where.replace(CONTAINER, "missing"), os.environ)
+    for do in (other.get, lambda: other.put(Content(TEXT), None, "")):
+        assert "missing\n  fix: create the " in refused(do)
+
+
+@pytest.mark.slow
+@on_servers
+def test_wrong_credentials_are_told(backend: Backend, environ: Surround) -> None:
+    wrong = {"AWS_SECRET_ACCESS_KEY": "d3Jvbmc=", "AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}
+    vault = CloudVault(backend.where, environ({**backend.environ, **wrong}))
+    for do in (vault.get, lambda: vault.put(Content(TEXT), '{"e_tag": "1"}', "")):
+        assert "access is denied (HTTP 403 " in refused(do)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["s3"], indirect=True)
+def test_who_may_only_read_is_told_so_by_the_first_write(backend: Backend, environ: Surround) -> None:
+    vault = CloudVault(backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY}))
+    assert vault.get() is None
+    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(lambda: vault.put(Content(TEXT), None, ""))
+
+
+@pytest.mark.slow
+@on_servers
+def test_a_cut_network_is_told(backend: Backend, vault: CloudVault) -> None:
+    assert backend.network
+    version = vault.put(Content(TEXT), None, "")
+    backend.network.cut()
+    assert "cannot be read: the connection was cut" in refused(vault.get)
+    assert "cannot be written: the connection was cut" in refused(lambda: vault.put(Content(OTHER), version, ""))
+    backend.network.restore()
+    assert vault.get() == (Content(TEXT), version)
+
+
+@pytest.mark.slow
+def test_a_server_that_ignores_conditions_is_refused_and_never_used(
+    environ: Surround,
+) -> None:
+    kept: list[bytes] = []
+
+    def respond(wire: Wire, connection: socket.socket, request: bytes) -> bool:
+        if request.startswith(b"PUT "):
+            kept.append(request.partition(b"\r\n\r\n")[2])
+        headers = ('ETag: "e"', f"Last-Modified: {THEN}")
+        connection.sendall(answer(kept[-1] if request.startswith(b"GET ") else b"", "200 OK", *headers))
+        return True
+
+    with Wire(respond) as wire:
+        vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
+        with pytest.raises(Refused, match="writes without asking for conditions"):
+            vault.put(Content(TEXT), None, "")
+        assert len(kept) == 1
+        assert "holds something else than a state" in refused(vault.get)
