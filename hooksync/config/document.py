@@ -1,12 +1,14 @@
 """Hooks files -> one document, checked as far as that is possible without the environment; all problems at once.
 
-The files are read already; of the disk, only the packaged schema is read.
+The files are read already; of the disk, only the packaged schema is read. Rules about one subscription and its defaults
+are checked while a file is read; those between subscriptions, tenancies and files once all are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import cast
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Literal, cast
 
 from hooksync.config.declarations import (
     Document,
@@ -18,19 +20,34 @@ from hooksync.config.declarations import (
     duplicate_tenancy_problems,
     http_warning,
     ownership_problem,
+    server_problem,
     tenancy_identity,
     url_identity,
+    url_problem,
 )
 from hooksync.config.files import Source
-from hooksync.config.reader import FileReader, TenancyPart, TriggerCatalog, read_parts
 from hooksync.config.yaml_loader import parser_warning, read_yaml
-from hooksync.config.yaml_nodes import YamlMap
+from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Location
-from hooksync.core.record import Record
+from hooksync.core.model import (
+    TRIGGER_NAMES,
+    CredentialRefs,
+    Location,
+    PlainFields,
+    PlainSettings,
+    SecretRef,
+    Trigger,
+    UnsubscribeLimit,
+)
+from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
-from hooksync.core.template import Template
-from hooksync.core.urls import outline
+from hooksync.core.template import parse_template
+from hooksync.core.urls import outline, prefix_fault
+
+_ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
+_ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
+_MISSING = SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
+_MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
 class _File(Record, frozen=True):
@@ -47,7 +64,7 @@ def read_document(sources: Sequence[Source]) -> Document:
     files = [_open_file(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
-    parts = [part for file in files for part in read_parts(file.reader, file.data, catalog)]
+    parts = [part for file in files for part in file.reader.read(file.data, catalog)]
     tenancies, problems = _merge_parts(parts)
     problems += (problem for file in files for problem in file.reader.problems)
     problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
@@ -99,19 +116,18 @@ def _run_problems(
     if not tenancies:
         where = Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
-    yield from _undeclared_problems(parts)
+    declared = {part.name for part in parts if part.subscriptions is not None}
+    first = {part.name: part for part in reversed(parts) if part.name not in declared}
+    for name, part in first.items():
+        fix = "declare some, or write `subscriptions: {}` if it has none"
+        yield Problem(f'tenancy "{name}" has no subscriptions', fix, part.location)
     yield from duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
 
 
 def _identity(settings: Settings) -> Hashable:
-    return tenancy_identity(_known(settings.server), _known(settings.tenant))
-
-
-def _known(written: Written | None) -> str | Template | None:
-    """Return a text without references as it is meant, one with references as it is written."""
-    if written is None:
-        return None
-    return written.template if written.template.literal is None else written.template.literal
+    """Compare texts without references as they are meant, those with references as they are written."""
+    texts = (written.template if written else None for written in (settings.server, settings.tenant))
+    return tenancy_identity(*(text if text is None or text.literal is None else text.literal for text in texts))
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
@@ -141,14 +157,6 @@ def _merge_parts(parts: Iterable[TenancyPart]) -> tuple[tuple[TenancyDeclaration
     return tuple(_merged(of_one, problems) for of_one in spread.values()), problems
 
 
-def _undeclared_problems(parts: Sequence[TenancyPart]) -> list[Problem]:
-    """Refuse tenancies without `subscriptions` in any file: none at all is declared as `{}`."""
-    declared = {part.name for part in parts if part.subscriptions is not None}
-    first = {part.name: part for part in reversed(parts) if part.name not in declared}
-    fix = "declare some, or write `subscriptions: {}` if it has none"
-    return [Problem(f'tenancy "{name}" has no subscriptions', fix, part.location) for name, part in first.items()]
-
-
 def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
     main = parts[0]
     settings: Settings | None = None
@@ -165,3 +173,178 @@ def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclara
                 what = f'subscription "{entry.name}" is declared twice; the other place is {first.location}'
                 problems.append(Problem(what, "rename one of the two, or remove it", entry.location))
     return TenancyDeclaration(main.name, settings or Settings(), tuple(subscriptions.values()), main.location)
+
+
+class TriggerCatalog:
+    """Finds a trigger by any of its names."""
+
+    def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:
+        """With knows_all, any name is accepted: a file that could not be read may declare it."""
+        self._knows_all = knows_all
+        usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
+        more = sorted(set(extra).difference(usual))
+        self._triggers = {name: Trigger.named(name) for name in (*usual, *more)}
+        self._shown = (*TRIGGER_NAMES, *more)
+
+    def find(self, name: str) -> Trigger | None:
+        """Return the trigger of that name, if there is one."""
+        return Trigger.named(name) if self._knows_all else self._triggers.get(name)
+
+    def advice(self, name: str) -> str:
+        """Advise on an unknown name: what may have been meant, and which names are known."""
+        import difflib  # a large module, needed for mistakes alone
+
+        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
+        shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
+        known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+        return f"did you mean {guesses[0]}? ({known})" if guesses else known
+
+
+class TenancyPart(Record, frozen=True):
+    """What one file says of one tenancy."""
+
+    name: str
+    settings: Settings | None  # None: not in this file
+    subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not in this file
+    location: Location
+
+
+class FileReader:
+    """Reads one hooks file. Problems are noted; what is read after one only serves to find more of them."""
+
+    def __init__(self, file: str, folder: str) -> None:
+        """`file`: as the user named it; `folder`: that relative paths in it start at."""
+        self.problems: list[Problem] = []
+        self._file = file
+        self._folder = folder
+        self._catalog = TriggerCatalog()
+        self._known: dict[tuple[object, ...], tuple[Trigger, ...]] = {}  # lists of triggers that were fine before
+
+    def read(self, data: YamlMap, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
+        """Read what the file says of each tenancy."""
+        self._catalog = catalog
+        defaults = cast(YamlMap, data.get("defaults") or YamlMap())
+        self._default_triggers = self._triggers(defaults)
+        self._default_secret = self._reference(defaults, "secret")
+        self._default_fields = given_fields(PlainFields, defaults)
+        tenancies = cast(YamlMap, data.get("tenancies") or YamlMap())
+        return tuple(self._part(tenancies, name) for name in tenancies)
+
+    def _part(self, tenancies: YamlMap, name: str) -> TenancyPart:
+        fields = cast(YamlMap, tenancies[name])
+        has_settings = any(key != "subscriptions" and not key.startswith("x-") for key in fields)
+        settings = self._settings(fields) if has_settings else None
+        subscriptions = None
+        if "subscriptions" in fields:
+            entries = cast(YamlMap, fields["subscriptions"])
+            subscriptions = tuple(entry for each in entries if (entry := self._subscription(entries, each)))
+        return TenancyPart(name, settings, subscriptions, self._at(tenancies.key_mark(name)))
+
+    def _settings(self, fields: YamlMap) -> Settings:
+        """Read the settings of a tenancy. What is left out gets its default."""
+        given = given_fields(PlainSettings, fields)
+        given["owns"] = self._owns(fields)
+        if "credentials" in fields:
+            given["credentials"] = self._credentials(cast(YamlMap, fields["credentials"]))
+        match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
+            case str(share):
+                given["limit"] = UnsubscribeLimit(percent=float(share.removesuffix("%")))
+            case int(number):
+                given["limit"] = UnsubscribeLimit(number=number)
+        settings = Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
+        if server := settings.server:
+            text = outline(server.template)
+            if problem := server_problem(text, "the server", server.location, allow_http=settings.allow_http):
+                self.problems.append(problem)
+        return settings
+
+    def _credentials(self, fields: YamlMap) -> CredentialRefs:
+        given = given_fields(CredentialRefs, fields)
+        return CredentialRefs(**given | {name: self._reference(fields, name) for name in given if name != "method"})
+
+    def _owns(self, fields: YamlMap) -> tuple[str, ...] | None:
+        prefixes = fields.get("owns", "all")
+        if not isinstance(prefixes, YamlList):
+            return None
+        valid = []
+        for index, prefix in enumerate(cast(list[str], prefixes)):
+            if fault := prefix_fault(prefix):
+                fix = "write a URL such as https://fn.example.net/api"
+                self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
+            else:
+                valid.append(prefix)
+        return tuple(valid) if len(valid) == len(prefixes) else None  # else no URL is blamed for an invalid prefix
+
+    def _subscription(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
+        fields = cast(YamlMap, subscriptions[name])
+        where = self._at(subscriptions.key_mark(name))
+        triggers = self._triggers(fields)
+        if triggers is None:
+            triggers = self._default_triggers
+        secret = self._reference(fields, "secret") or self._default_secret
+        if triggers is None:
+            self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
+        if secret is None:
+            self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
+        url = self._text(fields, "url")
+        if url is None:
+            return None
+        if problem := url_problem(outline(url.template), "the URL", url.location):
+            self.problems.append(problem)
+            return None
+        plain = self._default_fields | given_fields(PlainFields, fields)
+        return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
+
+    def _text(self, fields: YamlMap, key: str) -> Written | None:
+        """Read a text that may hold `${NAME}`. None: it is not there, or it is malformed, which is noted."""
+        if key not in fields:
+            return None
+        where = self._at(fields.value_mark(key))
+        try:
+            return Written(parse_template(cast(str, fields[key])), where)
+        except ValueError as error:
+            self._note(f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where)
+            return None
+
+    def _reference(self, fields: YamlMap, key: str) -> SecretRef | None:
+        """Read `{env: NAME}` or `{file: PATH}`. None: it is not there."""
+        if key not in fields:
+            return None
+        ((kind, name),) = cast(dict[Literal["env", "file"], str], fields[key]).items()
+        base = self._folder if kind == "file" else ""
+        return SecretRef(kind, name, self._at(fields.value_mark(key)), base)
+
+    def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
+        """Read `trigger` or `triggers`. None: neither is there."""
+        if "triggers" in fields:
+            names = cast(YamlList, fields["triggers"])
+            return self._known.get(tuple(names)) or self._check(
+                names, [self._at(names.item_mark(index)) for index in range(len(names))]
+            )
+        if "trigger" in fields:
+            name = fields["trigger"]
+            return self._known.get((name,)) or self._check([name], [self._at(fields.value_mark("trigger"))])
+        return None
+
+    def _check(self, names: list[object], places: list[Location]) -> tuple[Trigger, ...]:
+        """Look names up, and note those that are unknown or there twice."""
+        noted = len(self.problems)
+        found: dict[Trigger, str] = {}
+        for name, where in zip(cast(list[str], names), places, strict=True):
+            trigger = self._catalog.find(name)
+            if trigger is None:
+                self._note(f'unknown trigger "{name}"', self._catalog.advice(name), where)
+            elif trigger in found:
+                same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
+                self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", where)
+            else:
+                found[trigger] = name
+        if len(self.problems) == noted:
+            self._known[tuple(names)] = tuple(found)
+        return tuple(found)
+
+    def _at(self, mark: Mark) -> Location:
+        return Location(self._file, *mark)
+
+    def _note(self, what: str, fix: str, where: Location) -> None:
+        self.problems.append(Problem(what, fix, where))

@@ -42,11 +42,15 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
-    for path in _all_paths(arguments, problems):
+    paths: list[str] = []
+    for argument in arguments:
+        with _collecting(problems, argument):
+            paths += _paths(argument)
+    for path in paths:
         with _collecting(problems, path):
             identity = path if path == "-" else os.path.realpath(path)
             if identity not in sources:
-                sources[identity] = _read_stdin(stdin) if path == "-" else _read_file(path)
+                sources[identity] = _read_source(path, stdin)
     problems += (problem for argument in arguments for problem in _unread_problems(argument, sources))
     if problems:
         raise FileError(*problems)
@@ -71,14 +75,12 @@ def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MOST_PLAN_BYTES + 1)
+            return _read_limited(
+                file, f"the plan {path}", MOST_PLAN_BYTES, "plan fewer tenancies at once with --tenancy"
+            )
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
         fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
         raise FileError(Problem(f"the plan {path} cannot be read: {os_reason(error)}", fix)) from error
-    if len(data) > MOST_PLAN_BYTES:
-        what = f"the plan {path} is larger than {MOST_PLAN_BYTES // 1024**2} MiB"
-        raise FileError(Problem(what, "plan fewer tenancies at once with --tenancy"))
-    return data
 
 
 def find_commit(path: str) -> str | None:
@@ -119,14 +121,6 @@ def _git_text(path: str) -> str:
         return ""
     with open(path, encoding="utf-8") as file:
         return file.read(_MOST_GIT_BYTES).strip()
-
-
-def _all_paths(arguments: Sequence[str], problems: list[Problem]) -> list[str]:
-    paths: list[str] = []
-    for argument in arguments:
-        with _collecting(problems, argument):
-            paths += _paths(argument)
-    return paths
 
 
 def _paths(argument: str) -> list[str]:
@@ -177,20 +171,18 @@ def _is_hooks_file(folder: str, name: str) -> bool:
     return is_yaml and not os.path.isdir(os.path.join(folder, name))
 
 
-def _read_file(path: str) -> Source:
+def _read_source(path: str, stdin: BinaryIO) -> Source:
+    fix = "name a hooks file; a large one can be spread over several"
+    if path == "-":
+        return Source(STDIN, "", _read_limited(stdin, STDIN, MOST_BYTES, fix))
     with open(path, "rb") as file:
-        return Source(path, os.path.dirname(path), _read_limited(file, path))
+        return Source(path, os.path.dirname(path), _read_limited(file, path, MOST_BYTES, fix))
 
 
-def _read_stdin(stdin: BinaryIO) -> Source:
-    return Source(STDIN, "", _read_limited(stdin, STDIN))
-
-
-def _read_limited(file: BinaryIO, name: str) -> bytes:
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        what = f"{name} is larger than {MOST_BYTES // 1024**2} MiB"
-        raise FileError(Problem(what, "name a hooks file; a large one can be spread over several"))
+def _read_limited(file: BinaryIO, name: str, most: int, fix: str) -> bytes:
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", fix))
     return data
 
 

@@ -83,8 +83,8 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "rich": {"~cli.terminal"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
-    "msgspec": {"documents.sealing", "config.reader", "core.record", "core.schema", "service.worker_pool"},
     "obstore": {"~state.cloud_vault"},
+    "msgspec": {"documents.sealing", "core.record", "core.schema", "service.worker_pool"},
 }
 REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",
