@@ -27,9 +27,11 @@ from email.utils import formatdate
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.git_servers import BRANCH, PASSWORD, Remote, log_in, missing_program, served
 from tests.unreliable import Unreliable
 
 CONTAINER = "hooksync-tests"  # bucket or container, with nothing in it at first
@@ -154,32 +156,46 @@ def _azure(servers: Servers, _: Path, stack: ExitStack) -> Backend:
 
 
 def _git_path(_: Servers, tmp_path: Path, __: ExitStack) -> Backend:
-    remote = tmp_path / "remote.git"
-    environ = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    _git(tmp_path, "init", "--quiet", "--bare", str(remote))
+    return _git(Remote(_folder(tmp_path)), "git-path")
 
+
+def _git_http(_: Servers, tmp_path: Path, stack: ExitStack) -> Backend:
+    remote = Remote(_folder(tmp_path))
+    stack.enter_context(served(remote))
+    network = stack.enter_context(Unreliable(urlsplit(remote.url).port or 0))
+    remote.url = f"{network.url}/{remote.path.name}"
+    log_in(remote, PASSWORD)
+    return _git(remote, "git-http", network)
+
+
+def _git(remote: Remote, name: str, network: Unreliable | None = None) -> Backend:
     def prepare(folder: Path) -> None:
-        _git(folder, "init", "--quiet")
-        _git(folder, "remote", "add", "origin", str(remote))
+        remote.git("init", "--quiet", at=folder)
+        remote.git("remote", "add", "origin", remote.url, at=folder)
 
-    return Backend("git-path", "git:hooksync-state", environ, prepare=prepare)
+    return Backend(name, f"git:{BRANCH}", dict(remote.environ), network, prepare)
+
+
+def _folder(tmp_path: Path) -> Path:
+    """Make a folder beside what a test makes itself."""
+    if what := missing_program():
+        missing(what, "install git")
+    folder = tmp_path / "remote"
+    folder.mkdir()
+    return folder
 
 
 BACKENDS: dict[str, Callable[[Servers, Path, ExitStack], Backend]] = {
     "git-path": _git_path,
+    "git-http": _git_http,
     "s3": _s3,
     "azure": _azure,
 }
 
 
-def _git(folder: Path, *arguments: str) -> None:
-    program = shutil.which("git") or missing("git", "install it")
-    subprocess.run([program, "-C", folder, *arguments], check=True, capture_output=True)
-
-
 def missing(what: str, how: str) -> NoReturn:
     """Skip a test for want of a program; fail where nothing may be skipped."""
-    message = f"{what} is not installed: {how}"
+    message = f"{what}: {how}"
     if os.environ.get("HOOKSYNC_TEST_ALL"):
         pytest.fail(f"{message} (HOOKSYNC_TEST_ALL is set)")
     pytest.skip(message)
@@ -187,7 +203,8 @@ def missing(what: str, how: str) -> NoReturn:
 
 def _find(variable: str, name: str, how: str) -> str:
     places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
-    return os.environ.get(variable) or shutil.which(name, path=places) or missing(name, f"{how}, or set {variable}")
+    found = os.environ.get(variable) or shutil.which(name, path=places)
+    return found or missing(f"{name} is not installed", f"{how}, or set {variable}")
 
 
 def _free_ports(number: int) -> list[int]:

@@ -19,7 +19,9 @@ BRANCH = "hooksync-state"
 
 
 def missing_program() -> str | None:
-    """Say which program these tests lack; None where none."""
+    """Say which program these tests lack; None where none, or where they shall fail without it."""
+    if os.environ.get("HOOKSYNC_TEST_ALL"):
+        return None
     if shutil.which("git") is None:
         return "git is not installed"
     exec_path = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()

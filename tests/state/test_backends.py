@@ -1,0 +1,62 @@
+"""Every backend by its name, on a real server: the same state, through the same interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hooksync.core.errors import FileError
+from hooksync.state.backends import Surroundings, open_store
+from hooksync.state.format import state_text
+from hooksync.state.store import Changed, StateStore
+from tests.backends import BACKENDS, Backend
+from tests.state_makers import entry, state
+
+ONE, OTHER = state_text(state(entry())), state_text(state(entry("test")))
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("backend", BACKENDS, indirect=True)]
+
+
+@pytest.fixture
+def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+    folder = tmp_path / "hooks"
+    folder.mkdir()
+    backend.prepare(folder)
+    for name, value in backend.environ.items():
+        monkeypatch.setenv(name, value)  # obstore reads them by itself
+    return Surroundings(backend.environ, str(folder / "hooks.yaml"), lambda text: None)
+
+
+def open_twice(backend: Backend, place: Surroundings) -> tuple[StateStore, StateStore]:
+    return open_store(backend.where, place), open_store(backend.where, place)
+
+
+def test_one_run_reads_what_another_wrote(backend: Backend, place: Surroundings) -> None:
+    one, other = open_twice(backend, place)
+    assert one.read() is None
+    one.write(ONE, None)
+    found = other.read()
+    assert found
+    assert found.text == ONE
+    other.write(OTHER, found.version)
+    assert one.read() != found
+
+
+def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place: Surroundings) -> None:
+    one, other = open_twice(backend, place)
+    assert (one.read(), other.read()) == (None, None)
+    one.write(ONE, None)
+    with pytest.raises(Changed):
+        other.write(OTHER, None)
+
+
+def test_a_backend_that_cannot_be_reached_is_an_error_and_not_the_lack_of_a_state(
+    backend: Backend, place: Surroundings
+) -> None:
+    if backend.network is None:
+        (Path(place.folder).parent / "remote" / "remote.git").rename(Path(place.folder).parent / "gone")
+    else:
+        backend.network.cut()
+    with pytest.raises(FileError, match=backend.where):
+        open_store(backend.where, place).read()
