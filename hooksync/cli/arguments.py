@@ -14,12 +14,13 @@ from hooksync.cli.flags import (
     add_files,
     add_format,
     add_live,
+    add_lock_timeout,
+    add_place,
     add_planning,
     add_selection,
     add_shard,
     add_state,
     duration,
-    waiting_time,
 )
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
@@ -67,6 +68,20 @@ _INIT = """\
 Write a first hooks file: a commented one to fill in, or with --from-live what
 `hooksync export` prints. Never overwrites a file.
 """
+_STATE = """\
+Look after the state: what hooksync remembers of the subscriptions that it made.
+Works on every backend, and never reads the hooks file: that only says where the
+state is, if nothing else does. Each action has a help text of its own.
+"""
+_PUSH = """\
+Put a file in the place of the state, after `hooksync state pull`, or from
+another backend. One that is older than the state there, or does not stem from
+it, is refused (exit 3).
+"""
+_FORGET = """\
+Forget entries of the state; nothing in Preservica changes. What is live counts
+as not made by hooksync from then on, and its secret as unknown.
+"""
 
 
 class Help(Exception):
@@ -105,7 +120,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
         raise UsageError(Problem("the following arguments are required: shell", "see `hooksync completion --help`"))
     arguments.names_files = getattr(arguments, "files", None) is not None
     arguments.files = getattr(arguments, "files", None) or [_file_by_default(arguments, environ)]
-    if getattr(arguments, "uses_state", False) and arguments.state is None:
+    if getattr(arguments, "uses_state", "state" in arguments) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
     return arguments
 
@@ -115,7 +130,7 @@ def _file_by_default(arguments: argparse.Namespace, environ: Mapping[str, str]) 
     given = vars(arguments)
     if named := environ.get("HOOKSYNC_FILE"):
         return named
-    reads_another = any(given.get(name) for name in ("saved_plan", "server", "tenant"))
+    reads_another = arguments.command == "state" or any(given.get(name) for name in ("saved_plan", "server", "tenant"))
     reads_none = given.get("is_from_live") is False or not ("files" in given or given.get("words"))
     return DEFAULT_FILES[0] if reads_another or reads_none else default_file()
 
@@ -144,10 +159,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         command = _add(commands, name, text, example)
         if only in (None, name):
             add_flags(command)
-            command.add_argument(
-                "--debug", action="store_true", dest="is_debugging", help="show where an unforeseen error came from"
-            )
+            _add_debug(command)
     return parser
+
+
+def _add_debug(parser: _Parser, **settings: Any) -> None:
+    what = "show where an unforeseen error came from"
+    parser.add_argument("--debug", action="store_true", dest="is_debugging", help=what, **settings)
 
 
 def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, example: str) -> _Parser:
@@ -187,17 +205,12 @@ def _add_apply(parser: _Parser) -> None:
     )
     add_files(parser)
     add_planning(parser)
-    parser.add_argument(
-        "--yes", action="store_true", dest="is_confirmed", help="do not ask; needed if there is no terminal"
-    )
+    _add_yes(parser)
     parser.add_argument(
         "--adopt", action="store_true", dest="adopts",
         help="ask the receivers, and record in the state that kept subscriptions hold their declared secrets",
     )  # fmt: skip
-    parser.add_argument(
-        "--lock-timeout", type=waiting_time, metavar="SECONDS",
-        help="to wait for another apply on the same state (default: 30 on a terminal, else 0)",
-    )  # fmt: skip
+    add_lock_timeout(parser)
     parser.add_argument("--report", metavar="FILE", help="also write the result as JSON to a file, even if steps fail")
 
 
@@ -235,6 +248,56 @@ def _add_secret(parser: _Parser) -> None:
     )
 
 
+def _add_state(parser: _Parser) -> None:
+    parser.description = _STATE
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
+    for name, (text, example, add_flags) in _STATE_ACTIONS.items():
+        action = _add(actions, name, text, f"hooksync state {name}{example}")
+        add_flags(action)
+        action.add_argument(
+            "-f", "--file", action="append", dest="files", metavar="PATH",
+            help="the hooks file, or the directory of them, that the state belongs to; not read (default: "
+            "HOOKSYNC_FILE, or hooks.yaml)",
+        )  # fmt: skip
+        add_place(action)
+        _add_debug(action, default=argparse.SUPPRESS)  # where it stands before the action, it counts too
+
+
+def _add_push(parser: _Parser) -> None:
+    parser.description = _PUSH
+    parser.add_argument("path", metavar="FILE", help="a state that was pulled or kept; - for standard input")
+    parser.add_argument(
+        "--force", action="store_true", dest="is_forced",
+        help="push it all the same; what runs have written there since is lost: rotations may go unseen, and "
+        "subscriptions be made twice",
+    )  # fmt: skip
+    add_lock_timeout(parser)
+
+
+def _add_unlock(parser: _Parser) -> None:
+    parser.add_argument("id", metavar="ID", help="of the run, as `hooksync state show` tells it")
+    _add_yes(parser)
+
+
+def _add_move(parser: _Parser) -> None:
+    parser.add_argument("old", metavar="OLD", help="an address (tenancy/name/TRIGGER) in the state")
+    parser.add_argument("new", metavar="NEW", help="what it is from now on: another name, in the same tenancy")
+    add_lock_timeout(parser)
+
+
+def _add_forget(parser: _Parser) -> None:
+    parser.description = _FORGET
+    parser.add_argument("globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state")
+    _add_yes(parser)
+    add_lock_timeout(parser)
+
+
+def _add_yes(parser: _Parser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", dest="is_confirmed", help="do not ask; needed if there is no terminal"
+    )
+
+
 def _add_schema(parser: _Parser) -> None:
     parser.add_argument(
         "--kind", choices=SCHEMA_KINDS, default="hooks",
@@ -265,6 +328,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what eac
     ),
     "init": ("write a first hooks file", "hooksync init --from-live --server eu.preservica.com", _add_init),
     "check": ("check whether all of this can work; changes nothing", "hooksync check --format json", _add_check),
+    "state": ("look after what hooksync remembers, wherever that lives", "hooksync state show", _add_state),
     "secret": ("make a secret for Preservica and a receiver to share", _GENERATE_EXAMPLE, _add_secret),
     "schema": ("print a JSON Schema", "hooksync schema > hooks.schema.json", _add_schema),
     "sandbox": ("run a local tenancy to try things on", "see below", _add_sandbox),
@@ -274,4 +338,12 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what eac
         "hooksync completion bash > hooksync.bash && source hooksync.bash",
         _add_completion,
     ),
+}
+_STATE_ACTIONS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # the same of each action
+    "show": ("list what the state holds, and who holds its run lock", " --format json", add_format),
+    "pull": ("print the state as it is stored", " > state.json", lambda parser: None),
+    "push": ("put a file in its place", " state.json --state git:hooksync-state", _add_push),
+    "unlock": ("take the run lock away from a run that has ended", " 0123456789abcdef", _add_unlock),
+    "move": ("let it know a subscription by a new name", " archive/old/INDEXED archive/new/INDEXED", _add_move),
+    "forget": ("remove entries; nothing in Preservica changes", " 'archive/old/*'", _add_forget),
 }

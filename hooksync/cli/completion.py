@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-_FILES = ("PATH", "FILE", "PLAN")  # metavars of files
-_NAMES = {"tenancies": "tenancies", "targets": "addresses", "replace": "addresses"}  # by a flag's dest
+_FILES = ("PATH", "FILE", "PLAN", "WHERE")  # metavars of files
+_NAMES = {
+    "tenancies": "tenancies",
+    **dict.fromkeys(("targets", "replace", "new", "globs"), "addresses"),
+}  # by a flag's dest
 _SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 
 # bash splits `--format=json` into three words; shtab expects two.

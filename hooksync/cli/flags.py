@@ -61,12 +61,25 @@ def add_live(parser: argparse.ArgumentParser) -> None:
 def add_state(parser: argparse.ArgumentParser) -> None:
     """Add where the state is, or that there is none."""
     states = parser.add_mutually_exclusive_group()
-    states.add_argument(
-        "--state",
-        metavar="PATH",
-        help="the state (default: HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
-    )
+    add_place(states)
     states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
+
+
+def add_place(parser: argparse._ActionsContainer) -> None:
+    """Add where the state is."""
+    parser.add_argument(
+        "--state", metavar="WHERE",
+        help="the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY (default: "
+        "HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
+    )  # fmt: skip
+
+
+def add_lock_timeout(parser: argparse.ArgumentParser) -> None:
+    """Add how long another run is waited for."""
+    parser.add_argument(
+        "--lock-timeout", type=waiting_time, metavar="SECONDS",
+        help="to wait for another run on the same state (default: 30 on a terminal, else 0)",
+    )  # fmt: skip
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:

@@ -189,6 +189,13 @@ def _init(arguments: argparse.Namespace, world: World) -> ExitCode:
     return init(read_options(InitOptions, arguments), world)
 
 
+def _state(arguments: argparse.Namespace, world: World) -> ExitCode:
+    from hooksync.commands.options import StateActionOptions, read_options
+    from hooksync.commands.state import ACTIONS
+
+    return ACTIONS[arguments.action](read_options(StateActionOptions, arguments), world)
+
+
 def _secret(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.config.secret_sources import generate_secret
     from hooksync.core.errors import ExitCode
@@ -244,6 +251,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, World], ExitCode]] = {
     "export": _export,
     "init": _init,
     "check": _check,
+    "state": _state,
     "secret": _secret,
     "schema": _schema,
     "sandbox": _sandbox,

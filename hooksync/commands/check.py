@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hooksync.commands.options import StateOptions
-from hooksync.commands.setup import find_store, prepare, read_state, timestamp
+from hooksync.commands.setup import prepare, read_state, timestamp
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
 from hooksync.core.record import Record
-from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World, find_store
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
 from hooksync.reconcile.planner import FetchedTenancy, Planner
@@ -41,7 +41,7 @@ def check(options: StateOptions, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(options, world)
     path = state_place(options.files, options.state, disabled=not options.uses_state)
-    known, _ = read_state(find_store(path, options, world), options, world)
+    known, _ = read_state(find_store(path, options.files[0], world), options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         checks = _look(run, world, path, known)

@@ -50,8 +50,21 @@ class InitOptions(ExportOptions, frozen=True):
 class StateOptions(CallOptions, frozen=True):
     """The flags of commands that look at the state, such as `check`."""
 
-    state: str | None = None  # path; None: beside the first file
+    state: str | None = None  # what names its place; None: beside the first file
     uses_state: bool = True
+    lock_timeout: float | None = None  # seconds to wait for the run lock; None: as long as is usual here
+
+
+class StateActionOptions(StateOptions, frozen=True):
+    """The flags of `state` and its actions."""
+
+    is_confirmed: bool = False  # unlock, forget
+    is_forced: bool = False  # push
+    path: str = "-"  # push: the file
+    id: str = ""  # unlock: of the run
+    old: str = ""  # move: an address
+    new: str = ""  # move: another one
+    globs: tuple[str, ...] = ()  # forget: of addresses
 
 
 class PlanOptions(StateOptions, frozen=True):
@@ -66,7 +79,6 @@ class PlanOptions(StateOptions, frozen=True):
     adopts: bool = False  # apply: record the declared secrets of kept subscriptions that are not in the state
     out: str | None = None  # plan: path to save it at
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
-    lock_timeout: float | None = None  # apply: seconds to wait for the run lock; None: as long as is usual here
     max_age: timedelta | None = None  # apply: of the saved plan
     report: str | None = None  # apply: path to write the report at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says

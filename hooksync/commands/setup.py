@@ -18,12 +18,12 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
-from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World, find_store
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
-from hooksync.state.backends import Surroundings, find_former, open_store
+from hooksync.state.backends import find_former
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.model import State
 from hooksync.state.store import StateStore, load
@@ -31,11 +31,10 @@ from hooksync.state.store import StateStore, load
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
 
-_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
 _MOST_UNDECLARED = 5  # tenancies that are named
 _UNDECLARED_FIX = (
     "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
-    "or, if it was renamed or is not looked after any more, delete its entries from the state"
+    "or, if it was renamed or is not looked after any more, `hooksync state forget 'TENANCY/*'`"
 )
 
 
@@ -107,8 +106,8 @@ def open_session(
     `state`: where it is; None: without a state. An apply holds its run lock all the while. Raises Refused where another
     run holds it.
     """
-    store = find_store(state, options, world)
-    with _locked(store, options, world) if store and is_apply else nullcontext():
+    store = find_store(state, options.files[0], world)
+    with _lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         known, former = read_state(store, options, world)
         undeclared = _undeclared(known, prepared.declared)
         timeout, parallelism = options.timeout, options.parallelism
@@ -133,25 +132,10 @@ def open_session(
             yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
 
 
-def find_store(state: str | None, options: StateOptions, world: World) -> StateStore | None:
-    """Find what keeps the state that has this place; None: without a state."""
-    if state is None or world.stores:
-        return world.stores(state) if state and world.stores else None
-    return open_store(state, Surroundings(world.environ, options.files[0], world.terminal.message, world.clock))
+def _lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
+    from hooksync.commands.state import hold_run_lock  # here, for `plan` does without
 
-
-def _locked(store: StateStore, options: PlanOptions, world: World) -> AbstractContextManager[None]:
-    """Hold the run lock of a state; wait for it where somebody is there to wait."""
-    from hooksync.report.ci import find_origin  # here, for `plan` does without
-    from hooksync.state.store import Holder, run_lock
-
-    origin = find_origin(world.environ)
-    holder = Holder(origin.user, origin.host, origin.url)
-    timeout = options.lock_timeout
-    if timeout is None:
-        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
-        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
-    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
+    return hold_run_lock(store, timeout, world)
 
 
 def _undeclared(state: State | None, declared: frozenset[str] | None) -> tuple[Problem, ...]:

@@ -26,11 +26,11 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
     Raises UsageError for a glob that matches nothing: it is a mistake, and would look like "nothing to do".
     """
     names = [entry.name for entry in document.tenancies]
-    _refuse_unmatched("--tenancy", tenancies, names, "tenancy")
+    refuse_unmatched("--tenancy", tenancies, names, "tenancy")
     chosen = [entry for entry in document.tenancies if not tenancies or address_matches(entry.name, tenancies)]
     if not targets:
         return tuple(chosen)
-    _refuse_unmatched("--target", targets, addresses(chosen), "address")
+    refuse_unmatched("--target", targets, addresses(chosen), "address")
     narrowed = (_narrowed(entry, targets) for entry in chosen)
     return tuple(entry for entry in narrowed if entry.subscriptions)
 
@@ -47,7 +47,7 @@ def nothing_in(shard: Shard) -> str:
 
 def check_replaced(entries: Iterable[TenancyDeclaration], replace_globs: Sequence[str]) -> None:
     """Raise UsageError for a --replace glob that matches nothing."""
-    _refuse_unmatched("--replace", replace_globs, addresses(entries), "address")
+    refuse_unmatched("--replace", replace_globs, addresses(entries), "address")
 
 
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
@@ -73,11 +73,14 @@ def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDecla
     return replace(entry, subscriptions=tuple(subscriptions))
 
 
-def _refuse_unmatched(flag: str, globs: Sequence[str], candidates: Sequence[str], noun: str) -> None:
+def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
+    """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
+    from hooksync.core.redaction import printable  # only here: the addresses of a state may be anything
+
     problems = []
     for glob in globs:
         if not any(fnmatchcase(candidate, glob) for candidate in candidates):
-            some = ", ".join(candidates[:3]) + (", ..." if len(candidates) > 3 else "")
+            some = printable(", ".join(candidates[:3])) + (", ..." if len(candidates) > 3 else "")
             fix = f"choose among {some}" if some else f"there is no {noun} to choose"
             problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
     if problems:

@@ -64,3 +64,12 @@ class World(Record, frozen=True):
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from
     stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt
+
+
+def find_store(place: str | None, file: str, world: World) -> StateStore | None:
+    """Find what keeps the state that has this place; None: without a state. `file`: the first hooks file, or "-"."""
+    if place is None or world.stores:
+        return world.stores(place) if place and world.stores else None
+    from hooksync.state.backends import Surroundings, open_store  # only here: `validate` has no state
+
+    return open_store(place, Surroundings(world.environ, file, world.terminal.message, world.clock))

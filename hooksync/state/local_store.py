@@ -82,10 +82,12 @@ class LocalStore:
 
     def holder(self) -> Holder | None:
         """Return who holds the run lock; None where nobody does, or it is not known."""
+        holder = self._holder()
         try:
-            self._acquire(0).release()
+            if holder:  # else there is no need to try, which makes a file and may be in the way of another try
+                self._acquire(0).release()
         except TimeoutError:
-            return self._holder()
+            return holder
         except (OSError, ValueError):
             pass
         return None

@@ -6,7 +6,7 @@ Nouns and rules, pure: no I/O, no clock, no randomness (random bytes are passed 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from hooksync.core.model import SecretRef
 from hooksync.core.record import Record, field, force_setattr, replace
@@ -218,6 +218,16 @@ class State(Record, frozen=True):
             ends[it.tenancy].judged(it) if it.tenancy in ends else it for it in self.intents if _place(it) not in over
         )
         return replace(self, removed=tuple(removed.values()))._with(entries.values(), intents, salts)
+
+    def moving(self, old: str, new: str) -> State:
+        """Give the entries of an address another address, of the same tenancy and trigger; not its intents."""
+        moved = (replace(each, address=new) if each.address == old else each for each in self.entries)
+        return replace(self, entries=tuple(moved))
+
+    def forgetting(self, addresses: Collection[str]) -> State:
+        """Drop the entries and the intents of these addresses."""
+        entries = (each for each in self.entries if each.address not in addresses)
+        return self._with(entries, (each for each in self.intents if each.address not in addresses), ())
 
     def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Change the contents, and drop the salts that nothing names any more. Raises KeyError for a missing salt."""

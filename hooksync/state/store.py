@@ -169,7 +169,7 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
             return after
         after = replace(after, serial=max(before.serial, after.serial) + 1)
         with suppress(Changed):
-            store.write(_written(after, store.where), stored.version if stored else None)
+            store.write(written_text(after, store.where), stored.version if stored else None)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
 
@@ -182,13 +182,14 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     if not store.aside or before is None:
         return error
     after = change(before)
-    write_atomically(store.aside, _written(after, store.aside))
+    write_atomically(store.aside, written_text(after, store.aside))
     command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
     what = f"{error.summary}; what this run has made is kept in {store.aside}"
     return FileError(Problem(what, f"once the state can be reached: {command}"))
 
 
-def _written(state: State, where: str) -> str:
+def written_text(state: State, where: str) -> str:
+    """Return the text of a state. `where`: that it is written to, for messages. Raises FileError if it is too large."""
     if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore it from Git or the CI cache"

@@ -203,10 +203,8 @@ def test_the_advice_ends_the_warning_for_a_tenancy_that_was_renamed(place: Place
     plan = place.run("plan")
     assert 'the state knows 2 subscriptions of tenancy "prod", which no file declares' in plan.err
     assert place.run("apply", "--adopt").code == 0
-    path = place.folder / "hooks.state.json"
-    state = json.loads(path.read_text())
-    state["entries"] = [one for one in state["entries"] if one["tenancy"] != "prod"]
-    path.write_text(json.dumps(state))
+    assert "`hooksync state forget 'TENANCY/*'`" in plan.err
+    assert place.run("state", "forget", "prod/*", "--yes").code == 0
     again = place.run("plan")
     assert (again.code, again.err) == (0, "")
 

@@ -18,6 +18,7 @@ import yaml
 from hooksync.cli.arguments import Help, make_parser, read_arguments
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 
 README = ROOT / "README.md"
@@ -218,9 +219,7 @@ def test_a_page_has_no_hollow_words_and_no_places_of_one_machine(page: Path) -> 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
-    known = set(
-        re.findall(r"--[a-z][a-z-]+", "".join(help_of(*([name] if name else [])) for name in ("", *commands())))
-    )
+    known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
     others = {"--quiet", "--editable", "--check"}  # of pip, ruff and .ci/reproducible
     others |= {
         "--minutes",

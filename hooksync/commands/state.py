@@ -1,0 +1,301 @@
+"""The command `state`: looks after the state, wherever it lives; and the run lock, which `apply` takes as well.
+
+The hooks file is never read. Prints nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from hooksync.commands.options import StateActionOptions
+from hooksync.config.selection import refuse_unmatched
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
+from hooksync.core.model import address_matches
+from hooksync.core.record import asdict, replace
+from hooksync.core.redaction import printable
+from hooksync.reconcile.context import World, find_store
+from hooksync.state.backends import find_former, state_place
+from hooksync.state.format import read_state
+from hooksync.state.local_store import LocalStore
+from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.store import (
+    MOST_BYTES,
+    Changed,
+    Holder,
+    StateStore,
+    Stored,
+    run_lock,
+    too_large,
+    update,
+    written_text,
+)
+
+LIST_FORMAT = "hooksync.state-list/1"
+
+_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
+_ADDRESS = re.compile(r"([\w-]+)/[\w-]+/(\w+)", re.ASCII)
+_STDIN = "<stdin>"
+_NOTES = {  # what is special about an entry or an intent, by its field
+    "at": "begun {}",
+    "found": "only a list told of it",
+    "unlisted_since": "made {} and not listed yet",
+}
+
+
+def show(options: StateActionOptions, world: World) -> ExitCode:
+    """List what the state holds, without what only hooksync can read, and who holds the run lock."""
+    store, source = _stores(options, world)
+    stored = _read(source, store)
+    state, holder = read_state(stored.text, source.where), store.holder()
+    about: dict[str, object] = {"state": source.where, "state_format": json.loads(stored.text)["format"]}
+    about |= {"serial": state.serial, "last_run": state.last_run}
+    if options.format == "json":
+        world.terminal.result(_json(about, state, holder))
+        return ExitCode.DONE
+    about["run_lock"] = f"{holder.id}: {holder}" if holder else "not held"
+    lines = [f"{name.replace('_', ' '):<14}{value}" for name, value in about.items()]
+    lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
+    if state.intents:
+        lines += ["", "about to be made, by a run that is at work or was killed:", *map(_line, state.intents)]
+    world.terminal.show([("", line) for line in lines])
+    return ExitCode.DONE
+
+
+def pull(options: StateActionOptions, world: World) -> ExitCode:
+    """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
+    store, source = _stores(options, world)
+    stored = _read(source, store)
+    try:
+        read_state(stored.text, source.where)
+    except FileError as error:
+        for problem in error.problems:
+            world.terminal.warn(problem)
+    world.terminal.result(stored.text)
+    return ExitCode.DONE
+
+
+def push(options: StateActionOptions, world: World) -> ExitCode:
+    """Put a file in the place of the state, unless that is newer, or another one."""
+    store, _ = _stores(options, world)
+    given = read_state(*_given(options.path, world))
+    with hold_run_lock(store, options.lock_timeout, world):
+        stored = store.read()
+        before = _compared(stored, given, store.where, is_forced=options.is_forced) if stored else None
+        if before and _is_same(given, before):
+            world.terminal.result(f"nothing to do: {store.where} holds the same, with serial {before.serial}\n")
+            return ExitCode.DONE
+        after = replace(given, serial=max(given.serial, before.serial if before else 0) + 1)
+        try:
+            store.write(written_text(after, store.where), stored.version if stored else None)
+        except Changed:
+            what = f"the state {store.where} was written just now by something that does not take its run lock"
+            raise FileError(Problem(what, "see what writes it, and run this again")) from None
+    world.terminal.result(f"pushed to {store.where}: serial {after.serial}, {_count(after.entries)}\n")
+    return ExitCode.DONE
+
+
+def unlock(options: StateActionOptions, world: World) -> ExitCode:
+    """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
+    store, _ = _stores(options, world)
+    if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
+        store.read()
+        holder = store.holder()
+        if holder and holder.id == options.id:
+            _confirm(f"Take the run lock of {store.where} away from {holder}?", options, world)
+    world.terminal.result(f"the run lock of {store.where} was taken away from {store.unlock(options.id)}\n")
+    return ExitCode.DONE
+
+
+def move(options: StateActionOptions, world: World) -> ExitCode:
+    """Let what the state knows by one address have another one."""
+    store, source = _stores(options, world)
+    old, new = options.old, options.new
+    _check_move(old, new)
+
+    def change(state: State) -> State:
+        _refuse_unknown("OLD", [old], state)
+        if any(each.address == old for each in state.intents):
+            what = f"a run was killed while it made {old}, and what came of that is found by this address only"
+            raise Refused(Problem(what, "run `hooksync apply` first, with the hooks file as it was then"))
+        if new in _addresses(state):
+            fix = "name another address; or, if what it has is not wanted, remove that with `hooksync state forget`"
+            raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
+        return state.moving(old, new)
+
+    _read(source, store)  # before the lock, which makes files
+    with hold_run_lock(store, options.lock_timeout, world):
+        update(store, change, former=source)
+    world.terminal.result(f"moved {old} to {new}\n")
+    return ExitCode.DONE
+
+
+def forget(options: StateActionOptions, world: World) -> ExitCode:
+    """Remove entries, and intents of runs that were killed."""
+    store, source = _stores(options, world)
+    _read(source, store)  # before the lock, which makes files
+    with hold_run_lock(store, options.lock_timeout, world):
+        state = read_state(_read(source, store).text, source.where)
+        _refuse_unknown("GLOB", options.globs, state)
+        found = {each for each in _addresses(state) if address_matches(each, options.globs)}
+        lines = [_line(each) for each in state.entries if each.address in found]
+        lines += [_line(each) for each in state.intents if each.address in found]
+        if not options.is_confirmed:
+            world.terminal.message("\n".join(lines))
+        asked = f"Forget {_count(lines)}? What is live then counts as not made by hooksync, and its secret as unknown."
+        _confirm(asked, options, world)
+        update(store, lambda now: now.forgetting(found), former=source)
+    world.terminal.result("".join(f"forgot {line}\n" for line in lines))
+    return ExitCode.DONE
+
+
+ACTIONS: dict[str, Callable[[StateActionOptions, World], ExitCode]] = {
+    each.__name__: each for each in (show, pull, push, unlock, move, forget)
+}
+
+
+def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
+    """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
+    from hooksync.report.ci import find_origin  # only here: `show` and `pull` do without
+
+    origin = find_origin(world.environ)
+    holder = Holder(origin.user, origin.host, origin.url)
+    if timeout is None:
+        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
+    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
+
+
+def _stores(options: StateActionOptions, world: World) -> tuple[StateStore, StateStore]:
+    """Find the state, and what to read it from: the lock file that it replaces, where it is not there yet."""
+    place = state_place(options.files, options.state, disabled=False)
+    store = find_store(place, options.files[0], world)
+    if store is None:
+        what = "a hooks file on standard input has no state beside it"
+        raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
+    return store, (None if options.state else find_former(store.where)) or store
+
+
+def _read(source: StateStore, store: StateStore) -> Stored:
+    """Read a state. Raises FileError where there is none; it says who holds the run lock all the same."""
+    if stored := source.read():
+        return stored
+    what, holder = f"there is no state at {store.where}", store.holder()
+    held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
+    raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
+
+
+def _given(path: str, world: World) -> tuple[str, str]:
+    """Read the text that is to be pushed, and what to call it in messages."""
+    if path != "-":
+        if stored := LocalStore(path).read():
+            return stored.text, path
+        raise FileError(
+            Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or - for standard input")
+        )
+    data = world.stdin.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise FileError(too_large(_STDIN))
+    return data.decode("utf-8-sig", "backslashreplace"), _STDIN  # such a backslash is no JSON
+
+
+def _compared(stored: Stored, given: State, where: str, *, is_forced: bool) -> State | None:
+    """Read the state that another one is to replace. Raises Refused unless that is known to be right, or forced."""
+    try:
+        before = read_state(stored.text, where)
+    except FileError as error:
+        if is_forced:
+            return None
+        what = f"{error.summary}: so it cannot be compared with what is to replace it"
+        raise Refused(Problem(what, "keep it (`hooksync state pull`), then give --force")) from error
+    what = ""
+    if given.lineage != before.lineage:
+        what = f"what is to be pushed is another state than {where}, not an earlier or later one"
+    elif given.serial < before.serial and not _is_same(given, before):
+        what = f"what is to be pushed is older than {where}: its serial is {given.serial}, and {before.serial} there"
+    if what and not is_forced:
+        fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
+        raise Refused(Problem(what, fix))
+    return before
+
+
+def _is_same(one: State, other: State) -> bool:
+    return replace(one, serial=other.serial) == other
+
+
+def _confirm(question: str, options: StateActionOptions, world: World) -> None:
+    """Ask, unless --yes is given. Raises Refused where nobody can be asked, or the answer is no."""
+    if options.is_confirmed:
+        return
+    if not world.terminal.can_ask():
+        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is as wanted"))
+    if not world.terminal.ask(f'{question} Only "yes" is taken for an answer: '):
+        if world.stop.is_set():
+            raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
+        raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))
+
+
+def _check_move(old: str, new: str) -> None:
+    """Raise UsageError unless both are addresses, and the one may become the other."""
+    found = [_ADDRESS.fullmatch(address) for address in (old, new)]
+    for address, match in zip((old, new), found, strict=True):
+        if not match:
+            fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
+            raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
+    [(tenancy, trigger), (new_tenancy, new_trigger)] = [match.groups() for match in found if match]
+    if tenancy != new_tenancy:
+        fix = "forget it here; `hooksync apply --adopt` records what is live in the other one"
+        raise UsageError(Problem("an entry holds for its tenancy, and cannot be moved to another one", fix))
+    if trigger != new_trigger:
+        fix = "declare the other trigger and apply: Preservica makes a new subscription for it"
+        raise UsageError(Problem("an entry holds for its trigger, and cannot be moved to another one", fix))
+
+
+def _addresses(state: State) -> set[str]:
+    return set().union(*state.addresses_by_tenancy().values())
+
+
+def _refuse_unknown(what: str, globs: Collection[str], state: State) -> None:
+    refuse_unmatched(what, globs, sorted(_addresses(state)), "address in the state")
+
+
+def _fields(each: StateEntry | Intent) -> dict[str, object]:
+    """Return what may be shown of an entry or an intent."""
+    fields: dict[str, object] = {"tenancy": each.tenancy, "address": each.address, "run": each.run}
+    if isinstance(each, Intent):
+        return {**fields, "at": _time(each.at)}
+    return {**fields, "id": each.id, "found": each.is_found, "unlisted_since": _time(each.unlisted_since)}
+
+
+def _line(each: StateEntry | Intent) -> str:
+    """Write an entry or an intent for people."""
+    fields = _fields(each)
+    notes = [note.format(fields[name]) for name, note in _NOTES.items() if fields.get(name)]
+    return printable("  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes)))
+
+
+def _json(about: dict[str, object], state: State, holder: Holder | None) -> str:
+    document = {
+        **about,
+        "format": LIST_FORMAT,
+        "run_lock": {**asdict(holder), "since": _time(holder.since)} if holder else None,
+        "entries": [*map(_fields, state.entries)],
+        "intents": [*map(_fields, state.intents)],
+    }
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _time(seconds: int | None) -> str | None:
+    """Write a time, if it is known. `seconds`: since 1970; 0: not known."""
+    try:
+        return rfc3339(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+    except (OverflowError, ValueError, OSError):  # by a wrong clock
+        return str(seconds)
+
+
+def _count(entries: Collection[object]) -> str:
+    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"

@@ -1,0 +1,523 @@
+"""`hooksync state`: what it shows, what it refuses, and that nothing is lost. Races and kills are elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from hooksync.commands.options import StateActionOptions
+from hooksync.commands.state import unlock
+from hooksync.core.errors import Interrupted, Refused
+from hooksync.core.record import replace
+from hooksync.reconcile.context import World
+from hooksync.state.format import read_state, state_text
+from hooksync.state.local_store import LocalStore
+from hooksync.state.model import State
+from hooksync.state.remote_store import RemoteStore
+from hooksync.state.store import Holder
+from tests.clocks import JumpingClock
+from tests.command_line import Run, hooksync
+from tests.conftest import HOOKS, Place
+from tests.memory_terminal import MemoryTerminal
+from tests.state_makers import KEY, SALT, URL_SALT, entry, intent, state
+from tests.terminals import Terminal
+from tests.vaults import MemoryVault
+
+NOW = 1_800_000_000
+TIME = "2027-01-15T08:00:00Z"
+HOLDER = Holder("archivist", "host-7", None, NOW, 4711, "0123456789abcdef")
+WHO = f"archivist on host-7 (process 4711) since {TIME}"
+
+FIRST, SECOND, THIRD = ("prod", "1" * 32), ("prod", "2" * 32), ("test", "3" * 32)
+MADE = entry(*FIRST)
+FOUND = replace(entry(*SECOND), address="prod/alert/MOVED", is_found=True)
+UNLISTED = replace(entry(*THIRD), unlisted_since=NOW)
+MEANT = replace(intent(name="website"), at=NOW)
+WHOLE = replace(state(MADE, FOUND, UNLISTED, MEANT), serial=7)
+SETTLED = replace(WHOLE, intents=())
+ANOTHER = replace(SETTLED, url_salt=b"x" * 16)
+
+ADDRESSES = "prod/alert/MOVED, prod/catalogue/MOVED, prod/website/MOVED, ..."
+EVERY_ACTION = [
+    ("show",),
+    ("pull",),
+    ("push", "-"),
+    ("unlock", "0123456789abcdef"),
+    ("move", "prod/a/MOVED", "prod/b/MOVED"),
+    ("forget", "prod/*"),
+]
+NEEDS_A_STATE = [each for each in EVERY_ACTION if each[0] not in ("push", "unlock")]
+WRITES = [("push", "new.json"), ("move", "prod/catalogue/MOVED", "prod/x/MOVED"), ("forget", "prod/*", "--yes")]
+
+
+@dataclass
+class Folder:
+    """A folder with a state in it, and what its other files are."""
+
+    path: Path
+
+    def run(self, *arguments: str, given: str = "", **environ: str) -> Run:
+        done = hooksync(["state", *arguments], environ, self.path, given)
+        assert "Traceback" not in done.err
+        return done
+
+    def put(self, state: State | str, name: str = "hooks.state.json") -> str:
+        text = state if isinstance(state, str) else state_text(state)
+        (self.path / name).write_text(text)
+        return text
+
+    def state(self, name: str = "hooks.state.json") -> State:
+        return read_state((self.path / name).read_text(), name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def kept(folder: Folder) -> Folder:
+    folder.put(WHOLE)
+    return folder
+
+
+@pytest.fixture
+def settled(folder: Folder) -> Folder:
+    folder.put(SETTLED)
+    return folder
+
+
+# --- where it is
+
+
+def test_it_lies_beside_a_hooks_file_that_is_never_read(kept: Folder) -> None:
+    for name in ("hooks.yaml", "hooks.yml"):  # of which `plan` would ask which one is meant
+        kept.put("{", name)
+    shown = kept.run("show")
+    assert (shown.code, shown.err) == (0, "")
+    for arguments, environ in [
+        (("-f", "hooks.yaml"), {}),
+        (("-f", "."), {}),
+        (("-f", "elsewhere/none.yaml", "--state", "hooks.state.json"), {}),
+        ((), {"HOOKSYNC_STATE": "hooks.state.json", "HOOKSYNC_FILE": "-"}),
+        (("--state", "hooks.state.json"), {"HOOKSYNC_STATE": "elsewhere.json"}),
+    ]:
+        again = kept.run("show", *arguments, **environ)
+        assert again.out.partition("serial")[2] == shown.out.partition("serial")[2]
+
+
+@pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
+def test_a_file_on_standard_input_needs_a_state_that_is_named(folder: Folder, action: tuple[str, ...]) -> None:
+    done = folder.run(*action, "-f", "-")
+    assert (done.code, done.out) == (64, "")
+    assert done.err == (
+        "error: a hooks file on standard input has no state beside it\n"
+        "  fix: name the state with --state or HOOKSYNC_STATE\n"
+    )
+
+
+@pytest.mark.parametrize("action", NEEDS_A_STATE, ids=" ".join)
+def test_where_there_is_none_that_is_an_error_and_none_is_made(folder: Folder, action: tuple[str, ...]) -> None:
+    done = folder.run(*action)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "error: there is no state at hooks.state.json\n"
+        "  fix: name it with --state; the first `hooksync apply` writes it\n"
+    )
+    assert {each.name for each in folder.path.iterdir()} == set()
+
+
+@pytest.mark.parametrize("action", EVERY_ACTION, ids=" ".join)
+def test_a_name_that_is_no_state_is_one_clear_error(folder: Folder, action: tuple[str, ...]) -> None:
+    done = folder.run(*action, "--state", ".", given=state_text(WHOLE))
+    assert (done.code, done.out) == (3 if action[0] == "unlock" else 1, "")
+    assert done.err.count("error: ") == 1
+
+
+@pytest.mark.parametrize("action", ["show", "pull"])
+def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
+    assert kept.run(action).code == 0
+    assert os.listdir(kept.path) == ["hooks.state.json"]
+
+
+def test_a_lock_file_of_an_earlier_version_is_the_state_until_there_is_one(folder: Folder) -> None:
+    text = folder.put(state_text(SETTLED).replace("hooksync.state/1", "hooksync.lock/1"), "hooks.lock.json")
+    assert "state format  hooksync.lock/1\n" in folder.run("show").out
+    assert folder.run("pull").out == text
+    assert folder.run("move", MADE.address, "prod/x/MOVED").code == 0
+    assert (folder.path / "hooks.lock.json").read_text() == text
+    assert "prod/x/MOVED" in folder.run("show").out
+
+
+# --- show
+
+
+def test_it_shows_what_there_is_with_ids_in_full(kept: Folder) -> None:
+    assert kept.run("show").out == (
+        "state         hooks.state.json\n"
+        "state format  hooksync.state/1\n"
+        "serial        7\n"
+        "last run      1\n"
+        "run lock      not held\n"
+        "\n"
+        f"prod/alert/MOVED  {'2' * 32}  run 1  only a list told of it\n"
+        f"prod/catalogue/MOVED  {'1' * 32}  run 1\n"
+        f"test/catalogue/MOVED  {'3' * 32}  run 1  made {TIME} and not listed yet\n"
+        "\n"
+        "about to be made, by a run that is at work or was killed:\n"
+        f"prod/website/MOVED  (no id known)  run 1  begun {TIME}\n"
+    )
+
+
+def test_as_json_it_says_the_same(kept: Folder) -> None:
+    found = kept.run("show", "--format", "json").json
+    assert {name: value for name, value in found.items() if name not in ("entries", "intents")} == {
+        "format": "hooksync.state-list/1",
+        "state": "hooks.state.json",
+        "state_format": "hooksync.state/1",
+        "serial": 7,
+        "last_run": 1,
+        "run_lock": None,
+    }
+    assert found["entries"][0] == {
+        "tenancy": "prod",
+        "address": "prod/alert/MOVED",
+        "id": "2" * 32,
+        "run": 1,
+        "found": True,
+        "unlisted_since": None,
+    }
+    assert [each["unlisted_since"] for each in found["entries"]] == [None, None, TIME]
+    assert found["intents"] == [{"tenancy": "prod", "address": "prod/website/MOVED", "run": 1, "at": TIME}]
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_it_shows_nothing_to_guess_secrets_with(kept: Folder, format: str) -> None:
+    shown = kept.run("show", "--format", format).out
+    keys = [SALT.salt, URL_SALT, MADE.fingerprint, MEANT.fingerprint, MADE.declared]
+    assert not [key for key in keys if key.hex() in shown]
+    assert KEY.sign("x").hex() not in shown
+
+
+def test_an_empty_one_says_so(folder: Folder) -> None:
+    folder.put(state(salts=()))
+    assert folder.run("show").out.endswith("run lock      not held\n\nno entries\n")
+
+
+def test_what_a_state_holds_steers_no_terminal_and_no_odd_time_ends_it(folder: Folder) -> None:
+    folder.put(state(replace(MADE, address="\x1b[2J", unlisted_since=2**53 - 1)))
+    assert f"\n\\x1b[2J  {'1' * 32}  run 1  made {2**53 - 1} and not listed yet\n" in folder.run("show").out
+
+
+def test_it_says_who_holds_the_run_lock(kept: Folder) -> None:
+    with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
+        assert f"run lock      0123456789abcdef: {WHO}\n" in kept.run("show").out
+        found = kept.run("show", "--format", "json").json
+    assert found["run_lock"] == {
+        "id": "0123456789abcdef",
+        "user": "archivist",
+        "host": "host-7",
+        "ci_run": None,
+        "process": 4711,
+        "since": TIME,
+    }
+
+
+def test_who_holds_the_run_lock_is_told_where_there_is_no_state_yet(folder: Folder) -> None:
+    with LocalStore(str(folder.path / "hooks.state.json")).hold(HOLDER):
+        said = folder.run("show").err
+    assert f"no state at hooks.state.json; its run lock is held by {WHO}, with the id 0123456789abcdef\n" in said
+
+
+# --- pull
+
+
+def test_what_is_pulled_is_the_state_to_the_last_byte(kept: Folder) -> None:
+    done = kept.run("pull")
+    assert (done.code, done.out, done.err) == (0, state_text(WHOLE), "")
+
+
+def test_a_damaged_one_is_pulled_with_a_warning(folder: Folder) -> None:
+    text = folder.put(state_text(WHOLE)[:-50])
+    done = folder.run("pull")
+    assert (done.code, done.out) == (0, text)
+    assert done.err.startswith("warning: hooks.state.json:")
+    assert folder.run("show").code == 1
+
+
+# --- push
+
+
+def test_what_is_pulled_in_one_place_is_pushed_to_another_that_has_none(kept: Folder) -> None:
+    pulled = kept.run("pull").out
+    done = kept.run("push", "-", "--state", "other.json", given=pulled)
+    assert (done.code, done.out, done.err) == (0, "pushed to other.json: serial 8, 3 entries\n", "")
+    assert kept.state("other.json") == replace(WHOLE, serial=8)
+
+
+def test_an_edited_one_comes_after_both(settled: Folder) -> None:
+    settled.put(replace(SETTLED, entries=(MADE,)), "new.json")
+    assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 8, 1 entry\n"
+    settled.put(replace(SETTLED, serial=20), "new.json")
+    assert settled.run("push", "new.json").out == "pushed to hooks.state.json: serial 21, 3 entries\n"
+
+
+@pytest.mark.parametrize("serial", [1, 7, 9])
+def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, serial: int) -> None:
+    kept.put(replace(WHOLE, serial=serial), "new.json")
+    done = kept.run("push", "new.json")
+    assert (done.code, done.out) == (0, "nothing to do: hooks.state.json holds the same, with serial 7\n")
+    assert kept.state() == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (replace(SETTLED, serial=6), "is older than hooks.state.json: its serial is 6, and 7 there"),
+        (ANOTHER, "is another state than hooks.state.json, not an earlier or later one"),
+    ],
+    ids=["older", "foreign"],
+)
+def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(kept: Folder, given: State, what: str) -> None:
+    kept.put(given, "new.json")
+    done = kept.run("push", "new.json")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f"error: what is to be pushed {what}\n  fix: look at both with `hooksync state show`")
+    assert kept.state() == WHOLE
+    assert kept.run("push", "new.json", "--force").code == 0
+    assert kept.state() == replace(given, serial=8)
+
+
+def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> None:
+    text = folder.put("{}")
+    folder.put(WHOLE, "new.json")
+    done = folder.run("push", "new.json")
+    assert done.code == 3
+    assert "so it cannot be compared with what is to replace it" in done.err
+    assert (folder.path / "hooks.state.json").read_text() == text
+    assert folder.run("push", "new.json", "--force").code == 0
+    assert folder.state() == replace(WHOLE, serial=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "new.json"),
+        (state_text(WHOLE)[:-3], "new.json:16:"),
+        (f"<<<<<<< ours\n{state_text(WHOLE)}", "conflict"),
+        (state_text(WHOLE).replace("state/1", "state/2"), "hooksync.state/2"),
+        (state_text(WHOLE).replace('"last_run": 1', '"last_run": 1, "more": 1'), "more"),
+        (HOOKS, "new.json:1:1"),
+        ("\xff", "UTF-8"),
+    ],
+    ids=["empty", "truncated", "conflict", "newer", "more", "hooks file", "bytes"],
+)
+@pytest.mark.parametrize("is_given", [False, True])
+def test_what_is_no_whole_state_is_not_pushed(kept: Folder, text: str, what: str, is_given: bool) -> None:
+    (kept.path / "new.json").write_text(text, encoding="latin-1")
+    done = kept.run("push", "-", "--force", given=text) if is_given else kept.run("push", "new.json", "--force")
+    assert (done.code, done.out, done.err.count("fix: ")) == (1, "", 1)
+    assert is_given or what in done.err
+    assert kept.state() == WHOLE
+
+
+def test_a_file_that_is_not_there_is_not_pushed(kept: Folder) -> None:
+    done = kept.run("push", "new.json")
+    assert (done.code, done.err.splitlines()[0]) == (1, "error: there is no file new.json")
+
+
+# --- move
+
+
+def test_a_moved_one_keeps_all_but_its_address(settled: Folder) -> None:
+    settled.put(replace(SETTLED, entries=(*SETTLED.entries, entry("prod", "9" * 32))))
+    done = settled.run("move", "prod/catalogue/MOVED", "prod/website/MOVED")
+    assert (done.code, done.out, done.err) == (0, "moved prod/catalogue/MOVED to prod/website/MOVED\n", "")
+    moved = [replace(entry("prod", each * 32), address="prod/website/MOVED") for each in "19"]
+    assert settled.state() == replace(SETTLED, entries=(FOUND, *moved, UNLISTED), serial=8)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "what"),
+    [
+        ("prod", "prod/x/MOVED", 64, '"prod" is not an address'),
+        ("prod/catalogue/MOVED", "prod/*/MOVED", 64, '"prod/*/MOVED" is not an address'),
+        ("prod/catalogue/MOVED", "prod/\x1b/MOVED", 64, '"prod/\\x1b/MOVED" is not an address'),
+        ("prod/catalogue/MOVED", "test/x/MOVED", 64, "holds for its tenancy, and cannot be moved to another one"),
+        ("prod/catalogue/MOVED", "prod/x/INDEXED", 64, "holds for its trigger, and cannot be moved to another one"),
+        ("prod/x/MOVED", "prod/y/MOVED", 64, 'OLD "prod/x/MOVED" matches no address in the state'),
+        ("prod/catalogue/MOVED", "prod/alert/MOVED", 3, "the state hooks.state.json knows prod/alert/MOVED already"),
+        ("prod/catalogue/MOVED", "prod/website/MOVED", 3, "knows prod/website/MOVED already"),
+        ("prod/catalogue/MOVED", "prod/catalogue/MOVED", 3, "knows prod/catalogue/MOVED already"),
+        ("prod/website/MOVED", "prod/x/MOVED", 3, "a run was killed while it made prod/website/MOVED"),
+    ],
+)
+def test_what_cannot_be_moved_is_told_and_stays(kept: Folder, old: str, new: str, code: int, what: str) -> None:
+    done = kept.run("move", old, new)
+    assert (done.code, done.out, done.err.count("error: ")) == (code, "", 1)
+    assert what in done.err
+    assert kept.state() == WHOLE
+
+
+def test_a_name_and_a_url_that_change_together_are_one_move_after_it(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    place.write(HOOKS.replace("catalogue:", "website:").replace("?code=", "?to=new&code="))
+    for trigger in ("INDEXED", "MOVED"):
+        assert place.run("state", "move", f"prod/catalogue/{trigger}", f"prod/website/{trigger}").code == 0
+    [tenancy] = place.run("plan", "--format", "json").json["tenancies"]
+    assert [(step["action"], step["reasons"]) for step in tenancy["steps"]] == [("resubscribe", ["url changed"])] * 2
+
+
+# --- forget
+
+
+def test_what_is_forgotten_is_told_and_gone_with_its_intents_and_salts(kept: Folder) -> None:
+    done = kept.run("forget", "--yes", "prod/*", "test/*")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        f"forgot prod/alert/MOVED  {'2' * 32}  run 1  only a list told of it\n"
+        f"forgot prod/catalogue/MOVED  {'1' * 32}  run 1\n"
+        f"forgot test/catalogue/MOVED  {'3' * 32}  run 1  made {TIME} and not listed yet\n"
+        f"forgot prod/website/MOVED  (no id known)  run 1  begun {TIME}\n"
+    )
+    assert kept.state() == replace(state(salts=()), serial=8)
+
+
+@pytest.mark.parametrize("globs", [("prod/x/*",), ("prod/*", "PROD/*")])
+def test_a_glob_that_matches_nothing_forgets_nothing(kept: Folder, globs: tuple[str, ...]) -> None:
+    done = kept.run("forget", "--yes", *globs)
+    assert (done.code, done.out) == (64, "")
+    assert done.err == (f'error: GLOB "{globs[-1]}" matches no address in the state\n  fix: choose among {ADDRESSES}\n')
+    assert kept.state() == WHOLE
+
+
+def test_without_a_yes_nothing_is_forgotten(kept: Folder) -> None:
+    done = kept.run("forget", "test/*")
+    assert (done.code, done.out) == (3, "")
+    assert "error: not confirmed: there is no terminal to ask on\n" in done.err
+    assert kept.state() == WHOLE
+
+
+def test_what_is_forgotten_counts_as_not_made_by_hooksync(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    assert place.run("state", "forget", "*/MOVED", "--yes").code == 0
+    assert place.run("plan", "--format", "json").json["summary"]["secret_unknown"] == 1
+    assert len(place.box.subscriptions("DEMO")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("y\n", 3), ("", 130)])
+def test_on_a_terminal_it_asks(kept: Folder, place: Place, answer: str, code: int) -> None:
+    terminal = Terminal(place, "state", "forget", "prod/catalogue/*")
+    terminal.read_until('Only "yes" is taken for an answer: ')
+    assert f"prod/catalogue/MOVED  {'1' * 32}  run 1" in terminal.seen
+    assert "Forget 1 entry?" in terminal.seen
+    if answer:
+        terminal.type(answer)
+    else:
+        terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == code
+    assert (len(kept.state().entries) == 2) == (code == 0)
+
+
+# --- the run lock
+
+
+@pytest.mark.parametrize("action", WRITES, ids=" ".join)
+def test_while_a_run_is_at_work_nothing_is_changed(kept: Folder, action: tuple[str, ...]) -> None:
+    kept.put(SETTLED, "new.json")
+    with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
+        done = kept.run(*action)
+        waited = kept.run(*action, "--lock-timeout", "0.01")
+    for each in (done, waited):
+        assert (each.code, each.out) == (3, "")
+        assert f"error: another run of hooksync works with hooks.state.json: {WHO}" in each.err
+    assert kept.state() == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("identifier", "what"),
+    [
+        ("0123456789abcdef", f"error: the run lock of hooks.state.json is of a run that has not ended: {WHO}\n"),
+        ("x", "error: no run x holds the run lock of hooks.state.json\n"),
+    ],
+)
+def test_the_lock_of_a_file_is_never_taken_away(kept: Folder, identifier: str, what: str) -> None:
+    with LocalStore(str(kept.path / "hooks.state.json")).hold(HOLDER):
+        done = kept.run("unlock", identifier, "--yes")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(what)
+
+
+class Asked(MemoryTerminal):
+    """A terminal with somebody who gives an answer."""
+
+    answer = True
+    stop = Event()
+
+    def can_ask(self) -> bool:
+        return True
+
+    def ask(self, question: str) -> bool:
+        self.err.append(question)
+        return self.answer
+
+
+def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> MemoryVault:
+    """Unlock a state far away, whose run lock somebody holds."""
+    vault, clock = MemoryVault(), JumpingClock(NOW)
+
+    def find(where: str) -> RemoteStore:
+        return RemoteStore(vault, clock, terminal.message, "aside")
+
+    options = StateActionOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
+    world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)
+    with find("memory").hold(HOLDER):
+        assert unlock(options, world) == 0
+        assert vault.content.lock is None
+    return vault
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_lock_far_away_is_taken_from_whoever_is_named(yes: bool) -> None:
+    terminal = MemoryTerminal() if yes else Asked()
+    take_away("0123456789abcdef", terminal, Event(), yes=yes)
+    assert terminal.out == [f"the run lock of memory was taken away from {WHO}\n"]
+    asked = f'Take the run lock of memory away from {WHO}? Only "yes" is taken for an answer: '
+    assert yes or terminal.err[0] == asked
+
+
+def test_a_lock_far_away_is_not_taken_without_a_yes_or_from_another_one() -> None:
+    terminal, stop = Asked(), Event()
+    with pytest.raises(Refused, match="no run x holds the run lock of memory"):
+        take_away("x", terminal, stop)
+    assert not terminal.err
+    terminal.answer = False
+    with pytest.raises(Refused, match="not confirmed"):
+        take_away("0123456789abcdef", terminal, stop)
+    stop.set()
+    with pytest.raises(Interrupted):
+        take_away("0123456789abcdef", terminal, stop)
+    with pytest.raises(Refused, match="there is no terminal to ask on"):
+        take_away("0123456789abcdef", MemoryTerminal(), Event())
+
+
+# --- moving
+
+
+def test_a_state_that_moved_to_another_place_is_read_there(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "state.json").write_text(place.run("state", "pull").out)
+    assert place.run("state", "push", "state.json", "--state", "other.state.json").code == 0
+    (place.folder / "hooks.state.json").unlink()
+    plan = place.run("plan", "--state", "other.state.json", "--format", "json").json
+    assert plan["summary"]["secret_unknown"] == 0
+    assert json.dumps(plan["summary"]["keep"]) == "2"
