@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from hooksync.commands.options import StateOptions
 from hooksync.commands.setup import prepare, read_state, timestamp
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretState, Tenancy
-from hooksync.core.record import Record
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, Tenancy
+from hooksync.core.record import replace
 from hooksync.reconcile.context import World, find_store
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
@@ -18,6 +19,7 @@ from hooksync.reconcile.planner import FetchedTenancy, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
+    HookCheck,
     HookEvidence,
     TenancyCheck,
     TenancyEvidence,
@@ -57,30 +59,24 @@ def check(options: StateOptions, world: World) -> ExitCode:
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
 
 
-class _Hook(Record, frozen=True):
-    """One declared name, with its secret or the reason why that cannot be read."""
-
-    subscriptions: tuple[DeclaredSubscription, ...]
-    secret: Secret | SecretError
-
-    @property
-    def pair(self) -> ProbeTarget | None:
-        """What its receiver is challenged with; None without a secret."""
-        return None if isinstance(self.secret, SecretError) else (self.subscriptions[0].url, self.secret)
-
-
 def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
     """Gather the evidence and judge it. `path`: of the state, None: without one; `known`: None: there is none yet."""
     hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
-    wanted = [hook.pair for tenancy in run.tenancies if tenancy.probe != "never" for hook in hooks[tenancy.name]]
-    pairs = list(dict.fromkeys(filter(None, wanted)))
+    wanted = (pair for several in hooks.values() for hook, pair in several if pair and hook.probe != "never")
+    pairs = list(dict.fromkeys(wanted))
     with world.terminal.progress("checking", len(run.tenancies) + len({(url.full, key) for url, key in pairs})) as step:
-        services = run.pool.run("tenancies", [_service_task(tenancy, run, step) for tenancy in run.tenancies])
+        tasks = [partial(_service_evidence, tenancy, run, step) for tenancy in run.tenancies]
+        services = run.pool.run("tenancies", tasks)
         answers = probe_all(pairs, run.pool, run.context, step)
         ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
-        forgeries = run.pool.run("receivers", [_forgery_task(pair, run) for pair in ready])
-    forgeable = dict(zip(ready, forgeries, strict=True))
+        forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
+        forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
     secrets = _secret_states(run, [each.live if each else () for each in services], known)
+
+    def check_of(hook: HookEvidence, pair: ProbeTarget | None) -> HookCheck:
+        answer = answers.get(pair) if pair and hook.probe != "never" else None
+        return judge_hook(replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None))
+
     return tuple(
         TenancyCheck(
             run.located(tenancy),
@@ -88,7 +84,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
                 *judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
                 *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None),
             ),
-            tuple(judge_hook(_evidence(hook, tenancy, answers, forgeable)) for hook in hooks[tenancy.name]),
+            tuple(check_of(hook, pair) for hook, pair in hooks[tenancy.name]),
         )
         for tenancy, service in zip(run.tenancies, services, strict=True)
     )
@@ -115,29 +111,29 @@ def _secret_states(
     return states
 
 
-def _hooks(tenancy: Tenancy, run: Run) -> Iterator[_Hook]:
-    """Group the subscriptions by name, and read the secret of each name."""
+def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookEvidence, ProbeTarget | None]]:
+    """Group the subscriptions by name; each name with what its receiver is challenged with, where it has a secret."""
     names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
     for subscription in tenancy.subscriptions:
         names[subscription.name].append(subscription)
-    for subscriptions in names.values():
+    for several in map(tuple, names.values()):
+        one = several[0]
         try:
-            yield _Hook(tuple(subscriptions), run.secrets.find(subscriptions[0].secret))
+            secret = run.secrets.find(one.secret)
         except SecretError as error:
-            yield _Hook(tuple(subscriptions), error)
+            yield HookEvidence(several, tenancy.probe, error), None
+        else:
+            yield HookEvidence(several, tenancy.probe, None, doubts_about(secret, one.secret)), (one.url, secret)
 
 
-def _service_task(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> Callable[[], TenancyEvidence]:
-    def task() -> TenancyEvidence:
-        try:
-            return _service_evidence(tenancy, run)
-        finally:
-            advance()
-
-    return task
+def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> TenancyEvidence:
+    try:
+        return _reached(tenancy, run)
+    finally:
+        advance()
 
 
-def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
+def _reached(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
     peer = f"{tenancy.name} ({tenancy.server.shown})"
@@ -155,21 +151,3 @@ def _service_evidence(tenancy: Tenancy, run: Run) -> TenancyEvidence:
         return TenancyEvidence(reach, len(live), live=live)
     except HooksyncError as error:
         return TenancyEvidence(reach, error)
-
-
-def _forgery_task(pair: ProbeTarget, run: Run) -> Callable[[], bool | None]:
-    return lambda: signs_events_in_disguise(*pair, run.context)
-
-
-def _evidence(
-    hook: _Hook,
-    tenancy: Tenancy,
-    answers: Mapping[ProbeTarget, ProbeResult],
-    forgeable: Mapping[ProbeTarget, bool | None],
-) -> HookEvidence:
-    if isinstance(hook.secret, SecretError):
-        return HookEvidence(hook.subscriptions, tenancy.probe, hook.secret)
-    pair = hook.subscriptions[0].url, hook.secret
-    doubts = doubts_about(hook.secret, hook.subscriptions[0].secret)
-    answer = answers.get(pair) if tenancy.probe != "never" else None
-    return HookEvidence(hook.subscriptions, tenancy.probe, None, doubts, answer, forgeable.get(pair))

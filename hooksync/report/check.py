@@ -215,15 +215,11 @@ def _receiver_finding(evidence: HookEvidence) -> Finding:
 
 
 def _forgery_finding(*, is_forgeable: bool | None) -> Finding:
-    match is_forgeable:
-        case True:
-            return Finding("event-signing", "warning", _FORGEABLE, _FORGEABLE_FIX)
-        case False:
-            return Finding(
-                "event-signing", "ok", "it does not sign a challenge code that begins as a signed event does"
-            )
-        case None:
-            return Finding("event-signing", "skipped", "no clear answer")
+    if is_forgeable is None:
+        return Finding("event-signing", "skipped", "no clear answer")
+    if is_forgeable:
+        return Finding("event-signing", "warning", _FORGEABLE, _FORGEABLE_FIX)
+    return Finding("event-signing", "ok", "it does not sign a challenge code that begins as a signed event does")
 
 
 def check_lines(view: CheckView) -> list[Line]:

@@ -16,6 +16,7 @@ from hooksync.report.text import (
     adopted_line,
     applied_summary,
     counts_of,
+    failures,
     field_line,
     left_alone_lines,
     name_width,
@@ -145,12 +146,7 @@ def _outcome_lines(step: StepView) -> Iterator[str]:
 def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]]]]:
     """List the problems, most urgent first."""
     errors = [_listed_item(problem, t.tenancy.name) for t in view.tenancies if t.error for problem in t.error.problems]
-    for tenancy in view.tenancies:
-        for step in tenancy.steps:
-            if step.outcome and step.outcome.result not in ("done", "unchanged") and step.outcome.detail:
-                subject = step.address or f"{tenancy.tenancy.name}: {step.id}"
-                what = f"{result_words(step.outcome.result)}: {step.action} {subject}: {step.outcome.detail}"
-                errors.append(_listed_item(Problem(what, step.outcome.fix)))
+    errors += map(_listed_item, failures(view))
     errors += [_listed_item(problem) for problem in (view.state_error.problems if view.state_error else ())]
     yield "errors", errors
     yield refused, [_listed_item(problem) for problem in view.refusals]

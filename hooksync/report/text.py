@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
+from hooksync.core.errors import Problem
 from hooksync.core.model import Trigger
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
@@ -59,7 +60,8 @@ def question(view: RunView) -> str:
 
 def report_lines(view: RunView) -> list[Line]:
     """Write the result of a plan: what went wrong, a summary, and the verification."""
-    return [*(("", line) for line in _failures(view)), ("", applied_summary(view)), *verification(view)]
+    failed = [line for each in failures(view) for line in (each.what, *([f"  fix: {each.fix}"] if each.fix else []))]
+    return [*(("", line) for line in failed), ("", applied_summary(view)), *verification(view)]
 
 
 def applied_summary(view: RunView) -> str:
@@ -240,17 +242,15 @@ def _not_covered(view: RunView) -> Iterator[Line]:
         yield "yellow", f"{problem.what[0].upper()}{problem.what[1:]}."
 
 
-def _failures(view: RunView) -> Iterator[str]:
-    """Name each step that failed, with the reason and the fix."""
+def failures(view: RunView) -> Iterator[Problem]:
+    """Name each step that is not done, with the reason and the fix."""
     for tenancy in view.tenancies:
         for step in tenancy.steps:
             outcome = step.outcome
-            if outcome is None or outcome.result not in ("failed", "half-done", "not-attempted") or not outcome.detail:
-                continue
-            subject = step.address or f"{tenancy.tenancy.name}: {printable(step.id or '')}"
-            yield f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
-            if outcome.fix:
-                yield f"  fix: {outcome.fix}"
+            if outcome and outcome.result not in ("done", "unchanged") and outcome.detail:
+                subject = step.address or f"{tenancy.tenancy.name}: {printable(step.id or '')}"
+                what = f"{result_words(outcome.result)}: {step.action} {subject}: {outcome.detail}"
+                yield Problem(what, outcome.fix)
 
 
 def verification(view: RunView) -> Iterator[Line]:

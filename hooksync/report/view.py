@@ -64,27 +64,20 @@ class StepView(Record, frozen=True):
         return self.is_awaited or bool(self.outcome and self.outcome.is_unlisted)
 
 
-class TenancyView(Record, frozen=True):
-    """One tenancy as reports show it."""
+class _Counted:
+    """What can be counted of the steps of a tenancy, or of all."""
 
-    tenancy: Tenancy
-    steps: tuple[StepView, ...]
-    live: tuple[LiveSubscription, ...] | None  # None: could not be read
-    error: HooksyncError | None = None
-    refusals: tuple[Problem, ...] = ()
-    outcome: TenancyOutcome | None = None  # None in a plan
-    differences: tuple[StepView, ...] = ()  # what the verification found
-    still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
+    __slots__ = ()
+
+    @property
+    def steps(self) -> tuple[StepView, ...]:
+        """The steps."""
+        raise NotImplementedError
 
     @property
     def has_changes(self) -> bool:
         """Whether something has to be done."""
         return any(step.action in ("subscribe", "resubscribe", "unsubscribe") for step in self.steps)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to do, and nothing against it."""
-        return self.has_changes and not (self.refusals or self.error)
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -105,6 +98,24 @@ class TenancyView(Record, frozen=True):
         return sum(step.is_unlisted for step in self.steps)
 
 
+class TenancyView(Record, _Counted, frozen=True):
+    """One tenancy as reports show it."""
+
+    tenancy: Tenancy
+    steps: tuple[StepView, ...]
+    live: tuple[LiveSubscription, ...] | None  # None: could not be read
+    error: HooksyncError | None = None
+    refusals: tuple[Problem, ...] = ()
+    outcome: TenancyOutcome | None = None  # None in a plan
+    differences: tuple[StepView, ...] = ()  # what the verification found
+    still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, and nothing against it."""
+        return self.has_changes and not (self.refusals or self.error)
+
+
 class AdoptedCounts(Record, frozen=True):
     """How many of the kept subscriptions with an unknown secret are now recorded with the declared one."""
 
@@ -113,7 +124,7 @@ class AdoptedCounts(Record, frozen=True):
     unchallenged: int  # of the adopted: their receivers were not asked
 
 
-class RunView(Record, frozen=True):
+class RunView(Record, _Counted, frozen=True):
     """A whole plan, or a whole run of apply."""
 
     tenancies: tuple[TenancyView, ...]
@@ -129,6 +140,11 @@ class RunView(Record, frozen=True):
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
     state_error: FileError | None = None  # why the state could not be written
+
+    @property
+    def steps(self) -> tuple[StepView, ...]:
+        """The steps of all tenancies."""
+        return tuple(step for tenancy in self.tenancies for step in tenancy.steps)
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
@@ -160,8 +176,7 @@ class RunView(Record, frozen=True):
 
     def _behind_warnings(self) -> Iterator[Problem]:
         """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
-        steps = [step for each in self.tenancies for step in each.steps if step.is_awaited]
-        if unlisted := [step.address or step.id or "" for step in steps]:
+        if unlisted := [step.address or step.id or "" for step in self.steps if step.is_awaited]:
             what = f"the service made {_that_are(unlisted)} not listed yet, counted as live for now"
             fix = "plan again in a quarter of an hour: what is not listed by then is made again"
             yield Problem(f"{what}: {some_of(unlisted)}", fix)
@@ -184,29 +199,6 @@ class RunView(Record, frozen=True):
     def has_failed(self) -> bool:
         """Whether an error, and not a refusal, stands against a part of it."""
         return bool(self.state_error) or any(not isinstance(error, Refused) for error in self.errors)
-
-    @property
-    def has_changes(self) -> bool:
-        """Whether something has to be done."""
-        return any(tenancy.has_changes for tenancy in self.tenancies)
-
-    def counts(self) -> Counter[str]:
-        """Count the steps of each action, over all tenancies."""
-        return sum((tenancy.counts() for tenancy in self.tenancies), Counter[str]())
-
-    @property
-    def unlisted(self) -> int:
-        """Count what counts as live although no list shows it yet, over all tenancies."""
-        return sum(tenancy.unlisted for tenancy in self.tenancies)
-
-    @property
-    def secret_unknown(self) -> int:
-        """Count the subscriptions that are kept with an unknown secret, over all tenancies."""
-        return sum(tenancy.secret_unknown for tenancy in self.tenancies)
-
-    def results(self) -> Counter[str]:
-        """Count the outcomes, over all tenancies."""
-        return sum((tenancy.results() for tenancy in self.tenancies), Counter[str]())
 
 
 def _that_are(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
 from hooksync.service import http_errors
 from hooksync.service.http import Answer, Request
-from hooksync.service.retry import CallContext, CallRecord
+from hooksync.service.retry import CallContext
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
@@ -142,18 +142,10 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
     `peer`: who is called, as it is recorded; `shown`: the request as it is recorded, without any key.
     """
-    start = context.clock.monotonic()
-    result = "failed"
     try:
-        answer = context.transport.send(request)
-        result = str(answer.status)
+        return context.send(request, peer, shown, lambda error: _failed(error, context).detail)
     except ServiceError as error:
-        failure = _failed(error, context)
-        result = failure.detail
-        return failure
-    finally:
-        context.watch(CallRecord(peer, shown, result, context.clock.monotonic() - start))
-    return answer
+        return _failed(error, context)
 
 
 def _failed(error: ServiceError, context: CallContext) -> ProbeResult:

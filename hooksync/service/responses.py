@@ -12,7 +12,6 @@ from hooksync.core.record import Record
 from hooksync.service.retry import BUSY_STATUSES
 
 ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
-_NOT_JSON = object()
 
 
 class NotUnderstood(Exception):
@@ -42,10 +41,14 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
-    parsed = _parsed(body)
-    if parsed is _NOT_JSON:
-        raise NotUnderstood("the answer is not JSON")
-    return parsed
+    try:
+        parsed: object = json.loads(body.decode("utf-8-sig"))
+        if b"\\ud" in body.lower():  # perhaps half of a surrogate pair, which cannot be sent or shown
+            json.dumps(parsed, ensure_ascii=False).encode()
+        return parsed
+    except (ValueError, RecursionError):
+        failure = NotUnderstood("the answer is not JSON")
+    raise failure  # out here: the parser's errors hold the whole text, and are not chained
 
 
 def read_log_in(body: bytes) -> LogIn:
@@ -112,17 +115,6 @@ def fix_for_status(status: int) -> str:
             return "the service is busy: try again later"
         case _:
             return "read the service's answer above; hooksync assumed nothing from it"
-
-
-def _parsed(body: bytes) -> object:
-    """Parse JSON. The parser's errors are neither raised nor chained: they hold the whole text."""
-    try:
-        parsed: object = json.loads(body.decode("utf-8-sig"))
-        if b"\\ud" in body.lower():  # perhaps half of a surrogate pair, which cannot be sent or shown
-            json.dumps(parsed, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        return _NOT_JSON
-    return parsed
 
 
 def _live(item: object) -> LiveSubscription:

@@ -81,6 +81,23 @@ class CallContext(Record, frozen=True):
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = SYSTEM_CLOCK
 
+    def send(self, request: Request, peer: str, shown: str, told: Callable[[ServiceError], str]) -> Answer:
+        """Make one call and record it. Raises ServiceError.
+
+        `peer`: who is called; `shown`: the request as it is recorded; `told`: what is recorded instead of an answer.
+        """
+        start = self.clock.monotonic()
+        result = "failed"
+        try:
+            answer = self.transport.send(request)
+            result = str(answer.status)
+        except ServiceError as error:
+            result = told(error)
+            raise
+        finally:
+            self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
+        return answer
+
 
 class Caller:
     """Makes the calls to one tenancy's service. Thread-safe."""
@@ -132,19 +149,12 @@ class Caller:
         return self.context.policy.wait(repeat, elapsed, asked)
 
     def _try(self, request: Request) -> Answer | ServiceError:
-        """Make one try and record it."""
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"
-        start = self.context.clock.monotonic()
-        result = "failed"
         try:
-            answer = self.context.transport.send(request)
-            self._was_reached = True
-            result = str(answer.status)
+            answer = self.context.send(request, peer, str(request), lambda error: error.reason)
         except ServiceError as error:
-            result = error.reason
             return error
-        finally:
-            self.context.watch(CallRecord(peer, str(request), result, self.context.clock.monotonic() - start))
+        self._was_reached = True
         return answer
 
 
