@@ -22,11 +22,12 @@ import pytest
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
-from tests.command_line import PASSWORD, ROOT, Run, hooksync
+from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
+STATE = ROOT / "docs" / "state.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 SERVICE, RECEIVERS = "http://127.0.0.1:8700", "http://127.0.0.1:8701"  # where the pages let a sandbox listen
 NEXT_JOB = "kill %?sandbox; wait"
@@ -76,6 +77,8 @@ class Stage:
                 self.restart(arguments)
             case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
                 self.say(self.killed(arguments))
+            case ["hooksync", *arguments, ">", name]:
+                (self.folder / name).write_text(hooksync(arguments, self.environ, self.folder).out)
             case ["hooksync", *arguments]:
                 self.say(hooksync(arguments, self.environ, self.folder))
             case _:
@@ -141,7 +144,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def with_numbered_ids(text: str) -> str:
     """Number the ids in the order in which they first appear: the same one must stay the same."""
     names: dict[str, str] = {}
-    return re.sub(r"\b[0-9a-f]{8}\b", lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"), text)
+    return re.sub(
+        r"\b([0-9a-f]{8}|[0-9a-f]{32})\b", lambda found: names.setdefault(found[0], f"ID-{len(names) + 1}"), text
+    )
 
 
 def play(page: Path, stage: Stage) -> None:
@@ -153,11 +158,31 @@ def play(page: Path, stage: Stage) -> None:
                 stage.play(command)
 
 
+def check(page: Path, stage: Stage) -> None:
+    """Play a page; all must be said that it shows."""
+    play(page, stage)
+    shown = "".join(body for language, body in blocks(page) if language == "console")
+    assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
+
+
 @pytest.mark.slow
 def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
-    play(ROTATING, stage)
-    shown = "".join(body for language, body in blocks(ROTATING) if language == "console")
-    assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
+    check(ROTATING, stage)
+
+
+def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:
+    secret = "a-shared-secret-of-tests"
+    stage.receiver.set_secret("catalogue", secret)
+    stage.environ |= {
+        **LOG_IN,
+        "PRESERVICA_SERVER": stage.box.url,
+        "PRESERVICA_TENANT": "DEMO",
+        "CATALOGUE_URL": stage.receiver.url("catalogue"),
+        "CATALOGUE_SECRET": secret,
+    }
+    (stage.folder / "hooks.yaml").write_text(next(body for language, body in blocks(STATE) if language == "yaml"))
+    assert hooksync(["apply", "--yes"], stage.environ, stage.folder).code == 0
+    check(STATE, stage)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
