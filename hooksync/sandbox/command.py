@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.arguments import PASSWORD, PASSWORD_ENV, ROLE, TENANT, USERNAME, add_arguments
-from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.arguments import TENANT, USERNAME
-from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 

@@ -1,23 +1,88 @@
-"""An HTTP server on 127.0.0.1 that stops at once and leaves no thread behind. It knows nothing of Preservica.
+"""HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once and leaves no thread behind.
 
-The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut when the server stops.
+It knows nothing of Preservica. The code that responds must not sleep, but wait on the server's `stopping`; its
+connection is cut when the server stops.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
-
-from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, read_number, reason_phrase
+from urllib.parse import parse_qsl
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
 _POLL = 0.02  # seconds between two checks whether to stop
+
+
+class SandboxError(ValueError):
+    """The sandbox cannot start or go on as asked; the text is one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call as it came in."""
+
+    method: str
+    path: str  # without its query
+    query: str = field(default="", repr=False)  # as sent, without the question mark
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in lower case
+    body: bytes = field(default=b"", repr=False)
+
+    def form(self) -> dict[str, str]:
+        """Read the body as a form; one that cannot be read is empty."""
+        return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, ready to be sent."""
+
+    status: int  # the HTTP status
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()  # besides Content-Type and Content-Length
+
+
+class Refusal(Exception):
+    """The service refuses: a status, and a message for the JSON body."""
+
+    def __init__(self, status: int, message: str, **more: str) -> None:
+        super().__init__(message)
+        self.answer = json_answer(status, {"message": message, **more})
+
+
+def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Answer:
+    """Answer with a JSON document."""
+    return Answer(status, json.dumps(document).encode(), headers=headers)
+
+
+def html_answer(status: int) -> Answer:
+    """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
+    title = f"{status} {reason_phrase(status)}"
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+    return Answer(status, page.encode(), "text/html")
+
+
+def read_number(text: str) -> int | None:
+    """Read a whole number from a header or form; None if it is not one, or is absurdly long."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def reason_phrase(status: int) -> str:
+    """Return the words that follow a status in the first line of an answer."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
 
 
 class LoopbackServer(ThreadingTCPServer):

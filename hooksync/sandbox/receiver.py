@@ -13,8 +13,7 @@ from typing import Self
 from urllib.parse import parse_qs
 
 from hooksync.core import handshake
-from hooksync.sandbox.http_server import Connection, LoopbackServer
-from hooksync.sandbox.messages import Answer, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Refusal, Request, SandboxError, json_answer
 
 
 @dataclass(slots=True)

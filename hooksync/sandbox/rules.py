@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
-from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Lie, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError, json_answer
 from hooksync.sandbox.tenancies import TRIGGERS, Tenancies, Trait, read_subscription
 
 # Challenges a URL under a secret; returns why the receiver failed, None if it passed.
 Challenge = Callable[[str, str], str | None]
 
+TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
 
@@ -34,6 +36,14 @@ _VERSION_XML = (
     '<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="http://preservica.com/EntityAPI/v7.5">'
     f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
 )
+
+
+class Lie(Enum):
+    """Which id the answer to a new subscription tells, where it is not the right one."""
+
+    FALSE_ID = auto()  # one that nothing has: nothing is kept
+    SAME_ID = auto()  # that of the newest one: nothing is kept
+    KEPT_SAME_ID = auto()  # likewise, but the new one is kept, under an id of its own
 
 
 def call_name(request: Request) -> str:

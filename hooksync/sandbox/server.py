@@ -15,9 +15,8 @@ from typing import Self
 
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
-from hooksync.sandbox.http_server import Connection, LoopbackServer
-from hooksync.sandbox.messages import TOKEN_HEADER, Answer, Request, SandboxError
-from hooksync.sandbox.rules import Rules, call_name
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, SandboxError
+from hooksync.sandbox.rules import TOKEN_HEADER, Rules, call_name
 from hooksync.sandbox.tenancies import (
     TRIGGERS,
     ListLag,

@@ -17,12 +17,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooksync.sandbox.messages import Refusal, SandboxError
+from hooksync.sandbox.http_server import Refusal, SandboxError
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
@@ -127,8 +127,9 @@ class Tenancies:
         """
         url = normalised(subscription.url) if Trait.NORMALISE_URLS in self._traits else subscription.url
         with self._lock:
-            if is_checked and Trait.REFUSE_DUPLICATES in self._traits:
-                _refuse_second(self._held(tenant), url, subscription.trigger)
+            others = self._held(tenant) if is_checked and Trait.REFUSE_DUPLICATES in self._traits else ()
+            if any((each.url, each.trigger) == (url, subscription.trigger) for each in others):
+                raise Refusal(409, f"there is already a subscription for {url} and {subscription.trigger}")
             made = replace(subscription, url=url, id=self.new_id())
             self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(self._lag.additions, lags))
             self._saved()
@@ -201,7 +202,7 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
         raise Refusal(400, "url is not an http or https URL")
     if not isinstance(trigger, str) or trigger not in triggers:
         raise Refusal(400, f"triggerType is not one of {', '.join(triggers)}")
-    if not isinstance(secret, str) or not secret or not _is_latin_1(secret):
+    if not isinstance(secret, str) or not secret or max(secret) > "\xff":
         raise Refusal(400, "secret is not text in Latin-1 characters")
     flag = document.get("includeIdentifiers", False)
     if not isinstance(flag, bool | str) or flag not in _FLAGS:
@@ -228,21 +229,12 @@ def normalised(url: str) -> str:
     return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
 
 
-def _refuse_second(held: Iterable[Subscription], url: str, trigger: str) -> None:
-    if any((each.url, each.trigger) == (url, trigger) for each in held):
-        raise Refusal(409, f"there is already a subscription for {url} and {trigger}")
-
-
 def _is_receiver_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0 and url.isprintable()
     except ValueError:
         return False
-
-
-def _is_latin_1(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)
 
 
 def load_data(path: Path) -> Holdings:
@@ -271,7 +263,7 @@ def load_data(path: Path) -> Holdings:
 
 def save_data(path: Path, holdings: Holdings) -> None:
     """Write what the tenants hold, atomically, readable by its owner alone. Raises `SandboxError`."""
-    tenants = {tenant: [_written(each) for each in held] for tenant, held in holdings.items()}
+    tenants = {tenant: [asdict(each) for each in held] for tenant, held in holdings.items()}
     text = json.dumps({"format": _FORMAT, "tenants": tenants}, indent=1, sort_keys=True)
     temporary = None
     try:
@@ -285,26 +277,10 @@ def save_data(path: Path, holdings: Holdings) -> None:
         raise SandboxError(f"cannot write the data file {path}: {error}") from error
 
 
-def _written(subscription: Subscription) -> dict[str, object]:
-    return {
-        "id": subscription.id,
-        "url": subscription.url,
-        "trigger": subscription.trigger,
-        "secret": subscription.secret,
-        "include_identifiers": subscription.include_identifiers,
-    }
-
-
 def _read_subscription(entry: dict[str, object]) -> Subscription:
-    texts = [entry[name] for name in ("url", "trigger", "secret", "id")]
-    flag = entry["include_identifiers"]
-    if not isinstance(flag, bool):
-        raise TypeError("include_identifiers")
-    url, trigger, secret, id_ = (_text(value) for value in texts)
-    return Subscription(url, trigger, secret, flag, id_)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not text")
-    return value
+    """Read one entry. Raises KeyError or TypeError."""
+    values = {each.name: entry[each.name] for each in fields(Subscription)}
+    for name, value in values.items():
+        if not isinstance(value, bool if name == "include_identifiers" else str):
+            raise TypeError(name)
+    return Subscription(**values)  # type: ignore[arg-type]  # checked just now

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.sandbox.http_server import LoopbackServer
-from hooksync.sandbox.messages import Answer
+from hooksync.sandbox.http_server import Answer, LoopbackServer
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 
 USERNAME = "archivist@example.org"

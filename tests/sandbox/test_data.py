@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, load_data, save_data
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS, Fault, FaultScript, read_fault
-from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.server import Sandbox
 
 Start = Callable[..., Sandbox]

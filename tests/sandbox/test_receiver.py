@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from hooksync.core.handshake import EVENT_PREFIX, answer_challenge, sign_event
-from hooksync.sandbox.messages import SandboxError
+from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.sandbox.accounts import Account, Accounts, one_time_code
-from hooksync.sandbox.messages import Answer, Request, SandboxError
+from hooksync.sandbox.http_server import Answer, Request, SandboxError
 from hooksync.sandbox.rules import CALLS, Rules
 from hooksync.sandbox.tenancies import (
     TRIGGERS,

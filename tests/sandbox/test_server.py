@@ -13,8 +13,7 @@ import pytest
 import requests
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.http_server import MAX_BODY, read_body
-from hooksync.sandbox.messages import Refusal, SandboxError
+from hooksync.sandbox.http_server import MAX_BODY, Refusal, SandboxError, read_body
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 
 Start = Callable[..., Sandbox]

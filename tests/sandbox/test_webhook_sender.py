@@ -13,8 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from hooksync.core.handshake import answer_challenge, verify_event
-from hooksync.sandbox.http_server import Connection, LoopbackServer
-from hooksync.sandbox.messages import Answer, Request, json_answer
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.sandbox.webhook_sender import WebhookSender, event_body, judge

@@ -19,8 +19,7 @@ from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
-from hooksync.sandbox.http_server import Connection, LoopbackServer
-from hooksync.sandbox.messages import Answer, Request
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from hooksync.sandbox.receiver import Receiver
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise

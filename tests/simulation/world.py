@@ -23,8 +23,7 @@ from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import Secret
 from hooksync.sandbox import messages
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.messages import Lie
-from hooksync.sandbox.rules import Rules, call_name
+from hooksync.sandbox.rules import Lie, Rules, call_name
 from hooksync.sandbox.tenancies import ListLag, Subscription, Tenancies, normalised, read_traits
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import ConnectionRefused, TimedOut
