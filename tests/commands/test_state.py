@@ -15,10 +15,12 @@ import pytest
 
 from hooksync.commands.options import StateActionOptions
 from hooksync.commands.state import unlock
-from hooksync.core.errors import Interrupted, Refused
+from hooksync.core.clock import SYSTEM_CLOCK
+from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.reconcile.context import World
 from hooksync.state.format import read_state, state_text
+from hooksync.state.git_vault import GitVault
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import State
 from hooksync.state.remote_store import RemoteStore
@@ -26,6 +28,7 @@ from hooksync.state.store import Holder
 from tests.clocks import JumpingClock
 from tests.command_line import Run, hooksync
 from tests.conftest import HOOKS, Place
+from tests.git_servers import BRANCH, Remote, missing_program
 from tests.memory_terminal import MemoryTerminal
 from tests.state_makers import KEY, SALT, URL_SALT, entry, intent, state
 from tests.terminals import Terminal
@@ -508,6 +511,43 @@ def test_a_lock_far_away_is_not_taken_without_a_yes_or_from_another_one() -> Non
         take_away("0123456789abcdef", terminal, stop)
     with pytest.raises(Refused, match="there is no terminal to ask on"):
         take_away("0123456789abcdef", MemoryTerminal(), Event())
+
+
+# --- a branch of a Git remote
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
+def test_all_of_it_works_on_a_branch(tmp_path: Path) -> None:
+    remote = Remote(tmp_path)
+    folder, where = Folder(remote.clone("one")), f"git:{BRANCH}"
+
+    def run(*arguments: str, given: str = "") -> Run:
+        return folder.run(*arguments, given=given, HOOKSYNC_STATE=where, **remote.environ)
+
+    assert run("show").err.startswith(f"error: there is no state at {where}\n")
+    assert run("forget", "x", "--yes").code == 1
+    assert not remote.git("branch", "--list", BRANCH)
+    assert run("push", "-", given=state_text(SETTLED)).out == f"pushed to {where}: serial 8, 3 entries\n"
+    assert run("pull").out == state_text(replace(SETTLED, serial=8))
+    assert run("push", "-", given=state_text(ANOTHER)).code == 3
+    assert run("move", "prod/alert/MOVED", "prod/x/MOVED").code == 0
+    assert run("forget", "prod/x/*", "--yes").code == 0
+    assert f"state         {where}\nstate format  hooksync.state/1\nserial        10\n" in run("show").out
+    others = RemoteStore(GitVault(where, str(folder.path), remote.environ), SYSTEM_CLOCK, print, "aside")
+    with others.hold(HOLDER):
+        assert f"run lock      0123456789abcdef: {WHO}\n" in run("show").out
+        assert run("forget", "test/*", "--yes").code == 3
+        assert run("unlock", "0123456789abcdef").code == 3
+        done = run("unlock", "0123456789abcdef", "--yes")
+        assert (done.code, done.out) == (0, f"the run lock of {where} was taken away from {WHO}\n")
+        with pytest.raises(FileError, match="is lost, it was taken away"):
+            others.write("", getattr(others.read(), "version", None))
+    assert "run lock      not held\n" in run("show").out
+    remote.path.rename(tmp_path / "away")
+    for action in EVERY_ACTION:
+        gone = run(*action, *(["--yes"] if action[0] == "unlock" else []), given=state_text(SETTLED))
+        assert (gone.code, gone.out, gone.err.count("fix: ")) == (1, "", 1), action
 
 
 # --- moving
