@@ -246,13 +246,10 @@ def _check_move(old: str, new: str) -> None:
         if not match:
             fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
             raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
-    [(tenancy, trigger), (new_tenancy, new_trigger)] = [match.groups() for match in found if match]
-    if tenancy != new_tenancy:
-        fix = "forget it here; `hooksync apply --adopt` records what is live in the other one"
-        raise UsageError(Problem("an entry holds for its tenancy, and cannot be moved to another one", fix))
-    if trigger != new_trigger:
-        fix = "declare the other trigger and apply: Preservica makes a new subscription for it"
-        raise UsageError(Problem("an entry holds for its trigger, and cannot be moved to another one", fix))
+    if len({match.groups() for match in found if match}) > 1:
+        what = "what the state knows holds for one tenancy and one trigger: only the name can be another one"
+        fix = "declare what you want and apply; `hooksync apply --adopt` records what is live already"
+        raise UsageError(Problem(what, fix))
 
 
 def _addresses(state: State) -> set[str]:

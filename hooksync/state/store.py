@@ -183,7 +183,9 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
         return error
     after = change(before)
     write_atomically(store.aside, written_text(after, store.aside))
+    folder = os.path.dirname(store.aside)  # of the hooks file, by which a repository of Git is found
     command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
+    command += f" --file {quote(folder)}" if folder else ""
     what = f"{error.summary}; what this run has made is kept in {store.aside}"
     return FileError(Problem(what, f"once the state can be reached: {command}"))
 

@@ -309,7 +309,7 @@ def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> Non
             update(store, change)
         error = kept_aside(store, change, caught.value)
     assert f"is kept in {aside}" in str(error)
-    assert f"hooksync state push '{aside}' --state memory" in str(error)
+    assert f"hooksync state push '{aside}' --state memory --file {tmp_path}" in str(error)
     assert aside.stat().st_mode & 0o777 == 0o600
     assert {each["id"] for each in json.loads(aside.read_text())["entries"]} == {"1", "2"}
     assert "cannot be given back: memory is unreachable" in told.text
