@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Collection, Mapping
 
-from hooksync.sandbox import messages
+from hooksync.sandbox import http_server
 from hooksync.sandbox.rules import call_name
 from hooksync.sandbox.server import Sandbox
 from hooksync.service.http import Answer, Network, Request, Timeouts, Transport
@@ -42,7 +42,7 @@ class Witness:
 
     def note(self, name: str, request: Request, answer: Answer | None) -> None:
         """Keep what is held after a call. `answer`: None where there was none."""
-        call = call_name(messages.Request(request.method, request.path))
+        call = call_name(http_server.Request(request.method, request.path))
         with self._lock:
             held = self.held()
             document = _document(answer)

@@ -21,9 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 from hooksync.core.errors import AnswerLost, FileError, Problem
 from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import Secret
-from hooksync.sandbox import messages
+from hooksync.sandbox import http_server
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.rules import Lie, Rules, call_name
+from hooksync.sandbox.rules import TOKEN_HEADER, Lie, Rules, call_name
 from hooksync.sandbox.tenancies import ListLag, Subscription, Tenancies, normalised, read_traits
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import ConnectionRefused, TimedOut
@@ -77,7 +77,7 @@ class Pool(WorkerPool):
 class LateCall:
     """A call that is carried out when nobody waits for it any more."""
 
-    request: messages.Request
+    request: http_server.Request
     by: str
     tenant: str
     due: float  # on the clock
@@ -120,7 +120,7 @@ class Service:
             self.is_changed = False
         return self.there
 
-    def answer(self, request: messages.Request, lie: Lie | None = None) -> messages.Answer:
+    def answer(self, request: http_server.Request, lie: Lie | None = None) -> http_server.Answer:
         """Carry a call out."""
         self.is_changed |= request.method != "GET"
         answer = self.rules.answer(request, lie)
@@ -129,8 +129,8 @@ class Service:
             self.tokens[document["token"]] = request.form()["tenant"]
         return answer
 
-    def tenant_of(self, request: messages.Request) -> str:
-        return self.tokens.get(request.headers.get(messages.TOKEN_HEADER, ""), "")
+    def tenant_of(self, request: http_server.Request) -> str:
+        return self.tokens.get(request.headers.get(TOKEN_HEADER, ""), "")
 
     def shown(self, tenant: str) -> tuple[Held, ...]:
         """Return what a list shows now."""
@@ -166,7 +166,7 @@ class Service:
         """Let somebody else change something by hand; what the service refuses does not happen."""
         try:
             do()
-        except messages.Refusal:
+        except http_server.Refusal:
             return
         self.is_changed = True
         self.moments.append(Moment(SOMEBODY_ELSE, self.held()))
@@ -220,7 +220,7 @@ class Process(MemoryTerminal):
         self.service.count_call()
         if not request.base_url.startswith(SERVER):
             return self._challenge(request)
-        call = messages.Request(
+        call = http_server.Request(
             request.method,
             request.path,
             headers={name.lower(): value for name, value in request.headers.items()},
@@ -260,13 +260,13 @@ class Process(MemoryTerminal):
                 fault = mishap
         return fault
 
-    def _carry_out(self, call: messages.Request, name: str, tenant: str, fault: Mishap | None) -> Answer:
+    def _carry_out(self, call: http_server.Request, name: str, tenant: str, fault: Mishap | None) -> Answer:
         """Carry a call out, as far as its fault lets it, and keep what is held after it."""
         kind = fault.kind if fault else ""
         number = fault.number if fault else 0
         is_done, lie = kind in CARRIED_OUT, LIES.get(kind) if name == "subscribe" else None
         if kind == "expired":
-            self.service.rules.accounts.drop(call.headers.get(messages.TOKEN_HEADER, ""))
+            self.service.rules.accounts.drop(call.headers.get(TOKEN_HEADER, ""))
         answer = None
         for _ in range(2 if kind == "doubled" else int(is_done)):
             answer = self.service.answer(call, lie)
@@ -299,7 +299,7 @@ class Process(MemoryTerminal):
             raise result
         return result
 
-    def _result(self, kind: str, number: float, answer: messages.Answer | None, sent: bytes) -> Answer | Exception:
+    def _result(self, kind: str, number: float, answer: http_server.Answer | None, sent: bytes) -> Answer | Exception:
         """Return what a process is answered, or the error that its network has instead."""
         match kind:
             case "cut" | "commit-cut" | "late-calls":
