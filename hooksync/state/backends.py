@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.record import Record
+from hooksync.core.redaction import printable
 from hooksync.state.local_store import LocalStore
 from hooksync.state.store import StateStore
 
@@ -61,6 +62,9 @@ def _find_vault(where: str, around: Surroundings) -> Vault | None:
         from hooksync.state.cloud_vault import CloudVault
 
         return CloudVault(where, around.environ)
+    if "://" in where:
+        fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
+        raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))
     return None
 
 

@@ -145,6 +145,14 @@ def test_a_name_that_is_no_state_is_one_clear_error(folder: Folder, action: tupl
     assert done.err.count("error: ") == 1
 
 
+@pytest.mark.parametrize("where", ["https://user:password@example.org/x", "S3://bucket/key", "git:", "s3://bucket"])
+def test_a_place_that_no_backend_knows_is_a_wrong_command_line(folder: Folder, where: str) -> None:
+    for action in EVERY_ACTION:
+        done = folder.run(*action, "--state", where, given=state_text(WHOLE))
+        assert (done.code, done.out, done.err.count("error: ")) == (64, "", 1)
+        assert "password" not in done.err
+
+
 @pytest.mark.parametrize("action", ["show", "pull"])
 def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
     assert kept.run(action).code == 0
