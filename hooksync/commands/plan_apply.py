@@ -25,15 +25,14 @@ from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.executor import ExecutionResult, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
-from hooksync.reconcile.preflight import ask_receivers
 from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
 from hooksync.state.backends import state_place
 
 if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan
-    from hooksync.reconcile.executor import ExecutionResult
 
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
@@ -171,8 +170,6 @@ def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bo
 
     Returns what became of them, and what was shown before. Where nobody can be asked, no receiver is challenged.
     """
-    from hooksync.reconcile.executor import ExecutionResult
-
     executor, world = session.executor(), session.world
     asks = not is_confirmed and any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if asks and not world.terminal.can_ask():

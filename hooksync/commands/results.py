@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.setup import Session, timestamp
@@ -12,15 +11,11 @@ from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unfor
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World
+from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict
 from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
-from hooksync.reconcile.preflight import NOT_ASKED, Verdict
 from hooksync.report.text import adopted_line, report_lines
 from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_outcome, view_of_plan
 from hooksync.state.store import LockLost
-
-if TYPE_CHECKING:
-    from hooksync.reconcile.executor import ExecutionResult
-
 
 NOT_SAVED = {  # why a plan is not saved
     ExitCode.INTERRUPTED: "it was interrupted",

@@ -1,32 +1,61 @@
 """Carry out plans, with all that has to be done before and after: secrets, receivers, the state.
 
-`prepare` comes before the question whether to carry them out, so that its warnings are read before the answer.
-
-What stops a tenancy stops it before its first change, and leaves the others alone.
+`prepare` comes before the question whether to carry them out, so that its warnings are read before the answer: which
+receivers are challenged, and what their answers mean. What stops a tenancy stops it before its first change, and leaves
+the others alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, SecretError
-from hooksync.core.model import SecretRef
+from hooksync.core.model import DeclaredSubscription, Secret, SecretRef
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.journal import Journal
-from hooksync.reconcile.plan import Keep, Outcome, Planned, Resubscribe, TenancyOutcome, TenancyPlan, is_idle
-from hooksync.reconcile.planner import needed_secrets
-from hooksync.reconcile.preflight import (
-    NOT_ASKED,
-    NOTHING_ADOPTED,
-    Adoption,
-    Verdict,
-    ask_receivers,
-    judge_adoption,
-    to_be_adopted,
+from hooksync.reconcile.plan import (
+    Keep,
+    Outcome,
+    Planned,
+    Resubscribe,
+    Subscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    has_unknown_secret,
+    is_idle,
 )
+from hooksync.reconcile.planner import needed_secrets
 from hooksync.reconcile.session import Run
+from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
+
+if TYPE_CHECKING:  # `plan` challenges receivers and carries nothing out
+    from hooksync.reconcile.journal import Journal
+
+
+class Verdict(Record, frozen=True):
+    """What the receivers of a plan answered, and what follows from it."""
+
+    answers: Mapping[str, ProbeResult]  # by the declared subscription's address
+    refusals: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+NOT_ASKED = Verdict({})
+
+
+class Adoption(Record, frozen=True):
+    """Which kept subscriptions may be recorded with the declared secret, although the state does not know theirs."""
+
+    asked: int = 0  # how many there are
+    unchallenged: int = 0  # of those that may be adopted
+    addresses: frozenset[str] = frozenset()  # that may be adopted
+    problems: tuple[Problem, ...] = ()  # why the others may not
+    stopped: frozenset[str] = frozenset()  # tenancies that are refused where a secret stays unknown
+
+
+NOTHING_ADOPTED = Adoption()
 
 
 class ExecutionResult(Record, frozen=True):
@@ -83,7 +112,10 @@ class Executor(Record, frozen=True):
         try:
             if self.journal and ready:
                 self.journal.begin(ready)
-            result = self._begun(ready, prepared)
+            if ready:
+                self.run.begun.set()
+            outcomes = self._apply(ready, prepared.verdicts)
+            result = replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
             return replace(result, adopted=self._settle(plans, result))
         except FileError as error:
             return replace(result, state_error=error)
@@ -91,12 +123,6 @@ class Executor(Record, frozen=True):
             if not result.outcomes:  # what was done is not known
                 raise
             return replace(result, unforeseen=(*result.unforeseen, error))
-
-    def _begun(self, ready: Sequence[TenancyPlan], prepared: ExecutionResult) -> ExecutionResult:
-        if ready:
-            self.run.begun.set()
-        outcomes = self._apply(ready, prepared.verdicts)
-        return replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
 
     def _with_secrets(self, plans: Sequence[TenancyPlan]) -> tuple[list[TenancyPlan], dict[str, SecretError]]:
         """Look up the secrets of every plan; a plan that lacks one is not begun."""
@@ -148,3 +174,85 @@ def _hinted(outcome: TenancyOutcome, verdict: Verdict | None) -> TenancyOutcome:
         return replace(one, fix=fix) if answer and answer.state == "ready" else one
 
     return replace(outcome, outcomes=tuple(map(hinted, outcome.outcomes)))
+
+
+def ask_receivers(
+    planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool = False
+) -> dict[str, Verdict]:
+    """Challenge the receivers of what is to be made, each once, and judge each plan by their answers.
+
+    `adopts`: those of kept subscriptions with an unknown secret, too.
+    """
+    plans = [one for one in _accepted(planned) if (adopts or one.is_ready) and one.tenancy.probe != "never"]
+    asked = [each for plan in plans for each in (*to_be_made(plan), *(to_be_adopted(plan) if adopts else ()))]
+    secrets = run.secrets.known(declared.secret for declared in asked)
+    targets = [(declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets]
+    with terminal.progress("asking receivers", len(set(targets))) as advance:
+        answers = probe_all(targets, run.pool, run.context, advance)
+    return {plan.tenancy.name: judge(plan, secrets, answers) for plan in plans}
+
+
+def to_be_adopted(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
+    """List what is kept although its secret may not be the declared one."""
+    return (step.declared for step in plan.steps if isinstance(step, Keep) and has_unknown_secret(step))
+
+
+def judge_adoption(
+    plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict], not_set: Collection[SecretRef]
+) -> Adoption:
+    """Let only those be adopted whose receivers are ready under the declared secret, as far as they are asked."""
+    addresses: set[str] = set()
+    problems: list[Problem] = []
+    stopped: set[str] = set()
+    asked = unchallenged = 0
+    for plan in plans:
+        for declared in to_be_adopted(plan):
+            asked += 1
+            verdict = verdicts.get(declared.tenancy)
+            answer = verdict.answers.get(declared.address) if verdict else None
+            if declared.secret in not_set:
+                why = f"secret {declared.secret} is not set or cannot be used"
+                problems.append(_not_adopted(declared, why, "set the secret that the receiver holds"))
+            elif answer and answer.state != "ready":
+                why = f"the receiver at {declared.url.shown} is not ready: {answer.detail}"
+                problems.append(_not_adopted(declared, why, answer.fix))
+            elif answer or not verdict:
+                addresses.add(declared.address)
+                unchallenged += not verdict
+                continue
+            if plan.tenancy.unknown_secret == "refuse":
+                stopped.add(declared.tenancy)
+    return Adoption(asked, unchallenged, frozenset(addresses), tuple(problems), frozenset(stopped))
+
+
+def _not_adopted(declared: DeclaredSubscription, why: str, fix: str) -> Problem:
+    return Problem(f"not adopted: {declared.address}: {why}", fix, declared.location)
+
+
+def to_be_made(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
+    """List the subscriptions that are to be made: Preservica will challenge their receivers."""
+    return (step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
+
+
+def judge(
+    plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], answers: Mapping[ProbeTarget, ProbeResult]
+) -> Verdict:
+    """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
+    found: dict[str, ProbeResult] = {}
+    refusals: dict[str, Problem] = {}
+    warnings: dict[str, Problem] = {}
+    for declared in (*to_be_made(plan), *to_be_adopted(plan)):
+        secret = secrets.get(declared.secret)
+        if secret and (answer := answers.get((declared.url, secret))):
+            found[declared.address] = answer
+    for declared in to_be_made(plan):
+        answer = found.get(declared.address)
+        if answer and answer.state != "ready":
+            is_refused = answer.state == "wrong-secret" or plan.tenancy.probe == "require"
+            (refusals if is_refused else warnings)[declared.name] = _problem(declared, answer)
+    return Verdict(found, tuple(refusals.values()), tuple(warnings.values()))
+
+
+def _problem(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
+    what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
+    return Problem(what, answer.fix, declared.location)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
+from hooksync.reconcile.executor import NOT_ASKED
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
     Action,
@@ -24,7 +25,6 @@ from hooksync.reconcile.plan import (
     action_of,
     some_of,
 )
-from hooksync.reconcile.preflight import NOT_ASKED
 from hooksync.service.receivers import ProbeResult
 
 ProbeResults = Mapping[str, ProbeResult]  # by address
