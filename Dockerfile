@@ -12,6 +12,8 @@ RUN pip wheel --no-deps --wheel-dir /wheels . \
  && pip --python /opt/hooksync/bin/python install "hooksync[cloud,totp] @ file://$(ls /wheels/hooksync-*.whl)"
 
 FROM ${PYTHON_IMAGE}
+# For a state on a branch: --state git:BRANCH.
+RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/hooksync /opt/hooksync
 ENV PATH=/opt/hooksync/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes can see that it is not root.

@@ -96,15 +96,16 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Bridge(BaseHTTPRequestHandler):
-    """Hands each request with the right password to `git http-backend`, as a web server does by CGI."""
+    """Hands each request with the right password, of whomever, to `git http-backend`, as a web server does by CGI."""
 
     server: _Server
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         body = self._body()
-        wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if self.headers.get("Authorization") != f"Basic {wanted}":
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        user, _, password = base64.b64decode(given).decode().partition(":")
+        if password != PASSWORD:
             self._answer(401, [("WWW-Authenticate", 'Basic realm="git"')], b"")
             return
         place = urlsplit(self.path)
@@ -118,7 +119,7 @@ class _Bridge(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "REMOTE_USER": USER,
+            "REMOTE_USER": user,
             "REMOTE_ADDR": "127.0.0.1",
         }
         done = subprocess.run(["git", "http-backend"], input=body, env=environ, capture_output=True, check=False)
@@ -154,7 +155,7 @@ class _Bridge(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(remote: Remote) -> Iterator[None]:
-    """Serve a repository over HTTP, for USER with PASSWORD; its URL holds neither."""
+    """Serve a repository over HTTP, to whoever has PASSWORD; its URL holds none."""
     with _Server(remote.path.parent, remote.environ) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -30,6 +30,7 @@ ACTION = ROOT / "action.yml"
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
 MAY_WRITE = {  # workflow, job, what it may write: why
     ("hooksync-plan.yml", "plan", "pull-requests"): "the plan is shown as a comment of the pull request",
+    ("hooksync-apply.yml", "apply", "contents"): "the state is on a branch",
 }
 INSTALLED_BY_HAND = {  # what tests import that the extra does not bring: why
     "atheris": "guides the fuzzing by coverage, if asked to; nothing in the suite does",
