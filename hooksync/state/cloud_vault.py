@@ -28,16 +28,11 @@ _LIMIT = 60.0  # seconds for all that one reading or writing takes: credentials,
 _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
-_PROBE = (
-    b"hooksync wrote this on a condition that does not hold: this server ignores conditions, so it can keep no state"
-)
+_PROBE = "written on a condition that does not hold: a server that ignores conditions can keep no state of hooksync"
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
 _CONDITIONS = ("", "PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "BlobAlreadyExists")
-_NETWORK = {
-    "Connect": "it is unreachable",
-    "Timeout": "no answer in time",
-    **dict.fromkeys(("Request", "Interrupted"), "the connection was cut"),
-}
+_CUT = "the connection was cut"
+_NETWORK = {"Connect": "it is unreachable", "Timeout": "no answer in time", "Request": _CUT, "Interrupted": _CUT}
 _SIGNS = (  # in a text of obstore's: status, kind of a failed connection, kind of another error, URL
     r"status code: (\d{3})",
     r"HttpError \{\s*kind: (\w+)",
@@ -55,6 +50,7 @@ class _Cloud(Record, frozen=True):
     endpoints: tuple[str, ...]  # variables that name a server, the first that is set counts
     credentials: str  # how to give some
     permissions: str
+    aliases: tuple[tuple[str, str], ...] = ()  # variables of the cloud's tools that obstore calls otherwise
 
 
 _CLOUDS = {
@@ -73,6 +69,7 @@ _CLOUDS = {
         ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
         "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; after `az login`, AZURE_USE_AZURE_CLI=true",
         "the role Storage Blob Data Contributor on the container",
+        (("AZURE_STORAGE_ACCOUNT", "account_name"), ("AZURE_STORAGE_KEY", "account_key")),
     ),
     "gs": _Cloud(
         "GCSStore",
@@ -98,6 +95,10 @@ class CloudVault:
             raise UsageError(Problem(f'"{printable(where)}" names no object for a state', fix))
         self._bucket, _, self._key = name.partition("/")
         self._environ = environ
+        names = self._cloud.endpoints
+        self._endpoint_name = next((each for each in names if environ.get(each)), names[0])
+        self._endpoint = environ.get(self._endpoint_name, "")
+        self._network_fix = f"check the network and {self._endpoint_name}, and run this again"
         self._store: Any = None  # made when it is first needed
 
     def get(self) -> tuple[Content, str] | None:
@@ -112,13 +113,13 @@ class CloudVault:
 
     def put(self, content: Content, version: str | None, message: str) -> str:
         """Write over this version; an object has no place for the message. Raises Changed, FileError or Refused."""
-        fields = {"format": _HELD, "run_lock": content.lock, "state": content.state}
-        at_rest = content.state if content.lock is None else None
-        data = (json.dumps(fields, ensure_ascii=False) if at_rest is None else at_rest).encode()
+        text = content.state if content.lock is None else None
+        if text is None:
+            text = json.dumps({"format": _HELD, "run_lock": content.lock, "state": content.state})
         if version is None and self._endpoint:
             self._check_conditions()
         try:
-            return self._write(data, json.loads(version) if version else "create")
+            return self._write(text.encode(), json.loads(version) if version else "create")
         except FileNotFoundError:
             raise Changed from None  # somebody has deleted it
 
@@ -142,11 +143,16 @@ class CloudVault:
     def _check_conditions(self) -> None:
         """Raise Refused where the server writes although a condition does not hold, as some that speak S3 do."""
         try:
-            self._write(_PROBE, {"e_tag": '"0"', "version": "0"})
+            self._write(_PROBE.encode(), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
             return
+        raise self._unconditional()
+
+    def _unconditional(self) -> Refused:
         what = f"the server of {self.where} writes without asking for conditions: runs would overwrite each other"
-        raise Refused(Problem(what, f"keep the state elsewhere, and delete {self.where}: it holds what this has tried"))
+        return Refused(
+            Problem(what, f"keep the state elsewhere, and delete {self.where}: it holds what this has tried")
+        )
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
         """Do something with obstore, within a time: it may ask for credentials and try again for minutes.
@@ -165,7 +171,7 @@ class CloudVault:
         thread.start()
         thread.join(_LIMIT)
         if not ends:
-            raise FileError(self._problem(what, f"no answer within {_LIMIT:g} seconds", self._network_fix))
+            raise FileError(self._problem(what, _NETWORK["Timeout"], self._network_fix))
         done, error = ends[0]
         if error:
             self._raise(what, error)
@@ -181,14 +187,14 @@ class CloudVault:
             raise FileError(Problem(what, "pip install 'hooksync[cloud]'")) from None
         if self._store is None:
             endpoint, allow = self._endpoint, f"{self._cloud.prefix}ALLOW_HTTP"
-            if endpoint and not re.match(r"https?://[^/]", endpoint):
-                raise FileError(
-                    self._problem("used", f"{self._endpoint_name} is not a URL", "write it as https://HOST")
-                )
+            if endpoint and not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", endpoint, re.ASCII):
+                fix = "write it as https://HOST"
+                raise FileError(self._problem("used", f"{self._endpoint_name} is not a URL", fix))
             if is_plain_http(endpoint) and self._environ.get(allow, "").lower() not in ("true", "1"):
                 fix = f"use https, or set {allow}=true in a network that you trust"
                 raise FileError(self._problem("used", f"{self._endpoint_name} is plain http", fix))
-            settings = {**_TIMES, **({"allow_http": "true"} if endpoint.startswith("http:") else {})}
+            settings = _TIMES | ({"allow_http": "true"} if endpoint.startswith("http:") else {})
+            settings |= {field: self._environ[name] for name, field in self._cloud.aliases if name in self._environ}
             make = getattr(obstore.store, self._cloud.store)
             self._store = make(self._bucket, config=settings, retry_config=_RETRIES)
         return obstore
@@ -207,7 +213,7 @@ class CloudVault:
             raise FileError(self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)) from None
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError) and code in _CONDITIONS:
             raise Changed from None
-        if isinstance(error, exceptions.BaseError):
+        if isinstance(error, exceptions.BaseError | NotImplementedError) or not isinstance(error, Exception):
             raise FileError(self._problem(what, *self._reason(text, code))) from None
         raise error
 
@@ -215,14 +221,14 @@ class CloudVault:
         """Say why obstore failed, and how to fix it."""
         cloud = self._cloud
         status, kind, variant, url = (found[1] if (found := re.search(each, text)) else "" for each in _SIGNS)
-        words = f"HTTP {status} {code}".strip() if status else _NETWORK.get(kind, kind or variant)
+        words = f"HTTP {status} {code}".strip() if status else _NETWORK.get(kind, kind or variant or "unknown")
         if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
             return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
         if status in ("401", "403"):
             return f"access is denied ({words})", f"check the credentials; they need {cloud.permissions}"
         if status.startswith("3") or variant == "BareRedirect" or code == "AuthorizationHeaderMalformed":
-            return "the bucket is in another region", f"name it in {cloud.prefix}REGION"
-        if "certificate" in text and kind == "Connect":
+            return "the bucket is in another region", "name it in AWS_REGION"
+        if "Certificate(" in text and kind == "Connect":
             return "the certificate of its server is not trusted", "name the file of its authority in SSL_CERT_FILE"
         if kind:
             return words, self._network_fix
@@ -231,38 +237,26 @@ class CloudVault:
         return f"a setting is missing or wrong ({words})", f"check the variables {cloud.prefix}*: {cloud.credentials}"
 
     def _content(self, text: str) -> Content:
-        """Take apart what an object holds."""
+        """Take apart what an object holds. What is not ours is a state, too: its reader says what is wrong with it."""
+        if text == _PROBE:
+            raise self._unconditional()
+        if _HELD not in text[:64]:
+            return Content(text)
         try:
             document = json.loads(text)
-            form = document["format"]
-            if form == _HELD and {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
-                return Content(document["state"], document["run_lock"])
-            if form != _HELD and form.startswith("hooksync."):
-                return Content(text)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            pass
-        raise FileError(self._foreign())
+            state, lock = document["state"], document["run_lock"]
+        except (ValueError, TypeError, KeyError):
+            state = lock = 0
+        if not {type(state), type(lock)} <= {str, NoneType}:
+            raise FileError(self._foreign())
+        return Content(state, lock)
 
     def _foreign(self) -> Problem:
-        what = f"{self.where} holds something else than a state, or only a part of one"
         fix = "restore an earlier version of the object; or delete it, and write a new one by `hooksync apply --adopt`"
-        return Problem(what, fix)
+        return Problem(f"{self.where} does not hold a whole state", fix)
 
     def _problem(self, what: str, reason: str, fix: str) -> Problem:
         return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)
-
-    @property
-    def _endpoint_name(self) -> str:
-        names = self._cloud.endpoints
-        return next((name for name in names if self._environ.get(name)), names[0])
-
-    @property
-    def _endpoint(self) -> str:
-        return self._environ.get(self._endpoint_name, "")
-
-    @property
-    def _network_fix(self) -> str:
-        return f"check the network and {self._endpoint_name}, and run this again"
 
 
 def _version(meta: Mapping[str, Any]) -> str:
