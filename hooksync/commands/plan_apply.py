@@ -18,7 +18,6 @@ from hooksync.config.files import find_commit
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
-from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
@@ -41,7 +40,9 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     with _open(options, world, key) as session:
         planned = session.plan()
         verdicts = ask_receivers(planned, session.run, world.terminal) if options.probes else {}
-        doubts = [*session.run.secrets.doubts(_declared_secrets(planned))]
+        plans = [one for one in planned if isinstance(one, TenancyPlan)]
+        refs = [declared.secret for one in plans for declared in one.tenancy.subscriptions]
+        doubts = [*session.run.secrets.doubts(refs)]
         doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
     view = run_view([planned_view(one, verdicts) for one in planned], session, doubts)
     document = _document(view, options, key)
@@ -159,10 +160,6 @@ def _markdown(view: RunView, options: PlanOptions) -> str:
     from hooksync.report.markdown import plan_markdown
 
     return plan_markdown(view, shows_kept=options.shows_kept)
-
-
-def _declared_secrets(planned: Sequence[Planned]) -> list[SecretRef]:
-    return [one.secret for each in planned if isinstance(each, TenancyPlan) for one in each.tenancy.subscriptions]
 
 
 def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:

@@ -119,8 +119,8 @@ class _Builder:
         self._aliased = 0
         self._most_aliased = most_aliased
         self._steps: dict[type, Callable[[Event], None]] = {
-            events.MappingStartEvent: self._open_map,
-            events.SequenceStartEvent: self._open_list,
+            events.MappingStartEvent: lambda event: self._open(OpenMap(YamlMap(), self._top, self._add_problem), event),
+            events.SequenceStartEvent: lambda event: self._open(OpenList(YamlList(), self._top), event),
             events.MappingEndEvent: self._close,
             events.SequenceEndEvent: self._close,
             events.AliasEvent: self._take_alias,
@@ -158,12 +158,6 @@ class _Builder:
         kind = "a list" if isinstance(node, YamlList) else "a single value"
         where = Location(self.file, *self._root.node.item_mark(0))
         raise FileError(*self.problems, Problem(f"the top level is {kind}, not a mapping", fix, where))
-
-    def _open_map(self, event: Event) -> None:
-        self._open(OpenMap(YamlMap(), self._top, self._add_problem), event)
-
-    def _open_list(self, event: Event) -> None:
-        self._open(OpenList(YamlList(), self._top), event)
 
     def _open(self, frame: OpenMap | OpenList, event: Event) -> None:
         if len(self._stack) >= _DEEPEST:
@@ -240,7 +234,8 @@ def read_text(file: str, data: bytes) -> str:
 
     Raises FileError, with the place, for other encodings and for characters that YAML does not allow.
     """
-    if _looks_like_utf16(data):
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if data.startswith(marks) or (len(data) > 1 and 0 in data[:2]):  # without a mark, one byte of a character is zero
         raise FileError(Problem("the file is UTF-16, not UTF-8", _SAVE_AS_UTF8, Location(file, 1, 1)))
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -253,11 +248,6 @@ def read_text(file: str, data: bytes) -> str:
         fix = 'remove it, or write it as an escape between double quotes, as in "\\x07"'
         raise FileError(Problem(what, fix, place_after(file, text[: forbidden.start()])))
     return text
-
-
-def _looks_like_utf16(data: bytes) -> bool:
-    """Tell by the byte order mark, or, without one, by a first character of which one byte is zero."""
-    return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (len(data) > 1 and 0 in data[:2])
 
 
 def place_after(file: str, before: str) -> Location:

@@ -182,17 +182,13 @@ class OpenMap:
         before = len(self.node)
         for value, mark in self._merges or ():
             sources = value if isinstance(value, YamlList) else [value]
-            for source in sources:
-                if isinstance(source, YamlMap):
-                    self._merge(source)
-            if not all(isinstance(source, YamlMap) for source in sources):
+            mappings = [source for source in sources if isinstance(source, YamlMap)]
+            for source in mappings:
+                for key in [key for key in source if key not in self.node]:
+                    self.node.add(key, source[key], source.place(key))
+            if len(mappings) < len(sources):
                 self._report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
         return len(self.node) - before
-
-    def _merge(self, source: YamlMap) -> None:
-        for key, value in source.items():
-            if key not in self.node:
-                self.node.add(key, value, source.place(key))
 
     def _role_of_key(self, value: object, mark: EventMark) -> str | _Role:
         """Sort out a key that is not plainly a new text."""

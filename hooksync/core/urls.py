@@ -210,12 +210,8 @@ def _has_dot_segments(tail: str) -> bool:
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if "." not in path and "%2e" not in path.lower():
         return False
-    segments = _SLASH.split(path)
-    return not path.isprintable() or any(_undotted(segment) in (".", "..") for segment in segments)
-
-
-def _undotted(segment: str) -> str:
-    return segment.lower().replace("%2e", ".").partition(";")[0]
+    segments = (segment.lower().replace("%2e", ".").partition(";")[0] for segment in _SLASH.split(path))
+    return not path.isprintable() or any(segment in (".", "..") for segment in segments)
 
 
 def _is_clean(text: str) -> bool:

@@ -131,7 +131,9 @@ def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
         document = _parse(data)
         _check_format(document)
         warnings = _check_seals(document, path, demands)
-        _check_bound(document, path)
+        if "id" not in document:
+            what = f"{path} was made by an older hooksync: it does not say which server and tenant it was made for"
+            raise Refused(Problem(what, _MAKE_AGAIN))
         fields = check_document("plan", document)
         _check_age(fields, path, demands)
         return _saved_plan(fields, path, warnings)
@@ -183,12 +185,6 @@ def _check_seals(document: dict[str, Any], path: str, demands: Demands) -> tuple
         what = f"{path} is signed, and {unchecked}: {KEY_VARIABLE} is not set"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
     return ()
-
-
-def _check_bound(document: Fields, path: str) -> None:
-    if "id" not in document:
-        what = f"{path} was made by an older hooksync: it does not say which server and tenant it was made for"
-        raise Refused(Problem(what, _MAKE_AGAIN))
 
 
 def _same(given: object, computed: str) -> bool:

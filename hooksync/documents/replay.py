@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NoReturn
 
 from hooksync.config.declarations import Written
 from hooksync.core.errors import Problem
@@ -22,7 +21,6 @@ from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, T
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 
-_MOST_IDS = 5  # that a message names
 _UNKNOWN = LiveRow("unknown", "unknown", None)
 _PLAN_ANEW = "create a new plan, review it, and apply that"
 
@@ -72,10 +70,7 @@ def _other_urls(saved: SavedTenancy, tenancy: Tenancy, plan_id: str, key: PlanKe
 def _as_it_was(*texts: Written | None) -> str:
     """Advise on texts that lead elsewhere, by their variables."""
     names = list(dict.fromkeys(f"${{{name}}}" for text in texts if text for name in text.template.names))
-    if not names:
-        return _PLAN_ANEW
-    more = f" and {len(names) - _MOST_IDS} more" if len(names) > _MOST_IDS else ""
-    return f"set {', '.join(names[:_MOST_IDS])}{more} as when the plan was made, or {_PLAN_ANEW}"
+    return f"set {some_of(names)} as when the plan was made, or {_PLAN_ANEW}" if names else _PLAN_ANEW
 
 
 def _is_same_tenant(one: str | None, other: str | None) -> bool:
@@ -94,7 +89,7 @@ def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Pr
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is no longer live as it was when the plan was made."""
     name = fetched.tenancy.name
-    live = {each.id: _row(each) for each in fetched.live}
+    live = {each.id: LiveRow(each.url.shown, each.trigger.wire, each.include_identifiers) for each in fetched.live}
     if saved.live_digest != live_digest(fetched.live):
         what = f"{name}: what is live has changed since the plan was made: {_differences(saved, live)}"
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
@@ -157,11 +152,7 @@ def _steps(
             case SavedStep("leave", _, str(id_)):
                 yield Leave(found[id_], step.reasons[0])
             case _:
-                _unreachable(step)
-
-
-def _unreachable(step: SavedStep) -> NoReturn:
-    raise AssertionError(step.action)  # `reader` refuses all others
+                raise AssertionError(step.action)  # `reader` refuses all others
 
 
 def _ids(saved: SavedTenancy) -> list[str]:
@@ -174,11 +165,5 @@ def _placeholder(saved: SavedTenancy, identifier: str) -> LiveSubscription:
     return LiveSubscription(identifier, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
 
 
-def _row(live: LiveSubscription) -> LiveRow:
-    return LiveRow(live.url.shown, live.trigger.wire, live.include_identifiers)
-
-
 def _listed(word: str, ids: Iterable[str]) -> str:
-    names = sorted(map(printable, ids))
-    more = f" and {len(names) - _MOST_IDS} more" if len(names) > _MOST_IDS else ""
-    return f"{word} {', '.join(names[:_MOST_IDS])}{more}"
+    return f"{word} {some_of(sorted(map(printable, ids)))}"

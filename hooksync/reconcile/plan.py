@@ -6,7 +6,7 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from hooksync.core.errors import HooksyncError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
@@ -14,11 +14,10 @@ from hooksync.core.record import Record
 from hooksync.state.history import NOTHING, History
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
-ACTIONS: tuple[Action, ...] = ("subscribe", "resubscribe", "unsubscribe", "keep", "leave")
+ACTIONS: tuple[Action, ...] = get_args(Action)
 
 Result = Literal["done", "failed", "half-done", "not-attempted", "unchanged"]
-RESULTS: tuple[Result, ...] = ("done", "failed", "half-done", "not-attempted", "unchanged")
-
+RESULTS: tuple[Result, ...] = get_args(Result)
 
 ADOPT_FIX = (
     "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
@@ -40,12 +39,16 @@ class Change(Record, frozen=True):
 class Subscribe(Record, frozen=True):
     """Declared, not live: it is made."""
 
+    action: ClassVar[Action] = "subscribe"
+
     declared: DeclaredSubscription
     secret_state: SecretState = "unknown"
 
 
 class Resubscribe(Record, frozen=True):
     """Declared and live with another URL or content. The API has no update: a new one comes and the old one goes."""
+
+    action: ClassVar[Action] = "resubscribe"
 
     declared: DeclaredSubscription
     live: LiveSubscription
@@ -58,6 +61,8 @@ class Resubscribe(Record, frozen=True):
 class Unsubscribe(Record, frozen=True):
     """Live, ours and not wanted: it is removed."""
 
+    action: ClassVar[Action] = "unsubscribe"
+
     live: LiveSubscription
     reason: str
     duplicate_of: DeclaredSubscription | None = None  # set where another live one fills this declared one's place
@@ -65,6 +70,8 @@ class Unsubscribe(Record, frozen=True):
 
 class Keep(Record, frozen=True):
     """Declared and live alike: nothing to do."""
+
+    action: ClassVar[Action] = "keep"
 
     declared: DeclaredSubscription
     live: LiveSubscription
@@ -74,19 +81,13 @@ class Keep(Record, frozen=True):
 class Leave(Record, frozen=True):
     """Live and not ours to touch."""
 
+    action: ClassVar[Action] = "leave"
+
     live: LiveSubscription
     reason: str
 
 
 Step: TypeAlias = Subscribe | Resubscribe | Unsubscribe | Keep | Leave
-
-_ACTION_OF: dict[type[Step], Action] = {
-    Subscribe: "subscribe",
-    Resubscribe: "resubscribe",
-    Unsubscribe: "unsubscribe",
-    Keep: "keep",
-    Leave: "leave",
-}
 
 
 class TenancyPlan(Record, frozen=True):
@@ -129,14 +130,9 @@ def has_unknown_secret(step: Step) -> bool:
     return isinstance(step, Keep) and step.secret_state in ("unknown", "not-set")
 
 
-def action_of(step: Step) -> Action:
-    """Name a step's action as reports do."""
-    return _ACTION_OF[type(step)]
-
-
 def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
     """Sort steps by action, then by identity, then by id, whatever order the input came in."""
-    action = ACTIONS.index(action_of(step))
+    action = ACTIONS.index(step.action)
     match step:
         case Subscribe(declared):
             return action, declared.key, ""

@@ -70,13 +70,13 @@ class _Block(Record, frozen=True):
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary, its problems, and a block for each tenancy."""
-    blocks = [block for tenancy in view.tenancies if (block := _tenancy_block(tenancy, shows_kept=shows_kept))]
+    blocks = _blocks(view, shows_kept=shows_kept)
     return _page("plan", _summary(view, plan_summary(view)), _problems(view, "apply would refuse"), blocks)
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write the result of a plan: the same, each step with its outcome, and the verification."""
-    blocks = [block for tenancy in view.tenancies if (block := _tenancy_block(tenancy, shows_kept=shows_kept))]
+    blocks = _blocks(view, shows_kept=shows_kept)
     if found := tuple((_line(text),) for _, text in verification(view)):
         blocks.insert(0, _Block("what is live now", found))
     summary = applied_summary(view) if view.has_changes else plan_summary(view)
@@ -115,15 +115,18 @@ def _fitted(blocks: Sequence[_Block], room: int) -> Iterator[str]:
         yield f"Tenancies with changes that are left out here: {left}."
 
 
-def _tenancy_block(view: TenancyView, *, shows_kept: bool) -> _Block | None:
-    steps = shown_steps(view, shows_kept=shows_kept)
-    left_alone = [(_line(text),) for _, text in left_alone_lines(view, shows_kept=shows_kept)]
-    if not (steps or left_alone) and view.error is None:
-        return None
-    title = f"{escaped(_cut(view.tenancy.name))}, {escaped(_cut(view.tenancy.where))}: {counts_of(view)}"
-    width = name_width(steps)
-    items = (*(_item(step, view, width) for step in steps), *left_alone)
-    return _Block(title, items or (("!   nothing planned",),))
+def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
+    """Make a block of each tenancy that has something to show."""
+    blocks = []
+    for one in view.tenancies:
+        steps = shown_steps(one, shows_kept=shows_kept)
+        width = name_width(steps)
+        items = [_item(step, one, width) for step in steps]
+        items += [(_line(text),) for _, text in left_alone_lines(one, shows_kept=shows_kept)]
+        if items or one.error:
+            title = f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}: {counts_of(one)}"
+            blocks.append(_Block(title, tuple(items) or (("!   nothing planned",),)))
+    return blocks
 
 
 def _item(step: StepView, view: TenancyView, width: int) -> tuple[str, ...]:

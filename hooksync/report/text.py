@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem
-from hooksync.core.model import Trigger
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -44,7 +43,7 @@ def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
         *(line for block in blocks for line in block),
         ("", plan_summary(view)),
         *state_lines(view),
-        *_not_covered(view),
+        *(("yellow", f"{each.what[0].upper()}{each.what[1:]}.") for each in view.undeclared),
     ]
 
 
@@ -112,7 +111,7 @@ def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
     shown, left_alone = shown_steps(view, shows_kept=shows_kept), left_alone_lines(view, shows_kept=shows_kept)
     if not (shown or left_alone) and view.error is None:
         return
-    yield "", _heading(view)
+    yield "", printable(f"{view.tenancy.name}   {view.tenancy.where}   {counts_of(view)}")
     if view.error is not None:
         yield "", ""
         yield "", "!   nothing planned, see the error"
@@ -147,10 +146,6 @@ def name_width(steps: Iterable[StepView]) -> int:
     return max((_NARROWEST_NAME, *(len(name_of(step)) + 2 for step in steps)))
 
 
-def _heading(view: TenancyView) -> str:
-    return printable(f"{view.tenancy.name}   {view.tenancy.where}   {counts_of(view)}")
-
-
 def counts_of(view: TenancyView) -> str:
     """Count the live and the declared subscriptions."""
     live = "not read" if view.live is None else f"{len(view.live)} live"
@@ -160,7 +155,7 @@ def counts_of(view: TenancyView) -> str:
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
     symbol = _symbol(step, view)
-    first = f"{symbol:<4}{name_of(step):<{width}}{_short(step.trigger):<15}{_remark(step, view)}"
+    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.short):<15}{_remark(step, view)}"
     yield _STYLES[step.action], first.rstrip()
     yield from (("", line) for line in _field_lines(step))
 
@@ -209,10 +204,6 @@ def field_line(label: str, value: str) -> str:
     return f"      {label:<{_LABEL}}{printable(value)}"
 
 
-def _short(trigger: Trigger) -> str:
-    return printable(trigger.short)
-
-
 def _yes_no(value: bool | None) -> str:
     return {True: "true", False: "false", None: "not reported"}[value]
 
@@ -234,12 +225,6 @@ def plan_summary(view: RunView) -> str:
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
         f"{counts['unsubscribe']} to unsubscribe; {_unchanged(counts['keep'], view)}{left}{unread}."
     )
-
-
-def _not_covered(view: RunView) -> Iterator[Line]:
-    """Say what no tenancy of the plan shows."""
-    for problem in view.undeclared:
-        yield "yellow", f"{problem.what[0].upper()}{problem.what[1:]}."
 
 
 def failures(view: RunView) -> Iterator[Problem]:
@@ -264,10 +249,13 @@ def verification(view: RunView) -> Iterator[Line]:
         if tenancy.outcome and tenancy.outcome.not_verified:
             yield "", f"Not verified: {name}: {tenancy.outcome.not_verified}"
         elif tenancy.differences:
-            still = _counted(step.action for step in tenancy.differences)
+            counts = Counter(step.action for step in tenancy.differences)
+            still = ", ".join(f"{number} to {action}" for action, number in counts.items())
             yield "", f"Not as declared: {name}: {still} still to do"
             for step in tenancy.differences:
-                line = f"{_symbol(step, tenancy):<4}{name_of(step)}  {_short(step.trigger)}  {short_id(step.id)}"
+                line = (
+                    f"{_symbol(step, tenancy):<4}{name_of(step)}  {printable(step.trigger.short)}  {short_id(step.id)}"
+                )
                 yield _STYLES[step.action], line.rstrip()
         else:
             yield "", f"Verified: {name}: {_what_matches(view, [tenancy])}."
@@ -290,11 +278,6 @@ def result_words(result: Result) -> str:
 def _was_tried(tenancy: TenancyView) -> bool:
     results = tenancy.results()
     return bool(results["done"] + results["failed"] + results["half-done"])
-
-
-def _counted(actions: Iterable[str]) -> str:
-    names = list(actions)
-    return ", ".join(f"{names.count(action)} to {action}" for action in dict.fromkeys(names))
 
 
 def _tenancies(number: int) -> str:

@@ -22,7 +22,6 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     UnreadTenancy,
     Unsubscribe,
-    action_of,
     some_of,
 )
 from hooksync.service.receivers import ProbeResult
@@ -240,7 +239,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         return _view_of_undeclared(step, outcome)
     declared = step.declared
     view = StepView(
-        action=action_of(step),
+        action=step.action,
         address=declared.address,
         name=declared.name,
         url=declared.url.shown,
@@ -264,7 +263,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
 def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> StepView:
     place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
     return StepView(
-        action=action_of(step),
+        action=step.action,
         address=place_of.address if place_of else None,
         name=place_of.name if place_of else None,
         url=step.live.url.shown,

@@ -71,7 +71,10 @@ class Authenticator(Record, frozen=True):
 
     def _password(self, send: Send, code: str = "") -> LogIn:
         """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
-        form = {"username": self._username(), "password": self._credential(self.tenancy.credentials.password)}
+        form = {
+            "username": self._look_up(self.tenancy.credentials.username),
+            "password": self._credential(self.tenancy.credentials.password),
+        }
         if self.tenancy.tenant:
             form["tenant"] = self.tenancy.tenant
         else:
@@ -113,7 +116,7 @@ class Authenticator(Record, frozen=True):
         if not self.tenancy.tenant:
             what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
             raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
-        username, timestamp = self._username(), str(int(self.context.clock.now()))
+        username, timestamp = self._look_up(self.tenancy.credentials.username), str(int(self.context.clock.now()))
         key = self._credential(self.tenancy.credentials.password)
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
@@ -174,9 +177,6 @@ class Authenticator(Record, frozen=True):
             return Totp(seed).at(moment)
         except ValueError:
             return None
-
-    def _username(self) -> str:
-        return self._look_up(self.tenancy.credentials.username)
 
     def _look_up(self, ref: SecretRef) -> str:
         """Look a credential up. Where it is missing, as for a pull request from a fork, name a command without them."""

@@ -210,8 +210,5 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         waiting += [current.__cause__, current.__context__]
-        waiting += [each for each in (getattr(current, "reason", None), *current.args) if _is_exception(each)]
-
-
-def _is_exception(each: object) -> bool:
-    return isinstance(each, BaseException)
+        wrapped = (getattr(current, "reason", None), *current.args)
+        waiting += [each for each in wrapped if isinstance(each, BaseException)]

@@ -23,7 +23,6 @@ from hooksync.reconcile.plan import (
     Subscribe,
     TenancyPlan,
     Unsubscribe,
-    action_of,
     is_idle,
 )
 from hooksync.state.history import History
@@ -81,7 +80,7 @@ def test_the_order_of_the_live_list_says_nothing_but_which_duplicate_stays(
     shuffled = list(there)
     dice.shuffle(shuffled)
     one, two = make_plan(wanted, there, options), make_plan(wanted, shuffled, options)
-    assert Counter(map(action_of, one.steps)) == Counter(map(action_of, two.steps))
+    assert Counter(step.action for step in one.steps) == Counter(step.action for step in two.steps)
     if len({subscription.key for subscription in there}) == len(there):
         assert one.steps == two.steps
 
@@ -364,7 +363,7 @@ def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> N
     wanted, there = declared(), (live("older", "https://old.example/a"), live("newer", "https://old.example/b"))
     history = remembering(older=(1, elsewhere(wanted)), newer=(2, elsewhere(wanted)))
     plan = make_plan(tenancy(wanted), there, PLAIN, history)
-    assert [(action_of(step), step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
+    assert [(step.action, step.live.id) for step in plan.steps if not isinstance(step, Subscribe)] == [
         ("resubscribe", "newer"),
         ("unsubscribe", "older"),
     ]

@@ -18,7 +18,6 @@ from hooksync.reconcile.plan import (
     Leave,
     TenancyPlan,
     Unsubscribe,
-    action_of,
     endless_reasons,
     not_attempted,
     some_of,
@@ -151,8 +150,8 @@ def test_steps_stand_in_the_order_of_their_actions() -> None:
     owner = tenancy(*wanted, owns=("https://h.example",))
     plan = make_plan(owner, there, DiffOptions())
     actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
-    assert [action_of(step) for step in plan.steps] == actions
-    assert Counter(map(action_of, plan.steps)) == Counter(actions)
+    assert [step.action for step in plan.steps] == actions
+    assert Counter(step.action for step in plan.steps) == Counter(actions)
 
 
 def test_a_plan_is_ready_where_there_is_something_to_do_and_nothing_against_it() -> None:
