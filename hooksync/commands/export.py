@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, gather, slug
+from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
 from hooksync.commands.options import ExportOptions
 from hooksync.commands.setup import Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
@@ -76,7 +76,9 @@ def make_export(options: ExportOptions, world: World) -> Export:
         if not _reads_files(options, world):
             fetched = tuple(_as_logged_in(one, run) for one in fetched)
     variables = free_variables(one.tenancy for one in fetched)
-    tenancies = [one if isinstance(one, UnreadTenancy) else gather(one.tenancy, one.live, variables) for one in fetched]
+    tenancies = [
+        one if isinstance(one, UnreadTenancy) else ExportedTenancy(one.tenancy, one.live, variables) for one in fetched
+    ]
     exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
     return Export(
         text=export_text(tenancies) if exported else "",
@@ -172,7 +174,11 @@ def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
         lines.append(f"extra_triggers: [{', '.join(map(scalar, extra))}]")
     lines.append("tenancies:")
     for one in tenancies:
-        lines += _unread(one) if isinstance(one, UnreadTenancy) else _tenancy_lines(one)
+        if isinstance(one, UnreadTenancy):
+            what = f"{one.tenancy.name} is missing, because it could not be read: {one.error.summary}"
+            lines.append(f"  {_comment(what)}")
+        else:
+            lines += _tenancy_lines(one)
     return _HEAD + "\n" + "\n".join(lines) + "\n"
 
 
@@ -189,10 +195,6 @@ def scalar(text: str) -> str:
 
 def _comment(text: str) -> str:
     return f"# {printable(text)}".encode("ascii", "backslashreplace").decode("ascii")
-
-
-def _unread(one: UnreadTenancy) -> Iterator[str]:
-    yield f"  {_comment(f'{one.tenancy.name} is missing, because it could not be read: {one.error.summary}')}"
 
 
 def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:

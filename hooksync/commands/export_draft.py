@@ -24,7 +24,7 @@ _KEY = re.compile(
     r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}"
     r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 )
-_RESERVED = ("PRESERVICA_SERVER", "PRESERVICA_TENANT", "PRESERVICA_USERNAME", "PRESERVICA_PASSWORD")
+_RESERVED = {f"PRESERVICA_{name}" for name in ("SERVER", "TENANT", "USERNAME", "PASSWORD", "2FA_TOKEN")}
 
 
 class Names:
@@ -66,57 +66,15 @@ class ExportedEntry(Record, frozen=True):
     include_identifiers: bool | None  # None: neither reported nor declared
 
 
-class LeftOut(Record, frozen=True):
-    """A live subscription that no file can declare."""
-
-    shown: str  # its URL and trigger, on one line
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.shown}: {self.reason}"
-
-
-class ExportedTenancy(Record, frozen=True):
-    """One tenancy as the file declares it."""
-
-    tenancy: Tenancy
-    entries: tuple[ExportedEntry, ...]
-    left_out: tuple[LeftOut, ...]
-    not_owned: int  # live subscriptions outside `owns`
-    needs: tuple[Need, ...]
-    warnings: tuple[Problem, ...]
-
-
 def free_variables(tenancies: Iterable[Tenancy]) -> Names:
     """Make a source of variable names that these tenancies do not use yet."""
-    taken = {*_RESERVED, "PRESERVICA_2FA_TOKEN"}
+    taken = set(_RESERVED)
     for tenancy in tenancies:
-        credentials = tenancy.credentials
-        taken |= {ref.name for ref in (credentials.username, credentials.password, credentials.totp)}
-        taken |= {one.secret.name for one in tenancy.subscriptions}
-        texts = (
-            tenancy.server.declared,
-            tenancy.tenant_declared or "",
-            *(one.url.shown for one in tenancy.subscriptions),
-        )
+        login, several = tenancy.credentials, tenancy.subscriptions
+        taken |= {ref.name for ref in (login.username, login.password, login.totp, *(one.secret for one in several))}
+        texts = (tenancy.server.declared, tenancy.tenant_declared or "", *(one.url.shown for one in several))
         taken |= {name for text in texts for name in parse_template(text).names}
     return Names(taken, "_")
-
-
-def gather(tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names) -> ExportedTenancy:
-    """Declare what is live and owned. What is declared already keeps its name and references."""
-    owned = [one for one in live if owns_url(tenancy.owns, one.url.full)]
-    gathering = _Gathering(tenancy, variables)
-    for candidates in _by_identity(owned):
-        gathering.add(candidates)
-    return ExportedTenancy(
-        tenancy=tenancy,
-        entries=tuple(gathering.entries()),
-        left_out=tuple(gathering.left_out),
-        not_owned=len(live) - len(owned),
-        needs=tuple(gathering.needs),
-        warnings=tuple(gathering.warnings),
-    )
 
 
 def shown(live: LiveSubscription) -> str:
@@ -152,41 +110,44 @@ def _fault(live: LiveSubscription) -> str | None:
 _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the declared name or ""
 
 
-class _Gathering:
-    """The entries of one tenancy while they are collected."""
+class ExportedTenancy:
+    """What is live in a tenancy, and owned, as a file declares it. What is declared already keeps its references."""
 
-    def __init__(self, tenancy: Tenancy, variables: Names) -> None:
-        self.left_out: list[LeftOut] = []
+    def __init__(self, tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names) -> None:
+        owned = [one for one in live if owns_url(tenancy.owns, one.url.full)]
+        self.tenancy = tenancy
+        self.not_owned = len(live) - len(owned)
+        self.left_out: list[str] = []  # what no file can declare, with the reason
         self.needs: list[Need] = []
         self.warnings: list[Problem] = []
-        self._tenancy = tenancy
         self._variables = variables
         self._by_key = {one.key: one for one in tenancy.subscriptions}
-        self._by_url: dict[str, DeclaredSubscription] = {}
-        for declared in tenancy.subscriptions:
-            self._by_url.setdefault(declared.url.identity, declared)
+        self._by_url = {one.url.identity: one for one in reversed(tenancy.subscriptions)}
         self._names = Names((one.name for one in tenancy.subscriptions), "-")
         self._declared_names = {one.name for one in tenancy.subscriptions}  # not used for an entry yet
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
+        for candidates in _by_identity(owned):
+            self._add(candidates)
+        self.entries = tuple(self._entries())
 
-    def add(self, candidates: Sequence[LiveSubscription]) -> None:
+    def _add(self, candidates: Sequence[LiveSubscription]) -> None:
         """Add the live subscriptions of one identity."""
         live = candidates[0]
         if fault := _fault(live):
-            self.left_out.append(LeftOut(shown(live), fault))
-            what = f"{self._tenancy.name}: {shown(live)} is left out: {fault}"
+            self.left_out.append(f"{shown(live)}: {fault}")
+            what = f"{self.tenancy.name}: {shown(live)} is left out: {fault}"
             fix = "apply would unsubscribe it, because it is not declared: replace it, or narrow `owns` first"
             self.warnings.append(Problem(what, fix))
             return
         if len(candidates) > 1:
-            what = f"{self._tenancy.name}: {shown(live)} is live {len(candidates)} times, and in the file once"
+            what = f"{self.tenancy.name}: {shown(live)} is live {len(candidates)} times, and in the file once"
             self.warnings.append(Problem(what, "apply unsubscribes the duplicates"))
         anchor = self._anchor(live)
         group = live.url.identity, live.include_identifiers, anchor.name if anchor else ""
         self._groups.setdefault(group, []).append(live)
 
-    def entries(self) -> Iterator[ExportedEntry]:
+    def _entries(self) -> Iterator[ExportedEntry]:
         """Make one entry for each receiver and flag, in the order of their URLs."""
         for (_, flag, _), several in self._groups.items():
             anchor = self._anchor(several[0])
@@ -211,7 +172,7 @@ class _Gathering:
         """Return URL and secret of a receiver that is not declared; its entries share them."""
         identity = live.url.identity
         if identity not in self._made:
-            where = f"{self._tenancy.name}/{name}"
+            where = f"{self.tenancy.name}/{name}"
             secret = self._need(f"the secret of {where}", name, "secret")
             head, mark, query = live.url.full.partition("?")
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
@@ -227,12 +188,12 @@ class _Gathering:
         if not (value if equals else key):
             return escape(pair)
         what = f'the value of "{printable(key)}"' if equals else "the query"
-        variable = self._need(f"{what} in the URL of {self._tenancy.name}/{name}", name, "url", key if equals else "")
+        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", name, "url", key if equals else "")
         return f"{escape(key)}=${{{variable}}}" if equals else f"${{{variable}}}"
 
     def _need(self, what: str, name: str, *words: str) -> str:
         wanted = variable_name(name, *words)
-        variable = self._variables.take(wanted, variable_name(self._tenancy.name, name, *words))
+        variable = self._variables.take(wanted, variable_name(self.tenancy.name, name, *words))
         self.needs.append(Need(variable, what))
         return variable
 

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hooksync.commands.export import export, export_text, scalar
-from hooksync.commands.export_draft import Names, free_variables, gather, name_of_url, slug, variable_name
+from hooksync.commands.export_draft import ExportedTenancy, Names, free_variables, name_of_url, slug, variable_name
 from hooksync.commands.options import ExportOptions, PlanOptions
 from hooksync.commands.plan_apply import plan
 from hooksync.config.document import read_document
@@ -71,7 +71,7 @@ def world(**environ: str) -> tuple[World, Hearer]:
 
 def exported(*subscriptions: LiveSubscription, **kept: object) -> str:
     one = tenancy(**kept)
-    return export_text([gather(one, subscriptions, free_variables([one]))])
+    return export_text([ExportedTenancy(one, subscriptions, free_variables([one]))])
 
 
 Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
@@ -171,7 +171,9 @@ def test_the_order_of_the_list_changes_nothing() -> None:
 
 def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
     one = tenancy()
-    made = gather(one, [live(url=f"https://fn.example.net/hook?code={URL_KEY}&{URL_KEY}")], free_variables([one]))
+    made = ExportedTenancy(
+        one, [live(url=f"https://fn.example.net/hook?code={URL_KEY}&{URL_KEY}")], free_variables([one])
+    )
     assert URL_KEY not in export_text([made])
     assert [need.variable for need in made.needs] == [
         "FN_EXAMPLE_NET_HOOK_SECRET",
@@ -183,7 +185,9 @@ def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
 
 def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
     one = tenancy()
-    made = gather(one, [live(url="https://h.example/in/3f2504e0-4f89-41d3-9a0c-0305e82c3301")], free_variables([one]))
+    made = ExportedTenancy(
+        one, [live(url="https://h.example/in/3f2504e0-4f89-41d3-9a0c-0305e82c3301")], free_variables([one])
+    )
     assert made.entries[0].name == "h-example-in"
     assert "the path of its URL may hold a key" in made.warnings[0].what
 
@@ -203,7 +207,7 @@ def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
 )
 def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: str, reason: str) -> None:
     one = tenancy()
-    made = gather(one, [live(url=url, trigger=Trigger(trigger))], free_variables([one]))
+    made = ExportedTenancy(one, [live(url=url, trigger=Trigger(trigger))], free_variables([one]))
     text = export_text([made])
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
     [comment] = [line for line in text.splitlines() if "left out" in line]
@@ -218,7 +222,7 @@ def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: s
 def test_a_duplicate_is_in_the_file_once() -> None:
     one = tenancy()
     twins = [live("1" * 32, "https://h.example"), live("2" * 32, "https://H.example/")]
-    made = gather(one, twins, free_variables([one]))
+    made = ExportedTenancy(one, twins, free_variables([one]))
     assert len(made.entries) == 1
     assert "is live 2 times, and in the file once" in made.warnings[0].what
 
@@ -231,7 +235,7 @@ def test_what_is_declared_keeps_its_name_its_text_and_its_references() -> None:
         live("2" * 32, "https://fn.example.net/x", INDEXED, include_identifiers=None),
         live("3" * 32, "https://other.example/cat", MOVED),
     ]
-    made = gather(one, here, free_variables([one]))
+    made = ExportedTenancy(one, here, free_variables([one]))
     assert [(entry.name, entry.include_identifiers) for entry in made.entries] == [
         ("cat", False),
         ("other-example-cat", True),
@@ -271,7 +275,7 @@ def test_names_are_readable_and_never_the_same() -> None:
 def test_a_variable_never_takes_a_name_that_means_something() -> None:
     one = tenancy()
     hostile = [live(url="https://ld/?preload=x"), live("2" * 32, "https://preservica?username=x")]
-    names = {need.variable for need in gather(one, hostile, free_variables([one])).needs}
+    names = {need.variable for need in ExportedTenancy(one, hostile, free_variables([one])).needs}
     assert names == {"LD_SECRET", "LD_URL_PRELOAD", "PRESERVICA_SECRET", "PRESERVICA_URL_USERNAME"}
 
 
