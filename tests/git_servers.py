@@ -73,9 +73,13 @@ class Remote:
 
     def decline(self, words: str = "GL-HOOK-ERR: no pushing here") -> None:
         """Let the server refuse each push, as for a protected branch."""
+        self.hook(f"echo '{words}' >&2\nexit 1")
+
+    def hook(self, script: str) -> None:
+        """Let the server run a script before it takes what is pushed."""
         hook = self.path / "hooks" / "pre-receive"
         hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 1\n", encoding="utf-8")
+        hook.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         hook.chmod(0o755)
 
     def head(self, branch: str = BRANCH) -> str:

@@ -49,17 +49,17 @@ _IDENTITY = {
 }
 
 _REJECTED = re.compile(r"^!\t.*\t\[(.*?)\] \((.*)\)$", re.MULTILINE)
-# what servers say where another push was faster; sources: refs.c and builtin/receive-pack.c of git
-_RACE = re.compile(r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected")
+# what servers say while another push is at work, and where they cannot write; source: git's builtin/receive-pack.c
+_BUSY = re.compile(r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected")
+_MOST_TRIES = 10  # of a push against such a server; each takes as long as it takes to reach it
 _NOISE = re.compile(r"^((remote: *|error: |fatal: )+|hint:.*|warning:.*)")
 _BOILERPLATE = re.compile(r"Please make sure you have the correct|and the repository exists|failed to push some refs|$")
 
 _ELSEWHERE = "or name another place with --state"
+_CHECK = "see that `git {}` works there, with Git 2.31 or later: address, network and credentials are git's own"
 _FIXES = {
     "rev-parse": f"keep the hooks file in a clone of the repository, {_ELSEWHERE}",
-    "ls-remote": "see that `git ls-remote` works there: address, network and credentials are git's own",
-    "fetch": "see that `git fetch` works there: address, network and credentials are git's own",
-    "push": "see that `git push` works there: address, network and credentials are git's own, and it must be allowed",
+    **{verb: _CHECK.format(verb) for verb in ("ls-remote", "fetch", "push")},
 }
 
 
@@ -158,12 +158,14 @@ class GitVault:
                 entries += f"100644 blob {git.word('hash-object', '-w', '--stdin', data=text)}\t{name}\n"
         commit = self._commit(git, git.word("mktree", data=entries), version, f"hooksync: {printable(message)}")
         lease = f"--force-with-lease={self._ref}:{version or ''}"
-        code, out, told = git.run(
-            "push", "--quiet", "--porcelain", "--no-verify", lease, remote, f"{commit}:{self._ref}"
-        )
-        rejected = _REJECTED.search(out.decode("utf-8", "replace"))
-        if rejected and (rejected[1] == "rejected" or _RACE.search(f"{rejected[2]} {told}")):
-            raise Changed
+        arguments = ("push", "--quiet", "--porcelain", "--no-verify", lease, remote, f"{commit}:{self._ref}")
+        for _ in range(_MOST_TRIES):
+            code, out, told = git.run(*arguments)
+            rejected = _REJECTED.search(out.decode("utf-8", "replace"))
+            if rejected and rejected[1] == "rejected":
+                raise Changed
+            if not rejected or not _BUSY.search(rejected[2]):
+                break
         if rejected:
             reason = Redactor().quote(f"{rejected[2]}; {told}" if told else rejected[2])
             fix = "let whoever runs hooksync push to that branch: no rule of the server may protect it"
@@ -208,6 +210,9 @@ class GitVault:
         settings = [pair for pair in user.settings() if not _NOT_COPIED.fullmatch(pair[0])]
         has_ssh = {"GIT_SSH", "GIT_SSH_COMMAND"} & user.environ.keys() or "core.sshcommand" in dict(settings)
         remote = self._remote(dict(settings), top)
+        urls = [f"remote.{remote}.pushurl", f"remote.{remote}.url"]
+        if place := dict(reversed(settings)).get(urls[0]):  # the state is read where it is written
+            settings = [pair for pair in settings if pair[0] not in urls] + [(urls[1], place)]
         try:
             own = tempfile.mkdtemp(prefix="hooksync-")
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,15 +130,17 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
     assert len(remote.log()) == 12
 
 
-def test_a_race_that_the_server_decides_is_told_as_one(by_path: Remote) -> None:
+def test_a_push_that_meets_another_one_is_tried_again(by_path: Remote) -> None:
     vault = open_at(by_path.clone("one"), by_path)
     version = vault.put(ONE, None, "x")
     lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # another push is at work
     lock.touch()
-    with pytest.raises(Changed):
+    with pytest.raises(FileError, match=r"failed to update ref; cannot lock ref .*File exists"):
         vault.put(TWO, version, "y")
-    lock.unlink()
     assert vault.get() == (ONE, version)
+    by_path.hook("test -e seen && rm -f " + str(lock) + "\ntouch seen")  # which ends while ours is tried again
+    version = vault.put(TWO, version, "y")
+    assert vault.get() == (TWO, version)
 
 
 def test_a_rewritten_branch_is_read_anew(remote: Remote) -> None:
@@ -203,13 +206,23 @@ def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(ove
         "core.worktree": str(clone),
     }.items():
         over_http.git("config", key, value, at=clone)
+    theirs = over_http.folder / "theirs"
+    shutil.copy(Path(over_http.environ["HOME"]) / ".gitconfig", theirs)
+    for key, value in {
+        "safe.bareRepository": "explicit",
+        "transfer.fsckObjects": "true",
+        "protocol.version": "0",
+        "init.defaultRefFormat": "reftable",
+        "core.abbrev": "7",
+    }.items():
+        over_http.git("config", "--file", str(theirs), key, value)
     (clone / "hooks").mkdir()
     for name in ("pre-push", "reference-transaction"):
         (clone / "hooks" / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         (clone / "hooks" / name).chmod(0o755)
-    vault = open_at(clone, over_http)
+    vault = open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs))
     version = vault.put(ONE, None, "x")
-    assert open_at(clone, over_http).get() == (ONE, version)
+    assert open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs)).get() == (ONE, version)
     assert over_http.git("for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{BRANCH}", "refs/heads/main"]
 
 
@@ -288,6 +301,14 @@ def test_the_remote_is_the_one_that_git_would_take(
     for key, value in settings.items():
         by_path.git("config", key, value, at=clone)
     open_at(clone, by_path).put(ONE, None, "x")
+
+
+def test_it_reads_where_it_writes(by_path: Remote) -> None:
+    clone = by_path.clone("one")
+    by_path.git("config", "remote.origin.url", "/nowhere", at=clone)
+    by_path.git("config", "remote.origin.pushurl", by_path.url, at=clone)
+    version = open_at(clone, by_path).put(ONE, None, "x")
+    assert open_at(clone, by_path).get() == (ONE, version)
 
 
 def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
