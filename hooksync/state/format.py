@@ -23,7 +23,7 @@ STATE_FORMAT = "hooksync.state/1"
 LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
 
 _WAY_OUT = (
-    "restore it from Git or the CI cache; or delete it: then a changed secret is not noticed"
+    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)

@@ -44,7 +44,7 @@ class LocalStore:
         try:
             return Stored(content.decode("utf-8-sig"), _version(content))
         except UnicodeDecodeError:
-            fix = "restore it from Git or the CI cache; or delete it and write a new one with `hooksync apply --adopt`"
+            fix = "restore an earlier one; or delete it and write a new one with `hooksync apply --adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
 
     def write(self, text: str, version: str | None) -> None:

@@ -194,7 +194,7 @@ def written_text(state: State, where: str) -> str:
     """Return the text of a state. `where`: that it is written to, for messages. Raises FileError if it is too large."""
     if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
-        fix = "hooksync never writes such a state: restore it from Git or the CI cache"
+        fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"
         raise FileError(Problem(what, fix))
     text = state_text(state)
     if len(text) > MOST_BYTES:

@@ -201,7 +201,7 @@ COST = "must be one of 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072"
 NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
 UNKNOWN = "its format hooksync.state/0 is unknown: hooksync reads hooksync.state/1 and hooksync.lock/1"
 WAY_OUT = (
-    "restore it from Git or the CI cache; or delete it: then a changed secret is not noticed"
+    "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
 )
 
