@@ -40,6 +40,7 @@ LONG_FILES = (  # of which each test makes all that it needs
     "simulation/test_simulation.py",
     "system/test_full_disk.py",
     "system/test_kills.py",
+    "system/test_remote_state.py",
     "system/test_two_runs.py",
 )
 

@@ -202,7 +202,8 @@ class RemoteStore:
         left = self._seen[1] + expiry - now
         if left > 0:
             is_old = lock is None or abs(self._clock.now() - lock.renewed) > expiry
-            advice = f"if that run has ended, `hooksync state unlock {holder.id if holder else 'ID'}`"
+            who = holder.id if holder else "ID"
+            advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
             pause = min(_LONGEST_POLL, expiry / 10)
             raise Busy(holder, advice, pause=pause, patience=left + pause if is_old else 0.0)
         self._tell(
@@ -227,7 +228,7 @@ class RemoteStore:
         with self._mutex:
             try:
                 if self._known and not self._lost:
-                    self._put(replace(self._known[0], lock=None), "run lock given back")
+                    self._put(replace(self._known[0], lock=None), "run lock given back", patience=_PATIENCE / 4)
             except LockLost:
                 pass
             except FileError as error:
@@ -238,13 +239,13 @@ class RemoteStore:
             finally:
                 self._lock = None
 
-    def _put(self, content: Content, what: str) -> None:
+    def _put(self, content: Content, what: str, *, patience: float = _PATIENCE) -> None:
         """Write as the holder of the lock, and try again for a while. Raises LockLost, Changed or FileError."""
         if self._lock is None:
             return self._write(content, what)
         if self._lost:
             raise LockLost(self._lost)
-        backoff = Backoff(_PATIENCE, self._clock, Event())
+        backoff = Backoff(patience, self._clock, Event())
         while True:
             before = self._known
             try:

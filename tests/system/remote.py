@@ -1,0 +1,211 @@
+"""Runs of hooksync that start from nothing each time, as CI jobs do, and share one state on a real backend.
+
+    python -m tests.system.remote --kills 50 --races 20
+
+kills an apply after each number of its calls and lets two start at once, on every backend that can be had here, and
+prints a row of figures for each. Exits with 1 when anything did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.backends import BACKENDS, Backend, Servers
+from tests.command_line import ROOT, Run
+from tests.conftest import Place, make_environ
+
+TRIGGERS = ("INDEXED", "MOVED", "INGEST_FAILED", "SECURITY_CHANGED")
+HOOKS = f"""\
+version: 1
+tenancies:
+  prod:
+    server: ${{BOX}}
+    tenant: DEMO
+    consistency_wait: 5
+    subscriptions:
+      catalogue:
+        url: ${{RECEIVER}}?code=${{FN_KEY}}
+        triggers: [{", ".join(TRIGGERS)}]
+        secret: {{env: CATALOGUE_SECRET}}
+"""
+APPLY = ("apply", "--yes", "--no-probe", "--parallelism", "2")
+PATIENT = (*APPLY, "--lock-timeout", "60")
+CALLS = 3 + 2 * len(TRIGGERS)  # of a rotation: log-in, lists, and two for each
+FIRST = "first-secret-of-the-catalogue-0001"
+LATENCY = 0.03  # seconds, of each call to the service
+EXPIRY = 2  # seconds for which a run lock holds
+
+
+@dataclass
+class Runners:
+    """Makes folders that know nothing but the hooks file and where the state is."""
+
+    folder: Path
+    backend: Backend
+    box: Sandbox
+    receiver: Receiver
+    secret: str = FIRST
+    number: int = 0
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def fresh(self) -> Place:
+        self.number += 1
+        folder = self.folder / f"runner-{self.number}"
+        folder.mkdir()
+        self.backend.prepare(folder)
+        environ = make_environ(
+            BOX=self.box.url,
+            RECEIVER=self.receiver.url("catalogue"),
+            HOOKSYNC_STATE=self.backend.where,
+            HOOKSYNC_LOCK_EXPIRY=str(EXPIRY),
+            CI="true",
+            PYTHONPATH=str(ROOT),
+            XDG_CACHE_HOME=str(folder / "cache"),
+        )
+        place = Place(folder, self.box, self.receiver, {**environ, **self.backend.environ, **self.environ})
+        place.environ["CATALOGUE_SECRET"] = self.secret
+        place.write(HOOKS)
+        return place
+
+    def rotate(self) -> str:
+        """Choose another secret for all runs from now on."""
+        self.secret = f"another-secret-of-the-catalogue-{self.number:04}"
+        self.receiver.set_secret("catalogue", self.secret)
+        return self.secret
+
+    def run(self, *arguments: str) -> Run:
+        return self.fresh().run_process(*arguments)
+
+    def differences(self) -> list[str]:
+        """Say in what the tenancy is not as declared: each once, with the secret of now."""
+        held = [(one.trigger, one.secret) for one in self.box.subscriptions("DEMO")]
+        missing = {trigger for trigger, secret in held if secret != self.secret}
+        is_whole = len(held) == len({trigger for trigger, _ in held}) == len(TRIGGERS)
+        return [*(f"{it} has an old secret" for it in missing), *([] if is_whole else [f"there are {len(held)}"])]
+
+
+@contextmanager
+def runners(folder: Path, backend: Backend, latency: float = LATENCY) -> Iterator[Runners]:
+    options = SandboxOptions(latency=latency)
+    with Receiver({"catalogue": [FIRST]}) as receiver, Sandbox(options) as box:
+        yield Runners(folder, backend, box, receiver)
+
+
+def reach(box: Sandbox, process: subprocess.Popen[Any], calls: int) -> bool:
+    """Wait until the sandbox has seen so many calls; False where the process ends before."""
+    while len(box.calls) < calls:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def kill_one(jobs: Runners, calls: int) -> list[str]:
+    """Kill a rotation after so many of its calls; the next job must end right. Returns what is wrong."""
+    jobs.rotate()
+    before = len(jobs.box.calls)
+    with jobs.fresh().popen(*PATIENT) as process:
+        reach(jobs.box, process, before + calls)
+        process.send_signal(signal.SIGKILL)
+    again = jobs.run(*PATIENT)
+    wrong = jobs.differences()
+    return [f"exit {again.code}: {again.err}"] if again.code else wrong
+
+
+def race(jobs: Runners, *flags: str) -> list[str]:
+    """Let two jobs rotate at once. Returns what is wrong."""
+    jobs.rotate()
+    places = [jobs.fresh() for _ in range(2)]
+    before = sum(call.name == "subscribe" for call in jobs.box.calls)
+    processes = [place.popen(*APPLY, *flags) for place in places]
+    ends = [(process.communicate()[1], process.returncode) for process in processes]
+    made = sum(call.name == "subscribe" for call in jobs.box.calls) - before
+    codes = sorted(code for _, code in ends)
+    wrong = [] if codes in ([0, 0], [0, 3]) else [f"exits {ends}"]
+    return [*wrong, *jobs.differences(), *([] if made == len(TRIGGERS) else [f"{made} were made"])]
+
+
+def timed(jobs: Runners, *arguments: str) -> float:
+    begin = time.perf_counter()
+    done = jobs.fresh().run_process(*arguments)
+    assert done.code == 0, done.err
+    return time.perf_counter() - begin
+
+
+def calls_of(jobs: Runners, *arguments: str) -> int:
+    """Count the requests of one run to the backend; 0 where it has no network of ours."""
+    requests = jobs.backend.network.requests if jobs.backend.network else []
+    before = len(requests)
+    assert jobs.run(*arguments).code == 0
+    return len(requests) - before
+
+
+def _row(name: str, options: argparse.Namespace, servers: Servers, stack: ExitStack) -> tuple[str, list[str]]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    backend = BACKENDS[name](servers, folder, stack)
+    with runners(folder, backend) as jobs:
+        wrong = [] if (first := jobs.run(*PATIENT)).code == 0 else [first.err]
+        for number in range(options.kills):
+            wrong += (f"kill {number}: {each}" for each in kill_one(jobs, number % CALLS + 1))
+        for number in range(options.races):
+            flags = ("--lock-timeout", "60") if number % 2 else ()
+            wrong += (f"race {number}: {each}" for each in race(jobs, *flags))
+        jobs.rotate()
+        calls = calls_of(jobs, "plan"), calls_of(jobs, *APPLY)
+        added = [_added(jobs, "plan"), _added(jobs, *APPLY)]
+    cells = [name, str(options.kills), str(options.races), *map(str, calls), *(f"{each:.2f} s" for each in added)]
+    return "| " + " | ".join(cells) + " |", wrong
+
+
+def _added(jobs: Runners, *arguments: str) -> float:
+    """Return the seconds that a run takes more than one whose state is a file."""
+    remote, local = [], []
+    for _ in range(5):
+        remote.append(timed(jobs, *arguments))
+        jobs.environ = {"HOOKSYNC_STATE": str(jobs.folder / "local.state.json")}
+        local.append(timed(jobs, *arguments))
+        jobs.environ = {}
+    return statistics.median(remote) - statistics.median(local)
+
+
+def main() -> int:
+    """Measure every backend."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--races", type=int, default=20)
+    parser.add_argument("--backend", action="append", choices=tuple(BACKENDS), help="may be repeated (default: all)")
+    options = parser.parse_args()
+    failures: list[str] = []
+    columns = ("backend", "kills", "races", "requests of plan", "of apply", "added to plan", "to apply")
+    sys.stdout.write(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
+    with ExitStack() as stack:
+        servers = Servers(Path(stack.enter_context(tempfile.TemporaryDirectory())), stack)
+        for name in options.backend or BACKENDS:
+            try:
+                row, wrong = _row(name, options, servers, stack)
+            except pytest.skip.Exception as reason:
+                sys.stderr.write(f"{name}: {reason}\n")
+                continue
+            sys.stdout.write(f"{row}\n")
+            failures += (f"{name}: {each}" for each in wrong)
+    sys.stderr.writelines(f"{each}\n" for each in failures)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

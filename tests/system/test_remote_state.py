@@ -1,0 +1,176 @@
+"""The state on real backends: jobs that start from nothing each time, killed, paused, two at once, or cut off."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backends import BACKENDS, Backend
+from tests.system.remote import APPLY, CALLS, PATIENT, TRIGGERS, Runners, kill_one, race, reach, runners
+
+pytestmark = pytest.mark.slow
+EVERYWHERE = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
+BY_HTTP = pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "git-path"], indirect=True)
+OBJECTS = pytest.mark.parametrize("backend", ["s3", "azure"], indirect=True)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, backend: Backend) -> Iterator[Runners]:
+    with runners(tmp_path, backend) as jobs:
+        yield jobs
+
+
+def applied(jobs: Runners, *flags: str) -> None:
+    done = jobs.run(*PATIENT, *flags)
+    assert (done.code, jobs.differences()) == (0, []), done.err
+
+
+def is_quiet(jobs: Runners) -> None:
+    """Nothing is left to do, and every secret is known."""
+    plan = jobs.run("plan", "--detailed-exitcode", "--format", "json")
+    assert plan.code == 0, plan.out
+    assert plan.json["summary"]["keep"] == len(TRIGGERS)
+    shown = jobs.run("plan", "--all")
+    assert "unknown" not in shown.out + shown.err
+
+
+@EVERYWHERE
+def test_a_secret_is_rotated_twice_and_a_third_time_by_a_job_that_is_killed(jobs: Runners) -> None:
+    applied(jobs)
+    for _ in range(2):
+        jobs.rotate()
+        assert jobs.run("plan", "--detailed-exitcode").code == 2
+        applied(jobs)
+        is_quiet(jobs)
+    assert kill_one(jobs, CALLS // 2) == []
+    jobs.run(*PATIENT, "--adopt")
+    assert jobs.run("plan", "--detailed-exitcode").code == 0
+
+
+@EVERYWHERE
+@pytest.mark.timeout(300)
+def test_whenever_a_job_is_killed_the_next_one_ends_right(jobs: Runners) -> None:
+    applied(jobs)
+    wrong = {calls: kill_one(jobs, calls) for calls in range(1, CALLS + 2, 2)}
+    assert not [each for each in wrong.items() if each[1]]
+
+
+@EVERYWHERE
+def test_of_two_jobs_at_once_one_works_and_nothing_is_doubled(jobs: Runners) -> None:
+    assert race(jobs) == []
+    assert race(jobs, "--lock-timeout", "60") == []
+    is_quiet(jobs)
+
+
+@EVERYWHERE
+def test_a_job_that_is_paused_until_another_has_its_lock_changes_nothing_more(jobs: Runners) -> None:
+    with jobs.fresh().popen(*APPLY, "--parallelism", "1") as paused:
+        assert reach(jobs.box, paused, 3)
+        paused.send_signal(signal.SIGSTOP)
+        try:
+            other = jobs.run(*PATIENT)
+        finally:
+            paused.send_signal(signal.SIGCONT)
+        _, said = paused.communicate()
+    assert "taken over" in other.err
+    assert paused.returncode == 4, said
+    assert re.search(r"error: the run lock of \S+ is lost, it was taken (over by|away)", said)
+    made = [call for call in jobs.box.calls if call.name == "subscribe"]
+    assert len(made) <= len(TRIGGERS) + 2  # what was made before, and the one that was under way
+    applied(jobs)
+
+
+@EVERYWHERE
+def test_a_second_job_is_told_who_holds_the_lock_and_can_take_it_away(jobs: Runners) -> None:
+    jobs.environ = {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/hooks"}
+    jobs.environ["HOOKSYNC_LOCK_EXPIRY"] = "600"
+    with jobs.fresh().popen(*APPLY) as first:
+        assert reach(jobs.box, first, 2)
+        first.send_signal(signal.SIGKILL)
+    second = jobs.run(*APPLY)
+    assert second.code == 3
+    assert f"(process {first.pid}) in https://github.com/a/hooks/actions/runs/7 since 20" in second.err
+    found = re.search(r"`(hooksync state unlock [^`]+)`", second.err)
+    assert found
+    unlocked = jobs.run(*shlex.split(found[1])[1:], "--yes")
+    assert unlocked.code == 0, unlocked.err
+    applied(jobs)
+
+
+@OBJECTS
+def test_a_plan_makes_two_calls_at_most_and_an_apply_six(jobs: Runners) -> None:
+    assert jobs.backend.network
+    requests = jobs.backend.network.requests
+    jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "600"}
+    for _ in range(2):
+        jobs.rotate()
+        start = len(requests)
+        assert jobs.run("plan").code == 0
+        assert len(requests) - start <= 2, requests[start:]
+        start = len(requests)
+        applied(jobs)
+        assert len(requests) - start <= 6, requests[start:]
+
+
+@BY_HTTP
+@pytest.mark.parametrize("what", ["drop", "lose", "double"])
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_one_request_that_fails_is_made_up_for(jobs: Runners, what: str, nth: int) -> None:
+    assert jobs.backend.network
+    jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "12"}  # long enough for not being renewed meanwhile
+    applied(jobs)
+    jobs.rotate()
+    jobs.backend.network.add(what, "^(PUT|POST .*git-receive-pack)", nth)  # type: ignore[arg-type]
+    done = jobs.run(*PATIENT)
+    assert done.code == 0 or nth == 1, done.err  # at first nothing has begun: it may be refused
+    applied(jobs)
+    is_quiet(jobs)
+
+
+@BY_HTTP
+@pytest.mark.parametrize("what", ["cut", "cut-after"])
+@pytest.mark.parametrize("nth", [3, 4])
+@pytest.mark.timeout(300)
+def test_what_cannot_be_written_is_kept_and_pushed_by_the_command_that_is_told(
+    jobs: Runners, what: str, nth: int
+) -> None:
+    assert jobs.backend.network
+    jobs.environ = {"HOOKSYNC_LOCK_EXPIRY": "12"}
+    applied(jobs)
+    jobs.rotate()
+    jobs.backend.network.add(what, "^(PUT|POST .*git-receive-pack)", nth)  # type: ignore[arg-type]
+    job = jobs.fresh()
+    done = job.run_process(*PATIENT)
+    jobs.backend.network.restore()
+    if nth == 4:  # only giving back the lock failed
+        assert done.code == 0
+        assert "it expires after 12 seconds" in done.err
+    else:
+        assert done.code == 4, done.err
+        found = re.search(r"once the state can be reached: hooksync (state push .+)", done.err)
+        assert found, done.err
+        aside = json.loads((job.folder / "hooks.unsaved.state.json").read_text())
+        assert len(aside["entries"]) == len(TRIGGERS)
+        pushed = job.run_process(*shlex.split(found[1]), "--lock-timeout", "60")
+        assert pushed.code == 0, pushed.err
+    is_quiet(jobs)
+    applied(jobs)
+
+
+@EVERYWHERE
+def test_a_plan_without_its_state_fails_and_works_when_it_is_told_to(jobs: Runners) -> None:
+    if jobs.backend.network:
+        jobs.backend.network.cut()
+    else:
+        jobs.environ = {"HOOKSYNC_STATE": "git:no/such..branch"}
+    plan = jobs.run("plan")
+    assert plan.code in (1, 64), plan.out
+    assert plan.out == ""
+    assert "\n  fix: " in plan.err
+    assert jobs.run("plan", "--no-state").code == 0
