@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,7 +35,7 @@ class Unreliable:
 
     def __init__(self, port: int) -> None:
         """`port`: of the server, on 127.0.0.1."""
-        self.requests: list[str] = []  # the request lines that came, those that were dropped too
+        self.requests: list[str] = []  # the request lines that came, dropped ones too, but for those to a cut network
         self._server = port
         self._faults: list[Fault] = []
         self._is_cut = False
@@ -99,21 +100,24 @@ class Unreliable:
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
-            self._keep(client)
-            try:
-                if (request := _read_request(client)) and (answer := self._answer(request)):
-                    client.sendall(answer)
-                    client.shutdown(socket.SHUT_WR)
-                    client.recv(1)  # else its last bytes may be lost with the connection
-            finally:
-                self._sockets.discard(client)
+        with client, suppress(OSError), self._kept(client):
+            if (request := _read_request(client)) and (answer := self._answer(request)):
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                client.recv(1)  # else its last bytes may be lost with the connection
 
-    def _keep(self, connection: socket.socket) -> None:
+    @contextmanager
+    def _kept(self, connection: socket.socket) -> Iterator[None]:
+        """Know of a connection as long as it is used, so that it can be cut."""
         with self._mutex:
             if self._is_cut:
                 raise OSError("cut")
             self._sockets.add(connection)
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._sockets.discard(connection)
 
     def _answer(self, request: bytes) -> bytes:
         fault = self._fault(request.partition(b"\r\n")[0].decode("latin-1"))
@@ -149,16 +153,12 @@ class Unreliable:
             return found
 
     def _pass_on(self, request: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self._server)) as server:
-            self._keep(server)
-            try:
-                server.sendall(request)
-                pieces = []
-                while more := server.recv(65536):
-                    pieces.append(more)
-                return b"".join(pieces)
-            finally:
-                self._sockets.discard(server)
+        with socket.create_connection(("127.0.0.1", self._server)) as server, self._kept(server):
+            server.sendall(request)
+            pieces = []
+            while more := server.recv(65536):
+                pieces.append(more)
+            return b"".join(pieces)
 
 
 def _read_request(client: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from threading import Thread
 from types import NoneType
@@ -28,7 +29,7 @@ _LIMIT = 60.0  # seconds for all that one reading or writing takes: credentials,
 _TIMES = {"timeout": "30s", "connect_timeout": "10s"}  # of a request
 _RETRIES = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _NAME = re.compile(r"[a-zA-Z0-9][\w.-]*(?:/(?!\.{1,2}(?:/|$))[^/?#\\\x00-\x1f\x7f]+)+", re.ASCII)
-_PROBE = "written on a condition that does not hold: a server that ignores conditions can keep no state of hooksync"
+_PROBE = {"format": _HELD, "note": "written on a condition that does not hold: this server cannot keep a state"}
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
 _CONDITIONS = ("", "PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "BlobAlreadyExists")
 _CUT = "the connection was cut"
@@ -104,12 +105,10 @@ class CloudVault:
     def get(self) -> tuple[Content, str] | None:
         """Fetch the object; None where it is not there. Raises FileError."""
         try:
-            text, version = self._call("read", self._read)
+            data, version = self._call("read", self._read)
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError:
-            raise FileError(self._foreign()) from None
-        return self._content(text), version
+        return self._content(data), version
 
     def put(self, content: Content, version: str | None, message: str) -> str:
         """Write over this version; an object has no place for the message. Raises Changed, FileError or Refused."""
@@ -119,40 +118,32 @@ class CloudVault:
         if version is None and self._endpoint:
             self._check_conditions()
         try:
-            return self._write(text.encode(), json.loads(version) if version else "create")
+            return self._write(text, json.loads(version) if version else "create")
         except FileNotFoundError:
             raise Changed from None  # somebody has deleted it
 
-    def _read(self, obstore: Any) -> tuple[str, str]:
+    def _read(self, obstore: Any) -> tuple[bytes, str]:
         found = obstore.get(self._store, self._key)
         if found.meta["size"] > _MOST_OF_AN_OBJECT:
             raise FileError(too_large(self.where))
         version = _version(found.meta)
         if version == "{}":
-            what = f"{self.where} cannot be used: its server tells no version of an object"
-            raise FileError(Problem(what, "keep the state on a server that gives each object an ETag"))
-        return bytes(found.bytes()).decode("utf-8-sig"), version
+            fix = "keep the state on a server that gives each object an ETag"
+            raise FileError(self._problem("used", "its server tells no version of an object", fix))
+        return bytes(found.bytes()), version
 
-    def _write(self, data: bytes, mode: Any) -> str:
-        def write(obstore: Any) -> str:
-            kind = {"Content-Type": "application/json"}
-            return _version(obstore.put(self._store, self._key, data, mode=mode, attributes=kind, use_multipart=False))
-
-        return str(self._call("written", write))
+    def _write(self, text: str, mode: Any) -> str:
+        more = {"mode": mode, "attributes": {"Content-Type": "application/json"}, "use_multipart": False}
+        return _version(self._call("written", lambda obs: obs.put(self._store, self._key, text.encode(), **more)))
 
     def _check_conditions(self) -> None:
         """Raise Refused where the server writes although a condition does not hold, as some that speak S3 do."""
         try:
-            self._write(_PROBE.encode(), {"e_tag": f'"{"0" * 32}"', "version": "1"})
+            self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
             return
-        raise self._unconditional()
-
-    def _unconditional(self) -> Refused:
         what = f"the server of {self.where} writes without asking for conditions: runs would overwrite each other"
-        return Refused(
-            Problem(what, f"keep the state elsewhere, and delete {self.where}: it holds what this has tried")
-        )
+        raise Refused(Problem(what, f"keep the state elsewhere; delete {self.where}, which holds a trial of this"))
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
         """Do something with obstore, within a time: it may ask for credentials and try again for minutes.
@@ -236,24 +227,17 @@ class CloudVault:
             return words, "run this again later; if that does not help, look at the bucket and its server"
         return f"a setting is missing or wrong ({words})", f"check the variables {cloud.prefix}*: {cloud.credentials}"
 
-    def _content(self, text: str) -> Content:
+    def _content(self, data: bytes) -> Content:
         """Take apart what an object holds. What is not ours is a state, too: its reader says what is wrong with it."""
-        if text == _PROBE:
-            raise self._unconditional()
-        if _HELD not in text[:64]:
-            return Content(text)
-        try:
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            text = data.decode("utf-8-sig")
+            if _HELD not in text[:64]:
+                return Content(text)
             document = json.loads(text)
-            state, lock = document["state"], document["run_lock"]
-        except (ValueError, TypeError, KeyError):
-            state = lock = 0
-        if not {type(state), type(lock)} <= {str, NoneType}:
-            raise FileError(self._foreign())
-        return Content(state, lock)
-
-    def _foreign(self) -> Problem:
+            if {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
+                return Content(document["state"], document["run_lock"])
         fix = "restore an earlier version of the object; or delete it, and write a new one by `hooksync apply --adopt`"
-        return Problem(f"{self.where} does not hold a whole state", fix)
+        raise FileError(Problem(f"{self.where} does not hold a whole state", fix))
 
     def _problem(self, what: str, reason: str, fix: str) -> Problem:
         return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)

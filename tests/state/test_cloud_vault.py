@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from threading import Event
 import pytest
 
 from hooksync.core.clock import SYSTEM_CLOCK
-from hooksync.core.errors import FileError, Refused, UsageError
+from hooksync.core.errors import ExitCode, FileError, Refused, UsageError
 from hooksync.state.cloud_vault import CloudVault
 from hooksync.state.format import state_text
 from hooksync.state.model import Settlement, State
@@ -22,6 +23,7 @@ from hooksync.state.remote_store import Content, RemoteStore
 from hooksync.state.store import MOST_BYTES, Changed, Holder, load, run_lock, update
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
+from tests.conftest import Place
 from tests.state_makers import SALT, entry, state
 from tests.unreliable import What
 from tests.wire import Wire, answer, make_certificate, saying
@@ -344,7 +346,13 @@ def test_a_write_that_fails_on_the_way_is_made_once(
     "data",
     [
         *(b"", b"{}", b"[1]", b"null", b"hello", b"[" * 99_999, TEXT[:-4].encode(), b"\xff\xfe", HELD[:20], HELD[:30]),
-        *(HELD[:-4], HELD.replace(b"run_lock", b"lock"), HELD.replace(b"null", b"1")),
+        *(
+            HELD[:-4],
+            HELD.replace(b"run_lock", b"lock"),
+            HELD.replace(b"null", b"1"),
+            b'["hooksync.held/1"]',
+            HELD[:30] + b"[" * 99_999,
+        ),
     ],
     ids=lambda data: f"{len(data)} bytes",
 )
@@ -395,6 +403,19 @@ def test_a_cut_network_is_told(backend: Backend, vault: CloudVault) -> None:
 
 
 @pytest.mark.slow
+@on_servers
+def test_a_server_that_does_not_answer_holds_no_interrupt_up(backend: Backend, place: Place) -> None:
+    assert backend.network
+    place.environ |= backend.environ
+    fault = backend.network.add("delay")
+    with place.popen("plan", "--state", backend.where) as process:
+        assert fault.happened.wait(30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)  # below the time-out of a request
+        assert process.returncode == ExitCode.INTERRUPTED
+
+
+@pytest.mark.slow
 def test_a_server_that_ignores_conditions_is_refused_and_never_used(
     environ: Surround,
 ) -> None:
@@ -412,5 +433,4 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
         with pytest.raises(Refused, match="writes without asking for conditions"):
             vault.put(Content(TEXT), None, "")
         assert len(kept) == 1
-        with pytest.raises(Refused, match="writes without asking for conditions"):
-            vault.get()
+        assert "does not hold a whole state" in refused(vault.get)
