@@ -10,8 +10,7 @@ import re
 import sys
 from array import array
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
+from typing import Any
 
 from hooksync.core.record import Record
 
@@ -94,27 +93,11 @@ class YamlList(list[object]):
         return "YamlList(...)"
 
 
-class EventMark(Protocol):
-    """A mark as PyYAML makes it: where a node begins, 0-based."""
-
-    @property
-    def line(self) -> int: ...  # noqa: D102
-
-    @property
-    def column(self) -> int: ...  # noqa: D102
-
-
+EventMark = Any  # as PyYAML makes it: where a node begins, by its `line` and `column`, 0-based
 Report = Callable[[EventMark, str, str], None]  # where, what, fix
 
 _PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
 _QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
-
-
-class _Role(Enum):
-    """What happens to the next value if the key before it is not a key of the mapping itself."""
-
-    MERGE = "merge"
-    DROP = "drop"
 
 
 class OpenList:
@@ -150,7 +133,7 @@ class OpenMap:
         self.outer = outer
         self._report = report
         self._is_value_next = False
-        self._key: str | _Role = _Role.DROP  # the latest
+        self._key: str | None = None  # the latest; `<<` for a merge, None: what stands under it is dropped
         self._line = self._column = 0  # of the latest key
         self._merges: list[tuple[object, EventMark]] | None = None
 
@@ -163,19 +146,19 @@ class OpenMap:
             if type(value) is str and value not in self.node and value != "<<":
                 self._key = sys.intern(value)
             else:
-                self._key = self._role_of_key(value, mark)
+                self._key = self._merge_key(value, mark)
             return
         self._is_value_next = False
         key = self._key
-        if isinstance(key, str):
+        if key is not None and key != "<<":
             self.node[key] = value
             self.node.places.extend((self._line, self._column, mark.line, mark.column))
-        elif key is _Role.MERGE and self._merges is not None:
+        elif key and self._merges is not None:
             self._merges.append((value, mark))
 
     def is_private(self) -> bool:
         """Whether what stands under its latest key may be a secret."""
-        return (isinstance(self._key, str) and bool(_PRIVATE.search(self._key))) or self.outer.is_private()
+        return bool(_PRIVATE.search(self._key or "")) or self.outer.is_private()
 
     def close(self) -> int:
         """Merge what `<<` names: own keys win, then the earlier of a list. Returns the number of keys brought in."""
@@ -190,21 +173,20 @@ class OpenMap:
                 self._report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
         return len(self.node) - before
 
-    def _role_of_key(self, value: object, mark: EventMark) -> str | _Role:
-        """Sort out a key that is not plainly a new text."""
-        if not isinstance(value, str):
-            self._report(mark, *_untextual_key(value))
-            return _Role.DROP
+    def _merge_key(self, value: object, mark: EventMark) -> str | None:
+        """Sort out a key that is not plainly a new text: the first `<<`, or a problem."""
         if value == "<<" and self._merges is None:
             self._merges = []
-            return _Role.MERGE
-        if value == "<<":
+            return "<<"
+        if not isinstance(value, str):
+            self._report(mark, *_untextual_key(value))
+        elif value == "<<":
             self._report(mark, "duplicate key <<", "merge several with a list: `<<: [*one, *two]`")
-            return _Role.DROP
-        line, column = self.node.key_mark(value)
-        name = f' "{value}"' if _QUOTABLE.fullmatch(value) and not self.outer.is_private() else ""
-        self._report(mark, f"duplicate key{name}, first at {line}:{column}", "keep one of the two")
-        return _Role.DROP
+        else:
+            line, column = self.node.key_mark(value)
+            name = f' "{value}"' if _QUOTABLE.fullmatch(value) and not self.outer.is_private() else ""
+            self._report(mark, f"duplicate key{name}, first at {line}:{column}", "keep one of the two")
+        return None
 
 
 def _untextual_key(value: object) -> tuple[str, str]:

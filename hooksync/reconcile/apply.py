@@ -13,7 +13,7 @@ from contextlib import suppress
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
-from hooksync.core.record import replace
+from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.fates import Creation, CreationEvent, Removal
 from hooksync.reconcile.plan import (
@@ -35,29 +35,21 @@ Live = tuple[LiveSubscription, ...]
 OTHERS_WAIT = 3.0  # seconds in which another run that removes what this one keeps is through with it
 
 
-class Execution:
+class Execution(Record, frozen=True):
     """One plan on its way. What the service does wrong is in the outcomes, not raised."""
 
-    def __init__(
-        self,
-        plan: TenancyPlan,
-        service: Service,
-        secrets: Mapping[SecretRef, Secret],
-        pool: WorkerPool,
-        *,
-        options: DiffOptions,
-        clock: Clock = SYSTEM_CLOCK,
-        advance: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`secrets`: of all that is to be made; `options`: the plan's; `advance`: called after each POST or DELETE."""
-        self.plan = plan
-        self.service = service
-        self.secrets = secrets
-        self.pool = pool
-        self.options = options
-        self.clock = clock
-        self.advance = advance
-        self.runners = [StepRunner(step) for step in plan.steps if not isinstance(step, Keep | Leave)]
+    plan: TenancyPlan
+    service: Service
+    secrets: Mapping[SecretRef, Secret]  # of all that is to be made
+    pool: WorkerPool
+    options: DiffOptions  # those that the plan was made with
+    clock: Clock = SYSTEM_CLOCK
+    advance: Callable[[], None] = lambda: None  # called after each POST or DELETE
+    runners: list[StepRunner] = field(default_factory=list)  # of the steps that need a call; made here
+
+    def __post_init__(self) -> None:
+        """Make a runner of each step that needs a call."""
+        self.runners.extend(StepRunner(step) for step in self.plan.steps if not isinstance(step, Keep | Leave))
 
     def run(self) -> TenancyOutcome:
         """Make, settle, remove, verify; a plan that asks for nothing makes no call."""

@@ -179,12 +179,17 @@ class Connection(BaseHTTPRequestHandler):
 
     def send(self, answer: Answer, *, half: bool = False) -> None:
         """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
-        head, body = _on_the_wire(answer, self.close_connection)
-        data = head + body
+        has_body = answer.status not in (204, 304)  # these have none (RFC 9110)
+        body = answer.body if has_body else b""
+        lines = [f"HTTP/1.1 {answer.status} {reason_phrase(answer.status)}"]
+        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"] if has_body else []
+        lines += [f"{name}: {value}" for name, value in answer.headers]
+        lines += ["Connection: close"] if self.close_connection else []
+        head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
         if half:
             self.close_connection = True
-            data = data[: len(head) + len(body) // 2] if body else data[: len("HTTP/1.1")]
-        self.wfile.write(data)
+            head, body = (head, body[: len(body) // 2]) if body else (b"HTTP/1.1", b"")
+        self.wfile.write(head + body)
 
     def cut(self) -> None:
         """Close the connection without an answer."""
@@ -192,20 +197,6 @@ class Connection(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Do nothing: the sandbox never prints."""
-
-
-def _on_the_wire(answer: Answer, is_last: bool) -> tuple[bytes, bytes]:
-    """Write an answer as head and body; `is_last`: the connection closes after it."""
-    lines = [f"HTTP/1.1 {answer.status} {reason_phrase(answer.status)}"]
-    body = answer.body
-    if answer.status in (204, 304):
-        body = b""  # these have none (RFC 9110)
-    else:
-        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    if is_last:
-        lines.append("Connection: close")
-    return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body
 
 
 def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
