@@ -10,17 +10,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, TextIO, cast
+from typing import IO, TYPE_CHECKING, Literal, TextIO, cast
 
 from hooksync.core.errors import ExitCode, OutputLost, Problem, os_reason
 
 if TYPE_CHECKING:
-    from hooksync.report.ci import Level
     from hooksync.service.retry import CallRecord
 
+Level = Literal["error", "warning"]
+
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
+TITLE = "hooksync"  # of annotations
+_IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
+_IN_PROPERTY = _IN_DATA | {":": "%3A", ",": "%2C"}
 _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
 
 
@@ -233,12 +237,32 @@ def coloured(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:
-    """Write annotations, in GitHub Actions: problems beside their lines in the files of the repository."""
+    """Write annotations, in GitHub Actions: problems beside their lines in the files of the repository.
+
+    They go to standard error, which the runner reads too (actions/runner, ScriptHandler.cs): the result stays clean.
+    """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    from hooksync.report.ci import annotation
-
     return list(filter(None, (annotation(level, problem, _path_in_repository) for problem in problems)))
+
+
+def annotation(level: Level, problem: Problem, path_of: Callable[[str], str] = str) -> str | None:
+    """Write the command that shows a problem beside its line; None for a problem that is in no file.
+
+    `path_of`: turns a file's name as the user gave it into its path in the repository.
+    """
+    where = problem.where
+    if where is None or where.file.startswith("<"):  # standard input is no file of the repository
+        return None
+    path = _escaped(path_of(where.file), _IN_PROPERTY)
+    message = _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
+    return f"::{level} file={path},line={where.line},col={where.column},title={TITLE}::{message}"
+
+
+def _escaped(text: str, escapes: Mapping[str, str]) -> str:
+    from hooksync.core.redaction import printable  # only here: `validate` elsewhere does without
+
+    return "".join(escapes.get(c) or printable(c) for c in text)
 
 
 def _path_in_repository(path: str) -> str:

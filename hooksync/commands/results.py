@@ -10,7 +10,7 @@ from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
-from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict
 from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
 from hooksync.report.text import adopted_line, report_lines
@@ -60,8 +60,6 @@ def _report(view: RunView, options: PlanOptions, world: World) -> str:
     """Write the report as JSON, if it is shown or saved."""
     if options.format != "json" and not options.report:
         return ""
-    from hooksync.report.ci import find_origin
-
     return report_json(view, find_origin(world.environ))
 
 

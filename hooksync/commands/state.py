@@ -18,7 +18,7 @@ from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refu
 from hooksync.core.model import address_matches
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World, find_store
+from hooksync.reconcile.context import World, find_origin, find_store
 from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import read_state
 from hooksync.state.local_store import LocalStore
@@ -160,8 +160,6 @@ ACTIONS: dict[str, Callable[[StateActionOptions, World], ExitCode]] = {
 
 def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
     """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
-    from hooksync.report.ci import find_origin  # only here: `show` and `pull` do without
-
     origin = find_origin(world.environ)
     holder = Holder(origin.user, origin.host, origin.url)
     if timeout is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
@@ -32,11 +31,9 @@ from hooksync.documents.sealing import (
     reference,
     url_digest,
 )
+from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
-
-if TYPE_CHECKING:
-    from hooksync.report.ci import Origin
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"

@@ -1,11 +1,11 @@
-"""What a command can reach outside the process: the environment, standard input, a terminal, the wish to stop."""
+"""What a command can reach outside the process: environment, standard input, terminal, state; and where it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.record import Record, field
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from hooksync.service.worker_pool import WorkerPool
     from hooksync.state.fingerprints import Key, Wanted
     from hooksync.state.store import StateStore
+
+Ci = Literal["github", "gitlab", "jenkins"]
+
+_LONGEST = 1024  # characters of a name or URL in a report
 
 
 class Terminal(Protocol):
@@ -73,3 +77,57 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
     from hooksync.state.backends import Surroundings, open_store  # only here: `validate` has no state
 
     return open_store(place, Surroundings(world.environ, file, world.terminal.message, world.clock))
+
+
+class Origin(Record, frozen=True):
+    """Where a run comes from. None: not known. Well-known facts only, and no secret."""
+
+    host: str | None = None
+    user: str | None = None  # in CI: the user who started the run, if the CI names one
+    ci: Ci | None = None
+    url: str | None = None  # of the run in the CI, without user information and query
+
+
+def find_origin(environ: Mapping[str, str]) -> Origin:
+    """Find the machine, the user and the CI run."""
+    import platform  # here, as getpass below: a plan needs neither
+
+    ci, user, url = _ci(environ)
+    return Origin(_fit(platform.node()), _fit(user) or _user(), ci, _public(url))
+
+
+def _ci(environ: Mapping[str, str]) -> tuple[Ci | None, str, str]:
+    """Return the CI, the user who started its run, and the run's URL."""
+    get = environ.get
+    if get("GITHUB_RUN_ID"):
+        parts = (get("GITHUB_SERVER_URL"), get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID"))
+        url = "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""
+        return "github", get("GITHUB_ACTOR", ""), url
+    if get("GITLAB_CI") or get("CI_JOB_URL"):
+        return "gitlab", get("GITLAB_USER_LOGIN", ""), get("CI_JOB_URL", "")
+    if get("JENKINS_URL") or get("BUILD_URL"):
+        return "jenkins", get("BUILD_USER_ID", ""), get("BUILD_URL", "")
+    return None, "", ""
+
+
+def _public(url: str) -> str | None:
+    """Drop the parts of a URL that may hold a secret."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        return None
+    netloc, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    host = netloc.rpartition("@")[2]
+    return _fit(f"{scheme}://{host}{slash}{path}") if host else None
+
+
+def _user() -> str | None:
+    import getpass
+
+    try:
+        return _fit(getpass.getuser())
+    except (OSError, KeyError, ImportError):  # the system has no name for this user
+        return None
+
+
+def _fit(text: str) -> str | None:
+    return text if text and text.isprintable() and len(text) <= _LONGEST else None

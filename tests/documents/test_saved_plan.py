@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, Refused
 from hooksync.documents.reader import Demands, read_saved_plan
 from hooksync.documents.sealing import PlanKey, digest, plan_key
-from hooksync.report.ci import find_origin
+from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from tests.command_line import ROOT

@@ -34,8 +34,8 @@ TOUCHES = {
     "commands.plan_apply": "random",  # the id of a plan is random
     "documents": "",
     "report": "",
-    "report.ci": "os",  # the machine and the user that a report names
     "reconcile": "",
+    "reconcile.context": "os",  # the machine and the user that a report names
     "reconcile.journal": "os",  # random salts
     "state": "",
     "state.fingerprints": "os",  # the number of processors

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooksync.cli.terminal import annotation
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location
-from hooksync.report.ci import annotation
 from tests.command_line import Run, hooksync
 
 IN_ACTIONS = {"GITHUB_ACTIONS": "true"}
