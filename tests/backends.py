@@ -106,19 +106,17 @@ class Servers:
         raise AssertionError(f"{program} did not start")
 
     def _start(self, command: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a server that ends with the tests, also where these are killed: its shell waits for their end."""
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
         process = subprocess.Popen(
-            command,
+            ["sh", "-c", '"$@" & read -r line; kill -9 $!; wait', "sh", *command],
             cwd=self._folder,
             env={**kept, **environ},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if "--silent" in command else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._stack.callback(process.wait)
-        self._stack.callback(process.kill)
-        if process.stdout:
-            self._stack.callback(process.stdout.close)
+        self._stack.enter_context(process)  # at its end, closes the pipes and waits
         return process
 
 
