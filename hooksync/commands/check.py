@@ -43,11 +43,11 @@ def check(options: StateOptions, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(options, world)
     path = state_place(options.files, options.state, disabled=not options.uses_state)
-    known, _ = read_state(find_store(path, options.files[0], world), options, world)
+    found, _ = read_state(find_store(path, options.files[0], world), options, world)
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
-        checks = _look(run, world, path, known)
-    view = CheckView(checks, timestamp(world), prepared.warnings)
+        checks = _look(run, world, path, found.state)
+    view = CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:

@@ -20,7 +20,7 @@ from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
-from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, plan_key
+from hooksync.core.signing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
@@ -29,6 +29,7 @@ from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
 from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
 from hooksync.state.backends import state_place
+from hooksync.state.integrity import mark_of
 
 if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
 def plan(options: PlanOptions, world: World) -> ExitCode:
     """Fetch, compare and show; with --out, save what was shown."""
-    key = plan_key(world.environ.get(KEY_VARIABLE)) if options.out else None
-    with _open(options, world, key) as session:
+    with _open(options, world) as session:
         planned = session.plan()
         verdicts = ask_receivers(planned, session.run, world.terminal) if options.probes else {}
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
@@ -45,7 +45,7 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
         doubts = [*session.run.secrets.doubts(refs)]
         doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
     view = run_view([planned_view(one, verdicts) for one in planned], session, doubts)
-    document = _document(view, options, key)
+    document = _document(view, session)
     if options.format == "text":
         world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
     else:
@@ -77,7 +77,7 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     from hooksync.config.files import read_plan
     from hooksync.documents.reader import Demands, read_saved_plan
 
-    key = plan_key(world.environ.get(KEY_VARIABLE))
+    key = _key(world)
     now = datetime.fromtimestamp(world.clock.now(), UTC)
     saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, now))
     with _open_saved(saved, options, world, key) as session:
@@ -86,12 +86,10 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     return end_apply(planned, executed, session, told)
 
 
-def _open(
-    options: PlanOptions, world: World, key: PlanKey | None = None, *, is_apply: bool = False
-) -> AbstractContextManager[Session]:
+def _open(options: PlanOptions, world: World, *, is_apply: bool = False) -> AbstractContextManager[Session]:
     """Open a session on hooks files."""
     prepared = prepare(options, world, replaced=options.replace)
-    if key:
+    if key := _key(world):
         prepared.redactor.learn([key.text])
     return open_session(
         prepared,
@@ -124,7 +122,12 @@ def _open_saved(
         state=(options.state or saved.state) if options.uses_state else None,
         allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe,
         is_apply=True,
+        planned=saved.state_mark,
     )
+
+
+def _key(world: World) -> PlanKey | None:
+    return plan_key(world.environ.get(KEY_VARIABLE))
 
 
 def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
@@ -141,8 +144,9 @@ def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
     )
 
 
-def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:
-    """Write the plan as JSON, if it is shown or saved."""
+def _document(view: RunView, session: Session) -> str:
+    """Write the plan as JSON, if it is shown or saved; signed, if it is saved."""
+    options, state = session.options, session.planner.state
     if options.format != "json" and not options.out:
         return ""
     made_with = PlannedWith(
@@ -152,8 +156,9 @@ def _document(view: RunView, options: PlanOptions, key: PlanKey | None) -> str:
         replace=options.replace,
         is_targeted=bool(options.targets),
         allows_mass_unsubscribe=options.allows_mass_unsubscribe,
+        state=mark_of(state) if state else None,
     )
-    return plan_json(view, made_with, key)
+    return plan_json(view, made_with, _key(session.world) if options.out else None)
 
 
 def _markdown(view: RunView, options: PlanOptions) -> str:

@@ -25,8 +25,9 @@ from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.state.backends import find_former
 from hooksync.state.fingerprints import KeyRing, stretch
+from hooksync.state.integrity import Inspected, Mark
 from hooksync.state.model import State
-from hooksync.state.store import StateStore, load
+from hooksync.state.store import StateStore, inspect
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
@@ -54,7 +55,7 @@ class Session(Record, frozen=True):
     planner: Planner
     options: PlanOptions
     world: World
-    warnings: tuple[Problem, ...]  # of the files
+    warnings: tuple[Problem, ...]  # of the files, and of a state that went back
     state: str | None  # where it is
     store: StateStore | None
     former: StateStore | None = None  # the lock file that the state was read from, and that it replaces
@@ -100,23 +101,24 @@ def open_session(
     state: str | None,
     allows_mass_unsubscribe: bool,
     is_apply: bool,
+    planned: Mark | None = None,
 ) -> Iterator[Session]:
     """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
 
-    `state`: where it is; None: without a state. An apply holds its run lock all the while. Raises Refused where another
-    run holds it.
+    `state`: where it is; None: without a state; `planned`: the one that a saved plan was made with. An apply holds its
+    run lock all the while. Raises Refused where another run holds it.
     """
     store = find_store(state, options.files[0], world)
     with _lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        known, former = read_state(store, options, world)
+        found, former = read_state(store, options, world, planned, writes=is_apply)
+        known, warnings = found.state, (*prepared.warnings, *found.warnings)
         undeclared = _undeclared(known, prepared.declared)
-        timeout, parallelism = options.timeout, options.parallelism
         with open_run(
             prepared.tenancies,
             world,
             prepared.redactor,
-            timeout=timeout,
-            parallelism=parallelism,
+            timeout=options.timeout,
+            parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
         ) as run:
             planner = Planner(
@@ -124,12 +126,12 @@ def open_session(
                 allows_mass_unsubscribe,
                 known,
                 run.secrets,
-                KeyRing(parallelism, world.stretch or stretch),
+                KeyRing(options.parallelism, world.stretch or stretch),
                 adopts=options.adopts,
                 keeps_state=state is not None,
                 clock=world.clock,
             )
-            yield Session(run, planner, options, world, prepared.warnings, state, store, former, undeclared)
+            yield Session(run, planner, options, world, warnings, state, store, former, undeclared)
 
 
 def _lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
@@ -158,18 +160,25 @@ def _undeclared_problem(number: int, where: str) -> Problem:
     return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
 
 
-def read_state(store: StateStore | None, options: StateOptions, world: World) -> tuple[State | None, StateStore | None]:
-    """Read the state, or the lock file that it replaces, and return that file too."""
+def read_state(
+    store: StateStore | None, options: StateOptions, world: World, planned: Mark | None = None, *, writes: bool = False
+) -> tuple[Inspected, StateStore | None]:
+    """Read the state, or the lock file that it replaces, and return that file too. Raises FileError.
+
+    `planned`: of the state that a saved plan was made with; `writes`: whether the run is to write it.
+    """
     if store is None:
-        return None, None
-    former = find_former(store.where) if options.state is None else None
-    state = load(former or store)
+        return Inspected(None), None
+    former = find_former(store) if options.state is None else None
+    found = inspect(former or store, planned)
+    if state := found.trusted(writes=writes):
+        store.integrity.remember(state)
     if former:
         world.terminal.message(
             f"note: the state was read from {former.where}; from now on it is kept in {store.where}, "
             "the old file can be deleted"
         )
-    return state, former
+    return found, former
 
 
 def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> Prepared:

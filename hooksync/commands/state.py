@@ -21,6 +21,7 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_origin, find_store
 from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import read_state
+from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import (
@@ -51,6 +52,7 @@ def show(options: StateActionOptions, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
     store, source = _stores(options, world)
     stored = _read(source, store)
+    _warn(stored, source, world)
     state, holder = read_state(stored.text, source.where), store.holder()
     about: dict[str, object] = {"state": source.where, "state_format": json.loads(stored.text)["format"]}
     about |= {"serial": state.serial, "last_run": state.last_run}
@@ -71,7 +73,7 @@ def pull(options: StateActionOptions, world: World) -> ExitCode:
     store, source = _stores(options, world)
     stored = _read(source, store)
     try:
-        read_state(stored.text, source.where)
+        _warn(stored, source, world)
     except FileError as error:
         for problem in error.problems:
             world.terminal.warn(problem)
@@ -86,15 +88,19 @@ def push(options: StateActionOptions, world: World) -> ExitCode:
     with hold_run_lock(store, options.lock_timeout, world):
         stored = store.read()
         before = _compared(stored, given, store.where, is_forced=options.is_forced) if stored else None
-        if before and _is_same(given, before):
+        found = store.integrity.inspect(stored.text, store.where) if before and stored else Inspected(given)
+        if before and _is_same(given, before) and not (found.errors or found.warnings):
             world.terminal.result(f"nothing to do: {store.where} holds the same, with serial {before.serial}\n")
             return ExitCode.DONE
-        after = replace(given, serial=max(given.serial, before.serial if before else 0) + 1)
+        found.trusted(reads=False, writes=not options.is_forced)
+        known = (given.serial, before.serial if before else 0, store.integrity.seen(given))
+        after = replace(given, serial=max(known) + 1)
         try:
-            store.write(written_text(after, store.where), stored.version if stored else None)
+            store.write(written_text(after, store.integrity, store.where), stored.version if stored else None)
         except Changed:
             what = f"the state {store.where} was written just now by something that does not take its run lock"
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
+        store.integrity.remember(after)
     world.terminal.result(f"pushed to {store.where}: serial {after.serial}, {_count(after.entries)}\n")
     return ExitCode.DONE
 
@@ -175,7 +181,7 @@ def _stores(options: StateActionOptions, world: World) -> tuple[StateStore, Stat
     if store is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    return store, (None if options.state else find_former(store.where)) or store
+    return store, (None if options.state else find_former(store)) or store
 
 
 def _read(source: StateStore, store: StateStore) -> Stored:
@@ -185,6 +191,13 @@ def _read(source: StateStore, store: StateStore) -> Stored:
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
     raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
+
+
+def _warn(stored: Stored, source: StateStore, world: World) -> None:
+    """Say what speaks against a state that is only looked at. Raises FileError for one that cannot be read."""
+    found = source.integrity.inspect(stored.text, source.where)
+    for problem in (*found.errors, *found.warnings):
+        world.terminal.warn(problem)
 
 
 def _given(path: str, world: World) -> tuple[str, str]:

@@ -6,7 +6,6 @@ Pure: the text, the key and the time are arguments. Anybody may have written the
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,11 +35,13 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schema import check_document
+from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault, shown_server
-from hooksync.documents.sealing import KEY_VARIABLE, PlanKey, digest
+from hooksync.documents.sealing import digest, signature_of
 from hooksync.documents.writer import PLAN_FORMAT
 from hooksync.reconcile.plan import Action, Change
+from hooksync.state.integrity import Mark
 
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
@@ -118,6 +119,7 @@ class SavedPlan(Record, frozen=True):
     prunes: bool
     is_targeted: bool
     allows_mass_unsubscribe: bool
+    state_mark: Mark | None = None  # of the state that it was made with; None: there was none, or it is not told
     warnings: tuple[Problem, ...] = ()
 
 
@@ -174,21 +176,17 @@ def _check_seals(document: dict[str, Any], path: str, demands: Demands) -> tuple
     if demands.key is not None:
         if signature is None:
             raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
-        if not _same(signature, demands.key.signature(document)):
+        if not is_same(signature, signature_of(document, demands.key)):
             what = f"the signature of {path} does not fit {KEY_VARIABLE}: it was altered, or signed with another key"
             raise Refused(Problem(what, f"{_MAKE_AGAIN}, under the same key"))
     rest = {name: value for name, value in document.items() if name != "digest"}
-    if not _same(document.get("digest"), digest(rest)):
+    if not is_same(document.get("digest"), digest(rest)):
         raise Refused(Problem(f"{path} was altered since it was saved: its digest does not fit", _MAKE_AGAIN))
     if demands.key is None and signature is not None:
         unchecked = "its signature is not checked, nor what its URLs stand for"
         what = f"{path} is signed, and {unchecked}: {KEY_VARIABLE} is not set"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
     return ()
-
-
-def _same(given: object, computed: str) -> bool:
-    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
 
 
 def _check_age(fields: Fields, path: str, demands: Demands) -> None:
@@ -230,6 +228,7 @@ def _saved_plan(fields: Fields, path: str, warnings: tuple[Problem, ...]) -> Sav
         prunes=options.get("prune", True),
         is_targeted=options.get("targeted", False),
         allows_mass_unsubscribe=options.get("allow_mass_unsubscribe", False),
+        state_mark=Mark(mark["lineage"], mark["serial"]) if (mark := fields.get("state_serial")) else None,
         warnings=warnings,
     )
 

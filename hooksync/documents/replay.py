@@ -13,9 +13,10 @@ from hooksync.core.errors import Problem
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
+from hooksync.core.signing import PlanKey
 from hooksync.core.urls import owns_url, shown_server
 from hooksync.documents.reader import LiveRow, SavedPlan, SavedStep, SavedTenancy
-from hooksync.documents.sealing import PlanKey, live_digest, url_digest
+from hooksync.documents.sealing import live_digest, url_digest
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, some_of
 from hooksync.reconcile.planner import FetchedTenancy

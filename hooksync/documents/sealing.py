@@ -16,13 +16,10 @@ from os.path import join
 
 import msgspec.json
 
-from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef, Tenancy
-from hooksync.core.record import Record
+from hooksync.core.signing import PlanKey
 
-KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
-SHORTEST_KEY = 16  # bytes
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
 _encode_fast = msgspec.json.Encoder(order="sorted").encode
@@ -62,36 +59,10 @@ def encode_line(fields: dict[str, object]) -> str:
     return line.decode() if line.isascii() and b"\\" not in line else encode(fields)
 
 
-class PlanKey(Record, frozen=True):
-    """The key that plans are signed with."""
-
-    HIDDEN = ("value",)
-
-    value: bytes
-
-    @property
-    def text(self) -> str:
-        """The key as the environment holds it, for the redactor only."""
-        return self.value.decode("utf-8", "surrogateescape")
-
-    def signature(self, document: Mapping[str, object]) -> str:
-        """Sign all of a document but its digest and its signature."""
-        rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
-        signed = hmac.new(self.value, _DOMAIN, hashlib.sha256)
-        for part in json_parts(Sections(rest)):
-            signed.update(part.encode())
-        return "hmac-sha256:" + signed.hexdigest()
-
-
-def plan_key(text: str | None) -> PlanKey | None:
-    """Take the key from what its variable holds. Raises FileError for one that is too short, the empty one too."""
-    if text is None:
-        return None
-    value = text.encode("utf-8", "surrogateescape")
-    if len(value) < SHORTEST_KEY:
-        fix = "make one with `hooksync secret generate`; unset the variable to work without signatures"
-        raise FileError(Problem(f"{KEY_VARIABLE} is shorter than {SHORTEST_KEY} bytes", fix))
-    return PlanKey(value)
+def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
+    """Sign all of a document but its digest and its signature."""
+    rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
+    return key.sign(_DOMAIN, json_parts(Sections(rest)))
 
 
 def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:

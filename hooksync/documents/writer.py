@@ -14,12 +14,12 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription, PlainSettings, Tenancy
 from hooksync.core.record import Record, asdict, fields_of
+from hooksync.core.signing import PlanKey
 from hooksync.documents.sealing import (
     SIGNED_FOR,
     Blocks,
     Lines,
     Pairs,
-    PlanKey,
     Sections,
     config_digest,
     credential_references,
@@ -29,11 +29,13 @@ from hooksync.documents.sealing import (
     json_parts,
     live_digest,
     reference,
+    signature_of,
     url_digest,
 )
 from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
+from hooksync.state.integrity import Mark
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
@@ -48,6 +50,7 @@ class PlannedWith(Record, frozen=True):
     replace: tuple[str, ...]
     is_targeted: bool
     allows_mass_unsubscribe: bool
+    state: Mark | None = None  # of the state; None: there was none
 
 
 def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -> str:
@@ -62,10 +65,11 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
         "targeted": options.is_targeted,
         "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
+    document["state_serial"] = asdict(options.state) if options.state else None
     document["tenancies"] = Blocks(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
-        document["signature"] = key.signature(document)
+        document["signature"] = signature_of(document, key)
     return _sealed(document)
 
 

@@ -228,6 +228,7 @@ def _open_stage(announce: Callable[[str], None], catch_signals: CatchSignals, *,
             "PRESERVICA_PASSWORD": password,
             "CATALOGUE_SECRET": shared["catalogue"],
             "ALERTS_SECRET": shared["alerts"],
+            **dict.fromkeys(("XDG_CACHE_HOME", "LOCALAPPDATA"), folder),
         }
         yield _Stage(Shell(announce, watch, Path(folder), environ, is_coloured), box, receiver, shared)
 

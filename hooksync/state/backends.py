@@ -10,6 +10,7 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.state.integrity import find_integrity
 from hooksync.state.local_store import LocalStore
 from hooksync.state.store import StateStore
 
@@ -41,8 +42,14 @@ class Surroundings(Record, frozen=True):
 def open_store(where: str, around: Surroundings) -> StateStore:
     """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
 
-    Nothing is reached yet. Raises UsageError for a name that is wrong in itself.
+    Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
     """
+    store = _find_store(where, around)
+    store.integrity = find_integrity(around.environ)
+    return store
+
+
+def _find_store(where: str, around: Surroundings) -> StateStore:
     vault = _find_vault(where, around)
     if vault is None:
         return LocalStore(where)
@@ -91,12 +98,14 @@ def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool)
     return f"{os.path.splitext(first)[0]}.state.json"
 
 
-def find_former(path: str) -> LocalStore | None:
+def find_former(store: StateStore) -> LocalStore | None:
     """Return the lock file, as states were called before, that stands where a default state is not there yet.
 
     None where there is a state already, or no such lock file.
     """
+    path = store.where
     if not path.endswith(_SUFFIX) or os.path.lexists(path):
         return None
-    former = f"{path.removesuffix(_SUFFIX)}.lock.json"
-    return LocalStore(former) if os.path.exists(former) else None
+    former = LocalStore(f"{path.removesuffix(_SUFFIX)}.lock.json")
+    former.integrity = store.integrity
+    return former if os.path.exists(former.where) else None

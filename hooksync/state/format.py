@@ -16,11 +16,13 @@ from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import asdict
 from hooksync.core.schema import check_document, quoted
+from hooksync.core.signing import PlanKey
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
 LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
+_DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
@@ -32,7 +34,12 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def read_state(text: str, path: str) -> State:
-    """Read a state. Raises FileError for anything but a whole state of this format.
+    """Read a state, whether or not it is signed. Raises FileError for anything but a whole state of this format."""
+    return read_signed(text, path)[0]
+
+
+def read_signed(text: str, path: str) -> tuple[State, str | None]:
+    """Read a state and its signature, which is not verified. Raises FileError as `read_state`.
 
     `path`: for messages. A field that this version does not know is an error: written again, it would be lost.
     """
@@ -52,11 +59,19 @@ def read_state(text: str, path: str) -> State:
         _check_whole(state)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _WAY_OUT)) from None
-    return state
+    return state, fields.get("signature")
 
 
-def state_text(state: State) -> str:
-    """Write a state; the same state always gives the same text."""
+def signature_of(state: State, key: PlanKey) -> str:
+    """Sign a state, however its text was laid out."""
+    return key.sign(_DOMAIN, [state_text(state)])
+
+
+def state_text(state: State, key: PlanKey | None = None) -> str:
+    """Write a state, signed where there is a key; the same state always gives the same text.
+
+    A field that is new to the format is left out where it says nothing: signatures are made of this text.
+    """
     salts = [f"{_encode(salt.id)}: {_encode(_salt_fields(salt))}" for salt in state.salts]
     fields = {
         "entries": _block("[]", [_encode(_entry_fields(entry)) for entry in state.entries]),
@@ -66,6 +81,7 @@ def state_text(state: State) -> str:
         **({"removed": _block("[]", [_encode(asdict(each)) for each in state.removed])} if state.removed else {}),
         "salts": _block("{}", salts),
         **({"serial": _encode(state.serial)} if state.serial else {}),
+        **({"signature": _encode(signature_of(state, key))} if key else {}),
         "url_salt": _encode(state.url_salt.hex()),
     }
     return "{\n" + ",\n".join(f'  "{name}": {value}' for name, value in fields.items()) + "\n}\n"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hooksync.core.atomic_write import delete_drafts, write_atomically
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.record import asdict
+from hooksync.state.integrity import Integrity
 from hooksync.state.store import MOST_BYTES, NO_SUCH_RUN, Busy, Changed, Holder, Stored, too_large
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class LocalStore:
     def __init__(self, path: str, patience: float = PATIENCE) -> None:
         """`patience`: seconds to wait for the lock in a `write` without `hold`."""
         self.where = path
+        self.integrity = Integrity()
         self.aside: str | None = None  # where this cannot be written, a file beside it can neither
         self._patience = patience
         self._is_held = False

@@ -14,6 +14,7 @@ from typing import Protocol
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.record import Record, asdict, replace
+from hooksync.state.integrity import Integrity
 from hooksync.state.store import NO_SUCH_RUN, Busy, Changed, Holder, LockLost, Stored
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
@@ -98,6 +99,7 @@ class RemoteStore:
         `has_thread`: whether a thread renews the lock; otherwise only `check` does.
         """
         self.where = vault.where
+        self.integrity = Integrity()
         self.aside: str | None = aside
         self._vault = vault
         self._clock = clock

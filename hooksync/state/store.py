@@ -18,7 +18,8 @@ from hooksync.core.errors import FileError, Interrupted, Problem, Refused
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import printable
 from hooksync.state.fingerprints import SALT_BYTES
-from hooksync.state.format import read_state, state_text
+from hooksync.state.format import state_text
+from hooksync.state.integrity import Inspected, Integrity, Mark
 from hooksync.state.model import LARGEST_RUN, State
 
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
@@ -82,6 +83,8 @@ class StateStore(Protocol):
     def where(self) -> str:
         """Name it as the user does."""
 
+    integrity: Integrity  # what its state is held against
+
     @property
     def aside(self) -> str | None:
         """Return the path of a file to keep a state in that cannot be written; None: there is no use in that."""
@@ -144,32 +147,47 @@ def run_lock(
         yield
 
 
-def load(store: StateStore) -> State | None:
-    """Read the state as it is now; None where there is none. Raises FileError where it cannot be read."""
+def inspect(store: StateStore, planned: Mark | None = None) -> Inspected:
+    """Read the state as it is now, and find what speaks against it. Raises FileError where it cannot be read.
+
+    `planned`: of the state that a saved plan was made with.
+    """
     stored = store.read()
-    return None if stored is None else read_state(stored.text, store.where)
+    return store.integrity.inspect(stored.text if stored else None, store.where, planned)
 
 
-def update(store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None) -> State:
+def load(store: StateStore) -> State | None:
+    """Read the state as it is now; None where there is none. Raises FileError where no run may go by it."""
+    return inspect(store).trusted()
+
+
+def update(
+    store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None, verifies: bool = True
+) -> State:
     """Change what the state holds at this moment, which another run may have written, and return what it holds then.
 
     Where there is none, what `former` holds or a new state is changed. It is replaced as a whole, with the next serial,
     or, where nothing changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
+    `verifies`: whether it must be one that a run may go by.
     """
+    integrity = store.integrity
     for _ in range(_MOST_WRITES):
         stored = store.read()
         if stored:
-            before = read_state(stored.text, store.where)
+            before = integrity.inspect(stored.text, store.where).trusted(reads=verifies, writes=True)
         else:
-            before = (load(former) if former else None) or State(last_run=0, url_salt=os.urandom(SALT_BYTES))
+            before = load(former) if former else None
+        before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES))
         after = change(before)
         if not stored and after == before:
             return after
-        if stored and state_text(after) == stored.text.replace("\r\n", "\n"):
+        after = replace(after, serial=max(before.serial, after.serial, integrity.seen(after)))
+        if stored and state_text(after, integrity.key) == stored.text.replace("\r\n", "\n"):
             return after
-        after = replace(after, serial=max(before.serial, after.serial) + 1)
+        after = replace(after, serial=after.serial + 1)
         with suppress(Changed):
-            store.write(written_text(after, store.where), stored.version if stored else None)
+            store.write(written_text(after, integrity, store.where), stored.version if stored else None)
+            integrity.remember(after)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
 
@@ -182,7 +200,7 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     if not store.aside or before is None:
         return error
     after = change(before)
-    write_atomically(store.aside, written_text(after, store.aside))
+    write_atomically(store.aside, written_text(after, store.integrity, store.aside))
     folder = os.path.dirname(store.aside)  # of the hooks file, by which a repository of Git is found
     command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
     command += f" --file {quote(folder)}" if folder else ""
@@ -190,13 +208,16 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     return FileError(Problem(what, f"once the state can be reached: {command}"))
 
 
-def written_text(state: State, where: str) -> str:
-    """Return the text of a state. `where`: that it is written to, for messages. Raises FileError if it is too large."""
+def written_text(state: State, integrity: Integrity, where: str) -> str:
+    """Return the text of a state, signed where there is a key. Raises FileError for one that nobody could read again.
+
+    `where`: that it is written to, for messages.
+    """
     if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"
         raise FileError(Problem(what, fix))
-    text = state_text(state)
+    text = state_text(state, integrity.key)
     if len(text) > MOST_BYTES:
         raise FileError(too_large(where))
     return text

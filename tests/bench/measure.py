@@ -23,7 +23,7 @@ SECRET = "a-shared-secret-of-the-benchmarks"
 HOOKSYNC = (sys.executable, "-m", "hooksync")
 
 _LONGEST = 300.0  # seconds that a process may take
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "SYSTEMROOT")  # of our environment: what a process needs to start
+_KEPT = ("PATH", "TMPDIR", "LANG", "SYSTEMROOT")  # of our environment: what a process needs to start
 _TO_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 
 

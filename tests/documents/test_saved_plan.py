@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, Refused
+from hooksync.core.signing import PlanKey, plan_key
 from hooksync.documents.reader import Demands, read_saved_plan
-from hooksync.documents.sealing import PlanKey, digest, plan_key
+from hooksync.documents.sealing import digest, signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
@@ -737,8 +738,8 @@ def test_a_signature_hangs_on_all_but_itself_and_the_digest() -> None:
     key = plan_key(KEY)
     assert key == PlanKey(KEY.encode())
     assert KEY not in repr(key)
-    assert key.signature({"a": 1}) == key.signature({"a": 1, "digest": "x", "signature": "y"})
-    assert key.signature({"a": 1}) != key.signature({"a": 2})
+    assert signature_of({"a": 1}, key) == signature_of({"a": 1, "digest": "x", "signature": "y"}, key)
+    assert signature_of({"a": 1}, key) != signature_of({"a": 2}, key)
     assert plan_key(None) is None
 
 

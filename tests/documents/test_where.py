@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hooksync.core.model import Server
-from hooksync.documents.sealing import digest, plan_key, url_digest
+from hooksync.core.signing import plan_key
+from hooksync.documents.sealing import digest, signature_of, url_digest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HIDDEN, HOOKS, Place
@@ -104,7 +105,7 @@ def alter(path: Path, change: Callable[[dict[str, Any]], object], key: str | Non
     document = json.loads(path.read_text())
     change(document)
     if signer := plan_key(key):
-        document["signature"] = signer.signature(document)
+        document["signature"] = signature_of(document, signer)
     document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
     path.write_text(json.dumps(document))
 

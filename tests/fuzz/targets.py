@@ -22,9 +22,10 @@ from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
+from hooksync.core.signing import PlanKey
 from hooksync.documents.reader import Demands, SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import elsewhere, rebuild
-from hooksync.documents.sealing import PlanKey, digest
+from hooksync.documents.sealing import digest, signature_of
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
@@ -159,7 +160,7 @@ def _sealed(data: bytes) -> Iterator[bytes]:
     with suppress(ValueError, RecursionError):
         document = json.loads(data)
         if isinstance(document, dict):
-            document["signature"] = KEY.signature(document)
+            document["signature"] = signature_of(document, KEY)
             document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
             yield json.dumps(document).encode()
 

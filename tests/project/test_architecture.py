@@ -41,6 +41,7 @@ TOUCHES = {
     "state.fingerprints": "os",  # the number of processors
     "state.backends": "os",
     "state.git_vault": "os subprocess",
+    "state.integrity": "open os",  # what this machine has seen
     "state.local_store": "open os",
     "state.store": "os",  # a random id, the process
     "service": "",

@@ -357,7 +357,7 @@ def runner(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Runner:
     if lack := missing_program():
         pytest.skip(lack)
     runner = Runner(place, tmp_path_factory.mktemp("runner"), Remote(tmp_path_factory.mktemp("remote")))
-    runner.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    runner.environ["HOOKSYNC_PLAN_KEY"] = place.environ["HOOKSYNC_PLAN_KEY"] = KEY
     return runner
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hooksync.state.integrity import Integrity
 from hooksync.state.remote_store import Content
 from hooksync.state.store import Busy, Changed, Holder, Stored
 from tests.simulation.world import Process
@@ -67,6 +68,7 @@ class Store:
     where: str
 
     aside = None
+    integrity = Integrity()
 
     def read(self) -> Stored | None:
         self.process.live()

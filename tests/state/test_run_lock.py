@@ -18,6 +18,7 @@ from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.state.format import state_text
+from hooksync.state.integrity import Integrity
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Settlement, State
 from hooksync.state.store import Busy, Changed, Holder, Stored, load, run_lock, update
@@ -47,6 +48,7 @@ class Memory:
 
     where = "memory"
     aside = None
+    integrity = Integrity()
 
     def __init__(self, busy: int = 0, others: int = 0) -> None:
         self.stored: Stored | None = None

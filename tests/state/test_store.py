@@ -130,14 +130,14 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
 
 def test_a_lock_file_is_found_where_a_default_state_is_not_there_yet(tmp_path: Path) -> None:
     path, former = tmp_path / "hooks.state.json", tmp_path / "hooks.lock.json"
-    assert find_former(str(path)) is None
+    assert find_former(LocalStore(str(path))) is None
     former.write_text("{}")
-    found = find_former(str(path))
+    found = find_former(LocalStore(str(path)))
     assert found
     assert found.where == str(former)
-    assert find_former(str(tmp_path / "hooks.json")) is None
+    assert find_former(LocalStore(str(tmp_path / "hooks.json"))) is None
     path.write_text("{}")
-    assert find_former(str(path)) is None
+    assert find_former(LocalStore(str(path))) is None
 
 
 def test_what_a_lock_file_holds_is_kept_in_the_state_from_the_first_writing(tmp_path: Path) -> None:

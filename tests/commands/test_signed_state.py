@@ -1,0 +1,191 @@
+"""A state that is signed, one that somebody changed, and one that went back, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import HOOKS, Place, Run
+
+KEY = "a-key-that-signs-plans-and-states"
+
+
+@pytest.fixture
+def made(place: Place) -> Place:
+    """A place whose subscriptions are made, and whose signed state this machine remembers."""
+    place.environ |= {"HOOKSYNC_PLAN_KEY": KEY, "XDG_CACHE_HOME": str(place.folder / "cache")}
+    assert place.run("apply", "--yes").code == 0
+    return place
+
+
+def state(place: Place) -> Path:
+    return place.folder / "hooks.state.json"
+
+
+def change(place: Place, **fields: Any) -> None:
+    document = json.loads(state(place).read_text())
+    kept = {name: value for name, value in (document | fields).items() if value is not None}
+    state(place).write_text(json.dumps(kept))
+
+
+def without_key(place: Place) -> None:
+    """Work as who has no key, on a state that has no signature."""
+    del place.environ["HOOKSYNC_PLAN_KEY"]
+    change(place, signature=None)
+
+
+def rotate(place: Place) -> Run:
+    place.environ["CATALOGUE_SECRET"] += "-new"
+    place.receiver.set_secret("catalogue", place.environ["CATALOGUE_SECRET"])
+    return place.run("apply", "--yes")
+
+
+def refused(place: Place, *commands: tuple[str, ...]) -> str:
+    """Run commands that end with an error before any call, the same for all; returns it."""
+    before, runs = len(place.box.calls), [place.run(*command) for command in commands]
+    assert [run.code for run in runs] == [1] * len(runs)
+    assert len(place.box.calls) == before
+    [said] = {run.err for run in runs}
+    return said
+
+
+ALL = (("plan",), ("apply", "--yes"), ("check",))
+
+
+def test_a_state_is_signed_and_verified_where_the_key_is_set(made: Place) -> None:
+    assert json.loads(state(made).read_text())["signature"].startswith("hmac-sha256:")
+    assert made.run("plan").out.startswith("No changes.")
+    assert made.run("check").code == 0
+    assert KEY not in state(made).read_text()
+    run = rotate(made)
+    assert (run.code, run.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"last_run": 7}, "the signature of the state hooks.state.json does not fit HOOKSYNC_PLAN_KEY"),
+        ({"signature": None}, "the state hooks.state.json is not signed, and HOOKSYNC_PLAN_KEY is set"),
+    ],
+)
+def test_a_state_that_somebody_changed_makes_no_plan(made: Place, fields: dict[str, Any], what: str) -> None:
+    change(made, **fields)
+    assert refused(made, *ALL).startswith(f"error: {what}")
+    made.environ["HOOKSYNC_PLAN_KEY"] = "short"
+    assert refused(made, *ALL).startswith("error: HOOKSYNC_PLAN_KEY is shorter than 16 bytes")
+
+
+def test_a_lock_file_in_the_place_of_a_signed_state_is_not_signed(made: Place) -> None:
+    change(made, signature=None, format="hooksync.lock/1")
+    state(made).rename(made.folder / "hooks.lock.json")
+    assert refused(made, *ALL).startswith("error: the state hooks.lock.json is not signed")
+
+
+def test_without_the_key_a_signed_state_is_read_and_an_apply_refused(made: Place) -> None:
+    del made.environ["HOOKSYNC_PLAN_KEY"]
+    assert made.run("plan").out.startswith("No changes.")
+    assert made.run("check").code == 0
+    said = refused(made, ("apply", "--yes"))
+    assert said.startswith("error: the state hooks.state.json is signed, and would not be any more: HOOKSYNC_PLAN_KEY")
+
+
+def test_a_state_that_went_back_is_an_error_with_the_key(made: Place) -> None:
+    before = state(made).read_text()
+    assert rotate(made).code == 0
+    state(made).write_text(before)
+    assert " went back: it has the serial 2, and this machine has seen 4: " in refused(made, *ALL)
+
+
+def test_a_state_that_went_back_is_a_warning_without_the_key_until_it_is_newer(made: Place) -> None:
+    without_key(made)
+    before = state(made).read_text()
+    assert rotate(made).code == 0
+    state(made).write_text(before)
+    for command in ("plan", "check", "apply"):
+        run = made.run(command, "--format", "json", *(["--yes"] if command == "apply" else []))
+        assert (run.code, run.err.count("went back: it has the serial 2, and this machine has seen 4")) == (0, 1)
+        assert "went back" in "".join(run.json["warnings"])
+    assert "went back" not in made.run("plan").err
+
+
+def test_a_saved_plan_says_which_state_it_was_made_with(made: Place) -> None:
+    made.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]"))
+    assert made.run("plan", "--out", "plan.json").code == 0
+    told = json.loads((made.folder / "plan.json").read_text())["state_serial"]
+    assert (told["serial"], len(told["lineage"])) == (2, 64)
+    assert json.loads(state(made).read_text())["url_salt"] not in (made.folder / "plan.json").read_text()
+    made.environ["XDG_CACHE_HOME"] += "-of-another-machine"
+    kept = state(made).read_text()
+    state(made).unlink()
+    assert "there is no state hooks.state.json any more, and the plan" in refused(made, ("apply", "plan.json"))
+    state(made).write_text(kept)
+    assert made.run("apply", "plan.json").code == 0
+
+
+def test_a_saved_plan_meets_an_older_state_than_its_own(made: Place) -> None:
+    before = state(made).read_text()
+    assert rotate(made).code == 0
+    made.write(HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]"))
+    for key in (True, False):
+        if not key:
+            without_key(made)
+        plan = made.run("plan", "--out", "plan.json")
+        assert plan.code == 0, plan.err
+        made.environ["XDG_CACHE_HOME"] += "-of-another-machine"
+        newest = state(made).read_text()
+        state(made).write_text(before)
+        if key:
+            said = refused(made, ("apply", "plan.json"))
+        else:
+            change(made, signature=None)
+            run = made.run("apply", "plan.json")
+            assert "went back" in run.err
+            said = run.err
+        assert " went back: it has the serial 2, and the plan was made with 4: " in said
+        state(made).write_text(newest)
+
+
+def test_a_plan_without_a_state_needs_no_signature(made: Place) -> None:
+    change(made, last_run=7)
+    assert made.run("plan", "--no-state").code == 0
+
+
+# --- hooksync state
+
+
+def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place) -> None:
+    before = state(made).read_text()
+    assert rotate(made).code == 0
+    state(made).write_text(before)
+    for wrong in ("went back", "does not fit HOOKSYNC_PLAN_KEY", "is not signed, and HOOKSYNC_PLAN_KEY is set"):
+        if "fit" in wrong:
+            change(made, last_run=9)
+        elif "signed" in wrong:
+            change(made, signature=None)
+        shown, pulled = made.run("state", "show"), made.run("state", "pull")
+        assert (shown.code, pulled.code) == (0, 0)
+        assert wrong in shown.err
+        assert shown.err == pulled.err
+        said = refused(made, ("plan",), ("state", "move", "prod/catalogue/MOVED", "prod/other/MOVED"))
+        assert wrong in said
+        (made.folder / "kept.json").write_text(pulled.out)
+        assert made.run("state", "push", "kept.json").code == 0
+        assert made.run("plan").code == 0
+        again = made.run("state", "push", "kept.json")
+        assert (again.code, again.out.startswith("nothing to do: ")) == (0, True)
+
+
+def test_without_the_key_a_signed_state_is_shown_and_not_replaced_unless_forced(made: Place) -> None:
+    pulled = made.run("state", "pull")
+    del made.environ["HOOKSYNC_PLAN_KEY"]
+    assert made.run("state", "pull") == made.run("state", "pull") == pulled
+    document = json.loads(pulled.out)
+    (made.folder / "kept.json").write_text(json.dumps({**document, "last_run": 9}))
+    commands = [("push", "kept.json"), ("forget", "prod/*", "--yes"), ("move", "prod/catalogue/MOVED", "prod/b/MOVED")]
+    assert "would not be any more" in refused(made, *(("state", *command) for command in commands))
+    assert state(made).read_text() == pulled.out
+    assert made.run("state", "push", "--force", "kept.json").code == 0
+    assert "signature" not in json.loads(state(made).read_text())

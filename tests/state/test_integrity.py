@@ -1,0 +1,213 @@
+"""Whether a state is as it was written last: its signature, and the serials that this machine has seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from hooksync.core.errors import FileError
+from hooksync.core.record import replace
+from hooksync.core.signing import PlanKey
+from hooksync.state.format import read_signed, read_state, state_text
+from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity, mark_of
+from hooksync.state.local_store import LocalStore
+from hooksync.state.model import LARGEST_RUN, State
+from hooksync.state.store import inspect, load, update
+from tests.state_makers import SALT, entry, state, states
+
+KEY, OTHER_KEY = PlanKey(b"a-key-that-signs-states-01234567"), PlanKey(b"another-key-that-signs-012345678")
+WHOLE = replace(state(entry(), entry("test")), serial=7)
+WHERE = "hooks.state.json"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    store = LocalStore(str(tmp_path / WHERE))
+    store.integrity = Integrity(KEY, str(tmp_path / "cache" / "hooksync" / "serials.json"))
+    return store
+
+
+def write(store: LocalStore, one: State, key: PlanKey | None = KEY) -> None:
+    Path(store.where).write_text(state_text(one, key), encoding="utf-8")
+
+
+def add(name: str) -> Callable[[State], State]:
+    return lambda now: replace(now, last_run=1, entries=(*now.entries, entry(name)), salts=(SALT,))
+
+
+def said(found: Inspected) -> list[str]:
+    return [problem.what for problem in (*found.errors, *found.warnings, *found.against_writing)]
+
+
+# --- the signature
+
+
+@given(states())
+def test_what_is_signed_is_read_and_verified(one: State) -> None:
+    text = state_text(one, KEY)
+    assert read_state(text, WHERE) == one
+    assert Integrity(KEY).inspect(text, WHERE) == Inspected(one)
+
+
+def test_a_signature_holds_however_the_text_is_laid_out() -> None:
+    document = json.loads(state_text(WHOLE, KEY))
+    text = json.dumps(dict(reversed(document.items())), indent=7).replace("\n", "\r\n")
+    assert Integrity(KEY).inspect(text, WHERE).trusted() == WHOLE
+
+
+@pytest.mark.parametrize("field", ["serial", "last_run", "url_salt", "salts", "entries", "signature"])
+def test_a_change_of_anything_is_found(field: str) -> None:
+    other = replace(state(entry(), salts=(SALT, replace(SALT, id="env:X#0"))), serial=9, last_run=9, url_salt=b"x" * 16)
+    document = {**json.loads(state_text(WHOLE, KEY)), field: json.loads(state_text(other, KEY))[field]}
+    [what] = said(Integrity(KEY).inspect(json.dumps(document), WHERE))
+    assert what.startswith(f"the signature of the state {WHERE} does not fit HOOKSYNC_PLAN_KEY: ")
+
+
+def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(store: LocalStore) -> None:
+    for key, what in ((OTHER_KEY, "does not fit HOOKSYNC_PLAN_KEY"), (None, "is not signed, and HOOKSYNC_PLAN_KEY")):
+        write(store, WHOLE, key)
+        for use in (load, lambda store: update(store, add("other"))):
+            with pytest.raises(FileError, match=what) as caught:
+                use(store)
+            assert "`hooksync state push FILE`" in str(caught.value)
+        assert inspect(store).state == WHOLE  # to be looked at
+        assert inspect(store).trusted(reads=False) == WHOLE
+
+
+def test_what_was_not_signed_is_signed_by_a_write_that_does_not_ask_for_it(store: LocalStore) -> None:
+    write(store, WHOLE, None)
+    update(store, lambda now: now, verifies=False)
+    assert load(store) == replace(WHOLE, serial=8)
+
+
+def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalStore) -> None:
+    write(store, WHOLE)
+    store.integrity = Integrity()
+    assert load(store) == WHOLE
+    before = Path(store.where).read_bytes()
+    for verifies in (True, False):
+        with pytest.raises(FileError, match="is signed, and would not be any more: HOOKSYNC_PLAN_KEY is not set"):
+            update(store, add("other"), verifies=verifies)
+    assert Path(store.where).read_bytes() == before
+
+
+def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_else(store: LocalStore) -> None:
+    texts = [Path(store.where).read_text() for name in ("one", "one", "two") if update(store, add_once(name))]
+    assert texts[0] == texts[1] != texts[2]
+    signatures = [read_signed(text, WHERE)[1] for text in texts]
+    assert signatures[0] != signatures[2]
+
+
+def add_once(name: str) -> Callable[[State], State]:
+    return lambda now: now if now.entries_of(name) else add(name)(now)
+
+
+# --- states that went back
+
+
+def test_an_older_state_than_this_machine_has_seen_is_told_and_refused_with_the_key(store: LocalStore) -> None:
+    write(store, WHOLE)
+    update(store, add("other"))
+    write(store, WHOLE)
+    what = f"the state {store.where} went back: it has the serial 7, and this machine has seen 8: somebody restored an"
+    assert said(inspect(store)) == [f"{what} older one"]
+    for use in (load, lambda store: update(store, add("third"))):
+        with pytest.raises(FileError, match="went back"):
+            use(store)
+    write(store, WHOLE, None)
+    store.integrity = replace(store.integrity, key=None)
+    assert [each.what for each in inspect(store).warnings] == [f"{what} older one"]
+    assert load(store) == WHOLE
+
+
+def test_what_is_written_over_a_state_that_went_back_is_newer_than_all_that_was_seen(store: LocalStore) -> None:
+    store.integrity.remember(replace(WHOLE, serial=12))
+    write(store, WHOLE)
+    assert update(store, lambda now: now, verifies=False).serial == 13
+    assert load(store) == replace(WHOLE, serial=13)
+
+
+def test_another_state_has_a_memory_of_its_own(store: LocalStore) -> None:
+    store.integrity.remember(replace(WHOLE, serial=12))
+    other = replace(WHOLE, url_salt=b"v" * 16)
+    write(store, other)
+    assert load(store) == other
+    assert str(WHOLE.lineage) not in Path(store.integrity.memory or "").read_text()
+
+
+def test_a_memory_is_small_private_and_keeps_the_last(store: LocalStore) -> None:
+    integrity, path = store.integrity, Path(store.integrity.memory or "")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({f"{number}": number for number in range(2000)}))
+    integrity.remember(WHOLE)
+    kept = json.loads(path.read_text())
+    assert (len(kept), list(kept)[-1], kept["1999"]) == (1000, mark_of(WHOLE).lineage, 1999)
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.stat().st_ino
+    for serial in (7, 3, LARGEST_RUN):  # a forged one must leave room for those to come
+        integrity.remember(replace(WHOLE, serial=serial))
+    assert path.stat().st_ino == before
+    assert integrity.seen(WHOLE) == 7
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"a": "b", "c": 1.5}', "\udcff", "null"])
+def test_a_memory_that_cannot_be_read_is_none(store: LocalStore, text: str) -> None:
+    path = Path(store.integrity.memory or "")
+    path.parent.mkdir(parents=True)
+    path.write_text(text, errors="surrogateescape")
+    assert store.integrity.seen(WHOLE) == 0
+    store.integrity.remember(WHOLE)
+    assert store.integrity.seen(WHOLE) == 7
+
+
+def test_a_memory_that_cannot_be_written_hinders_nothing(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    update(store, add("one"))
+    for memory in (None, "a\0b", "/proc/nowhere/serials.json"):
+        store.integrity = Integrity(KEY, memory)
+        update(store, add_once(str(memory)))
+    assert (load(store) or WHOLE).serial == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another folder there")
+def test_a_memory_lies_in_the_cache_folder_of_the_user() -> None:
+    places = [
+        ({"XDG_CACHE_HOME": "/c", "HOME": "/h"}, "/c/hooksync/serials.json"),
+        ({"HOME": "/h"}, "/h/.cache/hooksync/serials.json"),
+        ({"XDG_CACHE_HOME": "", "HOME": "/h"}, "/h/.cache/hooksync/serials.json"),
+        ({"XDG_CACHE_HOME": "relative", "HOME": "/h"}, None),
+        ({}, None),
+    ]
+    assert [find_integrity(environ).memory for environ, _ in places] == [path for _, path in places]
+
+
+# --- what a saved plan says
+
+
+@pytest.mark.parametrize(
+    ("planned", "what"),
+    [
+        (None, None),
+        (mark_of(WHOLE), None),
+        (replace(mark_of(WHOLE), serial=3), None),
+        (replace(mark_of(WHOLE), serial=9), "went back: it has the serial 7, and the plan was made with 9"),
+        (Mark("0" * 64, 3), "is not the one that the plan was made with"),
+    ],
+)
+def test_a_state_is_held_against_that_of_a_saved_plan(planned: Mark | None, what: str | None) -> None:
+    for key in (None, KEY):
+        found = Integrity(key).inspect(state_text(WHOLE, key), WHERE, planned)
+        problems, others = (found.errors, found.warnings) if key else (found.warnings, found.errors)
+        assert [what in problem.what for problem in problems if what] == [True] * bool(what)
+        assert (len(problems), others) == (bool(what), ())
+
+
+def test_a_state_that_is_gone_is_told_to_whoever_applies_a_plan_made_with_it() -> None:
+    assert said(Integrity().inspect(None, WHERE)) == []
+    [what] = said(Integrity(KEY).inspect(None, WHERE, mark_of(WHOLE)))
+    assert what == f"there is no state {WHERE} any more, and the plan was made with one"
