@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -17,6 +19,7 @@ from hooksync.core.errors import FileError, UsageError
 from hooksync.state.git_vault import GitVault
 from hooksync.state.remote_store import Content
 from hooksync.state.store import Changed
+from tests.command_line import ROOT
 from tests.git_servers import BRANCH, PASSWORD, USER, Remote, log_in, missing_program, served
 
 pytestmark = [
@@ -27,6 +30,16 @@ pytestmark = [
 WHERE = f"git:{BRANCH}"
 ONE = Content('{"one": 1}\n', None)
 TWO = Content('{"two": "é"}\n', '{"id": "a"}')
+
+# Writes a state as a run does that takes Ctrl-C for a wish to end.
+WRITE = """
+import os, signal, sys
+from hooksync.state.git_vault import GitVault
+from hooksync.state.remote_store import Content
+
+signal.signal(signal.SIGINT, lambda *_: None)
+GitVault(*sys.argv[1:], os.environ).put(Content("{}"), None, "x")
+"""
 
 
 @pytest.fixture
@@ -333,6 +346,21 @@ def test_git_gets_no_secret_of_the_run_and_no_terminal(by_path: Remote) -> None:
     assert "s3cret" not in seen
     assert "GIT_TERMINAL_PROMPT=0" in seen
     assert int(seen.split()[5]) != os.getsid(0)  # Ctrl-C in a terminal goes to a session
+
+
+def test_ctrl_c_in_a_terminal_ends_no_write(by_path: Remote) -> None:
+    begun, go_on = by_path.folder / "begun", by_path.folder / "go-on"
+    for fifo in (begun, go_on):
+        os.mkfifo(fifo)
+    by_path.hook(f"echo > {begun}\ncat {go_on}")
+    command = [sys.executable, "-c", WRITE, WHERE, str(by_path.clone("one"))]
+    environ = by_path.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environ, start_new_session=True) as run:
+        begun.read_text(encoding="utf-8")  # the server has what was pushed, and waits
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        go_on.write_text("", encoding="utf-8")
+        assert run.wait(60) == 0
+    assert by_path.log() == ["hooksync: x"]
 
 
 def test_nothing_is_left_in_the_folder_for_temporary_files(
