@@ -1,19 +1,41 @@
-"""Receivers of webhooks behind one HTTP server on 127.0.0.1, each at `/NAME`. They answer challenges and accept events.
+"""Webhooks, both ends of them: receivers behind one HTTP server on 127.0.0.1, each at `/NAME`, and what calls them.
 
-They sign no challenge code that could pass for an event, and accept no event without a valid signature.
+Receivers answer challenges and accept events. They sign no challenge code that could pass for an event, and accept no
+event without a valid signature. The sender challenges before a subscription and sends events afterwards. It follows no
+redirect, reads a bounded answer, and ends after a time limit or when the sandbox stops.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import secrets
+import socket
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from hooksync.core import handshake
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.http_server import (
+    Answer,
+    Connection,
+    LoopbackServer,
+    Refusal,
+    Request,
+    SandboxError,
+    cut,
+    json_answer,
+)
+from hooksync.sandbox.tenancies import Subscription
+
+_MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the challenge
+_CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does from the service
 
 
 @dataclass(slots=True)
@@ -117,3 +139,151 @@ def _read_event(secrets: tuple[bytes, ...], request: Request) -> object:
         return json.loads(request.body)
     except (ValueError, RecursionError):
         raise Refusal(400, "the event is not JSON") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one event."""
+
+    subscription_id: str
+    status: int | None  # of the receiver's answer; None: no answer
+    reason: str = ""  # why there was no answer
+
+
+class WebhookSender:
+    """Calls receivers. Thread-safe; `close` ends the calls under way."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout  # seconds, for one call as a whole
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._is_closed = False
+
+    def challenge(self, url: str, secret: str) -> str | None:
+        """Challenge a receiver. Returns why it failed, or None if it passed.
+
+        Source: the answer that pyPreservica 4.2.2 gives, webHooksAPI.py; not verified on a live tenancy.
+        """
+        code = secrets.token_hex(16)
+        try:
+            status, body = self._post(_with_code(url, code), b"", {})
+        except (OSError, HTTPException, ValueError) as error:
+            return _why(error)
+        return judge(status, body, code, secret)
+
+    def deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
+        """Send signed events to a subscription's receiver, in chunks."""
+        body = event_body(tenant, subscription, events)
+        headers = {
+            "Content-Type": "application/json",
+            "Transfer-Encoding": "chunked",
+            "Preservica-Signature": handshake.sign_event(subscription.secret.encode("latin-1"), body),
+        }
+        try:
+            status, _ = self._post(subscription.url, body, headers)
+        except (OSError, HTTPException, ValueError) as error:
+            return Delivery(subscription.id, None, _why(error))
+        return Delivery(subscription.id, status)
+
+    def close(self) -> None:
+        """Cut every call that is under way, and allow no other."""
+        with self._lock:
+            self._is_closed = True
+            for connected in self._open:
+                cut(connected)
+
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        ends = time.monotonic() + self._timeout
+        parts = urlsplit(url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
+        try:
+            with self._connected(connection):
+                target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+                if body:
+                    connection.request("POST", target, _pieces(body), headers, encode_chunked=True)
+                else:
+                    connection.request("POST", target, b"", headers)
+                with connection.getresponse() as response:
+                    return response.status, _read(response, ends)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _connected(self, connection: HTTPConnection) -> Iterator[None]:
+        """Connect, and keep the socket so that `close` can cut it."""
+        connection.connect()
+        connected: socket.socket = connection.sock
+        with self._lock:
+            if self._is_closed:
+                raise ConnectionError("the sandbox is stopping")
+            self._open.add(connected)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(connected)
+
+
+def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
+    """Judge a receiver's answer to a challenge: returns why it fails, or None if it passes."""
+    if status != 200:
+        return f"it answered {status}, not 200"
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return "its answer is not JSON"
+    if not isinstance(document, dict):
+        return "its answer is not a JSON object"
+    if document.get("challengeCode") != code:
+        return "its answer does not repeat the challengeCode"
+    response = document.get("challengeResponse")
+    expected = handshake.answer_challenge(secret.encode("latin-1"), code.encode("latin-1"))
+    if not isinstance(response, str) or not hmac.compare_digest(response.encode(errors="replace"), expected.encode()):
+        return "its challengeResponse is wrong; it may use another secret"
+    return None
+
+
+def event_body(tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> bytes:
+    """Write the JSON of an event; with identifiers only if the subscription asks for them."""
+    if not subscription.include_identifiers:
+        events = [{**event, "identifiers": []} for event in events]
+    document = {
+        "subscriptionId": subscription.id,
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
+        "tenant": tenant,
+        "version": "6.10",
+        "trigger": subscription.trigger,
+        "events": list(events),
+    }
+    return json.dumps(document).encode()
+
+
+def _with_code(url: str, code: str) -> str:
+    parts = urlsplit(url)
+    query = f"{parts.query}&challengeCode={code}" if parts.query else f"challengeCode={code}"
+    return parts._replace(query=query, fragment="").geturl()
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
+
+
+def _read(response: HTTPResponse, ends: float) -> bytes:
+    """Read a bounded answer. `ends`: on the monotonic clock. Raises OSError for a slow or long answer."""
+    body = b""
+    while piece := response.read1(_MAX_ANSWER):
+        body += piece
+        if len(body) > _MAX_ANSWER:
+            raise OSError(f"its answer is longer than {_MAX_ANSWER} bytes")
+        if time.monotonic() > ends:
+            raise TimeoutError
+    return body
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    return f"it could not be called ({error or type(error).__name__})"

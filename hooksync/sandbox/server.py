@@ -16,6 +16,7 @@ from typing import Self
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, SandboxError
+from hooksync.sandbox.receiver import Delivery, WebhookSender
 from hooksync.sandbox.rules import TOKEN_HEADER, Rules, call_name
 from hooksync.sandbox.tenancies import (
     TRIGGERS,
@@ -28,7 +29,6 @@ from hooksync.sandbox.tenancies import (
     read_traits,
     save_data,
 )
-from hooksync.sandbox.webhook_sender import Delivery, WebhookSender
 
 _GOES_RIGHT = Misbehaviour(carries_out=1)
 

@@ -103,13 +103,8 @@ class Authenticator(Record, frozen=True):
             "continuationToken": demand.continuation,
             "twoFactorToken": code,
         }
-        request = self._request("complete-2fa", form)
-        answer = send(request)
-        if answer.status != 200:
-            raise self._refused(
-                request, answer, f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
-            )
-        log_in = self._accepted(request, answer)
+        doubt = f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
+        log_in = self._exchange(send, "complete-2fa", form, doubt)
         return LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
     def _external(self, send: Send) -> LogIn:
@@ -122,10 +117,15 @@ class Authenticator(Record, frozen=True):
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
         self.context.redactor.learn([digest])
         form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
-        request = self._request("acquire-external", form)
+        doubt = f"{self.tenancy.credentials.password} and this machine's clock"
+        return self._exchange(send, "acquire-external", form, doubt)
+
+    def _exchange(self, send: Send, call: str, form: dict[str, str], doubt: str) -> LogIn:
+        """Exchange a form that depends on the time for a token. `doubt`: what else may be wrong with it."""
+        request = self._request(call, form)
         answer = send(request)
         if answer.status != 200:
-            raise self._refused(request, answer, f"{self.tenancy.credentials.password} and this machine's clock")
+            raise self._refused(request, answer, doubt)
         return self._accepted(request, answer)
 
     def _one_time_code(self) -> tuple[str, bool]:

@@ -14,9 +14,9 @@ import pytest
 
 from hooksync.core.handshake import answer_challenge, verify_event
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
+from hooksync.sandbox.receiver import WebhookSender, event_body, judge
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.sandbox.webhook_sender import WebhookSender, event_body, judge
 
 Answering = Callable[[Answer], str]
 
