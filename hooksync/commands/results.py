@@ -27,9 +27,10 @@ NOT_SAVED = {  # why a plan is not saved
 def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Session, told: RunView) -> ExitCode:
     """Show the result of plans, write the report, and choose the exit code. `told`: what was shown before."""
     options, world = session.options, session.world
+    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
     view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
     view = replace(view, not_adopted=executed.adoption.problems)
-    view = replace(view, unconfirmed=executed.unconfirmed, state_error=executed.state_error)
+    view = replace(view, unconfirmed=executed.unconfirmed, state_error=executed.state_error or lost)
     if options.adopts:
         done, asked = executed.adopted, executed.adoption
         view = replace(view, adopted=AdoptedCounts(asked.asked, len(done), asked.unchallenged))
@@ -40,20 +41,12 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
         world.terminal.message(adopted_line(view))
     show_problems(view, world, refused="refused", told=told)
     code = _exit_code(view, world)
-    if executed.unforeseen:
-        _show_end(executed.unforeseen[0], view, world)
-    elif is_written or code not in (ExitCode.DONE, ExitCode.REFUSED):
+    if executed.unforeseen and not lost:
+        world.terminal.message(unforeseen_text(executed.unforeseen[0], is_debugging=world.is_debugging))
+    if not executed.unforeseen and (is_written or code not in (ExitCode.DONE, ExitCode.REFUSED)):
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
-
-
-def _show_end(error: Exception, view: RunView, world: World) -> None:
-    """Tell what ended the run, unless that is told already."""
-    if not isinstance(error, LockLost):
-        world.terminal.message(unforeseen_text(error, is_debugging=world.is_debugging))
-    elif not (view.state_error and view.state_error.problems == error.problems):
-        world.terminal.message(f"error: {error}")
 
 
 def _report(view: RunView, options: PlanOptions, world: World) -> str:

@@ -13,6 +13,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
+from hooksync.core.atomic_write import is_there
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.reconcile.executor import Executor
 
 _MOST_UNDECLARED = 5  # tenancies that are named
+_UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
     "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
     "or, if it was renamed or is not looked after any more, `hooksync state forget 'TENANCY/*'`"
@@ -111,7 +113,7 @@ def open_session(
     store = find_store(state, options.files[0], world)
     with _lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found, former = read_state(store, options, world, planned, writes=is_apply)
-        known, warnings = found.state, (*prepared.warnings, *found.warnings)
+        known, warnings = found.state, (*prepared.warnings, *_unsaved(store), *found.warnings)
         undeclared = _undeclared(known, prepared.declared)
         with open_run(
             prepared.tenancies,
@@ -138,6 +140,12 @@ def _lock(store: StateStore, timeout: float | None, world: World) -> AbstractCon
     from hooksync.commands.state import hold_run_lock  # here, for `plan` does without
 
     return hold_run_lock(store, timeout, world)
+
+
+def _unsaved(store: StateStore | None) -> Iterator[Problem]:
+    """Warn of a file that the last write of an earlier run went to."""
+    if store and store.aside and is_there(store.aside):
+        yield Problem(f"{store.aside} holds what an earlier run could not write", _UNSAVED_FIX)
 
 
 def _undeclared(state: State | None, declared: frozenset[str] | None) -> tuple[Problem, ...]:

@@ -148,11 +148,12 @@ class RemoteStore:
 
     def check(self) -> None:
         """Raise LockLost where the run lock may be another run's by now; renew it first where that is due."""
+        if self._is_fresh() and not self._lost:
+            return  # without waiting for a renewal that is under way
         with self._mutex:
             if self._lost:
                 raise LockLost(self._lost)
-            ages = (self._clock.monotonic() - self._renewed_at[0], self._clock.now() - self._renewed_at[1])
-            if max(ages) < self._expiry * (1 - 1 / _RENEWALS):  # the time of day goes on while a machine sleeps
+            if self._is_fresh():
                 return
             try:
                 self._renew()
@@ -211,6 +212,11 @@ class RemoteStore:
         self._tell(
             f"note: the run lock of {holder or 'another run'} was not renewed for {expiry:g} seconds: taken over"
         )
+
+    def _is_fresh(self) -> bool:
+        """Whether the lock was renewed a short time ago. The time of day goes on while a machine sleeps."""
+        ages = (self._clock.monotonic() - self._renewed_at[0], self._clock.now() - self._renewed_at[1])
+        return max(ages) < self._expiry * (1 - 1 / _RENEWALS)
 
     def _renew_until(self, done: Event) -> None:
         while not self._clock.wait(done, self._expiry / _RENEWALS) and not self._lost:

@@ -113,4 +113,23 @@ REGRESSIONS = (
         live=2,
         lag_removals=1.0,
     ),
+    # a run that lost its lock after its last change exited with 4, and its report knew of nothing amiss
+    History(
+        22228420,
+        (
+            Command("apply"),
+            Command(
+                "apply",
+                mishaps=(
+                    Mishap("act", "any", 9, 200.0, Command("apply", mishaps=(Mishap("commit-cut", "list", 1),))),
+                    Mishap("act", "list", 0, act=Person("subscribe", 0, 5, 2)),
+                ),
+            ),
+        ),
+        declared=1,
+        live=0,
+        lag_removals=300.0,
+        consistency_wait=5,
+        is_remote=True,
+    ),
 )

@@ -43,7 +43,8 @@ BROUGHT = {  # what a library may bring along, by its version and by what else i
     "shtab": {"importlib.metadata"},
     "rich": {"attr", "dataclasses"},  # older ones, where attrs is installed
 }
-WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, *BROUGHT.values())
+REMOTE = {"hooksync.state.remote_store", "hooksync.state.git_vault", "hooksync.state.cloud_vault", "obstore"}
+WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, REMOTE, *BROUGHT.values())
 
 
 @dataclass(frozen=True)
