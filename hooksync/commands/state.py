@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from typing import cast
 
 from hooksync.commands.options import StateActionOptions
 from hooksync.config.selection import refuse_unmatched
@@ -52,14 +53,15 @@ def show(options: StateActionOptions, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
     store, source = _stores(options, world)
     stored = _read(source, store)
-    _warn(stored, source, world)
-    state, holder = read_state(stored.text, source.where), store.holder()
-    about: dict[str, object] = {"state": source.where, "state_format": json.loads(stored.text)["format"]}
-    about |= {"serial": state.serial, "last_run": state.last_run}
+    state, holder = _inspected(stored, source, world), store.holder()
+    document = json.loads(stored.text)
+    about: dict[str, object] = {"state": source.where, "state_format": document["format"]}
+    about |= {"serial": state.serial, "last_run": state.last_run, "signed": "signature" in document}
     if options.format == "json":
         world.terminal.result(_json(about, state, holder))
         return ExitCode.DONE
-    about["run_lock"] = f"{holder.id}: {holder}" if holder else "not held"
+    about |= {"signed": "yes" if about["signed"] else "no"}
+    about |= {"run_lock": f"{holder.id}: {holder}" if holder else "not held"}
     lines = [f"{name.replace('_', ' '):<14}{value}" for name, value in about.items()]
     lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
     if state.intents:
@@ -73,7 +75,7 @@ def pull(options: StateActionOptions, world: World) -> ExitCode:
     store, source = _stores(options, world)
     stored = _read(source, store)
     try:
-        _warn(stored, source, world)
+        _inspected(stored, source, world)
     except FileError as error:
         for problem in error.problems:
             world.terminal.warn(problem)
@@ -87,14 +89,14 @@ def push(options: StateActionOptions, world: World) -> ExitCode:
     given = read_state(*_given(options.path, world))
     with hold_run_lock(store, options.lock_timeout, world):
         stored = store.read()
-        before = _compared(stored, given, store.where, is_forced=options.is_forced) if stored else None
-        found = store.integrity.inspect(stored.text, store.where) if before and stored else Inspected(given)
-        if before and _is_same(given, before) and not (found.errors or found.warnings):
-            world.terminal.result(f"nothing to do: {store.where} holds the same, with serial {before.serial}\n")
+        found = _replaced(stored, store, is_forced=options.is_forced)
+        serial = found.state.serial if found.state else 0
+        if replace(given, serial=serial) == found.state and not (found.errors or found.warnings):
+            world.terminal.result(f"nothing to do: {store.where} holds the same, with serial {serial}\n")
             return ExitCode.DONE
-        found.trusted(reads=False, writes=not options.is_forced)
-        known = (given.serial, before.serial if before else 0, store.integrity.seen(given))
-        after = replace(given, serial=max(known) + 1)
+        if not options.is_forced:
+            _check_push(given, found, store.where)
+        after = replace(given, serial=max(given.serial, serial, store.integrity.seen(given)) + 1)
         try:
             store.write(written_text(after, store.integrity, store.where), stored.version if stored else None)
         except Changed:
@@ -193,11 +195,12 @@ def _read(source: StateStore, store: StateStore) -> Stored:
     raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
 
 
-def _warn(stored: Stored, source: StateStore, world: World) -> None:
-    """Say what speaks against a state that is only looked at. Raises FileError for one that cannot be read."""
+def _inspected(stored: Stored, source: StateStore, world: World) -> State:
+    """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
     found = source.integrity.inspect(stored.text, source.where)
     for problem in (*found.errors, *found.warnings):
         world.terminal.warn(problem)
+    return cast("State", found.state)  # there is a text
 
 
 def _given(path: str, world: World) -> tuple[str, str]:
@@ -214,28 +217,27 @@ def _given(path: str, world: World) -> tuple[str, str]:
     return data.decode("utf-8-sig", "backslashreplace"), _STDIN  # such a backslash is no JSON
 
 
-def _compared(stored: Stored, given: State, where: str, *, is_forced: bool) -> State | None:
-    """Read the state that another one is to replace. Raises Refused unless that is known to be right, or forced."""
+def _replaced(stored: Stored | None, store: StateStore, *, is_forced: bool) -> Inspected:
+    """Read the state that another one is to replace. Raises Refused where it cannot be read, unless that is forced."""
     try:
-        before = read_state(stored.text, where)
+        return store.integrity.inspect(stored.text if stored else None, store.where)
     except FileError as error:
         if is_forced:
-            return None
+            return Inspected(None)
         what = f"{error.summary}: so it cannot be compared with what is to replace it"
         raise Refused(Problem(what, "keep it (`hooksync state pull`), then give --force")) from error
-    what = ""
+
+
+def _check_push(given: State, found: Inspected, where: str) -> None:
+    """Raise Refused for an older or another state than what is there, FileError where a signature would be lost."""
+    before = found.trusted(reads=False, writes=True)
+    if before is None or (given.lineage == before.lineage and given.serial >= before.serial):
+        return
+    what = f"what is to be pushed is older than {where}: its serial is {given.serial}, and {before.serial} there"
     if given.lineage != before.lineage:
         what = f"what is to be pushed is another state than {where}, not an earlier or later one"
-    elif given.serial < before.serial and not _is_same(given, before):
-        what = f"what is to be pushed is older than {where}: its serial is {given.serial}, and {before.serial} there"
-    if what and not is_forced:
-        fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
-        raise Refused(Problem(what, fix))
-    return before
-
-
-def _is_same(one: State, other: State) -> bool:
-    return replace(one, serial=other.serial) == other
+    fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
+    raise Refused(Problem(what, fix))
 
 
 def _confirm(question: str, options: StateActionOptions, world: World) -> None:

@@ -161,20 +161,17 @@ def load(store: StateStore) -> State | None:
     return inspect(store).trusted()
 
 
-def update(
-    store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None, verifies: bool = True
-) -> State:
+def update(store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None) -> State:
     """Change what the state holds at this moment, which another run may have written, and return what it holds then.
 
     Where there is none, what `former` holds or a new state is changed. It is replaced as a whole, with the next serial,
     or, where nothing changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
-    `verifies`: whether it must be one that a run may go by.
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
         stored = store.read()
         if stored:
-            before = integrity.inspect(stored.text, store.where).trusted(reads=verifies, writes=True)
+            before = integrity.inspect(stored.text, store.where).trusted(writes=True)
         else:
             before = load(former) if former else None
         before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES))

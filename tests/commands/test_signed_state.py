@@ -168,6 +168,7 @@ def test_what_is_wrong_with_a_state_is_shown_and_put_right_by_a_push(made: Place
         shown, pulled = made.run("state", "show"), made.run("state", "pull")
         assert (shown.code, pulled.code) == (0, 0)
         assert wrong in shown.err
+        assert f"signed        {'no' if 'signed' in wrong else 'yes'}\n" in shown.out
         assert shown.err == pulled.err
         said = refused(made, ("plan",), ("state", "move", "prod/catalogue/MOVED", "prod/other/MOVED"))
         assert wrong in said

@@ -177,6 +177,7 @@ def test_it_shows_what_there_is_with_ids_in_full(kept: Folder) -> None:
         "state format  hooksync.state/1\n"
         "serial        7\n"
         "last run      1\n"
+        "signed        no\n"
         "run lock      not held\n"
         "\n"
         f"prod/alert/MOVED  {'2' * 32}  run 1  only a list told of it\n"
@@ -196,6 +197,7 @@ def test_as_json_it_says_the_same(kept: Folder) -> None:
         "state_format": "hooksync.state/1",
         "serial": 7,
         "last_run": 1,
+        "signed": False,
         "run_lock": None,
     }
     assert found["entries"][0] == {

@@ -79,20 +79,13 @@ def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(st
         assert inspect(store).trusted(reads=False) == WHOLE
 
 
-def test_what_was_not_signed_is_signed_by_a_write_that_does_not_ask_for_it(store: LocalStore) -> None:
-    write(store, WHOLE, None)
-    update(store, lambda now: now, verifies=False)
-    assert load(store) == replace(WHOLE, serial=8)
-
-
 def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalStore) -> None:
     write(store, WHOLE)
     store.integrity = Integrity()
     assert load(store) == WHOLE
     before = Path(store.where).read_bytes()
-    for verifies in (True, False):
-        with pytest.raises(FileError, match="is signed, and would not be any more: HOOKSYNC_PLAN_KEY is not set"):
-            update(store, add("other"), verifies=verifies)
+    with pytest.raises(FileError, match="is signed, and would not be any more: HOOKSYNC_PLAN_KEY is not set"):
+        update(store, add("other"))
     assert Path(store.where).read_bytes() == before
 
 
@@ -127,8 +120,9 @@ def test_an_older_state_than_this_machine_has_seen_is_told_and_refused_with_the_
 
 def test_what_is_written_over_a_state_that_went_back_is_newer_than_all_that_was_seen(store: LocalStore) -> None:
     store.integrity.remember(replace(WHOLE, serial=12))
-    write(store, WHOLE)
-    assert update(store, lambda now: now, verifies=False).serial == 13
+    write(store, WHOLE, None)
+    store.integrity = replace(store.integrity, key=None)
+    assert update(store, lambda now: now).serial == 13
     assert load(store) == replace(WHOLE, serial=13)
 
 
