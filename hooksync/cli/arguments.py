@@ -1,7 +1,4 @@
-"""The command line: its commands, flags and help texts; argv in, options out. Prints nothing and ends nothing.
-
-A flag's `dest` is the name of the field in commands/options.py that takes its value.
-"""
+"""The command line: its commands, with their flags and help texts; argv in, options out. Prints and ends nothing."""
 
 from __future__ import annotations
 
@@ -9,25 +6,11 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from hooksync.cli.flags import (
-    add_calling,
-    add_files,
-    add_format,
-    add_live,
-    add_lock_timeout,
-    add_place,
-    add_planning,
-    add_selection,
-    add_shard,
-    add_state,
-    duration,
-)
+from hooksync.cli.flags import SHELLS, add_flags
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.schema import SCHEMA_KINDS
 
 _WIDTH = 79  # columns of a help text
-_SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
 EPILOG = """\
@@ -155,17 +138,12 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
-    for name, (text, example, add_flags) in _COMMANDS.items():
+    for name, (text, example, complete) in _COMMANDS.items():
         command = _add(commands, name, text, example)
         if only in (None, name):
-            add_flags(command)
-            _add_debug(command)
+            complete(command)
+            add_flags(command, "--debug")
     return parser
-
-
-def _add_debug(parser: _Parser, **settings: Any) -> None:
-    what = "show where an unforeseen error came from"
-    parser.add_argument("--debug", action="store_true", dest="is_debugging", help=what, **settings)
 
 
 def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, example: str) -> _Parser:
@@ -173,136 +151,29 @@ def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, ex
     return commands.add_parser(name, help=text, description=description, epilog=f"example: {example}")
 
 
-def _add_validate(parser: _Parser) -> None:
-    add_files(parser)
-    add_format(parser)
-    add_selection(parser)
+def _with(*flags: str, description: str = "") -> Callable[[_Parser], None]:
+    """Make what completes a command: with its flags and, where one line does not say enough, a description."""
 
+    def complete(parser: _Parser) -> None:
+        parser.description = description or parser.description
+        add_flags(parser, *flags)
 
-def _add_plan(parser: _Parser) -> None:
-    add_files(parser)
-    add_planning(parser)
-    parser.add_argument(
-        "--detailed-exitcode", action="store_true", dest="has_detailed_exit_code",
-        help="exit with 2 when there are changes, 0 when there are none",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", metavar="PLAN",
-        help="save the plan, if apply would take it; `apply PLAN` does exactly this; HOOKSYNC_PLAN_KEY signs it",
-    )  # fmt: skip
-
-
-def _add_apply(parser: _Parser) -> None:
-    parser.description = _APPLY
-    parser.add_argument(
-        "saved_plan", nargs="?", metavar="PLAN", help="a file that `plan --out` saved: carry it out without asking"
-    )
-    parser.add_argument(
-        "--max-age",
-        type=duration,
-        metavar="DURATION",
-        help="refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
-    )
-    add_files(parser)
-    add_planning(parser)
-    _add_yes(parser)
-    parser.add_argument(
-        "--adopt", action="store_true", dest="adopts",
-        help="ask the receivers, and record in the state that kept subscriptions hold their declared secrets",
-    )  # fmt: skip
-    add_lock_timeout(parser)
-    parser.add_argument("--report", metavar="FILE", help="also write the result as JSON to a file, even if steps fail")
-
-
-def _add_export(parser: _Parser) -> None:
-    parser.description = _EXPORT
-    add_live(parser)
-    add_shard(parser)
-
-
-def _add_init(parser: _Parser) -> None:
-    parser.description = _INIT
-    parser.add_argument(
-        "path", nargs="?", default="hooks.yaml", metavar="PATH", help="the file to write (default: hooks.yaml)"
-    )
-    parser.add_argument(
-        "--from-live", action="store_true", dest="is_from_live",
-        help="write what `hooksync export` prints; takes its flags",
-    )  # fmt: skip
-    add_live(parser)
-
-
-def _add_check(parser: _Parser) -> None:
-    parser.description = _CHECK
-    add_files(parser)
-    add_format(parser, "markdown")
-    add_selection(parser)
-    add_state(parser)
-    add_calling(parser)
+    return complete
 
 
 def _add_secret(parser: _Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    _add(
-        actions, "generate", "print a new secret and nothing else: 32 random bytes as 43 characters", _GENERATE_EXAMPLE
-    )
+    text = "print a new secret and nothing else: 32 random bytes as 43 characters"
+    _add(actions, "generate", text, _GENERATE_EXAMPLE)
 
 
 def _add_state(parser: _Parser) -> None:
     parser.description = _STATE
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    for name, (text, example, add_flags) in _STATE_ACTIONS.items():
+    for name, (text, example, complete) in _STATE_ACTIONS.items():
         action = _add(actions, name, text, f"hooksync state {name}{example}")
-        add_flags(action)
-        action.add_argument(
-            "-f", "--file", action="append", dest="files", metavar="PATH",
-            help="the hooks file, or the directory of them, that the state belongs to; not read (default: "
-            "HOOKSYNC_FILE, or hooks.yaml)",
-        )  # fmt: skip
-        add_place(action)
-        _add_debug(action, default=argparse.SUPPRESS)  # where it stands before the action, it counts too
-
-
-def _add_push(parser: _Parser) -> None:
-    parser.description = _PUSH
-    parser.add_argument("path", metavar="FILE", help="a state that was pulled or kept; - for standard input")
-    parser.add_argument(
-        "--force", action="store_true", dest="is_forced",
-        help="push it all the same; what runs have written there since is lost: rotations may go unseen, and "
-        "subscriptions be made twice",
-    )  # fmt: skip
-    add_lock_timeout(parser)
-
-
-def _add_unlock(parser: _Parser) -> None:
-    parser.add_argument("id", metavar="ID", help="of the run, as `hooksync state show` tells it")
-    _add_yes(parser)
-
-
-def _add_move(parser: _Parser) -> None:
-    parser.add_argument("old", metavar="OLD", help="an address (tenancy/name/TRIGGER) in the state")
-    parser.add_argument("new", metavar="NEW", help="what it is from now on: another name, in the same tenancy")
-    add_lock_timeout(parser)
-
-
-def _add_forget(parser: _Parser) -> None:
-    parser.description = _FORGET
-    parser.add_argument("globs", nargs="+", metavar="GLOB", help="addresses (tenancy/name/TRIGGER) in the state")
-    _add_yes(parser)
-    add_lock_timeout(parser)
-
-
-def _add_yes(parser: _Parser) -> None:
-    parser.add_argument(
-        "--yes", action="store_true", dest="is_confirmed", help="do not ask; needed if there is no terminal"
-    )
-
-
-def _add_schema(parser: _Parser) -> None:
-    parser.add_argument(
-        "--kind", choices=SCHEMA_KINDS, default="hooks",
-        help="of the hooks file (default), of plan --format json, of apply --format json, or of the state",
-    )  # fmt: skip
+        complete(action)
+        add_flags(action, "-f --file:of the state", "--state", "--debug:of an action")
 
 
 def _add_sandbox(parser: _Parser) -> None:
@@ -312,27 +183,66 @@ def _add_sandbox(parser: _Parser) -> None:
 
 
 def _add_completion(parser: _Parser) -> None:
-    parser.usage = f"hooksync completion [-h] {{{','.join(_SHELLS)}}}"  # --words is for the scripts alone
-    parser.add_argument("shell", nargs="?", choices=_SHELLS, help="the shell that the script is for")
-    parser.add_argument("--words", choices=("tenancies", "addresses"), help=argparse.SUPPRESS)
+    parser.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
+    add_flags(parser, "shell", "--words")
 
 
+_SELECTION = ("--tenancy", "--shard", "--target")
+_CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
+_LIVE = ("-f --file", "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
+_PLANNING = (
+    *(
+        "-f --file",
+        "--format:markdown too",
+        *_SELECTION,
+        "--replace",
+        "--no-prune",
+        "--allow-mass-unsubscribe",
+        "--all",
+    ),
+    *("--state|--no-state", "--probe|--no-probe", *_CALLING),
+)
 _COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what each does, an example, its flags
-    "validate": ("check the files; needs no network", "hooksync validate -f hooks.yaml", _add_validate),
-    "plan": ("show what apply would do", "hooksync plan --tenancy 'archive-*' --out plan.json", _add_plan),
-    "apply": ("plan, ask, and carry it out; or a saved plan", _APPLY_EXAMPLE, _add_apply),
+    "validate": (
+        "check the files; needs no network",
+        "hooksync validate -f hooks.yaml",
+        _with("-f --file", "--format", *_SELECTION),
+    ),
+    "plan": (
+        "show what apply would do",
+        "hooksync plan --tenancy 'archive-*' --out plan.json",
+        _with(*_PLANNING, "--detailed-exitcode", "--out"),
+    ),
+    "apply": (
+        "plan, ask, and carry it out; or a saved plan",
+        _APPLY_EXAMPLE,
+        _with(
+            *("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report"),
+            description=_APPLY,
+        ),
+    ),
     "export": (
         "print the live subscriptions as a hooks file",
         "hooksync export --server eu.preservica.com",
-        _add_export,
+        _with(*_LIVE, "--shard", description=_EXPORT),
     ),
-    "init": ("write a first hooks file", "hooksync init --from-live --server eu.preservica.com", _add_init),
-    "check": ("check whether all of this can work; changes nothing", "hooksync check --format json", _add_check),
+    "init": (
+        "write a first hooks file",
+        "hooksync init --from-live --server eu.preservica.com",
+        _with("path", "--from-live", *_LIVE, description=_INIT),
+    ),
+    "check": (
+        "check whether all of this can work; changes nothing",
+        "hooksync check --format json",
+        _with(
+            *("-f --file", "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING), description=_CHECK
+        ),
+    ),
     "state": ("look after what hooksync remembers, wherever that lives", "hooksync state show", _add_state),
     "secret": ("make a secret for Preservica and a receiver to share", _GENERATE_EXAMPLE, _add_secret),
-    "schema": ("print a JSON Schema", "hooksync schema > hooks.schema.json", _add_schema),
+    "schema": ("print a JSON Schema", "hooksync schema > hooks.schema.json", _with("--kind")),
     "sandbox": ("run a local tenancy to try things on", "see below", _add_sandbox),
-    "demo": ("show all of this on a sandbox, in less than a minute", "hooksync demo", lambda parser: None),
+    "demo": ("show all of this on a sandbox, in less than a minute", "hooksync demo", _with()),
     "completion": (
         "print a script that completes commands, flags and names in a shell",
         "hooksync completion bash > hooksync.bash && source hooksync.bash",
@@ -340,10 +250,22 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what eac
     ),
 }
 _STATE_ACTIONS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # the same of each action
-    "show": ("list what the state holds, and who holds its run lock", " --format json", add_format),
-    "pull": ("print the state as it is stored", " > state.json", lambda parser: None),
-    "push": ("put a file in its place", " state.json --state git:hooksync-state", _add_push),
-    "unlock": ("take the run lock away from a run that has ended", " 0123456789abcdef", _add_unlock),
-    "move": ("let it know a subscription by a new name", " archive/old/INDEXED archive/new/INDEXED", _add_move),
-    "forget": ("remove entries; nothing in Preservica changes", " 'archive/old/*'", _add_forget),
+    "show": ("list what the state holds, and who holds its run lock", " --format json", _with("--format")),
+    "pull": ("print the state as it is stored", " > state.json", _with()),
+    "push": (
+        "put a file in its place",
+        " state.json --state git:hooksync-state",
+        _with("path:of a state", "--force", "--lock-timeout", description=_PUSH),
+    ),
+    "unlock": ("take the run lock away from a run that has ended", " 0123456789abcdef", _with("id", "--yes")),
+    "move": (
+        "let it know a subscription by a new name",
+        " archive/old/INDEXED archive/new/INDEXED",
+        _with("old", "new", "--lock-timeout"),
+    ),
+    "forget": (
+        "remove entries; nothing in Preservica changes",
+        " 'archive/old/*'",
+        _with("globs", "--yes", "--lock-timeout", description=_FORGET),
+    ),
 }

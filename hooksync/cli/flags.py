@@ -1,12 +1,20 @@
-"""Groups of flags that several commands share, and how their values are read. Prints nothing and ends nothing."""
+"""Every flag and every other argument of the commands, and how their values are read. Prints nothing and ends nothing.
+
+A flag's `dest` is the name of the field in commands/options.py that takes its value.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from hooksync.config.selection import read_shard
+from hooksync.core.schema import SCHEMA_KINDS
+
+SHELLS = ("bash", "zsh", "fish")
 
 _MOST_PARALLEL = 64
 _LONGEST_WAIT = 86400
@@ -14,130 +22,12 @@ _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def add_planning(parser: argparse.ArgumentParser) -> None:
-    """Add what `plan` and `apply` share."""
-    add_format(parser, "markdown")
-    add_selection(parser)
-    parser.add_argument(
-        "--replace", action="append", default=[], metavar="GLOB",
-        help="resubscribe these addresses even if nothing differs; may be repeated",
-    )  # fmt: skip
-    parser.add_argument(
-        "--no-prune", action="store_false", dest="prunes",
-        help="unsubscribe nothing but duplicates and replaced ones",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow-mass-unsubscribe", action="store_true", dest="allows_mass_unsubscribe",
-        help="ignore limits.unsubscribe of the file",
-    )  # fmt: skip
-    parser.add_argument(
-        "--all", action="store_true", dest="shows_kept", help="also show what is kept, and each that is left alone"
-    )
-    add_state(parser)
-    probes = parser.add_mutually_exclusive_group()
-    probes.add_argument(
-        "--probe", action="store_true", default=None, dest="probes",
-        help="challenge receivers first (apply does, unless the file says never)",
-    )  # fmt: skip
-    probes.add_argument("--no-probe", action="store_false", dest="probes", help="do not challenge receivers")
-    add_calling(parser)
-
-
-def add_live(parser: argparse.ArgumentParser) -> None:
-    """Add what chooses live tenancies: those of files, or one named here."""
-    add_files(parser)
-    add_tenancies(parser)
-    parser.add_argument(
-        "--server", metavar="HOST",
-        help="read the one tenancy on this server instead of those of a hooks file (default, if there is no file: "
-        "PRESERVICA_SERVER)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tenant", metavar="NAME", help="the user's tenant on that server (default: PRESERVICA_TENANT)"
-    )
-    add_calling(parser)
-
-
-def add_state(parser: argparse.ArgumentParser) -> None:
-    """Add where the state is, or that there is none."""
-    states = parser.add_mutually_exclusive_group()
-    add_place(states)
-    states.add_argument("--no-state", action="store_false", dest="uses_state", help="neither read nor write a state")
-
-
-def add_place(parser: argparse._ActionsContainer) -> None:
-    """Add where the state is."""
-    parser.add_argument(
-        "--state", metavar="WHERE",
-        help="the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY (default: "
-        "HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
-    )  # fmt: skip
-
-
-def add_lock_timeout(parser: argparse.ArgumentParser) -> None:
-    """Add how long another run is waited for."""
-    parser.add_argument(
-        "--lock-timeout", type=waiting_time, metavar="SECONDS",
-        help="to wait for another run on the same state (default: 30 on a terminal, else 0)",
-    )  # fmt: skip
-
-
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add which hooks files are read."""
-    parser.add_argument(
-        "-f", "--file", action="append", dest="files", metavar="PATH",
-        help="a hooks file, a directory of them, or - for standard input; may be repeated "
-        "(default: HOOKSYNC_FILE, or hooks.yaml, or hooks.yml)",
-    )  # fmt: skip
-
-
-def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
-    """Add --format: text, JSON, and what else the command can write."""
-    parser.add_argument(
-        "--format", choices=("text", "json", *more), default="text", help="output format (default: text)"
-    )
-
-
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add what narrows a command to a part of the files."""
-    add_tenancies(parser)
-    add_shard(parser)
-    parser.add_argument(
-        "--target", action="append", default=[], dest="targets", metavar="GLOB",
-        help="only subscriptions with a matching address (tenancy/name/TRIGGER); may be repeated",
-    )  # fmt: skip
-
-
-def add_tenancies(parser: argparse.ArgumentParser) -> None:
-    """Add which tenancies of the files."""
-    parser.add_argument(
-        "--tenancy", action="append", default=[], dest="tenancies", metavar="GLOB",
-        help="only tenancies with a matching name; may be repeated",
-    )  # fmt: skip
-
-
-def add_shard(parser: argparse.ArgumentParser) -> None:
-    """Add which share of the tenancies."""
-    parser.add_argument(
-        "--shard", type=read_shard, metavar="I/N",
-        help="only share I of N of the tenancies, counted from 1; a name is always in the same share",
-    )  # fmt: skip
-
-
-def add_calling(parser: argparse.ArgumentParser) -> None:
-    """Add how calls are made and shown."""
-    parser.add_argument(
-        "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="for each call (default: 30; 10 to connect)"
-    )
-    parser.add_argument(
-        "--parallelism", type=_parallelism, default=8, metavar="N",
-        help="calls at a time over the whole run (default: 8)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto",
-        help="colour the result (default: auto, on a terminal)",
-    )  # fmt: skip
-    parser.add_argument("-v", "--verbose", action="store_true", help="log each call on standard error")
+def add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Add flags by their keys in the table. `--one|--other`: only one of the two may be given."""
+    for several in flags:
+        group = parser.add_mutually_exclusive_group() if "|" in several else parser
+        for flag in several.split("|"):
+            group.add_argument(*flag.partition(":")[0].split(), **_FLAGS[flag])
 
 
 def duration(text: str) -> timedelta:
@@ -148,31 +38,142 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
 
 
-def seconds(text: str) -> float:
-    """Read a number of seconds. Raises ValueError."""
-    number = float(text)
-    if not 0 < number <= 3600:
-        raise ValueError
-    return number
+def _number(kind: type[float], fits: Callable[[float], bool], name: str) -> Callable[[str], float]:
+    """Make what reads a number in a range. `name`: argparse says "invalid NAME value: ..."."""
+
+    def read(text: str) -> float:
+        number = kind(text)
+        if not fits(number):
+            raise ValueError
+        return number
+
+    read.__name__ = name
+    return read
 
 
-def waiting_time(text: str) -> float:
-    """Read a number of seconds, 0 too. Raises ValueError."""
-    number = float(text)
-    if not 0 <= number <= _LONGEST_WAIT:
-        raise ValueError
-    return number
-
-
-def _parallelism(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _MOST_PARALLEL:
-        raise ValueError
-    return number
-
-
-# argparse puts the name of a type into its message: "invalid NAME value: ..."
 duration.__name__ = "duration (a number with s, m, h or d)"
-seconds.__name__ = "number of seconds (more than 0, at most 3600)"
-waiting_time.__name__ = f"number of seconds (from 0 to {_LONGEST_WAIT})"
-_parallelism.__name__ = f"number from 1 to {_MOST_PARALLEL}"
+_seconds = _number(float, lambda number: 0 < number <= 3600, "number of seconds (more than 0, at most 3600)")
+_wait = _number(float, lambda number: 0 <= number <= _LONGEST_WAIT, f"number of seconds (from 0 to {_LONGEST_WAIT})")
+_parallelism = _number(int, lambda number: 1 <= number <= _MOST_PARALLEL, f"number from 1 to {_MOST_PARALLEL}")
+
+
+def _switch(dest: str, text: str) -> dict[str, Any]:
+    return {"action": "store_true", "dest": dest, "help": text}
+
+
+def _several(dest: str, metavar: str, text: str) -> dict[str, Any]:
+    return {"action": "append", "default": [], "dest": dest, "metavar": metavar, "help": text}
+
+
+def _formats(*names: str) -> dict[str, Any]:
+    return {"choices": names, "default": "text", "help": "output format (default: text)"}
+
+
+_DEBUG = _switch("is_debugging", "show where an unforeseen error came from")
+
+_FLAGS: Mapping[str, dict[str, Any]] = {  # by the option strings; what follows a colon tells one from another
+    # which files, and what of them
+    "-f --file": {
+        "action": "append", "dest": "files", "metavar": "PATH",
+        "help": "a hooks file, a directory of them, or - for standard input; may be repeated (default: HOOKSYNC_FILE, "
+        "or hooks.yaml, or hooks.yml)",
+    },
+    "-f --file:of the state": {
+        "action": "append", "dest": "files", "metavar": "PATH",
+        "help": "the hooks file, or the directory of them, that the state belongs to; not read (default: "
+        "HOOKSYNC_FILE, or hooks.yaml)",
+    },
+    "--tenancy": _several("tenancies", "GLOB", "only tenancies with a matching name; may be repeated"),
+    "--shard": {
+        "type": read_shard, "metavar": "I/N",
+        "help": "only share I of N of the tenancies, counted from 1; a name is always in the same share",
+    },
+    "--target": _several(
+        "targets", "GLOB", "only subscriptions with a matching address (tenancy/name/TRIGGER); may be repeated"
+    ),
+    "--server": {
+        "metavar": "HOST",
+        "help": "read the one tenancy on this server instead of those of a hooks file (default, if there is no file: "
+        "PRESERVICA_SERVER)",
+    },
+    "--tenant": {"metavar": "NAME", "help": "the user's tenant on that server (default: PRESERVICA_TENANT)"},
+    # how the result is shown, and how calls are made
+    "--format": _formats("text", "json"),
+    "--format:markdown too": _formats("text", "json", "markdown"),
+    "--timeout": {
+        "type": _seconds, "default": 30.0, "metavar": "SECONDS", "help": "for each call (default: 30; 10 to connect)",
+    },
+    "--parallelism": {
+        "type": _parallelism, "default": 8, "metavar": "N", "help": "calls at a time over the whole run (default: 8)",
+    },
+    "--color": {
+        "choices": ("auto", "always", "never"), "default": "auto",
+        "help": "colour the result (default: auto, on a terminal)",
+    },
+    "-v --verbose": _switch("verbose", "log each call on standard error"),
+    "--debug": _DEBUG,
+    "--debug:of an action": {**_DEBUG, "default": argparse.SUPPRESS},  # before the action, it counts too
+    # the state
+    "--state": {
+        "metavar": "WHERE",
+        "help": "the state: a path, git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY or gs://BUCKET/KEY (default: "
+        "HOOKSYNC_STATE, or beside the first file, as NAME.state.json)",
+    },
+    "--no-state": {"action": "store_false", "dest": "uses_state", "help": "neither read nor write a state"},
+    "--lock-timeout": {
+        "type": _wait, "metavar": "SECONDS",
+        "help": "to wait for another run on the same state (default: 30 on a terminal, else 0)",
+    },
+    "path:of a state": {"metavar": "FILE", "help": "a state that was pulled or kept; - for standard input"},
+    "--force": _switch(
+        "is_forced",
+        "push it all the same; what runs have written there since is lost: rotations may go unseen, and "
+        "subscriptions be made twice",
+    ),
+    "id": {"metavar": "ID", "help": "of the run, as `hooksync state show` tells it"},
+    "old": {"metavar": "OLD", "help": "an address (tenancy/name/TRIGGER) in the state"},
+    "new": {"metavar": "NEW", "help": "what it is from now on: another name, in the same tenancy"},
+    "globs": {"nargs": "+", "metavar": "GLOB", "help": "addresses (tenancy/name/TRIGGER) in the state"},
+    # plan and apply
+    "--replace": _several("replace", "GLOB", "resubscribe these addresses even if nothing differs; may be repeated"),
+    "--no-prune": {
+        "action": "store_false", "dest": "prunes", "help": "unsubscribe nothing but duplicates and replaced ones",
+    },
+    "--allow-mass-unsubscribe": _switch("allows_mass_unsubscribe", "ignore limits.unsubscribe of the file"),
+    "--all": _switch("shows_kept", "also show what is kept, and each that is left alone"),
+    "--probe": {
+        "action": "store_true", "default": None, "dest": "probes",
+        "help": "challenge receivers first (apply does, unless the file says never)",
+    },
+    "--no-probe": {"action": "store_false", "dest": "probes", "help": "do not challenge receivers"},
+    "--detailed-exitcode": _switch(
+        "has_detailed_exit_code", "exit with 2 when there are changes, 0 when there are none"
+    ),
+    "--out": {
+        "metavar": "PLAN",
+        "help": "save the plan, if apply would take it; `apply PLAN` does exactly this; HOOKSYNC_PLAN_KEY signs it",
+    },
+    "saved_plan": {
+        "nargs": "?", "metavar": "PLAN", "help": "a file that `plan --out` saved: carry it out without asking",
+    },
+    "--max-age": {
+        "type": duration, "metavar": "DURATION",
+        "help": "refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
+    },
+    "--yes": _switch("is_confirmed", "do not ask; needed if there is no terminal"),
+    "--adopt": _switch(
+        "adopts", "ask the receivers, and record in the state that kept subscriptions hold their declared secrets"
+    ),
+    "--report": {"metavar": "FILE", "help": "also write the result as JSON to a file, even if steps fail"},
+    # the others
+    "path": {
+        "nargs": "?", "default": "hooks.yaml", "metavar": "PATH", "help": "the file to write (default: hooks.yaml)",
+    },
+    "--from-live": _switch("is_from_live", "write what `hooksync export` prints; takes its flags"),
+    "--kind": {
+        "choices": SCHEMA_KINDS, "default": "hooks",
+        "help": "of the hooks file (default), of plan --format json, of apply --format json, or of the state",
+    },
+    "shell": {"nargs": "?", "choices": SHELLS, "help": "the shell that the script is for"},
+    "--words": {"choices": ("tenancies", "addresses"), "help": argparse.SUPPRESS},
+}  # fmt: skip
