@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
-from hooksync.reconcile.context import World, find_store
+from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
@@ -111,7 +111,7 @@ def open_session(
     run lock all the while. Raises Refused where another run holds it.
     """
     store = find_store(state, options.files[0], world)
-    with _lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
+    with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found, former = read_state(store, options, world, planned, writes=is_apply)
         known, warnings = found.state, (*prepared.warnings, *_unsaved(store), *found.warnings)
         undeclared = _undeclared(known, prepared.declared)
@@ -134,12 +134,6 @@ def open_session(
                 clock=world.clock,
             )
             yield Session(run, planner, options, world, warnings, state, store, former, undeclared)
-
-
-def _lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
-    from hooksync.commands.state import hold_run_lock  # here, for `plan` does without
-
-    return hold_run_lock(store, timeout, world)
 
 
 def _unsaved(store: StateStore | None) -> Iterator[Problem]:

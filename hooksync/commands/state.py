@@ -1,14 +1,10 @@
-"""The command `state`: looks after the state, wherever it lives; and the run lock, which `apply` takes as well.
-
-The hooks file is never read. Prints nothing itself.
-"""
+"""The command `state`: looks after the state, wherever it lives. Never reads the hooks file; prints nothing itself."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import cast
 
@@ -19,29 +15,17 @@ from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refu
 from hooksync.core.model import address_matches
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World, find_origin, find_store
+from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import read_state
 from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import (
-    MOST_BYTES,
-    Changed,
-    Holder,
-    StateStore,
-    Stored,
-    run_lock,
-    too_large,
-    update,
-    written_text,
-)
+from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, Stored, update, written_text
 
 LIST_FORMAT = "hooksync.state-list/1"
 
-_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
 _ADDRESS = re.compile(r"([\w-]+)/[\w-]+/(\w+)", re.ASCII)
-_STDIN = "<stdin>"
 _NOTES = {  # what is special about an entry or an intent, by its field
     "at": "begun {}",
     "found": "only a list told of it",
@@ -166,16 +150,6 @@ ACTIONS: dict[str, Callable[[StateActionOptions, World], ExitCode]] = {
 }
 
 
-def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
-    """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
-    origin = find_origin(world.environ)
-    holder = Holder(origin.user, origin.host, origin.url)
-    if timeout is None:
-        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
-        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
-    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
-
-
 def _stores(options: StateActionOptions, world: World) -> tuple[StateStore, StateStore]:
     """Find the state, and what to read it from: the lock file that it replaces, where it is not there yet."""
     place = state_place(options.files, options.state, disabled=False)
@@ -205,16 +179,11 @@ def _inspected(stored: Stored, source: StateStore, world: World) -> State:
 
 def _given(path: str, world: World) -> tuple[str, str]:
     """Read the text that is to be pushed, and what to call it in messages."""
-    if path != "-":
-        if stored := LocalStore(path).read():
-            return stored.text, path
-        raise FileError(
-            Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or - for standard input")
-        )
-    data = world.stdin.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise FileError(too_large(_STDIN))
-    return data.decode("utf-8-sig", "backslashreplace"), _STDIN  # such a backslash is no JSON
+    if path == "-":  # one that is cut off, or whose bytes are no text, is no JSON
+        return world.stdin.read(MOST_BYTES + 1).decode("utf-8-sig", "backslashreplace"), "<stdin>"
+    if stored := LocalStore(path).read():
+        return stored.text, path
+    raise FileError(Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -"))
 
 
 def _replaced(stored: Stored | None, store: StateStore, *, is_forced: bool) -> Inspected:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Ci = Literal["github", "gitlab", "jenkins"]
 
+_LOCK_TIMEOUT = 30.0  # seconds, on a terminal
 _LONGEST = 1024  # characters of a name or URL in a report
 
 
@@ -77,6 +78,18 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
     from hooksync.state.backends import Surroundings, open_store  # only here: `validate` has no state
 
     return open_store(place, Surroundings(world.environ, file, world.terminal.message, world.clock))
+
+
+def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
+    """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
+    from hooksync.state.store import Holder, run_lock  # only here: `validate` has no state
+
+    origin = find_origin(world.environ)
+    if timeout is None:
+        is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+        timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
+    holder = Holder(origin.user, origin.host, origin.url)
+    return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
 
 
 class Origin(Record, frozen=True):
