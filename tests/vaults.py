@@ -19,7 +19,7 @@ class MemoryVault:
     where: str = "memory"
     found: tuple[Content, str] | None = None
     is_cut: bool = False  # no call gets through
-    faults: list[str] = field(default_factory=list)  # of writes: before, after, doubled
+    faults: list[str] = field(default_factory=list)  # of writes: before, after, doubled, stale
     calls: int = 0
     messages: list[str] = field(default_factory=list)
     before_put: Callable[[], None] = lambda: None  # what others do at the last moment
@@ -39,6 +39,8 @@ class MemoryVault:
         fault = self.faults.pop(0) if self.faults else ""
         if self.is_cut or fault == "before":
             raise CUT
+        if fault == "stale":
+            raise Changed
         self.before_put()
         self._put(content, version)
         self.messages.append(message)

@@ -262,9 +262,12 @@ class RemoteStore:
                 self._check_ours()
                 if before and self._known and before[0].state != self._known[0].state:
                     raise  # edited by hand
-            except FileError:
-                if not backoff.wait():
-                    raise
+                reason = f"the state {self.where} is told to be another one at each try to write it"
+                failure = FileError(Problem(reason, "see that it is written to where it is read from"))
+            except FileError as error:
+                failure = error
+            if not backoff.wait():
+                raise failure
 
     def _check_ours(self) -> None:
         """Raise LockLost unless what the vault holds now has the lock of this run."""

@@ -295,6 +295,16 @@ def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
     assert vault.content.lock is None
 
 
+def test_a_vault_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> None:
+    vault = MemoryVault()
+    store = open_one(vault)
+    with store.hold(ARCHIVIST):
+        vault.faults = ["stale"] * 1000
+        with pytest.raises(FileError, match="is told to be another one at each try"):
+            add(store, "1")
+        vault.faults.clear()
+
+
 def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> None:
     vault, told, aside = MemoryVault(), Told(), tmp_path / "my hooks.unsaved.state.json"
     store = open_one(vault, None, told, str(aside))
