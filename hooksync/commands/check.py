@@ -71,7 +71,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
         ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
         forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
         forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
-    secrets = _secret_states(run, [each.live if each else () for each in services], known)
+    secrets = _secret_states(run, [each.live if each else () for each in services], known, path)
 
     def check_of(hook: HookEvidence, pair: ProbeTarget | None) -> HookCheck:
         answer = answers.get(pair) if pair and hook.probe != "never" else None
@@ -91,7 +91,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
 
 
 def _secret_states(
-    run: Run, live: Sequence[tuple[LiveSubscription, ...]], known: State | None
+    run: Run, live: Sequence[tuple[LiveSubscription, ...]], known: State | None, path: str | None
 ) -> dict[str, dict[str, SecretState]]:
     """Compare the declared secrets with what the state knows of the live ones, by tenancy and address."""
     fetched = [FetchedTenancy(tenancy, found) for tenancy, found in zip(run.tenancies, live, strict=True)]
@@ -101,6 +101,7 @@ def _secret_states(
         state=known,
         secrets=run.secrets,
         ring=KeyRing(run.parallelism),
+        place=path,
         clock=run.context.clock,
     )
     states: dict[str, dict[str, SecretState]] = {}

@@ -130,7 +130,7 @@ def open_session(
                 run.secrets,
                 KeyRing(options.parallelism, world.stretch or stretch),
                 adopts=options.adopts,
-                keeps_state=state is not None,
+                place=state,
                 clock=world.clock,
             )
             yield Session(run, planner, options, world, warnings, state, store, former, undeclared)

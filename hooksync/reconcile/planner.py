@@ -6,13 +6,14 @@ it. Touches nothing but its arguments; the time that scrypt takes is spent here.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretCache
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.errors import Problem
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
@@ -26,9 +27,11 @@ from hooksync.reconcile.plan import (
     unknown_secret_reasons,
     unsafe_reasons,
 )
-from hooksync.state.fingerprints import KeyRing
+from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import History, bridge, is_behind, recall
-from hooksync.state.model import Intent, State, StateEntry
+from hooksync.state.model import MOST_SALTS, Intent, State, StateEntry
+
+_FEW_SALTS = 16  # that any state may ask for, besides
 
 
 class FetchedTenancy(Record, frozen=True):
@@ -51,7 +54,7 @@ class Planner(Record, frozen=True):
     secrets: SecretCache
     ring: KeyRing
     adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
-    keeps_state: bool = True
+    place: str | None = ""  # of the state, for messages; None: none is kept
     clock: Clock = SYSTEM_CLOCK
 
     def bridge(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
@@ -106,7 +109,7 @@ class Planner(Record, frozen=True):
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
         unsafe = () if self.allows_mass_unsubscribe else unsafe_reasons(plan, count_owned(plan.tenancy, plan.live))
         unknown = () if self.adopts else unknown_secret_reasons(plan)
-        return (*unsafe, *unknown, *(() if self.keeps_state else endless_reasons(plan)))
+        return (*unsafe, *unknown, *(() if self.place is not None else endless_reasons(plan)))
 
     def _secret_states(
         self, read: Sequence[tuple[FetchedTenancy, History]]
@@ -124,6 +127,7 @@ class Planner(Record, frozen=True):
             for one, history in read
             for declared, live, made in self._comparable(one, history)
         ]
+        self._check_work({each[-2:] for each in comparable}, [one.tenancy for one, _ in read])
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
         states: defaultdict[str, dict[str, SecretState]] = defaultdict(dict)
         changed: dict[SecretRef, str] = {}
@@ -134,6 +138,17 @@ class Planner(Record, frozen=True):
             if not is_same:
                 changed.setdefault(declared.secret, declared.address)
         return states, changed
+
+    def _check_work(self, wanted: Collection[Wanted], tenancies: Iterable[Tenancy]) -> None:
+        """Refuse a state that asks for hours of scrypt; one that hooksync wrote has about one salt for a reference."""
+        work = math.ceil(sum(salt.work for _, salt in wanted))
+        references = len({declared.secret for tenancy in tenancies for declared in tenancy.subscriptions})
+        if work > (most := MOST_SALTS * references + _FEW_SALTS):
+            what = (
+                f"the state {self.place} asks for the work of {work} fingerprints: somebody changed it, for the secrets"
+            )
+            fix = "restore it from Git or the CI cache; or, if many secrets became few, apply parts of it with --target"
+            raise FileError(Problem(f"{what} that are declared take {most} at most", fix))
 
     def _siblings(
         self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]

@@ -64,6 +64,11 @@ class Salt(Record, frozen=True):
         """Whether it costs as much as a new one: a weaker one, old or tampered with, is not used for new entries."""
         return self.n >= COST_N and self.r >= COST_R and self.p >= COST_P
 
+    @property
+    def work(self) -> float:
+        """How many times as much work it takes as a new one."""
+        return self.n * self.r * self.p / (COST_N * COST_R * COST_P)
+
 
 Wanted: TypeAlias = tuple[Secret, Salt]
 

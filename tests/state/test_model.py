@@ -111,8 +111,10 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
     assert one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")] != salt
 
 
-@pytest.mark.parametrize("cheap", [{"n": 2**14}, {"r": 4}])
-def test_a_salt_that_costs_too_little_is_kept_for_its_entries_and_not_used_for_new_ones(cheap: dict[str, int]) -> None:
+@pytest.mark.parametrize("cheap", [{"n": 2**14}, {"r": 4}, {"n": 2**17, "p": 2}])
+def test_a_salt_that_costs_too_little_or_hours_is_kept_for_its_entries_and_not_used_for_new_ones(
+    cheap: dict[str, int],
+) -> None:
     weak = replace(SALT, **cheap)  # type: ignore[arg-type]
     one = state(entry(salt=weak), salts=(weak,))
     [new] = one.salts_for([SecretRef("env", "HOOK_SECRET")], lambda size: b"n" * size).values()
