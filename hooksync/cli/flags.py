@@ -128,7 +128,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # by the option strings; what follows 
     "--force": _switch(
         "is_forced",
         "push it all the same; what runs have written there since is lost: rotations may go unseen, and "
-        "subscriptions be made twice",
+        "subscriptions be made twice; without HOOKSYNC_PLAN_KEY the signature is lost, too",
     ),
     "id": {"metavar": "ID", "help": "of the run, as `hooksync state show` tells it"},
     "old": {"metavar": "OLD", "help": "an address (tenancy/name/TRIGGER) in the state"},
