@@ -20,13 +20,11 @@ from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
     HookCheck,
-    HookEvidence,
     TenancyCheck,
     TenancyEvidence,
     check_json,
     check_lines,
     check_markdown,
-    judge_hook,
     judge_secrets,
     judge_tenancy,
 )
@@ -73,9 +71,9 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
         forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
     secrets = _secret_states(run, [each.live if each else () for each in services], known, path)
 
-    def check_of(hook: HookEvidence, pair: ProbeTarget | None) -> HookCheck:
+    def check_of(hook: HookCheck, pair: ProbeTarget | None) -> HookCheck:
         answer = answers.get(pair) if pair and hook.probe != "never" else None
-        return judge_hook(replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None))
+        return replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None)
 
     return tuple(
         TenancyCheck(
@@ -112,7 +110,7 @@ def _secret_states(
     return states
 
 
-def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookEvidence, ProbeTarget | None]]:
+def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookCheck, ProbeTarget | None]]:
     """Group the subscriptions by name; each name with what its receiver is challenged with, where it has a secret."""
     names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
     for subscription in tenancy.subscriptions:
@@ -122,9 +120,9 @@ def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookEvidence, ProbeTarg
         try:
             secret = run.secrets.find(one.secret)
         except SecretError as error:
-            yield HookEvidence(several, tenancy.probe, error), None
+            yield HookCheck(several, tenancy.probe, error), None
         else:
-            yield HookEvidence(several, tenancy.probe, None, doubts_about(secret, one.secret)), (one.url, secret)
+            yield HookCheck(several, tenancy.probe, None, doubts_about(secret, one.secret)), (one.url, secret)
 
 
 def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> TenancyEvidence:

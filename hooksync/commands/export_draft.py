@@ -90,11 +90,11 @@ def _by_identity(live: Iterable[LiveSubscription]) -> list[list[LiveSubscription
     found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
     for one in live:
         found[one.key].append(one)
-    return [sorted(found[key], key=_worth) for key in sorted(found)]
 
+    def worth(live: LiveSubscription) -> tuple[bool, bool, str]:
+        return live.include_identifiers is not True, live.include_identifiers is None, live.url.full
 
-def _worth(live: LiveSubscription) -> tuple[bool, bool, str]:
-    return live.include_identifiers is not True, live.include_identifiers is None, live.url.full
+    return [sorted(found[key], key=worth) for key in sorted(found)]
 
 
 def _fault(live: LiveSubscription) -> str | None:

@@ -245,7 +245,10 @@ class FileReader:
         given = given_fields(PlainSettings, fields)
         given["owns"] = self._owns(fields)
         if "credentials" in fields:
-            given["credentials"] = self._credentials(cast(YamlMap, fields["credentials"]))
+            login = cast(YamlMap, fields["credentials"])
+            told = given_fields(CredentialRefs, login)
+            refs = {name: self._reference(login, name) for name in told if name != "method"}
+            given["credentials"] = CredentialRefs(**told | refs)
         match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
             case str(share):
                 given["limit"] = UnsubscribeLimit(percent=float(share.removesuffix("%")))
@@ -257,10 +260,6 @@ class FileReader:
             if problem := server_problem(text, "the server", server.location, allow_http=settings.allow_http):
                 self.problems.append(problem)
         return settings
-
-    def _credentials(self, fields: YamlMap) -> CredentialRefs:
-        given = given_fields(CredentialRefs, fields)
-        return CredentialRefs(**given | {name: self._reference(fields, name) for name in given if name != "method"})
 
     def _owns(self, fields: YamlMap) -> tuple[str, ...] | None:
         prefixes = fields.get("owns", "all")

@@ -122,7 +122,13 @@ class _Filling:
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
         known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
         self.problems += duplicate_subscription_problems((entry, url.identity) for entry, url in known)
-        return tuple(made for entry, url in known for made in _declared(self.entry.name, entry, url))
+        return tuple(
+            DeclaredSubscription(
+                self.entry.name, entry.name, url, trigger, entry.secret, entry.location, **fields_of(PlainFields, entry)
+            )
+            for entry, url in known
+            for trigger in entry.triggers
+        )
 
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill a URL in, and judge it again if that changed it."""
@@ -170,12 +176,6 @@ class _Filling:
 
     def _note(self, what: str, fix: str, written: Written | None = None) -> None:
         self.problems.append(Problem(what, fix, written.location if written else self.entry.location))
-
-
-def _declared(tenancy: str, entry: SubscriptionDeclaration, url: HookUrl) -> Iterator[DeclaredSubscription]:
-    plain = fields_of(PlainFields, entry)
-    for trigger in entry.triggers:
-        yield DeclaredSubscription(tenancy, entry.name, url, trigger, entry.secret, entry.location, **plain)
 
 
 Known = tuple[TenancyDeclaration, Tenancy]

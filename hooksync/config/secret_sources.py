@@ -157,17 +157,13 @@ class SecretCache:
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
     """Warn of a secret that is well known, follows a pattern, or is short: one warning, of the worst."""
     value = secret.reveal()
-    if _is_well_known(value):
+    if _WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())):
         return (Problem(f"secret {ref} is a well-known value", FIX, ref.location),)
     if _is_pattern(value):
         return (Problem(f"secret {ref} is a simple pattern", FIX, ref.location),)
     if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
         return (Problem(f"secret {ref} is shorter than {SHORTEST_STRONG} bytes", FIX, ref.location),)
     return ()
-
-
-def _is_well_known(value: str) -> bool:
-    return bool(_WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())))
 
 
 def _is_pattern(value: str) -> bool:

@@ -54,7 +54,9 @@ class Redactor:
 
     def clean(self, text: str, end: int | None = None) -> str:
         """Hide every known value in a text, in any of its forms. `end`: give it up to there; values are seen whole."""
-        self._look_up()
+        for values in self._waiting:
+            self.learn(values())
+        self._waiting = []
         forms = self._forms
         end = len(text) if end is None else min(len(text), end)
         overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
@@ -70,11 +72,6 @@ class Redactor:
             known_hidden = pattern.sub(rf"\1{_MASK}", known_hidden)
         line = printable(" ".join(known_hidden.split()))
         return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
-
-    def _look_up(self) -> None:
-        for values in self._waiting:
-            self.learn(values())
-        self._waiting = []
 
 
 def printable(text: str) -> str:

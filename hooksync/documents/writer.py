@@ -7,7 +7,7 @@ line: it can be read and compared, and is encoded once, for the text and the dig
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
@@ -58,7 +58,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
     document = _head(view, PLAN_FORMAT)
     document["id"] = options.id
     document["commit"] = options.commit
-    document["expires_at"] = _later(view.created_at, SIGNED_FOR) if key else None
+    document["expires_at"] = rfc3339(datetime.fromisoformat(view.created_at) + SIGNED_FOR) if key else None
     document["options"] = {
         "prune": options.prunes,
         "replace": list(options.replace),
@@ -102,10 +102,6 @@ def _sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
     document["digest"] = digest(document)
     return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
-
-
-def _later(time: str, by: timedelta) -> str:
-    return rfc3339(datetime.fromisoformat(time) + by)
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:

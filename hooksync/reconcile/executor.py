@@ -96,12 +96,11 @@ class Executor(Record, frozen=True):
         verdicts = {} if self.probes is False else ask_receivers(asked, self.run, self.terminal, adopts=adopts)
         warnings += [warning for verdict in verdicts.values() for warning in verdict.warnings]
         result = ExecutionResult(errors=errors, verdicts=verdicts, warnings=tuple(warnings))
-        return replace(result, adoption=self._adoption(planned, verdicts)) if adopts else result
-
-    def _adoption(self, planned: Sequence[Planned], verdicts: Mapping[str, Verdict]) -> Adoption:
-        plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        not_set = self.run.secrets.not_set(declared.secret for plan in plans for declared in to_be_adopted(plan))
-        return judge_adoption(plans, verdicts, not_set)
+        if not adopts:
+            return result
+        read = [one for one in planned if isinstance(one, TenancyPlan)]
+        not_set = self.run.secrets.not_set(declared.secret for plan in read for declared in to_be_adopted(plan))
+        return replace(result, adoption=judge_adoption(read, verdicts, not_set))
 
     def execute(self, planned: Sequence[Planned], prepared: ExecutionResult) -> ExecutionResult:
         """Do what is ready to be done and what `prepare` found nothing against; intents are written first."""
@@ -249,10 +248,7 @@ def judge(
         answer = found.get(declared.address)
         if answer and answer.state != "ready":
             is_refused = answer.state == "wrong-secret" or plan.tenancy.probe == "require"
-            (refusals if is_refused else warnings)[declared.name] = _problem(declared, answer)
+            what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready"
+            problem = Problem(f"{what}: {answer.detail}", answer.fix, declared.location)
+            (refusals if is_refused else warnings)[declared.name] = problem
     return Verdict(found, tuple(refusals.values()), tuple(warnings.values()))
-
-
-def _problem(declared: DeclaredSubscription, answer: ProbeResult) -> Problem:
-    what = f"{declared.tenancy}/{declared.name}: the receiver at {declared.url.shown} is not ready: {answer.detail}"
-    return Problem(what, answer.fix, declared.location)

@@ -64,7 +64,7 @@ class TenancyEvidence(Record, frozen=True):
     live: tuple[LiveSubscription, ...] = ()
 
 
-class HookEvidence(Record, frozen=True):
+class HookCheck(Record, frozen=True):
     """How the receiver of one declared name answered, and whether its secret can be read."""
 
     subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
@@ -74,17 +74,17 @@ class HookEvidence(Record, frozen=True):
     receiver: ProbeResult | None = None  # None: not challenged
     is_forgeable: bool | None = None  # whether it signs a challenge code that is an event; None: no clear answer
 
-
-class HookCheck(Record, frozen=True):
-    """One declared name with its findings."""
-
-    evidence: HookEvidence
-    findings: tuple[Finding, ...]
-
     @property
     def subscription(self) -> DeclaredSubscription:
         """One of its subscriptions, for the fields that all have in common."""
-        return self.evidence.subscriptions[0]
+        return self.subscriptions[0]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Judge whether its secret can be read, and whether its receiver is ready for it."""
+        is_ready = self.receiver is not None and self.receiver.state == "ready"
+        forgery = [_forgery_finding(is_forgeable=self.is_forgeable)] if is_ready else []
+        return _secret_finding(self), _receiver_finding(self), *forgery
 
     @property
     def mark(self) -> Mark:
@@ -163,14 +163,6 @@ def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_sta
         yield Finding("live secrets", "ok", known)
 
 
-def judge_hook(evidence: HookEvidence) -> HookCheck:
-    """Judge whether the secret of a declared name can be read, and whether its receiver is ready for it."""
-    findings = [_secret_finding(evidence), _receiver_finding(evidence)]
-    if evidence.receiver is not None and evidence.receiver.state == "ready":
-        findings.append(_forgery_finding(is_forgeable=evidence.is_forgeable))
-    return HookCheck(evidence, tuple(findings))
-
-
 def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
     """Find the first stage that does not work."""
     if isinstance(evidence.listed, int):
@@ -191,26 +183,26 @@ def _failed(stage: str, error: HooksyncError) -> Finding:
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
 
 
-def _secret_finding(evidence: HookEvidence) -> Finding:
-    if evidence.secret_error is not None:
-        problem = evidence.secret_error.problems[0]
-        return Finding("secret", "failed", evidence.secret_error.summary, problem.fix)
-    if evidence.doubts:
-        what = "; ".join(problem.what for problem in evidence.doubts)
-        return Finding("secret", "warning", what, evidence.doubts[0].fix)
-    return Finding("secret", "ok", str(evidence.subscriptions[0].secret))
+def _secret_finding(check: HookCheck) -> Finding:
+    if check.secret_error is not None:
+        problem = check.secret_error.problems[0]
+        return Finding("secret", "failed", check.secret_error.summary, problem.fix)
+    if check.doubts:
+        what = "; ".join(problem.what for problem in check.doubts)
+        return Finding("secret", "warning", what, check.doubts[0].fix)
+    return Finding("secret", "ok", str(check.subscriptions[0].secret))
 
 
-def _receiver_finding(evidence: HookEvidence) -> Finding:
-    answer = evidence.receiver
+def _receiver_finding(check: HookCheck) -> Finding:
+    answer = check.receiver
     if answer is not None:
         if answer.state == "ready":
             return Finding("receiver", "ok", "ready")
         hint = "; if only Preservica can reach it, declare `probe: never`" if answer.state == "unreachable" else ""
         return Finding("receiver", "failed", answer.detail, answer.fix + hint)
-    if evidence.probe == "never":
+    if check.probe == "never":
         return Finding("receiver", "skipped", "not challenged: probe: never")
-    why = "interrupted" if evidence.secret_error is None else "not challenged: no secret to check its answer with"
+    why = "interrupted" if check.secret_error is None else "not challenged: no secret to check its answer with"
     return Finding("receiver", "skipped", why)
 
 
@@ -294,7 +286,7 @@ def _hook_lines(check: HookCheck, width: int) -> Iterator[Line]:
 
 
 def _title(check: HookCheck) -> str:
-    return f"{check.subscription.name} {', '.join(each.trigger.short for each in check.evidence.subscriptions)}"
+    return f"{check.subscription.name} {', '.join(each.trigger.short for each in check.subscriptions)}"
 
 
 def _summary(view: CheckView) -> str:
@@ -316,10 +308,10 @@ def _tenancy_json(check: TenancyCheck) -> dict[str, object]:
 
 
 def _hook_json(check: HookCheck) -> dict[str, object]:
-    subscription, answer = check.subscription, check.evidence.receiver
+    subscription, answer = check.subscription, check.receiver
     return {
         "name": subscription.name,
-        "addresses": [each.address for each in check.evidence.subscriptions],
+        "addresses": [each.address for each in check.subscriptions],
         "url": subscription.url.shown,
         "secret": {subscription.secret.kind: subscription.secret.name},
         "receiver": {
@@ -327,7 +319,7 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
             "kind": answer.kind if answer else None,
             "detail": (answer.detail or None) if answer else None,
         },
-        "signs_events_in_disguise": check.evidence.is_forgeable,
+        "signs_events_in_disguise": check.is_forgeable,
         "findings": [_finding_json(finding) for finding in check.findings],
     }
 

@@ -70,8 +70,7 @@ class _Block(Record, frozen=True):
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write a plan: its summary, its problems, and a block for each tenancy."""
-    blocks = _blocks(view, shows_kept=shows_kept)
-    return _page("plan", _summary(view, plan_summary(view)), _problems(view, "apply would refuse"), blocks)
+    return _page("plan", view, plan_summary(view), "apply would refuse", _blocks(view, shows_kept=shows_kept))
 
 
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
@@ -79,22 +78,14 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     blocks = _blocks(view, shows_kept=shows_kept)
     if found := tuple((_line(text),) for _, text in verification(view)):
         blocks.insert(0, _Block("what is live now", found))
-    summary = applied_summary(view) if view.has_changes else plan_summary(view)
-    return _page("apply", _summary(view, summary), _problems(view, "refused"), blocks)
+    return _page("apply", view, applied_summary(view) if view.has_changes else plan_summary(view), "refused", blocks)
 
 
-def _summary(view: RunView, summary: str) -> list[str]:
-    """Begin with what it comes to, and with what nobody can know for want of a state."""
+def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
+    """Put the parts together: what it comes to and the problems first, then as many blocks as there is room for."""
     texts = [summary, *(text for _, text in state_lines(view)), *([adopted_line(view)] if view.adopted else [])]
-    return [line for text in texts for line in (sentence(_cut(text)), "")]
-
-
-def _page(
-    kind: str, summary: Sequence[str], problems: Iterable[tuple[str, list[list[str]]]], blocks: Sequence[_Block]
-) -> str:
-    """Put the parts together: summary and problems first, then as many blocks as there is room for."""
-    lines = [marker(kind), f"### hooksync {kind}", "", *summary]
-    for title, items in problems:
+    lines = [marker(kind), f"### hooksync {kind}", "", *(each for text in texts for each in (sentence(_cut(text)), ""))]
+    for title, items in _problems(view, refused):
         lines += _listed(title, items)
     lines += _fitted(blocks, ROOM - size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -201,7 +201,8 @@ class WebhookSender:
             with self._connected(connection):
                 target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
                 if body:
-                    connection.request("POST", target, _pieces(body), headers, encode_chunked=True)
+                    pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
+                    connection.request("POST", target, pieces, headers, encode_chunked=True)
                 else:
                     connection.request("POST", target, b"", headers)
                 with connection.getresponse() as response:
@@ -263,10 +264,6 @@ def _with_code(url: str, code: str) -> str:
     parts = urlsplit(url)
     query = f"{parts.query}&challengeCode={code}" if parts.query else f"challengeCode={code}"
     return parts._replace(query=query, fragment="").geturl()
-
-
-def _pieces(body: bytes) -> Iterator[bytes]:
-    return (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
 
 
 def _read(response: HTTPResponse, ends: float) -> bytes:

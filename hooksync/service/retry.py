@@ -125,7 +125,8 @@ class Caller:
             if rule.is_change and (self._is_out or wait is None):
                 self._is_out = True
                 wait = None
-            follows_lost |= _may_be_done(last)
+            may_be_done = last.status != TOO_MANY if isinstance(last, Answer) else isinstance(last, AnswerLost)
+            follows_lost |= may_be_done
             if wait is None or clock.wait(self.context.stop, wait):
                 break
         if isinstance(last, ServiceError):
@@ -172,7 +173,3 @@ def read_retry_after(header: str | None, now: datetime) -> float | None:
         return max(0.0, (moment - now).total_seconds())
     except (ValueError, TypeError, LookupError, OverflowError):  # odd dates break the parser in all these ways
         return None
-
-
-def _may_be_done(last: Answer | ServiceError) -> bool:
-    return last.status != TOO_MANY if isinstance(last, Answer) else isinstance(last, AnswerLost)

@@ -13,13 +13,12 @@ from hooksync.core.errors import HooksyncError, Problem, Rejected, ServiceError
 from hooksync.report.check import (
     CheckView,
     Finding,
-    HookEvidence,
+    HookCheck,
     TenancyCheck,
     TenancyEvidence,
     check_json,
     check_lines,
     check_markdown,
-    judge_hook,
     judge_tenancy,
 )
 from hooksync.report.text import plain
@@ -65,7 +64,7 @@ def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: Ten
 def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
     one = declared(url=text if where == "url" else "https://hooks.example.org/a")
     answer = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
-    hook = judge_hook(HookEvidence((one,), "auto", receiver=answer))
+    hook = HookCheck((one,), "auto", receiver=answer)
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
     view = CheckView((TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, error)), (hook,)),), "2026-01-31")
