@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
 from hooksync.commands.options import ExportOptions
@@ -70,10 +69,13 @@ def export(options: ExportOptions, world: World) -> ExitCode:
 
 def make_export(options: ExportOptions, world: World) -> Export:
     """Read the chosen tenancies, and write them as a hooks file."""
-    with _open(options, world) as (run, warnings):
+    reads_files = _reads_files(options, world)
+    prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), (), Redactor())
+    timeout, parallelism = options.timeout, options.parallelism
+    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
         with world.terminal.progress("reading", len(run.tenancies)) as step:
             fetched = run.read(step)
-        if not _reads_files(options, world):
+        if not reads_files:
             fetched = tuple(_as_logged_in(one, run) for one in fetched)
     variables = free_variables(one.tenancy for one in fetched)
     tenancies = [
@@ -83,7 +85,7 @@ def make_export(options: ExportOptions, world: World) -> Export:
     return Export(
         text=export_text(tenancies) if exported else "",
         needs=tuple(need for one in exported for need in one.needs),
-        warnings=(*warnings, *(warning for one in exported for warning in one.warnings)),
+        warnings=(*prepared.warnings, *(warning for one in exported for warning in one.warnings)),
         unread=tuple(one for one in fetched if isinstance(one, UnreadTenancy)),
     )
 
@@ -106,18 +108,6 @@ _HOW_TO_SET = (
     "set them in the secret store of your CI, or with `export NAME=...`; then `hooksync plan` says no changes,",
     "and `hooksync apply --adopt` records that these secrets are in use.",
 )
-
-
-@contextmanager
-def _open(options: ExportOptions, world: World) -> Iterator[tuple[Run, Sequence[Problem]]]:
-    """Open a run over the chosen tenancies."""
-    if _reads_files(options, world):
-        prepared = prepare(options, world)
-    else:
-        prepared = Prepared((_named_tenancy(options, world),), (), Redactor())
-    timeout, parallelism = options.timeout, options.parallelism
-    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
-        yield run, prepared.warnings
 
 
 def _reads_files(options: ExportOptions, world: World) -> bool:

@@ -75,11 +75,11 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
 def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     """Carry out a saved plan without asking. Raises Refused or FileError, before any call, if it cannot be trusted."""
     from hooksync.config.files import read_plan
-    from hooksync.documents.reader import Demands, read_saved_plan
+    from hooksync.documents.reader import read_saved_plan
 
     key = _key(world)
     now = datetime.fromtimestamp(world.clock.now(), UTC)
-    saved = read_saved_plan(read_plan(path), path, Demands(key, options.max_age, now))
+    saved = read_saved_plan(read_plan(path), path, key, options.max_age, now)
     with _open_saved(saved, options, world, key) as session:
         planned = _replay(saved, session)
         executed, told = _carry_out(planned, session, is_confirmed=True)

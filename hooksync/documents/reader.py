@@ -52,14 +52,6 @@ _PLACE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]{0,8}):(?P<column>[1-9][0-
 Fields = Mapping[str, Any]  # an object of the document, which fits the schema
 
 
-class Demands(Record, frozen=True):
-    """What a saved plan must fulfil."""
-
-    key: PlanKey | None
-    max_age: timedelta | None
-    now: datetime
-
-
 class LiveRow(Record, frozen=True):
     """What was live when the plan was made, as it may be shown."""
 
@@ -123,21 +115,21 @@ class SavedPlan(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def read_saved_plan(data: bytes, path: str, demands: Demands) -> SavedPlan:
-    """Read a saved plan.
+def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timedelta | None, now: datetime) -> SavedPlan:
+    """Read a saved plan; signed with the key where there is one. `path`: for messages.
 
-    Raises FileError where it is not valid, and Refused where it was altered, is not signed or is too old. `path`: for
-    messages. Fields that this version does not know are ignored.
+    Raises FileError where it is not valid, and Refused where it was altered, is not signed or is too old. Fields that
+    this version does not know are ignored.
     """
     try:
         document = _parse(data)
         _check_format(document)
-        warnings = _check_seals(document, path, demands)
+        warnings = _check_seals(document, path, key)
         if "id" not in document:
             what = f"{path} was made by an older hooksync: it does not say which server and tenant it was made for"
             raise Refused(Problem(what, _MAKE_AGAIN))
         fields = check_document("plan", document)
-        _check_age(fields, path, demands)
+        _check_age(fields, path, max_age, now)
         return _saved_plan(fields, path, warnings)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
@@ -170,37 +162,35 @@ def _check_format(document: Fields) -> None:
     raise InvalidDocument(f"it is not a saved plan: its format is not {PLAN_FORMAT}")
 
 
-def _check_seals(document: dict[str, Any], path: str, demands: Demands) -> tuple[Problem, ...]:
+def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tuple[Problem, ...]:
     """Refuse what was altered since it was written, and what was not signed with the key."""
     signature = document.get("signature")
-    if demands.key is not None:
+    if key is not None:
         if signature is None:
             raise Refused(Problem(f"{path} is not signed, and {KEY_VARIABLE} is set", _MAKE_AGAIN))
-        if not is_same(signature, signature_of(document, demands.key)):
+        if not is_same(signature, signature_of(document, key)):
             what = f"the signature of {path} does not fit {KEY_VARIABLE}: it was altered, or signed with another key"
             raise Refused(Problem(what, f"{_MAKE_AGAIN}, under the same key"))
     rest = {name: value for name, value in document.items() if name != "digest"}
     if not is_same(document.get("digest"), digest(rest)):
         raise Refused(Problem(f"{path} was altered since it was saved: its digest does not fit", _MAKE_AGAIN))
-    if demands.key is None and signature is not None:
+    if key is None and signature is not None:
         unchecked = "its signature is not checked, nor what its URLs stand for"
         what = f"{path} is signed, and {unchecked}: {KEY_VARIABLE} is not set"
         return (Problem(what, f"set {KEY_VARIABLE} to the key it was signed with"),)
     return ()
 
 
-def _check_age(fields: Fields, path: str, demands: Demands) -> None:
+def _check_age(fields: Fields, path: str, max_age: timedelta | None, now: datetime) -> None:
     """Refuse a plan that is too old: by --max-age, or without it by what a signed plan says itself."""
-    made, end, now = _time(fields, "created_at"), _time(fields, "expires_at"), demands.now
-    if made is None or (demands.max_age is None and end is None):
+    made, end = _time(fields, "created_at"), _time(fields, "expires_at")
+    if made is None or (max_age is None and end is None):
         return
     made_at, now_at = fields["created_at"], rfc3339(now)
-    if demands.max_age is not None and now - made > demands.max_age:
-        what = (
-            f"{path} is older than --max-age allows ({demands.max_age}): it was made at {made_at}, now it is {now_at}"
-        )
+    if max_age is not None and now - made > max_age:
+        what = f"{path} is older than --max-age allows ({max_age}): it was made at {made_at}, now it is {now_at}"
         raise Refused(Problem(what, _MAKE_AGAIN))
-    if demands.max_age is None and end is not None and now > end:
+    if max_age is None and end is not None and now > end:
         what = f"{path} expired at {fields['expires_at']}: it was made at {made_at}, now it is {now_at}"
         raise Refused(Problem(what, f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"))
     if now - made < -CLOCK_SKEW:

@@ -23,7 +23,7 @@ from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.documents.reader import Demands, SavedPlan, SavedTenancy, read_saved_plan
+from hooksync.documents.reader import SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import elsewhere, rebuild
 from hooksync.documents.sealing import digest, signature_of
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
@@ -151,8 +151,7 @@ def read_plan(data: bytes) -> frozenset[str]:
     """A saved plan: as it is, and sealed again, as one who knows how would."""
     said: frozenset[str] = frozenset()
     for text in (data, *_sealed(data)):
-        for demands in (Demands(None, None, NOW), Demands(KEY, timedelta(days=1), NOW)):
-            said |= _plan(text, demands)
+        said |= _plan(text, None, None) | _plan(text, KEY, timedelta(days=1))
     return said
 
 
@@ -165,9 +164,9 @@ def _sealed(data: bytes) -> Iterator[bytes]:
             yield json.dumps(document).encode()
 
 
-def _plan(text: bytes, demands: Demands) -> frozenset[str]:
+def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozenset[str]:
     try:
-        saved = read_saved_plan(text, "plan.json", demands)
+        saved = read_saved_plan(text, "plan.json", key, max_age, NOW)
     except (FileError, Refused) as error:
         for problem in error.problems:
             demand(LITERAL not in str(problem), "a message repeats a secret", problem)
@@ -178,7 +177,7 @@ def _plan(text: bytes, demands: Demands) -> frozenset[str]:
         tenancies, _ = resolve([each.entry for each in saved.tenancies], ENVIRON)
     except FileError as error:
         return frozenset(outline(problem.what) for problem in error.problems)
-    for problem in elsewhere(saved, tenancies, demands.key):
+    for problem in elsewhere(saved, tenancies, key):
         demand(LITERAL not in str(problem), "a message repeats a secret", problem)
         demand(problem.what.isprintable(), "a message cannot be shown", problem)
     for each, tenancy in zip(saved.tenancies, tenancies, strict=True):
