@@ -13,6 +13,7 @@ from hooksync.reconcile.plan import (
     ADOPT_FIX,
     Action,
     Change,
+    Keep,
     Leave,
     Outcome,
     Resubscribe,
@@ -212,7 +213,7 @@ def view_of_plan(
         case UnreadTenancy(tenancy, error):
             return TenancyView(tenancy, (), None, error)
         case TenancyPlan(tenancy, live, steps, history):
-            views = tuple(_with_receiver(view_of_step(step), answers) for step in steps)
+            views = tuple(view_of_step(step, None, answers) for step in steps)
             listed = history.still_listed
             return TenancyView(tenancy, views, live, refusals=tuple(refusals), still_listed=listed)
 
@@ -222,19 +223,14 @@ def view_of_outcome(
 ) -> TenancyView:
     """View the outcome of one tenancy's plan."""
     plan = outcome.plan
-    steps = tuple(_with_receiver(view_of_step(result.step, result), answers) for result in outcome.outcomes)
+    steps = tuple(view_of_step(result.step, result, answers) for result in outcome.outcomes)
     differences = tuple(map(view_of_step, outcome.differences))
     listed = plan.history.still_listed
     return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences, listed)
 
 
-def _with_receiver(view: StepView, answers: ProbeResults) -> StepView:
-    is_asked = view.action in ("subscribe", "resubscribe") and view.address in answers
-    return replace(view, receiver=answers[view.address]) if is_asked and view.address else view
-
-
-def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
-    """View one step."""
+def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResults = NOT_ASKED.answers) -> StepView:
+    """View one step. `answers`: those of the receivers that were challenged."""
     if isinstance(step, Unsubscribe | Leave):
         return _view_of_undeclared(step, outcome)
     declared = step.declared
@@ -249,6 +245,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None) -> StepView:
         include_identifiers=declared.include_identifiers,
         secret=declared.secret,
         secret_state=step.secret_state,
+        receiver=None if isinstance(step, Keep) else answers.get(declared.address),
         outcome=outcome,
         place=declared.location,
         description=declared.description,

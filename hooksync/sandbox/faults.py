@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,13 +70,12 @@ class FaultScript:
     def __init__(self, faults: Iterable[Fault]) -> None:
         self._lock = threading.Lock()
         self._faults = list(faults)
-        self._met = [0] * len(self._faults)  # calls that reached each fault
+        self._met: Counter[int] = Counter()  # calls that reached each fault, by its place
 
     def add(self, fault: Fault) -> None:
         """Add a fault."""
         with self._lock:
             self._faults.append(fault)
-            self._met.append(0)
 
     def end(self) -> None:
         """Let nothing go wrong any more."""

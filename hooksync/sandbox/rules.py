@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
 from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError, json_answer
@@ -74,19 +75,18 @@ class Rules:
             return json_answer(500, {"message": str(error)})
 
     def _carry_out(self, request: Request, lie: Lie | None) -> Answer:
-        match call_name(request):
-            case "login":
-                return json_answer(200, self.accounts.log_in(request.form()))
-            case "complete-2fa":
-                return json_answer(200, self.accounts.complete_second_factor(request.form()))
-            case "refresh":
-                return json_answer(200, self.accounts.refresh(_token(request), request.form()))
-            case "external":
-                return json_answer(200, self.accounts.log_in_externally(request.form()))
-            case "unknown":
-                raise Refusal(404, f"there is no {request.method} {request.path}")
-            case name:
-                return self._carry_out_for(self.accounts.session(_token(request)), name, request, lie)
+        name, token = call_name(request), request.headers.get(TOKEN_HEADER, "")
+        log_ins: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
+            "login": self.accounts.log_in,
+            "complete-2fa": self.accounts.complete_second_factor,
+            "refresh": partial(self.accounts.refresh, token),
+            "external": self.accounts.log_in_externally,
+        }
+        if log_in := log_ins.get(name):
+            return json_answer(200, log_in(request.form()))
+        if name == "unknown":
+            raise Refusal(404, f"there is no {request.method} {request.path}")
+        return self._carry_out_for(self.accounts.session(token), name, request, lie)
 
     def _carry_out_for(self, session: Session, name: str, request: Request, lie: Lie | None) -> Answer:
         if name == "version":
@@ -118,7 +118,3 @@ class Rules:
         if lie is None and Trait.ANSWER_WITHOUT_ID in self.traits:
             del document["id"]
         return json_answer(200, document)
-
-
-def _token(request: Request) -> str:
-    return request.headers.get(TOKEN_HEADER, "")

@@ -67,6 +67,13 @@ _STATES: dict[Kind, ReceiverState] = {
         ("no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut"), "unreachable"
     ),
 }
+_STATUS_FIXES = {
+    **dict.fromkeys(
+        (401, 403), "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
+    ),
+    **dict.fromkeys((404, 410), "check the path of the URL, and that the receiver is deployed"),
+    405: "the receiver must accept POST",
+}
 _RESPONSE = re.compile("[0-9a-f]{64}")
 _ANY_CASE = re.compile("[0-9A-Fa-f]{64}")
 _RECIPE = '{"challengeCode": the code, "challengeResponse": lower-case hex HMAC-SHA256 of the code under the secret}'
@@ -201,7 +208,9 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeRes
     if 300 <= status < 400:
         return ProbeResult("redirect", f"it answers {status}, a redirect", "declare the URL that it leads to")
     if status != 200:
-        return ProbeResult("status", f"it answers {status}, not 200", _fix_for(status))
+        otherwise = "see the receiver's log" if status >= 500 else f"answer a challenge with 200 and {_RECIPE}"
+        fix = _STATUS_FIXES.get(status, otherwise)
+        return ProbeResult("status", f"it answers {status}, not 200", fix)
     try:
         document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is not an error
     except (ValueError, RecursionError):
@@ -241,20 +250,6 @@ def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
             "wrong-secret", what, "give the receiver the declared secret, or declare the one that it holds"
         )
     return READY
-
-
-def _fix_for(status: int) -> str:
-    match status:
-        case 401 | 403:
-            return "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
-        case 404 | 410:
-            return "check the path of the URL, and that the receiver is deployed"
-        case 405:
-            return "the receiver must accept POST"
-        case _ if status >= 500:
-            return "see the receiver's log"
-        case _:
-            return f"answer a challenge with 200 and {_RECIPE}"
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -12,6 +12,14 @@ from hooksync.core.record import Record
 from hooksync.service.retry import BUSY_STATUSES
 
 ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
+_FIXES = {
+    401: "the service refused a new token: check the user's account, and that `tenant` is right",
+    403: f"give the user one of the roles {', '.join(ROLES)}",
+    404: "check `server`; the webhook API needs Preservica 6.8 or later",
+    407: "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY",
+    **dict.fromkeys(range(300, 400), "redirects are not followed: set `server` to the address that it leads to"),
+    **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
+}
 
 
 class NotUnderstood(Exception):
@@ -100,21 +108,7 @@ def read_created_id(body: bytes) -> str | None:
 
 def fix_for_status(status: int) -> str:
     """Return what to do about a status that is not a success."""
-    match status:
-        case 401:
-            return "the service refused a new token: check the user's account, and that `tenant` is right"
-        case 403:
-            return f"give the user one of the roles {', '.join(ROLES)}"
-        case 404:
-            return "check `server`; the webhook API needs Preservica 6.8 or later"
-        case 407:
-            return "the proxy needs a name and a password: check HTTPS_PROXY and HTTP_PROXY"
-        case _ if 300 <= status < 400:
-            return "redirects are not followed: set `server` to the address that it leads to"
-        case _ if status in BUSY_STATUSES:
-            return "the service is busy: try again later"
-        case _:
-            return "read the service's answer above; hooksync assumed nothing from it"
+    return _FIXES.get(status, "read the service's answer above; hooksync assumed nothing from it")
 
 
 def _live(item: object) -> LiveSubscription:
