@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hooksync.core.record import replace
+from hooksync.core.signing import PlanKey
 from hooksync.documents.sealing import digest
 from hooksync.state.fingerprints import Salt
 from hooksync.state.format import state_text
@@ -124,7 +126,7 @@ def seeds(target: str) -> list[bytes]:
             return _json(right, *others, {**right, "challengeCode": LITERAL}, [right], {"x": float("nan"), **right})
         case "state":
             return [
-                state_text(_STATE).encode(),
+                *(state_text(replace(_STATE, serial=3), key).encode() for key in (None, PlanKey(b"k" * 16))),
                 state_text(State(0, b"u" * 16)).encode(),
                 b"<<<<<<< HEAD\n{}\n=======\n",
             ]
@@ -147,7 +149,7 @@ _OF_JSON = """success token refresh-token tenant message needs.2fa continuationT
  url_salt salts entries intents salt n r p run fingerprint declared seen created_at options prune tenancies steps action
  subscribe resubscribe unsubscribe keep leave address name reasons changes field live secret ref state same changed
  place limit percent number owns all ${HOST} ${GONE} <<<<<<< ======= 4503599627370496 9007199254740992 9007199254740993
- 2026-06-01T00:00:00Z"""
+ 2026-06-01T00:00:00Z serial signature"""
 _OF_HEADERS = """Mon Jan Feb 29 31 99 00 0001 9999 10000 23:59:60 24:00:00 GMT UTC EST Z +0000 -0000 +9999
  +99999999999999 , ; ( ) - : . AM PM \x20"""
 

@@ -33,6 +33,7 @@ from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disg
 from hooksync.service.retry import read_retry_after
 from hooksync.state.format import read_state, state_text
 from hooksync.state.history import NOTHING
+from hooksync.state.integrity import Inspected, Integrity
 from hooksync.state.model import State
 from tests.fuzz.checks import LITERAL, check_problems, check_type, demand, outline, yaml_lines
 
@@ -144,6 +145,8 @@ def read_state_file(data: bytes) -> frozenset[str]:
         return check_problems(error.problems, text.split("\n"))
     check_type(state, State)
     demand(read_state(state_text(state), "hooks.state.json") == state, "a state does not survive being written")
+    signed = Integrity(KEY).inspect(state_text(state, KEY), "hooks.state.json")
+    demand(signed == Inspected(state), "a state does not survive being signed")
     return frozenset({"a state"})
 
 
