@@ -225,18 +225,17 @@ class RemoteStore:
 
     def _renew(self) -> None:
         with self._mutex:
-            if not (self._lock and self._known):
+            if not self._lock:
                 return
             lock = replace(self._lock, renewed=int(self._clock.now()), count=self._lock.count + 1)
             now = self._clock.monotonic(), self._clock.now()
-            self._put(replace(self._known[0], lock=lock.text), "run lock renewed")
+            self._put_lock(lock.text, "run lock renewed", _PATIENCE)
             self._lock, self._renewed_at = lock, now
 
     def _release(self) -> None:
         with self._mutex:
             try:
-                if self._known and not self._lost:
-                    self._put(replace(self._known[0], lock=None), "run lock given back", patience=_PATIENCE / 4)
+                self._put_lock(None, "run lock given back", _PATIENCE / 4)
             except LockLost:
                 pass
             except FileError as error:
@@ -246,6 +245,13 @@ class RemoteStore:
                 )
             finally:
                 self._lock = None
+
+    def _put_lock(self, lock: str | None, what: str, patience: float) -> None:
+        """Write the lock beside the state as it is, even if that was edited by hand. Raises LockLost or FileError."""
+        while True:
+            state = self._known[0].state if self._known else None
+            with suppress(Changed):
+                return self._put(Content(state, lock), what, patience=patience)
 
     def _put(self, content: Content, what: str, *, patience: float = _PATIENCE) -> None:
         """Write as the holder of the lock, and try again for a while. Raises LockLost, Changed or FileError."""

@@ -132,4 +132,23 @@ REGRESSIONS = (
         consistency_wait=5,
         is_remote=True,
     ),
+    # the run lock beside a state that was edited by hand could not be given back: unforeseen
+    History(
+        60171961,
+        (
+            Command(
+                "apply",
+                ("old-checkout",),
+                (
+                    Mishap("act", "login", 0, act=Command("apply", ("target",))),
+                    Mishap("act", "subscribe", 0, act=Command("apply", ("old-checkout",))),
+                ),
+            ),
+        ),
+        tenancies=2,
+        declared=2,
+        live=0,
+        lag_additions=20.0,
+        is_remote=True,
+    ),
 )

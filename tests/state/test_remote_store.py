@@ -326,12 +326,18 @@ def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> Non
     assert ids(vault) == {each.id for each in begun.entries}
 
 
-def test_a_state_that_is_edited_by_hand_meanwhile_is_kept() -> None:
-    vault = MemoryVault()
-    store = open_one(vault)
+@pytest.mark.parametrize("then", ["write", "renew", "give back"])
+def test_a_state_that_is_edited_by_hand_meanwhile_is_kept(then: str) -> None:
+    vault, clock = MemoryVault(), JumpingClock()
+    store = open_one(vault, clock)
     with store.hold(ARCHIVIST):
         add(store, "1")
         edited = state(entry("prod", "1"), entry("test", "7"))
         vault.found = replace(vault.content, state=state_text(edited)), "77"
-        add(store, "2")
-    assert ids(vault) == {"1", "2", "7"}
+        if then == "renew":
+            clock.advance(EXPIRY)
+            store.check()
+        if then == "write":
+            add(store, "2")
+    assert ids(vault) == {"1", "7"} | ({"2"} if then == "write" else set())
+    assert vault.content.lock is None
