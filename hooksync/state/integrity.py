@@ -62,13 +62,17 @@ class Integrity(Record, frozen=True):
     key: PlanKey | None = None
     memory: str | None = None  # path of the file of serials; None: nothing is remembered
 
-    def inspect(self, text: str | None, where: str, planned: Mark | None = None) -> Inspected:
+    def inspect(
+        self, text: str | None, where: str, planned: Mark | None = None, *, serials: Mapping[str, int] | None = None
+    ) -> Inspected:
         """Read a state. Raises FileError where it cannot be read.
 
-        `text`: None where there is none; `planned`: of the state that a saved plan was made with.
+        `text`: None where there is none; `planned`: of the state that a saved plan was made with; `serials`: those that
+        were known before the text was fetched, where another run of this machine may write meanwhile.
         """
         state, signature = read_signed(text, where) if text is not None else (None, None)
-        doubts = tuple(self._doubts(state, where, planned))
+        seen = (self.serials() if serials is None else serials).get(mark_of(state).lineage, 0) if state else 0
+        doubts = tuple(_doubts(state, where, planned, seen))
         if self.key:
             return Inspected(state, (*self._faults(state, signature, where), *doubts))
         what = f"the state {where} is signed, and would not be any more: {KEY_VARIABLE} is not set"
@@ -77,11 +81,11 @@ class Integrity(Record, frozen=True):
 
     def seen(self, state: State) -> int:
         """Return the highest serial that this machine has seen of a state; 0 where that is not known."""
-        return self._serials().get(mark_of(state).lineage, 0)
+        return self.serials().get(mark_of(state).lineage, 0)
 
     def remember(self, state: State) -> None:
         """Remember a serial that is higher than those before."""
-        mark, serials = mark_of(state), self._serials()
+        mark, serials = mark_of(state), self.serials()
         if not self.memory or not serials.pop(mark.lineage, 0) < mark.serial <= _MOST_BELIEVED:
             return
         kept = [*serials.items(), (mark.lineage, mark.serial)][-_MOST_STATES:]
@@ -96,25 +100,26 @@ class Integrity(Record, frozen=True):
             what = f"the signature of the state {where} does not fit {KEY_VARIABLE}"
             yield Problem(f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX)
 
-    def _doubts(self, state: State | None, where: str, planned: Mark | None) -> Iterator[Problem]:
-        """Say where an older state, or another one, stands in the place of the newest."""
-        if state and state.serial < (seen := self.seen(state)):
-            what = f"the state {where} went back: it has the serial {state.serial}, and this machine has seen {seen}"
-            yield Problem(f"{what}: somebody restored an older one", _BACK_FIX)
-        if planned and not state:
-            yield Problem(f"there is no state {where} any more, and the plan was made with one", _PLAN_FIX)
-        elif planned and state and mark_of(state).lineage != planned.lineage:
-            yield Problem(f"the state {where} is not the one that the plan was made with", _PLAN_FIX)
-        elif planned and state and state.serial < planned.serial:
-            what = f"the state {where} went back: it has the serial {state.serial}, and the plan was made with"
-            yield Problem(f"{what} {planned.serial}: somebody restored an older one", _PLAN_FIX)
-
-    def _serials(self) -> dict[str, int]:
+    def serials(self) -> dict[str, int]:
         """Read the highest serial of each state, by the digest of its lineage; the one seen last at the end."""
         with suppress(OSError, ValueError, RecursionError, AttributeError), open(self.memory or "", "rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
             return {name: serial for name, serial in found.items() if type(serial) is int}
         return {}
+
+
+def _doubts(state: State | None, where: str, planned: Mark | None, seen: int) -> Iterator[Problem]:
+    """Say where an older state, or another one, stands in the place of the newest."""
+    if state and state.serial < seen:
+        what = f"the state {where} went back: it has the serial {state.serial}, and this machine has seen {seen}"
+        yield Problem(f"{what}: somebody restored an older one", _BACK_FIX)
+    if planned and not state:
+        yield Problem(f"there is no state {where} any more, and the plan was made with one", _PLAN_FIX)
+    elif planned and state and mark_of(state).lineage != planned.lineage:
+        yield Problem(f"the state {where} is not the one that the plan was made with", _PLAN_FIX)
+    elif planned and state and state.serial < planned.serial:
+        what = f"the state {where} went back: it has the serial {state.serial}, and the plan was made with"
+        yield Problem(f"{what} {planned.serial}: somebody restored an older one", _PLAN_FIX)
 
 
 def find_integrity(environ: Mapping[str, str]) -> Integrity:

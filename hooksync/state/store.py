@@ -152,8 +152,8 @@ def inspect(store: StateStore, planned: Mark | None = None) -> Inspected:
 
     `planned`: of the state that a saved plan was made with.
     """
-    stored = store.read()
-    return store.integrity.inspect(stored.text if stored else None, store.where, planned)
+    serials, stored = store.integrity.serials(), store.read()  # in this order: another run may write in between
+    return store.integrity.inspect(stored.text if stored else None, store.where, planned, serials=serials)
 
 
 def load(store: StateStore) -> State | None:
@@ -169,9 +169,9 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
-        stored = store.read()
+        serials, stored = integrity.serials(), store.read()
         if stored:
-            before = integrity.inspect(stored.text, store.where).trusted(writes=True)
+            before = integrity.inspect(stored.text, store.where, serials=serials).trusted(writes=True)
         else:
             before = load(former) if former else None
         before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES))

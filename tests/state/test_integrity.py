@@ -17,7 +17,7 @@ from hooksync.state.format import read_signed, read_state, state_text
 from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity, mark_of
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import LARGEST_RUN, State
-from hooksync.state.store import inspect, load, update
+from hooksync.state.store import Stored, inspect, load, update
 from tests.state_makers import SALT, entry, state, states
 
 KEY, OTHER_KEY = PlanKey(b"a-key-that-signs-states-01234567"), PlanKey(b"another-key-that-signs-012345678")
@@ -124,6 +124,21 @@ def test_what_is_written_over_a_state_that_went_back_is_newer_than_all_that_was_
     store.integrity = replace(store.integrity, key=None)
     assert update(store, lambda now: now).serial == 13
     assert load(store) == replace(WHOLE, serial=13)
+
+
+def test_what_another_run_of_this_machine_writes_just_after_it_was_read_is_no_step_back(store: LocalStore) -> None:
+    class Late(LocalStore):
+        def read(self) -> Stored | None:
+            stored = super().read()
+            update(store, add(str(len(stored.text if stored else ""))))
+            return stored
+
+    write(store, WHOLE)
+    late = Late(store.where)
+    late.integrity = store.integrity
+    found = inspect(late)
+    assert (found.state, said(found)) == (WHOLE, [])
+    assert store.integrity.seen(WHOLE) == 8
 
 
 def test_another_state_has_a_memory_of_its_own(store: LocalStore) -> None:
