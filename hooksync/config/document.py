@@ -50,54 +50,20 @@ _MISSING = SecretRef("env", "")  # placeholder for a missing secret, which is a 
 _MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
-class _File(Record, frozen=True):
-    """One file, as far as it can be read."""
-
-    reader: FileReader
-    data: YamlMap  # fits the schema
-    is_whole: bool = True  # whether all that the file says is in the data
-    has_all_triggers: bool = True  # whether all that it says of extra_triggers is
-
-
 def read_document(sources: Sequence[Source]) -> Document:
     """Read hooks files together. Raises FileError with every problem, in the order of the files."""
-    files = [_open_file(source) for source in sources]
+    files = [FileReader(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
-    parts = [part for file in files for part in file.reader.read(file.data, catalog)]
+    parts = [part for file in files for part in file.read(catalog)]
     tenancies, problems = _merge_parts(parts)
-    problems += (problem for file in files for problem in file.reader.problems)
+    problems += (problem for file in files for problem in file.problems)
     problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
     return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
-
-
-def _open_file(source: Source) -> _File:
-    """Read one file as far as the schema goes."""
-    reader = FileReader(source.name, source.folder)
-    try:
-        data, problems = read_yaml(source.name, source.data)
-    except FileError as error:
-        reader.problems += error.problems
-        return _File(reader, YamlMap(), is_whole=False, has_all_triggers=False)
-    reader.problems += problems
-    if schema_check("hooks")(data):
-        return _File(reader, data, is_whole=not problems)
-    # only here: a file that fits needs none of this
-    from hooksync.config.schema_errors import find_schema_errors, hides_triggers, recover
-
-    errors = find_schema_errors(data, source.name, read_schema("hooks"))
-    places = {problem.where for problem in problems}
-    reader.problems += (error.problem for error in errors if error.problem.where not in places)
-    return _File(
-        reader,
-        recover(data, errors),
-        is_whole=not (problems or errors),
-        has_all_triggers=not hides_triggers(errors),
-    )
 
 
 def _tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
@@ -212,22 +178,44 @@ class TenancyPart(Record, frozen=True):
 class FileReader:
     """Reads one hooks file. Problems are noted; what is read after one only serves to find more of them."""
 
-    def __init__(self, file: str, folder: str) -> None:
-        """`file`: as the user named it; `folder`: that relative paths in it start at."""
+    def __init__(self, source: Source) -> None:
         self.problems: list[Problem] = []
-        self._file = file
-        self._folder = folder
+        self.data = YamlMap()  # fits the schema
+        self.is_whole = False  # whether all that the file says is in the data
+        self.has_all_triggers = False  # whether all that it says of extra_triggers is
+        self._file = source.name
+        self._folder = source.folder
         self._catalog = TriggerCatalog()
         self._known: dict[tuple[object, ...], tuple[Trigger, ...]] = {}  # lists of triggers that were fine before
+        self._open(source.data)
 
-    def read(self, data: YamlMap, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
+    def _open(self, content: bytes) -> None:
+        """Read the file as far as the schema goes."""
+        try:
+            data, problems = read_yaml(self._file, content)
+        except FileError as error:
+            self.problems += error.problems
+            return
+        self.problems += problems
+        if schema_check("hooks")(data):
+            self.data, self.is_whole, self.has_all_triggers = data, not problems, True
+            return
+        # only here: a file that fits needs none of this
+        from hooksync.config.schema_errors import find_schema_errors, hides_triggers, recover
+
+        errors = find_schema_errors(data, self._file, read_schema("hooks"))
+        places = {problem.where for problem in problems}
+        self.problems += (error.problem for error in errors if error.problem.where not in places)
+        self.data, self.has_all_triggers = recover(data, errors), not hides_triggers(errors)
+
+    def read(self, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
         """Read what the file says of each tenancy."""
         self._catalog = catalog
-        defaults = cast(YamlMap, data.get("defaults") or YamlMap())
+        defaults = cast(YamlMap, self.data.get("defaults") or YamlMap())
         self._default_triggers = self._triggers(defaults)
         self._default_secret = self._reference(defaults, "secret")
         self._default_fields = given_fields(PlainFields, defaults)
-        tenancies = cast(YamlMap, data.get("tenancies") or YamlMap())
+        tenancies = cast(YamlMap, self.data.get("tenancies") or YamlMap())
         return tuple(self._part(tenancies, name) for name in tenancies)
 
     def _part(self, tenancies: YamlMap, name: str) -> TenancyPart:
