@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from hooksync.core.errors import FileError, Problem, os_reason
+from hooksync.core.errors import FileError, Problem, os_reason, some_of
 from hooksync.core.record import Record
 
 DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
@@ -19,7 +19,6 @@ STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 
-_MOST_FOLDERS = 5  # that a message names
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_GIT_BYTES = 4 * 1024 * 1024  # of a file of Git; a line of packed references takes about 80
 
@@ -144,10 +143,9 @@ def _unread_problems(argument: str, read: Container[str]) -> Iterator[Problem]:
         if any(os.path.realpath(os.path.join(folder, name)) not in read for name in names)
     ]
     if folders:
-        more = f" and {len(folders) - _MOST_FOLDERS} more" if len(folders) > _MOST_FOLDERS else ""
         what = f"{argument} has folders with *.yaml or *.yml files that are not read: "
         fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
-        yield Problem(f"{what}{', '.join(folders[:_MOST_FOLDERS])}{more}", fix)
+        yield Problem(f"{what}{some_of(folders)}", fix)
 
 
 def _folders_with_hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]:

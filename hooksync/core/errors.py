@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from errno import errorcode
 from types import TracebackType
 
 from hooksync.core.model import Location
 from hooksync.core.record import Record
+
+_MOST_NAMED = 5  # in a message
 
 
 class ExitCode(IntEnum):
@@ -115,6 +117,12 @@ class Rejected(ServiceError):
     def __init__(self, problem: Problem, status: int) -> None:
         super().__init__(problem)
         self.status = status  # the HTTP status
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Name the first few, and count the others."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def os_reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config.declarations import Written
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problem, some_of
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
@@ -18,7 +18,7 @@ from hooksync.core.urls import owns_url, shown_server
 from hooksync.documents.reader import LiveRow, SavedPlan, SavedStep, SavedTenancy
 from hooksync.documents.sealing import live_digest, url_digest
 from hooksync.reconcile.diff import compare
-from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe, some_of
+from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.state.history import History
 

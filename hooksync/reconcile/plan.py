@@ -5,10 +5,9 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from hooksync.core.errors import HooksyncError, Problem
+from hooksync.core.errors import HooksyncError, Problem, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
 from hooksync.core.record import Record
 from hooksync.state.history import NOTHING, History
@@ -25,7 +24,6 @@ ADOPT_FIX = (
 )
 AMBIGUOUS = "more than one may be the one that hooksync made"
 SECRET_UNKNOWN = "secret unknown"  # the reason for a resubscribe under `unknown_secret: replace`
-_MOST_NAMED = 5  # addresses in a message
 
 
 class Change(Record, frozen=True):
@@ -246,12 +244,6 @@ def endless_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
         return ()
     what = f"{tenancy.name}: without a state, unknown_secret: replace would re-create every subscription in every run"
     return (Problem(what, "keep a state (leave out --no-state), or write unknown_secret: warn", tenancy.location),)
-
-
-def some_of(addresses: Sequence[str]) -> str:
-    """Name the first few addresses, and count the others."""
-    more = len(addresses) - _MOST_NAMED
-    return ", ".join(addresses[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_over_limit(plan: TenancyPlan, removed: int, owned: int) -> bool:

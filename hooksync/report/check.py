@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from hooksync import __version__
-from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError
+from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import ADOPT_FIX, some_of
+from hooksync.reconcile.plan import ADOPT_FIX
 from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
 from hooksync.report.text import Line, Style
 from hooksync.service.receivers import Kind, ProbeResult

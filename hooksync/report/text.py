@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problem, some_of
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -26,7 +26,6 @@ _STYLES: dict[Action, Style] = {
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
-_MOST_SERVERS = 5  # that a question names
 _ID_SHOWN = 8  # characters of an id
 _MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
@@ -53,8 +52,7 @@ def question(view: RunView) -> str:
     if len(chosen) == 1:
         return printable(f"Carry this out on {chosen[0].where}?")
     servers = list(dict.fromkeys(tenancy.server.shown for tenancy in chosen))
-    more = f" and {len(servers) - _MOST_SERVERS} more" if len(servers) > _MOST_SERVERS else ""
-    return printable(f"Carry this out in {len(chosen)} tenancies on {', '.join(servers[:_MOST_SERVERS])}{more}?")
+    return printable(f"Carry this out in {len(chosen)} tenancies on {some_of(servers)}?")
 
 
 def report_lines(view: RunView) -> list[Line]:

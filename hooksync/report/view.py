@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from hooksync.core.errors import FileError, HooksyncError, Problem, Refused
+from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.executor import NOT_ASKED
@@ -23,7 +23,6 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     UnreadTenancy,
     Unsubscribe,
-    some_of,
 )
 from hooksync.service.receivers import ProbeResult
 

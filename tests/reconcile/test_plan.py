@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from hooksync.core.errors import Problem
+from hooksync.core.errors import Problem, some_of
 from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit, live_url
 from hooksync.core.record import replace
 from hooksync.core.urls import masked_url, normal_url
@@ -20,7 +20,6 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     endless_reasons,
     not_attempted,
-    some_of,
     unknown_secret_reasons,
     unsafe_reasons,
 )
