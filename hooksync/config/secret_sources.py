@@ -34,10 +34,9 @@ _SEPARATORS = re.compile("[^0-9a-z]+")
 class SecretSources(Record, frozen=True):
     """Where secrets come from in this run."""
 
-    environ: Mapping[str, str]
+    HIDDEN = ("environ",)
 
-    def __repr__(self) -> str:
-        return "SecretSources()"
+    environ: Mapping[str, str]
 
     def find(self, ref: SecretRef) -> Secret:
         """Look a secret up. Raises SecretError when it is not set, empty, or cannot be read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -65,7 +65,10 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
-        self._log = CallLog()
+        self.max_in_flight = 0  # requests that were under way at once, at most
+        self._lock = threading.Lock()
+        self._calls: list[Call] = []
+        self._in_flight = 0
         self._faults = FaultScript(map(read_fault, options.faults))
         self._latency = options.latency
         self._sender = WebhookSender(options.challenge_timeout)
@@ -107,17 +110,13 @@ class Sandbox:
     @property
     def calls(self) -> tuple[Call, ...]:
         """Every request so far, in the order of arrival."""
-        return self._log.calls
+        with self._lock:
+            return tuple(self._calls)
 
     @property
     def connections(self) -> int:
         """How many connections were opened so far."""
         return self._server.connections
-
-    @property
-    def max_in_flight(self) -> int:
-        """How many requests were under way at once, at most."""
-        return self._log.max_in_flight
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
@@ -162,11 +161,17 @@ class Sandbox:
 
     def _respond(self, connection: Connection, request: Request) -> None:
         """Answer one request, with the latency and the fault that are due."""
-        place = self._log.arrive(request, connection.number)
-        fault = self._faults.next(call_name(request))
+        call = Call(call_name(request), request.method, request.path, connection.number, time.monotonic())
+        with self._lock:
+            self._calls.append(call)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+        fault = self._faults.next(call.name)
         course = fault.misbehave(request) if fault else _GOES_RIGHT
         answer = self._run_through(course, request)
-        self._log.settle(place, answer.status if answer else None)
+        with self._lock:  # before the answer goes out, so that nobody has it first
+            call.status = answer.status if answer else None
+            self._in_flight -= 1
         if answer is None:
             connection.cut()
         else:
@@ -190,9 +195,9 @@ class Sandbox:
         return seconds > 0 and self._server.stopping.wait(seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
-    """One request that came in."""
+    """One request that came in, without its secrets and its query."""
 
     name: str  # in `rules.CALL_NAMES`, or "unknown"
     method: str
@@ -200,34 +205,3 @@ class Call:
     connection: int  # 1 for the first connection, and so on
     arrived: float  # seconds on the monotonic clock
     status: int | None = None  # of the answer; None: not answered yet, or cut instead
-
-
-class CallLog:
-    """Collects the calls, without secrets or queries, and counts how many were under way at once. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._calls: list[Call] = []
-        self._in_flight = 0
-        self.max_in_flight = 0
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """All calls so far."""
-        with self._lock:
-            return tuple(self._calls)
-
-    def arrive(self, request: Request, connection: int) -> int:
-        """Record a request as it comes in; returns its place for `settle`."""
-        call = Call(call_name(request), request.method, request.path, connection, time.monotonic())
-        with self._lock:
-            self._calls.append(call)
-            self._in_flight += 1
-            self.max_in_flight = max(self.max_in_flight, self._in_flight)
-            return len(self._calls) - 1
-
-    def settle(self, place: int, status: int | None) -> None:
-        """Record how a request ends, just before its answer goes out, so that nobody has the answer first."""
-        with self._lock:
-            self._calls[place] = replace(self._calls[place], status=status)
-            self._in_flight -= 1
