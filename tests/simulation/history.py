@@ -126,6 +126,7 @@ ONLY_OF = {  # what can befall one kind of call alone
     **dict.fromkeys(("lie-id", "same-id", "commit-same-id", "doubled", "echo"), "subscribe"),
     "lie-gone": "unsubscribe",
 }
+GONE = 404  # told of one that is there, this is a lie, too
 LIES = frozenset({"lie-id", "same-id", "lie-gone", "commit-same-id"})
 
 
@@ -183,7 +184,7 @@ def _may_settle_soon(history: History) -> bool:
     is_alone = not any(
         isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags) for it in actors
     )
-    return is_alone and not any(mishap.kind in LIES for mishap in mishaps)
+    return is_alone and not any(mishap.kind in LIES or mishap.number == GONE for mishap in mishaps)
 
 
 def _steps(chance: random.Random, taste: _Taste) -> list[Step]:
