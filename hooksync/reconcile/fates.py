@@ -104,11 +104,8 @@ REMOVAL: Mapping[tuple[Removal, RemovalEvent], Removal] = {
     (Removal.UNKNOWN, RemovalEvent.UNLISTED): Removal.GONE,
     (Removal.REFUSED, RemovalEvent.LISTED): Removal.REFUSED,
     (Removal.REFUSED, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.GONE, RemovalEvent.LISTED): Removal.GONE,  # the list may lag behind the answer
-    (Removal.GONE, RemovalEvent.UNLISTED): Removal.GONE,
-    (Removal.GONE, RemovalEvent.NO_ANSWER): Removal.GONE,  # to a second DELETE of what was still listed
-    (Removal.GONE, RemovalEvent.REFUSED): Removal.GONE,
-    (Removal.GONE, RemovalEvent.REMOVED): Removal.GONE,
+    # the list may lag behind the answer, and what is still listed is removed a second time
+    **{(Removal.GONE, event): Removal.GONE for event in RemovalEvent},
     (Removal.STILL_LISTED, RemovalEvent.LISTED): Removal.STILL_LISTED,
     (Removal.STILL_LISTED, RemovalEvent.UNLISTED): Removal.GONE,
 }

@@ -228,8 +228,8 @@ class TokenSession:
         self._send = send
         self._mutex = threading.Lock()
         self._token: str | None = None
-        self._final: HooksyncError | None = None  # trying again would fail alike, or lock the account
-        self._latest: HooksyncError | None = None
+        self._error: HooksyncError | None = None  # the latest
+        self._is_final = False  # trying again would fail alike, or lock the account
         self._failures = 0
         self.tenant: str | None = authenticator.tenancy.tenant
 
@@ -244,10 +244,8 @@ class TokenSession:
         """
         failures = self._failures
         with self._mutex:
-            if self._final is not None:
-                raise self._final
-            if self._latest is not None and self._failures > failures:
-                raise self._latest
+            if self._error is not None and (self._is_final or self._failures > failures):
+                raise self._error
             if self._token is None or self._token == instead_of:
                 self._token = self._log_in()
             return self._token
@@ -257,9 +255,9 @@ class TokenSession:
             log_in = self._authenticator.log_in(self._send)
         except HooksyncError as error:
             self._failures += 1
-            self._latest = error
-            if isinstance(error, SecretError) or (isinstance(error, Rejected) and error.status not in BUSY_STATUSES):
-                self._final = error
+            self._error = error
+            is_refused = isinstance(error, Rejected) and error.status not in BUSY_STATUSES
+            self._is_final = is_refused or isinstance(error, SecretError)
             raise
         self.tenant = self.tenant or log_in.tenant
         return log_in.token
