@@ -124,9 +124,7 @@ def _doubts(state: State | None, where: str, planned: Mark | None, seen: int) ->
 
 def find_integrity(environ: Mapping[str, str]) -> Integrity:
     """Find the key, and where serials are remembered. Raises FileError for a key that is too short."""
-    cache = environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
-    home = environ.get("HOME", "")
-    if not cache and home and os.name != "nt":
-        cache = os.path.join(home, ".cache")
+    home = os.path.join(environ.get("HOME", ""), ".cache")
+    cache = environ.get("LOCALAPPDATA", "") if os.name == "nt" else environ.get("XDG_CACHE_HOME") or home
     memory = os.path.join(cache, "hooksync", "serials.json") if os.path.isabs(cache) else None
     return Integrity(plan_key(environ.get(KEY_VARIABLE)), memory)
