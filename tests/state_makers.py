@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from hooksync.core.model import SubscriptionKey, Trigger
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
 KEY = Key(b"k" * 32)
 SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
 URL_SALT = b"u" * 16
-DECLARED = declared_digest(URL_SALT, "https://hooks.example.org/a", "MOVED")
+DECLARED = declared_digest(URL_SALT, SubscriptionKey("https://hooks.example.org/a", Trigger("MOVED")))
 
 
 def entry(

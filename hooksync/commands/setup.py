@@ -78,19 +78,8 @@ class Session(Record, frozen=True):
         from hooksync.reconcile.executor import Executor
         from hooksync.reconcile.journal import Journal
 
-        planner, journal = self.planner, None
-        if self.store:
-            journal = Journal(
-                self.store,
-                planner.state,
-                planner.secrets,
-                planner.ring,
-                clock=self.world.clock,
-                adopts=self.options.adopts,
-                is_targeted=planner.options.is_targeted,
-                former=self.former,
-            )
-        return Executor(self.run, planner.options, journal, self.world.terminal, probes=self.options.probes)
+        journal = Journal(self.store, self.planner, self.former) if self.store else None
+        return Executor(self.run, self.planner.options, journal, self.world.terminal, self.options.probes)
 
 
 @contextmanager

@@ -123,7 +123,8 @@ def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
 ) -> tuple[Change, ...]:
     """List the fields of a pair that differ, sorted; what neither service nor state tells is not compared."""
-    reported, wanted = _live_content(live, history), _declared_content(declared)
+    reported: Nested = {"include_identifiers": history.flag_of(live)}
+    wanted: Nested = {"include_identifiers": declared.include_identifiers}
     if reported == wanted:
         return ()
     reported = {field: value for field, value in reported.items() if value is not None}
@@ -147,16 +148,6 @@ def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, A
         (level.path(output_format="list"), *(None if value is notpresent else value for value in (level.t1, level.t2)))
         for level in sorted(found, key=lambda level: str(level.path()))
     ]
-
-
-def _declared_content(declared: DeclaredSubscription) -> Nested:
-    """Gather what is compared of a declared subscription, besides its identity and its secret."""
-    return {"include_identifiers": declared.include_identifiers}
-
-
-def _live_content(live: LiveSubscription, history: History) -> Nested:
-    """Gather the same of a live subscription, by the same names; None where it is not known."""
-    return {"include_identifiers": history.flag_of(live)}
 
 
 def _step_for(

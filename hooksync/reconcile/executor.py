@@ -7,7 +7,7 @@ the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, SecretError
@@ -20,13 +20,10 @@ from hooksync.reconcile.plan import (
     Outcome,
     Planned,
     Resubscribe,
-    Subscribe,
     TenancyOutcome,
     TenancyPlan,
-    has_unknown_secret,
     is_idle,
 )
-from hooksync.reconcile.planner import needed_secrets
 from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
@@ -99,7 +96,7 @@ class Executor(Record, frozen=True):
         if not adopts:
             return result
         read = [one for one in planned if isinstance(one, TenancyPlan)]
-        not_set = self.run.secrets.not_set(declared.secret for plan in read for declared in to_be_adopted(plan))
+        not_set = self.run.secrets.not_set(declared.secret for plan in read for declared in plan.to_be_adopted)
         return replace(result, adoption=judge_adoption(read, verdicts, not_set))
 
     def execute(self, planned: Sequence[Planned], prepared: ExecutionResult) -> ExecutionResult:
@@ -129,7 +126,7 @@ class Executor(Record, frozen=True):
         errors: dict[str, SecretError] = {}
         for plan in plans:
             try:
-                self.run.secrets.find_all(needed_secrets(plan))
+                self.run.secrets.find_all(declared.secret for declared in plan.to_be_made)
                 ready.append(plan)
             except SecretError as error:
                 errors[plan.tenancy.name] = error
@@ -137,7 +134,7 @@ class Executor(Record, frozen=True):
 
     def _used_secrets(self, ready: Sequence[TenancyPlan], plans: Sequence[TenancyPlan]) -> list[SecretRef]:
         """List the secrets that this run uses: of what is made, and of what may be adopted."""
-        wanted = [ref for plan in ready for ref in needed_secrets(plan)]
+        wanted = [declared.secret for plan in ready for declared in plan.to_be_made]
         if self.journal and self.journal.adopts:
             wanted += [step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep)]
         return wanted
@@ -153,13 +150,18 @@ class Executor(Record, frozen=True):
         """Write into the state what was carried out and what is as declared; return the addresses that were adopted."""
         if self.journal is None:
             return frozenset()
-        settled = [plan for plan in plans if plan.is_empty or plan.tenancy.name in result.outcomes]
-        return self.journal.settle(settled, result.outcomes, result.adoption.addresses)
+        as_declared = {plan.tenancy.name: _as_listed(plan) for plan in plans if plan.is_empty}
+        return self.journal.settle(list({**as_declared, **result.outcomes}.values()), result.adoption.addresses)
 
 
 def _accepted(planned: Sequence[Planned]) -> list[TenancyPlan]:
     """Leave out the tenancies that could not be read or are refused."""
     return [one for one in planned if isinstance(one, TenancyPlan) and not one.refusals]
+
+
+def _as_listed(plan: TenancyPlan) -> TenancyOutcome:
+    """Return the outcome of a plan that asks for nothing: what was listed when it was made counts."""
+    return TenancyOutcome(plan, (), last_live=tuple(each for each in plan.live if each.is_listed))
 
 
 def _hinted(outcome: TenancyOutcome, verdict: Verdict | None) -> TenancyOutcome:
@@ -183,17 +185,12 @@ def ask_receivers(
     `adopts`: those of kept subscriptions with an unknown secret, too.
     """
     plans = [one for one in _accepted(planned) if (adopts or one.is_ready) and one.tenancy.probe != "never"]
-    asked = [each for plan in plans for each in (*to_be_made(plan), *(to_be_adopted(plan) if adopts else ()))]
+    asked = [each for plan in plans for each in (*plan.to_be_made, *(plan.to_be_adopted if adopts else ()))]
     secrets = run.secrets.known(declared.secret for declared in asked)
     targets = [(declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets]
     with terminal.progress("asking receivers", len(set(targets))) as advance:
         answers = probe_all(targets, run.pool, run.context, advance)
     return {plan.tenancy.name: judge(plan, secrets, answers) for plan in plans}
-
-
-def to_be_adopted(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
-    """List what is kept although its secret may not be the declared one."""
-    return (step.declared for step in plan.steps if isinstance(step, Keep) and has_unknown_secret(step))
 
 
 def judge_adoption(
@@ -205,7 +202,7 @@ def judge_adoption(
     stopped: set[str] = set()
     asked = unchallenged = 0
     for plan in plans:
-        for declared in to_be_adopted(plan):
+        for declared in plan.to_be_adopted:
             asked += 1
             verdict = verdicts.get(declared.tenancy)
             answer = verdict.answers.get(declared.address) if verdict else None
@@ -228,11 +225,6 @@ def _not_adopted(declared: DeclaredSubscription, why: str, fix: str) -> Problem:
     return Problem(f"not adopted: {declared.address}: {why}", fix, declared.location)
 
 
-def to_be_made(plan: TenancyPlan) -> Iterator[DeclaredSubscription]:
-    """List the subscriptions that are to be made: Preservica will challenge their receivers."""
-    return (step.declared for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
-
-
 def judge(
     plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], answers: Mapping[ProbeTarget, ProbeResult]
 ) -> Verdict:
@@ -240,11 +232,11 @@ def judge(
     found: dict[str, ProbeResult] = {}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
-    for declared in (*to_be_made(plan), *to_be_adopted(plan)):
+    for declared in (*plan.to_be_made, *plan.to_be_adopted):
         secret = secrets.get(declared.secret)
         if secret and (answer := answers.get((declared.url, secret))):
             found[declared.address] = answer
-    for declared in to_be_made(plan):
+    for declared in plan.to_be_made:
         answer = found.get(declared.address)
         if answer and answer.state != "ready":
             is_refused = answer.state == "wrong-secret" or plan.tenancy.probe == "require"

@@ -7,10 +7,8 @@ Touches the disk through `state.store`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from hooksync.config.secret_sources import SecretCache
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import FileError
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
@@ -25,8 +23,8 @@ from hooksync.reconcile.plan import (
     TenancyPlan,
     Unsubscribe,
 )
-from hooksync.reconcile.planner import needed_secrets
-from hooksync.state.fingerprints import KeyRing, Salt, declared_digest, fingerprint, intent_fingerprint
+from hooksync.reconcile.planner import Planner
+from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
 from hooksync.state.store import LockLost, StateStore, kept_aside, update
 
@@ -34,38 +32,24 @@ from hooksync.state.store import LockLost, StateStore, kept_aside, update
 class Journal:
     """The state of one run of apply."""
 
-    def __init__(
-        self,
-        store: StateStore,
-        state: State | None,
-        secrets: SecretCache,
-        ring: KeyRing,
-        *,
-        clock: Clock = SYSTEM_CLOCK,
-        adopts: bool = False,
-        is_targeted: bool = False,
-        former: StateStore | None = None,
-    ) -> None:
-        """`state`: as it was before anything was listed; `former`: the lock file that it was read from.
-
-        `adopts`: whether kept subscriptions whose secrets are unknown may be recorded with the declared ones;
-        `is_targeted`: whether the run looks at a part of what is declared, and ends no intent of the rest.
-        """
-        self.adopts = adopts
-        self._is_targeted = is_targeted
+    def __init__(self, store: StateStore, planner: Planner, former: StateStore | None) -> None:
+        """`planner`: of the run; its state is as it was before anything was listed; `former`: see `store.update`."""
         self._store = store
-        self._clock = clock
+        self._planner = planner
         self._former = former
-        self._before = state or State(0, b"")
-        self._secrets = secrets
-        self._ring = ring
+        self._before = planner.state or State(0, b"")
         self._salts: dict[SecretRef, Salt] = {}
         self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing
 
+    @property
+    def adopts(self) -> bool:
+        """Whether kept subscriptions whose secrets are unknown may be recorded with the declared ones."""
+        return self._planner.adopts
+
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
-        needed = [ref for plan in plans for ref in needed_secrets(plan)]
+        needed = [declared.secret for plan in plans for declared in plan.to_be_made]
         self._prepare(needed)
 
         def change(state: State) -> State:
@@ -76,24 +60,18 @@ class Journal:
         if needed:
             self._run = begun.last_run
 
-    def settle(
-        self,
-        planned: Sequence[TenancyPlan],
-        outcomes: Mapping[str, TenancyOutcome],
-        adopted: frozenset[str] = frozenset(),
-    ) -> frozenset[str]:
+    def settle(self, outcomes: Sequence[TenancyOutcome], adopted: frozenset[str]) -> frozenset[str]:
         """Write what was made, adopted and recovered, and forget what is gone. Raises FileError.
 
         `adopted`: addresses of kept subscriptions to record with the declared secret. Returns those that were.
         """
         self._to_adopt = adopted
-        found = [step for one in planned for step in self._adopted(one)]
-        kept = [*found, *(step for one in planned for step in _recovered(one))]
+        found = [step for one in outcomes for step in self._adopted(one.plan)]
+        kept = [*found, *(step for one in outcomes for step in _recovered(one.plan))]
         self._prepare([step.declared.secret for step in kept])
 
         def change(state: State) -> State:
-            ends = [self._end(one, outcomes.get(one.tenancy.name), state) for one in planned]
-            return state.settled(ends, self._salts.values())
+            return state.settled([self._end(one, state) for one in outcomes], self._salts.values())
 
         if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
             self._write(change)
@@ -112,32 +90,28 @@ class Journal:
         """Choose a salt for each reference, and derive the keys."""
         new = [ref for ref in dict.fromkeys(refs) if ref not in self._salts]
         self._salts |= self._before.salts_for(new, os.urandom)
-        self._ring.derive((self._secrets.find(ref), self._salts[ref]) for ref in new)
+        self._planner.ring.derive((self._planner.secrets.find(ref), self._salts[ref]) for ref in new)
 
     def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
         seen: dict[object, list[str]] = {}
         for live in plan.live:
             seen.setdefault(live.key, []).append(live.id)
-        for step in plan.steps:
-            if isinstance(step, Subscribe | Resubscribe):
-                declared = step.declared
-                salt = self._salts[declared.secret]
-                key = self._ring.key(self._secrets.find(declared.secret), salt)
-                yield Intent(
-                    tenancy=declared.tenancy,
-                    address=declared.address,
-                    run=0,
-                    salt=salt.id,
-                    fingerprint=intent_fingerprint(key, declared.tenancy, declared.address),
-                    declared=_digest(state, declared),
-                    seen=tuple(seen.get(declared.key, ())),
-                    include_identifiers=declared.include_identifiers,
-                    at=int(self._clock.now()),
-                )
+        for declared in plan.to_be_made:
+            yield Intent(
+                tenancy=declared.tenancy,
+                address=declared.address,
+                run=0,
+                salt=self._salts[declared.secret].id,
+                fingerprint=intent_fingerprint(self._key(declared), declared.tenancy, declared.address),
+                declared=declared_digest(state.url_salt, declared.key),
+                seen=tuple(seen.get(declared.key, ())),
+                include_identifiers=declared.include_identifiers,
+                at=int(self._planner.clock.now()),
+            )
 
-    def _end(self, one: TenancyPlan, outcome: TenancyOutcome | None, state: State) -> Settlement:
-        name, now = one.tenancy.name, int(self._clock.now())
-        live = outcome.last_live if outcome else tuple(each for each in one.live if each.is_listed)
+    def _end(self, outcome: TenancyOutcome, state: State) -> Settlement:
+        one, now = outcome.plan, int(self._planner.clock.now())
+        name, live = one.tenancy.name, outcome.last_live
         ids = None if live is None else frozenset(each.id for each in live)
         made = [*_known_better(one, ids, state)]
         for step in _recovered(one):
@@ -149,85 +123,68 @@ class Journal:
             entry = self._entry(declared, identifier, state)
             seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
             made.append(replace(entry, is_found=done.is_found, unlisted_since=since, seen=seen))
-        removed = _removed(outcome)
+        removed = [
+            done.step.live
+            for done in outcome.outcomes
+            if done.is_removed and isinstance(done.step, Resubscribe | Unsubscribe)
+        ]
         return Settlement(
             tenancy=name,
             run=self._run,
             made=tuple(made),
-            open_addresses=_open_addresses(outcome),
+            open_addresses=frozenset(
+                done.step.declared.address
+                for done in outcome.outcomes
+                if done.may_be_made and isinstance(done.step, Subscribe | Resubscribe)
+            ),
             not_made=_to_be_replaced(outcome),
-            finished=tuple(intent for intent in _finished(one, self._before, outcome) if self._looks_at(intent, one)),
-            gone=self._before.gone(name, ids, now) | {step.live.id for step in removed},
+            finished=tuple(intent for intent in _finished(self._before, outcome) if self._looks_at(intent, one)),
+            gone=self._before.gone(name, ids, now) | {each.id for each in removed},
             removed=tuple(
-                Removed(name, step.live.id, now)
-                for step in removed
-                if ids is None or step.live.id in ids or not step.live.is_listed
+                Removed(name, each.id, now) for each in removed if ids is None or each.id in ids or not each.is_listed
             ),
             at=now,
         )
 
     def _looks_at(self, intent: Intent, one: TenancyPlan) -> bool:
         """Whether the run knows what became of an intent of an earlier run."""
-        return not self._is_targeted or any(intent.address == each.address for each in one.tenancy.subscriptions)
+        is_targeted = self._planner.options.is_targeted  # then it looks at a part of what is declared
+        return not is_targeted or any(intent.address == each.address for each in one.tenancy.subscriptions)
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
         return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
 
     def _entry(self, declared: DeclaredSubscription, identifier: str, state: State) -> StateEntry:
-        salt = self._salts[declared.secret]
-        key = self._ring.key(self._secrets.find(declared.secret), salt)
         return StateEntry(
             tenancy=declared.tenancy,
             id=identifier,
             address=declared.address,
             run=self._run or max(1, state.last_run),
-            salt=salt.id,
-            fingerprint=fingerprint(key, declared.tenancy, identifier),
-            declared=_digest(state, declared),
+            salt=self._salts[declared.secret].id,
+            fingerprint=fingerprint(self._key(declared), declared.tenancy, identifier),
+            declared=declared_digest(state.url_salt, declared.key),
             include_identifiers=declared.include_identifiers,
         )
 
+    def _key(self, declared: DeclaredSubscription) -> Key:
+        secret = self._planner.secrets.find(declared.secret)
+        return self._planner.ring.key(secret, self._salts[declared.secret])
 
-def _digest(state: State, declared: DeclaredSubscription) -> bytes:
-    return declared_digest(state.url_salt, declared.key.url, declared.trigger.wire)
 
-
-def _made(
-    outcome: TenancyOutcome | None, ids: frozenset[str] | None
-) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
+def _made(outcome: TenancyOutcome, ids: frozenset[str] | None) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
     """Give what was made and is there; or is, by an answer, although the list does not show it yet."""
-    for one in outcome.outcomes if outcome else ():
+    for one in outcome.outcomes:
         if isinstance(one.step, Unsubscribe | Keep | Leave) or one.new_id is None:
             continue
         if ids is None or one.new_id in ids or one.is_unlisted:
             yield one, one.step.declared, one.new_id
 
 
-def _removed(outcome: TenancyOutcome | None) -> list[Resubscribe | Unsubscribe]:
-    """Give the steps whose old one is gone, by an answer or by the list."""
-    return [
-        one.step
-        for one in (outcome.outcomes if outcome else ())
-        if one.is_removed and isinstance(one.step, Resubscribe | Unsubscribe)
-    ]
-
-
-def _open_addresses(outcome: TenancyOutcome | None) -> frozenset[str]:
-    """Return the addresses of what may have been made although no answer told so."""
-    steps = [one.step for one in outcome.outcomes if one.may_be_made] if outcome else []
-    return frozenset(step.declared.address for step in steps if isinstance(step, Subscribe | Resubscribe))
-
-
 def _recovered(one: TenancyPlan) -> Iterator[Keep]:
     """Return what a killed run seems to have made and this one keeps, where its secret is still the declared one."""
-    for step in one.steps:
-        if (
-            isinstance(step, Keep)
-            and step.live.id in one.history.states
-            and isinstance(one.history.made[step.live.id], Intent)
-        ):
-            yield step
+    known = (step for step in one.steps if isinstance(step, Keep) and step.live.id in one.history.states)
+    return (step for step in known if isinstance(one.history.made[step.live.id], Intent))
 
 
 def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) -> Iterator[StateEntry]:
@@ -245,23 +202,24 @@ def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) ->
             yield better
 
 
-def _to_be_replaced(outcome: TenancyOutcome | None) -> frozenset[str]:
+def _to_be_replaced(outcome: TenancyOutcome) -> frozenset[str]:
     """Return the addresses whose secret is known to be the old one only by another subscription, and still is.
 
     Once that other one has its new secret, nothing but the intent tells the next run that this one has not.
     """
     return frozenset(
         one.step.declared.address
-        for one in (outcome.outcomes if outcome else ())
+        for one in outcome.outcomes
         if isinstance(one.step, Resubscribe) and one.step.secret_state == "unknown" and one.new_id is None
-        if outcome and is_known_by_others(one.step, outcome.plan.history)
+        if is_known_by_others(one.step, outcome.plan.history)
     )
 
 
-def _finished(one: TenancyPlan, before: State, outcome: TenancyOutcome | None) -> tuple[Intent, ...]:
+def _finished(before: State, outcome: TenancyOutcome) -> tuple[Intent, ...]:
     """Return the intents of earlier runs that are no longer needed; the others wait until their secrets are known."""
+    one = outcome.plan
     intents = before.intents_of(one.tenancy.name)
-    if outcome and not outcome.is_as_declared:  # this run's own intents say the same, and are newer
+    if not outcome.is_as_declared:  # this run's own intents say the same, and are newer
         known = _to_be_replaced(outcome) | {made.address for _, made, _ in _made(outcome, None)}
         return tuple(intent for intent in intents if intent.address in known)
     recovered = {step.live.id for step in _recovered(one)}

@@ -107,6 +107,16 @@ class TenancyPlan(Record, frozen=True):
         """Whether there is something to do, and nothing against it."""
         return not self.is_empty and not self.refusals
 
+    @property
+    def to_be_made(self) -> list[DeclaredSubscription]:
+        """What is to be made: Preservica will challenge the receivers."""
+        return [step.declared for step in self.steps if isinstance(step, Subscribe | Resubscribe)]
+
+    @property
+    def to_be_adopted(self) -> list[DeclaredSubscription]:
+        """What is kept although its secret may not be the declared one."""
+        return [step.declared for step in self.steps if isinstance(step, Keep) and has_unknown_secret(step)]
+
 
 class UnreadTenancy(Record, frozen=True):
     """A tenancy whose live subscriptions could not be read; it has no plan, and the others go on."""
@@ -230,7 +240,7 @@ def unknown_secret_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
     tenancy = plan.tenancy
     if tenancy.unknown_secret != "refuse":
         return ()
-    found = [step.declared.address for step in plan.steps if isinstance(step, Keep) and has_unknown_secret(step)]
+    found = [declared.address for declared in plan.to_be_adopted]
     if not found:
         return ()
     what = f"{tenancy.name}: the secrets of {some_of(found)} are unknown, and unknown_secret is refuse"

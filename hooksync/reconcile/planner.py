@@ -19,8 +19,6 @@ from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
 from hooksync.reconcile.plan import (
     Planned,
-    Resubscribe,
-    Subscribe,
     TenancyPlan,
     UnreadTenancy,
     endless_reasons,
@@ -97,8 +95,19 @@ class Planner(Record, frozen=True):
         if not changed:
             return histories
         return {
-            name: replace(history, siblings=dict(self._siblings(read[name], history, changed)))
+            name: replace(history, siblings=self._siblings(read[name], history, changed))
             for name, history in histories.items()
+        }
+
+    def _siblings(self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]) -> dict[str, str]:
+        """Give the ids of what has an unknown secret, and the address that shows that its reference has changed.
+
+        Only of what is live now: what others make while this run does its work may well have the new value.
+        """
+        return {
+            live.id: changed[declared.secret]
+            for declared, live in self._pairs(one, history)
+            if live.id not in history.states and declared.secret in changed
         }
 
     def _plan_one(self, one: FetchedTenancy, history: History) -> TenancyPlan:
@@ -125,7 +134,8 @@ class Planner(Record, frozen=True):
         comparable = [
             (declared, live, made, self.secrets.find(declared.secret), salts[made.salt])
             for one, history in read
-            for declared, live, made in self._comparable(one, history)
+            for declared, live in self._pairs(one, history)
+            if isinstance(made := history.made.get(live.id), StateEntry | Intent)
         ]
         self._check_work({each[-2:] for each in comparable}, [one.tenancy for one, _ in read])
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)
@@ -150,32 +160,9 @@ class Planner(Record, frozen=True):
             fix = "restore it from Git or the CI cache; or, if many secrets became few, apply parts of it with --target"
             raise FileError(Problem(f"{what} that are declared take {most} at most", fix))
 
-    def _siblings(
-        self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]
-    ) -> Iterator[tuple[str, str]]:
-        """Give the ids of what has an unknown secret, and the address that shows that its reference has changed.
-
-        Only of what is live now: what others make while this run does its work may well have the new value.
-        """
+    def _pairs(self, one: FetchedTenancy, history: History) -> Iterator[tuple[DeclaredSubscription, LiveSubscription]]:
+        """Give each declared one whose secret this run knows, with the live one that it keeps or replaces."""
         pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
         for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
-            if not found or found[0].id in history.states or declared.secret in history.not_set:
-                continue
-            if declared.secret in changed:
-                yield found[0].id, changed[declared.secret]
-
-    def _comparable(
-        self, one: FetchedTenancy, history: History
-    ) -> Iterator[tuple[DeclaredSubscription, LiveSubscription, StateEntry | Intent]]:
-        """Give the pairs of which the state knows the live one's secret and this run the declared one's."""
-        pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
-        for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
-            for live in found[:1]:
-                made = history.made.get(live.id)
-                if isinstance(made, StateEntry | Intent) and declared.secret not in history.not_set:
-                    yield declared, live, made
-
-
-def needed_secrets(plan: TenancyPlan) -> Iterator[SecretRef]:
-    """List the secrets that a plan needs to be carried out."""
-    return (step.declared.secret for step in plan.steps if isinstance(step, Subscribe | Resubscribe))
+            if found and declared.secret not in history.not_set:
+                yield declared, found[0]

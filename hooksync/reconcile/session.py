@@ -21,7 +21,7 @@ from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
-from hooksync.reconcile.planner import Fetched, FetchedTenancy, needed_secrets
+from hooksync.reconcile.planner import Fetched, FetchedTenancy
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
@@ -116,7 +116,7 @@ class Run(Record, frozen=True):
         from hooksync.reconcile.apply import Execution  # here, for `plan` does without
 
         def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
-            secrets = self.secrets.find_all(needed_secrets(plan))
+            secrets = self.secrets.find_all(declared.secret for declared in plan.to_be_made)
             client = _Guarded(self.clients[plan.tenancy.name], self.give_up, self.check_lock)
             clock = self.context.clock
             execution = Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import NoReturn, TypeAlias
 
-from hooksync.core.model import Secret, SecretRef
+from hooksync.core.model import Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record
 
 SALT_BYTES = 16
@@ -88,12 +88,9 @@ def intent_fingerprint(key: Key, tenancy: str, address: str) -> bytes:
     return key.sign(_INTENT, tenancy, address)
 
 
-def declared_digest(url_salt: bytes, url_identity: str, trigger_wire: str) -> bytes:
-    """Return what tells declared subscriptions apart without keeping their URLs.
-
-    `url_identity`: the full URL in its normal form.
-    """
-    return hmac.digest(url_salt, _joined((_DECLARED, url_identity, trigger_wire)), "sha256")
+def declared_digest(url_salt: bytes, key: SubscriptionKey) -> bytes:
+    """Return what tells declared subscriptions apart without keeping their URLs."""
+    return hmac.digest(url_salt, _joined((_DECLARED, key.url, key.trigger.wire)), "sha256")
 
 
 def stretch(wanted: Wanted) -> Key:

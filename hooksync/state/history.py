@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TypeAlias
 
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -25,34 +25,6 @@ from hooksync.state.fingerprints import declared_digest
 from hooksync.state.model import Intent, State, StateEntry, is_recent
 
 
-class Made(Protocol):
-    """How a live subscription was made: an entry of the state, or an intent of a run that was killed."""
-
-    @property
-    def run(self) -> int:
-        """The number of the run; a higher one is newer."""
-
-    @property
-    def address(self) -> str:
-        """The address that it was made or last kept for."""
-
-    @property
-    def declared(self) -> bytes:
-        """The digest of the URL and trigger that it was made for."""
-
-    @property
-    def include_identifiers(self) -> bool | None:
-        """The flag that was sent; None where it is not known."""
-
-    @property
-    def is_found(self) -> bool:
-        """Whether only the list told of it, so that it may be somebody else's."""
-
-    @property
-    def seen(self) -> tuple[str, ...]:
-        """The live ids of that identity before it was made, as far as they are known."""
-
-
 class _MadeNow(Record, frozen=True):
     """Made by this run."""
 
@@ -64,6 +36,9 @@ class _MadeNow(Record, frozen=True):
     include_identifiers: bool | None
     is_found: bool
     seen: tuple[str, ...] = ()
+
+
+Made: TypeAlias = StateEntry | Intent | _MadeNow  # how a live one was made: by a run that ended, was killed, or goes on
 
 
 class History(Record, frozen=True):
@@ -97,7 +72,7 @@ class History(Record, frozen=True):
 
     def digest_of(self, key: SubscriptionKey) -> bytes:
         """Return the digest under which the state keeps a URL and a trigger."""
-        return declared_digest(self.url_salt, key.url, key.trigger.wire)
+        return declared_digest(self.url_salt, key)
 
     def state_of(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared subscription's secret."""
@@ -140,10 +115,7 @@ def bridge(
     if not (gone or unlisted):
         return listed
     seen = gone.union(each.id for each in listed)
-    made_for = {
-        declared_digest(state.url_salt, declared.key.url, declared.trigger.wire): declared
-        for declared in (tenancy.subscriptions if unlisted else ())
-    }
+    made_for = {declared_digest(state.url_salt, each.key): each for each in (tenancy.subscriptions if unlisted else ())}
     return (
         *(each for each in listed if each.id not in gone),
         *(_as_made(entry, made_for.get(entry.declared)) for entry in unlisted if entry.id not in seen),
@@ -175,7 +147,7 @@ def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscripti
         return False
     ids: defaultdict[bytes, set[str]] = defaultdict(set)
     for each in shown.values():
-        ids[declared_digest(state.url_salt, each.key.url, each.trigger.wire)].add(each.id)
+        ids[declared_digest(state.url_salt, each.key)].add(each.id)
     return any(not ids[intent.declared].difference(intent.seen, entries) for intent in young)
 
 
@@ -223,8 +195,7 @@ def recall(
         if entry := entries.get(subscription.id):
             made[subscription.id] = entry
         elif intents:
-            digest = declared_digest(state.url_salt, subscription.key.url, subscription.trigger.wire)
-            for intent in intents.get(digest, ()):  # the newest last
+            for intent in intents.get(declared_digest(state.url_salt, subscription.key), ()):  # the newest last
                 if subscription.id in intent.seen:
                     unfinished.add(subscription.id)
                 else:

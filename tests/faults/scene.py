@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.model import Secret
+from hooksync.core.model import Secret, SubscriptionKey, Trigger
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription, normalised
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
@@ -174,7 +174,7 @@ def _old_state(made: Iterable[Subscription], names: Mapping[str, str], *, knows_
         name = one.url.rpartition("/")[2]
         address = f"prod/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         mark = fingerprint(key_of(one.secret), "prod", one.id)
-        digest = declared_digest(URL_SALT, one.url, one.trigger)
+        digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
         flag = one.include_identifiers if knows_flags else None  # as in a state of an older version
         entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest, include_identifiers=flag))
     return State(1, URL_SALT, (SALT,), tuple(entries))

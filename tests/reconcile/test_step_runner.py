@@ -107,7 +107,7 @@ def services() -> Iterator[Lagging]:
 def execute(service: FakeService, wanted: Tenancy, pool: WorkerPool, happened: set[object]) -> Execution:
     plan = make_plan(wanted, (OLD,), DiffOptions())
     execution = Execution(plan, service, {SECRET: VALUE}, pool, options=DiffOptions(), clock=JumpingClock())
-    execution.runners = [NotingRunner(runner.step, happened) for runner in execution.runners]
+    execution.runners[:] = [NotingRunner(runner.step, happened) for runner in execution.runners]
     execution.run()
     return execution
 

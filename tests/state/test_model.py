@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.model import SecretRef
+from hooksync.core.model import SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import replace
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint, make_salt
 from hooksync.state.model import LARGEST_RUN, RECENT, Removed, Settlement, State, is_recent
@@ -63,10 +63,10 @@ def test_another_secret_or_another_salt_does_not_match() -> None:
 
 def test_a_declared_digest_tells_url_trigger_and_state_apart() -> None:
     digests = {
-        declared_digest(URL_SALT, "https://a/b", "MOVED"),
-        declared_digest(URL_SALT, "https://a/", "bMOVED"),
-        declared_digest(URL_SALT, "https://a/b", "INDEXED"),
-        declared_digest(b"v" * 16, "https://a/b", "MOVED"),
+        declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("MOVED"))),
+        declared_digest(URL_SALT, SubscriptionKey("https://a/", Trigger("bMOVED"))),
+        declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("INDEXED"))),
+        declared_digest(b"v" * 16, SubscriptionKey("https://a/b", Trigger("MOVED"))),
     }
     assert len(digests) == 4
 
