@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from hooksync.cli.flags import SHELLS, add_flags
@@ -75,18 +76,14 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as our error, with our exit code; flags are written out, never guessed."""
 
     def __init__(self, **settings: Any) -> None:
-        settings.setdefault("allow_abbrev", False)
-        super().__init__(formatter_class=_formatter, **settings)
+        layout = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=_WIDTH)
+        super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
 
     def print_help(self, file: object = None) -> None:
         raise Help(self.format_help())
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=_WIDTH)
 
 
 def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:

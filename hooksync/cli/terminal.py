@@ -111,21 +111,16 @@ class Interrupts:
     """What a signal does to a command: calls under way end, nothing new starts. A second one ends it at once."""
 
     def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+        self.stop = stop  # set by a signal
         self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
         self.is_graceful = False  # True once calls may be under way: then a signal sets `stop` instead of raising
-
-    @property
-    def has_come(self) -> bool:
-        """Whether a signal came."""
-        return self._stop.is_set()
 
     def handle(self, number: int) -> None:
         """Handle a signal."""
         self.exit_code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
-        if self._stop.is_set():
+        if self.stop.is_set():
             os._exit(self.exit_code)
-        self._stop.set()
+        self.stop.set()
         if not self.is_graceful:
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
         with suppress(OSError):  # standard error may be closed
@@ -168,7 +163,7 @@ class ConsoleTerminal:
         """Ask a question: True for "yes". An interrupt, the end of input or of the terminal means no."""
         try:
             self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
-            if self._interrupts.has_come:
+            if self._interrupts.stop.is_set():
                 return False
             _write_error(question)
             _wait_for_input()

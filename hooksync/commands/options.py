@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from hooksync.core.record import Record
+from hooksync.core.record import Record, given_fields
 
 if TYPE_CHECKING:
     from hooksync.config.selection import Shard
@@ -86,9 +86,5 @@ class PlanOptions(StateOptions, frozen=True):
 
 def read_options(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
     """Take each field from the flag of its name; a command without that flag gets the field's default."""
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in vars(arguments).items()
-        if name in kind.__struct_fields__
-    }
-    return kind(**given)
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
+    return kind(**given_fields(kind, given))

@@ -48,8 +48,12 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     document = _document(view, session)
     if options.format == "text":
         world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
+    elif options.format == "json":
+        world.terminal.result(document)
     else:
-        world.terminal.result(document if options.format == "json" else _markdown(view, options))
+        from hooksync.report.markdown import plan_markdown
+
+        world.terminal.result(plan_markdown(view, shows_kept=options.shows_kept))
     show_problems(view, world, refused="apply would refuse")
     code = plan_exit_code(view, session)
     if options.out and code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
@@ -159,12 +163,6 @@ def _document(view: RunView, session: Session) -> str:
         state=mark_of(state) if state else None,
     )
     return plan_json(view, made_with, _key(session.world) if options.out else None)
-
-
-def _markdown(view: RunView, options: PlanOptions) -> str:
-    from hooksync.report.markdown import plan_markdown
-
-    return plan_markdown(view, shows_kept=options.shows_kept)
 
 
 def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:

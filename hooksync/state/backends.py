@@ -33,38 +33,27 @@ class Surroundings(Record, frozen=True):
     tell: Callable[[str], None]  # shows a message
     clock: Clock = SYSTEM_CLOCK
 
-    @property
-    def folder(self) -> str:
-        """The folder that the hooks file lies in."""
-        return self.file if os.path.isdir(self.file) else os.path.dirname(self.file) or "."
-
 
 def open_store(where: str, around: Surroundings) -> StateStore:
     """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
 
     Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
     """
-    store = _find_store(where, around)
+    store: StateStore = LocalStore(where)
+    if vault := _find_vault(where, around):
+        from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
+
+        aside = f"{_stem(around.file)}.unsaved{_SUFFIX}"
+        store = RemoteStore(vault, around.clock, around.tell, aside, expiry=_expiry(around.environ))
     store.integrity = find_integrity(around.environ)
     return store
-
-
-def _find_store(where: str, around: Surroundings) -> StateStore:
-    vault = _find_vault(where, around)
-    if vault is None:
-        return LocalStore(where)
-    from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
-
-    stem = os.path.join(around.folder, "hooks") if around.folder == around.file else os.path.splitext(around.file)[0]
-    aside = f"{'hooks' if around.file == '-' else stem}.unsaved{_SUFFIX}"
-    return RemoteStore(vault, around.clock, around.tell, aside, expiry=_expiry(around.environ))
 
 
 def _find_vault(where: str, around: Surroundings) -> Vault | None:
     if where.startswith("git:"):
         from hooksync.state.git_vault import GitVault
 
-        return GitVault(where, around.folder, around.environ)
+        return GitVault(where, os.path.dirname(_stem(around.file)) or ".", around.environ)
     if where.startswith(_CLOUDS):
         from hooksync.state.cloud_vault import CloudVault
 
@@ -73,6 +62,13 @@ def _find_vault(where: str, around: Surroundings) -> Vault | None:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
         raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))
     return None
+
+
+def _stem(file: str) -> str:
+    """Return the path that what lies beside a hooks file begins with. `file`: a folder of them, too; or "-"."""
+    if file == "-" or os.path.isdir(file):
+        return os.path.join("" if file == "-" else file, "hooks")
+    return os.path.splitext(file)[0]
 
 
 def _expiry(environ: Mapping[str, str]) -> float:
@@ -93,9 +89,7 @@ def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool)
     first = file_arguments[0] if file_arguments else "-"
     if flag is not None or first == "-":
         return flag
-    if os.path.isdir(first):
-        return os.path.join(first, "hooks.state.json")
-    return f"{os.path.splitext(first)[0]}.state.json"
+    return f"{_stem(first)}{_SUFFIX}"
 
 
 def find_former(store: StateStore) -> LocalStore | None:

@@ -55,7 +55,8 @@ def test_a_backend_that_cannot_be_reached_is_an_error_and_not_the_lack_of_a_stat
     backend: Backend, place: Surroundings
 ) -> None:
     if backend.network is None:
-        (Path(place.folder).parent / "remote" / "remote.git").rename(Path(place.folder).parent / "gone")
+        folder = Path(place.file).parent.parent
+        (folder / "remote" / "remote.git").rename(folder / "gone")
     else:
         backend.network.cut()
     with pytest.raises(FileError, match=backend.where):
