@@ -250,10 +250,11 @@ def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
     """Pair every finding with its row of the table."""
     for tenancy in view.tenancies:
         name = f"{tenancy.tenancy.name}, {tenancy.tenancy.where}"
-        yield from ((finding, _finding_row(name, "", finding)) for finding in tenancy.findings)
-        for hook in tenancy.hooks:
-            subject = f"{_title(hook)} {hook.subscription.url.shown}"
-            yield from ((finding, _finding_row(name, subject, finding)) for finding in hook.findings)
+        receivers = ((f"{_title(hook)} {hook.subscription.url.shown}", hook.findings) for hook in tenancy.hooks)
+        for subject, findings in (("", tenancy.findings), *receivers):
+            for each in findings:
+                texts = (name, subject, each.subject, each.mark, each.detail, each.fix)
+                yield each, _row(*map(escaped, texts))
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
@@ -331,11 +332,6 @@ def _finding_json(finding: Finding) -> dict[str, object]:
         "detail": finding.detail or None,
         "fix": finding.fix or None,
     }
-
-
-def _finding_row(tenancy: str, subscription: str, finding: Finding) -> str:
-    texts = (tenancy, subscription, finding.subject, finding.mark, finding.detail, finding.fix)
-    return _row(*map(escaped, texts))
 
 
 def _row(*cells: str) -> str:
