@@ -69,7 +69,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
     if options.saved_plan is not None:
         return _apply_saved(options.saved_plan, options, world)
     with _open(options, world, is_apply=True) as session:
-        if options.adopts and not session.state:
+        if options.adopts and not session.planner.place:
             raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
         planned = session.plan(waits=True)
         executed, told = _carry_out(planned, session, is_confirmed=options.is_confirmed)

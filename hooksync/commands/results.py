@@ -118,9 +118,9 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
         timestamp(session.world),
         sources,
         (*session.warnings, *warnings),
-        session.state,
+        session.planner.place,
         adopts=session.options.adopts,
-        is_state_missing=session.state is not None and session.planner.state is None,
+        is_state_missing=session.planner.place is not None and session.planner.state is None,
         is_targeted=session.planner.options.is_targeted,
         undeclared=session.undeclared,
     )

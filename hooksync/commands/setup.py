@@ -11,7 +11,7 @@ from hooksync.commands.options import Options, PlanOptions, StateOptions
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
-from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.config.resolve import resolve, same_tenancy_problems, url_environment_values
 from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
 from hooksync.core.atomic_write import is_there
 from hooksync.core.clock import rfc3339
@@ -58,7 +58,6 @@ class Session(Record, frozen=True):
     options: PlanOptions
     world: World
     warnings: tuple[Problem, ...]  # of the files, and of a state that went back
-    state: str | None  # where it is
     store: StateStore | None
     former: StateStore | None = None  # the lock file that the state was read from, and that it replaces
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
@@ -122,7 +121,7 @@ def open_session(
                 place=state,
                 clock=world.clock,
             )
-            yield Session(run, planner, options, world, warnings, state, store, former, undeclared)
+            yield Session(run, planner, options, world, warnings, store, former, undeclared)
 
 
 def _unsaved(store: StateStore | None) -> Iterator[Problem]:
@@ -202,8 +201,6 @@ def _resolved(
     """Fill in the values of the environment. `chosen`: with the tenancies of other shards, to compare with."""
     if shard is None or shard.total == 1:
         return resolve(entries, world.environ)
-    from hooksync.config.resolve import same_tenancy_problems  # only here: most runs have no shards
-
     same = tuple(same_tenancy_problems(chosen, world.environ))
     try:
         resolved = resolve(entries, world.environ)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
@@ -305,14 +306,11 @@ class Execution(Record, frozen=True):
         )
 
     def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
-        def task(runner: StepRunner) -> Callable[[], None]:
-            def execute() -> None:
-                do(runner)
-                self.advance()
+        def execute(runner: StepRunner) -> None:
+            do(runner)
+            self.advance()
 
-            return execute
-
-        self.pool.run(self.plan.tenancy.name, [task(runner) for runner in runners])
+        self.pool.run(self.plan.tenancy.name, [partial(execute, runner) for runner in runners])
 
     def _list(self) -> Live:
         """List what is live, as one call among the run's. Raises ServiceError, after an interrupt too."""

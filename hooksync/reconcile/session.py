@@ -90,11 +90,7 @@ class Run(Record, frozen=True):
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
-
-        def task(tenancy: Tenancy) -> Callable[[], Fetched]:
-            return lambda: self._read_one(tenancy, advance, is_behind)
-
-        found = self.pool.run("", [task(tenancy) for tenancy in self.tenancies])
+        found = self.pool.run("", [partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
         interrupted = ServiceError(Problem("interrupted before it was read", "run it again"))
         fetched = [
             one or UnreadTenancy(tenancy, interrupted) for tenancy, one in zip(self.tenancies, found, strict=True)
@@ -115,16 +111,15 @@ class Run(Record, frozen=True):
         """
         from hooksync.reconcile.apply import Execution  # here, for `plan` does without
 
-        def task(plan: TenancyPlan) -> Callable[[], TenancyOutcome]:
+        def execution(plan: TenancyPlan) -> Execution:
             secrets = self.secrets.find_all(declared.secret for declared in plan.to_be_made)
             client = _Guarded(self.clients[plan.tenancy.name], self.give_up, self.check_lock)
             clock = self.context.clock
-            execution = Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)
-            return lambda: self._carry_out(execution)
+            return Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
         with type(self.pool)(self.parallelism, Event()) as coordinators:
-            outcomes = coordinators.run("", [task(plan) for plan in plans])
+            outcomes = coordinators.run("", [partial(self._carry_out, execution(plan)) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
 
     def give_up(self, error: Exception) -> Problem:
