@@ -75,9 +75,9 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
     """Find what keeps the state that has this place; None: without a state. `file`: the first hooks file, or "-"."""
     if place is None or world.stores:
         return world.stores(place) if place and world.stores else None
-    from hooksync.state.backends import Surroundings, open_store  # only here: `validate` has no state
+    from hooksync.state.backends import open_store  # only here: `validate` has no state
 
-    return open_store(place, Surroundings(world.environ, file, world.terminal.message, world.clock))
+    return open_store(place, world.environ, file, world.terminal.message, world.clock)
 
 
 def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.state.integrity import find_integrity
 from hooksync.state.local_store import LocalStore
@@ -23,41 +22,32 @@ _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 
 
-class Surroundings(Record, frozen=True):
-    """What a backend needs to know of the run."""
-
-    HIDDEN = ("environ",)
-
-    environ: Mapping[str, str]
-    file: str  # the first hooks file, a folder of them, or "-"
-    tell: Callable[[str], None]  # shows a message
-    clock: Clock = SYSTEM_CLOCK
-
-
-def open_store(where: str, around: Surroundings) -> StateStore:
+def open_store(
+    where: str, environ: Mapping[str, str], file: str, tell: Callable[[str], None], clock: Clock = SYSTEM_CLOCK
+) -> StateStore:
     """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
 
-    Nothing is reached yet. Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
+    `file`: the first hooks file, a folder of them, or "-"; `tell`: shows a message. Nothing is reached yet. Raises
+    UsageError for a name that is wrong in itself, FileError for a key that is too short.
     """
     store: StateStore = LocalStore(where)
-    if vault := _find_vault(where, around):
+    if vault := _find_vault(where, environ, file):
         from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
 
-        aside = f"{_stem(around.file)}.unsaved{_SUFFIX}"
-        store = RemoteStore(vault, around.clock, around.tell, aside, expiry=_expiry(around.environ))
-    store.integrity = find_integrity(around.environ)
+        store = RemoteStore(vault, clock, tell, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=_expiry(environ))
+    store.integrity = find_integrity(environ)
     return store
 
 
-def _find_vault(where: str, around: Surroundings) -> Vault | None:
+def _find_vault(where: str, environ: Mapping[str, str], file: str) -> Vault | None:
     if where.startswith("git:"):
         from hooksync.state.git_vault import GitVault
 
-        return GitVault(where, os.path.dirname(_stem(around.file)) or ".", around.environ)
+        return GitVault(where, os.path.dirname(_stem(file)) or ".", environ)
     if where.startswith(_CLOUDS):
         from hooksync.state.cloud_vault import CloudVault
 
-        return CloudVault(where, around.environ)
+        return CloudVault(where, environ)
     if "://" in where:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
         raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))

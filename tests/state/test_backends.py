@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import FileError
-from hooksync.state.backends import Surroundings, open_store
+from hooksync.state.backends import open_store
 from hooksync.state.format import state_text
 from hooksync.state.store import Changed, StateStore
 from tests.backends import BACKENDS, Backend
@@ -19,21 +19,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("backend", BACKENDS, ind
 
 
 @pytest.fixture
-def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "hooks"
     folder.mkdir()
     backend.prepare(folder)
     for name, value in backend.environ.items():
         monkeypatch.setenv(name, value)  # obstore reads them by itself
-    return Surroundings(backend.environ, str(folder / "hooks.yaml"), lambda text: None)
+    return folder / "hooks.yaml"
 
 
-def open_twice(backend: Backend, place: Surroundings) -> tuple[StateStore, StateStore]:
-    return open_store(backend.where, place), open_store(backend.where, place)
+def opened(backend: Backend, place: Path) -> StateStore:
+    return open_store(backend.where, backend.environ, str(place), print)
 
 
-def test_one_run_reads_what_another_wrote(backend: Backend, place: Surroundings) -> None:
-    one, other = open_twice(backend, place)
+def test_one_run_reads_what_another_wrote(backend: Backend, place: Path) -> None:
+    one, other = opened(backend, place), opened(backend, place)
     assert one.read() is None
     one.write(ONE, None)
     found = other.read()
@@ -43,8 +43,8 @@ def test_one_run_reads_what_another_wrote(backend: Backend, place: Surroundings)
     assert one.read() != found
 
 
-def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place: Surroundings) -> None:
-    one, other = open_twice(backend, place)
+def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place: Path) -> None:
+    one, other = opened(backend, place), opened(backend, place)
     assert (one.read(), other.read()) == (None, None)
     one.write(ONE, None)
     with pytest.raises(Changed):
@@ -52,12 +52,12 @@ def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place:
 
 
 def test_a_backend_that_cannot_be_reached_is_an_error_and_not_the_lack_of_a_state(
-    backend: Backend, place: Surroundings
+    backend: Backend, place: Path
 ) -> None:
     if backend.network is None:
-        folder = Path(place.file).parent.parent
+        folder = place.parent.parent
         (folder / "remote" / "remote.git").rename(folder / "gone")
     else:
         backend.network.cut()
     with pytest.raises(FileError, match=backend.where):
-        open_store(backend.where, place).read()
+        opened(backend, place).read()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hooksync.core.errors import FileError
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.state.backends import Surroundings, open_store
+from hooksync.state.backends import open_store
 from hooksync.state.format import read_signed, read_state, state_text
 from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity, mark_of
 from hooksync.state.local_store import LocalStore
@@ -226,6 +226,6 @@ def test_a_state_that_is_gone_is_told_to_whoever_applies_a_plan_made_with_it() -
 @pytest.mark.parametrize("where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"])
 def test_the_state_of_every_backend_is_held_against_the_key(where: str) -> None:
     environ = {"HOOKSYNC_PLAN_KEY": KEY.text, "HOME": "/h"}
-    store = open_store(where, Surroundings(environ, "hooks.yaml", print))
+    store = open_store(where, environ, "hooks.yaml", print)
     assert store.integrity == find_integrity(environ)
     assert store.integrity.key == KEY
