@@ -15,15 +15,7 @@ from hooksync.core.model import DeclaredSubscription, Secret, SecretRef
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import (
-    Keep,
-    Outcome,
-    Planned,
-    Resubscribe,
-    TenancyOutcome,
-    TenancyPlan,
-    is_idle,
-)
+from hooksync.reconcile.plan import Keep, Outcome, Planned, Resubscribe, TenancyOutcome, TenancyPlan, is_idle
 from hooksync.reconcile.session import Run
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
@@ -87,8 +79,11 @@ class Executor(Record, frozen=True):
         """Look up the secrets and challenge the receivers of what is ready to be done. Changes nothing."""
         plans = _accepted(planned)
         ready, errors = self._with_secrets([plan for plan in plans if plan.is_ready])
-        warnings = list(self.run.secrets.doubts(self._used_secrets(ready, plans)))
         adopts = bool(self.journal and self.journal.adopts)
+        used = [declared.secret for plan in ready for declared in plan.to_be_made]
+        if adopts:
+            used += [step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep)]
+        warnings = list(self.run.secrets.doubts(used))
         asked = [plan for plan in plans if plan.tenancy.name not in errors]
         verdicts = {} if self.probes is False else ask_receivers(asked, self.run, self.terminal, adopts=adopts)
         warnings += [warning for verdict in verdicts.values() for warning in verdict.warnings]
@@ -131,13 +126,6 @@ class Executor(Record, frozen=True):
             except SecretError as error:
                 errors[plan.tenancy.name] = error
         return ready, errors
-
-    def _used_secrets(self, ready: Sequence[TenancyPlan], plans: Sequence[TenancyPlan]) -> list[SecretRef]:
-        """List the secrets that this run uses: of what is made, and of what may be adopted."""
-        wanted = [declared.secret for plan in ready for declared in plan.to_be_made]
-        if self.journal and self.journal.adopts:
-            wanted += [step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep)]
-        return wanted
 
     def _apply(self, plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict]) -> dict[str, TenancyOutcome]:
         """Make the calls."""

@@ -13,16 +13,7 @@ from hooksync.core.errors import FileError
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
 from hooksync.reconcile.diff import is_known_by_others
-from hooksync.reconcile.plan import (
-    Keep,
-    Leave,
-    Outcome,
-    Resubscribe,
-    Subscribe,
-    TenancyOutcome,
-    TenancyPlan,
-    Unsubscribe,
-)
+from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
 from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
@@ -123,20 +114,14 @@ class Journal:
             entry = self._entry(declared, identifier, state)
             seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
             made.append(replace(entry, is_found=done.is_found, unlisted_since=since, seen=seen))
-        removed = [
-            done.step.live
-            for done in outcome.outcomes
-            if done.is_removed and isinstance(done.step, Resubscribe | Unsubscribe)
-        ]
+        gone = (done.step for done in outcome.outcomes if done.is_removed)
+        removed = [step.live for step in gone if isinstance(step, Resubscribe | Unsubscribe)]
+        maybe_made = (done.step for done in outcome.outcomes if done.may_be_made)
         return Settlement(
             tenancy=name,
             run=self._run,
             made=tuple(made),
-            open_addresses=frozenset(
-                done.step.declared.address
-                for done in outcome.outcomes
-                if done.may_be_made and isinstance(done.step, Subscribe | Resubscribe)
-            ),
+            open_addresses=frozenset(step.declared.address for step in maybe_made if isinstance(step, Making)),
             not_made=_to_be_replaced(outcome),
             finished=tuple(intent for intent in _finished(self._before, outcome) if self._looks_at(intent, one)),
             gone=self._before.gone(name, ids, now) | {each.id for each in removed},
@@ -175,7 +160,7 @@ class Journal:
 def _made(outcome: TenancyOutcome, ids: frozenset[str] | None) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
     """Give what was made and is there; or is, by an answer, although the list does not show it yet."""
     for one in outcome.outcomes:
-        if isinstance(one.step, Unsubscribe | Keep | Leave) or one.new_id is None:
+        if not isinstance(one.step, Making) or one.new_id is None:
             continue
         if ids is None or one.new_id in ids or one.is_unlisted:
             yield one, one.step.declared, one.new_id

@@ -85,6 +85,7 @@ class Leave(Record, frozen=True):
     reason: str
 
 
+Making: TypeAlias = Subscribe | Resubscribe  # what makes a subscription
 Step: TypeAlias = Subscribe | Resubscribe | Unsubscribe | Keep | Leave
 
 
@@ -110,7 +111,7 @@ class TenancyPlan(Record, frozen=True):
     @property
     def to_be_made(self) -> list[DeclaredSubscription]:
         """What is to be made: Preservica will challenge the receivers."""
-        return [step.declared for step in self.steps if isinstance(step, Subscribe | Resubscribe)]
+        return [step.declared for step in self.steps if isinstance(step, Making)]
 
     @property
     def to_be_adopted(self) -> list[DeclaredSubscription]:
@@ -192,11 +193,8 @@ class TenancyOutcome(Record, frozen=True):
         is_same = {live.id for live in self.plan.live if live.is_listed} <= shown <= before
         if not is_same and any(outcome.is_open for outcome in self.outcomes):
             return True
-        refused = {
-            one.step.declared.key
-            for one in self.outcomes
-            if one.result == "failed" and isinstance(one.step, Subscribe | Resubscribe)
-        }
+        failed = (one.step for one in self.outcomes if one.result == "failed")
+        refused = {step.declared.key for step in failed if isinstance(step, Making)}
         return any(live.key in refused and live.id in shown - before for live in self.last_live)  # refused, and there
 
     @property
