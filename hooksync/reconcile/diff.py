@@ -37,7 +37,7 @@ from hooksync.reconcile.plan import (
 from hooksync.state.history import NOTHING, History
 
 Nested = Mapping[str, Any]  # data as JSON has them
-Pairs = dict[SubscriptionKey, list[LiveSubscription]]  # in the order of the declared; the one to keep comes first
+Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 
 
 class DiffOptions(Record, frozen=True):
@@ -53,9 +53,9 @@ def make_plan(
 ) -> TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
     pairs = pair(tenancy, live, history, is_targeted=options.is_targeted)
-    paired = {one.id for found in pairs.values() for one in found}
+    paired = {one.id for _, found in pairs for one in found}
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
-    for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
+    for declared, found in pairs:
         steps.append(_step_for(declared, found, tenancy, options, history))
         steps += (_step_for_replaced(declared, one, history) for one in found[1:])
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
@@ -73,7 +73,7 @@ def pair(
     `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may be declared for
     another one by now.
     """
-    pairs: Pairs = {declared.key: [] for declared in tenancy.subscriptions}
+    pairs: dict[SubscriptionKey, list[LiveSubscription]] = {declared.key: [] for declared in tenancy.subscriptions}
     others: list[LiveSubscription] = []
     for one in live:
         pairs.get(one.key, others).append(one)
@@ -88,10 +88,11 @@ def pair(
                 pairs[declared.key].append(one)
         elif moved and moved.trigger == one.trigger and not is_targeted:
             pairs[moved.key].append(one)
-    for declared, found in zip(tenancy.subscriptions, pairs.values(), strict=True):
+    filled = list(zip(tenancy.subscriptions, pairs.values(), strict=True))
+    for declared, found in filled:
         if len(found) > 1:  # one with its URL; the newest that the state knows, else one whose content is right
             found.sort(key=partial(_preference, declared, history))
-    return pairs
+    return filled
 
 
 def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> bool:

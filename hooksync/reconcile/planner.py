@@ -162,7 +162,6 @@ class Planner(Record, frozen=True):
 
     def _pairs(self, one: FetchedTenancy, history: History) -> Iterator[tuple[DeclaredSubscription, LiveSubscription]]:
         """Give each declared one whose secret this run knows, with the live one that it keeps or replaces."""
-        pairs = pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted)
-        for declared, found in zip(one.tenancy.subscriptions, pairs.values(), strict=True):
+        for declared, found in pair(one.tenancy, one.live, history, is_targeted=self.options.is_targeted):
             if found and declared.secret not in history.not_set:
                 yield declared, found[0]

@@ -81,7 +81,7 @@ class StepRunner:
     @property
     def needs_list(self) -> bool:
         """Whether only the list can tell how to go on."""
-        is_stuck = self.creation is Creation.UNTRIED and self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
+        is_stuck = self.creation is Creation.UNTRIED and self.removal.is_open
         return is_stuck or self.creation in (Creation.LOST, Creation.ACCEPTED)
 
     @property
@@ -122,9 +122,7 @@ class StepRunner:
     @property
     def is_behind(self) -> bool:
         """Whether the list does not show what was answered, and may do so yet."""
-        return not self.is_held and (
-            self.is_unlisted or self.is_still_listed or self.removal in (Removal.UNKNOWN, Removal.STILL_LISTED)
-        )
+        return not self.is_held and (self.is_unlisted or self.is_still_listed or self.removal.is_open)
 
     @property
     def result(self) -> Result:
