@@ -19,7 +19,7 @@ def entry(
 ) -> StateEntry:
     """An entry for `catalogue`."""
     mark = fingerprint(key, tenancy, identifier)
-    return StateEntry(tenancy, identifier, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED)
+    return StateEntry(tenancy, f"{tenancy}/catalogue/MOVED", run, salt.id, mark, DECLARED, id=identifier)
 
 
 def intent(
@@ -65,7 +65,8 @@ def states(draw: st.DrawFn) -> State:
     runs = st.integers(1, last_run)
     tenancies, flags = TENANCIES | TEXTS, st.none() | st.booleans()
     since = st.none() | TIMES
-    entries = st.builds(StateEntry, tenancies, TEXTS, TEXTS, runs, names, DIGESTS, DIGESTS, flags, st.booleans(), since)
+    of_entry = {"id": TEXTS, "include_identifiers": flags, "is_found": st.booleans(), "unlisted_since": since}
+    entries = st.builds(StateEntry, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, **of_entry)
     seen = st.lists(TEXTS, max_size=3).map(tuple)
     intents = st.builds(Intent, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, seen, flags, TIMES)
     removed = st.builds(Removed, tenancies, TEXTS, TIMES)

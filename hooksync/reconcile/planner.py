@@ -27,7 +27,7 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import History, bridge, is_behind, recall
-from hooksync.state.model import MOST_SALTS, Intent, State, StateEntry
+from hooksync.state.model import MOST_SALTS, State
 
 _FEW_SALTS = 16  # that any state may ask for, besides
 
@@ -135,7 +135,7 @@ class Planner(Record, frozen=True):
             (declared, live, made, self.secrets.find(declared.secret), salts[made.salt])
             for one, history in read
             for declared, live in self._pairs(one, history)
-            if isinstance(made := history.made.get(live.id), StateEntry | Intent)
+            if (made := history.made.get(live.id))
         ]
         self._check_work({each[-2:] for each in comparable}, [one.tenancy for one, _ in read])
         self.ring.derive((secret, salt) for *_, secret, salt in comparable)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 from hooksync.core.model import (
     DeclaredSubscription,
@@ -25,28 +24,12 @@ from hooksync.state.fingerprints import declared_digest
 from hooksync.state.model import Intent, State, StateEntry, is_recent
 
 
-class _MadeNow(Record, frozen=True):
-    """Made by this run."""
-
-    HIDDEN = ("declared",)
-
-    run: int
-    address: str
-    declared: bytes
-    include_identifiers: bool | None
-    is_found: bool
-    seen: tuple[str, ...] = ()
-
-
-Made: TypeAlias = StateEntry | Intent | _MadeNow  # how a live one was made: by a run that ended, was killed, or goes on
-
-
 class History(Record, frozen=True):
     """Which run made which live subscription, for what, and whether its secret is still the declared one."""
 
     HIDDEN = ("url_salt",)
 
-    made: Mapping[str, Made] = field(default_factory=dict)  # by live id
+    made: Mapping[str, StateEntry | Intent] = field(default_factory=dict)  # by live id
     url_salt: bytes = b""
     states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id; only of what the state knows
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
@@ -87,8 +70,16 @@ class History(Record, frozen=True):
         """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         new = {
-            identifier: _MadeNow(
-                this_run, declared.address, self.digest_of(declared.key), declared.include_identifiers, is_found
+            identifier: StateEntry(
+                id=identifier,
+                tenancy=declared.tenancy,
+                address=declared.address,
+                run=this_run,
+                salt="",  # nobody derives a key: `states` tells of the secret
+                fingerprint=b"",
+                declared=self.digest_of(declared.key),
+                include_identifiers=declared.include_identifiers,
+                is_found=is_found,
             )
             for identifier, (declared, is_found) in made.items()
         }
@@ -189,7 +180,7 @@ def recall(
     intents: defaultdict[bytes, list[Intent]] = defaultdict(list)
     for intent in sorted(state.intents_of(tenancy), key=lambda each: each.run):  # whatever the address was then
         intents[intent.declared].append(intent)
-    made: dict[str, Made] = {}
+    made: dict[str, StateEntry | Intent] = {}
     unfinished = set[str]()
     for subscription in live:
         if entry := entries.get(subscription.id):

@@ -25,41 +25,39 @@ def is_recent(at: int, now: float) -> bool:
     return abs(now - at) < RECENT
 
 
-class StateEntry(Record, frozen=True):
-    """A live subscription that hooksync made or adopted."""
+class _Made(Record, frozen=True):
+    """What is kept of a subscription that a run makes."""
 
     HIDDEN = ("fingerprint", "declared")
 
     tenancy: str
-    id: str  # the live one's
     address: str
-    run: int  # that made it; a higher one is newer
+    run: int  # a higher one is newer
     salt: str  # id of the Salt
-    fingerprint: bytes  # of the secret, bound to tenancy and id
-    declared: bytes  # `declared_digest` of what it was made for
-    include_identifiers: bool | None = None  # as it was sent; None: not known, an older state
+    fingerprint: bytes  # of the secret, bound to what is known of the subscription
+    declared: bytes  # `declared_digest` of what is made
+    seen: tuple[str, ...] = ()  # live ids of that identity before it was made; of an entry: if only a list told of it
+    include_identifiers: bool | None = None  # as it is sent; None: not known, an older state
+
+
+class StateEntry(_Made, frozen=True, kw_only=True):
+    """A live subscription that hooksync made or adopted; its fingerprint is bound to tenancy and id."""
+
+    id: str  # the live one's
     is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
     unlisted_since: int | None = None  # when it was made, seconds since 1970; None: a list has shown it
-    seen: tuple[str, ...] = ()  # of one that was found: live ids of that identity before it was made, and not gone yet
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
         return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id))
 
 
-class Intent(Record, frozen=True):
-    """A subscription that a run is about to make; one that stays in the state is of a run that was killed."""
+class Intent(_Made, frozen=True):
+    """A subscription that a run is about to make; one that stays in the state is of a run that was killed.
 
-    HIDDEN = ("fingerprint", "declared")
+    Its fingerprint is bound to tenancy and address: there was no id yet.
+    """
 
-    tenancy: str
-    address: str
-    run: int
-    salt: str  # id of the Salt
-    fingerprint: bytes  # of the secret, bound to tenancy and address: there was no id yet
-    declared: bytes  # `declared_digest` of what was to be made
-    seen: tuple[str, ...] = ()  # live ids of that identity when the run began; another one is the one made
-    include_identifiers: bool | None = None  # as in an entry
     at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, or not made
 
     @property

@@ -176,7 +176,7 @@ def _old_state(made: Iterable[Subscription], names: Mapping[str, str], *, knows_
         mark = fingerprint(key_of(one.secret), "prod", one.id)
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
         flag = one.include_identifiers if knows_flags else None  # as in a state of an older version
-        entries.append(StateEntry("prod", one.id, address, 1, SALT.id, mark, digest, include_identifiers=flag))
+        entries.append(StateEntry("prod", address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag))
     return State(1, URL_SALT, (SALT,), tuple(entries))
 
 

@@ -64,7 +64,7 @@ _STATE = State(
     last_run=7,
     url_salt=b"u" * 16,
     salts=(_SALT,),
-    entries=(StateEntry("prod", "1" * 32, "prod/catalogue/MOVED", 1, _SALT.id, b"f" * 32, b"d" * 32),),
+    entries=(StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, b"f" * 32, b"d" * 32, id="1" * 32),),
     intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, b"f" * 32, b"d" * 32, ("2" * 32,)),),
 )
 
