@@ -7,6 +7,7 @@ are taken modulo what is there, so that a history stays valid when a part of it 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -179,12 +180,19 @@ def _may_settle_soon(history: History) -> bool:
     """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other hand, no long lag."""
     if max(history.lag_additions, history.lag_removals) >= history.consistency_wait:
         return False
-    mishaps = [mishap for step in history.steps if isinstance(step, Command) for mishap in step.mishaps]
+    mishaps = [mishap for step in history.steps for mishap in _mishaps(step)]
     actors = (*history.steps, *(mishap.act for mishap in mishaps))
     is_alone = not any(
         isinstance(it, Person) or (isinstance(it, Command) and "old-checkout" in it.flags) for it in actors
     )
     return is_alone and not any(mishap.kind in LIES or mishap.number == GONE for mishap in mishaps)
+
+
+def _mishaps(step: Step | None) -> Iterator[Mishap]:
+    """Give all that befalls a command, and the commands within it."""
+    for mishap in step.mishaps if isinstance(step, Command) else ():
+        yield mishap
+        yield from _mishaps(mishap.act)
 
 
 def _steps(chance: random.Random, taste: _Taste) -> list[Step]:
