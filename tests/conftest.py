@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -116,6 +117,7 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by the children of tests as well
     if config.getoption("markexpr") == "not slow":
         settings.load_profile("fast lane")
 
