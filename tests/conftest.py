@@ -117,7 +117,8 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by the children of tests as well
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by the children of tests as well
     if config.getoption("markexpr") == "not slow":
         settings.load_profile("fast lane")
 
