@@ -117,8 +117,11 @@ def make_environ(**more: str) -> dict[str, str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by the children of tests as well
+    # under nohup, or in the background of a shell, they are ignored, by the children of tests as well
+    for name, handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if config.getoption("markexpr") == "not slow":
         settings.load_profile("fast lane")
 
