@@ -33,7 +33,13 @@ _PROBE = {"format": _HELD, "note": "written on a condition that does not hold: t
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")  # codes of error
 _CONDITIONS = ("", "PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "BlobAlreadyExists")
 _CUT = "the connection was cut"
-_NETWORK = {"Connect": "it is unreachable", "Timeout": "no answer in time", "Request": _CUT, "Interrupted": _CUT}
+_NETWORK = {
+    "Connect": "it is unreachable",
+    "Timeout": "no answer in time",
+    "Request": _CUT,
+    "Interrupted": _CUT,
+    "Unknown": f"{_CUT}, or its answer is not HTTP",
+}
 _SIGNS = (  # in a text of obstore's: status, kind of a failed connection, kind of another error, URL
     r"status code: (\d{3})",
     r"HttpError \{\s*kind: (\w+)",

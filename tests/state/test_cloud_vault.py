@@ -204,7 +204,10 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         (answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"), "read: HTTP 400 ExpiredToken\n"),
         (answer(b"key s3cret-of-a-cloud at http://x", "403 Forbidden"), "access is denied (HTTP 403)"),
         (answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"), "tells no version of an object"),
-        (b"nonsense\r\n\r\n", "cannot be read: Unknown\n  fix: check the network"),
+        (
+            b"nonsense\r\n\r\n",
+            "cannot be read: the connection was cut, or its answer is not HTTP\n  fix: check the network",
+        ),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_told(data: bytes, said: str, environ: Surround) -> None:
