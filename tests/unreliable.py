@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tests.wire import Loopback
+
 What = Literal["drop", "lose", "delay", "double", "cut", "cut-after"]
 
 
@@ -30,8 +32,8 @@ class Fault:
     happened: threading.Event = field(default_factory=threading.Event)  # set when it begins
 
 
-class Unreliable:
-    """Passes requests on, and answers back; as a context, it is gone at the end."""
+class Unreliable(Loopback):
+    """Passes requests on, and answers back."""
 
     def __init__(self, port: int) -> None:
         """`port`: of the server, on 127.0.0.1."""
@@ -42,24 +44,11 @@ class Unreliable:
         self._released = threading.Event()
         self._mutex = threading.Lock()
         self._sockets: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        super().__init__()
 
-    def __enter__(self) -> Unreliable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _end(self) -> None:
         self._released.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -90,21 +79,12 @@ class Unreliable:
         with self._mutex:
             self._is_cut = False
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
-            self._threads[-1].start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError), self._kept(client):
-            if (request := _read_request(client)) and (answer := self._answer(request)):
-                client.sendall(answer)
-                client.shutdown(socket.SHUT_WR)
-                client.recv(1)  # else its last bytes may be lost with the connection
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError), self._kept(connection):
+            if (request := _read_request(connection)) and (answer := self._answer(request)):
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(1)  # else its last bytes may be lost with the connection
 
     @contextmanager
     def _kept(self, connection: socket.socket) -> Iterator[None]:

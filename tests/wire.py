@@ -7,10 +7,12 @@ import ipaddress
 import socket
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,29 +22,21 @@ from cryptography.x509.oid import NameOID
 Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps the connection open
 
 
-class Wire:
-    """Reads whole requests and hands each to `respond`; as a context, it is gone at the end."""
+class Loopback(ABC):
+    """Listens on loopback and serves each connection in a thread of its own; as a context, it is gone at the end."""
 
-    def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.stopping = threading.Event()
-        self._respond = respond
-        self._tls = tls
+    def __init__(self) -> None:
+        """Begin to listen: what serves must be ready."""
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        self._end()
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -50,6 +44,42 @@ class Wire:
     @property
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+            self._threads[-1].start()
+
+    @abstractmethod
+    def _serve(self, connection: socket.socket) -> None:
+        """Serve one connection, and close it."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """End all connections."""
+
+
+class Wire(Loopback):
+    """Reads whole requests and hands each to `respond`."""
+
+    def __init__(self, respond: Respond, tls: ssl.SSLContext | None = None) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.stopping = threading.Event()
+        self._respond = respond
+        self._tls = tls
+        self._sockets: list[socket.socket] = []
+        super().__init__()
+
+    def _end(self) -> None:
+        self.stopping.set()
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
@@ -64,24 +94,16 @@ class Wire:
         pairs = (line.partition(": ") for line in head.split("\r\n")[1:])
         return next((value for key, _, value in pairs if key.lower() == name.lower()), None)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            self._sockets.append(plain)
-            self._threads.append(threading.Thread(target=self._serve, args=(plain,)))
-            self._threads[-1].start()
-
-    def _serve(self, plain: socket.socket) -> None:
-        with plain, suppress(OSError):
+    def _serve(self, connection: socket.socket) -> None:
+        self._sockets.append(connection)
+        with connection as plain, suppress(OSError):
             self.connections += 1
-            connection = plain
             if self._tls:
                 connection = self._tls.wrap_socket(plain, server_side=True)
                 self._sockets.append(connection)
             with connection:
+                if self.stopping.is_set():
+                    return  # it came too late to be ended with the others
                 while (request := _read_request(connection)) and not self.stopping.is_set():
                     self.requests.append(request)
                     if not self._respond(self, connection, request):

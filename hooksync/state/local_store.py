@@ -14,7 +14,7 @@ from hooksync.core.atomic_write import delete_drafts, write_atomically
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.record import asdict
 from hooksync.state.integrity import Integrity
-from hooksync.state.store import MOST_BYTES, NO_SUCH_RUN, Busy, Changed, Holder, Stored, too_large
+from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, too_large
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -101,7 +101,7 @@ class LocalStore:
         """Raise Refused: nobody can take this lock away, and it ends with its run."""
         held = self.holder()
         if held is None or held.id != identifier:
-            raise Refused(Problem(f"no run {identifier} holds the run lock of {self.where}", NO_SUCH_RUN))
+            raise no_such_run(self.where, identifier)
         fix = f"end the process {held.process} on {held.host or 'that machine'}; the system frees the lock"
         raise Refused(Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix))
 

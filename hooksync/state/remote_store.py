@@ -12,10 +12,10 @@ from threading import Event, RLock, Thread
 from typing import Protocol
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, asdict, replace
 from hooksync.state.integrity import Integrity
-from hooksync.state.store import NO_SUCH_RUN, Busy, Changed, Holder, LockLost, Stored
+from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
 
@@ -174,7 +174,7 @@ class RemoteStore:
             found = self._vault.get()
             lock = _read_lock(found[0].lock) if found else None
             if found is None or lock is None or lock.holder.id != identifier:
-                raise Refused(Problem(f"no run {identifier} holds the run lock of {self.where}", NO_SUCH_RUN))
+                raise no_such_run(self.where, identifier)
             with suppress(Changed):
                 self._vault.put(replace(found[0], lock=None), found[1], f"run lock taken away from {lock.holder}")
                 return lock.holder

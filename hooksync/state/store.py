@@ -24,8 +24,6 @@ from hooksync.state.model import LARGEST_RUN, State
 
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
-NO_SUCH_RUN = "`hooksync state show` names the run that holds it, if one does"
-
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _POLL = 0.2  # seconds between two tries to get the run lock
 _MOST_WRITES = 1000  # tries; each that fails means that another run has written
@@ -179,8 +177,8 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
         if not stored and after == before:
             return after
         after = replace(after, serial=max(before.serial, after.serial, integrity.seen(after)))
-        if stored and state_text(after, integrity.key) == stored.text.replace("\r\n", "\n"):
-            return after
+        if stored and after == before and state_text(after, integrity.key) == stored.text.replace("\r\n", "\n"):
+            return after  # not even the layout or the signature would be another one
         after = replace(after, serial=after.serial + 1)
         with suppress(Changed):
             store.write(written_text(after, integrity, store.where), stored.version if stored else None)
@@ -218,6 +216,12 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
     if len(text) > MOST_BYTES:
         raise FileError(too_large(where))
     return text
+
+
+def no_such_run(where: str, identifier: str) -> Refused:
+    """Say that the run lock of a state is not held under this id."""
+    what = f"no run {identifier} holds the run lock of {where}"
+    return Refused(Problem(what, "`hooksync state show` names the run that holds it, if one does"))
 
 
 def too_large(path: str) -> Problem:
