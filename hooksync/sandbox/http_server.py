@@ -123,6 +123,11 @@ class LoopbackServer(ThreadingTCPServer):
         if self._crashes:
             raise self._crashes[0]
 
+    def check_host(self, host: str) -> None:
+        """Raise `Refusal` for a host that is not this one: a web page whose name leads here sends its own name."""
+        if host.lower() not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
+            raise Refusal(421, f"this server is 127.0.0.1:{self.port} and answers to no other name")
+
     def count_connection(self) -> int:
         """Count one more connection, and return its number."""
         with self._open_lock:
@@ -168,6 +173,7 @@ class Connection(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
+            self.server.check_host(headers.get("host", ""))
             body = read_body(self.rfile, headers)
         except Refusal as refusal:
             self.close_connection = True

@@ -184,9 +184,37 @@ def test_refused_body_ends_the_connection(start: Start) -> None:
 
 def test_client_that_stops_in_the_middle_of_a_body_harms_nobody(start: Start, connect: Connect) -> None:
     box = start()
-    with socket.create_connection(("127.0.0.1", int(box.url.rpartition(":")[2]))) as half:
-        half.sendall(b"POST /api/accesstoken/login HTTP/1.1\r\nContent-Length: 100\r\n\r\nusername=")
+    host = box.url.removeprefix("http://")
+    with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2]))) as half:
+        half.sendall(
+            f"POST /api/accesstoken/login HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\nuser".encode()
+        )
     assert connect(box).list().json() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("LOCALHOST:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("evil.example:{port}", 421),
+        ("127.0.0.1.evil.example:{port}", 421),
+        ("localhost.:{port}", 421),
+        ("user@localhost:{port}", 421),
+        ("localhost:1", 421),
+        ("localhost", 421),
+        ("", 421),
+    ],
+)
+def test_a_web_page_cannot_reach_the_sandbox_under_a_name_of_its_own(start: Start, host: str, status: int) -> None:
+    box = start()
+    own = {"Host": host.format(port=box.url.rpartition(":")[2])}
+    for _ in range(2):  # the second one on a new connection, for a refused body was not read
+        answer = requests.post(f"{box.url}/api/accesstoken/login", data=LOG_IN, headers=own)
+        assert answer.status_code == status
+        assert ("token" in answer.json()) == (status == 200)
+        assert "message" in answer.json() or status == 200
 
 
 # Starting and stopping
