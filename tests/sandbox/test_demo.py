@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
@@ -9,16 +10,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.demo import Shell, Unexpected, Watch, clean_environ, run_demo
+from hooksync.sandbox.demo import Tour, Unexpected, clean_environ, run_demo
 from tests.lanes import sampled
 
 STORY = (
@@ -66,6 +69,7 @@ SETTINGS_OF_THE_USER = {
     "http_proxy": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
 }
+ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Tour:
+class Shown:
     """A whole tour that was written to a pipe."""
 
     place: Place
@@ -125,11 +129,11 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     place = Place.within(tmp_path_factory.mktemp("tour"))
     with place.start() as process:
         out, err = process.communicate(timeout=60)
-    return Tour(place, process.returncode, out, err, place.left_behind())
+    return Shown(place, process.returncode, out, err, place.left_behind())
 
 
 def read_until(process: subprocess.Popen[str], wanted: str) -> None:
@@ -138,6 +142,11 @@ def read_until(process: subprocess.Popen[str], wanted: str) -> None:
         if wanted in line:
             return
     raise AssertionError(f"it never said {wanted}")
+
+
+def own_terminal(its: int) -> None:
+    """Make a terminal the one of a new process, so that it gets SIGHUP when that is closed."""
+    fcntl.ioctl(its, termios.TIOCSCTTY, 0)
 
 
 def on_a_terminal(place: Place, **environ: str) -> str:
@@ -153,7 +162,7 @@ def on_a_terminal(place: Place, **environ: str) -> str:
     return shown.decode()
 
 
-def test_tour_tells_its_story_in_order_and_leaves_nothing(tour: Tour) -> None:
+def test_tour_tells_its_story_in_order_and_leaves_nothing(tour: Shown) -> None:
     assert (tour.code, tour.err) == (0, "")
     rest = " ".join(tour.out.split())  # where lines break depends on the ports
     for part in STORY:
@@ -162,7 +171,7 @@ def test_tour_tells_its_story_in_order_and_leaves_nothing(tour: Tour) -> None:
     assert tour.left_behind == []
 
 
-def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Tour) -> None:
+def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Shown) -> None:
     out = tour.out
     assert max(map(len, out.splitlines())) <= 80
     assert len(out.splitlines()) < 180
@@ -171,7 +180,7 @@ def test_tour_fits_a_terminal_and_shows_no_secret_and_no_path(tour: Tour) -> Non
     assert "\x1b" not in out, "colour is for terminals"
 
 
-@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGINT, 130), (signal.SIGTERM, 143)], 2))
+@pytest.mark.parametrize(("number", "code"), sampled(ENDS, 2))
 @pytest.mark.parametrize("line", sampled(["2. Plan", "A tour of hooksync", "$ hooksync plan --detailed-exitcode"], 3))
 def test_signal_ends_it_and_nothing_is_left(place: Place, line: str, number: signal.Signals, code: int) -> None:
     with place.start() as process:
@@ -192,6 +201,18 @@ def test_reader_that_goes_away_ends_it_and_nothing_is_left(place: Place) -> None
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == 1
+    assert place.left_behind() == []
+
+
+def test_terminal_that_is_closed_ends_it_and_nothing_is_left(place: Place) -> None:
+    ours, its = pty.openpty()
+    with place.start(stdin=its, stdout=its, stderr=its, preexec_fn=partial(own_terminal, its)) as process:
+        os.close(its)
+        shown = b""
+        while b"$ hooksync plan" not in shown:
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        assert process.wait(timeout=60) in (1, 143), "the signal, or the output that is lost, comes first"
     assert place.left_behind() == []
 
 
@@ -239,9 +260,8 @@ def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
     program.mkdir()
     (program / "__init__.py").touch()
     (program / "__main__.py").write_text("import sys; print('head', *sys.argv[1:], sep='\\n'); print('Plan: x\\nrest')")
-    shell = Shell(lines.append, Watch(), tmp_path, dict(os.environ), False)
-    for argument in ("one", "one", "two"):
-        shell.hooksync(argument)
+    tour = Tour(lines.append, folder=tmp_path, environ=dict(os.environ))
+    tour.follow(f"$ hooksync {argument}" for argument in ("one", "one", "two"))
     same, one, two = ("    (the same plan as above)", "    one", "    two")
     assert [line for line in lines if line in (same, one, two)] == [one, same, two]
     assert lines.count("    rest") == 3
@@ -249,10 +269,10 @@ def test_same_plan_is_shown_once_and_another_one_again(tmp_path: Path) -> None:
 
 def test_wrong_exit_code_is_told_and_a_right_one_is_shown(tmp_path: Path) -> None:
     lines: list[str] = []
-    shell = Shell(lines.append, Watch(), tmp_path, clean_environ(), False)
-    shell.hooksync("plan", expects=(1,))
+    tour = Tour(lines.append, folder=tmp_path, environ=clean_environ())
+    tour.follow(["$ hooksync plan  # 1"])
     with pytest.raises(Unexpected, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
-        shell.hooksync("plan", expects=(2, 3))
+        tour.follow(["$ hooksync plan  # 2 or 3"])
     assert lines.count("    (exit code 1)") == 2
 
 
