@@ -15,7 +15,6 @@ from hooksync.commands.setup import Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
-from hooksync.core.atomic_write import is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.model import (
     TRIGGER_NAMES,
@@ -26,8 +25,9 @@ from hooksync.core.model import (
     Tenancy,
     UnsubscribeLimit,
 )
+from hooksync.core.output import is_there
 from hooksync.core.record import Record, asdict, replace
-from hooksync.core.redaction import Redactor, printable
+from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
 from hooksync.reconcile.context import World
@@ -70,9 +70,9 @@ def export(options: ExportOptions, world: World) -> ExitCode:
 def make_export(options: ExportOptions, world: World) -> Export:
     """Read the chosen tenancies, and write them as a hooks file."""
     reads_files = _reads_files(options, world)
-    prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), (), Redactor())
+    prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), ())
     timeout, parallelism = options.timeout, options.parallelism
-    with open_run(prepared.tenancies, world, prepared.redactor, timeout=timeout, parallelism=parallelism) as run:
+    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism) as run:
         with world.terminal.progress("reading", len(run.tenancies)) as step:
             fetched = run.read(step)
         if not reads_files:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hooksync.commands.options import InitOptions
 from hooksync.config.files import DEFAULT_FILES
-from hooksync.core.atomic_write import create_atomically, is_there
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.output import create_atomically, is_there
 from hooksync.reconcile.context import World
 
 STARTER = """\

@@ -16,10 +16,9 @@ from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, plan
 from hooksync.commands.setup import Prepared, Session, open_session, prepare
 from hooksync.config.files import find_commit
 from hooksync.config.resolve import resolve, url_environment_values
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
+from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
-from hooksync.core.redaction import Redactor
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.context import World
@@ -94,7 +93,7 @@ def _open(options: PlanOptions, world: World, *, is_apply: bool = False) -> Abst
     """Open a session on hooks files."""
     prepared = prepare(options, world, replaced=options.replace)
     if key := _key(world):
-        prepared.redactor.learn([key.text])
+        world.output.redactor.learn([key.text])
     return open_session(
         prepared,
         DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
@@ -113,13 +112,12 @@ def _open_saved(
     from hooksync.documents.replay import elsewhere
 
     entries = [one.entry for one in saved.tenancies]
-    redactor = Redactor()
-    redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
+    world.output.redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
     tenancies, warnings = resolve(entries, world.environ)
     if others := tuple(elsewhere(saved, tenancies, key)):
         raise Refused(*others)
     return open_session(
-        Prepared(tenancies, (*saved.warnings, *warnings), redactor),
+        Prepared(tenancies, (*saved.warnings, *warnings)),
         DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
         options,
         world,

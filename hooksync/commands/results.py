@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.setup import Session, timestamp
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
+from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World, find_origin

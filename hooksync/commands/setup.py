@@ -13,12 +13,12 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, same_tenancy_problems, url_environment_values
 from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
-from hooksync.core.atomic_write import is_there
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy
+from hooksync.core.output import is_there
 from hooksync.core.record import Record
-from hooksync.core.redaction import Redactor, printable
+from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
@@ -46,7 +46,6 @@ class Prepared(Record, frozen=True):
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
-    redactor: Redactor  # knows what came into URLs
     declared: frozenset[str] | None = None  # names of all tenancies of the files, chosen or not; None: not known
 
 
@@ -106,7 +105,6 @@ def open_session(
         with open_run(
             prepared.tenancies,
             world,
-            prepared.redactor,
             timeout=options.timeout,
             parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
@@ -181,13 +179,12 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     chosen = select(document, options.tenancies, options.targets)
     check_replaced(chosen, replaced)
     entries = share_of(chosen, options.shard)
-    redactor = Redactor()
-    redactor.learn(url_environment_values(entries, world.environ))
+    world.output.redactor.learn(url_environment_values(entries, world.environ))
     tenancies, warnings = _resolved(entries, chosen, options.shard, world)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
     declared = frozenset(entry.name for entry in document.tenancies)
-    return Prepared(tenancies, (*document.warnings, *warnings), redactor, declared)
+    return Prepared(tenancies, (*document.warnings, *warnings), declared)
 
 
 def timestamp(world: World) -> str:

@@ -1,5 +1,5 @@
 """What every package shares: nouns, errors, URLs, templates, the handshake, redaction, writing files.
 
-It touches nothing, but for atomic_write.py, and imports nothing of hooksync's other packages.
+It touches nothing, but for output.py, and imports nothing of hooksync's other packages.
 Begin with model.py.
 """

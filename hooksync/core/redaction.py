@@ -48,15 +48,20 @@ class Redactor:
                 self._values |= fresh
                 self._forms |= {form for value in fresh for form in _forms(value) if form}
 
+    def values(self) -> frozenset[str]:
+        """Return every known value, those that wait to be looked up as well."""
+        for values in self._waiting:
+            self.learn(values())
+        self._waiting = []
+        return frozenset(self._values)
+
     def learn_later(self, values: Callable[[], Iterable[str]]) -> None:
         """Take in where to find values to hide: they are looked up when there first is a foreign text to show."""
         self._waiting.append(values)
 
     def clean(self, text: str, end: int | None = None) -> str:
         """Hide every known value in a text, in any of its forms. `end`: give it up to there; values are seen whole."""
-        for values in self._waiting:
-            self.learn(values())
-        self._waiting = []
+        self.values()
         forms = self._forms
         end = len(text) if end is None else min(len(text), end)
         overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole

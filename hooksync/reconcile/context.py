@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.output import Output
 from hooksync.core.record import Record, field
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class World(Record, frozen=True):
     pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from
+    output: Output = field(default_factory=Output)  # the exit of all text; has the one redactor of the run
     stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt
 
 

@@ -17,7 +17,6 @@ from hooksync.core.clock import Backoff
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Refused, ServiceError, unforeseen
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import Record, field, replace
-from hooksync.core.redaction import Redactor
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
@@ -42,7 +41,6 @@ IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]  # by a tenancy's n
 def open_run(
     tenancies: Sequence[Tenancy],
     world: World,
-    redactor: Redactor,
     *,
     timeout: float,
     parallelism: int,
@@ -53,7 +51,7 @@ def open_run(
     `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run; `check_lock`: raises
     LockLost.
     """
-    timeouts, clock = Timeouts(call=timeout), world.clock
+    timeouts, clock, redactor = Timeouts(call=timeout), world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
     transport = make_network(timeouts, parallelism)
     context = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy(), clock)

@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError, Problem
+from hooksync.core.output import write_atomically
 from hooksync.core.record import Record
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, plan_key
 from hooksync.state.format import read_signed, signature_of

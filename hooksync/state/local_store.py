@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.atomic_write import delete_drafts, write_atomically
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
+from hooksync.core.output import delete_drafts, write_atomically
 from hooksync.core.record import asdict
 from hooksync.state.integrity import Integrity
 from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, too_large

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Protocol
 
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.clock import Clock, rfc3339
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused
+from hooksync.core.output import write_atomically
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import printable
 from hooksync.state.fingerprints import SALT_BYTES

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.core.atomic_write import create_atomically
 from hooksync.core.errors import FileError
+from hooksync.core.output import create_atomically
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
 

@@ -54,7 +54,7 @@ TOUCHES = {
     "config.files": "open os",
     "config.secret_sources": "open os random",
     "core": "",
-    "core.atomic_write": "open os",
+    "core.output": "open os",
     "core.clock": "time",
     "core.schema": "open os",
 }

@@ -14,8 +14,8 @@ from threading import Event
 
 import pytest
 
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError, Interrupted, Refused
+from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
 from hooksync.state.format import state_text
 from hooksync.state.integrity import Integrity

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.atomic_write import write_atomically
 from hooksync.core.errors import FileError
+from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
 from hooksync.state.backends import find_former, state_place
 from hooksync.state.format import state_text

@@ -8,9 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from hooksync.core.errors import FileError, Problem, os_reason
+from hooksync.core.redaction import Redactor
 
 _RANDOM_BYTES = 6  # in the name of a draft
 _ABANDONED = 600  # seconds; a draft is there for as long as a write takes
+
+
+class Output:
+    """The exit of a run: what it knows must not be seen in anything that is written."""
+
+    def __init__(self) -> None:
+        self.redactor = Redactor()
 
 
 def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
