@@ -44,7 +44,7 @@ def state(*records: StateEntry | Intent | Removed, last_run: int = 1, salts: tup
 
 
 TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
-TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["\ud800", "a\nb", '"', "ü", "\x1b[2J"])
+TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["a\nb", '"', "ü", "\x1b[2J"])
 DIGESTS = st.binary(min_size=32, max_size=32)
 SALT_BYTES = st.binary(min_size=16, max_size=16)
 TIMES = st.integers(0, 2**53 - 1)

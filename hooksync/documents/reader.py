@@ -6,11 +6,10 @@ Pure: the text, the key and the time are arguments. Anybody may have written the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 from hooksync.config.declarations import (
     Settings,
@@ -36,6 +35,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same
+from hooksync.core.strict_json import parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault, shown_server
 from hooksync.documents.sealing import digest, signature_of
@@ -134,21 +134,17 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timede
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
     except RecursionError:  # what can be parsed cannot always be written again, for its digest
-        raise FileError(Problem(f"{path}: it is nested too deeply", _MAKE_AGAIN)) from None
+        raise FileError(Problem(f"{path}: nested too deeply", _MAKE_AGAIN)) from None
 
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # the parser's message may quote the text
+        document = parse_json(data.decode("utf-8-sig"))
+    except ValueError:  # the parser's message may quote the text
         raise InvalidDocument("it is not JSON, or it was cut short") from None
     if not isinstance(document, dict):
         raise InvalidDocument("it is not a saved plan")
     return document
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(text)  # NaN and Infinity
 
 
 def _check_format(document: Fields) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from hooksync.core.model import Location
 from hooksync.core.record import asdict
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey
+from hooksync.core.strict_json import parse_json
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
@@ -159,13 +159,9 @@ def _block(brackets: str, lines: Sequence[str]) -> str:
 
 def _parse(text: str, path: str) -> dict[str, Any]:
     try:
-        document: object = json.loads(text, object_pairs_hook=_without_duplicate_keys)
+        document = parse_json(text)
     except json.JSONDecodeError as error:
         _raise_unparsed(text, path, error)
-    except RecursionError:
-        raise InvalidDocument("nested too deeply to be a state") from None
-    except ValueError:  # Python reads no number of thousands of digits
-        raise InvalidDocument("holds a number too long to be read") from None
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
     return document
@@ -183,15 +179,6 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
         raise FileError(Problem("the state has conflict markers of a merge", fix, where))
     what = f"the state is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     raise FileError(Problem(what, _WAY_OUT, Location(path, error.lineno, error.colno)))
-
-
-def _without_duplicate_keys(pairs: list[tuple[str, object]]) -> dict[str, Any]:
-    """Make an object. JSON allows duplicate keys, and a failed merge may write them; here they are an error."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        [(name, _), *_] = Counter(name for name, _ in pairs).most_common(1)
-        raise InvalidDocument(f"{quoted(name)} is a duplicate key in one object")
-    return fields
 
 
 def _check_format(document: Mapping[str, Any]) -> None:

@@ -609,7 +609,7 @@ LINE = "must be one line of text"
         (put("tenancies", 0, "name", "x\n"), f"{ONE}: name must be a name of letters, digits, - and _"),
         (put("tenancies", 0, "server", "\u202e"), f"{ONE}: server {LINE}"),
         (put("tenancies", 0, "server", "a\U000e0041"), f"{ONE}: server {LINE}"),
-        (put("tenancies", 0, "server", "a\ud800"), f"{ONE}: server {LINE}"),
+        (put("tenancies", 0, "server", "a\ud800"), "holds half of a character"),
         (put("tenancies", 0, "tenant", 5), f"{ONE}: tenant must be text or null"),
         (put("tenancies", 0, "allow_http", 1), f"{ONE}: allow_http must be true or false"),
         (put("tenancies", 0, "credentials", "totp", {}), f"{ONE}.credentials: totp is not as it must be (Where"),
