@@ -1,16 +1,28 @@
-"""The key that plans and states are signed with: whoever does not have it can write neither. No I/O."""
+"""The key that plans and states are signed with, and JSON read so that a signature covers what is shown. No I/O.
+
+Whoever does not have the key can write neither. What Python reads, and a signature is made of, is what any other reader
+understands: duplicate keys, of which each reader takes another one, and numbers that JSON does not have are refused.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterable
+from typing import NoReturn
 
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.record import Record
+from hooksync.core.schema import quoted
 
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # maybe half of a pair
 
 
 class PlanKey(Record, frozen=True):
@@ -47,3 +59,37 @@ def plan_key(text: str | None) -> PlanKey | None:
 def is_same(given: object, computed: str) -> bool:
     """Whether a digest or a signature that a document holds is the right one."""
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
+
+
+def parse_json(text: str) -> object:
+    """Parse a text. Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON."""
+    try:
+        parsed: object = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
+        if _SURROGATE.search(text):
+            json.dumps(parsed, ensure_ascii=False).encode()
+    except RecursionError:
+        raise InvalidDocument("nested too deeply") from None
+    except UnicodeEncodeError:
+        raise InvalidDocument("holds half of a character: a surrogate without its other half") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python reads no number of thousands of digits
+        raise InvalidDocument("holds a number too long to be read") from None
+    return parsed
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        [(name, _), *_] = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidDocument(f"{quoted(name)} is a duplicate key in one object")
+    return fields
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise InvalidDocument("holds a number that JSON does not have: NaN, or one without an end")

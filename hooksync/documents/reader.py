@@ -34,8 +34,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schema import check_document
-from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same
-from hooksync.core.strict_json import parse_json
+from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault, shown_server
 from hooksync.documents.sealing import digest, signature_of

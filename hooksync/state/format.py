@@ -15,8 +15,7 @@ from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import asdict
 from hooksync.core.schema import check_document, quoted
-from hooksync.core.signing import PlanKey
-from hooksync.core.strict_json import parse_json
+from hooksync.core.signing import PlanKey, parse_json
 from hooksync.state.fingerprints import Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
