@@ -19,7 +19,7 @@ from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
 from hooksync.core.record import Record
-from hooksync.core.schema import Violation, find_errors
+from hooksync.core.schema import Error, find_errors
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -92,12 +92,13 @@ class SchemaError(Record, frozen=True):
 
 def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[SchemaError, ...]:
     """Find what does not fit. MOST_ERRORS of them: there may be more."""
-    found = (error for violation in find_errors(schema, data) for error in _schema_errors(violation, data, file))
+    found = (
+        error for violation in find_errors(schema, data) for error in _schema_errors(Refusal(*violation), data, file)
+    )
     return tuple(islice(found, MOST_ERRORS))
 
 
-def _schema_errors(violation: Violation, data: YamlMap, file: str) -> Iterator[SchemaError]:
-    found = Refusal(*violation)
+def _schema_errors(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaError]:
     if found.keyword == "not" and not isinstance(found.instance, dict):
         return  # "not required" is also broken by what is not a mapping, and `type` reports that
     if found.keyword == "additionalProperties":
@@ -187,7 +188,7 @@ def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
     return mark
 
 
-class Refusal(Violation):
+class Refusal(Error):
     """A violation of the schema, to be put into words."""
 
     __slots__ = ()

@@ -1,20 +1,22 @@
 """The JSON Schemas that hooksync ships, a check compiled from each, and what is wrong with what does not fit.
 
-They are compiled to functions, a microsecond a field; only the keywords that they use are supported, any other one is
-an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an integer, and true is not 1.
+They are compiled to functions, a microsecond a field, that find the first violation; only the keywords that they use
+are supported, any other one is an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an
+integer, and true is not 1.
 
 Of a hooks file that does not fit, `find_errors` asks jsonschema for every error; its messages are never used, for they
-quote the data, which may be a secret. Of an untrusted document only the first one is named, by its place and the rule,
-by compiled checks all the way down: jsonschema takes seconds for a large one, and keeps every error of alternatives.
+quote the data, which may be a secret. Of an untrusted document only the first one is named, by its place and the rule:
+jsonschema takes seconds for a large one, and keeps every error of alternatives.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from functools import cache
 from operator import ge, le
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 import msgspec.json
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 Schema = Mapping[str, Any]
-Check = Callable[[Any], bool]
-Part = tuple[str | int | None, Schema, object]  # a field, an item or None (the same place), its schema, its value
+Check = Callable[[Any], "Violation | None"]  # None: the data fit
 SchemaKind = Literal["hooks", "plan", "report", "state"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
@@ -58,15 +59,15 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
 
 @cache
 def schema_check(kind: SchemaKind) -> Check:
-    """Return the function that tells whether data fits a packaged schema. Raises FileError where there is none."""
+    """Return the function that finds what does not fit a packaged schema. Raises FileError where there is none."""
     return compile_schema(read_schema(kind))
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
     """Return a document that fits its schema. Raises InvalidDocument, which names the first thing that does not fit."""
-    if schema_check(kind)(document) and isinstance(document, dict):
-        return document
-    raise InvalidDocument(_Explainer(kind).explain(document))
+    if found := schema_check(kind)(document):
+        raise InvalidDocument(_explained(found, document, f"the {kind}"))
+    return cast(Mapping[str, Any], document)
 
 
 def quoted(text: object) -> str:
@@ -80,6 +81,18 @@ def quoted(text: object) -> str:
 class Violation(NamedTuple):
     """One place where data does not fit its schema."""
 
+    keyword: str  # of the schema
+    schema: Schema  # the part that holds the keyword
+    path: tuple[str | int, ...] = ()  # from the top
+
+    def within(self, where: str | int) -> Violation:
+        """Return the same, of a field or an item of something larger."""
+        return Violation(self.keyword, self.schema, (where, *self.path))
+
+
+class Error(NamedTuple):
+    """One place where data does not fit its schema, as jsonschema tells it."""
+
     keyword: str  # of the schema; "propertyNames" for all that is about a name
     argument: object  # what the schema says under the keyword
     instance: object  # what stands there; for "propertyNames", the name
@@ -87,29 +100,29 @@ class Violation(NamedTuple):
     schema: Schema  # the part that holds the keyword
 
     def __repr__(self) -> str:
-        return f"Violation({self.keyword!r}, path={self.path!r})"
+        return f"Error({self.keyword!r}, path={self.path!r})"
 
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
-_APART = _SAYS_NOTHING | {"$ref", "allOf", "if", "items"}  # see _parts
-_TYPES: dict[str, tuple[str, Check]] = {  # in words, and the check
-    "object": ("an object", lambda value: isinstance(value, dict)),
-    "array": ("a list", lambda value: isinstance(value, list)),
-    "string": ("text", lambda value: isinstance(value, str)),
-    "boolean": ("true or false", lambda value: value is True or value is False),
-    "integer": ("a whole number", lambda value: type(value) is int),
-    "number": ("a number", lambda value: type(value) in (int, float)),
-    "null": ("null", lambda value: value is None),
+_LAST = ("$ref", "allOf", "if", "items")  # what a value must be itself is said before what holds for its parts
+_TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
+    "object": ("an object", dict),
+    "array": ("a list", list),
+    "string": ("text", str),
+    "boolean": ("true or false", bool),
+    "integer": ("a whole number", int),
+    "number": ("a number", float),
+    "null": ("null", NoneType),
 }
 
 
 def compile_schema(schema: Schema) -> Check:
-    """Make a function that tells whether data fits. Raises KeyError for a keyword that is not supported."""
+    """Make a function that finds what does not fit. Raises KeyError for a keyword that is not supported."""
     return _Compiler(schema).compile(schema)
 
 
-def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
+def find_errors(schema: Schema, data: object) -> Iterator[Error]:
     """Ask jsonschema where data does not fit."""
     import jsonschema  # only here: it takes longer to import than all the rest of reading a small file
 
@@ -120,7 +133,7 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         """Look for errors only in what the compiled check refuses: that is fast, jsonschema is not."""
         if isinstance(argument, dict) and isinstance(instance, dict):
             check = compiler.compile(argument)
-            instance = {name: value for name, value in instance.items() if not check(value)}
+            instance = {name: value for name, value in instance.items() if check(value)}
         yield from base.VALIDATORS["additionalProperties"](validator, argument, instance, holder)
 
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
@@ -130,59 +143,56 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         keyword, path = str(error.validator), tuple(error.absolute_path)
         if "propertyNames" in error.relative_schema_path:
             keyword, path = "propertyNames", (*path, str(error.instance))
-        yield Violation(keyword, error.validator_value, error.instance, path, cast(Schema, error.schema))
+        yield Error(keyword, error.validator_value, error.instance, path, cast(Schema, error.schema))
 
 
 class _Compiler:
     """Compiles one document, each part of it once."""
 
     def __init__(self, document: Schema) -> None:
-        self.document = document
+        self._document = document
         self._made: dict[int, Check] = {}  # by the identity of a part of the document
-        self._named: dict[str, Check] = {}
 
     def compile(self, schema: Schema) -> Check:
         """Make the check of one schema, of the checks of its keywords."""
         if id(schema) not in self._made:
-            checks = [self.compile_keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
+            self._made[id(schema)] = lambda value: self._made[id(schema)](value)  # until it is made: it may name itself
+            keywords = sorted((each for each in schema if each not in _SAYS_NOTHING), key=_LAST.__contains__)
+            checks = [self._keyword(keyword, schema) for keyword in keywords]
             if _FIELDS.intersection(schema):
                 checks.append(self._fields(schema))
             self._made[id(schema)] = _all_of(checks)
         return self._made[id(schema)]
 
-    def resolve(self, reference: str) -> Schema:
-        """Return the part of the document that a `$ref` names."""
-        schema: Schema = self.document["$defs"][reference.removeprefix("#/$defs/")]
-        return schema
-
-    def compile_keyword(self, keyword: str, schema: Schema) -> Check:
+    def _keyword(self, keyword: str, schema: Schema) -> Check:
         """Make the check of one keyword of a schema."""
-        argument = schema[keyword]
+        argument, broken = schema[keyword], Violation(keyword, schema)
         match keyword:
             case "propertyNames":
-                return _each(dict, self.compile(argument))
+                name_check = self.compile(argument)
+                return lambda value: broken if isinstance(value, dict) and any(map(name_check, value)) else None
             case "items":
-                return _each(list, self.compile(argument))
+                return _items(self.compile(argument))
             case "$ref":
-                return self._reference(argument)
+                return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
             case "not":
                 unwanted = self.compile(argument)
-                return lambda value: not unwanted(value)
+                return lambda value: None if unwanted(value) else broken
             case "if":
                 condition, then = self.compile(argument), self.compile(schema["then"])
-                return lambda value: not condition(value) or then(value)
+                return lambda value: None if condition(value) else then(value)
             case "allOf":
                 return _all_of([self.compile(each) for each in argument])
             case "anyOf":
-                return _any_of([self.compile(each) for each in argument])
+                return _any_of([self.compile(each) for each in argument], broken)
             case "oneOf":
                 checks = [self.compile(each) for each in argument]
-                return lambda value: sum(check(value) for check in checks) == 1
+                return lambda value: None if sum(not check(value) for check in checks) == 1 else broken
             case _:
-                return _RULES[keyword](argument)
+                return _RULES[keyword](argument, broken)
 
     def _fields(self, schema: Schema) -> Check:
-        """Check the values of an object by their names."""
+        """Check the values of an object by their names. An unknown name is said before what is wrong with others."""
         patterns = [
             (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
         ]
@@ -190,179 +200,139 @@ class _Compiler:
             name: _all_of([self.compile(each), *(check for search, check in patterns if search(name))])
             for name, each in schema.get("properties", {}).items()
         }
-        find = known.get
+        find, unknown = known.get, Violation("additionalProperties", schema)
         rest = schema.get("additionalProperties", True)
-        others = {True: _anything, False: _nothing}[rest] if isinstance(rest, bool) else self.compile(rest)
+        others: Check = self.compile(rest) if isinstance(rest, dict) else lambda value: None if rest else unknown
 
-        def fits(value: Any) -> bool:
+        def is_known(name: str) -> bool:
+            return name in known or any(search(name) for search, _ in patterns)
+
+        def check_fields(value: Any) -> Violation | None:
             if not isinstance(value, dict):
-                return True
+                return None
             for name, held in value.items():
                 check = find(name)
                 if check is None:
                     matched = [each for search, each in patterns if search(name)]
                     check = _all_of(matched) if matched else others
-                if not check(held):
-                    return False
-            return True
+                if found := check(held):
+                    return found.within(name) if rest is not False or all(map(is_known, value)) else unknown
+            return None
 
-        return fits
-
-    def _reference(self, name: str) -> Check:
-        named = self._named
-        if name not in named:
-
-            def later(value: Any) -> bool:  # until it is compiled: it may name itself
-                return named[name](value)
-
-            named[name] = later
-            named[name] = self.compile(self.resolve(name))
-        return self._named[name]
-
-
-def _anything(value: Any) -> bool:
-    return True
-
-
-def _nothing(value: Any) -> bool:
-    return False
+        return check_fields
 
 
 def _all_of(checks: Sequence[Check]) -> Check:
     """Join checks; loops and generators cost more than the checks, so that the usual numbers are written out."""
     match checks:
         case []:
-            return _anything
+            return lambda value: None
         case [check]:
             return check
         case [first, second]:
-            return lambda value: first(value) and second(value)
+            return lambda value: first(value) or second(value)
         case [first, second, third]:
-            return lambda value: first(value) and second(value) and third(value)
+            return lambda value: first(value) or second(value) or third(value)
         case [first, second, third, *more]:
             rest = _all_of(more)
-            return lambda value: first(value) and second(value) and third(value) and rest(value)
+            return lambda value: first(value) or second(value) or third(value) or rest(value)
     raise AssertionError(checks)
 
 
-def _any_of(checks: Sequence[Check]) -> Check:
-    def fits(value: Any) -> bool:
-        for check in checks:  # noqa: SIM110, twice as fast as any()
-            if check(value):
-                return True
-        return False
+def _any_of(checks: Sequence[Check], broken: Violation) -> Check:
+    def check_any(value: Any) -> Violation | None:
+        for check in checks:
+            if not check(value):
+                return None
+        return broken
 
-    return fits
-
-
-def _each(kind: type[Any], check: Check) -> Check:
-    """Check every item of a list, or every name of an object."""
-    return lambda value: not isinstance(value, kind) or all(map(check, value))
+    return check_any
 
 
-def _type(names: str | list[str]) -> Check:
-    checks = [_TYPES[name][1] for name in ([names] if isinstance(names, str) else names)]
-    return checks[0] if len(checks) == 1 else _any_of(checks)
+def _items(check: Check) -> Check:
+    def check_items(value: Any) -> Violation | None:
+        if not isinstance(value, list) or not any(map(check, value)):
+            return None
+        return next(found.within(index) for index, item in enumerate(value) if (found := check(item)))
+
+    return check_items
 
 
-def _enum(choices: list[object]) -> Check:
-    if all(isinstance(choice, str) for choice in choices):
-        texts = frozenset(choices)
-        return lambda value: isinstance(value, str) and value in texts
-    return _any_of([_same(choice) for choice in choices])
+def _type(names: str | list[str], broken: Violation) -> Check:
+    kinds = tuple(_TYPES[name][1] for name in ([names] if isinstance(names, str) else names))
+    if float in kinds:
+        kinds += (int,)
+    if int in kinds:  # of which bool is a kind
+        return lambda value: None if type(value) in kinds else broken
+    kind = kinds[0] if len(kinds) == 1 else kinds
+    return lambda value: None if isinstance(value, kind) else broken
 
 
-def _same(wanted: object) -> Check:
-    kind = type(wanted)
-    return lambda value: type(value) is kind and value == wanted
+def _enum(choices: list[object], broken: Violation) -> Check:
+    kinds, wanted = {type(choice) for choice in choices}, set(choices)  # by kind too: True is not 1
+    return lambda value: None if type(value) in kinds and value in wanted else broken
 
 
-def _pattern(pattern: str) -> Check:
+def _pattern(pattern: str, broken: Violation) -> Check:
     search = re.compile(pattern).search
-    return lambda value: not isinstance(value, str) or search(value) is not None
+    return lambda value: broken if isinstance(value, str) and search(value) is None else None
 
 
-def _required(names: list[str]) -> Check:
+def _required(names: list[str], broken: Violation) -> Check:
     wanted = frozenset(names)
-    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
+    return lambda value: None if not isinstance(value, dict) or wanted <= value.keys() else broken
 
 
-def _least_size(kind: type[Any], least: int) -> Check:
-    return lambda value: not isinstance(value, kind) or len(value) >= least
+def _size(kind: type[Sized], is_enough: Callable[[int, int], bool]) -> Callable[[int, Violation], Check]:
+    def rule(limit: int, broken: Violation) -> Check:
+        return lambda value: broken if isinstance(value, kind) and not is_enough(len(value), limit) else None
+
+    return rule
 
 
-def _greatest_size(kind: type[Any], greatest: int) -> Check:
-    return lambda value: not isinstance(value, kind) or len(value) <= greatest
+def _bound(is_within: Callable[[float, float], bool]) -> Callable[[float, Violation], Check]:
+    def rule(limit: float, broken: Violation) -> Check:
+        return lambda value: broken if type(value) in (int, float) and not is_within(value, limit) else None
+
+    return rule
 
 
-def _bound(fits: Callable[[float, float], bool], limit: float) -> Check:
-    return lambda value: type(value) not in (int, float) or fits(value, limit)
-
-
-_RULES: dict[str, Callable[[Any], Check]] = {
+_RULES: dict[str, Callable[[Any, Violation], Check]] = {
     "type": _type,
-    "const": _same,
+    "const": lambda value, broken: _enum([value], broken),
     "enum": _enum,
     "pattern": _pattern,
     "required": _required,
-    "minLength": partial(_least_size, str),
-    "maxLength": partial(_greatest_size, str),
-    "minItems": partial(_least_size, list),
-    "maxItems": partial(_greatest_size, list),
-    "minProperties": partial(_least_size, dict),
-    "maxProperties": partial(_greatest_size, dict),
-    "minimum": partial(_bound, ge),
-    "maximum": partial(_bound, le),
+    "minLength": _size(str, ge),
+    "maxLength": _size(str, le),
+    "minItems": _size(list, ge),
+    "maxItems": _size(list, le),
+    "minProperties": _size(dict, ge),
+    "maxProperties": _size(dict, le),
+    "minimum": _bound(ge),
+    "maximum": _bound(le),
 }
 
 
-class _Explainer:
-    """Follows what does not fit down to its place."""
-
-    def __init__(self, kind: SchemaKind) -> None:
-        self._document = f"the {kind}"
-        self._compiler = _Compiler(read_schema(kind))
-
-    def explain(self, value: object) -> str:
-        """Name the first thing that does not fit."""
-        schema, holder, name = self._compiler.document, "", ""
-        while True:
-            place = f"{holder or self._document}: {name}" if name else holder or self._document
-            for keyword in schema:
-                if keyword not in _APART and not self._compiler.compile_keyword(keyword, schema)(value):
-                    if keyword == "required" and isinstance(value, dict):
-                        missing = next(each for each in schema["required"] if each not in value)
-                        return f"{_joined(holder, name) or self._document}: {missing} is missing"
-                    return f"{place} {_rule(keyword, schema)}"
-            if schema.get("additionalProperties") is False and isinstance(value, dict):
-                for unknown in value.keys() - schema["properties"].keys():
-                    what = f"{place} has a field {quoted(unknown)} that this one does not know"
-                    return f"a newer hooksync wrote it: {what}: install that"
-            where, schema, value = next(part for part in self._parts(schema, value) if not self._fits(part))
-            if where is not None:
-                holder, name = _joined(holder, name), ""
-                if isinstance(where, str) and _PLAIN_NAME.fullmatch(where):
-                    name = where
-                else:
-                    holder += f"[{quoted(where)}]"
-
-    def _parts(self, schema: Schema, value: object) -> Iterator[Part]:
-        """Take a schema apart into what holds for the same value, and what holds for its fields and items."""
-        if "$ref" in schema:
-            yield None, self._compiler.resolve(schema["$ref"]), value
-        yield from ((None, each, value) for each in schema.get("allOf", ()))
-        if "if" in schema and self._fits((None, schema["if"], value)):
-            yield None, schema["then"], value
-        if isinstance(value, dict):
-            fields, others = schema.get("properties", {}), schema.get("additionalProperties")
-            known = ((name, fields.get(name, others), held) for name, held in value.items())
-            yield from (part for part in known if part[1] is not None)
-        if isinstance(value, list) and "items" in schema:
-            yield from ((index, schema["items"], item) for index, item in enumerate(value))
-
-    def _fits(self, part: Part) -> bool:
-        _, schema, value = part
-        return self._compiler.compile(schema)(value)
+def _explained(found: Violation, value: Any, document: str) -> str:
+    """Name what does not fit. `value`: the document; `document`: what it is called."""
+    holder, name = "", ""
+    for where in found.path:
+        value, holder, name = value[where], _joined(holder, name), ""
+        if isinstance(where, str) and _PLAIN_NAME.fullmatch(where):
+            name = where
+        else:
+            holder += f"[{quoted(where)}]"
+    place = f"{holder or document}: {name}" if name else holder or document
+    match found.keyword:
+        case "required":
+            missing = next(each for each in found.schema["required"] if each not in value)
+            return f"{_joined(holder, name) or document}: {missing} is missing"
+        case "additionalProperties":
+            unknown = next(each for each in value if each not in found.schema["properties"])
+            what = f"{place} has a field {quoted(unknown)} that this one does not know"
+            return f"a newer hooksync wrote it: {what}: install that"
+    return f"{place} {_rule(found.keyword, found.schema)}"
 
 
 def _joined(holder: str, name: str) -> str:
