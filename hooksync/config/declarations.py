@@ -1,13 +1,14 @@
-"""What the files declare, each with its place, nothing filled in; and the rules between its fields. Pure.
+"""What the files declare, each with its place, nothing filled in; and the rules between its fields.
 
 The rules are checked twice: by `document` for texts as they are written, by `resolve` for texts with `${NAME}` filled
-in. So `subject` names what is checked, and no message quotes the text itself.
+in. So `subject` names what is checked, and no message quotes the text itself. Of the disk, only links are looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 
+from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, PlainFields, PlainSettings, SecretRef, Trigger
 from hooksync.core.record import Record
@@ -94,6 +95,36 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
         what = f"{subject} is plain http: the password can be read in transit"
         return Problem(what, "use https, or say `allow_http: true`", where)
     return None
+
+
+def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
+    """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
+    settings, entries = tenancy.settings, tenancy.subscriptions
+    for written in (settings.server, settings.tenant, *(entry.url for entry in entries)):
+        if written and written.template.literal is None:
+            for name in filter(_is_own, written.template.names):
+                yield _own_variable_problem(name, written.location)
+    login = settings.credentials
+    for ref in (login.username, login.password, login.totp, *(entry.secret for entry in entries)):
+        if ref.kind == "env" and _is_own(ref.name):
+            yield _own_variable_problem(ref.name, ref.location)
+        elif ref.kind == "file" and is_device(real_path(ref)):
+            yield device_problem(ref)
+
+
+def device_problem(ref: SecretRef) -> Problem:
+    """Say that a file is none that a secret may be read from."""
+    what = f"secret {ref} leads to what the system tells of processes or devices (/proc, /dev, /sys)"
+    return Problem(what, "write the secret into a file of its own, or into a variable", ref.location)
+
+
+def _is_own(name: str) -> bool:
+    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
+
+
+def _own_variable_problem(name: str, where: Location | None) -> Problem:
+    what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
+    return Problem(what, "give what you want to send a variable with another name", where)
 
 
 def duplicate_subscription_problems(

@@ -20,6 +20,7 @@ from hooksync.config.declarations import (
     duplicate_tenancy_problems,
     http_warning,
     ownership_problem,
+    reference_problems,
     server_problem,
     tenancy_identity,
     url_identity,
@@ -67,6 +68,7 @@ def read_document(sources: Sequence[Source]) -> Document:
 
 
 def _tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
+    yield from reference_problems(tenancy)
     owns = tenancy.settings.owns
     for entry in tenancy.subscriptions if owns is not None else ():
         if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):

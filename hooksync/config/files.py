@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason, some_of
+from hooksync.core.model import SecretRef
 from hooksync.core.record import Record
 
 DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
@@ -19,6 +20,11 @@ STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 
+_DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
+_WINDOWS_DEVICE = re.compile(
+    r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:[ .:][^\\/]*)?",
+    re.DOTALL | re.IGNORECASE,
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_GIT_BYTES = 4 * 1024 * 1024  # of a file of Git; a line of packed references takes about 80
 
@@ -80,6 +86,20 @@ def read_plan(path: str) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
         fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
         raise FileError(Problem(f"the plan {path} cannot be read: {os_reason(error)}", fix)) from error
+
+
+def real_path(ref: SecretRef) -> str:
+    """Say where the file of a secret really lies, links followed."""
+    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
+        return path
+
+
+def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
+    """Whether a real path leads to what the system tells of processes (their secrets too) and devices."""
+    return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
 
 
 def find_commit(path: str) -> str | None:

@@ -1,7 +1,7 @@
 """Declarations + the environment -> the tenancies as they are wanted, with all but secrets filled in.
 
-Pure: the environment is an argument. What depended on a `${NAME}` is checked again here. Messages name variables and
-never quote what they hold.
+The environment is an argument; of the disk, only links are looked at. What depended on a `${NAME}` is checked again
+here. Messages name variables and never quote what they hold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hooksync.config.declarations import (
     filled_subject,
     http_warning,
     ownership_problem,
+    reference_problems,
     server_problem,
     tenancy_identity,
     url_problem,
@@ -69,7 +70,7 @@ class _Filling:
 
     def __init__(self, entry: TenancyDeclaration, environ: Environment) -> None:
         self.entry = entry
-        self.problems: list[Problem] = []
+        self.problems = [*reference_problems(entry)]
         self.warnings: list[Problem] = []
         self._environ = environ
 
@@ -103,7 +104,11 @@ class _Filling:
         if problem := server_problem(closed(text), subject, written.location, allow_http=allow_http):
             self.problems.append(problem)
             return None
-        return Server(written.template.text, server_url(text))
+        server = Server(written.template.text, server_url(text))
+        if is_plain_http(server.base_url):
+            what = f"the password goes to {server.shown} in clear: it can be read in transit"
+            self.warnings.append(Problem(what, "use https, and remove `allow_http: true`", written.location))
+        return server
 
     def _tenant(self) -> tuple[str | None, str | None]:
         """Return the tenant's name, and how it is written; an empty one counts as not set."""
@@ -159,7 +164,7 @@ class _Filling:
         login = self.entry.settings.credentials
         refs = (login.password, login.totp, *(one.secret for one in self.entry.subscriptions))
         secret = {"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", *(ref.name for ref in refs if ref.kind == "env")}
-        hidden = [name for name in written.template.names if name in secret or name.startswith("HOOKSYNC_")]
+        hidden = [name for name in written.template.names if name in secret]
         for name in hidden:
             what = f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
             self._note(what, f"write the {field} there, or a variable that holds nothing else", written)

@@ -6,7 +6,6 @@ place by carelessness; it does not prove that a secret is strong.
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import threading
@@ -14,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 
+from hooksync.config.declarations import device_problem
+from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem, SecretError, os_reason
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.record import Record
@@ -91,7 +92,9 @@ def _from_file(ref: SecretRef) -> str:
 
 
 def _read(ref: SecretRef) -> bytes:
-    path = os.path.join(ref.base, os.path.expanduser(ref.name))
+    path = real_path(ref)
+    if is_device(path):  # told before, by `resolve`; a link may have changed since
+        raise SecretError(device_problem(ref))
     try:
         with open(path, "rb") as file:
             return file.read(_LARGEST_FILE + 1)

@@ -209,6 +209,20 @@ MISTAKES = [
     ("secret: {env: HOOK_SECRET}", f"secert: {LITERAL}", "14:9", "did you mean secret?"),
     ("secret: {env: HOOK_SECRET}", f"secret = {LITERAL}: x", "14:9", "unknown key"),
     ("secret: {env: HOOK_SECRET}", f"password: {LITERAL}", "14:9", 'unknown key "password"'),
+    # what no hooks file may send anywhere
+    ("{env: HOOK_SECRET}", "{env: HOOKSYNC_PLAN_KEY}", "14:17", "HOOKSYNC_PLAN_KEY is for hooksync itself"),
+    ("{env: HOOK_SECRET}", "{env: hooksync_plan_key}", "14:17", "is for hooksync itself"),
+    ("tenant: BRAMA", "credentials: {username: {env: HOOKSYNC_STATE}}", "7:29", "is for hooksync itself"),
+    ("${FN_KEY}", "${HOOKSYNC_PLAN_KEY:-x}", "12:14", "is for hooksync itself"),
+    ("server: eu.preservica.com", "server: '${HOOKSYNC_X}.example.org'", "6:13", "is for hooksync itself"),
+    ("tenant: BRAMA", "tenant: ${HOOKSYNC_PLAN_KEY}", "7:13", "is for hooksync itself"),
+    ("{env: HOOK_SECRET}", "{file: /proc/self/environ}", "14:17", "what the system tells of processes"),
+    (
+        "tenant: BRAMA",
+        "credentials: {password: {file: /tmp/../dev/fd/0}}",
+        "7:29",
+        "what the system tells of processes",
+    ),
     # between subscriptions
     (
         "      catalogue:",

@@ -158,9 +158,14 @@ def test_filled_in_server_is_judged_again(region: str, fault: str) -> None:
     assert said == [f"5:13: the server, with ${{REGION}} filled in, {fault}"]
 
 
-def test_http_server_may_be_allowed() -> None:
-    text = FILE.replace("tenant: BRAMA", "allow_http: true")
-    assert resolved(text, {**ENVIRON, "REGION": "http://eu"})[0].server.base_url == "http://eu.preservica.com"
+def test_http_server_may_be_allowed_with_a_warning_that_the_password_goes_in_clear() -> None:
+    entries = entries_of(FILE.replace("tenant: BRAMA", "allow_http: true"))
+    (tenancy,), (warning,) = resolve(entries, {**ENVIRON, "REGION": "http://eu"})
+    assert tenancy.server.base_url == "http://eu.preservica.com"
+    assert warning.what.startswith("the password goes to http://eu.preservica.com in clear")
+    assert str(warning.where) == "hooks.yaml:5:13"
+    local = FILE.replace("tenant: BRAMA", "allow_http: true").replace("${REGION:-eu}.preservica.com", "${REGION}")
+    assert resolved(local, {**ENVIRON, "REGION": "http://127.0.0.1:80"})
 
 
 def test_filled_in_tenant_is_judged() -> None:
@@ -220,9 +225,7 @@ def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("field", ["server", "tenant"])
-@pytest.mark.parametrize(
-    "name", ["HOOK_SECRET", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", "HOOKSYNC_PLAN_KEY", "P"]
-)
+@pytest.mark.parametrize("name", ["HOOK_SECRET", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", "P"])
 def test_a_variable_that_holds_a_secret_cannot_be_shown_as_a_server_or_a_tenant(field: str, name: str) -> None:
     line = {"server": "server: ${REGION:-eu}.preservica.com", "tenant": "tenant: BRAMA"}[field]
     text = FILE.replace(line, f"{field}: ${{{name}}}\n    credentials: {{password: {{env: P}}}}")

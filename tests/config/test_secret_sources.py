@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hooksync.config.files import is_device
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
@@ -107,7 +108,33 @@ def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(VALUE.encode() + b"x" * 65536)
     assert "larger than 64 KiB" in failure_of(file("secret", str(tmp_path))).summary
-    assert "larger than 64 KiB" in failure_of(file("/dev/zero")).summary
+
+
+def test_a_file_of_the_system_about_processes_or_devices_is_never_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link").symlink_to("/proc/self/environ")
+    (tmp_path / "folder").symlink_to("/proc/self")
+    up = "../" * 40
+    names = [
+        "/proc/self/environ",
+        "//dev/zero",
+        "/sys/kernel/uevent_seqnum",
+        f"{up}dev/stdin",
+        "/tmp/../proc/1/environ",
+    ]
+    names += ["link", "folder/environ", "~/link", "./folder/../self/environ"]
+    for name in names:
+        assert "what the system tells of processes or devices" in failure_of(file(name, str(tmp_path))).summary
+
+
+def test_devices_are_known_by_the_names_that_windows_gives_them() -> None:
+    devices = ["NUL", r"C:\x\con", "C:/x/aux.txt", r"\\.\COM1", r"\\?\GLOBALROOT\Device", r"C:\x\lpt1 .pem"]
+    assert all(is_device(path, is_windows=True) for path in devices)
+    plain = [r"C:\x\secret", r"C:\console\a.pem", r"D:\proc\a", r"\\server\share\a", "C:/nul/x"]
+    assert not any(is_device(path, is_windows=True) for path in plain)
+    assert not any(is_device(path, is_windows=False) for path in ["/process/a", "/home/dev/a", "/var/sys/a", "nul"])
 
 
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ TOUCHES = {
     "service.retry": "random",
     "config": "",
     "config.files": "open os",
-    "config.secret_sources": "open os random",
+    "config.secret_sources": "open random",
     "core": "",
     "core.output": "open os",
     "core.clock": "time",
