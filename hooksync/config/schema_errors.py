@@ -33,7 +33,7 @@ _NOWHERE = (0, 0, 0, 0)
 Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
-_NAME = re.compile("[A-Za-z0-9_-]+")  # what else stands where a name should may be anything
+_NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
 _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
 _REFERENCE = "{env: NAME} or {file: PATH}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
@@ -302,7 +302,8 @@ def _wrong_content(refusal: Refusal) -> Words:
     label = refusal.label
     match refusal.keyword:
         case "propertyNames":
-            return "a name has letters, digits, - and _ only", "rename it"
+            most = refusal.schema.get("maxLength")
+            return f"a name has letters, digits, - and _ only, and at most {most} of them", "rename it"
         case "required" if refusal.path:
             return f"{label} has no url", f"write {_EXAMPLES['url']}"
         case "required":
@@ -319,6 +320,8 @@ def _wrong_content(refusal: Refusal) -> Words:
             return f"{label} is negative", _fix(refusal)
         case "maximum":
             return f"{label} must be at most {refusal.argument}", _fix(refusal)
+        case "maxLength":
+            return f"{label} has more than {refusal.argument:,} characters", "write a shorter one"
         case "minLength" | "minItems" | "minProperties":
             return f"{label} is empty", _fix(refusal)
     return f"{label} does not fit the schema ({refusal.keyword})", "`hooksync schema` prints it"

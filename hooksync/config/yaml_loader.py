@@ -35,6 +35,7 @@ _CONVERTERS: dict[str, Callable[[yaml.ScalarNode], object]] = {
     _TIMESTAMP: lambda node: Timestamp(node.value),
 }
 _LONGEST_NUMBER = 1000  # characters; Python refuses to convert some that are longer, and is slow with others
+_MOST_EVENTS = 2_000_000  # values, names and brackets in one file; 10,000 subscriptions take 200,000
 _MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
@@ -55,7 +56,12 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
     Raises FileError, problems so far included, where reading on makes no sense.
     """
     text = read_text(file, data)
-    builder = _Builder(file, most_aliased=max(_MOST_ALIASED, len(text)))  # one for each character does no harm
+    if directive := _DIRECTIVE.search(text):  # first: libyaml compares each %TAG with all before it
+        fix = "remove the line; in a text of several lines, indent it"
+        what = "directives (lines that begin with %) are not supported"
+        raise FileError(Problem(what, fix, place_after(file, text[: directive.end() - 1])))
+    most_aliased = max(_MOST_ALIASED, min(len(text), _MOST_EVENTS))  # one for each character does no harm
+    builder = _Builder(file, most_aliased)
     loader = yaml.CSafeLoader(text) if fast else yaml.SafeLoader(text)
     try:
         builder.take_all(loader.get_event)
@@ -132,7 +138,7 @@ class _Builder:
     def take_all(self, next_event: Callable[[], Event]) -> None:
         """Take events to the end of the stream. EventMark for speed: it sees every node of the file."""
         scalar = events.ScalarEvent
-        while True:
+        for _ in range(_MOST_EVENTS):
             event = next_event()
             kind = type(event)
             if kind is scalar:
@@ -146,6 +152,8 @@ class _Builder:
                 return
             else:
                 self._steps[kind](event)
+        what = f"more than {_MOST_EVENTS:,} values, names and brackets in one file"
+        self._stop(event, what, "spread the tenancies, or the subscriptions of one, over several files")
 
     def top_level(self) -> YamlMap:
         """Return what was built. Raises FileError if that is not a mapping."""
@@ -224,6 +232,7 @@ def _ignore(event: Event) -> None:
     """Ignore an event without content."""
 
 
+_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SAVE_AS_UTF8 = "save the file as UTF-8"

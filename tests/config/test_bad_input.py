@@ -98,6 +98,18 @@ MISTAKES = [
     ("tenant: BRAMA", "replacement: never", "7:18", "must be create-first or remove-first"),
     ("tenant: BRAMA", "probe: off", "7:12", "but YAML reads this as false"),
     ("tenant: BRAMA", "probe: [auto]", "7:12", "must be auto, require or never"),
+    # texts that are too long
+    ("  prod:", f"  {'p' * 129}:", "5:3", "and at most 128 of them"),
+    ("catalogue:", f"{'c' * 129}:", "11:7", "and at most 128 of them"),
+    ("eu.preservica.com", "e" * 1025, "6:13", "server has more than 1,024 characters"),
+    ("BRAMA", "B" * 1025, "7:13", "tenant has more than 1,024 characters"),
+    ("[https://fn.example.net]", f"['https://fn.example.net{'/p' * 5000}']", "8:12", "more than 8,192 characters"),
+    ("?code=${FN_KEY}", "/u" * 5000, "12:14", "url has more than 8,192 characters"),
+    ("INDEXED", "I" * 129, "13:18", "trigger has more than 128 characters"),
+    ("INDEXED", f"INDEXED\n        owner: {'o' * 1025}", "14:16", "owner has more than 1,024 characters"),
+    ("INDEXED", f"INDEXED\n        description: {'d' * 1025}", "14:22", "description has more than 1,024 characters"),
+    ("HOOK_SECRET", "H" * 257, "14:23", "secret.env has more than 256 characters"),
+    ("env: HOOK_SECRET", f"file: {'f' * 4097}", "14:24", "secret.file has more than 4,096 characters"),
     # credentials
     ("tenant: BRAMA", f"credentials: {LITERAL}", "7:18", "a credential is never written into the file"),
     ("tenant: BRAMA", f"credentials: {{password: {LITERAL}}}", "7:29", "a credential is never written into the file"),

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,11 @@ BAD = [
     ("a:\n\tb: 1\n", "2:1", "not valid YAML"),
     ("a: %hunter2\n", "1:4", "not valid YAML"),
     ("a: @hunter2\n", "1:4", "not valid YAML"),
-    ("%YAML 3.0\n---\na: 1\n", "1:1", "not valid YAML"),
+    ("%YAML 1.1\n---\na: 1\n", "1:1", "directives (lines that begin with %) are not supported"),
+    ("# a\n\n%TAG !x! hunter2\n---\na: 1\n", "3:1", "directives"),
+    ("a: 1\n...\n%HUNTER hunter2\n---\n", "3:1", "directives"),
+    ("a: 1\u2028%YAML 1.1\n", "2:1", "directives"),
+    ("\ufeff\ufeff%YAML 1.1\n---\na: 1\n", "1:2", "directives"),
     ("a: !hunter2!x y\n", "1:4", "not valid YAML"),
     (b"a: 1\nb: caf\xe9\n", "2:7", "not UTF-8"),
     ("é: é".encode() + b"\xff", "1:5", "not UTF-8"),
@@ -253,6 +258,27 @@ def test_many_small_aliases_are_no_bomb() -> None:
     text = "common: &common {secret: {env: A}, triggers: [MOVED]}\n"
     text += "".join(f"s{index}: {{<<: *common, url: x}}\n" for index in range(60_000))
     assert len(read(text)) == 60_001
+
+
+def test_a_flood_of_directives_costs_no_time_before_it_is_refused(fast: bool) -> None:
+    begun = time.process_time()
+    (problem,) = problems_of(
+        "".join(f"%TAG !t{number}! tag:x\n" for number in range(200_000)) + "---\na: 1\n", fast=fast
+    )
+    assert problem.what.startswith("directives")
+    assert time.process_time() - begun < 2
+
+
+def test_a_percent_sign_within_a_line_is_text(fast: bool) -> None:
+    assert read("a: 50%\nb: |\n  %TAG\nc: '\n  %YAML'\n", fast=fast) == {"a": "50%", "b": "%TAG\n", "c": " %YAML"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("item", ["[]", "{}", "aa", "*x"])
+def test_a_flood_of_values_is_refused_with_what_to_do(item: str) -> None:
+    (problem,) = problems_of("x: &x y\na:\n" + f"- {item}\n" * 2_000_000)
+    assert problem.what == "more than 2,000,000 values, names and brackets in one file"
+    assert problem.fix == "spread the tenancies, or the subscriptions of one, over several files"
 
 
 def test_flood_of_brackets_stops_at_once(fast: bool) -> None:

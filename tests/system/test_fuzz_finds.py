@@ -104,7 +104,7 @@ FINDS = {
     "a name with a line break and an escape sequence": (  # it reached the terminal, and the log of a CI, as it is
         "yaml",
         HEAD + b'  "a\\n::error::b\\e[2J":\n',
-        {"a name has letters, digits, - and _ only", "tenancy is empty"},
+        {"a name has letters, digits, - and _ only, and at most ~ of them", "tenancy is empty"},
     ),
     "aliases that repeat mistakes": (  # it took 68 s and 1 GB
         "yaml",
