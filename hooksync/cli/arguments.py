@@ -1,9 +1,14 @@
-"""The command line: its commands, with their flags and help texts; argv in, options out. Prints and ends nothing."""
+"""The command line: its commands, with their flags; argv in, options out. Prints and ends nothing.
+
+What the help says of each command stands in commands.txt: what it does in a line, an example, and, where one line does
+not say enough, a description.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -13,59 +18,35 @@ from hooksync.core.errors import Problem, UsageError
 
 _WIDTH = 79  # columns of a help text
 
-DESCRIPTION = "Keep the webhook subscriptions of Preservica tenancies as a YAML file says."
-EPILOG = """\
-exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
---detailed-exitcode); 3 refused, nothing was changed (plan: apply would refuse);
-4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
-
-example: hooksync plan -f hooks.yaml
-"""
-_APPLY = """\
-Plan, ask, and carry the plan out; or carry out a saved plan: without asking, on
-any machine, without the hooks file. A saved plan is refused (exit 3) when it
-was altered, when the live subscriptions have changed since, or when a server,
-a tenant or a URL is not what it was when the plan was made. With
-HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key, and be
-no older than 24 hours or --max-age.
-"""
-_GENERATE_EXAMPLE = "hooksync secret generate > secret.txt"
-_APPLY_EXAMPLE = "hooksync apply --yes --parallelism 16\n         hooksync apply plan.json --max-age 24h"
-_CHECK = """\
-Check whether all of this can work; changes nothing. For each tenancy: its name,
-the connection, TLS, the log-in, the user's role, the list. For each
-subscription: its secret, and its receiver's answer to a challenge.
-
-Exits with 0 when nothing failed, and with 1 otherwise. Warnings alone, such as
-a weak secret, or a receiver that signs challenge codes which begin as a signed
-event does, leave it at 0.
-"""
-_EXPORT = """\
-Print the live subscriptions as a hooks file: of the tenancies in the hooks
-files, or of the one that --server, --tenant and PRESERVICA_* name. Changes
-nothing. Secrets and the query values of URLs become names of variables, listed
-on standard error; with these set, `hooksync plan` says "no changes". What
-cannot be declared is left out, with a comment and a warning. Exits with 1 if a
-tenancy could not be read.
-"""
-_INIT = """\
-Write a first hooks file: a commented one to fill in, or with --from-live what
-`hooksync export` prints. Never overwrites a file.
-"""
-_STATE = """\
-Look after the state: what hooksync remembers of the subscriptions that it made.
-Works on every backend, and never reads the hooks file: that only says where the
-state is, if nothing else does. Each action has a help text of its own.
-"""
-_PUSH = """\
-Put a file in the place of the state, after `hooksync state pull`, or from
-another backend. One that is older than the state there, or does not stem from
-it, is refused (exit 3).
-"""
-_FORGET = """\
-Forget entries of the state; nothing in Preservica changes. What is live counts
-as not made by hooksync from then on, and its secret as unknown.
-"""
+_SELECTION = ("--tenancy", "--shard", "--target")
+_CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
+_LIVE = ("-f --file", "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
+_PLANNING = (
+    *("-f --file", "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
+    *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
+)
+_STATE = ("-f --file:of the state", "--state", "--debug:of an action")
+_COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
+    "validate": ("-f --file", "--format", *_SELECTION, "--debug"),
+    "plan": (*_PLANNING, "--detailed-exitcode", "--out", "--debug"),
+    "apply": (*("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report", "--debug"),),
+    "export": (*_LIVE, "--shard", "--debug"),
+    "init": ("path", "--from-live", *_LIVE, "--debug"),
+    "check": ("-f --file", "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+    "state": ("--debug",),
+    "state show": ("--format", *_STATE),
+    "state pull": _STATE,
+    "state push": ("path:of a state", "--force", "--lock-timeout", *_STATE),
+    "state unlock": ("id", "--yes", *_STATE),
+    "state move": ("old", "new", "--lock-timeout", *_STATE),
+    "state forget": ("globs", "--yes", "--lock-timeout", *_STATE),
+    "secret": ("--debug",),
+    "secret generate": (),
+    "schema": ("--kind", "--debug"),
+    "sandbox": ("--debug",),
+    "demo": ("--debug",),
+    "completion": ("shell", "--words", "--debug"),
+}
 
 
 class Help(Exception):
@@ -132,137 +113,40 @@ def _refuse_choosing(arguments: argparse.Namespace) -> None:
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands. `only`: the command whose flags are needed; others cost time."""
-    parser = _Parser(prog="hooksync", description=DESCRIPTION, epilog=EPILOG)
+    texts = _help_texts()
+    line, example, exit_codes = texts["hooksync"]
+    parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)
-    for name, (text, example, complete) in _COMMANDS.items():
-        command = _add(commands, name, text, example)
-        if only in (None, name):
-            complete(command)
-            add_flags(command, "--debug")
+    groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)}
+    for name, flags in _COMMANDS.items():
+        group, _, last = name.rpartition(" ")
+        if group and only not in (None, group):
+            continue
+        line, example, description = texts[name]
+        description = description or f"{line[0].upper()}{line[1:]}."
+        command = groups[group].add_parser(last, help=line, description=description, epilog=example)
+        if only not in (None, group or name):
+            continue
+        if any(each.startswith(f"{name} ") for each in _COMMANDS):
+            groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
+        if name == "sandbox":
+            from hooksync.sandbox.arguments import add_arguments
+
+            add_arguments(command)
+        if name == "completion":
+            command.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
+        add_flags(command, *flags)
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, example: str) -> _Parser:
-    description = f"{text[0].upper()}{text[1:]}."
-    return commands.add_parser(name, help=text, description=description, epilog=f"example: {example}")
-
-
-def _with(*flags: str, description: str = "") -> Callable[[_Parser], None]:
-    """Make what completes a command: with its flags and, where one line does not say enough, a description."""
-
-    def complete(parser: _Parser) -> None:
-        parser.description = description or parser.description
-        add_flags(parser, *flags)
-
-    return complete
-
-
-def _add_secret(parser: _Parser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    text = "print a new secret and nothing else: 32 random bytes as 43 characters"
-    _add(actions, "generate", text, _GENERATE_EXAMPLE)
-
-
-def _add_state(parser: _Parser) -> None:
-    parser.description = _STATE
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-    for name, (text, example, complete) in _STATE_ACTIONS.items():
-        action = _add(actions, name, text, f"hooksync state {name}{example}")
-        complete(action)
-        add_flags(action, "-f --file:of the state", "--state", "--debug:of an action")
-
-
-def _add_sandbox(parser: _Parser) -> None:
-    from hooksync.sandbox.arguments import add_arguments
-
-    add_arguments(parser)
-
-
-def _add_completion(parser: _Parser) -> None:
-    parser.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
-    add_flags(parser, "shell", "--words")
-
-
-_SELECTION = ("--tenancy", "--shard", "--target")
-_CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
-_LIVE = ("-f --file", "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
-_PLANNING = (
-    *(
-        "-f --file",
-        "--format:markdown too",
-        *_SELECTION,
-        "--replace",
-        "--no-prune",
-        "--allow-mass-unsubscribe",
-        "--all",
-    ),
-    *("--state|--no-state", "--probe|--no-probe", *_CALLING),
-)
-_COMMANDS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # what each does, an example, its flags
-    "validate": (
-        "check the files; needs no network",
-        "hooksync validate -f hooks.yaml",
-        _with("-f --file", "--format", *_SELECTION),
-    ),
-    "plan": (
-        "show what apply would do",
-        "hooksync plan --tenancy 'archive-*' --out plan.json",
-        _with(*_PLANNING, "--detailed-exitcode", "--out"),
-    ),
-    "apply": (
-        "plan, ask, and carry it out; or a saved plan",
-        _APPLY_EXAMPLE,
-        _with(
-            *("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report"),
-            description=_APPLY,
-        ),
-    ),
-    "export": (
-        "print the live subscriptions as a hooks file",
-        "hooksync export --server eu.preservica.com",
-        _with(*_LIVE, "--shard", description=_EXPORT),
-    ),
-    "init": (
-        "write a first hooks file",
-        "hooksync init --from-live --server eu.preservica.com",
-        _with("path", "--from-live", *_LIVE, description=_INIT),
-    ),
-    "check": (
-        "check whether all of this can work; changes nothing",
-        "hooksync check --format json",
-        _with(
-            *("-f --file", "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING), description=_CHECK
-        ),
-    ),
-    "state": ("look after what hooksync remembers, wherever that lives", "hooksync state show", _add_state),
-    "secret": ("make a secret for Preservica and a receiver to share", _GENERATE_EXAMPLE, _add_secret),
-    "schema": ("print a JSON Schema", "hooksync schema > hooks.schema.json", _with("--kind")),
-    "sandbox": ("run a local tenancy to try things on", "see below", _add_sandbox),
-    "demo": ("show all of this on a sandbox, in less than a minute", "hooksync demo", _with()),
-    "completion": (
-        "print a script that completes commands, flags and names in a shell",
-        "hooksync completion bash > hooksync.bash && source hooksync.bash",
-        _add_completion,
-    ),
-}
-_STATE_ACTIONS: dict[str, tuple[str, str, Callable[[_Parser], None]]] = {  # the same of each action
-    "show": ("list what the state holds, and who holds its run lock", " --format json", _with("--format")),
-    "pull": ("print the state as it is stored", " > state.json", _with()),
-    "push": (
-        "put a file in its place",
-        " state.json --state git:hooksync-state",
-        _with("path:of a state", "--force", "--lock-timeout", description=_PUSH),
-    ),
-    "unlock": ("take the run lock away from a run that has ended", " 0123456789abcdef", _with("id", "--yes")),
-    "move": (
-        "let it know a subscription by a new name",
-        " archive/old/INDEXED archive/new/INDEXED",
-        _with("old", "new", "--lock-timeout"),
-    ),
-    "forget": (
-        "remove entries; nothing in Preservica changes",
-        " 'archive/old/*'",
-        _with("globs", "--yes", "--lock-timeout", description=_FORGET),
-    ),
-}
+def _help_texts() -> dict[str, tuple[str, str, str]]:
+    """Read what the help says: by the command, a line, an example, and a description, which may be empty."""
+    with open(os.path.join(os.path.dirname(__file__), "commands.txt"), encoding="utf-8") as file:
+        sections = file.read().removeprefix("[").split("\n[")
+    texts = {}
+    for section in sections:
+        name, _, text = section.partition("]\n")
+        line, _, text = text.partition("\n")
+        example, _, description = text.rstrip("\n").partition("\n\n")
+        texts[name] = line, example, description and f"{description}\n"
+    return texts
