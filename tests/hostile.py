@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hooksync.core.handshake import answer_challenge
+from hooksync.receiver import sign_challenge
 from hooksync.service.retry import RetryPolicy
 from tests.conftest import HIDDEN, SECRET, URL_KEY, make_environ
 from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate, saying
@@ -158,7 +158,7 @@ def _tell_the_secret(_: Wire, connection: socket.socket, request: bytes) -> bool
 def answer_well(_: Wire, connection: socket.socket, request: bytes) -> bool:
     """Answer a challenge as a receiver should."""
     code = _code_in(request)
-    document = {"challengeCode": code, "challengeResponse": answer_challenge(SECRET.encode(), code.encode())}
+    document = {"challengeCode": code, "challengeResponse": sign_challenge(SECRET.encode(), code.encode())}
     connection.sendall(answer(json.dumps(document).encode()))
     return True
 

@@ -1,4 +1,4 @@
-"""What every package shares: nouns, errors, URLs, templates, the handshake, redaction, writing files.
+"""What every package shares: nouns, errors, URLs, templates, redaction, writing files.
 
 It touches nothing, but for output.py, and imports nothing of hooksync's other packages.
 Begin with model.py.

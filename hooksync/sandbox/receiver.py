@@ -19,14 +19,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from hooksync.core import handshake
+from hooksync import receiver
 from hooksync.sandbox.http_server import (
     Answer,
     Connection,
     LoopbackServer,
-    Refusal,
     Request,
     SandboxError,
     cut,
@@ -40,9 +39,9 @@ _CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does
 
 @dataclass(slots=True)
 class Inbox:
-    """One receiver: its secrets, and what it got so far."""
+    """One receiver, and what it got so far."""
 
-    secrets: tuple[bytes, ...] = field(repr=False)  # the first one answers challenges
+    receiver: receiver.Receiver
     challenges: int = 0  # answered
     refused: int = 0  # challenges and events
     events: list[object] = field(default_factory=list)  # the JSON documents of those that were accepted
@@ -81,11 +80,11 @@ class Receiver:
         if not secrets or not all(secrets):
             raise SandboxError(f"receiver {name} needs a secret that is not empty")
         try:
-            keys = tuple(secret.encode("latin-1") for secret in secrets)
-        except UnicodeEncodeError:
+            made = receiver.Receiver(dict(zip(map(str, range(len(secrets))), secrets, strict=True)), receiver.Memory(0))
+        except ValueError:
             raise SandboxError(f"a secret of receiver {name} has characters outside Latin-1") from None
         with self._lock:
-            self._inboxes.setdefault(name, Inbox(keys)).secrets = keys
+            self._inboxes.setdefault(name, Inbox(made)).receiver = made
 
     def inbox(self, name: str) -> Inbox:
         """Return what a receiver got so far, as a copy."""
@@ -102,43 +101,11 @@ class Receiver:
         inbox = self._inboxes.get(request.path.removeprefix("/"))
         if inbox is None:
             return json_answer(404, {"message": "there is no such receiver"})
-        try:
-            return _take(inbox, request)
-        except Refusal as refusal:
-            inbox.refused += 1
-            return refusal.answer
-
-
-def _take(inbox: Inbox, request: Request) -> Answer:
-    if request.method != "POST":
-        raise Refusal(405, "a receiver accepts only POST")
-    code = parse_qs(request.query).get("challengeCode", [""])[0]
-    if code:
-        document = _answer_challenge(inbox.secrets[0], code)
-        inbox.challenges += 1
-        return json_answer(200, document)
-    inbox.events.append(_read_event(inbox.secrets, request))
-    return json_answer(200, {"success": True})
-
-
-def _answer_challenge(secret: bytes, code: str) -> object:
-    try:
-        signed = code.encode("latin-1")
-    except UnicodeEncodeError:
-        raise Refusal(400, "the challenge code has characters outside Latin-1") from None
-    if handshake.is_event_in_disguise(signed):
-        raise Refusal(400, "the challenge code begins like a signed event; the answer to it could be used to forge one")
-    return {"challengeCode": code, "challengeResponse": handshake.answer_challenge(secret, signed)}
-
-
-def _read_event(secrets: tuple[bytes, ...], request: Request) -> object:
-    signature = request.headers.get("preservica-signature", "")
-    if not any(handshake.verify_event(secret, request.body, signature) for secret in secrets):
-        raise Refusal(401, "the signature is wrong")
-    try:
-        return json.loads(request.body)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "the event is not JSON") from None
+        answer = inbox.receiver.receive(request.method, request.query, request.headers, request.body)
+        inbox.challenges += answer.kind == "challenge"
+        inbox.refused += answer.kind == "refused"
+        inbox.events += [answer.event] * (answer.kind == "event")
+        return Answer(answer.status, answer.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +144,7 @@ class WebhookSender:
         headers = {
             "Content-Type": "application/json",
             "Transfer-Encoding": "chunked",
-            "Preservica-Signature": handshake.sign_event(subscription.secret.encode("latin-1"), body),
+            "Preservica-Signature": receiver.sign_event(subscription.secret.encode("latin-1"), body),
         }
         try:
             status, _ = self._post(subscription.url, body, headers)
@@ -239,7 +206,7 @@ def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
     if document.get("challengeCode") != code:
         return "its answer does not repeat the challengeCode"
     response = document.get("challengeResponse")
-    expected = handshake.answer_challenge(secret.encode("latin-1"), code.encode("latin-1"))
+    expected = receiver.sign_challenge(secret.encode("latin-1"), code.encode("latin-1"))
     if not isinstance(response, str) or not hmac.compare_digest(response.encode(errors="replace"), expected.encode()):
         return "its challengeResponse is wrong; it may use another secret"
     return None

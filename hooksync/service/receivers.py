@@ -17,11 +17,11 @@ from functools import partial
 from typing import Literal, NoReturn
 from urllib.parse import quote
 
-from hooksync.core import handshake
 from hooksync.core.errors import ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
+from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service import http_errors
 from hooksync.service.http import Answer, Request
 from hooksync.service.retry import CallContext
@@ -137,7 +137,7 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     Such an answer would be the valid signature of the event that the rest of the code spells. This code spells none:
     an event is a JSON object, and hex digits are not, so the answer is of no use even to somebody who overhears it.
     """
-    code = handshake.EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
+    code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
     answer = _send(url, code, context, "challenge that begins as an event does")
     if isinstance(answer, ProbeResult):
         return None
@@ -215,12 +215,12 @@ def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeRes
         document: object = json.loads(body, parse_constant=_refuse, parse_int=float)  # a long integer is not an error
     except (ValueError, RecursionError):
         return ProbeResult("not-json", "its answer is not JSON", f"answer a challenge with {_RECIPE}")
-    return _judge_document(document, code, handshake.answer_challenge(secret, code.encode("latin-1")))
+    return _judge_document(document, code, sign_challenge(secret, code.encode("latin-1")))
 
 
 def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bool | None:
     """Whether an answer gives away the signature of a code that begins as a signed event does. None: not clear."""
-    signature = handshake.answer_challenge(secret, code.encode("latin-1")).encode()
+    signature = sign_challenge(secret, code.encode("latin-1")).encode()
     if signature in body.lower():
         return True
     if judge_answer(status, body, code, secret).kind == "wrong-secret":

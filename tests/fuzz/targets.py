@@ -19,13 +19,13 @@ from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import has_fast_parser, read_yaml
 from hooksync.core.errors import FileError, Problem, Refused
-from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
 from hooksync.documents.reader import SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import elsewhere, rebuild
 from hooksync.documents.sealing import digest, signature_of
+from hooksync.receiver import sign_challenge
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
@@ -43,7 +43,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = PlanKey(b"a-key-that-signs-plans-0123456789")
 CODE = "challenge-0123456789"
 SECRET = b"a-secret-that-no-message-repeats"
-SIGNATURE = answer_challenge(SECRET, CODE.encode())
+SIGNATURE = sign_challenge(SECRET, CODE.encode())
 ENVIRON = {
     "FN_KEY": "k3y",
     "HOST": "fn.example.net",

@@ -74,6 +74,7 @@ TOUCHING_ATTRIBUTES = {
     ("sys", "exit"): "exit",
     **dict.fromkeys([("datetime", "now"), ("datetime", "today"), ("date", "today")], "now"),
 }
+ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
     "requests": {"service.connections", "service.http", "service.http_errors"},
     "urllib3": {"service.connections", "service.http", "service.http_errors"},
@@ -138,7 +139,7 @@ def imports(tree: ast.AST, *, is_lazy: bool = False) -> Iterator[Import]:
 
 def foreign_imports(name: str) -> Iterator[Import]:
     """Give the imports of libraries that are not Python's own."""
-    own = {"hooksync", "__future__"} | sys.stdlib_module_names
+    own = {"hooksync"} | ALWAYS_THERE
     return (each for each in imports(MODULES[name]) if each.target.split(".")[0] not in own)
 
 
@@ -209,13 +210,14 @@ def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
 
 
 @pytest.mark.parametrize("name", SANDBOX_NAMES)
-def test_the_sandbox_shares_the_handshake_with_the_client_and_nothing_else(name: str) -> None:
+def test_the_sandbox_shares_the_handshake_of_receivers_with_the_client_and_nothing_else(name: str) -> None:
     ours = [each for each in imports(MODULES[name]) if each.target.split(".")[0] == "hooksync"]
     shared = {each for each in ours if not each.target.startswith("hooksync.sandbox")}
-    assert all(
-        each.target == "hooksync.core.handshake" or (each.target, each.names) == ("hooksync.core", ("handshake",))
-        for each in shared
-    )
+    assert all(each.target == "hooksync.receiver" or each[:2] == ("hooksync", ("receiver",)) for each in shared)
+
+
+def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_alone() -> None:
+    assert not [each for each in imports(MODULES["receiver"]) if each.target.split(".")[0] not in ALWAYS_THERE]
 
 
 @pytest.mark.parametrize("name", SANDBOX_NAMES)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from hooksync.core.handshake import EVENT_PREFIX, answer_challenge, sign_event
+from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
@@ -34,7 +34,7 @@ def post(url: str, body: Any = b"", **headers: str) -> requests.Response:
 @pytest.mark.parametrize("query", ["challengeCode=c0de", "code=KEY&challengeCode=c0de", "challengeCode=c0de&x="])
 def test_challenge_is_answered_under_the_first_secret(receiver: Receiver, query: str) -> None:
     answer = post(f"{receiver.url('catalogue')}?{query}")
-    assert answer.json() == {"challengeCode": "c0de", "challengeResponse": answer_challenge(NEW.encode(), b"c0de")}
+    assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(NEW.encode(), b"c0de")}
     assert receiver.inbox("catalogue").challenges == 1
     assert receiver.inbox("alerts").challenges == 0
 
@@ -79,7 +79,7 @@ def test_challenge_outside_latin_1_is_not_answered(receiver: Receiver) -> None:
 def test_code_and_secret_are_bytes_of_latin_1() -> None:
     with Receiver({"cafe": ["caf\u00e9"]}) as receiver:
         answer = post(f"{receiver.url('cafe')}?challengeCode=%C3%A9")
-    assert answer.json()["challengeResponse"] == answer_challenge(b"caf\xe9", b"\xe9")
+    assert answer.json()["challengeResponse"] == sign_challenge(b"caf\xe9", b"\xe9")
 
 
 def test_receiver_of_another_name_is_not_there(receiver: Receiver) -> None:
@@ -94,7 +94,7 @@ def test_receiver_takes_nothing_but_post(receiver: Receiver) -> None:
 def test_secret_is_rotated_while_the_receiver_runs(receiver: Receiver) -> None:
     receiver.set_secret("alerts", "a fresh secret")
     answer = post(f"{receiver.url('alerts')}?challengeCode=c0de")
-    assert answer.json()["challengeResponse"] == answer_challenge(b"a fresh secret", b"c0de")
+    assert answer.json()["challengeResponse"] == sign_challenge(b"a fresh secret", b"c0de")
 
 
 def test_receiver_is_added_while_others_run(receiver: Receiver) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from hooksync.core.handshake import answer_challenge, verify_event
+from hooksync.receiver import sign_challenge, verify_event
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
 from hooksync.sandbox.receiver import WebhookSender, event_body, judge
 from hooksync.sandbox.server import Sandbox
@@ -22,7 +22,7 @@ Answering = Callable[[Answer], str]
 
 SECRET = "a secret of the receiver"
 CODE = "0123456789abcdef"
-RIGHT = answer_challenge(SECRET.encode(), CODE.encode())
+RIGHT = sign_challenge(SECRET.encode(), CODE.encode())
 NO_CODE = "its answer does not repeat the challengeCode"
 WRONG = "its challengeResponse is wrong; it may use another secret"
 EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": [1]}
@@ -43,7 +43,7 @@ def recording(stack: ExitStack) -> tuple[str, list[Request]]:
     def respond(connection: Connection, request: Request) -> None:
         seen.append(request)
         code = parse_qs(request.query).get("challengeCode", [""])[0]
-        answer = {"challengeCode": code, "challengeResponse": answer_challenge(SECRET.encode(), code.encode())}
+        answer = {"challengeCode": code, "challengeResponse": sign_challenge(SECRET.encode(), code.encode())}
         connection.send(json_answer(200, answer))
 
     server = LoopbackServer(0, respond)
@@ -197,7 +197,7 @@ def test_close_ends_a_challenge_that_waits(stack: ExitStack) -> None:
 def test_secret_is_bytes_of_latin_1(sender: WebhookSender, stack: ExitStack) -> None:
     def respond(connection: Connection, request: Request) -> None:
         code = parse_qs(request.query)["challengeCode"][0]
-        response = answer_challenge(b"caf\xe9", code.encode())
+        response = sign_challenge(b"caf\xe9", code.encode())
         connection.send(json_answer(200, {"challengeCode": code, "challengeResponse": response}))
 
     server = LoopbackServer(0, respond)
@@ -224,7 +224,7 @@ def test_event_goes_out_in_chunks_with_a_signature(sender: WebhookSender, record
     (request,) = seen
     assert request.headers["transfer-encoding"] == "chunked"
     assert request.query == "code=KEY"
-    assert verify_event(SECRET.encode(), request.body, request.headers["preservica-signature"])
+    assert verify_event({"it": SECRET.encode()}, request.body, request.headers["preservica-signature"]) == "it"
 
 
 def test_event_has_the_fields_of_the_service() -> None:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.core.handshake import EVENT_PREFIX, answer_challenge
+from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.receivers import READY, ProbeResult, judge_answer, signed_in_disguise
 
 SECRET = b"s3cret-of-the-catalogue-0123456789"
 CODE = "c0de5678c0de5678"
-RIGHT = answer_challenge(SECRET, CODE.encode())
-OTHER = answer_challenge(b"another secret", CODE.encode())
+RIGHT = sign_challenge(SECRET, CODE.encode())
+OTHER = sign_challenge(b"another secret", CODE.encode())
 DISGUISED = EVENT_PREFIX.decode() + CODE
-BETRAYAL = answer_challenge(SECRET, DISGUISED.encode())
+BETRAYAL = sign_challenge(SECRET, DISGUISED.encode())
 
 
 def judge(body: bytes | str | dict[str, object], status: int = 200) -> ProbeResult:
@@ -123,7 +123,7 @@ def test_nothing_breaks_the_judge_and_only_the_right_answer_is_ready(status: int
 @given(st.text(), st.binary(max_size=80))
 def test_the_right_answer_of_any_code_and_secret_is_ready(text: str, secret: bytes) -> None:
     code = text.encode("latin-1", "ignore").decode("latin-1")
-    body = {"challengeCode": code, "challengeResponse": answer_challenge(secret, code.encode("latin-1"))}
+    body = {"challengeCode": code, "challengeResponse": sign_challenge(secret, code.encode("latin-1"))}
     assert judge_answer(200, json.dumps(body).encode(), code, secret) == READY
 
 

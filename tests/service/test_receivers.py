@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 import pytest
 from pyPreservica.webHooksAPI import FlaskWebhookHandler, LambdaURLHandler
 
-from hooksync.core.handshake import EVENT_PREFIX
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
+from hooksync.receiver import EVENT_PREFIX
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from hooksync.sandbox.receiver import Receiver
 from hooksync.service.http import Timeouts, Transport

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from hooksync.core.errors import AnswerLost, FileError, Problem
-from hooksync.core.handshake import answer_challenge
 from hooksync.core.model import Secret
+from hooksync.receiver import sign_challenge
 from hooksync.sandbox import http_server
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.rules import TOKEN_HEADER, Lie, Rules, call_name
@@ -327,7 +327,7 @@ class Process(MemoryTerminal):
         if len(secrets) != 1:
             return Answer(503, b"")
         [only] = secrets
-        response = answer_challenge(only.encode(), code.encode())
+        response = sign_challenge(only.encode(), code.encode())
         return Answer(200, json.dumps({"challengeCode": code, "challengeResponse": response}).encode())
 
     # the disk

@@ -1,0 +1,1 @@
+"""The public module for receivers, the examples that use it, and the recipes of docs/receivers.md."""
