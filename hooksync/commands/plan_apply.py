@@ -27,7 +27,7 @@ from hooksync.reconcile.executor import ExecutionResult, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
 from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
-from hooksync.state.backends import state_place
+from hooksync.state.backends import is_harmless, state_place
 from hooksync.state.integrity import mark_of
 
 if TYPE_CHECKING:
@@ -121,11 +121,24 @@ def _open_saved(
         DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
         options,
         world,
-        state=(options.state or saved.state) if options.uses_state else None,
+        state=_state_of(saved, options, is_signed=key is not None) if options.uses_state else None,
         allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe,
         is_apply=True,
         planned=saved.state_mark,
     )
+
+
+def _state_of(saved: SavedPlan, options: PlanOptions, *, is_signed: bool) -> str | None:
+    """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
+    place = options.state or saved.state
+    usual = state_place(options.files, options.state, disabled=False)
+    if place is None or is_signed or place == usual or is_harmless(place):
+        return place
+    from shlex import quote  # only here
+
+    what = f"the plan is not signed, and its state is no *.state.json in this folder or below: {place}"
+    fix = f"if that is the right place, give --state {quote(place)}; or sign plans: set {KEY_VARIABLE}"
+    raise Refused(Problem(what, fix))
 
 
 def _key(world: World) -> PlanKey | None:

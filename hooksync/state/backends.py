@@ -82,6 +82,14 @@ def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool)
     return f"{_stem(first)}{_SUFFIX}"
 
 
+def is_harmless(where: str) -> bool:
+    """Whether any plan may have a state created there: by the name of a default one, in the current folder or below."""
+    if where.startswith("git:") or "://" in where or not where.endswith(_SUFFIX):
+        return False
+    here = os.path.join(os.path.realpath(os.curdir), "")
+    return os.path.join(os.path.realpath(os.path.dirname(where)), "").startswith(here)
+
+
 def find_former(store: StateStore) -> LocalStore | None:
     """Return the lock file, as states were called before, that stands where a default state is not there yet.
 
