@@ -130,7 +130,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         if any(each.startswith(f"{name} ") for each in _COMMANDS):
             groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
         if name == "sandbox":
-            from hooksync.sandbox.arguments import add_arguments
+            from hooksync.sandbox.command import add_arguments
 
             add_arguments(command)
         if name == "completion":

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from hooksync.sandbox.arguments import PASSWORD, ROLE, TENANT, USERNAME
+from hooksync.sandbox.command import PASSWORD, ROLE, TENANT, USERNAME
 from hooksync.sandbox.http_server import Refusal, SandboxError, read_number
 
 WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})

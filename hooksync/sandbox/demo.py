@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.arguments import TENANT, USERNAME
+from hooksync.sandbox.command import TENANT, USERNAME
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions

@@ -234,6 +234,6 @@ def test_help_fits_80_columns_and_names_every_kind_call_and_trait(monkeypatch: p
 
 
 def test_help_loads_no_other_module_of_the_sandbox() -> None:
-    code = "import sys, hooksync.sandbox.arguments; print(*(m for m in sys.modules if m.startswith('hooksync')))"
+    code = "import sys, hooksync.sandbox.command; print(*(m for m in sys.modules if m.startswith('hooksync')))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.split() == ["hooksync", "hooksync.sandbox", "hooksync.sandbox.arguments"]
+    assert shown.split() == ["hooksync", "hooksync.sandbox", "hooksync.sandbox.command"]

@@ -44,7 +44,7 @@ BROUGHT = {  # what a library may bring along, by its version and by what else i
     "rich": {"attr", "dataclasses"},  # older ones, where attrs is installed
 }
 REMOTE = {"hooksync.state.remote_store", "hooksync.state.git_vault", "hooksync.state.cloud_vault", "obstore"}
-WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server", "hooksync.sandbox.command"}, REMOTE, *BROUGHT.values())
+WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server"}, REMOTE, *BROUGHT.values())
 
 
 @dataclass(frozen=True)
