@@ -26,9 +26,9 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.server import SandboxOptions
+from tests.attacks.peers import service
 from tests.conftest import HOOKS, Place, Run, checked
 from tests.documents.test_saved_plan import assert_valid
-from tests.hostile import service
 from tests.lanes import sampled
 from tests.wire import Wire, answer
 

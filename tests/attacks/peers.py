@@ -1,7 +1,7 @@
 """Peers that misbehave on purpose, and whole processes of hooksync measured against them.
 
 Each case is data: one call, and what comes instead of its answer; every other call is answered as it should be.
-`python -m tests.hostile [WORD ...]` plays the cases whose name holds every word, and shows a table.
+`python -m tests.attacks.peers [WORD ...]` plays the cases whose name holds every word, and shows a table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOKEN, REFRESH = "t0ken-0123456789-of-the-service", "r3fresh-0123456789-of-the-s
 NEVER_SHOWN = (*HIDDEN, TOKEN, REFRESH)
 RECEIVER = "https://hooks.example.org/catalogue"  # declared where no case challenges it
 TIMEOUT = 2.0  # seconds that a call may take
-SIDE_BY_SIDE = 24  # children at a time: most wait most of the time
+SIDE_BY_SIDE = 12  # children of one family at a time: most wait most of the time
 
 _START = 25.0  # seconds that a child may take for all but its calls, on a machine that has much else to do
 _END = 100.0  # seconds after which a child is ended
@@ -208,7 +208,7 @@ def _large(play: Play, mib: int = _LITTLE) -> Mischief:
     return Mischief(play, (_HUGE, _LATE), is_repeated=True, mib=mib)
 
 
-MISCHIEFS = {
+_BOMBS = {
     # how much
     "10 MB": Mischief(body(b'["' + b"x" * 10_000_000 + b'"]'), (_HUGE, _SHAPE)),
     "10 MB of empty lists": Mischief(body(b"[" + b"[]," * 3_300_000 + b"[]]"), (_HUGE, _SHAPE), mib=300),
@@ -222,13 +222,6 @@ MISCHIEFS = {
     "a header without end": _repeated(flood(_OK + b"X: ", b"y" * 65536), _CUT),
     "a status line without end": _repeated(flood(b"HTTP/1.1 200 ", b"O" * 65536), _CUT),
     "103 Early Hints without end": _repeated(flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1024), _INTERIM),
-    # how slowly
-    "silence": _repeated(always(_keep_silent), _LATE),
-    "a slow header": _repeated(trickle(_OK + b"X: ", b"y"), _LATE),
-    "a slow body": _repeated(trickle(_lengths(100_000), b"["), _LATE),
-    "slow chunks": _repeated(trickle(_CHUNKED, b"1\r\n[\r\n"), _LATE),
-    "slow 100 Continues": _repeated(trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), _LATE),
-    "a length too long, left open": _repeated(trickle(_lengths(1000) + _LIST, b""), _LATE),
     # compressed, although identity was asked for
     "a gzip bomb": _large(bomb("gzip"), 80),
     "a deflate bomb": _large(bomb("deflate"), 80),
@@ -236,6 +229,16 @@ MISCHIEFS = {
     "six layers of gzip": _repeated(bomb(*["gzip"] * 6, size=_MIB), _ENCODING),
     "gzip that is none": _repeated(body(b"plain", "Content-Encoding: gzip"), _ENCODING),
     "br that is none": Mischief(body(b"\x1b\x03\x00plain", "Content-Encoding: br"), (_NO_JSON, _ENCODING)),
+}
+_SLOW = {
+    "silence": _repeated(always(_keep_silent), _LATE),
+    "a slow header": _repeated(trickle(_OK + b"X: ", b"y"), _LATE),
+    "a slow body": _repeated(trickle(_lengths(100_000), b"["), _LATE),
+    "slow chunks": _repeated(trickle(_CHUNKED, b"1\r\n[\r\n"), _LATE),
+    "slow 100 Continues": _repeated(trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), _LATE),
+    "a length too long, left open": _repeated(trickle(_lengths(1000) + _LIST, b""), _LATE),
+}
+_BROKEN = {
     # JSON that is none, or odd
     "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NO_JSON,)),
     "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NO_JSON,)),
@@ -258,7 +261,8 @@ MISCHIEFS = {
     "HTTP/0.9": _repeated(raw(_LIST), _CUT),
     "garbage": _repeated(raw(bytes(range(256)) * 40), _CUT),
     "no answer": _repeated(raw(b""), _CUT),
-    # another protocol
+}
+_TLS = {
     "TLS where http is spoken": _repeated(raw(b"\x15\x03\x03\x00\x02\x02\x28"), _CUT),
     "a mail server": Mischief(raw(b"220 mail.example.org ESMTP\r\n"), (_CUT,), is_repeated=True, speaks_first=True),
     "http where TLS is spoken": Mischief(raw(answer(b"{}")), (_NO_TLS,), speaks_first=True),
@@ -269,17 +273,30 @@ MISCHIEFS = {
     "slow TLS": Mischief(
         trickle(b"\x16\x03\x03\x40\x00", b"\x02"), ("no connection within",), is_repeated=True, speaks_first=True
     ),
-    # elsewhere, and back
-    **{f"redirect {status}": Mischief(redirect(status), (_NOT_FOLLOWED,)) for status in (301, 302, 303, 307, 308)},
+}
+_REDIRECTS = {
+    f"redirect {status}": Mischief(redirect(status), (_NOT_FOLLOWED,)) for status in (301, 302, 303, 307, 308)
+}
+_ECHOES = {
     "an echo": Mischief(always(_echo), (_REFUSED,)),
     "the stored secret": Mischief(always(saying(answer(f"cannot read {SECRET}".encode(), "422 No"))), (_REFUSED,)),
     "an echo in the head": Mischief(always(_echo_in_the_head), (_REFUSED,)),
     "an echo of the challenge": Mischief(always(_echo_the_challenge), ("not the hex of an HMAC-SHA256",)),
     "the secret itself": Mischief(always(_tell_the_secret), ("not the hex of an HMAC-SHA256",)),
-    # and what is none
+}
+_HARMLESS = {
     "all is well": Mischief(always(answer_well)),
     "an empty list": Mischief(body(b"[]")),
 }
+FAMILIES = {
+    "bombs": _BOMBS,
+    "slow bodies": _SLOW,
+    "broken answers": _BROKEN,
+    "TLS": _TLS,
+    "redirects": _REDIRECTS,
+    "encodings": _ECHOES,
+}
+MISCHIEFS = {name: mischief for family in (*FAMILIES.values(), _HARMLESS) for name, mischief in family.items()}
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
@@ -363,6 +380,13 @@ def _all_cases() -> Iterator[Case]:
 
 CASES = tuple(_all_cases())
 
+
+def cases_of(family: str) -> list[Case]:
+    """Give the cases of a family of attacks; those where all is well count as echoes, which they are held against."""
+    own = set(FAMILIES[family]) | (set(_HARMLESS) if family == "encodings" else set())
+    return [case for case in CASES if case.name in own]
+
+
 # --- playing them
 
 
@@ -388,7 +412,7 @@ class Measured:
 # It hears signals and lets the child, which gets them too, decide.
 _LAUNCHER = """
 import contextlib, json, os, resource, signal, sys, time
-for number in (signal.SIGINT, signal.SIGTERM):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda *_: None)
 with contextlib.suppress(OSError, ValueError):  # not every system bounds it
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)

@@ -1,0 +1,164 @@
+"""One run of hooksync between a service and a receiver that say what an attack plants, and judges of what it showed.
+
+The run is within this process, over real sockets: some milliseconds each. `Case` of `tests/attacks/peers.py` has whole
+processes, with their time and memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote_plus
+
+from tests.attacks.peers import HOOKS, NEVER_SHOWN, answer_well, service
+from tests.command_line import Run, hooksync
+from tests.conftest import make_environ
+from tests.wire import Respond, Wire, answer, saying
+
+PLAN = ("plan", "--no-state", "--all")
+APPLY = ("apply", "--yes", "--no-state", "--allow-mass-unsubscribe")
+FORMATS = {"text": (), "JSON": ("--format", "json"), "Markdown": ("--format", "markdown")}
+CALLS = ("log-in", "list", "subscribe", "unsubscribe")  # of the service
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the service holds and says, and what surrounds the run."""
+
+    live: Sequence[Mapping[str, object]] = ()
+    call: str = ""  # of the service, answered with `said` instead of as it should be
+    said: Respond = field(default=saying(b""))
+    receiver: Respond = answer_well
+    hooks: str = HOOKS
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a run."""
+
+    run: Run
+    requests: tuple[bytes, ...]  # that the service got
+    challenges: tuple[bytes, ...]  # that the receiver got
+    files: Mapping[str, str]  # in the folder of the run, by name
+
+    @property
+    def shown(self) -> str:
+        """All that somebody could read: both streams, and every file that was written."""
+        return "\n".join([self.run.out, self.run.err, *self.files.values()])
+
+
+def play(arguments: Sequence[str], scene: Scene) -> Seen:
+    """Run a command in a scene."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        box = stack.enter_context(Wire(service(scene.call, scene.said, scene.live)))
+        receiver = stack.enter_context(Wire(scene.receiver))
+        (folder / "hooks.yaml").write_text(scene.hooks, encoding="utf-8")
+        environ = make_environ(**{"BOX": box.url, "RECEIVER": receiver.url, **scene.environ})
+        run = hooksync(arguments, environ, folder)
+        files = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name != "hooks.yaml"}
+        return Seen(run, tuple(box.requests), tuple(receiver.requests), files)
+
+
+def refusal(message: str, status: str = "422 No") -> Respond:
+    """Refuse a call with a message, as the service does."""
+    return saying(answer(json.dumps({"message": message}, ensure_ascii=False).encode(), status))
+
+
+# --- values that must not be seen, in every form that a peer may give them
+
+Encode = Callable[[str], str]
+
+
+def _html_named(text: str) -> str:
+    return "".join(f"&{_NAMES[each]}" if each in _NAMES else html.escape(each) for each in text)
+
+
+_NAMES = {chr(code): name for name, code in (("hyphen;", 0x2010), ("num;", 35), ("sol;", 47), ("lowbar;", 95))}
+
+
+def _spaced(text: str, between: str) -> str:
+    return between.join(f"{byte:02x}" for byte in text.encode())
+
+
+ENCODINGS: dict[str, Encode] = {
+    "plain": str,
+    "JSON escapes": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    "Python escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "percent": lambda text: quote(text, safe=""),
+    "percent, every byte": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent, lower case": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "HTML, decimal": lambda text: "".join(f"&#{ord(each)};" for each in text),
+    "HTML, padded decimal": lambda text: "".join(f"&#{ord(each):07};" for each in text),
+    "HTML, hex": lambda text: "".join(f"&#x{ord(each):x};" for each in text),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 within more": lambda text: base64.b64encode(f'{{"secret": "{text}"}}'.encode()).decode(),
+    "base64 in lines": lambda text: "\n".join(re.findall(".{1,16}", base64.b64encode(text.encode()).decode())),
+    "hex": lambda text: text.encode().hex(),
+    "hex, upper case": lambda text: text.encode().hex().upper(),
+    "hex with spaces": lambda text: _spaced(text, " "),
+    "hex with colons": lambda text: _spaced(text, ":"),
+    "hex with 0x": lambda text: "0x" + _spaced(text, " 0x"),
+    "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
+    "UTF-16, the other way": lambda text: text.encode("utf-16-be").decode("latin-1"),
+}
+
+
+def twice(first: str, second: str) -> Encode:
+    """Give one encoding within another."""
+    return lambda text: ENCODINGS[second](ENCODINGS[first](text))
+
+
+def leaks(shown: str) -> list[str]:
+    """Name the values that a text gives away, in clear or in any form that this decodes."""
+    readings = {shown, *_readings(shown)}
+    return [value for value in NEVER_SHOWN if any(value in reading for reading in readings)]
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Read a text as who looks for a value would, each way by itself."""
+    yield unquote_plus(unquote_plus(text))
+    yield html.unescape(html.unescape(text))
+    yield text.replace("\0", "")
+    yield text.replace("\\x00", "").replace("\\u0000", "")
+    yield re.sub(r"\\+(?:x|u00)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
+    bare = re.sub(r"[\s:,]|\\x|0x", "", text)
+    for run in re.findall(r"(?:[0-9a-fA-F]{2}){8,}", bare):
+        yield bytes.fromhex(run).decode("latin-1")
+        yield bytes.fromhex(f"0{run}"[: len(run)]).decode("latin-1")
+    for run in re.findall(r"[A-Za-z0-9+/_-]{12,}", re.sub(r"\s", "", text).replace("=", "")):
+        for start in range(4):
+            yield _base64(run[start:])
+
+
+def _base64(run: str) -> str:
+    whole = run[: len(run) // 4 * 4].replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(whole).decode("latin-1")
+    except binascii.Error:  # not base64 at all
+        return ""
+
+
+# --- texts that steer a terminal or a CI runner
+
+
+def steers(text: str) -> list[str]:
+    """Name the lines that a terminal or a CI runner takes for more than text.
+
+    Sources: GitHub's runner, ActionCommand.cs (`::x::` at the beginning of a line, after white space, and `##[x]`
+    anywhere); Azure Pipelines' logging commands (`##vso[` anywhere).
+    """
+    return [line for line in text.split("\n") if not line.isprintable() or _COMMAND.search(line)]
+
+
+_COMMAND = re.compile(r"^\s*::|##\w*\[")

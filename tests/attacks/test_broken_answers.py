@@ -1,0 +1,15 @@
+"""Answers that are no HTTP, or no JSON, or JSON that readers take differently."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.conftest import Withstands
+from tests.attacks.peers import Case, cases_of
+from tests.lanes import sampled
+
+
+@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.parametrize("case", sampled(cases_of("broken answers"), 15), ids=str)
+def test_an_answer_that_makes_no_sense_is_one_clear_error(case: Case, withstands: Withstands) -> None:
+    withstands(case)

@@ -1,0 +1,88 @@
+"""Ids that the service chooses: each goes into the path of a call, and must stay the one segment that it is."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import pytest
+
+from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
+from tests.attacks.scene import APPLY, FORMATS, Scene, leaks, play, steers
+from tests.lanes import sampled
+
+IDS = (
+    "a/b",
+    "/",
+    "//evil.example/",
+    "../../user/details",
+    "a/../../../x",
+    "..",
+    ".",
+    "..%2F",
+    "%2e%2e",
+    "%2E%2e%2f%2e%2e",
+    "%252e%252e",
+    "..;/x",
+    "..\\..\\x",
+    "\\",
+    "a?b=c",
+    "?",
+    "#",
+    "a#d",
+    "a?b=c#d",
+    "a&b",
+    "a b+c",
+    " ",
+    "%",
+    "%zz",
+    "%00",
+    "\0",
+    "a\r\nX-Smuggled: yes",
+    "a HTTP/1.1\r\nHost: evil.example\r\n\r\nDELETE /api/webhook/subscriptions/9",
+    "a%0d%0aX-Smuggled:%20yes",
+    "\n",
+    "\t",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "\ufeff",
+    "é\U0001f480",
+    "e\u0301",
+    "\uff0e\uff0e\uff0f",  # full-width dots and a slash, which NFKC makes narrow
+    "\u2215",
+    "http://evil.example/",
+    "@evil.example",
+    ":80",
+    "*",
+    "{id}",
+    "${FN_KEY}",
+    "%(id)s",
+    "{0.__class__}",
+    "-1",
+    "--yes",
+    "~root",
+    "null",
+    "A" * 1000,
+    "%41" * 300,
+)
+NAMES_NOTHING = (".", "..")  # no server can be asked for these
+SEGMENT = re.compile(r"DELETE /api/webhook/subscriptions/([\w.~%-]+) HTTP/1\.1", re.ASCII)
+
+
+@pytest.mark.parametrize("shown_as", FORMATS)
+@pytest.mark.parametrize("identifier", sampled(IDS, 5), ids=ascii)
+def test_an_id_is_one_segment_of_a_path_whatever_it_holds(identifier: str, shown_as: str) -> None:
+    live = [DECLARED, {**NOT_DECLARED, "id": identifier}]
+    scene = Scene(live, environ={"RECEIVER": RECEIVER})
+    seen = play((*APPLY, "--no-probe", "-v", *FORMATS[shown_as]), scene)
+    lines = [request.split(b"\r\n")[0].decode("latin-1") for request in seen.requests]
+    removed = [line for line in lines if not line.startswith(("POST /api/accesstoken/login ", "GET /api/webhook/"))]
+    if identifier in NAMES_NOTHING:
+        assert (removed, seen.run.code) == ([], 1)
+    else:
+        assert [unquote(match[1]) for line in removed if (match := SEGMENT.fullmatch(line))] == [identifier]
+        assert (len(removed), seen.run.code) == (1, 0)
+    assert len(lines) == 3 + len(removed)  # log in, list, verify: nothing else was asked for
+    assert leaks(seen.shown) == []
+    assert steers(seen.shown) == []

@@ -1,0 +1,72 @@
+"""Redirects: a peer that sends a call elsewhere gets neither token nor password nor secret there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from tests.attacks.conftest import Withstands
+from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER, Case, cases_of
+from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, steers
+from tests.lanes import sampled
+from tests.wire import Wire, answer, saying
+
+STATUSES = (300, 301, 302, 303, 305, 306, 307, 308, 399)
+PLACES = {  # what may stand in the headers
+    "another server": "Location: http://127.0.0.1:{port}/take",
+    "another name of this machine": "Location: http://localhost:{port}/take",
+    "no scheme": "Location: //127.0.0.1:{port}/take",
+    "backslashes": "Location: \\\\127.0.0.1:{port}\\take",
+    "one slash": "Location: http:/127.0.0.1:{port}/take",
+    "user information": "Location: http://a:b@127.0.0.1:{port}/take",
+    "another path": "Location: /api/entity/take",
+    "a climbing path": "Location: ../../../take",
+    "nowhere": "Location: ",
+    "a file": "Location: file:///etc/passwd",
+    "a script": "Location: javascript:alert(1)",
+    "two places": "Location: /api/take\r\nLocation: http://127.0.0.1:{port}/take",
+    "a page that loads another": "Refresh: 0; url=http://127.0.0.1:{port}/take",
+    "another service": 'Alt-Svc: http/1.1="127.0.0.1:{port}"; ma=600',
+}
+COMMANDS = {
+    "log-in": PLAN,
+    "list": PLAN,
+    "subscribe": (*APPLY, "--no-probe"),
+    "unsubscribe": (*APPLY, "--no-probe"),
+    "receiver": APPLY,
+    "check": ("check",),
+}
+API = ("/api/accesstoken/login", "/api/webhook/subscriptions")
+ATTACKS = [(call, status, place) for call, status, place in product(COMMANDS, STATUSES, PLACES)]
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Wire]:
+    with Wire(saying(answer(b"{}"))) as wire:
+        yield wire
+
+
+@pytest.mark.parametrize(("call", "status", "place"), sampled(ATTACKS, 15))
+def test_a_redirect_is_followed_nowhere(call: str, status: int, place: str, elsewhere: Wire) -> None:
+    said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
+    live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
+    if call in CALLS:
+        seen = play(COMMANDS[call], Scene(live, call, said, environ={"RECEIVER": RECEIVER}))
+    else:
+        seen = play(COMMANDS[call], Scene(live, receiver=said))
+    assert elsewhere.connections == 0
+    assert seen.run.code in (1, 3, 4)
+    assert "redirect" in seen.run.out + seen.run.err
+    paths = {request.split(b" ")[1].split(b"?")[0].decode() for request in seen.requests}
+    assert all(path == "/" or path.startswith(API) for path in paths)  # `check` begins with a look at the server
+    assert {request.split(b" ")[1].split(b"?")[0] for request in seen.challenges} <= {b"/"}
+    assert leaks(seen.shown) == []
+    assert steers(seen.shown) == []
+
+
+@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.parametrize("case", sampled(cases_of("redirects"), 15), ids=str)
+def test_a_redirect_ends_a_whole_process_in_words_and_leads_nowhere(case: Case, withstands: Withstands) -> None:
+    withstands(case)

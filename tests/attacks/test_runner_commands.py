@@ -1,0 +1,156 @@
+"""Text that is a command to a CI runner, or steers a terminal, wherever somebody else may put it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+
+from tests.attacks.peers import DECLARED, HOOKS, NOT_DECLARED, RECEIVER, TOKEN
+from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, refusal, steers
+from tests.lanes import sampled
+from tests.wire import answer, saying
+
+TEXTS = {
+    "an error": "::error file=x,line=1::owned",
+    "spaces before it": " \t ::warning::owned",
+    "an output on a line of its own": "a\n::set-output name=x::owned",
+    "after a carriage return": "a\r::add-mask::owned",
+    "after both": "a\r\n::stop-commands::owned",
+    "after a next-line": "a\x85::group::owned",
+    "after a line separator": "a\u2028::debug::owned",
+    "after a form feed": "a\f::endgroup::owned",
+    "after a vertical tab": "a\v::save-state name=x::owned",
+    "the old form": "a ##[set-env name=PATH]owned",
+    "the old form alone": "##[error]owned",
+    "Azure": "##vso[task.setvariable variable=PATH]owned",
+    "Azure within a line": "a ##VSO[task.complete result=Failed]owned",
+    "TeamCity": "##teamcity[message text='owned']",
+    "GitLab": "\x1b[0Ksection_start:0:owned\r\x1b[0K",
+    "a cleared screen": "\x1b[2Jowned",
+    "a title": "\x1b]0;owned\x07",
+    "a link": "\x1b]8;;https://evil.example\x1b\\owned\x1b]8;;\x1b\\",
+    "the clipboard": "\x1b]52;c;owned\x07",
+    "a device control": "\x1bPowned\x1b\\",
+    "one character for two": "\x9b31mowned\x9d0;x\x9c",
+    "backspaces": "harmful\b\b\b\b\b\b\bowned",
+    "a line written over": "harmful\rowned",
+    "right to left": "\u202eowned\u202c",
+    "isolates": "\u2066owned\u2069\u200f",
+    "nothing to be seen": "o\u200bw\u2060n\ufeffe\u00add owned",
+    "tags": "owned\U000e0001\U000e0041",
+    "null and delete": "\x00owned\x7f",
+}
+SHOWN = {
+    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
+    **{f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags) for name, flags in FORMATS.items()},
+    "export": ("export", "-v"),
+    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "check, text": ("check",),
+    "check, JSON": ("check", "--format", "json"),
+}
+
+
+def _listed(**planted: str) -> Scene:
+    return Scene([DECLARED, {**NOT_DECLARED, **planted}], environ={"RECEIVER": RECEIVER})
+
+
+def _refused(call: str) -> Callable[[str], Scene]:
+    live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
+    return lambda text: Scene(live, call, refusal(text), environ={"RECEIVER": RECEIVER})
+
+
+def _tenant(text: str) -> Scene:
+    said = {"success": True, "token": TOKEN, "tenant": text}
+    return Scene([], "log-in", saying(answer(json.dumps(said).encode())), hooks=HOOKS.replace("    tenant: DEMO\n", ""))
+
+
+def _receiver(text: str) -> Scene:
+    return Scene(receiver=saying(answer(text.encode(), "422 No")))
+
+
+def _made(text: str) -> Scene:
+    said = {"id": text, "url": "https://x.example/", "triggerType": text}
+    return Scene([], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER})
+
+
+_PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
+_APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
+_CHECKS = ("check, text", "check, JSON")
+FIELDS: dict[str, tuple[Callable[[str], Scene], tuple[str, ...]]] = {  # and where it is shown
+    "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES)),
+    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_APPLIES, "export", "init")),
+    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_APPLIES, "export", "init")),
+    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_APPLIES, "export", "init")),
+    "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
+    "a refused log-in": (_refused("log-in"), (*_PLANS, "export", "init", *_CHECKS)),
+    "a refused list": (_refused("list"), (*_PLANS, "export", "init", *_CHECKS)),
+    "a refused subscribe": (_refused("subscribe"), _APPLIES),
+    "a refused unsubscribe": (_refused("unsubscribe"), _APPLIES),
+    "a new id": (_made, _APPLIES),
+    "a receiver": (_receiver, _CHECKS),
+}
+ATTACKS = [
+    (field, text, shown)
+    for field, (_, places) in FIELDS.items()
+    for text, shown in product(TEXTS, places)
+    if not ("##" in TEXTS[text] and field in ("an id", "a trigger", "a new id"))  # whole in JSON, as yet
+]
+
+
+@pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25))
+def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(field: str, text: str, shown: str) -> None:
+    scene = FIELDS[field][0](TEXTS[text])
+    seen = play(SHOWN[shown], scene)
+    assert steers(seen.shown) == []
+    assert leaks(seen.shown) == []
+    if "JSON" in shown:
+        assert isinstance(seen.run.json, dict)
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"), [(field, shown) for field, (_, places) in FIELDS.items() for shown in places]
+)
+def test_what_a_peer_says_is_shown_there_when_it_is_harmless(field: str, shown: str) -> None:
+    assert "harmless" in play(SHOWN[shown], FIELDS[field][0]("harmless")).shown
+
+
+HOOKS_PLANTS = {  # in a hooks file, whose author may be a stranger: the text, quoted for YAML, stands for {}
+    "a key": "version: 1\n{}: 1\n",
+    "the version": "version: {}\n",
+    "a tenancy's name": "version: 1\ntenancies:\n  {}: {{server: a.example, subscriptions: {{}}}}\n",
+    "a setting": "version: 1\ntenancies:\n  a: {{server: a.example, {}: 1, subscriptions: {{}}}}\n",
+    "a server": "version: 1\ntenancies:\n  a: {{server: {}, subscriptions: {{}}}}\n",
+    "a tenant": "version: 1\ntenancies:\n  a: {{server: a.example, tenant: {}, subscriptions: {{}}}}\n",
+    "a prefix": "version: 1\ntenancies:\n  a: {{server: a.example, owns: [{}], subscriptions: {{}}}}\n",
+    "a subscription's name": "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      {}:"
+    " {{url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}}}\n",
+}
+for _name, _setting in {
+    "a URL": "url: {}, trigger: MOVED, secret: {{env: S}}",
+    "a trigger": "url: 'https://h.example/', trigger: {}, secret: {{env: S}}",
+    "a literal secret": "url: 'https://h.example/', trigger: MOVED, secret: {}",
+    "a variable": "url: 'https://h.example/', trigger: MOVED, secret: {{env: {}}}",
+    "a secret's file": "url: 'https://h.example/', trigger: MOVED, secret: {{file: {}}}",
+    "a kind of secret": "url: 'https://h.example/', trigger: MOVED, secret: {{{}: S}}",
+    "a flag": "url: 'https://h.example/', trigger: MOVED, secret: {{env: S}}, include_identifiers: {}",
+}.items():
+    HOOKS_PLANTS[_name] = (
+        "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n      b: {{" + _setting + "}}\n"
+    )
+
+
+@pytest.mark.parametrize(("field", "text"), sampled(product(HOOKS_PLANTS, TEXTS), 25))
+def test_nothing_in_a_hooks_file_is_a_command_when_a_pull_request_of_a_stranger_is_validated(
+    field: str, text: str
+) -> None:
+    hooks = HOOKS_PLANTS[field].format(json.dumps(TEXTS[text]))
+    seen = play(("validate",), Scene(hooks=hooks, environ={"GITHUB_ACTIONS": "true"}))
+    assert seen.requests == ()
+    ours = re.compile(r"::(?:error|warning) (?:file=hooks\.yaml,line=\d+,col=\d+,)?title=hooksync::(?!\s*::)")
+    rest = [line for line in seen.shown.split("\n") if not ours.match(line)]
+    assert steers("\n".join(rest)) == []
+    assert all(line.isprintable() for line in seen.shown.split("\n"))

@@ -1,0 +1,73 @@
+"""Signals, sent while a peer holds a run up: it ends at once, as it should, and gives nothing away on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from hooksync.core.errors import ExitCode
+from tests.attacks.peers import DECLARED, HOOKS, NOT_DECLARED, RECEIVER, call_in, finish, service, start
+from tests.attacks.scene import CALLS, leaks, steers
+from tests.conftest import make_environ
+from tests.lanes import sampled
+from tests.wire import Wire, answer, saying
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "wait4"), reason="a child's memory cannot be measured here")
+
+CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGTERM": ExitCode.TERMINATED,
+    "SIGHUP": ExitCode.TERMINATED,
+}
+APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--format", "json", "-v")
+
+
+@pytest.mark.parametrize(("call", "name"), sampled(product(CALLS, CODES), 6))
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_ends_a_run_that_a_silent_peer_holds_up(call: str, name: str, times: int, tmp_path: Path) -> None:
+    is_held = threading.Event()
+
+    def hold(wire: Wire, _: socket.socket, __: bytes) -> None:
+        is_held.set()
+        wire.stopping.wait()
+
+    live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
+    with Wire(service(call, hold, live)) as wire:
+        (tmp_path / "hooks.yaml").write_text(HOOKS)
+        process = start((*APPLY, "--timeout", "1"), make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path)
+        assert is_held.wait(60)
+        for _ in range(times):  # a second one, however soon it comes, ends it at once
+            os.killpg(process.pid, getattr(signal, name))
+        measured = finish(process, tmp_path)
+    is_changing = call in ("subscribe", "unsubscribe")
+    assert measured.code in ((CODES[name], ExitCode.PARTLY_APPLIED) if is_changing else (CODES[name],))
+    assert measured.seconds < 30
+    assert times == 2 or not is_changing or json.loads(measured.out)["format"] == "hooksync.report/1"
+    assert leaks(measured.said) == []
+    assert steers(measured.said) == []
+    assert "Traceback" not in measured.err
+
+
+@pytest.mark.parametrize("call", sampled(["log-in", "list", "unsubscribe"], 3))
+@pytest.mark.slow
+def test_an_interrupt_ends_a_wait_that_the_service_asked_for(call: str, tmp_path: Path) -> None:
+    busy = saying(answer(b"later", "429 Too Many Requests", "Retry-After: 99999999999999999999"))
+    with Wire(service(call, busy, [DECLARED, NOT_DECLARED])) as wire:
+        (tmp_path / "hooks.yaml").write_text(HOOKS)
+        process = start(APPLY, make_environ(BOX=wire.url, RECEIVER=RECEIVER), tmp_path)
+        assert process.stderr is not None
+        while b"-> 429" not in process.stderr.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        measured = finish(process, tmp_path)
+        assert [call_in(request) for request in wire.requests].count(call) == 1
+    assert measured.code == 130
+    assert measured.seconds < 30  # and not the minute that it would wait at most
+    json.loads(measured.out)
