@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from enum import Enum, auto
 
 from hooksync.sandbox.http_server import Answer, Request, SandboxError, html_answer, json_answer
-from hooksync.sandbox.rules import CALL_NAMES, Lie
+from hooksync.sandbox.tenancies import CALL_NAMES, Lie
 
 _SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?")
 _NUMBERED = re.compile(r"(?P<kind>.+)-(?P<number>\d+(\.\d+)?)")

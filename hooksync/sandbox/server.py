@@ -17,13 +17,15 @@ from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, SandboxError
 from hooksync.sandbox.receiver import Delivery, WebhookSender
-from hooksync.sandbox.rules import TOKEN_HEADER, Rules, call_name
 from hooksync.sandbox.tenancies import (
+    TOKEN_HEADER,
     TRIGGERS,
     ListLag,
+    Rules,
     Subscription,
     Tenancies,
     Trait,
+    call_name,
     load_data,
     make_id,
     read_traits,
@@ -199,7 +201,7 @@ class Sandbox:
 class Call:
     """One request that came in, without its secrets and its query."""
 
-    name: str  # in `rules.CALL_NAMES`, or "unknown"
+    name: str  # in `tenancies.CALL_NAMES`, or "unknown"
     method: str
     path: str  # without its query
     connection: int  # 1 for the first connection, and so on

@@ -1,7 +1,9 @@
-"""What the tenancies hold, the rules for a new subscription, and the file that keeps all of it. No sockets.
+"""What the service holds, in memory and in a file, and what it answers to each call. No sockets.
 
-Where the behaviour of the real service is unknown, a trait chooses one. Only the list may lag behind what the tenancies
-hold: refusals, events and the data file do not. Whoever starts from the file lists at once what is in it.
+A request goes in, an answer comes out; the one call to the outside is the challenge to a receiver, through a function
+that is an argument. Where the behaviour of the real service is unknown, a trait chooses one. Only the list may lag
+behind what the tenancies hold: refusals, events and the data file do not. Whoever starts from the file lists at once
+what is in it.
 
 The data file holds the secrets of the subscriptions, because events are signed with them: it is made with mode 0600,
 and is as confidential as they are. Accounts and tokens are not in it.
@@ -18,14 +20,39 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooksync.sandbox.http_server import Refusal, SandboxError
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
+from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
+
+# Challenges a URL under a secret; returns why the receiver failed, None if it passed.
+Challenge = Callable[[str, str], str | None]
+TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
+VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
+SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
+
+CALLS = {  # method and path -> the name of the call, as faults and the log know it
+    ("POST", "/api/accesstoken/login"): "login",
+    ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
+    ("POST", "/api/accesstoken/refresh"): "refresh",
+    ("POST", "/api/accesstoken/acquire-external"): "external",
+    ("GET", "/api/user/details"): "details",
+    ("GET", "/api/entity/versiondetails/version"): "version",
+    ("GET", SUBSCRIPTIONS_PATH): "list",
+    ("POST", SUBSCRIPTIONS_PATH): "subscribe",
+}
+CALL_NAMES = (*CALLS.values(), "unsubscribe")
+
+_VERSION_XML = (
+    '<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="http://preservica.com/EntityAPI/v7.5">'
+    f"<CurrentVersion>{VERSION}</CurrentVersion></VersionResponse>"
+)
 
 _FORMAT = "hooksync.sandbox/1"  # of the data file
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -43,6 +70,14 @@ class Trait(StrEnum):
     NUMBER_IDS = "number-ids"  # in the list and in answers; a path holds the number's text
     TOTP_ONCE = "totp-once"  # a code of an account
     NO_CHALLENGE = "no-challenge"
+
+
+class Lie(Enum):
+    """Which id the answer to a new subscription tells, where it is not the right one."""
+
+    FALSE_ID = auto()  # one that nothing has: nothing is kept
+    SAME_ID = auto()  # that of the newest one: nothing is kept
+    KEPT_SAME_ID = auto()  # likewise, but the new one is kept, under an id of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +106,7 @@ class _Kept:
 
     subscription: Subscription
     listed_from: float  # on the clock of the lag
-    listed_until: float | None = None  # likewise, of one that is removed; None: it is there
+    listed_until: float = math.inf  # likewise; infinite: it is not removed
 
 
 def make_id() -> str:
@@ -115,7 +150,7 @@ class Tenancies:
             return tuple(
                 kept.subscription
                 for kept in self._kept.get(tenant, {}).values()
-                if kept.listed_from <= now and (kept.listed_until is None or now < kept.listed_until)
+                if kept.listed_from <= now < kept.listed_until
             )
 
     def add(
@@ -141,32 +176,25 @@ class Tenancies:
         `lags`: whether the list may lag.
         """
         with self._lock:
-            kept = self._kept.get(tenant, {}).get(subscription_id)
-            if kept is None or kept.listed_until is not None:
+            all_kept, now = self._kept.get(tenant, {}), self._lag.clock()
+            kept = all_kept.get(subscription_id)
+            if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
             kept.listed_until = self._after(self._lag.removals, lags)
-            self._forget_unlisted(tenant)
+            self._kept[tenant] = {id_: each for id_, each in all_kept.items() if each.listed_until > now}
             self._saved()
 
     def _after(self, seconds: float, lags: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
         return self._lag.clock() + seconds if lags and seconds else -math.inf
 
-    def _forget_unlisted(self, tenant: str) -> None:
-        """Forget what is removed and in no list any more."""
-        now, kept = self._lag.clock(), self._kept[tenant]
-        for identifier in [
-            id_ for id_, each in kept.items() if each.listed_until is not None and each.listed_until <= now
-        ]:
-            del kept[identifier]
-
     def _held(self, tenant: str) -> tuple[Subscription, ...]:
-        return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until is None)
+        return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until == math.inf)
 
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
         document: dict[str, object] = {
-            "id": self.told_id(subscription.id),
+            "id": int(subscription.id) if Trait.NUMBER_IDS in self._traits else subscription.id,
             "url": subscription.url,
             "triggerType": subscription.trigger,
         }
@@ -180,13 +208,82 @@ class Tenancies:
         made = self._make_id()
         return str(int(made, 16) % 2**53) if Trait.NUMBER_IDS in self._traits else made
 
-    def told_id(self, subscription_id: str) -> str | int:
-        """Return an id as JSON tells it."""
-        return int(subscription_id) if Trait.NUMBER_IDS in self._traits else subscription_id
-
     def _saved(self) -> None:
         if self._save is not None:
             self._save({tenant: self._held(tenant) for tenant in self._kept})
+
+
+def call_name(request: Request) -> str:
+    """Name the call that a request makes; "unknown" if the service does not have it."""
+    parent, _, subscription_id = request.path.rpartition("/")
+    if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
+        return "unsubscribe"
+    return CALLS.get((request.method, request.path), "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The service: its accounts, its tenancies and how it challenges receivers."""
+
+    accounts: Accounts
+    tenancies: Tenancies
+    challenge: Challenge
+    traits: frozenset[Trait] = frozenset()
+    triggers: tuple[str, ...] = TRIGGERS
+
+    def answer(self, request: Request, lie: Lie | None = None) -> Answer:
+        """Carry out a request, or refuse it; or lie about a new subscription."""
+        try:
+            return self._carry_out(request, lie)
+        except Refusal as refusal:
+            return refusal.answer
+        except SandboxError as error:  # the data could not be saved
+            return json_answer(500, {"message": str(error)})
+
+    def _carry_out(self, request: Request, lie: Lie | None) -> Answer:
+        name, token = call_name(request), request.headers.get(TOKEN_HEADER, "")
+        log_ins: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
+            "login": self.accounts.log_in,
+            "complete-2fa": self.accounts.complete_second_factor,
+            "refresh": partial(self.accounts.refresh, token),
+            "external": self.accounts.log_in_externally,
+        }
+        if log_in := log_ins.get(name):
+            return json_answer(200, log_in(request.form()))
+        if name == "unknown":
+            raise Refusal(404, f"there is no {request.method} {request.path}")
+        return self._carry_out_for(self.accounts.session(token), name, request, lie)
+
+    def _carry_out_for(self, session: Session, name: str, request: Request, lie: Lie | None) -> Answer:
+        if name == "version":
+            return Answer(200, _VERSION_XML.encode(), "application/xml")
+        if name == "details":
+            return json_answer(200, {"roles": list(session.account.roles)})
+        if WEBHOOK_ROLES.isdisjoint(session.account.roles):
+            raise Refusal(403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}")
+        if name == "list":
+            listed = self.tenancies.listed_for(session.tenant)
+            return json_answer(200, [self.tenancies.describe(subscription) for subscription in listed])
+        if name == "subscribe":
+            return self._subscribe(session.tenant, request.body, lie)
+        self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
+        return Answer(204)
+
+    def _subscribe(self, tenant: str, body: bytes, lie: Lie | None) -> Answer:
+        wanted = read_subscription(body, self.triggers)
+        if Trait.NO_CHALLENGE not in self.traits:
+            reason = self.challenge(wanted.url, wanted.secret)
+            if reason is not None:
+                raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
+        held = self.tenancies.held_by(tenant) if lie else ()
+        is_kept = lie in (None, Lie.KEPT_SAME_ID)
+        made = self.tenancies.add(tenant, wanted) if is_kept else replace(wanted, id=self.tenancies.new_id())
+        if held and lie is not Lie.FALSE_ID:
+            made = replace(made, id=held[-1].id)
+        document = self.tenancies.describe(made)
+        if lie is None and Trait.ANSWER_WITHOUT_ID in self.traits:
+            del document["id"]
+        return json_answer(200, document)
 
 
 def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:

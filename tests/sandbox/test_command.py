@@ -17,9 +17,8 @@ import requests
 from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import add_arguments, read_options, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
-from hooksync.sandbox.rules import CALL_NAMES
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import Trait
+from hooksync.sandbox.tenancies import CALL_NAMES, Trait
 
 CHILD = """
 import argparse, sys

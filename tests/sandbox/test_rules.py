@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from hooksync.sandbox.accounts import Account, Accounts, one_time_code
 from hooksync.sandbox.http_server import Answer, Request, SandboxError
-from hooksync.sandbox.rules import CALLS, Rules
 from hooksync.sandbox.tenancies import (
+    CALLS,
     TRIGGERS,
     Holdings,
     ListLag,
+    Rules,
     Subscription,
     Tenancies,
     Trait,

@@ -23,8 +23,17 @@ from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.sandbox import http_server
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.rules import TOKEN_HEADER, Lie, Rules, call_name
-from hooksync.sandbox.tenancies import ListLag, Subscription, Tenancies, normalised, read_traits
+from hooksync.sandbox.tenancies import (
+    TOKEN_HEADER,
+    Lie,
+    ListLag,
+    Rules,
+    Subscription,
+    Tenancies,
+    call_name,
+    normalised,
+    read_traits,
+)
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import ConnectionRefused, TimedOut
 from hooksync.service.worker_pool import T, WorkerPool
