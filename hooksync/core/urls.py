@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hooksync.core.template import Template
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Address
+    from ipaddress import IPv4Address, IPv6Address
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -68,6 +68,7 @@ _CLOSED = "\1"  # what OPEN becomes where a text holds it: refused like any cont
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
+_NUMBER = re.compile("0[xX][0-9a-fA-F]+|[0-9]+")  # of an IPv4 address
 _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
@@ -134,7 +135,7 @@ def is_plain_http(url: str) -> bool:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() != "http":
         return False
-    host, _ = _split_port(split_netloc(rest)[0])
+    host, _ = split_port(split_netloc(rest)[0])
     return OPEN not in host and not is_loopback(host)
 
 
@@ -226,7 +227,7 @@ def _split_server(server: str) -> tuple[str, str]:
 def _netloc_fault(netloc: str) -> str | None:
     if "@" in netloc:
         return "holds user information (@)"
-    host, port = _split_port(netloc)
+    host, port = split_port(netloc)
     if not host:
         return "has no host"
     if host.startswith("[") and OPEN not in host:
@@ -238,11 +239,33 @@ def _netloc_fault(netloc: str) -> str | None:
     return None if is_port else "has an invalid port"
 
 
-def _split_port(netloc: str) -> tuple[str, str]:
+def split_port(netloc: str) -> tuple[str, str]:
     """Cut host and port; the colons of an IPv6 address are between brackets."""
     bracket = netloc.rfind("]") + 1
     host, colon, port = netloc[bracket:].rpartition(":")
     return (netloc[:bracket] + host, port) if colon else (netloc, "")
+
+
+def literal_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read a host that is an address, in any spelling that systems take: `127.1`, `0x7f000001`, `[::ffff:127.0.0.1]`.
+
+    None: it is a name.
+    """
+    if host.startswith("["):
+        address = _ipv6(host)
+        return (address and address.ipv4_mapped) or address
+    parts = host.removesuffix(".").split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
+        return None
+    try:
+        *first, last = (int(part, 16 if "x" in part.lower() else 8 if part[0] == "0" else 10) for part in parts)
+    except ValueError:  # an octal number with an 8 or a 9
+        return None
+    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    from ipaddress import IPv4Address  # as below
+
+    return IPv4Address(sum(number << 24 - 8 * place for place, number in enumerate(first)) + last)
 
 
 def _ipv6(host: str) -> IPv6Address | None:

@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import certifi
 import requests.adapters
@@ -27,14 +28,29 @@ import urllib3.exceptions
 import urllib3.util.connection
 
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.service.http_errors import BadBundle, Flood, SlowLookUp
+from hooksync.service.http_errors import AddressRefused, BadBundle, Flood, SlowLookUp
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
 _LONGEST_LINE = 64 * 1024  # bytes; http.client bounds the lines of a head alike
+_REFUSED_FIXES = {
+    "link-local": "write another host: there, clouds tell their machines' own keys",
+    "private": "if that is meant, write `allow_private_receivers: true` into the policy",
+}
+
+_OF_METADATA = {  # what a cloud tells its own machines, keys included, where that is not link-local anyway
+    "100.100.100.200",  # Alibaba
+    "168.63.129.16",  # Azure's host agent
+    "192.0.0.192",  # Oracle
+    "fd00:ec2::254",  # Amazon
+    "fd20:ce::254",  # Google
+}
+_HOLDING_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # in the last 32 bits
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 
 LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
+Reach = Literal["public", "private", "link-local"]  # of an address; private: loopback and all else that is not routed
 
 if TYPE_CHECKING:
     _AnySocket = socket.socket
@@ -43,12 +59,27 @@ else:
     _AnySocket = _AnyConnection = object
 
 
+def reach_of(text: str) -> Reach:
+    """Judge an address as a socket has it; one that holds another, for a translator on the way, by that."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and any(address in each for each in _HOLDING_IPV4):
+        address = IPv4Address(int(address) & 0xFFFFFFFF)  # of :: and ::1, one of 0.0.0.0/8, which is private too
+    elif isinstance(address, IPv6Address):
+        address = address.sixtofour or address
+    if address.is_link_local or str(address) in _OF_METADATA:
+        return "link-local"
+    is_site = isinstance(address, IPv6Address) and (address.is_site_local or address in _LOCAL_NAT64)
+    return "public" if address.is_global and not address.is_multicast and not is_site else "private"
+
+
 class Call(threading.local):
     """The call that this thread is making."""
 
     deadline = math.inf  # on the monotonic clock
     bytes_left = math.inf
     is_connected = False  # True once anything of the request may have reached the server
+    may_be_private = True  # whether it may go to a private address
+    reach: Reach = "public"  # of the address that it goes to, as far as that is known: behind a proxy it is not
     look_up: LookUp = staticmethod(socket.getaddrinfo)
 
     def seconds_left(self) -> float:
@@ -57,6 +88,12 @@ class Call(threading.local):
         if left <= 0:
             raise TimeoutError
         return left
+
+    def judge(self, address: str) -> None:
+        """Note the address that the call goes to. Raises AddressRefused where it may not."""
+        self.reach = reach_of(address)
+        if self.reach == "link-local" or (self.reach == "private" and not self.may_be_private):
+            raise AddressRefused(self.reach, _REFUSED_FIXES[self.reach])
 
     def count(self, size: int) -> None:
         """Count bytes that came in. Raises Flood for more than any answer of the wanted size can need."""
@@ -75,6 +112,7 @@ def bounded_call(seconds: float, answer_limit: int, look_up: LookUp = socket.get
     _CALL.deadline = time.monotonic() + seconds
     _CALL.bytes_left = 2 * answer_limit + _HEAD
     _CALL.is_connected = False
+    _CALL.may_be_private, _CALL.reach = True, "public"
     try:
         yield _CALL
     finally:
@@ -137,6 +175,7 @@ class _Connection(_AnyConnection):
     """A connection on such a socket, which tells the call once it is open."""
 
     response_class = BoundedResponse
+    address = ""  # of the server; "" behind a proxy, which alone knows it
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first of the server's addresses that takes the connection."""
@@ -159,6 +198,9 @@ class _Connection(_AnyConnection):
             for option in self.socket_options or ():
                 bounded.setsockopt(*option)
             bounded.settimeout(self._seconds())
+            if self.proxy is None:
+                _CALL.judge(address[0])  # the very one that is connected to: its name is not looked up again
+                self.address = address[0]
             bounded.connect(address)
         except BaseException:
             bounded.close()
@@ -204,6 +246,8 @@ class _Connection(_AnyConnection):
         _CALL.is_connected = True
 
     def request(self, *arguments: Any, **settings: Any) -> None:
+        if self.sock is not None and self.address:  # it was opened for another call
+            _CALL.judge(self.address)
         _CALL.is_connected = self.sock is not None  # False: it connects on the way
         super().request(*arguments, **settings)
 

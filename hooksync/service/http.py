@@ -20,8 +20,8 @@ import urllib3.util
 from hooksync import __version__
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import Record, field
-from hooksync.core.urls import is_loopback
-from hooksync.service.connections import Connections, LookUp, bounded_call, make_tls
+from hooksync.core.urls import is_loopback, literal_address, split_port
+from hooksync.service.connections import Connections, LookUp, Reach, bounded_call, make_tls
 from hooksync.service.http_errors import CallFacts, Flood, Interim, NoProxy, explain
 
 USER_AGENT = f"hooksync/{__version__}"
@@ -48,6 +48,7 @@ class Request(Record, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
+    may_be_private: bool = True  # whether it may go to a private address
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -61,6 +62,7 @@ class Answer(Record, frozen=True):
     status: int
     body: bytes
     retry_after: str | None = None  # the header as sent
+    reach: Reach = "public"  # of the address that it came from
     repeats: int = 0  # tries of the same call before the one that got this answer
     follows_lost: bool = False  # one of them may have been carried out
 
@@ -120,12 +122,15 @@ class Transport:
         Raises AnswerLost when the call may have been carried out, Unreachable when it never was.
         """
         with bounded_call(self._timeouts.call, request.answer_limit, self._look_up) as call:
+            call.may_be_private = request.may_be_private
             try:
+                if address := literal_address(split_port(request.base_url.partition("://")[2])[0]):
+                    call.judge(str(address))  # the only thing that can be judged behind a proxy
                 with self._respond(request) as response:
                     if response.status_code < 200:
                         raise Interim  # this closes the connection, so that no other call reads the answer that follows
                     body = b"".join(_read(response, request.answer_limit))
-                    return Answer(response.status_code, body, response.headers.get("Retry-After"))
+                    return Answer(response.status_code, body, response.headers.get("Retry-After"), call.reach)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 failure = self._failure(request, error, is_connected=call.is_connected)
         raise failure  # out here, so that no exception that holds the request is chained to it

@@ -47,6 +47,10 @@ class NoRoute(Unreachable):
     """The server cannot be reached from this network."""
 
 
+class ForbiddenAddress(NoRoute):
+    """The server's address is one that this call may not go to."""
+
+
 class NoProxy(Unreachable):
     """The proxy on the way cannot be used."""
 
@@ -80,6 +84,10 @@ class Flood(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EFBIG, "more came in than may be read")  # readers of sockets look at the number
+
+
+class AddressRefused(OSError):
+    """An address is one that a call may not go to: its `args` say what kind of address that is, and how to fix it."""
 
 
 class SlowLookUp(OSError):
@@ -133,6 +141,8 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
             case ssl.SSLCertVerificationError():
                 what = f"the certificate is not trusted: {cause.verify_message}"
                 return UntrustedCertificate, what, _fix_for_certificate(cause.verify_code)
+            case AddressRefused(args=(kind, fix)):
+                return ForbiddenAddress, f"the address is {kind}: no call is made to it", fix
             case SlowLookUp():
                 return SlowName, f"the server's name was not resolved within {facts.connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():

@@ -38,6 +38,10 @@ _CODE_BYTES = 16  # random bytes in a code; written as hex
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"  # in a path and a query; other characters are percent-encoded
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})  # kinds that hold for every receiver of the server
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
+_NOT_QUOTED = (
+    "what it says is not shown, because its address is private",
+    "to see what it says, write `allow_private_receivers: true` into a policy (--policy)",
+)
 
 _KINDS: tuple[tuple[type[ServiceError], FailureKind], ...] = (
     (http_errors.NoName, "no-name"),
@@ -157,7 +161,7 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
 def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
     kind: FailureKind = next((kind for failure, kind in _KINDS if isinstance(error, failure)), "cut")
-    if isinstance(error, http_errors.BadBundle):  # about this machine, and without a URL
+    if isinstance(error, http_errors.BadBundle | http_errors.ForbiddenAddress):  # without a URL
         return ProbeResult(kind, error.reason, error.problems[0].fix)
     if isinstance(error, http_errors.SlowName):
         return ProbeResult(kind, "its name was not resolved in time", _WORDS[kind][1])
@@ -172,13 +176,16 @@ def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResul
     if isinstance(answer, ProbeResult):
         return answer
     result = judge_answer(answer.status, answer.body, code, _key(secret))
-    if result.kind in _QUOTED and (quoted := context.redactor.quote(answer.text)):
-        return replace(result, detail=f"{result.detail}: {quoted}")
-    return result
+    if result.kind not in _QUOTED or not answer.text.strip():
+        return result
+    if answer.reach != "public" and context.private_receivers != "quoted":
+        return replace(result, detail=f"{result.detail}; {_NOT_QUOTED[0]}", fix=f"{result.fix}; {_NOT_QUOTED[1]}")
+    return replace(result, detail=f"{result.detail}: {context.redactor.quote(answer.text)}")
 
 
 def _send(url: HookUrl, code: str, context: CallContext, what: str) -> Answer | ProbeResult:
-    return probe_once(_request(url.full, code), context, "receiver", f"POST {url.shown} {what}")
+    request = replace(_request(url.full, code), may_be_private=context.private_receivers != "refused")
+    return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
 
 
 def _request(url: str, code: str) -> Request:

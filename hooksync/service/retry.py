@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
+from typing import Literal
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, ServiceError
@@ -19,6 +20,8 @@ from hooksync.core.redaction import Redactor
 from hooksync.core.urls import shown_server
 from hooksync.service.http import Answer, Network, Request
 from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
+
+PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
 TOO_MANY = 429
 BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
@@ -80,6 +83,7 @@ class CallContext(Record, frozen=True):
     watch: Callable[[CallRecord], None]  # is told of every call
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = SYSTEM_CLOCK
+    private_receivers: PrivateReceivers = "challenged"
 
     def send(self, request: Request, peer: str, shown: str, told: Callable[[ServiceError], str]) -> Answer:
         """Make one call and record it. Raises ServiceError.

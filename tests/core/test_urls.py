@@ -1,3 +1,6 @@
+import socket
+from ipaddress import IPv4Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +11,7 @@ from hooksync.core.urls import (
     is_loopback,
     is_plain_http,
     is_respelling,
+    literal_address,
     may_own,
     outline,
     owns_url,
@@ -297,3 +301,23 @@ def test_open_url_is_refused_only_where_its_text_tells(url: str, may: bool) -> N
 )
 def test_a_service_may_spell_a_url_in_its_own_way_but_not_change_it(one: str, other: str, is_one: bool) -> None:
     assert is_respelling(one, other) is is_one
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(["{}", "{:#x}", "0{:o}"]), st.integers(0, 3), st.sampled_from(["", "."]))
+def test_an_ipv4_address_is_known_in_every_spelling_that_systems_take(
+    address: IPv4Address, form: str, dots: int, end: str
+) -> None:
+    parts = [*address.packed[:dots], int.from_bytes(address.packed[dots:], "big")]
+    host = ".".join(map(form.format, parts))
+    assert literal_address(host + end) == address
+    assert IPv4Address(socket.inet_aton(host)) == address
+
+
+@pytest.mark.parametrize("host", ["", "a.b", "1.2.3.4.5", "256.1.1.1", "1.2.3.256", "08.1", "0x", "0xg", "1..2", "[x]"])
+def test_what_no_system_takes_for_an_address_is_a_name(host: str) -> None:
+    assert literal_address(host) is None
+
+
+def test_an_ipv6_address_is_known_between_brackets() -> None:
+    assert str(literal_address("[2001:DB8:0::1]")) == "2001:db8::1"
+    assert str(literal_address("[::ffff:127.0.0.1]")) == "127.0.0.1"

@@ -15,19 +15,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext, suppress
 from http.client import LineTooLong
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 import requests
 import urllib3.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
-from hooksync.service.connections import BoundedResponse, LookUp
+from hooksync.service.connections import BoundedResponse, LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from hooksync.service.http_errors import (
     CallFacts,
     ConnectionRefused,
+    ForbiddenAddress,
     NoName,
     NoProxy,
     SlowName,
@@ -160,13 +164,80 @@ def test_a_name_without_an_address_is_no_connection() -> None:
     assert isinstance(error, ServiceError)
 
 
+# where a call may go
+
+
+def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serve) -> None:
+    wire = serve(saying(OK))
+    answers = iter([at(wire.port)(), at(wire.port)()])
+    transport = Transport(Timeouts(), 4, {}, lambda *_: next(answers))
+    failure = failure_of(transport, Request("POST", "http://rebound.example", "/", may_be_private=False))
+    assert isinstance(failure, ForbiddenAddress)
+    assert wire.request_lines == []
+    assert len(list(answers)) == 1  # its name was looked up once
+
+
+def test_of_several_addresses_only_those_that_a_call_may_go_to_are_tried(serve: Serve) -> None:
+    wire = serve(saying(OK))
+    metadata = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("169.254.169.254", wire.port))
+    transport = Transport(Timeouts(), 4, {}, lambda *_: [metadata, *at(wire.port)()])
+    assert transport.send(get("http://service.example")).reach == "private"
+
+
+def test_a_connection_that_another_call_opened_is_judged_again(serve: Serve) -> None:
+    wire = serve(saying(OK))
+    transport = Transport(Timeouts(), 4, {}, at(wire.port))
+    transport.send(get("http://service.example"))
+    failure = failure_of(transport, Request("POST", "http://service.example", "/", may_be_private=False))
+    assert isinstance(failure, ForbiddenAddress)
+    assert wire.request_lines == ["GET /x HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "2852039166", "0xa9fea9fe", "[::ffff:169.254.169.254]", "169.254.43518"]
+)
+def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
+    host: str, serve: Serve, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(saying(OK))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    assert isinstance(failure_of(make(), get(f"http://{host}")), ForbiddenAddress)
+    assert proxy.request_lines == []
+    request = Request("POST", "http://receiver.example", "/", may_be_private=False)
+    assert make().send(request).reach == "public"  # nobody but the proxy knows
+
+
+NETWORKS = ["{}", "::ffff:{}", "64:ff9b::{}", "::{}"]
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(NETWORKS))
+def test_an_address_is_judged_alike_however_ipv6_wraps_it(address: IPv4Address, network: str) -> None:
+    assert reach_of(network.format(address)) == reach_of(str(address))
+
+
+@pytest.mark.parametrize(
+    ("reach", "addresses"),
+    [
+        ("public", "8.8.8.8 2606:4700::1111 64:ff9b::808:808 2002:808:808::1"),
+        ("private", "127.0.0.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 224.0.0.1 240.0.0.1 255.255.255.255"),
+        ("private", ":: ::1 fd00::1 fec0::1 ff02::1 64:ff9b:1::1 2001:db8::1 2002:a00:1::1"),
+        ("link-local", "169.254.169.254 169.254.170.2 fe80::1%eth0 febf::1 ::ffff:169.254.0.1 64:ff9b::a9fe:a9fe"),
+        ("link-local", "100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254 fd20:ce::254 2002:a9fe:a9fe::1"),
+    ],
+)
+def test_an_address_is_public_private_or_one_of_those_that_clouds_keep_for_themselves(
+    reach: str, addresses: str
+) -> None:
+    assert {reach_of(address) for address in addresses.split()} == {reach}
+
+
 # what is sent, and what comes back
 
 
 def test_what_is_sent_is_what_was_asked_for_and_little_else(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"ok", "201 Created", "Retry-After: 7")))
     request = Request("POST", wire.url, "/a%2Fb?c=d", {"X-Y": "z"}, SECRET.encode())
-    assert make().send(request) == Answer(201, b"ok", "7")
+    assert make().send(request) == Answer(201, b"ok", "7", reach="private")
     assert wire.request_lines == ["POST /a%2Fb?c=d HTTP/1.1"]
     assert wire.header("User-Agent") == f"hooksync/{__version__}"
     assert wire.header("X-Y") == "z"
@@ -244,7 +315,7 @@ def test_a_redirect_is_an_answer_and_leads_nowhere(make: Make, serve: Serve, sta
 @pytest.mark.parametrize("location", ["http://[", "\xff\xfe", "//", "http://" + "a" * 70 + ".example", ""])
 def test_where_a_redirect_leads_is_not_even_looked_at(make: Make, serve: Serve, location: str) -> None:
     wire = serve(saying(answer(b"gone", "302 Found", f"Location: {location}")))
-    assert make().send(get(wire.url)) == Answer(302, b"gone")
+    assert make().send(get(wire.url)) == Answer(302, b"gone", reach="private")
 
 
 # what goes wrong on the way
@@ -297,12 +368,12 @@ def test_an_interim_answer_is_lost_and_the_next_call_does_not_read_the_one_after
     error = failure_of(transport, get(url))
     assert isinstance(error, AnswerLost)
     assert error.summary == "GET /x: only an interim answer (1xx) came, and hooksync does not wait for the one after it"
-    assert transport.send(get(url)) == Answer(200, b"the second")
+    assert transport.send(get(url)) == Answer(200, b"the second", reach="private")
 
 
 def test_the_answer_after_100_continue_is_the_answer(make: Make, serve: Serve) -> None:
     wire = serve(saying(b"HTTP/1.1 100 Continue\r\n\r\n" + OK))
-    assert make().send(get(wire.url)) == Answer(200, b"[]")
+    assert make().send(get(wire.url)) == Answer(200, b"[]", reach="private")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 from urllib.parse import parse_qs
 
 import pytest
@@ -23,7 +24,7 @@ from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Req
 from hooksync.sandbox.receiver import Receiver
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise
-from hooksync.service.retry import CallContext, CallRecord
+from hooksync.service.retry import CallContext, CallRecord, PrivateReceivers
 from hooksync.service.worker_pool import WorkerPool
 from tests.conftest import SECRET, URL_KEY
 from tests.shipped_receiver import shipped_receiver
@@ -39,11 +40,14 @@ class Watched:
     records: list[CallRecord] = field(default_factory=list)
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, call=10))
     environ: dict[str, str] = field(default_factory=dict)
+    private_receivers: PrivateReceivers = "quoted"
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> CallContext:
         self.transport = Transport(self.timeouts, 8, self.environ)
-        return CallContext(self.transport, Redactor(), self.stop, self.records.append)
+        return CallContext(
+            self.transport, Redactor(), self.stop, self.records.append, private_receivers=self.private_receivers
+        )
 
     def __exit__(self, *_: object) -> None:
         self.transport.close()
@@ -311,6 +315,35 @@ def test_what_a_receiver_says_is_quoted_through_the_redactor_on_one_line(context
     assert "wrong: ***" in result.detail
     assert result.detail.isprintable()
     assert len(result.detail) < 400
+
+
+def test_without_a_policy_what_a_private_receiver_says_is_not_quoted_and_it_is_told_how_to_see_it() -> None:
+    with Watched(private_receivers="challenged") as context:
+        result = read(sends(Answer(500, b"what an internal service says")), context)
+        assert result.detail == "it answers 500, not 200; what it says is not shown, because its address is private"
+        assert "`allow_private_receivers: true`" in result.fix
+        assert read(sends(Answer(500)), context).detail == "it answers 500, not 200"
+        with Receiver({"catalogue": [SECRET]}) as receiver:
+            assert challenge(url(receiver.url("catalogue")), KEY, context) == READY
+
+
+def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one() -> None:
+    with Watched(private_receivers="refused") as context, Receiver({"catalogue": [SECRET]}) as receiver:
+        result = challenge(url(receiver.url("catalogue")), KEY, context)
+        assert (result.kind, result.state) == ("no-route", "unreachable")
+        assert result.detail == "the address is private: no call is made to it"
+        assert receiver.inbox("catalogue").challenges == 0
+
+
+@pytest.mark.parametrize("private_receivers", get_args(PrivateReceivers))
+def test_a_receiver_whose_name_leads_to_the_metadata_of_a_cloud_is_never_challenged(
+    private_receivers: PrivateReceivers,
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("169.254.169.254", 80))]
+    with Watched(private_receivers=private_receivers) as context:
+        transport = Transport(SHORT_OF_PATIENCE, 1, {}, lambda *_: found)
+        result = challenge(url("http://metadata.example/hook"), KEY, replace(context, transport=transport))
+    assert (result.kind, result.detail) == ("no-route", "the address is link-local: no call is made to it")
 
 
 def test_neither_the_reading_nor_the_watcher_sees_the_key_of_a_url(context: CallContext, watched: Watched) -> None:
