@@ -7,12 +7,11 @@ not say enough, a description.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from hooksync.cli.flags import SHELLS, add_flags
+from hooksync.cli.flags import SHELLS, add_flags, packaged
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
 
@@ -141,10 +140,8 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def _help_texts() -> dict[str, tuple[str, str, str]]:
     """Read what the help says: by the command, a line, an example, and a description, which may be empty."""
-    with open(os.path.join(os.path.dirname(__file__), "commands.txt"), encoding="utf-8") as file:
-        sections = file.read().removeprefix("[").split("\n[")
     texts = {}
-    for section in sections:
+    for section in packaged("commands.txt").removeprefix("[").split("\n["):
         name, _, text = section.partition("]\n")
         line, _, text = text.partition("\n")
         example, _, description = text.rstrip("\n").partition("\n\n")
