@@ -159,7 +159,7 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
 
             return export(read_options(kinds.ExportOptions, arguments), world)
         case "init":
-            from hooksync.commands.init import init
+            from hooksync.commands.validate import init
 
             return init(read_options(kinds.InitOptions, arguments), world)
         case _:

@@ -1,14 +1,19 @@
-"""The commands that need no network: `validate` and `schema`. Loads no module of the network; prints nothing itself."""
+"""The commands that need no network: `validate`, `schema`, and `init`, but for --from-live. Prints nothing itself.
+
+Loads no module of the network but for that flag. The commented file that `init` writes is starter.yaml.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import Options
-from hooksync.config.files import read_sources
-from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.commands.options import InitOptions, Options
+from hooksync.config.files import DEFAULT_FILES, read_sources
+from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.output import create_atomically, is_there
 from hooksync.core.schema import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     from hooksync.config.declarations import TenancyDeclaration
 
 FORMAT = "hooksync.validation/1"
+
+_NEXT = "next: fill in your server, receivers and triggers, then run `hooksync validate`"
 
 
 def validate(options: Options, world: World) -> ExitCode:
@@ -83,3 +90,48 @@ def _problem_json(problem: Problem) -> dict[str, object]:
         "what": problem.what,
         "fix": problem.fix,
     }
+
+
+def init(options: InitOptions, world: World) -> ExitCode:
+    """Write a first hooks file. Raises FileError if it exists already."""
+    for path in DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,):
+        if is_there(path):  # before any call; checked again while writing
+            raise FileError(_exists(path))
+    if options.is_from_live:
+        return _init_from_live(options, world)
+    if options.server or options.tenant or options.tenancies or options.names_files:
+        what = "--server, --tenant, --file and --tenancy need --from-live"
+        raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
+    with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
+        _write(options.path, starter.read())
+    world.terminal.result(f"wrote {options.path}\n")
+    world.terminal.message(_NEXT)
+    return ExitCode.DONE
+
+
+def _exists(path: str) -> Problem:
+    return Problem(f"{path} exists already, and was left as it is", "name another file: hooksync init PATH")
+
+
+def _init_from_live(options: InitOptions, world: World) -> ExitCode:
+    """Write what is live; nothing at all if a part of it could not be read."""
+    from hooksync.commands.export import explain, make_export
+
+    made = make_export(options, world)
+    if world.stop.is_set():
+        return ExitCode.INTERRUPTED
+    if made.unread:
+        explain(made, world)
+        world.terminal.message(f"{options.path} was not written, because it would be incomplete")
+        return ExitCode.ERROR
+    _write(options.path, made.text)
+    world.terminal.result(f"wrote {options.path}\n")
+    explain(made, world)
+    return ExitCode.DONE
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        create_atomically(path, text)
+    except FileExistsError as error:
+        raise FileError(_exists(path)) from error
