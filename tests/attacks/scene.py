@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote_plus
 
-from tests.attacks.peers import HOOKS, NEVER_SHOWN, answer_well, service
+from tests.attacks.peers import (
+    DECLARED,
+    HOOKS,
+    NEVER_SHOWN,
+    NOT_DECLARED,
+    RECEIVER,
+    TOKEN,
+    answer_well,
+    service,
+)
 from tests.command_line import Run, hooksync
 from tests.conftest import make_environ
 from tests.wire import Respond, Wire, answer, saying
@@ -72,6 +81,61 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
 def refusal(message: str, status: str = "422 No") -> Respond:
     """Refuse a call with a message, as the service does."""
     return saying(answer(json.dumps({"message": message}, ensure_ascii=False).encode(), status))
+
+
+# --- what a peer can say, and where it is shown
+
+Plant = Callable[[str], Scene]  # puts a text into one field
+
+SHOWN = {
+    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
+    **{f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags) for name, flags in FORMATS.items()},
+    "export": ("export", "-v"),
+    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "check, text": ("check",),
+    "check, JSON": ("check", "--format", "json"),
+}
+
+
+def _listed(**planted: str) -> Scene:
+    return Scene([DECLARED, {**NOT_DECLARED, **planted}], environ={"RECEIVER": RECEIVER})
+
+
+def _refused(call: str) -> Plant:
+    live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
+    return lambda text: Scene(live, call, refusal(text), environ={"RECEIVER": RECEIVER})
+
+
+def _tenant(text: str) -> Scene:
+    said = {"success": True, "token": TOKEN, "tenant": text}
+    return Scene([], "log-in", saying(answer(json.dumps(said).encode())), hooks=HOOKS.replace("    tenant: DEMO\n", ""))
+
+
+def _receiver(text: str) -> Scene:
+    return Scene(receiver=saying(answer(text.encode(), "422 No")))
+
+
+def _made(text: str) -> Scene:
+    said = {"id": text, "url": "https://x.example/", "triggerType": text}
+    return Scene([], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER})
+
+
+_PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
+_APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
+_CHECKS = ("check, text", "check, JSON")
+FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it can be seen
+    "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES)),
+    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_APPLIES, "export", "init")),
+    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_APPLIES, "export", "init")),
+    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_APPLIES, "export", "init")),
+    "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
+    "a refused log-in": (_refused("log-in"), (*_PLANS, "export", "init", *_CHECKS)),
+    "a refused list": (_refused("list"), (*_PLANS, "export", "init", *_CHECKS)),
+    "a refused subscribe": (_refused("subscribe"), _APPLIES),
+    "a refused unsubscribe": (_refused("unsubscribe"), _APPLIES),
+    "a new id": (_made, _APPLIES),
+    "a receiver": (_receiver, _CHECKS),
+}
 
 
 # --- values that must not be seen, in every form that a peer may give them

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from itertools import product
 
 import pytest
 
-from tests.attacks.peers import DECLARED, HOOKS, NOT_DECLARED, RECEIVER, TOKEN
-from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, refusal, steers
+from tests.attacks.scene import FIELDS, SHOWN, Scene, leaks, play, steers
 from tests.lanes import sampled
-from tests.wire import answer, saying
 
 TEXTS = {
     "an error": "::error file=x,line=1::owned",
@@ -43,55 +40,6 @@ TEXTS = {
     "nothing to be seen": "o\u200bw\u2060n\ufeffe\u00add owned",
     "tags": "owned\U000e0001\U000e0041",
     "null and delete": "\x00owned\x7f",
-}
-SHOWN = {
-    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
-    **{f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags) for name, flags in FORMATS.items()},
-    "export": ("export", "-v"),
-    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
-    "check, text": ("check",),
-    "check, JSON": ("check", "--format", "json"),
-}
-
-
-def _listed(**planted: str) -> Scene:
-    return Scene([DECLARED, {**NOT_DECLARED, **planted}], environ={"RECEIVER": RECEIVER})
-
-
-def _refused(call: str) -> Callable[[str], Scene]:
-    live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
-    return lambda text: Scene(live, call, refusal(text), environ={"RECEIVER": RECEIVER})
-
-
-def _tenant(text: str) -> Scene:
-    said = {"success": True, "token": TOKEN, "tenant": text}
-    return Scene([], "log-in", saying(answer(json.dumps(said).encode())), hooks=HOOKS.replace("    tenant: DEMO\n", ""))
-
-
-def _receiver(text: str) -> Scene:
-    return Scene(receiver=saying(answer(text.encode(), "422 No")))
-
-
-def _made(text: str) -> Scene:
-    said = {"id": text, "url": "https://x.example/", "triggerType": text}
-    return Scene([], "subscribe", saying(answer(json.dumps(said).encode())), environ={"RECEIVER": RECEIVER})
-
-
-_PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
-_APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
-_CHECKS = ("check, text", "check, JSON")
-FIELDS: dict[str, tuple[Callable[[str], Scene], tuple[str, ...]]] = {  # and where it is shown
-    "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES)),
-    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_APPLIES, "export", "init")),
-    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_APPLIES, "export", "init")),
-    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_APPLIES, "export", "init")),
-    "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
-    "a refused log-in": (_refused("log-in"), (*_PLANS, "export", "init", *_CHECKS)),
-    "a refused list": (_refused("list"), (*_PLANS, "export", "init", *_CHECKS)),
-    "a refused subscribe": (_refused("subscribe"), _APPLIES),
-    "a refused unsubscribe": (_refused("unsubscribe"), _APPLIES),
-    "a new id": (_made, _APPLIES),
-    "a receiver": (_receiver, _CHECKS),
 }
 ATTACKS = [
     (field, text, shown)
