@@ -49,9 +49,9 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def words(kind: str, file: str, stdin: BinaryIO) -> list[str]:
     """List the tenancies or addresses that a hooks file declares. Raises FileError if it is not valid."""
+    from hooksync.config.declarations import addresses
     from hooksync.config.document import read_document
     from hooksync.config.files import read_sources
-    from hooksync.config.selection import addresses
 
     tenancies = read_document(read_sources([file], stdin)).tenancies
     found = [one.name for one in tenancies] if kind == "tenancies" else addresses(tenancies)

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from hooksync.config.selection import read_shard
+from hooksync.config.declarations import read_shard
 from hooksync.core.schema import SCHEMA_KINDS
 
 SHELLS = ("bash", "zsh", "fish")

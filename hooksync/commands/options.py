@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from hooksync.core.record import Record, given_fields
 
 if TYPE_CHECKING:
-    from hooksync.config.selection import Shard
+    from hooksync.config.declarations import Shard
 
 Format = Literal["text", "json", "markdown"]
 _Options = TypeVar("_Options", bound="Options")

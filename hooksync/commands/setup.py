@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options, PlanOptions, StateOptions
-from hooksync.config.declarations import TenancyDeclaration
+from hooksync.config.declarations import Shard, TenancyDeclaration, check_replaced, nothing_in, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, same_tenancy_problems, url_environment_values
-from hooksync.config.selection import Shard, check_replaced, nothing_in, select, share_of
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Tenancy

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from hooksync.commands.options import StateActionOptions
-from hooksync.config.selection import refuse_unmatched
+from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
 from hooksync.core.model import address_matches

@@ -27,8 +27,8 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 
 def validate(options: Options, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment. Raises FileError with every problem."""
+    from hooksync.config.declarations import nothing_in, select, share_of
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
-    from hooksync.config.selection import nothing_in, select, share_of
 
     try:
         document = read_document(read_sources(options.files, world.stdin))

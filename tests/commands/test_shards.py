@@ -21,11 +21,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.cli.arguments import read_arguments
-from hooksync.config.declarations import Settings, TenancyDeclaration
+from hooksync.config.declarations import (
+    MOST_SHARDS,
+    Settings,
+    Shard,
+    TenancyDeclaration,
+    read_shard,
+    shard_of,
+    share_of,
+)
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.resolve import same_tenancy_problems
-from hooksync.config.selection import MOST_SHARDS, Shard, read_shard, shard_of, share_of
 from hooksync.core.errors import UsageError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.declarations import Document
+from hooksync.config.declarations import Document, Shard, addresses, check_replaced, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.selection import Shard, addresses, check_replaced, select, share_of
 from hooksync.core.errors import UsageError
 from hooksync.core.model import SecretRef
 

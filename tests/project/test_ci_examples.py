@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hooksync.config.selection import shard_of
+from hooksync.config.declarations import shard_of
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
 from tests.command_line import ROOT
