@@ -17,7 +17,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Respond = Callable[["Wire", socket.socket, bytes], object]  # a true value keeps the connection open
 
@@ -167,27 +167,34 @@ class Certificate:
     server: ssl.SSLContext
 
 
-def make_certificate(folder: Path, name: str, *, days: int = 1) -> Certificate:
-    """Make a certificate for a host name or an address; `days` below zero: expired so long ago."""
+def make_certificate(folder: Path, name: str, *, days: int = 1, fault: str = "") -> Certificate:
+    """Make a certificate for a host name or an address. `days` to its end: below zero it is over, above ten not begun.
+
+    `fault`: "no names" beside the common name, which says it; or "for clients" alone.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooksync tests")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name if fault == "no names" else "hooksync tests")])
     try:
         host: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         host = x509.DNSName(name)
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    certificate = (
+    builder = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(end - datetime.timedelta(days=10))
         .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([host]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
     )
-    pem = folder / f"{name}{days}.pem"
+    if fault != "no names":
+        builder = builder.add_extension(x509.SubjectAlternativeName([host]), critical=False)
+    if fault == "for clients":
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
+    stem = f"{name}{days}{fault}".replace("*", "any")
+    pem = folder / f"{stem}.pem"
     pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    both = folder / f"{name}{days}.server.pem"
+    both = folder / f"{stem}.server.pem"
     plain = serialization.NoEncryption()
     pkcs8 = serialization.PrivateFormat.PKCS8
     both.write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, plain) + pem.read_bytes())

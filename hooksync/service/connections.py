@@ -310,6 +310,7 @@ def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
+    context.hostname_checks_common_name = False  # names stand in subjectAltName alone (RFC 9525), as for urllib3
     context.load_verify_locations(certifi.where())
     for name in _CA_VARIABLES:
         if place := environ.get(name):

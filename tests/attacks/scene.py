@@ -80,9 +80,8 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY}
         for name, text in given.items():
             (folder / name).write_text(text, encoding="utf-8")
-        places = {
-            name: wire.url.replace("127.0.0.1", scene.host) for name, wire in (("BOX", box), ("RECEIVER", receiver))
-        }
+        urls = {"BOX": box.url, "RECEIVER": receiver.url}
+        places = {name: url.replace("127.0.0.1", scene.host) for name, url in urls.items()}
         environ = make_environ(HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ)))
         run = hooksync(arguments, environ, folder)
         files = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name not in given}

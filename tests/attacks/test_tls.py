@@ -1,0 +1,106 @@
+"""TLS: whoever cannot prove to be the declared host gets no byte of a request, whatever certificate it shows."""
+
+from __future__ import annotations
+
+import ssl
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.conftest import Withstands
+from tests.attacks.peers import Case, cases_of
+from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
+from tests.lanes import sampled
+from tests.wire import Certificate, make_certificate
+
+HOSTS = ("127.0.0.1", "localhost")
+FAULTS = (
+    "unknown",  # signed by nobody whom this machine trusts
+    "expired",
+    "not yet valid",
+    "another name",
+    "another address",
+    "a name that begins alike",
+    "a name that ends alike",
+    "any name",
+    "any name of a domain",
+    "a name in a domain",
+    "no names",
+    "for clients",
+    "an old protocol",
+)
+COMMANDS = {
+    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
+    "apply": (*APPLY, "-v"),
+    "export": ("export", "-v"),
+    "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
+    "check": ("check",),
+    "check, JSON": ("check", "--format", "json"),
+}
+ATTACKS = list(product(FAULTS, HOSTS, COMMANDS))
+
+
+def of(fault: str, host: str, folder: Path) -> Certificate:
+    names = {
+        "another name": "evil.example",
+        "another address": "127.0.0.2",
+        "a name that begins alike": f"{host}.evil.example",
+        "a name that ends alike": f"not-{host}",
+        "any name": "*",
+        "any name of a domain": "*.0.0.1" if host[0].isdigit() else "*host",
+        "a name in a domain": f"*.{host}",
+    }
+    days = {"expired": -1, "not yet valid": 20}.get(fault, 1)
+    kind = fault if fault in ("no names", "for clients") else ""
+    return make_certificate(folder, names.get(fault, host), days=days, fault=kind)
+
+
+def _scene(fault: str, host: str, folder: Path, *, is_receiver: bool = False) -> Scene:
+    certificate = of(fault, host, folder)
+    if fault == "an old protocol":
+        certificate.server.minimum_version = ssl.TLSVersion.TLSv1
+        certificate.server.maximum_version = ssl.TLSVersion.TLSv1_1
+    environ = {} if fault == "unknown" else {"REQUESTS_CA_BUNDLE": str(certificate.pem)}
+    side = {"receiver_tls" if is_receiver else "tls": certificate.server}
+    return Scene(host=host, environ=environ, **side)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(("fault", "host", "command"), sampled(ATTACKS, 25))
+def test_a_server_that_cannot_prove_its_name_gets_no_request(
+    fault: str, host: str, command: str, tmp_path: Path
+) -> None:
+    seen = play(COMMANDS[command], _scene(fault, host, tmp_path))
+    assert seen.requests == ()
+    assert seen.run.code == 1
+    assert "TLS" in seen.shown or "certificate" in seen.shown
+    assert leaks(seen.shown) == []
+    assert steers(seen.shown) == []
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("fault", "host", "command"), sampled(product(FAULTS, HOSTS, ("apply", "check", "check, JSON")), 25)
+)
+def test_a_receiver_that_cannot_prove_its_name_gets_no_challenge(
+    fault: str, host: str, command: str, tmp_path: Path
+) -> None:
+    seen = play(COMMANDS[command], _scene(fault, host, tmp_path, is_receiver=True))
+    assert seen.challenges == ()
+    assert seen.run.code == (3 if command == "apply" else 1)
+    assert not [request for request in seen.requests if request.startswith(b"POST /api/webhook/")]
+    assert leaks(seen.shown) == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("is_receiver", [False, True])
+def test_one_that_proves_its_name_is_served(host: str, is_receiver: bool, tmp_path: Path) -> None:
+    seen = play(APPLY, _scene("", host, tmp_path, is_receiver=is_receiver))
+    assert (seen.run.code, len(seen.challenges)) == (0, 1)
+
+
+@pytest.mark.timeout(240)  # the first of them waits for many
+@pytest.mark.parametrize("case", sampled(cases_of("TLS"), 15), ids=str)
+def test_a_peer_that_speaks_another_protocol_is_one_clear_error(case: Case, withstands: Withstands) -> None:
+    withstands(case)
