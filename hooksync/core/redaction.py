@@ -1,21 +1,28 @@
 """The last net: foreign text (an answer, a library's exception) made fit to show.
 
 Our own text never holds a secret and needs none of this. No I/O.
+
+A known value that stands in clear is masked. Where a text holds one when it is decoded, nothing of the text is shown:
+escapes of URLs, JSON, Python and HTML, hex, base64 and UTF-16, some in one another, with other white space or
+letter case. A peer that means to tell a value can cut it up or encrypt it; no net is so fine.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_from_bytes, quote_plus, unquote
+from binascii import a2b_base64, a2b_hex
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 QUOTED_LENGTH = 256  # characters of an answer that an error quotes
+NOT_SHOWN = "(not shown: it holds a secret in an encoded form)"
 _MASK = "***"
-_LOOKED_AT = 64 * 1024  # characters of a long answer that are looked at for those to quote
-_SHORTEST_IN_BASE64 = 4  # bytes; fewer leave too little of their own in base64 to be told from other text
+_LOOKED_AT = 64 * 1024  # characters of a long text that are looked at; the first half of them may be shown
+_DEPTH = 4  # encodings in one another: three by the peer, and that of our request, which it may echo whole
+_GROWTH, _ROOM = 16, 65536  # bytes that decoding may make of each byte, and of any text
+_SHORTEST = 4  # bytes of a value that is looked for in what a text decodes to: fewer are there by chance
+_LONG = 8  # bytes, from which white space and letter case no longer count
+_MANY = 64  # values that are looked for one by one
 
 # what hides values that this run does not know: the keys of others' URLs, tokens that came in an answer
 _UNKNOWN = (
@@ -28,25 +35,46 @@ _UNKNOWN = (
 )
 _RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
 
+_ESCAPE = re.compile(
+    rb"(?P<units>(?:[\\%]u[0-9A-Fa-f]{4})+)|\\U(?P<wide>[0-9A-Fa-f]{8})|\\u\{(?P<braced>[0-9A-Fa-f]{1,6})\}"
+    rb"|(?:%|\\x)(?P<byte>[0-9A-Fa-f]{2})|(?P<entity>&#?[0-9A-Za-z]{1,31};?)|\\(?P<other>.)",
+    re.DOTALL,
+)
+_UNIT_MARK = re.compile(rb"[\\%]u")
+_CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"f": b"\f", b"b": b"\b"}
+_LEGIBLE = re.compile(rb"[\t\n\r -~]{6,}")  # the shortest that can be an encoded value
+_HEX_MARK = re.compile(rb"0[xX]")
+_NO_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_NO_BASE64 = bytes(set(range(256)) - set(_BASE64))
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_IGNORED = bytes({*range(33), *b"+\\\x7f", *range(128, 256)})  # white space (of forms, too), and what is not ASCII
+_LOWER = bytes(range(256)).lower()
+
 
 class Redactor:
-    """Knows the values of this run that must not be seen and replaces them, plain or encoded. Safe among threads."""
+    """Knows the values of this run that must not be seen, and keeps them out of foreign text. Safe among threads."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._waiting: list[Callable[[], Iterable[str]]] = []
-        self._forms: frozenset[str] = frozenset()  # replaced as a whole, so that readers need no lock
+        self._clear: frozenset[str] = frozenset()  # these are replaced as a whole, so that readers need no lock
+        self._short: frozenset[bytes] = frozenset()
+        self._long: frozenset[bytes] = frozenset()  # as `_essence` has them
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Redactor({len(self._forms)} forms)"
+        return f"Redactor({len(self._values)} values)"
 
     def learn(self, values: Iterable[str]) -> None:
         """Take in values to hide; empty ones are passed over."""
         with self._lock:
             if fresh := {value for value in values if value} - self._values:
                 self._values |= fresh
-                self._forms |= {form for value in fresh for form in _forms(value) if form}
+                forms = {form for value in fresh for form in _forms(value) if len(form) >= _SHORTEST}
+                self._clear |= fresh | {form.decode("utf-8", "replace") for form in forms}
+                self._short |= {form for form in forms if len(_essence(form)) < _LONG}
+                self._long |= {made for form in forms if len(made := _essence(form)) >= _LONG}
 
     def values(self) -> frozenset[str]:
         """Return every known value, those that wait to be looked up as well."""
@@ -59,24 +87,39 @@ class Redactor:
         """Take in where to find values to hide: they are looked up when there first is a foreign text to show."""
         self._waiting.append(values)
 
-    def clean(self, text: str, end: int | None = None) -> str:
-        """Hide every known value in a text, in any of its forms. `end`: give it up to there; values are seen whole."""
+    def clean(self, text: str) -> str:
+        """Mask every known value in a foreign text; NOT_SHOWN where the text holds one in an encoded form."""
         self.values()
-        forms = self._forms
-        end = len(text) if end is None else min(len(text), end)
-        overhang = max(map(len, forms), default=0)  # a value that begins before the end is found whole
-        return _masked(text[: end + overhang], forms, end)
+        looked_at, end = text[:_LOOKED_AT], len(text) if len(text) <= _LOOKED_AT else _LOOKED_AT // 2
+        masked = _masked(looked_at, self._clear, len(looked_at))
+        if self._is_encoded_in(looked_at, masked):
+            return NOT_SHOWN
+        return masked if end == len(text) else _masked(looked_at, self._clear, end)
+
+    def holds(self, text: str) -> bool:
+        """Whether a text of any length holds a known value of four bytes or more, in clear or encoded."""
+        self.values()
+        return self._is_encoded_in(text, text)
 
     def quote(self, text: str) -> str:
         """Make foreign text fit for an error message: redacted, on one line, printable, cut at 256 characters.
 
         Hides also what only looks like a secret: user information and query values of URLs, tokens in JSON.
         """
-        known_hidden = self.clean(text, _LOOKED_AT)
+        known_hidden = self.clean(text)
         for pattern in _UNKNOWN:
             known_hidden = pattern.sub(rf"\1{_MASK}", known_hidden)
         line = printable(" ".join(known_hidden.split()))
         return line if len(line) <= QUOTED_LENGTH else line[: QUOTED_LENGTH - 1] + "…"
+
+    def _is_encoded_in(self, text: str, masked: str) -> bool:
+        """Whether a text decodes to a known value, or to more than there is time to look at."""
+        room = _ROOM + _GROWTH * len(text)
+        for made in _decoded(_utf_8(text), _utf_8(masked)):
+            room -= len(made)
+            if room < 0 or _any_in(self._short, made) or _any_in(self._long, _essence(made)):
+                return True
+        return False
 
 
 def printable(text: str) -> str:
@@ -111,73 +154,86 @@ def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
         start = text.find(form, start + 1)
 
 
-def _forms(value: str) -> Iterator[str]:
-    """Yield the ways in which a peer may echo a value: as sent, escaped (JSON, Python, HTML, URL), hex, base64."""
-    for text in {value, unquote(value)}:  # what stands in a URL is decoded by whoever gets it
-        yield from _escaped_forms(text)
-        for raw in _bytes_forms(text):
-            yield raw.decode("utf-8", "replace")  # as an answer in Latin-1 is read
-            yield from _python_forms(repr(raw + b"\"'")[2:-1])
-            yield from _recased(quote_from_bytes(raw, safe=""), "%")
-            yield raw.hex()
-            yield raw.hex().upper()
-            yield from _base64_forms(raw)
+def _forms(value: str) -> Iterator[bytes]:
+    """Yield what a text that was decoded may hold of a value: itself, trimmed, misread, and what it decodes to."""
+    text = value.strip()
+    forms = [_utf_8(text)]
+    if not text.isascii():
+        encodings = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", *(("latin-1",) if max(text) <= "\xff" else ()))
+        raw = [text.encode(encoding, "surrogatepass").replace(b"\0", b"") for encoding in encodings]
+        forms += [_utf_8(forms[0].decode("latin-1")), *raw, *(each.decode("utf-8", "replace").encode() for each in raw)]
+    forms.append(forms[0].replace(b" ", b"+"))
+    for form in forms:
+        yield form
+        for _ in range(_DEPTH):  # what stands in a URL is decoded by whoever gets it
+            form = _unescaped(form)
+            yield form
 
 
-def _escaped_forms(text: str) -> Iterator[str]:
-    yield text
-    yield from _python_forms(repr(text + "\"'")[1:-1])
-    for is_ascii in (True, False):
-        once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
-        twice = json.dumps(once, ensure_ascii=is_ascii)[1:-1]  # our JSON, quoted in theirs
-        for escaped in (once, once.replace("/", r"\/"), twice):
-            yield from _recased(escaped, r"\\u")
-    # as html.escape does, whose module costs a millisecond to load
-    markup = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    yield markup
-    yield markup.replace('"', "&quot;").replace("'", "&#x27;")
-    yield markup.replace('"', "&#34;").replace("'", "&#39;")
-    if text.isascii():  # other characters: by their bytes
-        yield quote(text)
-        yield quote_plus(text)
-    else:
-        yield from _recased(quote_from_bytes(_utf_8(text)), "%")
-        yield from _recased(quote_from_bytes(_utf_8(text), safe=" ").replace(" ", "+"), "%")
+def _decoded(whole: bytes, masked: bytes) -> Iterator[bytes]:
+    """Yield all that a text may be decoded to. `masked`: without what stands there in clear, which escapes leave."""
+    yield masked
+    level = [(whole, masked)]
+    for _ in range(_DEPTH):
+        following = []
+        for text, without in level:
+            plain = _unescaped(without)
+            if plain != without:
+                yield plain
+                following.append((plain, plain))
+            for made in _runs(text):
+                made = made.replace(b"\0", b"")
+                yield made
+                legible = b" ".join(_LEGIBLE.findall(made))  # of what was no base64, hardly anything
+                following.append((legible, legible))
+        level = following
 
 
-def _python_forms(shown: str) -> Iterator[str]:
-    """Yield a repr without the `"'` at its end, with single quotes escaped or not."""
-    escaped = shown.removesuffix("\"\\'")
-    yield escaped
-    yield escaped.replace("\\'", "'")
+def _unescaped(data: bytes) -> bytes:
+    """Undo escapes of URLs, JSON, Python and HTML, once; and of UTF-16 and line breaks what they add."""
+    data = data.translate(None, b"\0\r\n")
+    return _ESCAPE.sub(_plain, data) if b"%" in data or b"\\" in data or b"&" in data else data
 
 
-def _recased(text: str, mark: str) -> Iterator[str]:
-    """Yield an escaped text with the hex digits of its escapes in either case."""
-    yield text
-    pattern = re.compile(f"({mark})([0-9A-Fa-f]{{{4 if 'u' in mark else 2}}})")
-    yield pattern.sub(lambda match: match[1] + match[2].lower(), text)
-    yield pattern.sub(lambda match: match[1] + match[2].upper(), text)
+def _plain(match: re.Match[bytes]) -> bytes:
+    kind = match.lastgroup or ""
+    found = match[kind]
+    match kind:
+        case "byte":
+            return bytes.fromhex(found.decode())
+        case "units":
+            units = bytes.fromhex(_UNIT_MARK.sub(b"", found).decode())
+            return _utf_8(units.decode("utf-16-be", "surrogatepass"))
+        case "wide" | "braced":
+            return _utf_8(chr(code)) if (code := int(found, 16)) < 0x110000 else found
+        case "entity":
+            from html import unescape  # rarely needed
+
+            return _utf_8(unescape(found.decode()).replace("\ufffd", ""))
+    return _CONTROLS.get(found, found)
 
 
-def _bytes_forms(text: str) -> Iterator[bytes]:
-    yield _utf_8(text)
-    if not text.isascii() and max(text) <= "\xff":
-        yield text.encode("latin-1")
+def _runs(data: bytes) -> Iterator[bytes]:
+    """Decode hex and base64, wherever it starts in a text, and whatever stands between its characters."""
+    digits = _HEX_MARK.sub(b"", data).translate(None, _NO_HEX) + b"0"
+    for start in range(2):
+        yield a2b_hex(digits[start : len(digits) - (len(digits) - start) % 2])
+    letters = data.translate(_STANDARD, _NO_BASE64) + b"AAAA"
+    for start in range(4):
+        yield a2b_base64(letters[start : len(letters) - (len(letters) - start) % 4])
+
+
+def _essence(data: bytes) -> bytes:
+    """Return what stays the same of a value when it is trimmed, broken into lines, or written in capitals."""
+    return data.translate(_LOWER, _IGNORED)
+
+
+def _any_in(values: Collection[bytes], data: bytes) -> bool:
+    if len(values) > _MANY:  # then only those whose first bytes are there
+        starts = {data[at : at + _SHORTEST] for at in range(len(data))}
+        values = [value for value in values if value[:_SHORTEST] in starts]
+    return any(value in data for value in values)
 
 
 def _utf_8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
-
-
-def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Yield a value's base64, and the part of it that is its own at each of the three places it can start in others."""
-    forms = [base64.b64encode(raw).decode("ascii")]
-    if len(raw) >= _SHORTEST_IN_BASE64:
-        for lead in range(3):
-            encoded = base64.b64encode(b"\0" * lead + raw).decode("ascii")
-            own = encoded[(0, 2, 3)[lead] :].rstrip("=")
-            forms.append(own[:-1] if (lead + len(raw)) % 3 else own)  # the last one shares its bits with what follows
-    for form in forms:
-        yield form
-        yield form.replace("+", "-").replace("/", "_")

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import base64
 import html
+import html.entities
 import json
+import string
+import textwrap
+import time
+from array import array
 from collections.abc import Callable
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.redaction import Redactor, printable
+from hooksync.core.redaction import NOT_SHOWN, Redactor, printable
 
 # "*" is what a mask is made of: with it, a text around a mask may spell the secret again
-SECRETS = st.text(st.characters(exclude_characters="*", exclude_categories=("Cs",)), min_size=1, max_size=40)
-AROUND = st.text(st.characters(exclude_characters="*", exclude_categories=("Cs",)), max_size=20)
+CHARACTERS = st.characters(exclude_characters="*", exclude_categories=("Cs",))
+SECRETS = st.text(CHARACTERS, min_size=1, max_size=40)
+AROUND = st.text(CHARACTERS, max_size=20)
+PRINTABLE = st.text(
+    st.sampled_from(string.ascii_letters + string.digits + string.punctuation.replace("*", "")), min_size=8
+)
+LONG = st.tuples(PRINTABLE, st.text(CHARACTERS, max_size=8), PRINTABLE).map("".join)
 
 
 def redactor(*values: str) -> Redactor:
@@ -25,64 +35,95 @@ def redactor(*values: str) -> Redactor:
     return made
 
 
-def _quoted_lower(text: str) -> str:
-    first, *others = quote(text, safe="").split("%")
-    return "%".join([first, *(part[:2].lower() + part[2:] for part in others)])
+def of_each(write: Callable[[int], str]) -> Callable[[str], str]:
+    """Encode every byte by itself, those that no encoder of URLs or texts would touch as well."""
+    return lambda text: "".join(map(write, text.encode()))
 
 
-ENCODINGS: dict[str, Callable[[str], str]] = {
+def as_base64(before: bytes = b"", after: bytes = b"") -> Callable[[str], str]:
+    return lambda text: base64.b64encode(before + text.encode() + after).decode()
+
+
+def in_lines(encode: Callable[[str], str], end: str) -> Callable[[str], str]:
+    return lambda text: end.join(textwrap.wrap(encode(text), 19))
+
+
+ENCODERS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "JSON": lambda text: json.dumps(text)[1:-1],
     "JSON, not ASCII": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON with \\/": lambda text: json.dumps(text)[1:-1].replace("/", r"\/"),
-    "JSON in JSON": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "\\u of all": lambda text: "".join(f"\\u{unit:04X}" for unit in array("H", text.encode("utf-16")[2:])),
+    "\\u{} of all": lambda text: "".join(f"\\u{{{ord(c):x}}}" for c in text),
+    "\\U of all": lambda text: "".join(f"\\U{ord(c):08x}" for c in text),
     "repr": lambda text: repr(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
+    "\\x of all": of_each(r"\x{:02x}".format),
     "URL": lambda text: quote(text, safe=""),
     "URL with /": quote,
-    "URL, lower hex": _quoted_lower,
+    "URL of all": of_each("%{:02X}".format),
+    "URL of all, lower case": of_each("%{:02x}".format),
     "form": quote_plus,
-    "hex": lambda text: text.encode().hex(),
-    "HEX": lambda text: text.encode().hex().upper(),
+    "hex": of_each("{:02x}".format),
+    "HEX": of_each("{:02X}".format),
+    "hex with spaces": of_each("{:02x} ".format),
+    "hex with colons": of_each("{:02X}:".format),
+    "hex with 0x": of_each("0x{:02x}, ".format),
     "HTML": html.escape,
     "HTML, quotes left": lambda text: html.escape(text, quote=False),
-    "HTML, numbers": lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "HTML, named": lambda text: "".join(f"&{html.entities.codepoint2name.get(ord(c), f'#{ord(c)}')};" for c in text),
+    "HTML, decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    "base64": as_base64(),
+    "base64 after one byte": as_base64(b"{"),
+    "base64 after two bytes, in more": as_base64(b"p=", b"\xff\xfe more"),
+    "base64 of URLs": lambda text: base64.urlsafe_b64encode(b"\xff" + text.encode()).decode().rstrip("="),
+    "base64 in lines": in_lines(as_base64(), "\r\n"),
+    "base64 of the form": lambda text: as_base64()(urlencode({"username": "me", "password": text})),
+    "base64 of the JSON": lambda text: as_base64()(json.dumps({"url": "https://h.example/", "secret": text})),
+    "UTF-16": lambda text: text.encode("utf-16-le").decode("utf-8", "replace"),
+    "UTF-16, big end first": lambda text: text.encode("utf-16").decode("utf-8", "replace"),
+    "UTF-32": lambda text: text.encode("utf-32-be").decode("utf-8", "replace"),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
+    "UTF-8 as Latin-1": lambda text: text.encode().decode("latin-1"),
+    "trimmed": str.strip,
+    "in lines": in_lines(str, "\n"),
 }
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@given(SECRETS, AROUND, AROUND)
-@example("'", "", '"')
-@example("'\"", "'", "")
-@example("é", "", "ÿ")
-@example("a%2fb==", "", "")
-@example("\\'", "", "'")
-def test_no_encoding_of_a_secret_is_left_whatever_surrounds_it(
-    encoding: str, secret: str, before: str, after: str
+def are_few(names: list[str]) -> bool:
+    """Whether there are no more than four: those of a form, a body and UTF-16 in base64 are two."""
+    return len(names) + sum(name.startswith("base64 of") for name in names) <= 4
+
+
+@given(st.lists(st.sampled_from(sorted(ENCODERS)), min_size=1, max_size=3).filter(are_few), PRINTABLE, AROUND, AROUND)
+@settings(max_examples=300)
+@example(["base64 of the form"], "tr%41ps&amp;more\\n", "", "")
+def test_no_composition_of_encodings_lets_a_secret_through(
+    names: list[str], secret: str, before: str, after: str
 ) -> None:
-    encode = ENCODINGS[encoding]
-    cleaned = redactor(secret).clean(encode(before + secret + after))
-    assert encode(secret) not in cleaned
+    encoded = secret
+    for name in names:
+        encoded = ENCODERS[name](encoded)
+    cleaned = redactor(secret).clean(f"{before}: {encoded} {after}")
+    assert encoded not in cleaned
     assert secret not in cleaned
+    assert redactor(secret).holds(f"{before}={encoded}, {after}")
 
 
-@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-@given(
-    st.text(min_size=4, max_size=40).filter(lambda text: "*" not in text), st.binary(max_size=8), st.binary(max_size=8)
-)
-def test_base64_of_a_secret_is_hidden_wherever_in_it_the_secret_starts(
-    encode: Callable[[bytes], bytes], secret: str, before: bytes, after: bytes
-) -> None:
-    raw = secret.encode("utf-8", "surrogatepass")
-    encoded = encode(before + raw + after).decode()
-    start = -(-8 * len(before) // 6)  # the first character that is the secret's alone
-    stop = 8 * (len(before) + len(raw)) // 6
-    assert encoded[start:stop] not in redactor(secret).clean(encoded)
+@pytest.mark.parametrize("encoder", ENCODERS)
+@given(LONG)
+@settings(max_examples=20)
+def test_no_encoding_lets_a_secret_of_any_characters_through(encoder: str, secret: str) -> None:
+    encoded = ENCODERS[encoder](secret)
+    assert encoded not in redactor(secret).clean(f"said: {encoded}.")
 
 
-@given(SECRETS)
-def test_a_short_secret_alone_in_base64_is_hidden_too(secret: str) -> None:
-    assert redactor(secret).clean(base64.b64encode(secret.encode()).decode()) == "***"
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("secret", ["pw-4", "0123456", "caf\u00e9", "a b+c"])
+def test_of_a_short_secret_no_encoding_comes_through(encoder: str, secret: str) -> None:
+    encoded = ENCODERS[encoder](secret)
+    assert encoded not in redactor(secret).clean(f"said: {encoded}.")
 
 
 @given(st.lists(SECRETS, min_size=1, max_size=5), AROUND)
@@ -157,6 +198,44 @@ def test_a_quotation_hides_what_only_looks_like_a_secret(text: str, quoted: str)
 
 def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
     assert redactor("secret").quote("?a=" * 3_000_000).startswith("?a=")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "A",
+        "QUFB",
+        "%25",
+        "&amp;",
+        "\\\\",
+        "deadbeef",
+        "<p>words and words</p>",
+        base64.b64encode(b"QUFB" * 40).decode(),
+    ],
+)
+def test_no_text_takes_long_to_look_through_nor_much_memory(piece: str) -> None:
+    knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(2_000)), "s3cr3t")
+    start = time.process_time()
+    knowing.quote(piece * 1_000_000)
+    assert time.process_time() - start < 2
+
+
+def test_what_decodes_to_more_than_there_is_time_for_is_not_shown() -> None:
+    nested = b"more and more of it, " * 2000
+    for _ in range(2):
+        nested = nested.hex().encode()
+    assert redactor("s3cr3t-of-the-run").clean(nested.decode()) == nested.decode()[:32_768]
+
+
+def test_letter_case_hides_no_secret_of_eight_characters() -> None:
+    assert (
+        redactor("t0ken-of-the-run").quote("no T0KEN-OF-THE-RUN, or its hex 54304B454E2D4F462D5448452D52554E")
+        == NOT_SHOWN
+    )
+
+
+def test_a_text_that_holds_a_secret_encoded_is_not_quoted_at_all() -> None:
+    assert redactor("s3cr3t-of-the-run").quote(f"no: {b's3cr3t-of-the-run'.hex()}!") == NOT_SHOWN
 
 
 def test_what_could_steer_a_terminal_is_written_as_an_escape() -> None:

@@ -347,8 +347,7 @@ def test_an_answer_that_echoes_the_call_gives_nothing_away(clients: Clients, sta
     box = start("echo@subscribe", "echo@login:*:1")
     client = clients.client(box.url)
     error = failure_of(lambda: client.subscribe(WANTED, SECRET))
-    assert "cannot take" in error.summary
-    assert "***" in error.summary
+    assert "-> 400: (not shown" in error.summary  # the quotation marks of the secret are escaped in it
 
 
 def test_an_answer_that_echoes_the_log_in_gives_nothing_away(clients: Clients, start: Start) -> None:
