@@ -117,6 +117,7 @@ def open_session(
                 adopts=options.adopts,
                 place=state,
                 clock=world.clock,
+                trusts_state=bool(store and store.integrity.key),
             )
             yield Session(run, planner, options, world, warnings, store, former, undeclared)
 

@@ -23,6 +23,7 @@ from hooksync.core.record import Record
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile.plan import (
     AMBIGUOUS,
+    ASKED_FOR,
     SECRET_UNKNOWN,
     Change,
     Keep,
@@ -171,7 +172,7 @@ def _step_for(
     reasons += [f"{change.field} differs" for change in changes]
     reasons += _secret_reasons(live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
-        reasons.append("asked for by --replace")
+        reasons.append(ASKED_FOR)
     if not reasons:
         return Keep(declared, live, state)
     return Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 from hooksync.core.errors import HooksyncError, Problem, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
 from hooksync.core.record import Record
+from hooksync.core.signing import KEY_VARIABLE
 from hooksync.state.history import NOTHING, History
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
@@ -23,7 +24,8 @@ ADOPT_FIX = (
     "`--replace ADDRESS` re-creates a subscription"
 )
 AMBIGUOUS = "more than one may be the one that hooksync made"
-SECRET_UNKNOWN = "secret unknown"  # the reason for a resubscribe under `unknown_secret: replace`
+ASKED_FOR = "asked for by --replace"  # the reason for a resubscribe
+SECRET_UNKNOWN = "secret unknown"  # likewise, under `unknown_secret: replace`
 
 
 class Change(Record, frozen=True):
@@ -54,6 +56,12 @@ class Resubscribe(Record, frozen=True):
     changes: tuple[Change, ...] = ()
     secret_state: SecretState = "unknown"
     is_move: bool = False  # the live one has the URL that was declared before
+
+    @property
+    def is_by_state(self) -> bool:
+        """Whether the state alone asks for it: neither what the service lists, nor the command line or the file."""
+        is_listed = self.is_move or (bool(self.changes) and self.live.include_identifiers is not None)
+        return not is_listed and not {ASKED_FOR, SECRET_UNKNOWN}.intersection(self.reasons)
 
 
 class Unsubscribe(Record, frozen=True):
@@ -213,10 +221,11 @@ def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
     return TenancyOutcome(plan, outcomes)
 
 
-def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
+def unsafe_reasons(plan: TenancyPlan, owned: int, *, trusts_state: bool = True) -> tuple[Problem, ...]:
     """List why a plan removes too much to be carried out without --allow-mass-unsubscribe.
 
-    `owned`: how many live subscriptions are the tenancy's own. Duplicates and replaced ones do not count as removed.
+    `owned`: how many live subscriptions are the tenancy's own. Duplicates and replaced ones do not count as removed;
+    but what is removed first, and asked for by nothing but a state that anybody may have written, does.
     """
     tenancy = plan.tenancy
     removed = sum(isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps)
@@ -227,6 +236,16 @@ def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
             f"{tenancy.name}: would unsubscribe {removed} of the {owned} it owns, more than limits.unsubscribe allows"
         )
         problems.append(Problem(f"{what} ({tenancy.limit})", fix, tenancy.location))
+    removes_first = tenancy.replacement == "remove-first" and not trusts_state
+    again = sum(isinstance(step, Resubscribe) and step.is_by_state for step in plan.steps) if removes_first else 0
+    if again and not problems and _is_over_limit(plan, removed + again, owned):
+        what = (
+            f"{tenancy.name}: would remove and re-create {again} of {owned} on the word of a state that is not signed"
+        )
+        others = f", and unsubscribe {removed}" if removed else ""
+        sign = "check that the secrets have changed, then give --allow-mass-unsubscribe; or sign the state: set"
+        limit = f"more than limits.unsubscribe allows ({tenancy.limit})"
+        problems.append(Problem(f"{what}{others}: {limit}", f"{sign} {KEY_VARIABLE}", tenancy.location))
     if removed and not tenancy.subscriptions and removed == owned and tenancy.limit.percent != 100:
         what = f"{tenancy.name}: would unsubscribe all it owns ({removed}), since none is declared"
         problems.append(Problem(what, fix, tenancy.location))

@@ -6,7 +6,6 @@ it. Touches nothing but its arguments; the time that scrypt takes is spent here.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -27,9 +26,10 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import History, bridge, is_behind, recall
-from hooksync.state.model import MOST_SALTS, State
+from hooksync.state.model import State
 
-_FEW_SALTS = 16  # that any state may ask for, besides
+# salts that a state may ask for the work of: for each reference that is declared, and besides, where references changed
+MOST_SALTS, FEW_SALTS = 2, 8
 
 
 class FetchedTenancy(Record, frozen=True):
@@ -54,6 +54,7 @@ class Planner(Record, frozen=True):
     adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
     place: str | None = ""  # of the state, for messages; None: none is kept
     clock: Clock = SYSTEM_CLOCK
+    trusts_state: bool = False  # it is signed with the key of this run
 
     def bridge(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Let the state add what the lists do not show yet, and take away what they still show."""
@@ -116,7 +117,9 @@ class Planner(Record, frozen=True):
 
     def reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
-        unsafe = () if self.allows_mass_unsubscribe else unsafe_reasons(plan, count_owned(plan.tenancy, plan.live))
+        unsafe: tuple[Problem, ...] = ()
+        if not self.allows_mass_unsubscribe:
+            unsafe = unsafe_reasons(plan, count_owned(plan.tenancy, plan.live), trusts_state=self.trusts_state)
         unknown = () if self.adopts else unknown_secret_reasons(plan)
         return (*unsafe, *unknown, *(() if self.place is not None else endless_reasons(plan)))
 
@@ -151,14 +154,11 @@ class Planner(Record, frozen=True):
 
     def _check_work(self, wanted: Collection[Wanted], tenancies: Iterable[Tenancy]) -> None:
         """Refuse a state that asks for hours of scrypt; one that hooksync wrote has about one salt for a reference."""
-        work = math.ceil(sum(salt.work for _, salt in wanted))
         references = len({declared.secret for tenancy in tenancies for declared in tenancy.subscriptions})
-        if work > (most := MOST_SALTS * references + _FEW_SALTS):
-            what = (
-                f"the state {self.place} asks for the work of {work} fingerprints: somebody changed it, for the secrets"
-            )
+        if len(wanted) > (most := MOST_SALTS * references + FEW_SALTS):
+            what = f"the state {self.place} asks for the work of {len(wanted)} fingerprints: somebody changed it"
             fix = "restore it from Git or the CI cache; or, if many secrets became few, apply parts of it with --target"
-            raise FileError(Problem(f"{what} that are declared take {most} at most", fix))
+            raise FileError(Problem(f"{what}, for the secrets that are declared take {most} at most", fix))
 
     def _pairs(self, one: FetchedTenancy, history: History) -> Iterator[tuple[DeclaredSubscription, LiveSubscription]]:
         """Give each declared one whose secret this run knows, with the live one that it keeps or replaces."""

@@ -12,18 +12,20 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import NoReturn, TypeAlias
 
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record
 
 SALT_BYTES = 16
-COST_N, COST_R, COST_P = 2**15, 8, 1  # of scrypt, for what is made now: 32 MiB and about 0.1 s
+COST_N, COST_R, COST_P = 2**15, 8, 1  # of scrypt: 32 MiB and about 0.1 s; the schema of the state has them, too
 
 # They say "lock", the former name of the state, and must never change: every fingerprint that was written depends on
 # them.
 _ENTRY, _INTENT, _DECLARED = "hooksync.lock/entry", "hooksync.lock/intent", "hooksync.lock/declared"
+_FOUND = "hooksync.state/found"
 
 _KEY_BYTES = 32
-_LEAST_MEMORY = 64 * 1024 * 1024  # bytes that OpenSSL may take; the 32 MiB of the usual cost are not quite enough
+_MEMORY = 64 * 1024 * 1024  # bytes that OpenSSL may take; the 32 MiB of the table are not quite enough
 
 
 class Key:
@@ -52,35 +54,25 @@ class Salt(Record, frozen=True):
 
     id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
     salt: bytes
-    n: int = COST_N
-    r: int = COST_R
-    p: int = COST_P
 
     def __hash__(self) -> int:
         return hash(self.id)  # hash enough, ten thousand times over
-
-    @property
-    def is_strong(self) -> bool:
-        """Whether it costs as much as a new one: a weaker one, old or tampered with, is not used for new entries."""
-        return self.n >= COST_N and self.r >= COST_R and self.p >= COST_P
-
-    @property
-    def work(self) -> float:
-        """How many times as much work it takes as a new one."""
-        return self.n * self.r * self.p / (COST_N * COST_R * COST_P)
 
 
 Wanted: TypeAlias = tuple[Secret, Salt]
 
 
 def make_salt(ref: SecretRef, random_bytes: bytes) -> Salt:
-    """Make a salt of today's cost for a reference."""
+    """Make a salt for a reference."""
     return Salt(f"{ref}#{random_bytes[:4].hex()}", random_bytes)
 
 
-def fingerprint(key: Key, tenancy: str, identifier: str) -> bytes:
-    """Bind a secret to one live subscription of one tenancy: copied to another, the fingerprint matches nothing."""
-    return key.sign(_ENTRY, tenancy, identifier)
+def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> bytes:
+    """Bind a secret to one live subscription of one tenancy: copied to another, the fingerprint matches nothing.
+
+    `is_found`: only a list told of it; its fingerprint never passes for that of one which an answer told of.
+    """
+    return key.sign(_FOUND if is_found else _ENTRY, tenancy, identifier)
 
 
 def intent_fingerprint(key: Key, tenancy: str, address: str) -> bytes:
@@ -94,11 +86,14 @@ def declared_digest(url_salt: bytes, key: SubscriptionKey) -> bytes:
 
 
 def stretch(wanted: Wanted) -> Key:
-    """Derive the key of one secret under one salt; takes about 0.1 s at the usual cost."""
+    """Derive the key of one secret under one salt; takes about 0.1 s. Raises FileError where there is no memory."""
     secret, salt = wanted
-    memory = max(_LEAST_MEMORY, 256 * salt.n * salt.r)  # twice the size of its table
-    value = secret.reveal().encode()
-    return Key(hashlib.scrypt(value, salt=salt.salt, n=salt.n, r=salt.r, p=salt.p, maxmem=memory, dklen=_KEY_BYTES))
+    value, costs = secret.reveal().encode(), {"n": COST_N, "r": COST_R, "p": COST_P}
+    try:
+        return Key(hashlib.scrypt(value, salt=salt.salt, **costs, maxmem=_MEMORY, dklen=_KEY_BYTES))
+    except (MemoryError, ValueError):  # OpenSSL's word for it is a ValueError
+        fix = "free some memory, or give --parallelism 1: then one is made at a time"
+        raise FileError(Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)) from None
 
 
 def derive_keys(wanted: Collection[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:

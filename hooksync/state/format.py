@@ -16,7 +16,7 @@ from hooksync.core.model import Location
 from hooksync.core.record import asdict
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey, parse_json
-from hooksync.state.fingerprints import Salt
+from hooksync.state.fingerprints import COST_N, COST_P, COST_R, Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
@@ -87,11 +87,11 @@ def state_text(state: State, key: PlanKey | None = None) -> str:
 
 
 def _salt(name: str, fields: Mapping[str, Any]) -> Salt:
-    return Salt(name, bytes.fromhex(fields["salt"]), fields["n"], fields["r"], fields["p"])
+    return Salt(name, bytes.fromhex(fields["salt"]))
 
 
 def _salt_fields(salt: Salt) -> dict[str, object]:
-    return {"salt": salt.salt.hex(), "n": salt.n, "r": salt.r, "p": salt.p}
+    return {"salt": salt.salt.hex(), "n": COST_N, "r": COST_R, "p": COST_P}
 
 
 def _entry(fields: Mapping[str, Any]) -> StateEntry:

@@ -13,7 +13,6 @@ from hooksync.core.record import Record, field, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint, intent_fingerprint, make_salt
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
-MOST_SALTS = 4  # new ones, whose work a state may ask for, for each reference that is declared
 RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or still show what was removed
 
 
@@ -49,7 +48,9 @@ class StateEntry(_Made, frozen=True, kw_only=True):
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
-        return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id))
+        kinds = (True, False) if self.is_found else (False,)  # older ones that were found have that of the others
+        marks = [fingerprint(key, self.tenancy, self.id, is_found=kind) for kind in kinds]
+        return any(hmac.compare_digest(self.fingerprint, mark) for mark in marks)
 
 
 class Intent(_Made, frozen=True):
@@ -160,12 +161,11 @@ class State(Record, frozen=True):
         return {salt.id: salt for salt in self.salts}
 
     def salts_for(self, refs: Iterable[SecretRef], random: Callable[[int], bytes]) -> dict[SecretRef, Salt]:
-        """Return the salt of each reference for what is made next: a strong one that costs no hours, or a new one.
+        """Return the salt of each reference for what is made next: the one that is there, or a new one.
 
         `random`: returns that many random bytes. A new salt enters the state with the first entry or intent of it.
         """
-        strong = (salt for salt in reversed(self.salts) if salt.is_strong and salt.work <= MOST_SALTS)
-        usable = {salt.id.rpartition("#")[0]: salt for salt in strong}
+        usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
         for ref in refs:
             if str(ref) not in usable:

@@ -15,7 +15,12 @@ from hooksync.core.urls import masked_url, normal_url
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
+    AMBIGUOUS,
+    ASKED_FOR,
+    SECRET_UNKNOWN,
+    Change,
     Leave,
+    Resubscribe,
     TenancyPlan,
     Unsubscribe,
     endless_reasons,
@@ -120,6 +125,25 @@ def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:
     gone, left = live("1"), live("2", "https://hooks.example.org/b")
     steps = (Unsubscribe(gone, "not declared"), Leave(left, "not declared, kept by --no-prune"))
     assert unsafe_reasons(TenancyPlan(owner, (gone, left), steps), 2) == ()
+
+
+FLAG = (Change("include_identifiers", False, True),)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_by_state"),
+    [
+        (Resubscribe(declared(), live("1"), ("secret changed",)), True),
+        (Resubscribe(declared(), live("1"), (AMBIGUOUS,)), True),
+        (Resubscribe(declared(), live("1", include_identifiers=None), ("include_identifiers differs",), FLAG), True),
+        (Resubscribe(declared(), live("1"), ("include_identifiers differs", "secret changed"), FLAG), False),
+        (Resubscribe(declared(), live("1"), ("url changed", "secret changed"), is_move=True), False),
+        (Resubscribe(declared(), live("1"), ("secret changed", ASKED_FOR)), False),
+        (Resubscribe(declared(), live("1"), (SECRET_UNKNOWN,)), False),
+    ],
+)
+def test_what_nothing_but_the_state_asks_for_is_told_from_the_rest(step: Resubscribe, is_by_state: bool) -> None:
+    assert step.is_by_state == is_by_state
 
 
 def test_nothing_live_and_nothing_declared_is_safe() -> None:

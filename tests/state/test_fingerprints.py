@@ -12,26 +12,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
 from hooksync.state.fingerprints import Key, Salt, Wanted, derive_keys, stretch
 
-CHEAP = {"n": 2**4, "r": 8, "p": 1}
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
-SALT, OTHER_SALT = Salt("env:A#61616161", b"a" * 16, **CHEAP), Salt("env:B#62626262", b"b" * 16, **CHEAP)
+SALT, OTHER_SALT = Salt("env:A#61616161", b"a" * 16), Salt("env:B#62626262", b"b" * 16)
 
 
 def expected(secret: str, salt: Salt, *parts: bytes) -> bytes:
-    key = hashlib.scrypt(secret.encode(), salt=salt.salt, n=salt.n, r=salt.r, p=salt.p, maxmem=2**28, dklen=32)
+    key = hashlib.scrypt(secret.encode(), salt=salt.salt, n=2**15, r=8, p=1, maxmem=2**28, dklen=32)
     message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     return hmac.new(key, message, "sha256").digest()
 
 
-@pytest.mark.parametrize("cost", [(2**4, 8, 1), (2**15, 8, 1), (2**15, 8, 4), (2**17, 2, 1), (2**17, 8, 1)])
-def test_a_key_is_what_scrypt_makes_of_the_secret_at_every_cost_that_a_state_may_ask_for(
-    cost: tuple[int, int, int],
-) -> None:
-    salt = Salt("env:A#61616161", b"a" * 16, *cost)
-    assert stretch((ONE, salt)).sign("x", "yz") == expected("the-first-shared-secret", salt, b"x", b"yz")
+def test_a_key_is_what_scrypt_makes_of_the_secret() -> None:
+    assert stretch((ONE, SALT)).sign("x", "yz") == expected("the-first-shared-secret", SALT, b"x", b"yz")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("[digital envelope routines] memory limit exceeded")])
+def test_without_memory_for_scrypt_there_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **costs: int) -> bytes:
+        assert costs["maxmem"] >= 2**25
+        raise error
+
+    monkeypatch.setattr(hashlib, "scrypt", fail)
+    with pytest.raises(FileError) as caught:
+        derive_keys([(ONE, SALT), (TWO, SALT)], 2)
+    assert caught.value.summary == "no memory for the fingerprint of a secret, which takes 32 MiB"
 
 
 @given(st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.sampled_from([SALT, OTHER_SALT]))), st.integers(1, 8))
@@ -103,6 +111,6 @@ def test_what_goes_wrong_reaches_the_caller() -> None:
 def test_what_is_derived_shows_neither_secret_nor_key() -> None:
     keys = derive_keys([(ONE, SALT)], 1)
     shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"
-    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=SALT.salt, dklen=32, **CHEAP)
+    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=SALT.salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
     for hidden in ("the-first-shared-secret", stretched.hex(), repr(stretched)):
         assert hidden not in shown

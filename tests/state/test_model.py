@@ -111,18 +111,6 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
     assert one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")] != salt
 
 
-@pytest.mark.parametrize("cheap", [{"n": 2**14}, {"r": 4}, {"n": 2**17, "p": 2}])
-def test_a_salt_that_costs_too_little_or_hours_is_kept_for_its_entries_and_not_used_for_new_ones(
-    cheap: dict[str, int],
-) -> None:
-    weak = replace(SALT, **cheap)  # type: ignore[arg-type]
-    one = state(entry(salt=weak), salts=(weak,))
-    [new] = one.salts_for([SecretRef("env", "HOOK_SECRET")], lambda size: b"n" * size).values()
-    assert (new.salt, new.n, new.r, new.p) == (b"n" * 16, 2**15, 8, 1)
-    both = one.settled([Settlement("prod", 1, (entry(identifier="2" * 32, salt=new),))], [new])
-    assert both.salts_by_id() == {weak.id: weak, new.id: new}
-
-
 def test_a_salt_that_nothing_names_any_more_is_dropped() -> None:
     one = state(entry(), entry(identifier="2" * 32, salt=OTHER_SALT), salts=(SALT, OTHER_SALT))
     assert one.settled([Settlement("prod", 1, gone=frozenset({"1" * 32}))], []).salts == (OTHER_SALT,)

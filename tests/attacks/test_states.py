@@ -1,0 +1,381 @@
+"""A state that somebody else has written or changed: what they cannot hide, have removed, or make hooksync spend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooksync.core.signing import PlanKey
+from hooksync.documents.sealing import signature_of as signature_of_plan
+from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
+from hooksync.state.format import read_state, signature_of, state_text
+from tests.conftest import HOOKS, SECRET, Place, Run
+from tests.lanes import sampled
+
+KEY = "a-key-that-signs-plans-and-states"
+NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
+FOUR = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED, MOVED, INGEST_FAILED, SECURITY_CHANGED]")
+REMOVE_FIRST = FOUR.replace("    subscriptions:", "    replacement: remove-first\n    subscriptions:")
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def path_of(place: Place) -> Path:
+    return place.folder / "hooks.state.json"
+
+
+def forge(place: Place, *changes: Change) -> None:
+    """Change the state as somebody without a key does."""
+    document = json.loads(path_of(place).read_text())
+    for change in changes:
+        change(document)
+    path_of(place).write_text(json.dumps(document))
+
+
+def made(place: Place, hooks: str) -> Place:
+    place.write(hooks)
+    run = place.run("apply", "--yes")
+    assert run.code == 0, run.err
+    return place
+
+
+def with_key(place: Place) -> Place:
+    place.environ |= {"HOOKSYNC_PLAN_KEY": KEY, "XDG_CACHE_HOME": str(place.folder / "cache")}
+    return place
+
+
+def rotate(place: Place) -> None:
+    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
+    place.receiver.set_secret("catalogue", NEW_SECRET, SECRET)
+
+
+def changing_calls(place: Place) -> int:
+    return sum(call.name in ("subscribe", "unsubscribe") for call in place.box.calls)
+
+
+def each_entry(**fields: Any) -> Change:
+    return lambda document: [entry.update(fields) for entry in document["entries"]]
+
+
+ALL_CHANGED = each_entry(fingerprint="0" * 64)
+
+# --- what is removed first on the word of a state
+
+
+def refused_to_re_create(run: Run, number: int) -> None:
+    assert run.code == 3, run.err
+    assert f"prod: would remove and re-create {number} of 4 on the word of a state that is not signed" in run.err
+    assert "more than limits.unsubscribe allows (" in run.err
+    assert "--allow-mass-unsubscribe; or sign the state: set HOOKSYNC_PLAN_KEY" in run.err
+
+
+def test_who_writes_a_state_has_no_more_removed_first_than_the_limit_allows(place: Place) -> None:
+    made(place, REMOVE_FIRST)
+    before = changing_calls(place)
+    forge(place, ALL_CHANGED)
+    refused_to_re_create(place.run("plan", "--out", "plan.json"), 4)
+    assert not (place.folder / "plan.json").exists()
+    refused_to_re_create(place.run("apply", "--yes"), 4)
+    assert changing_calls(place) == before
+    assert place.run("apply", "--yes", "--allow-mass-unsubscribe").code == 0
+    assert changing_calls(place) == before + 8
+
+
+def test_what_is_removed_first_counts_together_with_what_is_unsubscribed(place: Place) -> None:
+    made(place, REMOVE_FIRST)
+    place.write(REMOVE_FIRST.replace("INGEST_FAILED, SECURITY_CHANGED", "INGEST_FAILED"))
+    forge(place, lambda it: [entry.update(fingerprint="0" * 64) for entry in it["entries"][:3]])
+    run = place.run("plan")
+    refused_to_re_create(run, 3)
+    assert "not signed, and unsubscribe 1: more than limits.unsubscribe allows (50%)" in run.err
+
+
+def test_within_the_limit_the_word_of_a_state_is_followed(place: Place) -> None:
+    made(place, REMOVE_FIRST)
+    forge(place, lambda it: [entry.update(fingerprint="0" * 64) for entry in it["entries"][:2]])
+    assert place.run("plan").code == 0
+
+
+def test_under_a_limit_of_none_not_even_one_is_removed_first_on_the_word_of_a_state(place: Place) -> None:
+    made(place, REMOVE_FIRST.replace("    replacement:", "    limits: {unsubscribe: 0}\n    replacement:"))
+    forge(place, lambda it: it["entries"][0].update(fingerprint="0" * 64))
+    refused_to_re_create(place.run("plan"), 1)
+
+
+FREE: dict[str, tuple[Callable[[Place], object], tuple[str, ...]]] = {
+    "the new one first": (lambda place: place.write(FOUR), ()),
+    "asked for": (lambda place: None, ("--replace", "*")),
+    "a flag that the service tells": (
+        lambda place: place.write(REMOVE_FIRST + "        include_identifiers: false\n"),
+        (),
+    ),
+    "allowed by the file": (
+        lambda place: place.write(
+            REMOVE_FIRST.replace("    replacement:", "    limits: {unsubscribe: 100%}\n    replacement:")
+        ),
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FREE)
+def test_what_more_than_the_state_asks_for_is_replaced_as_before(place: Place, how: str) -> None:
+    made(place, REMOVE_FIRST)
+    change, flags = FREE[how]
+    change(place)
+    forge(place, ALL_CHANGED)
+    run = place.run("plan", *flags)
+    assert (run.code, "4 to resubscribe" in run.out) == (0, True), run.err
+
+
+def test_a_rotation_that_a_signed_state_tells_is_carried_out_as_before(place: Place) -> None:
+    made(with_key(place), REMOVE_FIRST)
+    rotate(place)
+    assert place.run("plan", "--out", "plan.json").code == 0
+    run = place.run("apply", "plan.json")
+    assert run.code == 0, run.err
+    assert {one.secret for one in place.box.subscriptions("DEMO")} == {NEW_SECRET}
+
+
+# --- a rotation that nobody is to notice
+
+
+def listed(place: Place) -> list[str]:
+    return [one.id for one in place.box.subscriptions("DEMO")]
+
+
+def forged_intents(document: dict[str, Any]) -> None:
+    """Pass what is live off as what a killed run has made."""
+    fields = ("tenancy", "address", "run", "salt", "fingerprint", "declared")
+    document["intents"] = [{name: entry[name] for name in fields} | {"seen": []} for entry in document["entries"]]
+    document["entries"] = []
+
+
+def swapped(document: dict[str, Any]) -> None:
+    one, two = document["entries"]
+    one["fingerprint"], two["fingerprint"] = two["fingerprint"], one["fingerprint"]
+
+
+def all_removed(document: dict[str, Any]) -> None:
+    now = int(time.time())
+    document["removed"] = [{"tenancy": "prod", "id": entry["id"], "at": now} for entry in document["entries"]]
+
+
+def another_salt(document: dict[str, Any]) -> None:
+    [(name, salt)] = document["salts"].items()
+    document["salts"] = {f"{name}0": {**salt, "salt": "00" * 16}}
+    each_entry(salt=f"{name}0")(document)
+
+
+def an_id_more(document: dict[str, Any]) -> None:
+    """Make one up, which no list has shown yet, in the place of each."""
+    now = int(time.time())
+    document["entries"] += [
+        {**entry, "id": f"f{entry['id']}", "run": 9, "unlisted_since": now} for entry in document["entries"]
+    ]
+    document["last_run"] = 9
+
+
+FORGERIES: dict[str, Change] = {
+    "entries are dropped": lambda it: it.update(entries=[], salts={}),
+    "one entry is dropped": lambda it: it["entries"].pop(),
+    "fingerprints are zeros": ALL_CHANGED,
+    "fingerprints are swapped": swapped,
+    "all were only found": each_entry(found=True),
+    "no list has shown them": lambda it: each_entry(unlisted_since=int(time.time()))(it),
+    "intents in their place": forged_intents,
+    "all were removed": all_removed,
+    "another salt": another_salt,
+    "another tenancy": each_entry(tenancy="other"),
+    "another address": each_entry(address="prod/other/MOVED"),
+    "another URL": each_entry(declared="0" * 64),
+    "newer ones": lambda it: [each_entry(run=9)(it), it.update(last_run=9)],
+    "an id more": an_id_more,
+    "another salt of URLs": lambda it: it.update(url_salt="00" * 16),
+    "a later version": lambda it: it.update(serial=2**52),
+}
+PAIRS = list(combinations(FORGERIES, 2))
+
+
+def told_of_the_rotation(place: Place) -> None:
+    """Hold that a plan calls no secret the same, and says so of each that it keeps."""
+    run = place.run("plan", "--format", "json", "--all")
+    assert run.code == 0, run.err
+    steps = [step for step in run.json["tenancies"][0]["steps"] if step["address"]]
+    assert {step["name"] for step in steps} == {"catalogue"}
+    assert {step["secret"]["state"] for step in steps if step["secret"]} <= {"changed", "unknown"}
+    kept = sum(step["action"] == "keep" for step in steps)
+    assert run.json["summary"]["secret_unknown"] == kept
+    assert kept < 2 or f"{kept} secrets are unknown" in str(run.json["warnings"]) or "unknown" in place.run("plan").out
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+def test_who_writes_a_state_cannot_have_a_rotated_secret_called_the_same(place: Place, how: str) -> None:
+    made(place, HOOKS)
+    rotate(place)
+    forge(place, FORGERIES[how])
+    told_of_the_rotation(place)
+
+
+@pytest.mark.parametrize(("one", "two"), sampled(PAIRS, 20))
+def test_nor_can_two_forgeries_together(place: Place, one: str, two: str) -> None:
+    made(place, HOOKS)
+    rotate(place)
+    try:
+        forge(place, FORGERIES[one], FORGERIES[two])
+    except (IndexError, ValueError):
+        return  # one leaves nothing for the other
+    run = place.run("plan")
+    if run.code == 1:  # not a whole state any more
+        assert run.err.startswith("error: hooks.state.json: "), run.err
+    else:
+        told_of_the_rotation(place)
+
+
+def test_what_was_only_found_cannot_be_passed_off_as_made(place: Place) -> None:
+    place.box.add_fault("commit-cut@subscribe:*")
+    place.write(HOOKS)
+    assert place.run("apply", "--yes").code == 0
+    document = json.loads(path_of(place).read_text())
+    assert [entry.get("found") for entry in document["entries"]] == [True, True]
+    forge(place, lambda it: [entry.pop("found") for entry in it["entries"]])
+    told_of_the_rotation(place)
+
+
+# --- the work of scrypt
+
+
+def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_few(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = "      catalogue{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n"
+    hooks = HOOKS.partition("      catalogue:")[0] + "".join(hook.format(n=number) for number in range(12))
+    made(place, hooks)
+    most, scrypt, made_keys = MOST_SALTS + FEW_SALTS, hashlib.scrypt, list[bytes]()
+    assert most * 0.1 < 5  # seconds on one core
+
+    def counting(password: bytes, *, salt: bytes, **costs: int) -> bytes:
+        made_keys.append(salt)
+        return scrypt(password, salt=salt, **costs)
+
+    monkeypatch.setattr(hashlib, "scrypt", counting)
+
+    def salts(number: int) -> Change:
+        def change(document: dict[str, Any]) -> None:
+            [salt] = list(document["salts"].values())[:1]
+            for index, entry in enumerate(document["entries"]):
+                entry["salt"] = f"env:CATALOGUE_SECRET#{index % number}"
+                document["salts"][entry["salt"]] = {**salt, "salt": f"{index % number:032x}"}
+
+        return change
+
+    forge(place, salts(most + 1))
+    for command in (("plan",), ("apply", "--yes"), ("check",)):
+        run = place.run(*command)
+        what = f"error: the state hooks.state.json asks for the work of {most + 1} fingerprints: somebody changed it"
+        assert (run.code, run.err.startswith(what)) == (1, True), run.err
+    assert made_keys == []
+    forge(place, salts(most))
+    assert place.run("plan").code == 0
+    assert len(made_keys) == most
+
+
+@pytest.mark.parametrize(("name", "cost"), [("n", 2**17), ("n", 2**10), ("r", 2), ("r", 2**20), ("p", 4), ("p", 10**9)])
+def test_no_state_chooses_the_cost_of_scrypt(place: Place, name: str, cost: int) -> None:
+    made(place, HOOKS)
+    forge(place, lambda it: [salt.update({name: cost}) for salt in it["salts"].values()])
+    before = len(place.box.calls)
+    run = place.run("plan")
+    assert (run.code, len(place.box.calls)) == (1, before)
+    assert f": {name} must be " in run.err
+
+
+WITHOUT_MEMORY = """
+import hashlib, resource, sys
+from hooksync.cli.main import main
+scrypt = hashlib.scrypt
+
+def starved(*arguments, **costs):
+    with open("/proc/self/statm") as file:
+        limit = int(file.read().split()[0]) * resource.getpagesize() + 2**24
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    taken = []
+    try:
+        while True:
+            taken.append(bytearray(2**22))
+    except MemoryError:
+        return scrypt(*arguments, **costs)
+
+hashlib.scrypt = starved
+sys.exit(main(["plan"]))
+"""
+
+
+def test_without_memory_for_scrypt_a_plan_ends_with_one_clear_error(place: Place) -> None:
+    made(place, HOOKS)
+    with place.popen(program=("-c", WITHOUT_MEMORY)) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, ""), err
+    assert err.startswith("error: no memory for the fingerprint of a secret, which takes 32 MiB\n  fix: ")
+
+
+# --- a signature that somebody made up
+
+FORGED: dict[str, Callable[[str, str], Any]] = {
+    "no signature": lambda right, text: None,
+    "empty": lambda right, text: "",
+    "of no algorithm": lambda right, text: "none:" + "0" * 64,
+    "of another algorithm": lambda right, text: "hmac-md5:" + "0" * 32,
+    "a plain digest": lambda right, text: "sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+    "a plain digest by its name": lambda right, text: "hmac-sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+    "cut": lambda right, text: right[:-2],
+    "in capitals": lambda right, text: right[:12] + right[12:].upper(),
+    "zeros": lambda right, text: "hmac-sha256:" + "0" * 64,
+    "a list of it": lambda right, text: [right],
+    "with white space": lambda right, text: right + "\n",
+    "over the text with the signature": lambda right, text: PlanKey(KEY.encode()).sign(
+        b"hooksync.state/1 signature\n", [text]
+    ),
+    "as a plan's": lambda right, text: signature_of_plan(json.loads(text), PlanKey(KEY.encode())),
+    "under an empty key": lambda right, text: signature_of(read_state(text, ""), PlanKey(b"")),
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_a_forged_signature_of_a_state_is_refused_before_any_call(place: Place, how: str) -> None:
+    made(with_key(place), HOOKS)
+    text = path_of(place).read_text()
+    forge(place, ALL_CHANGED, lambda it: it.update(signature=FORGED[how](it["signature"], text)))
+    if how == "no signature":
+        forge(place, lambda it: it.pop("signature"))
+    before = len(place.box.calls)
+    for command in (("plan",), ("apply", "--yes")):
+        run = place.run(*command)
+        assert (run.code, len(place.box.calls)) == (1, before)
+        assert "sign" in run.err
+
+
+@pytest.mark.parametrize("field", ["last_run", "entries", "id", "fingerprint", "salt", "signature", "serial"])
+def test_a_key_that_is_there_twice_in_a_state_is_refused_whichever_the_signature_covers(
+    place: Place, field: str
+) -> None:
+    made(with_key(place), HOOKS)
+    text = path_of(place).read_text()
+    path_of(place).write_text(text.replace(f'"{field}":', f'"{field}": "as a reader sees it", "{field}":', 1))
+    run = place.run("plan")
+    assert (run.code, run.err.startswith(f'error: hooks.state.json: "{field}" is a duplicate key')) == (1, True)
+
+
+@pytest.mark.parametrize("form", ["hooksync.state/2", "hooksync.state/0", "hooksync.plan/1", "hooksync.lock/2"])
+def test_a_state_of_another_format_is_refused_even_where_its_signature_fits(place: Place, form: str) -> None:
+    made(with_key(place), HOOKS)
+    key, one = PlanKey(KEY.encode()), read_state(path_of(place).read_text(), "")
+    path_of(place).write_text(state_text(one, key).replace("hooksync.state/1", form))
+    assert place.run("plan").code == 1
