@@ -1,7 +1,8 @@
 """The command `hooksync demo`: a tour on a local tenancy, with the real commands.
 
-The tour stands in tour.txt. There, `# ` begins a title, `$ ` a command that is run, with the exit codes that it may end
-with, and `! ` what happens meanwhile, by its name in `_stage`; the part below `---` is shown when all is removed.
+The tour stands in tour.txt: the hooks file, the script, and what is shown when all is removed. In the script `# `
+begins a title, `$ ` a command that is run, with the exit codes that it may end with, and `! ` what happens meanwhile,
+by its name in `_stage`.
 
 Prints nothing itself, reaches 127.0.0.1 alone, leaves nothing behind.
 """
@@ -26,24 +27,6 @@ from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 
 CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
-
-_HOOKS = """\
-version: 1
-tenancies:
-  demo:
-    server: ${SANDBOX}                 # yours: e.g. eu.preservica.com
-    tenant: DEMO
-    owns: ["RECEIVERS"]   # other URLs are left alone
-    subscriptions:
-      catalogue:
-        url: RECEIVERS/catalogue
-        triggers: [INDEXED, MOVED]
-        secret: {env: CATALOGUE_SECRET}
-      alerts:
-        url: RECEIVERS/alerts
-        triggers: [INGEST_FAILED]
-        secret: {env: ALERTS_SECRET}
-"""
 
 _BROKEN = (
     "The tour ends early: {}. Perhaps something on this machine blocks connections to 127.0.0.1. If not, this is a bug "
@@ -151,10 +134,10 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is
 
     `catch_signals` hands each SIGINT and SIGTERM to a function while it is entered.
     """
-    script, farewell = Path(__file__).with_name("tour.txt").read_text(encoding="utf-8").split("---\n")
+    hooks, script, farewell = Path(__file__).with_name("tour.txt").read_text(encoding="utf-8").split("---\n")
     tour = Tour(announce, is_coloured)
     try:
-        with catch_signals(tour.note), _stage(tour):
+        with catch_signals(tour.note), _stage(tour, hooks):
             tour.follow(script.splitlines())
     except Stopped:
         return 128 + (tour.signal or 0)
@@ -166,8 +149,11 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is
 
 
 @contextmanager
-def _stage(tour: Tour) -> Iterator[None]:
-    """Start a tenancy with its receivers, and make a folder to run commands in; all of it is removed at the end."""
+def _stage(tour: Tour, template: str) -> Iterator[None]:
+    """Start a tenancy with its receivers, and make a folder to run commands in; all of it is removed at the end.
+
+    `template`: of the hooks file; RECEIVERS stands for their address.
+    """
     password = secrets.token_hex(16)
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
     with (
@@ -175,7 +161,7 @@ def _stage(tour: Tour) -> Iterator[None]:
         Sandbox(SandboxOptions(accounts=(Account(password=password),))) as box,
         Receiver({name: (secret,) for name, secret in shared.items()}) as receiver,
     ):
-        hooks = _HOOKS.replace("RECEIVERS", receiver.url("").rstrip("/"))
+        hooks = template.replace("RECEIVERS", receiver.url("").rstrip("/"))
         file = Path(folder, "hooks.yaml")
 
         def change_by_hand() -> None:
