@@ -69,7 +69,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
         ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
         forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
         forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
-    secrets = _secret_states(run, [each.live if each else () for each in services], known, path)
+    secrets = _secret_states(run, [(each and each.live) or () for each in services], known, path)
 
     def check_of(hook: HookCheck, pair: ProbeTarget | None) -> HookCheck:
         answer = answers.get(pair) if pair and hook.probe != "never" else None
@@ -79,7 +79,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
         TenancyCheck(
             run.located(tenancy),
             (
-                *judge_tenancy(tenancy, service or TenancyEvidence(None, None)),
+                *judge_tenancy(tenancy, service or TenancyEvidence()),
                 *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None),
             ),
             tuple(check_of(hook, pair) for hook, pair in hooks[tenancy.name]),
@@ -126,27 +126,18 @@ def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookCheck, ProbeTarget 
 
 
 def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> TenancyEvidence:
-    try:
-        return _reached(tenancy, run)
-    finally:
-        advance()
-
-
-def _reached(tenancy: Tenancy, run: Run) -> TenancyEvidence:
     """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
-    peer = f"{tenancy.name} ({tenancy.server.shown})"
-    answer = probe_once(request, run.context, peer, str(request))
-    reach = answer if isinstance(answer, ProbeResult) else READY
-    if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
-        return TenancyEvidence(reach, None)
-    client = run.clients[tenancy.name]
+    client, is_logged_in = run.clients[tenancy.name], False
     try:
+        answer = probe_once(request, run.context, f"{tenancy.name} ({tenancy.server.shown})", str(request))
+        reach = answer if isinstance(answer, ProbeResult) else READY
+        if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
+            return TenancyEvidence(reach)
         client.log_in()
+        is_logged_in = True
+        return TenancyEvidence(reach, client.list_subscriptions(), is_logged_in=True)
     except HooksyncError as error:
-        return TenancyEvidence(reach, None, log_in_error=error)
-    try:
-        live = client.list_subscriptions()
-        return TenancyEvidence(reach, len(live), live=live)
-    except HooksyncError as error:
-        return TenancyEvidence(reach, error)
+        return TenancyEvidence(reach, None, error, is_logged_in)
+    finally:
+        advance()

@@ -35,7 +35,7 @@ _HEAD = ("tenancy", "subscription", "looked at", "state", "found", "fix")
 _STAGES = ("name", "connection", "tls", "log-in", "role", "list")  # each needs those before it
 _STAGE_OF_KIND: dict[Kind, str] = {
     **dict.fromkeys(("no-name", "proxy"), "name"),  # a proxy looks the name up
-    **dict.fromkeys(("refused", "no-route", "time-out", "cut"), "connection"),
+    **dict.fromkeys(("refused", "no-route", "no-connection", "time-out", "cut"), "connection"),
     "tls": "tls",
 }
 _FORGEABLE = "it also signs a challenge code that begins as a signed event does"
@@ -58,10 +58,10 @@ class Finding(Record, frozen=True):
 class TenancyEvidence(Record, frozen=True):
     """How the service answered."""
 
-    reach: ProbeResult | None  # whether it answers at all; None: interrupted before
-    listed: int | HooksyncError | None  # live subscriptions, or why they cannot be listed; None: not tried
-    log_in_error: HooksyncError | None = None
-    live: tuple[LiveSubscription, ...] = ()
+    reach: ProbeResult | None = None  # whether it answers at all; None: interrupted before
+    live: tuple[LiveSubscription, ...] | None = None  # None: not listed
+    error: HooksyncError | None = None  # of the log-in, or then of the list
+    is_logged_in: bool = False
 
 
 class HookCheck(Record, frozen=True):
@@ -126,21 +126,17 @@ class CheckView(Record, frozen=True):
 def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding, ...]:
     """Judge each stage, from the name to the list. The stages after a failure are skipped."""
     broken = _broken_stage(evidence)
-    findings = []
-    for stage in _STAGES:
-        if broken and stage == broken.subject:
-            findings.append(broken)
-        elif broken and _STAGES.index(stage) > _STAGES.index(broken.subject):
-            findings.append(Finding(stage, "skipped"))
-        elif stage == "role" and broken and broken.subject == "list":
-            findings.append(Finding(stage, "skipped", "only a list can show it"))
-        elif stage == "tls" and tenancy.server.base_url.startswith("http:"):
-            findings.append(Finding(stage, "skipped", "plain http, as declared"))
-        elif stage == "list" and isinstance(evidence.listed, int):
-            findings.append(Finding(stage, "ok", f"{evidence.listed} live"))
-        else:
-            findings.append(Finding(stage, "ok"))
-    return tuple(findings)
+    found = {stage: Finding(stage, "ok") for stage in _STAGES}
+    if tenancy.server.base_url.startswith("http:"):
+        found["tls"] = Finding("tls", "skipped", "plain http, as declared")
+    if evidence.live is not None:
+        found["list"] = Finding("list", "ok", f"{len(evidence.live)} live")
+    if broken:
+        later = _STAGES[_STAGES.index(broken.subject) + 1 :]
+        found |= {broken.subject: broken, **{stage: Finding(stage, "skipped") for stage in later}}
+        if broken.subject == "list":
+            found["role"] = Finding("role", "skipped", "only a list can show it")
+    return tuple(found.values())
 
 
 def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_state_missing: bool) -> Iterator[Finding]:
@@ -165,21 +161,15 @@ def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_sta
 
 def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
     """Find the first stage that does not work."""
-    if isinstance(evidence.listed, int):
+    reach, error = evidence.reach, evidence.error
+    if evidence.live is not None:
         return None
-    if evidence.reach is None:
-        return Finding("name", "skipped", "interrupted")
-    if stage := _STAGE_OF_KIND.get(evidence.reach.kind):
-        return Finding(stage, "failed", evidence.reach.detail, evidence.reach.fix)
-    if evidence.log_in_error:
-        return _failed("log-in", evidence.log_in_error)
-    if evidence.listed is None:
-        return Finding("log-in", "skipped", "interrupted")
-    is_role = isinstance(evidence.listed, Rejected) and evidence.listed.status == _FORBIDDEN
-    return _failed("role" if is_role else "list", evidence.listed)
-
-
-def _failed(stage: str, error: HooksyncError) -> Finding:
+    if reach and (stage := _STAGE_OF_KIND.get(reach.kind)):
+        return Finding(stage, "failed", reach.detail, reach.fix)
+    if error is None:
+        return Finding("log-in" if reach else "name", "skipped", "interrupted")
+    is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
+    stage = "log-in" if not evidence.is_logged_in else "role" if is_role else "list"
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
 
 
@@ -325,13 +315,8 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
     }
 
 
-def _finding_json(finding: Finding) -> dict[str, object]:
-    return {
-        "subject": finding.subject,
-        "state": finding.mark,
-        "detail": finding.detail or None,
-        "fix": finding.fix or None,
-    }
+def _finding_json(each: Finding) -> dict[str, object]:
+    return {"subject": each.subject, "state": each.mark, "detail": each.detail or None, "fix": each.fix or None}
 
 
 def _row(*cells: str) -> str:

@@ -23,10 +23,11 @@ from hooksync.report.check import (
 )
 from hooksync.report.text import plain
 from hooksync.service.receivers import READY, ProbeResult
-from tests.makers import declared, tenancy
+from tests.makers import declared, live, tenancy
 
 STAGES = ["name", "connection", "tls", "log-in", "role", "list"]
 PROD = tenancy(declared())
+LIVE = (live(),)
 FAILED = ProbeResult("refused", "it refuses connections", "check that it runs")
 
 
@@ -34,24 +35,30 @@ def marks(findings: tuple[Finding, ...]) -> str:
     return " ".join(finding.mark for finding in findings)
 
 
+def rejected(status: int) -> Rejected:
+    return Rejected(Problem(f"POST /api -> {status}: no", "look"), status)
+
+
 @pytest.mark.parametrize(
     ("evidence", "expected"),
     [
-        (TenancyEvidence(READY, 3), "ok ok ok ok ok ok"),
-        (TenancyEvidence(ProbeResult("cut", "cut", "look"), 3), "ok ok ok ok ok ok"),
-        (TenancyEvidence(ProbeResult("cut", "cut", "look"), ServiceError(Problem("GET / cut", "look"))),
+        (TenancyEvidence(READY, LIVE), "ok ok ok ok ok ok"),
+        (TenancyEvidence(ProbeResult("cut", "cut", "look"), LIVE), "ok ok ok ok ok ok"),
+        (TenancyEvidence(ProbeResult("cut", "cut", "look"), None, ServiceError(Problem("GET / cut", "look"))),
          "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(ProbeResult("proxy", "no proxy", "look"), None),
+        (TenancyEvidence(ProbeResult("proxy", "no proxy", "look")),
          "failed skipped skipped skipped skipped skipped"),
-        (TenancyEvidence(FAILED, None), "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(ProbeResult("tls", "no tls", "look"), None), "ok ok failed skipped skipped skipped"),
-        (TenancyEvidence(READY, None, Rejected(Problem("POST /api/accesstoken/login -> 403: no", "look"), 403)),
+        (TenancyEvidence(FAILED), "ok failed skipped skipped skipped skipped"),
+        (TenancyEvidence(ProbeResult("no-connection", "no answer", "look")),
+         "ok failed skipped skipped skipped skipped"),
+        (TenancyEvidence(ProbeResult("tls", "no tls", "look")), "ok ok failed skipped skipped skipped"),
+        (TenancyEvidence(READY, None, rejected(403)),
          "ok ok ok failed skipped skipped"),
-        (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 403: no", "look"), 403)),
+        (TenancyEvidence(READY, None, rejected(403), True),
          "ok ok ok ok failed skipped"),
-        (TenancyEvidence(READY, Rejected(Problem("GET /api/webhook/subscriptions -> 404: no", "look"), 404)),
+        (TenancyEvidence(READY, None, rejected(404), True),
          "ok ok ok ok skipped failed"),
-        (TenancyEvidence(None, None), "skipped skipped skipped skipped skipped skipped"),
+        (TenancyEvidence(), "skipped skipped skipped skipped skipped skipped"),
     ],
 )  # fmt: skip
 def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: TenancyEvidence, expected: str) -> None:
@@ -67,7 +74,9 @@ def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where:
     hook = HookCheck((one,), "auto", receiver=answer)
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
-    view = CheckView((TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, error)), (hook,)),), "2026-01-31")
+    view = CheckView(
+        (TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, None, error, True)), (hook,)),), "2026-01-31"
+    )
     rows = [line for line in check_markdown(view).split("\n") if line.startswith("|")]
     assert len(rows) == 2 + 6 + 2
     assert {row.count("|") for row in rows} == {7}
