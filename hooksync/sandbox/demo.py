@@ -150,10 +150,7 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is
 
 @contextmanager
 def _stage(tour: Tour, template: str) -> Iterator[None]:
-    """Start a tenancy with its receivers, and make a folder to run commands in; all of it is removed at the end.
-
-    `template`: of the hooks file; RECEIVERS stands for their address.
-    """
+    """Start a tenancy with its receivers, and make a folder to run commands in; all of it is removed at the end."""
     password = secrets.token_hex(16)
     shared = {name: secrets.token_hex(32) for name in ("catalogue", "alerts")}
     with (
