@@ -357,7 +357,10 @@ def _rule(keyword: str, schema: Schema) -> str:
             return "has a key that is not allowed"
         case "minLength" | "minItems":
             return "must not be empty"
-        case "pattern" | "not" | "maxLength" if "title" in schema:
+        case "maxLength" | "maxItems" | "maxProperties" if schema[keyword] > 1:
+            unit = "characters" if keyword == "maxLength" else "items"
+            return f"must not have more than {schema[keyword]:,} {unit}"
+        case "pattern" | "not" if "title" in schema:
             return f"must be {schema['title']}"
         case _:
             return f"is not as it must be ({schema.get('description', keyword)})"

@@ -267,6 +267,14 @@ def drop(*path: Any) -> Callable[[Any], None]:
         (put("entries", 0, "declared", None), "entries[0]: declared must be text"),
         (put("intents", 0, "fingerprint", "٣" * 64), f"intents[0]: fingerprint {HEX}"),
         (put("intents", 0, "seen", "id"), "intents[0]: seen must be a list"),
+        (put("intents", 0, "seen", ["1"] * 100_001), "intents[0]: seen must not have more than 100,000 items"),
+        (put("intents", [{}] * 250_001), "the state: intents must not have more than 250,000 items"),
+        (put("removed", [{}] * 250_001), "the state: removed must not have more than 250,000 items"),
+        (put("entries", [{}] * 250_001), "the state: entries must not have more than 250,000 items"),
+        (put("entries", 0, "id", "1" * 8193), "entries[0]: id must not have more than 8,192 characters"),
+        (put("entries", 0, "address", "1" * 8193), "entries[0]: address must not have more than 8,192 characters"),
+        (put("salts", {f"{n}": {} for n in range(10_001)}), "the state: salts must not have more than 10,000 items"),
+        (put("salts", "n" * 8193, {"salt": "00" * 16, "n": 2**15, "r": 8, "p": 1}), NO_NAME),
         (put("intents", 0, "seen", [1]), "intents[0].seen[0] must be text"),
         (drop("intents", 0, "seen"), "intents[0]: seen is missing"),
         (put("entries", 0, "salt", "env:NOBODY"), 'the salt of "prod/catalogue/MOVED" is missing: "env:NOBODY"'),
@@ -377,7 +385,7 @@ def test_a_message_shows_foreign_text_only_cut_and_escaped() -> None:
 def test_the_first_error_is_found_at_the_end_of_a_large_state_and_quotes_nothing() -> None:
     document = json.loads(state_text(WHOLE))
     document["entries"] = [{**document["entries"][0], "id": str(n)} for n in range(50_000)]
-    document["entries"].append({**document["entries"][0], "address": "x" * 10**6, "run": ["secret"] * 10**6})
+    document["entries"].append({**document["entries"][0], "address": "x" * 8192, "run": ["secret"] * 10**6})
     begun = time.process_time()
     problem = problem_of(json.dumps(document))
     assert problem.startswith(f"{PATH}: entries[50000]: run must be a whole number\n")
