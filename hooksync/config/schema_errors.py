@@ -67,6 +67,30 @@ _EXAMPLES = {
 }
 
 
+_NO_TRIGGER = ("{label} is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}")
+_EMPTY = ("{label} is empty", "")
+_UNFORESEEN = ("{label} does not fit the schema ({keyword})", "`hooksync schema` prints it")
+_WORDS: Mapping[tuple[str, str], Words] = {  # by the keyword and the field, "" any other; no fix: by an example
+    **dict.fromkeys((("pattern", field) for field in ("trigger", "triggers", "extra_triggers")), _NO_TRIGGER),
+    ("pattern", "env"): (
+        "{label} is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
+    ),
+    ("pattern", "unsubscribe"): ("{label} must be a share from 0% to 100% or a number", ""),
+    ("pattern", ""): ("{label} is empty, or has a line break or a control character", "write it on one line"),
+    ("propertyNames", ""): ("a name has letters, digits, - and _ only, and at most {most} of them", "rename it"),
+    ("required", "the top level"): ("version is missing", "write `version: 1`"),
+    ("required", ""): ("{label} has no url", f"write {_EXAMPLES['url']}"),
+    ("anyOf", ""): ("tenancies is missing", f"write {_EXAMPLES['tenancies']}"),
+    ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
+    ("maxProperties", ""): ("{label} names both env and file", "keep one of the two"),
+    ("minProperties", "a reference"): ("{label} names neither env nor file", ""),
+    ("minimum", ""): ("{label} is negative", ""),
+    ("maximum", ""): ("{label} must be at most {argument}", ""),
+    ("maxLength", ""): ("{label} has more than {argument:,} characters", "write a shorter one"),
+    **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
+}  # fmt: skip
+
+
 class SchemaError(Record, frozen=True):
     """A place in a file that does not fit the schema."""
 
@@ -239,9 +263,12 @@ def word_refusal(refusal: Refusal) -> Words:
         return _wrong_choice(refusal)
     if refusal.keyword == "type":
         return _wrong_type(refusal)
-    if refusal.keyword == "pattern":
-        return _wrong_form(refusal)
-    return _wrong_content(refusal)
+    where = refusal.field if refusal.path else "the top level"
+    if refusal.is_private and refusal.keyword == "minProperties":
+        where = "a reference"
+    what, fix = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""), _UNFORESEEN)
+    about = {"label": refusal.label, "argument": refusal.argument, "most": refusal.schema.get("maxLength")}
+    return what.format(keyword=refusal.keyword, **about), fix or _fix(refusal)
 
 
 def _wrong_type(refusal: Refusal) -> Words:
@@ -283,48 +310,6 @@ def _wrong_choice(refusal: Refusal) -> Words:
     misread = isinstance(refusal.instance, bool) and not refusal.is_private
     note = f", but YAML reads this as {_reading(refusal)}" if misread else ""
     return f"{refusal.label} must be {', '.join(choices[:-1])} or {choices[-1]}{note}", _fix(refusal)
-
-
-def _wrong_form(refusal: Refusal) -> Words:
-    match refusal.field:
-        case "trigger" | "triggers" | "extra_triggers":
-            what, fix = "is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}"
-        case "env":
-            what, fix = "is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
-        case "unsubscribe":
-            what, fix = "must be a share from 0% to 100% or a number", f"write {_EXAMPLES['unsubscribe']}"
-        case _:
-            what, fix = "is empty, or has a line break or a control character", "write it on one line"
-    return f"{refusal.label} {what}", fix
-
-
-def _wrong_content(refusal: Refusal) -> Words:
-    label = refusal.label
-    match refusal.keyword:
-        case "propertyNames":
-            most = refusal.schema.get("maxLength")
-            return f"a name has letters, digits, - and _ only, and at most {most} of them", "rename it"
-        case "required" if refusal.path:
-            return f"{label} has no url", f"write {_EXAMPLES['url']}"
-        case "required":
-            return "version is missing", "write `version: 1`"
-        case "anyOf":
-            return "tenancies is missing", f"write {_EXAMPLES['tenancies']}"
-        case "not":
-            return f"{label} has both trigger and triggers", "keep one of the two"
-        case "maxProperties":
-            return f"{label} names both env and file", "keep one of the two"
-        case "minProperties" if refusal.is_private:
-            return f"{label} names neither env nor file", f"write {refusal.field}: {_REFERENCE}"
-        case "minimum":
-            return f"{label} is negative", _fix(refusal)
-        case "maximum":
-            return f"{label} must be at most {refusal.argument}", _fix(refusal)
-        case "maxLength":
-            return f"{label} has more than {refusal.argument:,} characters", "write a shorter one"
-        case "minLength" | "minItems" | "minProperties":
-            return f"{label} is empty", _fix(refusal)
-    return f"{label} does not fit the schema ({refusal.keyword})", "`hooksync schema` prints it"
 
 
 def _fix(refusal: Refusal) -> str:
