@@ -3,9 +3,8 @@
     receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
     answer = receiver.receive(method, query, headers, body, work)  # work(event) is yours; send back what answer holds
 
-Pure, by Python's standard library alone: this one file may be copied. By semantic versioning, what has no underscore
-here changes with a new major version only (before 1.0: a minor one).
-Source: pyPreservica 4.2.2, webHooksAPI.py; not verified on a live tenancy.
+Pure, and of the standard library alone: this one file may be copied. By semantic versioning, what has no underscore
+changes with a major version (before 1.0: a minor one). Source: pyPreservica 4.2.2, webHooksAPI.py; not verified live.
 """
 
 from __future__ import annotations
@@ -36,10 +35,11 @@ class Answer(NamedTuple):
 
     status: int
     headers: dict[str, str]
-    body: bytes  # JSON; of what is refused, its `message` says why
+    body: bytes  # JSON
     kind: Literal["challenge", "event", "duplicate", "refused"]
     event: Event | None = None  # genuine and not seen before
     secret: str | None = None  # the name of the secret that an event was signed with
+    reason: str = ""  # why it was refused, for the log
 
 
 def sign_challenge(secret: bytes, code: bytes) -> str:
@@ -173,5 +173,6 @@ def _latin_1(what: str, text: str | bytes) -> bytes:
         raise Refused(f"{what} has characters outside Latin-1") from None
 
 
-def _answer(status: int, document: object, **headers: str) -> Answer:
-    return Answer(status, {"Content-Type": "application/json", **headers}, json.dumps(document).encode(), "refused")
+def _answer(status: int, document: dict[str, str] | dict[str, bool], **headers: str) -> Answer:
+    headers = {"Content-Type": "application/json", **headers}
+    return Answer(status, headers, json.dumps(document).encode(), "refused", reason=str(document.get("message", "")))

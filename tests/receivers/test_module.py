@@ -169,8 +169,12 @@ def test_an_odd_signature_is_refused_and_not_an_error(receiver: Receiver, signat
 
 
 def test_a_missing_signature_is_told_from_a_wrong_one(receiver: Receiver) -> None:
-    assert b"is missing" in receiver.receive("POST", "", {}, BODY).body
-    assert b"is wrong" in deliver(receiver, secret="another-secret").body
+    answers = [receiver.receive("POST", "", {}, BODY), deliver(receiver, secret="another-secret")]
+    assert [answer.reason.partition(":")[0] for answer in answers] == [
+        "the header Preservica-Signature is missing",
+        "the signature is wrong",
+    ]
+    assert [json.loads(answer.body) for answer in answers] == [{"message": answer.reason} for answer in answers]
 
 
 @pytest.mark.parametrize("name", ["Preservica-Signature", "preservica-signature", "PRESERVICA-SIGNATURE"])
@@ -318,4 +322,4 @@ print(copied.Receiver({{"it": {NEW!r}}}).receive(*{request!r}).kind)
 
 
 def test_the_module_says_how_it_changes() -> None:
-    assert "By semantic versioning" in (module.__doc__ or "")
+    assert "By semantic versioning, " in (module.__doc__ or "")

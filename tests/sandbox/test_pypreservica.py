@@ -1,16 +1,11 @@
-"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox takes its receiver.
-
-It reads the environment and `credentials.properties` of the working folder, so each test has a folder of its own.
-"""
+"""The acceptance test: pyPreservica, unchanged, takes the sandbox for Preservica, and the sandbox its receiver."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pyPreservica
@@ -20,10 +15,13 @@ from pyPreservica import TriggerType, WebHooksAPI
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
+from tests.pypreservica import no_credentials, web_hooks_api
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+__all__ = ["no_credentials"]  # a fixture
+pytestmark = pytest.mark.usefixtures("no_credentials")
+
 SECRET = "a-shared-secret-of-tests"
-CREDENTIALS = {"username": "archivist@example.org", "password": "sandbox-password", "tenant": "DEMO"}
 EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": []}
 
 
@@ -37,23 +35,12 @@ class RecordingHandler(pyPreservica.WebHookHandler):
         pass
 
 
-@pytest.fixture(autouse=True)
-def nobody_elses_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PRESERVICA_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def hooks(stack: ExitStack) -> Callable[..., WebHooksAPI]:
     """Make a WebHooksAPI for a sandbox."""
 
     def hooks(box: Sandbox, **options: Any) -> WebHooksAPI:
-        server = box.url.removeprefix("http://")
-        api = WebHooksAPI(**{**CREDENTIALS, **options}, server=server, protocol="http")
-        stack.callback(api.session.close)
-        stack.callback(api.auth_session.close)
-        return api
+        return stack.enter_context(web_hooks_api(box, **options))
 
     return hooks
 

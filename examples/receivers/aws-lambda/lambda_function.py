@@ -1,0 +1,33 @@
+"""A receiver in AWS Lambda, behind a function URL or an HTTP API of API Gateway: both send payload format 2.0.
+
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+"""
+
+import base64
+import os
+from typing import Any
+
+try:
+    from receiver import Event, Receiver  # hooksync/receiver.py, copied beside this file
+except ImportError:
+    from hooksync.receiver import Event, Receiver
+
+# Duplicates are remembered as long as this instance is warm. To drop them for certain, give Receiver a Memory whose
+# `add` is a conditional put to a DynamoDB table.
+receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+
+
+def work(event: Event) -> None:
+    """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+    for entity in event.get("events", []):
+        print(event.get("trigger"), entity["entityType"], entity["entityRef"])
+
+
+def lambda_handler(event: dict[str, Any], context: object) -> dict[str, object]:
+    """Take what Preservica sends."""
+    method = event["requestContext"]["http"]["method"]
+    sent = event.get("body", "")
+    body = base64.b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
+    answer = receiver.receive(method, event["rawQueryString"], event["headers"], body, work)
+    print(answer.status, answer.kind, answer.secret or answer.reason)
+    return {"statusCode": answer.status, "headers": answer.headers, "body": answer.body.decode()}

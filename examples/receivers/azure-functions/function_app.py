@@ -1,0 +1,35 @@
+"""A receiver in Azure Functions, by the Python v2 programming model.
+
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+"""
+
+import logging
+import os
+from urllib.parse import urlencode
+
+import azure.functions as func
+
+try:
+    from receiver import Event, Receiver  # hooksync/receiver.py, copied beside this file
+except ImportError:
+    from hooksync.receiver import Event, Receiver
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)  # the URL needs ?code=KEY: declare it as ${FN_KEY}
+# Duplicates are remembered as long as this instance runs. To drop them for certain, give Receiver a Memory whose `add`
+# inserts into a table.
+receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+
+
+def work(event: Event) -> None:
+    """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+    for entity in event.get("events", []):
+        logging.info("%s %s %s", event.get("trigger"), entity["entityType"], entity["entityRef"])
+
+
+@app.route(route="hook", methods=["POST"])
+def hook(request: func.HttpRequest) -> func.HttpResponse:
+    """Take what Preservica sends."""
+    query = urlencode(dict(request.params))
+    answer = receiver.receive(request.method, query, request.headers, request.get_body(), work)
+    logging.info("%d %s %s", answer.status, answer.kind, answer.secret or answer.reason)
+    return func.HttpResponse(answer.body, status_code=answer.status, headers=answer.headers)

@@ -1,0 +1,36 @@
+"""A receiver with FastAPI.
+
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+"""
+
+import os
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from hooksync.receiver import Event, Receiver
+
+MAX_BODY = 10 * 1024 * 1024  # bytes; a longer event is answered 413
+
+app = FastAPI(openapi_url=None)
+receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+
+
+def work(event: Event) -> None:
+    """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+    for entity in event.get("events", []):
+        print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
+
+
+@app.post("/hook")
+async def hook(request: Request) -> Response:
+    """Take what Preservica sends."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            return Response(status_code=413)
+    query: bytes = request.scope["query_string"]
+    answer = await run_in_threadpool(receiver.receive, request.method, query, request.headers, bytes(body), work)
+    print(answer.status, answer.kind, answer.secret or answer.reason, flush=True)
+    return Response(answer.body, answer.status, answer.headers)

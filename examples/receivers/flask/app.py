@@ -1,0 +1,29 @@
+"""A receiver with Flask.
+
+HOOK_SECRET answers challenges and verifies events; during a rotation, HOOK_SECRET_OLD verifies them, too.
+"""
+
+import os
+
+from flask import Flask, Response, request
+
+from hooksync.receiver import Event, Receiver
+
+app = Flask(__name__)
+app.config["MAX_CONTENT_LENGTH"] = 10 * 1024 * 1024  # bytes; a longer event is answered 413
+receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOOK_SECRET_OLD")})
+
+
+def work(event: Event) -> None:
+    """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+    for entity in event.get("events", []):
+        print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
+
+
+@app.post("/hook")
+def hook() -> Response:
+    """Take what Preservica sends."""
+    headers, body = dict(request.headers), request.get_data()
+    answer = receiver.receive(request.method, request.query_string, headers, body, work)
+    print(answer.status, answer.kind, answer.secret or answer.reason, flush=True)
+    return Response(answer.body, answer.status, answer.headers)

@@ -1,0 +1,100 @@
+"""Every receiver of examples/receivers/, each on its own server, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import ROOT
+
+EXAMPLES = ROOT / "examples" / "receivers"
+CLOUD = str(Path(__file__).with_name("cloud.py"))
+SECRETS = {"HOOK_SECRET": "the-new-secret-of-receivers", "HOOK_SECRET_OLD": "the-old-secret-of-receivers"}
+COMMANDS: dict[str, tuple[str, Sequence[str]]] = {  # the folder, and how its receiver is served; {} is the folder
+    "flask": ("flask", ["-m", "flask", "--app", "app", "run", "--port", "0"]),
+    "fastapi": ("fastapi", ["-m", "uvicorn", "app:app", "--port", "0"]),
+    "aws-lambda-url": ("aws-lambda", ["-I", "-S", "-u", CLOUD, "lambda-url", "{}/lambda_function.py"]),
+    "aws-api-gateway": ("aws-lambda", ["-I", "-S", "-u", CLOUD, "api-gateway", "{}/lambda_function.py"]),
+    "azure-functions": ("azure-functions", [CLOUD, "azure", "{}/function_app.py"]),
+    "pypreservica": ("pypreservica", ["server.py", "127.0.0.1:0"]),
+}
+COPY_THE_MODULE = ("aws-lambda", "azure-functions")  # where a copy of hooksync/receiver.py lies beside the function
+
+
+class Server:
+    """A receiver that runs, and what it printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._lines: list[str] = []
+        self._has_ended = False
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.url = f"{self.wait_for(r'http://127[.]0[.]0[.]1:[0-9]+')}/hook"
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            with self._news:
+                self._lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._has_ended = True
+            self._news.notify_all()
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait until it has printed what fits a pattern."""
+        with self._news:
+            self._news.wait_for(lambda: self._has_ended or re.search(pattern, self.printed), 60)
+            found = re.search(pattern, self.printed)
+            assert found, self.printed
+            return found[0]
+
+    @property
+    def printed(self) -> str:
+        return "".join(self._lines)
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+
+
+@contextmanager
+def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Server]:
+    """Run an example, from a copy of its folder."""
+    source, arguments = COMMANDS[name]
+    copied = shutil.copytree(EXAMPLES / source, folder / source)
+    if source in COPY_THE_MODULE:
+        shutil.copy(ROOT / "hooksync" / "receiver.py", copied)
+    process = subprocess.Popen(
+        [sys.executable, *(each.replace("{}", str(copied)) for each in arguments)],
+        cwd=copied,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        server = Server(process)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Each example in its turn: a test that takes it is a test of all of them."""
+    with serve(request.param, tmp_path_factory.mktemp("receiver"), SECRETS) as server:
+        yield server

@@ -1,0 +1,188 @@
+"""The examples of receivers, each on its server, against `check`, the sandbox, pyPreservica, and whoever may come.
+
+What every receiver must do is one test that takes the fixture `server`: it holds for each of COMMANDS in conftest.py.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pyPreservica import TriggerType
+
+from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
+from hooksync.sandbox.server import Sandbox
+from tests.command_line import LOG_IN, ROOT, hooksync
+from tests.pypreservica import no_credentials, web_hooks_api
+from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, serve
+
+__all__ = ["no_credentials"]  # a fixture
+
+NEW, OLD = SECRETS.values()
+MOST_LINES = 60
+HOOKS = """\
+version: 1
+tenancies:
+  prod:
+    server: ${BOX}
+    tenant: DEMO
+    subscriptions:
+      example: {url: "${RECEIVER}?code=${FN_KEY}", triggers: [INDEXED, MOVED], secret: {env: HOOK_SECRET}}
+"""
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox() as box:
+        yield box
+
+
+def send(server: Server, query: str = "", body: Any = b"", **headers: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return session.post(f"{server.url}?code=KEY{query}", data=body, headers=named)
+
+
+def moved(reference: str) -> dict[str, object]:
+    return {"event": "Moved", "entityType": "IO", "entityRef": reference, "identifiers": []}
+
+
+def event(reference: str, subscription: str = "9495ddbf7d4a0b9f030a3411c87f967d") -> bytes:
+    document = {"subscriptionId": subscription, "timestamp": "2023-10-11T10:52:42.469", "tenant": "Bibliothèque"}
+    return json.dumps({**document, "trigger": "MOVED", "events": [moved(reference)]}, ensure_ascii=False).encode()
+
+
+def deliver(server: Server, body: bytes, secret: str = NEW, *, is_chunked: bool = True) -> int:
+    """Send a signed event; gives the status of the answer."""
+    signature = sign_event(secret.encode(), body)
+    sent = iter([body[:50], body[50:]]) if is_chunked else body
+    return send(server, body=sent, Content_Type="application/json", Preservica_Signature=signature).status_code
+
+
+def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
+    server: Server, box: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "hooks.yaml").write_text(HOOKS)
+    environ = {**LOG_IN, "BOX": box.url, "RECEIVER": server.url, "FN_KEY": "a-key", "HOOK_SECRET": NEW}
+    done = hooksync(["check", "--format", "json"], environ, tmp_path)
+    findings = {each["subject"]: each["state"] for each in done.json["tenancies"][0]["subscriptions"][0]["findings"]}
+    assert (done.code, done.err) == (0, "")
+    assert findings == {"secret": "ok", "receiver": "ok", "event-signing": "ok"}
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_and_takes_its_events(
+    server: Server, box: Sandbox
+) -> None:
+    with web_hooks_api(box) as api:
+        api.subscribe(f"{server.url}?code=KEY", TriggerType.MOVED, NEW)
+    reference = str(uuid.uuid4())
+    assert [each.status for each in box.deliver("DEMO", "MOVED", [moved(reference)])] == [200]
+    server.wait_for(f"MOVED IO {reference}")
+    server.wait_for("200 event HOOK_SECRET\n")
+
+
+def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(server: Server, box: Sandbox) -> None:
+    references = [str(uuid.uuid4()) for _ in (NEW, OLD)]
+    for secret, reference in zip((NEW, OLD), references, strict=True):
+        box.seed("DEMO", server.url, "MOVED" if secret == NEW else "INGEST_FAILED", secret)
+        box.deliver("DEMO", "MOVED" if secret == NEW else "INGEST_FAILED", [moved(reference)])
+        server.wait_for(reference)
+    server.wait_for("200 event HOOK_SECRET_OLD\n")
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_each_receiver_takes_an_event_with_and_without_chunks(server: Server, is_chunked: bool) -> None:
+    reference = str(uuid.uuid4())
+    assert deliver(server, event(reference), is_chunked=is_chunked) == 200
+    server.wait_for(reference)
+
+
+def test_each_receiver_works_once_on_an_event_that_comes_twice_and_under_two_ids(server: Server) -> None:
+    reference, last = str(uuid.uuid4()), str(uuid.uuid4())
+    bodies = [event(reference), event(reference), event(reference, "0" * 32)]
+    assert [deliver(server, body) for body in (*bodies, event(last))] == [200] * 4
+    server.wait_for(last)
+    assert server.printed.count(reference) == 1
+
+
+def test_each_receiver_refuses_an_event_that_nobody_signed_and_does_no_work(server: Server) -> None:
+    reference, last = str(uuid.uuid4()), str(uuid.uuid4())
+    body = event(reference)
+    for secret in ("another secret", ""):
+        assert deliver(server, body, secret) == 401
+    assert send(server, body=body, Content_Type="application/json").status_code == 401
+    changed = send(server, body=body + b" ", Preservica_Signature=sign_event(NEW.encode(), body))
+    assert changed.status_code == 401
+    assert deliver(server, event(last)) == 200
+    server.wait_for(last)
+    assert reference not in server.printed
+    assert "401 refused the signature is wrong" in server.printed
+
+
+def test_each_receiver_signs_no_code_that_could_forge_an_event(server: Server) -> None:
+    body = event("forged")
+    code = (EVENT_PREFIX + body).decode()
+    for query in (f"&challengeCode={requests.utils.quote(code)}", "&challengeCode=preservica-webhook-auth"):
+        answer = send(server, query)
+        assert answer.status_code == 400
+        assert not [secret for secret in (NEW, OLD) if sign_event(secret.encode(), body) in answer.text]
+
+
+def test_each_receiver_answers_challenges_with_the_new_secret(server: Server) -> None:
+    answer = send(server, "&challengeCode=c0de")
+    assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(NEW.encode(), b"c0de")}
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
+def test_each_receiver_answers_nothing_but_post(server: Server) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(f"{server.url}?challengeCode=c0de").status_code in (404, 405, 501)
+
+
+def test_each_receiver_takes_an_event_of_three_megabytes(server: Server) -> None:
+    reference = str(uuid.uuid4())
+    body = event(reference).replace(b"Moved", b"M" * 3_000_000)
+    assert deliver(server, body) == 200
+    server.wait_for(reference)
+
+
+def test_each_receiver_says_that_work_failed_and_works_on_the_event_when_it_comes_again(server: Server) -> None:
+    body = event(str(uuid.uuid4())).replace(b'"entityRef"', b'"ref"')  # what the examples' work looks up is not there
+    assert [deliver(server, body) >= 500 for _ in range(2)] == [True, True]
+
+
+def test_no_receiver_prints_a_secret(server: Server) -> None:
+    deliver(server, event(str(uuid.uuid4())))
+    assert not [secret for secret in (NEW, OLD) if secret in server.printed]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_without_a_secret_no_receiver_starts(name: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="HOOK_SECRET is not set"), serve(name, tmp_path, {"HOOK_SECRET": ""}):
+        pass
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.py")), ids=lambda path: path.parent.name)
+def test_an_example_is_short_takes_its_secret_from_the_environment_and_has_a_place_for_the_readers_code(
+    path: Path,
+) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < MOST_LINES
+    assert '("HOOK_SECRET", "HOOK_SECRET_OLD")' in text
+    assert '"""Your code;' in text
+
+
+def test_the_requirements_of_the_examples_are_what_the_tests_ran_with() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        tested = tomllib.load(file)["project"]["optional-dependencies"]["test"]
+    required = {line for path in EXAMPLES.glob("*/requirements.txt") for line in path.read_text().split()}
+    assert required - set(tested) == {"gunicorn>=22.0"}
