@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from os.path import join
 
 import msgspec.json
 
-from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef, Tenancy
+from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef
 from hooksync.core.signing import PlanKey
 
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
@@ -81,11 +81,6 @@ def live_digest(live: Iterable[LiveSubscription]) -> str:
     return digest(rows)
 
 
-def config_digest(tenancies: Iterable[Tenancy]) -> str:
-    """Return the digest of what was declared, by reference: no value of the environment goes in."""
-    return digest([_declaration(tenancy) for tenancy in tenancies])
-
-
 def digest(data: object) -> str:
     """Return the SHA-256 of data in its canonical JSON."""
     made = hashlib.sha256()
@@ -129,27 +124,7 @@ def reference(ref: SecretRef) -> dict[str, str]:
     return {ref.kind: join(ref.base, ref.name) if is_relative else ref.name}
 
 
-def as_written(ref: SecretRef) -> dict[str, str]:
-    """Write a reference as the file does."""
-    return {ref.kind: ref.name}
-
-
-def credential_references(
-    refs: CredentialRefs, write: Callable[[SecretRef], dict[str, str]] = as_written
-) -> dict[str, object]:
+def credential_references(refs: CredentialRefs) -> dict[str, object]:
     """Write credentials by reference."""
     fields = {"username": refs.username, "password": refs.password, "totp": refs.totp}
-    return {**{name: write(ref) for name, ref in fields.items()}, "method": refs.method}
-
-
-def _declaration(tenancy: Tenancy) -> list[object]:
-    subscriptions = [
-        [s.name, s.url.shown, s.trigger.wire, str(s.secret), s.include_identifiers] for s in tenancy.subscriptions
-    ]
-    settings = [
-        tenancy.name, tenancy.server.declared, tenancy.tenant_declared, tenancy.allow_http,
-        credential_references(tenancy.credentials), tenancy.owns, str(tenancy.limit),
-        tenancy.replacement, tenancy.probe, tenancy.prune, tenancy.unknown_secret,
-        tenancy.consistency_wait,
-    ]  # fmt: skip
-    return [settings, sorted(subscriptions)]
+    return {**{name: reference(ref) for name, ref in fields.items()}, "method": refs.method}

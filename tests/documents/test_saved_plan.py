@@ -567,7 +567,7 @@ def a_plan() -> dict[str, Any]:
     }  # fmt: skip
     return {
         "format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy],
-        "hooksync_version": "1.0", "config_digest": "sha256:" + "0" * 64, "summary": dict.fromkeys(actions, 1),
+        "hooksync_version": "1.0", "summary": dict.fromkeys(actions, 1),
         "refusals": [], "warnings": [], "id": "0" * 32, "commit": None, "expires_at": None,
     }  # fmt: skip
 

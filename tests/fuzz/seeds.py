@@ -82,7 +82,7 @@ _URLS = dict.fromkeys(("prod/new/INDEXED", _STEP["address"]), f"hmac-sha256:{'0'
 _PLAN = {
     "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00Z", "hooksync_version": "1", "state": None,
     "id": "0" * 32, "commit": None, "expires_at": None,
-    "config_digest": _SHA, "summary": _SUMMARY, "refusals": [], "warnings": [],
+    "summary": _SUMMARY, "refusals": [], "warnings": [],
     "options": {"prune": True, "replace": [], "targeted": False, "allow_mass_unsubscribe": False},
     "tenancies": [{
         "name": "prod", "server": "eu.preservica.com", "tenant": "BRAMA", "allow_http": False,

@@ -6,9 +6,9 @@ import re
 
 from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.core.model import CredentialRefs, HookUrl, SecretRef, Server, Tenancy, Trigger
+from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.core.record import replace
-from hooksync.documents.sealing import config_digest, live_digest
+from hooksync.documents.sealing import live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.report.markdown import plan_markdown
@@ -187,15 +187,6 @@ def test_the_live_digest_minds_no_order_and_holds_no_key() -> None:
     assert live_digest([one, two]) == live_digest([two, one])
     assert live_digest([one]) == live_digest([live("1", "https://a.example/?k=KEY2")])
     assert live_digest([one]) != live_digest([live("3", "https://a.example/?k=KEY1")])
-
-
-def test_the_config_digest_goes_by_reference() -> None:
-    refs = CredentialRefs(SecretRef("env", "A"), SecretRef("env", "B"), SecretRef("env", "C"))
-    shown = Server("${HOST}", "https://one.example")
-    other = Server("${HOST}", "https://two.example")
-    base = tenancy(declared(), credentials=refs, server=shown)
-    assert config_digest([base]) == config_digest([replace(base, server=other)])
-    assert config_digest([base]) != config_digest([replace(base, owns=("https://a.example",))])
 
 
 def with_strangers(number: int) -> RunView:
