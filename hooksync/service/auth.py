@@ -81,9 +81,7 @@ class Authenticator(Record, frozen=True):
             form["includeUserDetails"] = "true"
         request = self._request("login", form)
         answer = send(request)
-        if answer.status == 200:
-            return self._accepted(request, answer)
-        refusal = read_refusal(answer.body)
+        refusal = read_refusal(answer.body) if answer.status != 200 else ""
         if isinstance(refusal, SecondFactor):
             if not code:
                 code, has_waited = self._one_time_code()
@@ -93,7 +91,7 @@ class Authenticator(Record, frozen=True):
         if refusal == "needs.2fa.setup":
             what = f"{request} -> {answer.status}: the account needs a second factor, and none is set up"
             raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
-        raise self._refused(request, answer)
+        return self._read(request, answer)
 
     def _second_factor(self, send: Send, username: str, demand: SecondFactor, code: str) -> LogIn:
         self.context.redactor.learn([demand.continuation])
@@ -123,10 +121,7 @@ class Authenticator(Record, frozen=True):
     def _exchange(self, send: Send, call: str, form: dict[str, str], doubt: str) -> LogIn:
         """Exchange a form that depends on the time for a token. `doubt`: what else may be wrong with it."""
         request = self._request(call, form)
-        answer = send(request)
-        if answer.status != 200:
-            raise self._refused(request, answer, doubt)
-        return self._accepted(request, answer)
+        return self._read(request, send(request), doubt)
 
     def _one_time_code(self) -> tuple[str, bool]:
         """Compute the six digits of the current period; of a later one, once it began, where they were used.
@@ -151,16 +146,12 @@ class Authenticator(Record, frozen=True):
         self.context.redactor.learn([code])
         left = period * _PERIOD - now
         if left > 0:
-            self._wait(left)
+            peer = f"{self.tenancy.name} ({shown_server(server)})"
+            self.context.watch(CallRecord(peer, "one-time code", "waits for an unused one", left))
+            if self.context.clock.wait(self.context.stop, left):
+                what = f"{self.tenancy.name}: interrupted while it waited for the next one-time code"
+                raise ServiceError(Problem(what, "run it again"))
         return code, left > 0
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for a period of one-time codes to begin."""
-        peer = f"{self.tenancy.name} ({shown_server(self.tenancy.server.base_url)})"
-        self.context.watch(CallRecord(peer, "one-time code", "waits for an unused one", seconds))
-        if self.context.clock.wait(self.context.stop, seconds):
-            what = f"{self.tenancy.name}: interrupted while it waited for the next one-time code"
-            raise ServiceError(Problem(what, "run it again"))
 
     def _code_of(self, seed: str, moment: int) -> str | None:
         """Compute the code of a seed; None for an invalid seed. Errors are not chained: they may hold the seed."""
@@ -196,28 +187,25 @@ class Authenticator(Record, frozen=True):
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return Request("POST", self.tenancy.server.base_url, f"{_PATH}/{call}", headers, urlencode(form).encode())
 
-    def _accepted(self, request: Request, answer: Answer) -> LogIn:
-        try:
-            log_in = read_log_in(answer.body)
-        except NotUnderstood as error:
-            quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
-            what = f"{request} -> {answer.status}: {error}: {quoted}"
-            raise Rejected(Problem(what, "check that `server` is a Preservica server"), answer.status) from error
-        self.context.redactor.learn(log_in.hidden)
-        return log_in
-
-    def _refused(self, request: Request, answer: Answer, doubt: str = "") -> Rejected:
-        """Make the error of a refusal. `doubt`: what else may be wrong, for credentials that depend on the time."""
-        credentials = self.tenancy.credentials
-        quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
-        is_code = self.tenancy.credentials.method != "external"  # which anybody with the seed may have used up
-        may_be_old = bool(doubt) and (is_code or answer.repeats > 0)
-        kind = _Outdated if may_be_old and answer.status in _WRONG_CREDENTIALS else Rejected
-        if answer.status in _WRONG_CREDENTIALS:
+    def _read(self, request: Request, answer: Answer, doubt: str = "") -> LogIn:
+        """Read the token of an answer. `doubt`: what else may be wrong, for credentials that depend on the time."""
+        credentials, kind, error = self.tenancy.credentials, Rejected, None
+        if answer.status == 200:
+            try:
+                log_in = read_log_in(answer.body)
+                self.context.redactor.learn(log_in.hidden)
+                return log_in
+            except NotUnderstood as reason:
+                error, fix = reason, "check that `server` is a Preservica server"
+        elif answer.status in _WRONG_CREDENTIALS:
+            is_code = credentials.method != "external"  # which anybody with the seed may have used up
+            kind = _Outdated if doubt and (is_code or answer.repeats > 0) else Rejected
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
             fix = fix_for_status(answer.status)
-        return kind(Problem(f"{request} -> {answer.status}: {quoted}", fix), answer.status)
+        quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
+        remark = f"{error}: " if error else ""
+        raise kind(Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix), answer.status) from error
 
 
 class TokenSession:
