@@ -19,19 +19,20 @@ _WIDTH = 79  # columns of a help text
 
 _SELECTION = ("--tenancy", "--shard", "--target")
 _CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
-_LIVE = ("-f --file", "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
+_FILES = ("-f --file", "--policy")
+_LIVE = (*_FILES, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
 _PLANNING = (
-    *("-f --file", "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
+    *(*_FILES, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
     *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
 )
 _STATE = ("-f --file:of the state", "--state", "--debug:of an action")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
-    "validate": ("-f --file", "--format", *_SELECTION, "--debug"),
+    "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
     "plan": (*_PLANNING, "--detailed-exitcode", "--out", "--debug"),
     "apply": (*("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report", "--debug"),),
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
-    "check": ("-f --file", "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+    "check": (*_FILES, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
     "state": ("--debug",),
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
@@ -82,6 +83,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     arguments.files = getattr(arguments, "files", None) or [_file_by_default(arguments, environ)]
     if getattr(arguments, "uses_state", "state" in arguments) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
+    arguments.policy = getattr(arguments, "policy", None) or environ.get("HOOKSYNC_POLICY") or None
     return arguments
 
 

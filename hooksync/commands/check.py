@@ -43,7 +43,10 @@ def check(options: StateOptions, world: World) -> ExitCode:
     path = state_place(options.files, options.state, disabled=not options.uses_state)
     found, _ = read_state(find_store(path, options.files[0], world), options, world)
     timeout, parallelism = options.timeout, options.parallelism
-    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism) as run:
+    private = prepared.private_receivers
+    with open_run(
+        prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private_receivers=private
+    ) as run:
         checks = _look(run, world, path, found.state)
     view = CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
     if options.format == "text":

@@ -23,6 +23,7 @@ class Options(Record, frozen=True):
     tenancies: tuple[str, ...] = ()  # globs of names
     targets: tuple[str, ...] = ()  # globs of addresses
     shard: Shard | None = None  # None: all tenancies
+    policy: str | None = None  # path of what says which servers, receivers and secrets files may name; None: any
 
 
 class CallOptions(Options, frozen=True):

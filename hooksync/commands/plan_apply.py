@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, planned_view, run_view, show_problems
-from hooksync.commands.setup import Prepared, Session, open_session, prepare
+from hooksync.commands.setup import Prepared, Session, hold_to_policy, open_session, prepare
 from hooksync.config.files import find_commit
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
@@ -113,11 +113,12 @@ def _open_saved(
 
     entries = [one.entry for one in saved.tenancies]
     world.output.redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
+    private = hold_to_policy(options.policy, entries, world)
     tenancies, warnings = resolve(entries, world.environ)
     if others := tuple(elsewhere(saved, tenancies, key)):
         raise Refused(*others)
     return open_session(
-        Prepared(tenancies, (*saved.warnings, *warnings)),
+        Prepared(tenancies, (*saved.warnings, *warnings), private_receivers=private),
         DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
         options,
         world,

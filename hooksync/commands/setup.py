@@ -13,7 +13,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, same_tenancy_problems, url_environment_values
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record
@@ -23,6 +23,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
+from hooksync.service.retry import PrivateReceivers
 from hooksync.state.backends import find_former
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.integrity import Inspected, Mark
@@ -46,6 +47,7 @@ class Prepared(Record, frozen=True):
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
     declared: frozenset[str] | None = None  # names of all tenancies of the files, chosen or not; None: not known
+    private_receivers: PrivateReceivers = "challenged"
 
 
 class Session(Record, frozen=True):
@@ -107,6 +109,7 @@ def open_session(
             timeout=options.timeout,
             parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
+            private_receivers=prepared.private_receivers,
         ) as run:
             planner = Planner(
                 diff,
@@ -179,12 +182,25 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     chosen = select(document, options.tenancies, options.targets)
     check_replaced(chosen, replaced)
     entries = share_of(chosen, options.shard)
+    private = hold_to_policy(options.policy, entries, world)
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     tenancies, warnings = _resolved(entries, chosen, options.shard, world)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
     declared = frozenset(entry.name for entry in document.tenancies)
-    return Prepared(tenancies, (*document.warnings, *warnings), declared)
+    return Prepared(tenancies, (*document.warnings, *warnings), declared, private)
+
+
+def hold_to_policy(policy: str | None, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:
+    """Raise Refused where files name what the policy does not allow. Returns what becomes of private receivers."""
+    if policy is None:
+        return "challenged"
+    from hooksync.config.policy import read_policy  # only here: many runs have none
+
+    allowed = read_policy(policy)
+    if breaches := tuple(dict.fromkeys(allowed.breaches(entries, world.environ))):
+        raise Refused(*breaches)
+    return "quoted" if allowed.allow_private_receivers else "refused"
 
 
 def timestamp(world: World) -> str:

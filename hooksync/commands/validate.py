@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import InitOptions, Options
@@ -19,6 +19,7 @@ from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import TenancyDeclaration
+    from hooksync.config.document import Judge
 
 FORMAT = "hooksync.validation/1"
 
@@ -31,7 +32,7 @@ def validate(options: Options, world: World) -> ExitCode:
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
 
     try:
-        document = read_document(read_sources(options.files, world.stdin))
+        document = read_document(read_sources(options.files, world.stdin), *_judges(options))
     except FileError as error:
         if options.format == "json":
             world.terminal.result(_json((), error.problems, ()))
@@ -46,6 +47,13 @@ def validate(options: Options, world: World) -> ExitCode:
     else:
         world.terminal.result(_text(options.files, entries))
     return ExitCode.DONE
+
+
+def _judges(options: Options) -> Iterator[Judge]:
+    if options.policy:
+        from hooksync.config.policy import read_policy  # only here: many runs have none
+
+        yield read_policy(options.policy).breaches
 
 
 def schema(kind: SchemaKind, world: World) -> ExitCode:

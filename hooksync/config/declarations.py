@@ -16,8 +16,17 @@ from fnmatch import fnmatchcase
 
 from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import Location, PlainFields, PlainSettings, SecretRef, Trigger, address_matches, address_of
-from hooksync.core.record import Record, replace
+from hooksync.core.model import (
+    CredentialRefs,
+    Location,
+    PlainFields,
+    PlainSettings,
+    SecretRef,
+    Trigger,
+    address_matches,
+    address_of,
+)
+from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import Template
 from hooksync.core.urls import is_plain_http, may_own, normal_url, server_fault, server_url, url_fault
 
@@ -109,32 +118,35 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
 
 def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
-    settings, entries = tenancy.settings, tenancy.subscriptions
-    for written in (settings.server, settings.tenant, *(entry.url for entry in entries)):
-        if written and written.template.literal is None:
-            for name in filter(_is_own, written.template.names):
-                yield _own_variable_problem(name, written.location)
-    login = settings.credentials
-    for ref in (login.username, login.password, login.totp, *(entry.secret for entry in entries)):
-        if ref.kind == "env" and _is_own(ref.name):
-            yield _own_variable_problem(ref.name, ref.location)
-        elif ref.kind == "file" and is_device(real_path(ref)):
-            yield device_problem(ref)
+    variables, files = named_by(tenancy)
+    for name, where in variables:
+        if name.upper().startswith("HOOKSYNC_"):  # Windows does not mind the case
+            what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
+            yield Problem(what, "give what you want to send a variable with another name", where)
+    yield from (device_problem(ref) for ref in files if is_device(real_path(ref)))
+
+
+def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | None]], list[SecretRef]]:
+    """Give the variables that a tenancy names, each with its place, and the files.
+
+    Those that count where it names none are left out, in their places: PRESERVICA_PASSWORD as the password, and so on.
+    """
+    settings, usual = tenancy.settings, CredentialRefs()
+    login = [ref for field, ref in asdict(settings.credentials).items() if ref != getattr(usual, field)]
+    refs = [ref for ref in login if isinstance(ref, SecretRef)] + [entry.secret for entry in tenancy.subscriptions]
+    texts = [(settings.server, "PRESERVICA_SERVER"), (settings.tenant, "PRESERVICA_TENANT")]
+    texts += ((entry.url, "") for entry in tenancy.subscriptions)
+    variables = [(ref.name, ref.location) for ref in refs if ref.kind == "env" and ref.name]
+    for text, silent in texts:
+        if text and text.template.literal is None:
+            variables += ((name, text.location) for name in text.template.names if name != silent)
+    return variables, [ref for ref in refs if ref.kind == "file"]
 
 
 def device_problem(ref: SecretRef) -> Problem:
     """Say that a file is none that a secret may be read from."""
     what = f"secret {ref} leads to what the system tells of processes or devices (/proc, /dev, /sys)"
     return Problem(what, "write the secret into a file of its own, or into a variable", ref.location)
-
-
-def _is_own(name: str) -> bool:
-    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
-
-
-def _own_variable_problem(name: str, where: Location | None) -> Problem:
-    what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
-    return Problem(what, "give what you want to send a variable with another name", where)
 
 
 def duplicate_subscription_problems(

@@ -6,7 +6,7 @@ are checked while a file is read; those between subscriptions, tenancies and fil
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, cast
 
@@ -45,14 +45,16 @@ from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
 from hooksync.core.urls import outline, prefix_fault
 
+Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
+
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
 _MISSING = SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
 _MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
-def read_document(sources: Sequence[Source]) -> Document:
-    """Read hooks files together. Raises FileError with every problem, in the order of the files."""
+def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Document:
+    """Read hooks files together. Raises FileError with every problem, in the order of the files; `judge` finds more."""
     files = [FileReader(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
@@ -62,6 +64,7 @@ def read_document(sources: Sequence[Source]) -> Document:
     problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
+    problems += judge(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
     return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))

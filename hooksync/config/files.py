@@ -19,6 +19,7 @@ DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
+MOST_POLICY_BYTES = 1024 * 1024
 
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 _WINDOWS_DEVICE = re.compile(
@@ -78,14 +79,14 @@ def default_file() -> str:
 
 def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
-    try:
-        with open(path, "rb") as file:
-            return _read_limited(
-                file, f"the plan {path}", MOST_PLAN_BYTES, "plan fewer tenancies at once with --tenancy"
-            )
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
-        raise FileError(Problem(f"the plan {path} cannot be read: {os_reason(error)}", fix)) from error
+    fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
+    return _read_named(path, f"the plan {path}", (MOST_PLAN_BYTES, "plan fewer tenancies at once with --tenancy"), fix)
+
+
+def read_policy_text(path: str) -> bytes:
+    """Read the file of a policy. Raises FileError."""
+    fix = "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its format"
+    return _read_named(path, f"the policy {path}", (MOST_POLICY_BYTES, fix), fix)
 
 
 def real_path(ref: SecretRef) -> str:
@@ -95,6 +96,12 @@ def real_path(ref: SecretRef) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):  # ValueError: a null character, or half of a surrogate pair
         return path
+
+
+def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
+    """Whether the file of a secret really lies in a folder or below it; a relative one starts where the policy lies."""
+    real_folder = real_path(SecretRef("file", folder, None, os.path.dirname(policy)))
+    return real_path(ref).startswith(os.path.join(real_folder, ""))
 
 
 def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
@@ -195,6 +202,15 @@ def _read_source(path: str, stdin: BinaryIO) -> Source:
         return Source(STDIN, "", _read_limited(stdin, STDIN, MOST_BYTES, fix))
     with open(path, "rb") as file:
         return Source(path, os.path.dirname(path), _read_limited(file, path, MOST_BYTES, fix))
+
+
+def _read_named(path: str, name: str, most: tuple[int, str], fix: str) -> bytes:
+    """Read a file. `most`: bytes, and what to do about more."""
+    try:
+        with open(path, "rb") as file:
+            return _read_limited(file, name, *most)
+    except (OSError, ValueError) as error:  # ValueError: a null character in a path
+        raise FileError(Problem(f"{name} cannot be read: {os_reason(error)}", fix)) from error
 
 
 def _read_limited(file: BinaryIO, name: str, most: int, fix: str) -> bytes:

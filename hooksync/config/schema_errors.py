@@ -64,6 +64,11 @@ _EXAMPLES = {
     "include_identifiers": "include_identifiers: false",
     "description": "description: Rebuilds the search index",
     "owner": "owner: Digital Archive team",
+    "servers": 'servers: ["*.preservica.com"]',
+    "receivers": "receivers: [hooks.example.org]",
+    "environment": 'environment: [CATALOGUE_SECRET, "FN_*"]',
+    "secret_folders": "secret_folders: [/run/secrets]",
+    "allow_private_receivers": "allow_private_receivers: true",
 }
 
 
@@ -76,6 +81,8 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by the keyword and the field, "" 
         "{label} is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
     ),
     ("pattern", "unsubscribe"): ("{label} must be a share from 0% to 100% or a number", ""),
+    **dict.fromkeys((("pattern", "servers"), ("pattern", "receivers")), ("{label} is not a host", "")),
+    ("pattern", "environment"): ("{label} is not the name of a variable", ""),
     ("pattern", ""): ("{label} is empty, or has a line break or a control character", "write it on one line"),
     ("propertyNames", ""): ("a name has letters, digits, - and _ only, and at most {most} of them", "rename it"),
     ("required", "the top level"): ("version is missing", "write `version: 1`"),
@@ -87,6 +94,7 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by the keyword and the field, "" 
     ("minimum", ""): ("{label} is negative", ""),
     ("maximum", ""): ("{label} must be at most {argument}", ""),
     ("maxLength", ""): ("{label} has more than {argument:,} characters", "write a shorter one"),
+    ("maxItems", ""): ("{label} has more than {argument:,} items", "write fewer"),
     **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
 }  # fmt: skip
 

@@ -160,7 +160,7 @@ class _Builder:
         node = self._root.node[0] if self._root.node else None
         if isinstance(node, YamlMap):
             return node
-        fix = "begin with `version: 1` and `tenancies:`"
+        fix = "begin with `version: 1`"
         if node is None:
             raise FileError(*self.problems, Problem("the file is empty", fix, Location(self.file, 1, 1)))
         kind = "a list" if isinstance(node, YamlList) else "a single value"

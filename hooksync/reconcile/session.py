@@ -24,7 +24,7 @@ from hooksync.reconcile.planner import Fetched, FetchedTenancy
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import CallContext, RetryPolicy
+from hooksync.service.retry import CallContext, PrivateReceivers, RetryPolicy
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.store import LockLost
 
@@ -45,6 +45,7 @@ def open_run(
     timeout: float,
     parallelism: int,
     check_lock: Callable[[], None] = lambda: None,
+    private_receivers: PrivateReceivers = "challenged",
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
@@ -54,7 +55,8 @@ def open_run(
     timeouts, clock, redactor = Timeouts(call=timeout), world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
     transport = make_network(timeouts, parallelism)
-    context = CallContext(transport, redactor, world.stop, world.terminal.watch, world.patience or RetryPolicy(), clock)
+    policy, watch = world.patience or RetryPolicy(), world.terminal.watch
+    context = CallContext(transport, redactor, world.stop, watch, policy, clock, private_receivers)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not

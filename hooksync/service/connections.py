@@ -39,13 +39,8 @@ _REFUSED_FIXES = {
     "private": "if that is meant, write `allow_private_receivers: true` into the policy",
 }
 
-_OF_METADATA = {  # what a cloud tells its own machines, keys included, where that is not link-local anyway
-    "100.100.100.200",  # Alibaba
-    "168.63.129.16",  # Azure's host agent
-    "192.0.0.192",  # Oracle
-    "fd00:ec2::254",  # Amazon
-    "fd20:ce::254",  # Google
-}
+# what clouds tell their machines, keys included, where it is not link-local: Alibaba, Azure, Oracle, Amazon, Google
+_OF_METADATA = {"100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"}
 _HOLDING_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # in the last 32 bits
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 

@@ -1,0 +1,117 @@
+"""A policy: what hooks files may name. It is kept where whoever edits them cannot change it, and reads nothing of them.
+
+A host is judged in the form in which it is called, whatever its spelling; one that another program might read in
+another way is allowed by no policy. Nothing is looked up, called or read for it but the links that lead to a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from hooksync.config.declarations import TenancyDeclaration, Written, filled_subject, named_by
+from hooksync.config.files import lies_in, read_policy_text
+from hooksync.config.yaml_loader import read_yaml
+from hooksync.core.errors import FileError, Problem
+from hooksync.core.model import Location
+from hooksync.core.record import Record, given_fields
+from hooksync.core.schema import read_schema, schema_check
+from hooksync.core.template import MissingVariableError, Template, parse_template
+from hooksync.core.urls import (
+    DEFAULT_PORTS,
+    OPEN,
+    closed,
+    literal_address,
+    outline,
+    server_fault,
+    server_url,
+    split_netloc,
+    split_port,
+)
+
+
+class Policy(Record, frozen=True):
+    """What hooks files may name."""
+
+    file: str
+    lines: Mapping[str, int]  # where its fields stand
+    servers: tuple[str, ...] | None = None  # globs of hosts; None: any
+    receivers: tuple[str, ...] | None = None
+    environment: tuple[str, ...] | None = None  # globs of names; None: any
+    secret_folders: tuple[str, ...] | None = None  # None: any
+    allow_http: bool = False
+    allow_private_receivers: bool = False
+
+    def breaches(
+        self, tenancies: Sequence[TenancyDeclaration], environ: Mapping[str, str] | None = None
+    ) -> Iterator[Problem]:
+        """Find what the policy does not allow. `environ`: to fill texts in with; None: as far as they are written."""
+        for tenancy in tenancies:
+            settings, (variables, files) = tenancy.settings, named_by(tenancy)
+            server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
+            text = _filled(server.template, environ)
+            if not server_fault(text):
+                yield from self._host("servers", server_url(text), "the server", server)
+            if settings.allow_http and not self.allow_http:
+                what = f'tenancy "{tenancy.name}" says `allow_http: true`'
+                yield self._problem("allow_http", what, tenancy.location)
+            for entry in tenancy.subscriptions:
+                yield from self._host("receivers", _filled(entry.url.template, environ), "the URL", entry.url)
+            for name, where in variables if self.environment is not None else ():
+                if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
+                    yield self._problem("environment", f"this names the variable {name}", where)
+            for ref in files if self.secret_folders is not None else ():
+                if not any(lies_in(ref, folder, self.file) for folder in self.secret_folders or ()):
+                    yield self._problem("secret_folders", f"{ref} leads to a folder", ref.location)
+
+    def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
+        globs: tuple[str, ...] | None = getattr(self, field)
+        scheme, _, rest = url.partition("://")
+        netloc, _ = split_netloc(rest)
+        if globs is None or OPEN in scheme + netloc or scheme.lower() not in DEFAULT_PORTS:
+            return  # not known yet, or no URL: that is told elsewhere
+        usual = DEFAULT_PORTS[scheme.lower()]
+        if not any(_fits(_called(netloc, usual), _called(glob, usual)) for glob in globs):
+            shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
+            what = f"{filled_subject(noun, written.template)} leads to {shown}"
+            yield self._problem(field, what, written.location)
+
+    def _problem(self, field: str, what: str, where: Location | None) -> Problem:
+        line = f":{self.lines[field]}" if field in self.lines else ""
+        fix = f"write another, or have whoever looks after the policy allow it there, under {field}"
+        return Problem(f"{what}, which the policy does not allow ({self.file}{line})", fix, where)
+
+
+def read_policy(path: str) -> Policy:
+    """Read a policy. Raises FileError with every problem."""
+    data, problems = read_yaml(path, read_policy_text(path))
+    if problems or schema_check("policy")(data):
+        from hooksync.config.schema_errors import find_schema_errors  # only here: a file that fits needs none of this
+
+        errors = find_schema_errors(data, path, read_schema("policy"))
+        raise FileError(*problems, *(error.problem for error in errors))
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Policy(path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given))
+
+
+def _filled(template: Template, environ: Mapping[str, str] | None) -> str:
+    if environ is None:
+        return outline(template)
+    try:
+        return closed(template.fill(environ))
+    except MissingVariableError:  # told by `resolve`
+        return outline(template)
+
+
+def _called(netloc: str, usual: int) -> str:
+    """Write host and port as they are called: an address between brackets, whatever its spelling."""
+    host, port = split_port(netloc)
+    address = None if "%" in host else literal_address(host)
+    return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"
+
+
+def _fits(called: str, glob: str) -> bool:
+    """Whether a `*` in a glob stands for one label each time; what no host name holds fits no glob."""
+    pattern = re.escape(glob).replace(r"\*", "[a-z0-9_-]+")
+    return bool(re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII))

@@ -1,0 +1,197 @@
+"""One changed hooks file that nobody has reviewed yet: it sends nothing to a machine of the attacker's.
+
+Every attack is played with whole processes, against a machine on loopback at which nothing must arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HOOKS, SECRET, Place
+from tests.lanes import sampled
+from tests.wire import Wire, answer, saying
+
+WORDS = "words-of-an-internal-service"
+PLAN_KEY = "k3y-that-signs-plans-0123456789"
+POLICY = """\
+version: 1
+servers: ["{server}"]
+receivers: ["{receiver}"]
+environment: [BOX, RECEIVER, FN_KEY, CATALOGUE_SECRET]
+secret_folders: []
+allow_private_receivers: true
+"""
+COMMANDS = ("plan --probe", "check", "apply --yes", "export", "init new.yaml --from-live")
+PROBING = ("plan --probe", "check", "apply --yes")
+
+
+@pytest.fixture
+def attacker() -> Iterator[Wire]:
+    """A machine of the attacker's, and a judge: nothing may have arrived there."""
+    with Wire(saying(answer(b"{}"))) as wire:
+        yield wire
+        assert wire.requests == []
+
+
+def host_of(url: str) -> str:
+    return url.split("/")[2]
+
+
+def with_policy(place: Place) -> str:
+    """Write a policy that allows what the place has, and nothing else."""
+    text = POLICY.format(server=host_of(place.box.url), receiver=host_of(place.receiver.url("catalogue")))
+    return str(place.write(text, "policy"))
+
+
+def run_changed(place: Place, command: str, *change: str, **environ: str) -> tuple[int, str]:
+    """Change the hooks file, and run a command on it."""
+    text = HOOKS
+    for old, new in zip(change[::2], change[1::2], strict=True):
+        assert old in text
+        text = text.replace(old, new)
+    place.write(text)
+    place.environ.update(environ)
+    run = place.run_process(*command.split())
+    assert place.box.calls == ()
+    assert not (place.folder / "new.yaml").exists()
+    return run.code, run.err
+
+
+SYSTEM = "leads to what the system tells of processes or devices"
+OWN = "is for hooksync itself"
+TAKEN = [  # what a hooks file may never name, with a policy or without one
+    ("tenant: DEMO", "credentials: {password: {file: /proc/self/environ}}", SYSTEM),
+    ("tenant: DEMO", "credentials: {username: {file: /tmp/../proc/self/environ}}", SYSTEM),
+    ("tenant: DEMO", "credentials: {totp: {file: link}}", SYSTEM),
+    ("{env: CATALOGUE_SECRET}", "{file: /dev/stdin}", SYSTEM),
+    ("tenant: DEMO", "credentials: {password: {env: HOOKSYNC_PLAN_KEY}}", OWN),
+    ("{env: CATALOGUE_SECRET}", "{env: HOOKSYNC_PLAN_KEY}", OWN),
+    ("${FN_KEY}", "${HOOKSYNC_PLAN_KEY}", OWN),
+    ("tenant: DEMO", "tenant: ${HOOKSYNC_PLAN_KEY}", OWN),
+]
+
+
+@pytest.mark.parametrize(("command", "taken"), sampled(product(COMMANDS, TAKEN), 6))
+def test_neither_the_environment_nor_the_key_of_plans_leaves_by_a_hooks_file(
+    command: str, taken: tuple[str, str, str], place: Place, attacker: Wire
+) -> None:
+    (place.folder / "link").symlink_to("/proc/self/environ")
+    old, new, said = taken
+    code, err = run_changed(place, command, "${BOX}", attacker.url, old, new, HOOKSYNC_PLAN_KEY=PLAN_KEY)
+    assert (code, said in err, PLAN_KEY in err) == (1, True, False)
+
+
+BREACHES = [  # what is changed, and the line of the policy that forbids it
+    ("${BOX}", "{attacker}", 2),
+    ("${BOX}", "${SERVER}", 2),
+    ("${BOX}", "{attacker}/", 2),
+    ("${RECEIVER}?", "{attacker}/hook?", 3),
+    ("${RECEIVER}?", "{attacker}${PATH_OF_IT}?", 3),
+    ("code=${FN_KEY}", "code=${PRESERVICA_PASSWORD}", 4),
+    ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 4),
+    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 5),
+    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 5),
+]
+
+
+@pytest.mark.parametrize(("command", "breach"), sampled(product(COMMANDS, BREACHES), 6))
+def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
+    command: str, breach: tuple[str, str, int], place: Place, attacker: Wire
+) -> None:
+    old, new, line = breach
+    place.environ.update(SERVER=attacker.url, PATH_OF_IT="/hook", HOOKSYNC_POLICY=with_policy(place))
+    place.write(SECRET, "secret-of-another")
+    code, err = run_changed(place, command, old, new.replace("{attacker}", attacker.url))
+    assert (code, f"which the policy does not allow ({place.environ['HOOKSYNC_POLICY']}:{line})" in err) == (3, True)
+    assert place.receiver.inbox("catalogue").challenges == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(command: str, place: Place, attacker: Wire) -> None:
+    place.environ["HOOKSYNC_POLICY"] = with_policy(place)
+    elsewhere = "http://archive.example.org\n    allow_http: true"
+    code, err = run_changed(place, command, "${BOX}", elsewhere, "tenant: DEMO", "probe: never")
+    assert (code, "says `allow_http: true`, which the policy does not allow" in err) == (3, True)
+
+
+def test_validate_tells_every_breach_and_problem_at_once(place: Place) -> None:
+    text = (
+        HOOKS.replace("${BOX}", "evil.example").replace("MOVED", "MOVE").replace("{env: CATALOGUE_SECRET}", "{env: X}")
+    )
+    place.write(text)
+    run = place.run_process("validate", "--policy", with_policy(place), "--format", "json")
+    assert run.code == 1
+    assert [problem["line"] for problem in run.json["problems"]] == [4, 9, 10]
+
+
+@pytest.mark.parametrize("changed", ["server", "receiver", "secret"])
+def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
+    changed: str, place: Place, attacker: Wire
+) -> None:
+    assert place.run_process("plan", "--out", "plan.json", "--no-state").code == 0
+    before = place.box.calls
+    policy = Path(with_policy(place))
+    text = policy.read_text(encoding="utf-8")
+    hosts = {"server": host_of(place.box.url), "receiver": host_of(place.receiver.url("catalogue"))}
+    policy.write_text(text.replace(hosts.get(changed, "CATALOGUE_SECRET"), "OTHER"), encoding="utf-8")
+    run = place.run_process("apply", "plan.json", "--policy", str(policy))
+    assert (run.code, "which the policy does not allow" in run.err) == (3, True)
+    assert place.box.calls == before
+    assert place.receiver.inbox("catalogue").challenges == 0
+
+
+def test_what_a_policy_allows_is_done(place: Place) -> None:
+    policy = with_policy(place)
+    for command in ("plan --probe --out plan.json", "apply plan.json", "check", "export"):
+        run = place.run_process(*command.split(), "--policy", policy)
+        assert run.code == 0, run.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_policy_that_cannot_be_read_stops_every_command(command: str, place: Place) -> None:
+    code, err = run_changed(place, command, HOOKSYNC_POLICY="no-such-policy.yaml")
+    assert (code, "the policy no-such-policy.yaml cannot be read" in err) == (1, True)
+
+
+@pytest.mark.parametrize("command", PROBING)
+@pytest.mark.parametrize("status", ["500 No", "200 OK"])
+def test_no_command_quotes_an_internal_service(command: str, status: str, place: Place) -> None:
+    with Wire(saying(answer(WORDS.encode(), status))) as internal:
+        place.write(HOOKS.replace("${RECEIVER}", f"{internal.url}/admin"))
+        run = place.run_process(*command.split(), "-v")
+        assert internal.requests
+    assert WORDS not in run.out + run.err
+    assert "what it says is not shown, because its address is private" in run.out + run.err
+
+
+@pytest.mark.parametrize("command", PROBING)
+def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
+    command: str, place: Place, attacker: Wire
+) -> None:
+    # else the sandbox would challenge it, as Preservica does
+    place.write(HOOKS.replace("${RECEIVER}", f"{attacker.url}/admin").replace("tenant: DEMO", "probe: require"))
+    policy = place.write("version: 1\n", "policy")
+    run = place.run_process(*command.split(), "--policy", str(policy))
+    assert "the address is private: no call is made to it" in run.out + run.err
+
+
+METADATA = ("169.254.169.254", "2852039166", "0xa9.254.0251.0376", "[::ffff:a9fe:a9fe]", "[fe80::1]", "168.63.129.16")
+
+
+@pytest.mark.parametrize(("command", "host"), sampled(product(PROBING, METADATA), 5))
+def test_the_metadata_of_a_cloud_is_asked_by_no_challenge(command: str, host: str, place: Place) -> None:
+    place.write(HOOKS.replace("${RECEIVER}?code=${FN_KEY}", f"http://{host}/latest/meta-data/"))
+    run = place.run_process(*command.split())
+    assert "the address is link-local: no call is made to it" in run.out + run.err
+
+
+@pytest.mark.parametrize("host", METADATA)
+def test_the_metadata_of_a_cloud_is_asked_by_no_log_in(host: str, place: Place) -> None:
+    place.write(HOOKS.replace("${BOX}", f"http://{host}\n    allow_http: true"))
+    run = place.run_process("plan")
+    assert (run.code, "the address is link-local: no call is made to it" in run.err) == (1, True)
+    assert "the password goes to" in run.err

@@ -1,0 +1,299 @@
+"""A policy: how it is read, and what it lets no hooks file name, however that is spelt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
+
+from hooksync.config.declarations import Written
+from hooksync.config.document import read_document
+from hooksync.config.files import Source
+from hooksync.config.policy import Policy, read_policy
+from hooksync.core.errors import FileError
+from hooksync.core.template import parse_template
+from hooksync.core.urls import closed, server_fault, url_fault
+from tests.makers import HERE
+
+HOOKS = """\
+version: 1
+tenancies:
+  prod:
+    server: eu.preservica.com
+    tenant: BRAMA
+    subscriptions:
+      catalogue:
+        url: https://hooks.example.org/api?code=${FN_KEY}
+        trigger: INDEXED
+        secret: {env: HOOK_SECRET}
+"""
+POLICY = """\
+# who may change it: the security team
+version: 1
+servers: ["*.preservica.com"]
+receivers: [hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]
+environment: [HOOK_SECRET, "FN_*"]
+secret_folders: [/run/secrets]
+"""
+ANY = Policy("policy.yaml", {})
+WRITTEN = Written(parse_template("a literal text"), HERE)
+
+
+def policy_of(folder: Path, text: str = POLICY) -> Policy:
+    (folder / "policy.yaml").write_text(text, encoding="utf-8")
+    return read_policy(str(folder / "policy.yaml"))
+
+
+def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    """Give breaches as `line:column what`, the policy named by its line alone."""
+    document = read_document([Source("hooks.yaml", "", text.encode())])
+    found = policy.breaches(document.tenancies, environ)
+    return [f"{one.where}: {one.what}".removeprefix("hooks.yaml:").replace(policy.file, "policy.yaml") for one in found]
+
+
+# how it is read
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("", "1:1", "the file is empty"),
+        ("servers: []\n", "1:1", "version is missing"),
+        ("version: 2\n", "1:10", "version must be 1, the only version so far"),
+        ("version: 1\nserver: []\n", "2:1", 'unknown key "server"'),
+        ("version: 1\nx-note: a\n", "2:1", 'unknown key "x-note"'),
+        ("version: 1\nservers: []\nservers: [a]\n", "3:1", 'duplicate key "servers", first at 2:1'),
+        ("version: 1\nservers: eu.preservica.com\n", "2:10", "servers must be a list"),
+        ("version: 1\nservers:\n", "2:9", "servers is empty"),
+        *(
+            (f"version: 1\nreceivers: [a, {host!r}]\n", "2:16", "an item of receivers is not a host")
+            for host in (
+                "https://a",
+                "a/b",
+                "u@a",
+                "*a.example",
+                "**",
+                "a..b",
+                "[::1",
+                "a:0",
+                "a:x",
+                "b\u00fccher.example",
+            )
+        ),
+        ("version: 1\nenvironment: [A, 'B C']\n", "2:18", "an item of environment is not the name of a variable"),
+        (f"version: 1\nenvironment: {['A'] * 1001}\n", "2:14", "environment has more than 1,000 items"),
+        ("version: 1\nenvironment: [5]\n", "2:15", "an item of environment must be text"),
+        ("version: 1\nsecret_folders: ['']\n", "2:18", "an item of secret_folders is empty"),
+        ("version: 1\nallow_http: 'no'\n", "2:13", "allow_http must be true or false"),
+    ],
+)
+def test_what_is_wrong_in_a_policy_is_told_with_its_place(tmp_path: Path, text: str, place: str, said: str) -> None:
+    with pytest.raises(FileError) as caught:
+        policy_of(tmp_path, text)
+    assert [str(problem.where) for problem in caught.value.problems] == [f"{tmp_path / 'policy.yaml'}:{place}"]
+    assert said in caught.value.summary
+
+
+def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(FileError, match="cannot be read"):
+            read_policy(str(path))
+    (tmp_path / "large.yaml").write_bytes(b"#" * (1024 * 1024 + 1))
+    with pytest.raises(FileError, match="is larger than 1 MiB"):
+        read_policy(str(tmp_path / "large.yaml"))
+
+
+# what it lets a hooks file name
+
+
+def test_what_a_policy_allows_is_no_breach(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path)
+    assert breaches(policy, HOOKS) == []
+    assert breaches(policy, HOOKS, {"FN_KEY": "k", "HOOK_SECRET": "s"}) == []
+    usual = "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}"
+    assert breaches(policy, HOOKS.replace("tenant: BRAMA", usual)) == []
+    assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
+
+
+def test_what_a_policy_does_not_mention_is_free_but_for_http() -> None:
+    assert breaches(ANY, HOOKS) == []
+    assert breaches(ANY, HOOKS.replace("tenant: BRAMA", "allow_http: true")) == [
+        '3:3: tenancy "prod" says `allow_http: true`, which the policy does not allow (policy.yaml)'
+    ]
+
+
+def test_every_breach_is_told_at_its_line_with_that_of_the_policy(tmp_path: Path) -> None:
+    text = """\
+version: 1
+tenancies:
+  prod:
+    server: preservica.example
+    tenant: ${HOME}
+    allow_http: true
+    credentials: {password: {file: /etc/shadow}, username: {env: PRESERVICA_PASSWORD}}
+    subscriptions:
+      one: {url: "https://evil.example/${PATH}", trigger: MOVED, secret: {env: OTHER}}
+      two: {url: "https://hooks.example.org:444/", trigger: MOVED, secret: {file: /run/secrets/../x}}
+"""
+    no = "which the policy does not allow"
+    assert {*breaches(policy_of(tmp_path, f"{POLICY}allow_http: false\n"), text)} == {
+        f'3:3: tenancy "prod" says `allow_http: true`, {no} (policy.yaml:7)',
+        f"4:13: the server leads to preservica.example, {no} (policy.yaml:3)",
+        f"5:13: this names the variable HOME, {no} (policy.yaml:5)",
+        f"7:29: file:/etc/shadow leads to a folder, {no} (policy.yaml:6)",
+        f"7:60: this names the variable PRESERVICA_PASSWORD, {no} (policy.yaml:5)",
+        f"9:18: the URL, with ${{PATH}} filled in, leads to evil.example, {no} (policy.yaml:4)",
+        f"9:18: this names the variable PATH, {no} (policy.yaml:5)",
+        f"9:74: this names the variable OTHER, {no} (policy.yaml:5)",
+        f"10:18: the URL leads to hooks.example.org:444, {no} (policy.yaml:4)",
+        f"10:76: file:/run/secrets/../x leads to a folder, {no} (policy.yaml:6)",
+    }
+
+
+def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, POLICY.replace("environment: [HOOK_SECRET", "environment: [H, S, HOOK_SECRET"))
+    text = HOOKS.replace("hooks.example.org", "hooks.example.org${H}").replace("eu.", "eu${S:-.}")
+    assert breaches(policy, text) == breaches(policy, text, {"FN_KEY": "k"}) == []
+    no = "leads to a host, which the policy does not allow"
+    assert breaches(policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}) == [
+        f"8:14: the URL, with ${{H}}, ${{FN_KEY}} filled in, {no} (policy.yaml:4)"
+    ]  # the server is none: `resolve` says so
+    assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
+        f"4:13: the server, with ${{S}} filled in, {no} (policy.yaml:3)"
+    ]
+    assert breaches(policy, HOOKS.replace("    server: eu.preservica.com\n", ""), {"PRESERVICA_SERVER": "evil.example"})
+
+
+@pytest.mark.parametrize(
+    ("netloc", "is_allowed"),
+    [
+        ("hooks.example.org", True),
+        ("HOOKS.Example.ORG.:443", True),
+        ("hooks.example.org:8443", True),
+        ("x.azurewebsites.net", True),
+        ("azurewebsites.net", False),
+        ("a.b.azurewebsites.net", False),
+        ("hooks.example.org.evil.example", False),
+        ("evilhooks.example.org", False),
+        ("hooks.example.org:80", False),
+        ("hooks\u3002example.org", False),
+        ("hooks.example.or\u1d4d", False),
+        ("hoo\u212as.example.org", False),
+        ("hooks.example.org..", False),
+        ("hooks%2eexample.org", False),
+        ("3221226219", False),
+        ("[2001:db8::1]", False),
+    ],
+)
+def test_a_host_is_judged_as_it_is_called(tmp_path: Path, netloc: str, is_allowed: bool) -> None:
+    found = [*policy_of(tmp_path)._host("receivers", f"https://{netloc}/x", "the URL", WRITTEN)]
+    assert (found == []) == is_allowed
+
+
+def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path, 'version: 1\nreceivers: [10.1.2.3, "[2001:DB8::1]", "*.1.2.3", "*"]\n')
+    for netloc in (
+        "10.1.2.3",
+        "0xa010203",
+        "167838211",
+        "10.66051",
+        "012.1.2.3",
+        "[::ffff:10.1.2.3]",
+        "[2001:db8:0::1]",
+    ):
+        assert not [*policy._host("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+    for netloc in ("10.1.2.4", "9.1.2.3", "0xa010204", "[2001:db8::2]", "[fe80::1%25eth0]", "[::1]", "127.1", "0"):
+        assert [*policy._host("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "hooks.example.org",
+            "evil.example",
+            "hooks",
+            "org",
+            "x",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "[::1]",
+            "::1",
+        ),
+        *(
+            ".",
+            "@",
+            ":",
+            ":443",
+            ":8443",
+            "\\",
+            "/",
+            "?",
+            "#",
+            "%2e",
+            "%40",
+            "%",
+            "\u3002",
+            "\uff0e",
+            "\u212a",
+            "\u00df",
+        ),
+        *("\u200b", "\u2044", "\uff0f", "xn--", "-", "_", "*", ";", "&", ",", "'", "[", "]", "\0", " ", "\t", "//"),
+    ]
+)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=7).map("".join), st.sampled_from(["https://", "HTTPS://", "https:", ""]))
+def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
+    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",))
+    url = closed(start + rest)
+    if url_fault(url) is None and not [*policy._host("receivers", url, "the URL", WRITTEN)]:
+        prepared = requests.Request("POST", url).prepare().url
+        assert prepared is not None
+        called = parse_url(prepared)
+        hosts = {f"{called.host}".rstrip("."), f"{urlsplit(url).hostname}".rstrip(".")}
+        assert (hosts, called.port in (None, 443)) == ({"hooks.example.org"}, True)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=7).map("".join))
+def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
+    text = HOOKS.replace("eu.preservica.com", "${S}")
+    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",))
+    if server_fault(closed(server)) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
+        _, _, netloc = server.rpartition("//")
+        assert (
+            netloc.lower().removesuffix("/").removesuffix(":443").removesuffix(":").rstrip(".") == "hooks.example.org"
+        )
+
+
+def test_secrets_are_read_from_the_folders_of_the_policy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed, other = tmp_path / "secrets", tmp_path / "secrets-of-others"
+    for folder in (allowed, other):
+        folder.mkdir()
+    (allowed / "away").symlink_to(other)
+    (tmp_path / "in").symlink_to(allowed)
+    monkeypatch.setenv("HOME", str(allowed))
+
+    def passes(name: str, folders: str) -> bool:
+        policy = policy_of(tmp_path, f"version: 1\nsecret_folders: {folders}\n")
+        return not breaches(policy, HOOKS.replace("env: HOOK_SECRET", f"file: {name}"))
+
+    for folders in (f"[{allowed}]", "[/elsewhere, secrets]", f"['{allowed}/']", "['~']", f"[{tmp_path / 'in'}]"):
+        assert all(passes(f"{start}/a/b", folders) for start in (allowed, tmp_path / "in", "~"))
+        outside = (
+            allowed,
+            f"{allowed}/../x",
+            f"{allowed}/away/x",
+            f"{other}/x",
+            "~/../x",
+            f"{allowed}-of-others/x",
+            "x",
+        )
+        assert not any(passes(str(name), folders) for name in outside)
+        assert not any(passes(str(name), "[]") for name in (*outside, f"{allowed}/a"))
