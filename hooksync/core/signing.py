@@ -13,7 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.record import Record
@@ -61,10 +61,10 @@ def is_same(given: object, computed: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), computed.encode())
 
 
-def parse_json(text: str) -> object:
+def parse_json(text: str) -> Any:
     """Parse a text. Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON."""
     try:
-        parsed: object = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
+        parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
         if _SURROGATE.search(text):
             json.dumps(parsed, ensure_ascii=False).encode()
     except RecursionError:

@@ -16,9 +16,10 @@ from types import NoneType
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
-from hooksync.core.errors import FileError, Problem, Refused, UsageError
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.core.signing import parse_json
 from hooksync.core.urls import is_plain_http
 from hooksync.state.remote_store import Content
 from hooksync.state.store import MOST_BYTES, Changed, too_large
@@ -235,11 +236,11 @@ class CloudVault:
 
     def _content(self, data: bytes) -> Content:
         """Take apart what an object holds. What is not ours is a state, too: its reader says what is wrong with it."""
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
+        with suppress(ValueError, KeyError, TypeError, InvalidDocument):
             text = data.decode("utf-8-sig")
             if _HELD not in text[:64]:
                 return Content(text)
-            document = json.loads(text)
+            document = parse_json(text)
             if {type(document[name]) for name in ("state", "run_lock")} <= {str, NoneType}:
                 return Content(document["state"], document["run_lock"])
         fix = "restore an earlier version of the object; or delete it, and write a new one by `hooksync apply --adopt`"

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.errors import FileError, Problem, Refused, os_reason
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts, write_atomically
 from hooksync.core.record import asdict
+from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
 from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, too_large
 
@@ -141,9 +142,9 @@ class LocalStore:
 
     def _holder(self) -> Holder | None:
         """Read who holds the run lock; None where that is not known, or the file is not as we write it."""
-        with suppress(OSError, ValueError, TypeError, OverflowError):
+        with suppress(OSError, ValueError, TypeError, OverflowError, InvalidDocument):
             with open(f"{self._beside}.json", "rb") as file:
-                holder = Holder(**json.loads(file.read(_MOST_WORDS)))
+                holder = Holder(**parse_json(file.read(_MOST_WORDS).decode()))
             return holder if str(holder) else None  # one that cannot be shown is not known
         return None
 

@@ -12,8 +12,9 @@ from threading import Event, RLock, Thread
 from typing import Protocol
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.record import Record, asdict, replace
+from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
 from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run
 
@@ -70,8 +71,8 @@ class _Lock(Record, frozen=True):
 
 def _read_lock(text: str | None) -> _Lock | None:
     """Read who holds the run lock; None where that is not known, or it is not as we write it."""
-    with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
-        fields = json.loads(text or "")
+    with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError, InvalidDocument):
+        fields = parse_json(text or "")
         rest = {name: fields.pop(name) for name in ("renewed", "expiry", "count")}
         lock = _Lock(Holder(**fields), int(rest["renewed"]), float(rest["expiry"]), int(rest["count"]))
         return lock if str(lock.holder) else None  # one that cannot be shown is not known
@@ -200,7 +201,7 @@ class RemoteStore:
         lock, now = _read_lock(text), self._clock.monotonic()
         if self._seen is None or self._seen[0] != text:
             self._seen = text, now
-        expiry = min(max(lock.expiry, _LEAST_EXPIRY), _MOST_EXPIRY) if lock else EXPIRY
+        expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
         holder = lock.holder if lock else None
         left = self._seen[1] + expiry - now
         if left > 0:

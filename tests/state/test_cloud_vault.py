@@ -353,6 +353,7 @@ def test_a_write_that_fails_on_the_way_is_made_once(
             HELD[:-4],
             HELD.replace(b"run_lock", b"lock"),
             HELD.replace(b"null", b"1"),
+            HELD.replace(b'"state"', b'"state": "as a reader sees it", "state"'),
             b'["hooksync.held/1"]',
             HELD[:30] + b"[" * 99_999,
         ),

@@ -174,8 +174,12 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
         add(alive, "1")
 
 
-def test_a_lock_that_cannot_be_read_is_waited_for_like_any() -> None:
-    vault, clock = MemoryVault(found=(Content(TEXT, "{}"), "1")), JumpingClock()
+WITHOUT_END = json.dumps({"user": None, "host": None, "ci_run": None, "renewed": 0, "expiry": "nan", "count": 0})
+
+
+@pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
+def test_a_lock_that_cannot_be_read_is_waited_for_like_any(words: str) -> None:
+    vault, clock = MemoryVault(found=(Content(TEXT, words), "1")), JumpingClock()
     assert "another run of hooksync works with memory" in take(open_one(vault, clock), OTHER, clock)[0]
     assert vault.content == Content(TEXT)
 

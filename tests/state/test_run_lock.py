@@ -271,7 +271,15 @@ def test_whoever_is_killed_holds_nothing_any_more_and_leaves_no_draft(path: str)
 
 @pytest.mark.parametrize(
     "words",
-    ["", "[]", "{}", "\xff", '{"user": 1}', json.dumps({"user": "x", "host": None, "ci_run": None, "since": "x"})],
+    [
+        "",
+        "[]",
+        "{}",
+        "\xff",
+        "[" * 8192,
+        '{"user": 1}',
+        json.dumps({"user": "x", "host": None, "ci_run": None, "since": "x"}),
+    ],
 )
 def test_a_holder_that_cannot_be_read_is_somebody(path: str, words: str) -> None:
     with LocalStore(path).hold(HOLDER):
