@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[;\s])")  # of a body
 _POLL = 0.02  # seconds between two checks whether to stop
 
 
@@ -67,7 +69,7 @@ def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Ans
 
 def html_answer(status: int) -> Answer:
     """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
-    title = f"{status} {reason_phrase(status)}"
+    title = f"{status} {responses.get(status, 'Unknown')}"
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Answer(status, page.encode(), "text/html")
 
@@ -75,14 +77,6 @@ def html_answer(status: int) -> Answer:
 def read_number(text: str) -> int | None:
     """Read a whole number from a header or form; None if it is not one, or is absurdly long."""
     return int(text) if text.isdecimal() and len(text) < 20 else None
-
-
-def reason_phrase(status: int) -> str:
-    """Return the words that follow a status in the first line of an answer."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
 
 
 class LoopbackServer(ThreadingTCPServer):
@@ -98,7 +92,7 @@ class LoopbackServer(ThreadingTCPServer):
         self.respond = respond  # answers a request through `Connection.send`, or cuts the connection
         self.stopping = threading.Event()
         self.connections = 0  # accepted so far
-        self._open: set[socket.socket] = set()
+        self.open: dict[socket.socket, int] = {}  # the connections, with their numbers
         self._open_lock = threading.Lock()
         self._crashes: list[Exception] = []
         try:
@@ -117,7 +111,7 @@ class LoopbackServer(ThreadingTCPServer):
         self.shutdown()
         self._thread.join()
         with self._open_lock:
-            for connection in self._open:
+            for connection in self.open:
                 cut(connection)
         self.server_close()
         if self._crashes:
@@ -128,22 +122,17 @@ class LoopbackServer(ThreadingTCPServer):
         if host.lower() not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
             raise Refusal(421, f"this server is 127.0.0.1:{self.port} and answers to no other name")
 
-    def count_connection(self) -> int:
-        """Count one more connection, and return its number."""
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the connection its number before its thread starts."""
         with self._open_lock:
             self.connections += 1
-            return self.connections
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection before its thread starts."""
-        with self._open_lock:
-            self._open.add(request)
+            self.open[request] = self.connections
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection and forget it."""
         with self._open_lock:
-            self._open.discard(request)
+            self.open.pop(request, None)
         super().shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
@@ -166,7 +155,7 @@ class Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Give the connection its number."""
         super().setup()
-        self.number = self.server.count_connection()
+        self.number = self.server.open[self.request]
 
     def do_any(self) -> None:
         """Read one request and respond to it; one that cannot be read is refused, and the connection closed."""
@@ -187,7 +176,7 @@ class Connection(BaseHTTPRequestHandler):
         """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
         has_body = answer.status not in (204, 304)  # these have none (RFC 9110)
         body = answer.body if has_body else b""
-        lines = [f"HTTP/1.1 {answer.status} {reason_phrase(answer.status)}"]
+        lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
         lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"] if has_body else []
         lines += [f"{name}: {value}" for name, value in answer.headers]
         lines += ["Connection: close"] if self.close_connection else []
@@ -218,25 +207,19 @@ def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
 
 
 def _read_chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
-    total = 0
-    while size := _chunk_size(stream.readline(1024)):
+    total, size = 0, 1
+    while size:
+        found = _CHUNK_SIZE.match(stream.readline(1024))
+        if not found:
+            raise Refusal(400, "the chunks of the body are invalid")
+        size = int(found[0], 16)
         total += size
         if total > MAX_BODY:
             raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
         yield _read_exactly(stream, size)
-        stream.readline(1024)
+        stream.readline(1024 if size else 0)
     while stream.readline(1024).strip():
         pass  # trailers
-
-
-def _chunk_size(line: bytes) -> int:
-    try:
-        size = int(line.partition(b";")[0], 16)
-    except ValueError:
-        size = -1
-    if size < 0:
-        raise Refusal(400, "the chunks of the body are invalid")
-    return size
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
