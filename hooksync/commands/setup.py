@@ -101,8 +101,7 @@ def open_session(
     store = find_store(state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found, former = read_state(store, options, world, planned, writes=is_apply)
-        known, warnings = found.state, (*prepared.warnings, *_unsaved(store), *found.warnings)
-        undeclared = _undeclared(known, prepared.declared)
+        warnings = (*prepared.warnings, *_unsaved(store), *found.warnings)
         with open_run(
             prepared.tenancies,
             world,
@@ -114,7 +113,7 @@ def open_session(
             planner = Planner(
                 diff,
                 allows_mass_unsubscribe,
-                known,
+                found.state,
                 run.secrets,
                 KeyRing(options.parallelism, world.stretch or stretch),
                 adopts=options.adopts,
@@ -122,7 +121,7 @@ def open_session(
                 clock=world.clock,
                 trusts_state=bool(store and store.integrity.key),
             )
-            yield Session(run, planner, options, world, warnings, store, former, undeclared)
+            yield Session(run, planner, options, world, warnings, store, former, _undeclared(found.state, prepared))
 
 
 def _unsaved(store: StateStore | None) -> Iterator[Problem]:
@@ -131,11 +130,12 @@ def _unsaved(store: StateStore | None) -> Iterator[Problem]:
         yield Problem(f"{store.aside} holds what an earlier run could not write", _UNSAVED_FIX)
 
 
-def _undeclared(state: State | None, declared: frozenset[str] | None) -> tuple[Problem, ...]:
+def _undeclared(state: State | None, prepared: Prepared) -> tuple[Problem, ...]:
     """Warn of tenancies that the state knows and no file declares: what is live there goes on, and nobody looks.
 
-    `declared`: of all files, so that what only this run leaves out is not warned of.
+    All files count, so that what only this run leaves out is not warned of.
     """
+    declared = prepared.declared
     if state is None or declared is None:
         return ()
     left = {name: len(found) for name, found in state.addresses_by_tenancy().items() if name not in declared}
