@@ -28,7 +28,7 @@ TOUCHES = {
     "": "",
     "__main__": "exit",
     "cli": "",
-    "cli.flags": "open os",  # the texts of the help
+    "cli.arguments": "open os",  # the texts of the help
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
