@@ -107,13 +107,13 @@ class Journal:
         made = [*_known_better(one, ids, state)]
         for step in _recovered(one):
             seen = one.history.made[step.live.id].seen
-            made.append(self._entry(step.declared, step.live.id, state, is_found=True, seen=seen))
+            made.append(replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen))
         made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
         for done, declared, identifier in _made(outcome, ids):
             since = now if done.is_unlisted else None
             seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
-            entry = self._entry(declared, identifier, state, is_found=done.is_found, seen=seen)
-            made.append(replace(entry, unlisted_since=since))
+            entry = self._entry(declared, identifier, state, is_found=done.is_found)
+            made.append(replace(entry, unlisted_since=since, seen=seen))
         gone = (done.step for done in outcome.outcomes if done.is_removed)
         removed = [step.live for step in gone if isinstance(step, Resubscribe | Unsubscribe)]
         maybe_made = (done.step for done in outcome.outcomes if done.may_be_made)
@@ -141,13 +141,7 @@ class Journal:
         return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
 
     def _entry(
-        self,
-        declared: DeclaredSubscription,
-        identifier: str,
-        state: State,
-        *,
-        is_found: bool = False,
-        seen: tuple[str, ...] = (),
+        self, declared: DeclaredSubscription, identifier: str, state: State, *, is_found: bool = False
     ) -> StateEntry:
         return StateEntry(
             tenancy=declared.tenancy,
@@ -159,7 +153,6 @@ class Journal:
             declared=declared_digest(state.url_salt, declared.key),
             include_identifiers=declared.include_identifiers,
             is_found=is_found,
-            seen=seen,
         )
 
     def _key(self, declared: DeclaredSubscription) -> Key:

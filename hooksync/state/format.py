@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
@@ -29,6 +29,8 @@ _WAY_OUT = (
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _FORMAT = re.compile(r"hooksync\.([a-z]{1,20})/([0-9]{1,20})")
+M = TypeVar("M", StateEntry, Intent)
+
 _encode = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -49,9 +51,9 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
         state = State(
             last_run=fields["last_run"],
             url_salt=bytes.fromhex(fields["url_salt"]),
-            salts=tuple(_salt(name, item) for name, item in fields["salts"].items()),
-            entries=tuple(map(_entry, fields["entries"])),
-            intents=tuple(map(_intent, fields.get("intents", ()))),
+            salts=tuple(Salt(name, bytes.fromhex(item["salt"])) for name, item in fields["salts"].items()),
+            entries=tuple(_made(StateEntry, each) for each in fields["entries"]),
+            intents=tuple(_made(Intent, each) for each in fields.get("intents", ())),
             removed=tuple(Removed(**each) for each in fields.get("removed", ())),
             serial=fields.get("serial", 0),
         )
@@ -71,11 +73,12 @@ def state_text(state: State, key: PlanKey | None = None) -> str:
 
     A field that is new to the format is left out where it says nothing: signatures are made of this text.
     """
-    salts = [f"{_encode(salt.id)}: {_encode(_salt_fields(salt))}" for salt in state.salts]
+    cost = {"n": COST_N, "r": COST_R, "p": COST_P}
+    salts = [f"{_encode(salt.id)}: {_encode({**cost, 'salt': salt.salt.hex()})}" for salt in state.salts]
     fields = {
-        "entries": _block("[]", [_encode(_entry_fields(entry)) for entry in state.entries]),
+        "entries": _block("[]", [_encode(_fields(entry)) for entry in state.entries]),
         "format": _encode(STATE_FORMAT),
-        "intents": _block("[]", [_encode(_intent_fields(intent)) for intent in state.intents]),
+        "intents": _block("[]", [_encode(_fields(intent)) for intent in state.intents]),
         "last_run": _encode(state.last_run),
         **({"removed": _block("[]", [_encode(asdict(each)) for each in state.removed])} if state.removed else {}),
         "salts": _block("{}", salts),
@@ -86,67 +89,22 @@ def state_text(state: State, key: PlanKey | None = None) -> str:
     return "{\n" + ",\n".join(f'  "{name}": {value}' for name, value in fields.items()) + "\n}\n"
 
 
-def _salt(name: str, fields: Mapping[str, Any]) -> Salt:
-    return Salt(name, bytes.fromhex(fields["salt"]))
+def _made(kind: type[M], fields: Mapping[str, Any]) -> M:
+    """Read an entry or an intent, as `_fields` writes it."""
+    read = {"is_found" if name == "found" else name: value for name, value in fields.items()}
+    read |= {name: bytes.fromhex(fields[name]) for name in ("fingerprint", "declared")}
+    return kind(**read | {"seen": tuple(fields.get("seen", ()))})
 
 
-def _salt_fields(salt: Salt) -> dict[str, object]:
-    return {"salt": salt.salt.hex(), "n": COST_N, "r": COST_R, "p": COST_P}
-
-
-def _entry(fields: Mapping[str, Any]) -> StateEntry:
-    return StateEntry(
-        id=fields["id"],
-        is_found=fields.get("found", False),
-        unlisted_since=fields.get("unlisted_since"),
-        seen=tuple(fields.get("seen", ())),
-        **_read_common(fields),
-    )
-
-
-def _entry_fields(entry: StateEntry) -> dict[str, object]:
-    fields = {**_common_fields(entry), "id": entry.id}
-    if entry.is_found:
-        fields["found"] = True
-    if entry.unlisted_since is not None:
-        fields["unlisted_since"] = entry.unlisted_since
-    if entry.seen:
-        fields["seen"] = list(entry.seen)
-    return fields
-
-
-def _intent(fields: Mapping[str, Any]) -> Intent:
-    return Intent(seen=tuple(fields["seen"]), at=fields.get("at", 0), **_read_common(fields))
-
-
-def _intent_fields(intent: Intent) -> dict[str, object]:
-    return {**_common_fields(intent), "seen": list(intent.seen), **({"at": intent.at} if intent.at else {})}
-
-
-def _read_common(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Read what entries and intents have in common, as `_common_fields` writes it."""
-    return {
-        "tenancy": fields["tenancy"],
-        "address": fields["address"],
-        "run": fields["run"],
-        "salt": fields["salt"],
-        "fingerprint": bytes.fromhex(fields["fingerprint"]),
-        "declared": bytes.fromhex(fields["declared"]),
-        "include_identifiers": fields.get("include_identifiers"),
-    }
-
-
-def _common_fields(each: StateEntry | Intent) -> dict[str, object]:
-    sent = each.include_identifiers
-    return {
-        "tenancy": each.tenancy,
-        "address": each.address,
-        "run": each.run,
-        "salt": each.salt,
-        "fingerprint": each.fingerprint.hex(),
-        "declared": each.declared.hex(),
-        **({} if sent is None else {"include_identifiers": sent}),
-    }
+def _fields(each: StateEntry | Intent) -> dict[str, object]:
+    """Write what says something; an intent always tells what was seen before."""
+    written = {name: value for name, value in asdict(each).items() if value is not None and value != ()}
+    written |= {"fingerprint": each.fingerprint.hex(), "declared": each.declared.hex()}
+    if isinstance(each, StateEntry):
+        return {**written, "found": True} if written.pop("is_found") else written
+    if not each.at:
+        del written["at"]
+    return {**written, "seen": each.seen}
 
 
 def _block(brackets: str, lines: Sequence[str]) -> str:
