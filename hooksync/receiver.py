@@ -125,7 +125,7 @@ class Receiver:
         query: str | bytes,
         headers: Mapping[str, str],
         body: bytes,
-        work: Callable[[Event], object] | None = None,
+        work: Callable[[Event], object] = lambda event: None,
     ) -> Answer:
         """Take a request. `query`: as sent, not decoded. `body`: raw bytes; the server must limit its size.
 
@@ -145,8 +145,7 @@ class Receiver:
         if not self._memory.add(key):
             return taken._replace(kind="duplicate")
         try:
-            if work:
-                work(event)
+            work(event)
         except BaseException:
             self._memory.discard(key)
             raise

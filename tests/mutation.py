@@ -29,6 +29,7 @@ TESTS = {
     "reconcile/apply": ENGINE[2:],
     "reconcile/step_runner": ENGINE[2:],
     "state/format": ("state/test_format.py",),
+    "receiver": ("receivers/test_module.py",),
 }
 CAUGHT = {"killed", "timeout", "segfault"}
 NEEDED = ("hooksync", "schemas", "tests", "pyproject.toml")
@@ -49,7 +50,7 @@ timeout_constant = 2
 use_git_change_detection = false
 """
 MUTMUT = (sys.executable, "-m", "mutmut")
-RESULT = re.compile(r"^\s*(hooksync\.(\w+\.\w+)\.\S+): (.+)$", re.MULTILINE)
+RESULT = re.compile(r"^\s*(hooksync\.([\w.]+)\.x\S+): (.+)$", re.MULTILINE)
 
 
 def main() -> int:

@@ -8,15 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hooksync import receiver as module
 from hooksync.core.model import TRIGGER_NAMES
-from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
+from hooksync.receiver import EVENT_PREFIX, Memory, event_key, sign_challenge, sign_event
 from hooksync.sandbox.receiver import Receiver, event_body
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
@@ -93,6 +96,23 @@ def test_the_ten_lines_are_a_receiver(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert json.loads(body)["subscriptionId"] in capsys.readouterr().out
 
 
+def test_the_memory_that_processes_share_lets_one_of_them_work(tmp_path: Path) -> None:
+    scope: dict[str, Any] = {}
+    exec(snippets("python")[-1], scope)
+    memories = [scope["Shared"](str(tmp_path / "seen.sqlite")) for _ in range(4)]
+    together = threading.Barrier(4)
+
+    def receive(memory: Memory) -> str:
+        together.wait()
+        headers = {"Preservica-Signature": sign_event(NEW.encode(), b"{}")}
+        return module.Receiver({"NEW": NEW}, memory).receive("POST", "", headers, b"{}").kind
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(receive, memories)) == ["duplicate"] * 3 + ["event"]
+    memories[0].discard(event_key({}))
+    assert memories[1].add(event_key({}))
+
+
 # What Preservica sends
 
 
@@ -115,6 +135,7 @@ def test_the_table_of_triggers_is_that_of_hooksync() -> None:
 # A call is a line: "challenge SECRET CODE" or "verify BODY SIGNATURE SECRET...", each word in hex.
 PYTHON = """
 import sys
+import threading
 for line in sys.stdin:
     what, *words = line.split()
     first, second, *rest = (bytes.fromhex(word) for word in words)
@@ -219,7 +240,7 @@ class Language:
 
     name: str  # as after the fence
     programs: tuple[str, ...]  # that it needs
-    files: dict[str, str]  # {} stands for the snippet
+    files: dict[str, str]  # one that begins with {} begins with the snippet
     commands: tuple[Sequence[str], ...]  # the last one reads the calls
 
 
@@ -271,8 +292,9 @@ def test_the_recipe_of_each_language_signs_and_verifies_as_hooksync_does(languag
     for program in language.programs:
         if not shutil.which(program):
             pytest.skip(f"{program} is not installed")
+    (recipe,) = (each for each in snippets(language.name) if "genuine" in each.lower())
     for name, text in language.files.items():
-        (tmp_path / name).write_text(text.replace("{}", snippets(language.name)[-1], 1) if "{}" in text[:2] else text)
+        (tmp_path / name).write_text(recipe + text.removeprefix("{}") if text.startswith("{}") else text)
     asked = list(calls())
     given = "".join(f"{what} {' '.join(word.hex() for word in words)}\n" for what, words, _ in asked)
     for command in language.commands:
