@@ -64,44 +64,45 @@ class WorkerPool:
             queue = self._lanes.setdefault(lane, deque())
             queue.extend((batch, index) for index in range(len(tasks)))
             waiting = sum(map(len, self._lanes.values()))  # idle threads are about to take some of them
-            self._start_threads(min(self.width - len(self._threads), waiting - self._idle))
+            with suppress(RuntimeError):  # the system has no more threads
+                for _ in range(min(self.width - len(self._threads), waiting - self._idle)):
+                    thread = threading.Thread(target=self._work, daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
             self._changed.notify_all()
-            while batch.left:
-                if self._threads or not self._lanes:
-                    self._changed.wait()
-                else:
-                    self._run_here(*self._next())
+            self._serve(lambda: batch.left == 0)
         if batch.failure is not None:
             raise batch.failure
         return cast("list[T | None]", batch.results)
 
-    def _start_threads(self, number: int) -> None:
-        with suppress(RuntimeError):  # the system has no more of them
-            for _ in range(number):
-                thread = threading.Thread(target=self._work, daemon=True)
-                thread.start()
-                self._threads.append(thread)
-
-    def _run_here(self, batch: _Batch, index: int) -> None:
-        """Run a task in the thread that waits, which holds the lock."""
-        self._changed.release()
-        try:
-            self._run_one(batch, index)
-        finally:
-            self._changed.acquire()
-
     def _work(self) -> None:
-        """One thread: take the next task and run it, until the pool is closed."""
-        while True:
-            with self._changed:
-                self._idle += 1
-                while not self._lanes and not self._closed:
-                    self._changed.wait()
-                self._idle -= 1
-                if not self._lanes:
-                    return
-                batch, index = self._next()
-            self._run_one(batch, index)
+        """One thread: run tasks until the pool is closed and none is left."""
+        with self._changed:
+            self._serve(lambda: self._closed and not self._lanes, is_worker=True)
+
+    def _serve(self, is_done: Callable[[], bool], *, is_worker: bool = False) -> None:
+        """Run tasks until something is done. Takes and leaves with the lock, which is open while a task runs.
+
+        Whoever is no worker runs tasks only where there is none, and waits otherwise.
+        """
+        while not is_done():
+            if not self._lanes or (self._threads and not is_worker):
+                self._idle += is_worker
+                self._changed.wait()
+                self._idle -= is_worker
+                continue
+            batch, index = self._next()
+            self._changed.release()
+            try:
+                if not self.stop.is_set():
+                    batch.results[index] = batch.tasks[index]()
+            except BaseException as error:
+                batch.failure = batch.failure or error
+            finally:
+                self._changed.acquire()
+            batch.left -= 1
+            if batch.left == 0:
+                self._changed.notify_all()
 
     def _next(self) -> tuple[_Batch, int]:
         """Take one task from the first lane and move that lane to the end."""
@@ -110,18 +111,3 @@ class WorkerPool:
         if queue:
             self._lanes[lane] = queue
         return task
-
-    def _run_one(self, batch: _Batch, index: int) -> None:
-        result: object = None
-        failure: BaseException | None = None
-        try:
-            if not self.stop.is_set():
-                result = batch.tasks[index]()
-        except BaseException as error:
-            failure = error
-        with self._changed:
-            batch.results[index] = result
-            batch.failure = batch.failure or failure
-            batch.left -= 1
-            if batch.left == 0:
-                self._changed.notify_all()
