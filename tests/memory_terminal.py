@@ -20,7 +20,7 @@ class MemoryTerminal:
     err: list[str] = field(default_factory=list)
     after_call: Callable[[CallRecord], None] = lambda record: None
 
-    def result(self, text: str) -> None:
+    def result(self, text: str, form: str = "text") -> None:
         self.out.append(text)
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from hooksync.core.errors import ExitCode, HooksyncError
+    from hooksync.core.output import Output
     from hooksync.reconcile.context import World
 
 
@@ -38,21 +39,23 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
     gc.disable()  # a short-lived process: collecting while a large file is read costs more than the reading
     from hooksync.core.errors import ExitCode, HooksyncError
+    from hooksync.core.output import Output
 
+    output = Output()
     begun = Event()  # set before the first change
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding, nothing is lost
     try:
-        code = _run(arguments, begun)
+        code = _run(arguments, begun, output)
     except HooksyncError as error:
-        _show_error(error)
+        _show_error(error, output)
         code = error.exit_code
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        _show_unforeseen(error, is_debugging="--debug" in arguments)
+        _show_unforeseen(error, output, is_debugging="--debug" in arguments)
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
@@ -81,49 +84,48 @@ def _print_version() -> int:
     return 0
 
 
-def _show_error(error: HooksyncError) -> None:
+def _show_error(error: HooksyncError, output: Output) -> None:
     """Show the problems of an error: one in a file after its place, as compilers do, any other after "error:"."""
-    from hooksync.cli.terminal import annotation_lines, write_message
+    from hooksync.cli.terminal import annotation_lines
 
     for problem in error.problems:
-        write_message(str(problem) if problem.where else f"error: {problem}")
+        output.message(str(problem) if problem.where else f"error: {problem}")
     for line in annotation_lines(error.problems):
-        write_message(line)
+        output.annotate(line)
 
 
-def _show_unforeseen(error: Exception, *, is_debugging: bool) -> None:
+def _show_unforeseen(error: Exception, output: Output, *, is_debugging: bool) -> None:
     """Show an error that no code is made for, without its text; or, where there is no memory for that, nothing."""
     from contextlib import suppress
 
     with suppress(Exception):
-        from hooksync.cli.terminal import write_message
         from hooksync.core.errors import unforeseen_text
 
-        write_message(unforeseen_text(error, is_debugging=is_debugging))
+        output.message(unforeseen_text(error, is_debugging=is_debugging))
 
 
-def _run(argv: Sequence[str], begun: Event) -> ExitCode:
+def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
     """Run one command, with its terminal, and with signals handled."""
     import os
     from threading import Event
 
     from hooksync.cli.arguments import Help, read_arguments
-    from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals, write_result
+    from hooksync.cli.terminal import ConsoleTerminal, Interrupts, catch_signals
     from hooksync.core.errors import ExitCode
 
     try:
         arguments = read_arguments(argv, os.environ)
     except Help as text:
-        write_result(str(text))
+        output.result(str(text))
         return ExitCode.DONE
     from hooksync.reconcile.context import World
 
     stop = Event()
     interrupts = Interrupts(stop)
     colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
-    terminal = ConsoleTerminal(interrupts, colour, is_verbose=is_verbose)
+    terminal = ConsoleTerminal(output, interrupts, colour, is_verbose=is_verbose)
     is_debugging = getattr(arguments, "is_debugging", False)
-    world = World(os.environ, sys.stdin.buffer, terminal, stop, begun=begun, is_debugging=is_debugging)
+    world = World(os.environ, sys.stdin.buffer, terminal, stop, begun=begun, is_debugging=is_debugging, output=output)
     with catch_signals(interrupts.handle):
         code = _COMMANDS.get(arguments.command, _run_command)(arguments, world)
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
@@ -203,7 +205,7 @@ def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.sandbox.demo import run_demo
 
     def announce(line: str) -> None:
-        world.terminal.result(f"{line}\n")
+        world.terminal.result(f"{line}\n", "coloured")  # those of the commands that it shows
 
     return ExitCode(run_demo(announce, catch_signals, is_coloured=wants_colour()))
 

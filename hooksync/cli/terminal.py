@@ -1,20 +1,21 @@
 """The terminal of a command: results, notes, the question, progress, signals.
 
-The only module besides main.py that writes to standard output and standard error.
+Writes nothing itself: all of it goes through the run's exit, core/output.py.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Literal, TextIO, cast
+from typing import IO, TYPE_CHECKING, Literal, cast
 
-from hooksync.core.errors import ExitCode, OutputLost, Problem, os_reason
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.output import Form, Output, escaped
+from hooksync.core.redaction import printable
 
 if TYPE_CHECKING:
     from hooksync.service.retry import CallRecord
@@ -26,61 +27,6 @@ TITLE = "hooksync"  # of annotations
 _IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
 _IN_PROPERTY = _IN_DATA | {":": "%3A", ",": "%2C"}
 _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (once more to end at once)\n"
-
-
-def write_result(text: str) -> None:
-    """Write to standard output. Raises OutputLost if that fails."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        sys.stdout = _Discarded()  # or else Python tries again at exit, and prints a complaint
-        if isinstance(error, BrokenPipeError):
-            raise OutputLost from error
-        what = f"standard output cannot be written: {os_reason(error)}"
-        raise OutputLost(
-            Problem(what, "check that the file or pipe behind it can be written to and has room")
-        ) from error
-
-
-def write_message(text: str) -> None:
-    """Write to standard error. If that fails, the command goes on."""
-    _write_error(text.rstrip("\n") + "\n")
-
-
-def _write_error(text: str) -> None:
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = _Discarded()
-
-
-class _Discarded(io.TextIOBase):
-    """Discards what is written."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
-class _Screen(io.TextIOBase):
-    """A terminal for a progress bar, which may go away: a window is closed, a line is cut."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # by which the bar chooses its characters
-        return self._stream.encoding
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._stream.write(text)
-            self._stream.flush()
-        return len(text)
 
 
 @contextmanager
@@ -130,30 +76,32 @@ class Interrupts:
 class ConsoleTerminal:
     """The terminal of a command line. Safe among threads."""
 
-    def __init__(self, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
+    def __init__(self, output: Output, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
+        self._output = output
         self._interrupts = interrupts
         self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
         self._is_verbose = is_verbose
-        self._lock = threading.Lock()
 
-    def result(self, text: str) -> None:
+    def result(self, text: str, form: Form = "text") -> None:
         """Show a result that is never coloured, on standard output."""
-        write_result(text)
+        self._output.result(text, form)
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people, each after its style, on standard output."""
-        write_result(coloured(lines) if self._is_coloured else "".join(f"{text}\n" for _, text in lines))
+        if self._is_coloured:
+            self._output.result(coloured([(style, escaped(text, "text")) for style, text in lines]), "coloured")
+        else:
+            self._output.result("".join(f"{text}\n" for _, text in lines))
 
     def message(self, text: str) -> None:
         """Show anything else, on standard error."""
-        with self._lock:
-            write_message(text)
+        self._output.message(text)
 
     def warn(self, problem: Problem) -> None:
         """Show a warning; in GitHub Actions beside its line as well."""
         self.message(f"warning: {problem}")
         for line in annotation_lines([problem], "warning"):
-            self.message(line)
+            self._output.annotate(line)
 
     def can_ask(self) -> bool:
         """Whether there is somebody to ask: answers come from standard input, questions go to standard error."""
@@ -165,11 +113,11 @@ class ConsoleTerminal:
             self._interrupts.is_graceful = False  # before the question is visible and can be interrupted
             if self._interrupts.stop.is_set():
                 return False
-            _write_error(question)
+            self._output.message(question, end="")
             _wait_for_input()
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
-            _write_error("\n")
+            self._output.message("")
             return False
         except OSError:
             return False
@@ -192,12 +140,12 @@ class ConsoleTerminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        screen = cast("IO[str]", _Screen(sys.stderr))
+        screen = cast("IO[str]", self._output.screen())
         moves_by_itself = _can_start_threads()
         with Progress(*columns, console=Console(file=screen), transient=True, auto_refresh=moves_by_itself) as bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.update(task, advance=1, refresh=not moves_by_itself)
-        _write_error("")  # fails if what was shown could not be written: then nothing more is tried, at exit neither
+        self._output.message("", end="")  # if the bar could not be written, nothing more is tried, at exit neither
 
 
 def _can_start_threads() -> bool:
@@ -255,8 +203,6 @@ def annotation(level: Level, problem: Problem, path_of: Callable[[str], str] = s
 
 
 def _escaped(text: str, escapes: Mapping[str, str]) -> str:
-    from hooksync.core.redaction import printable  # only here: `validate` elsewhere does without
-
     return "".join(escapes.get(c) or printable(c) for c in text)
 
 

@@ -52,7 +52,7 @@ def check(options: StateOptions, world: World) -> ExitCode:
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:
-        world.terminal.result(check_json(view) if options.format == "json" else check_markdown(view))
+        world.terminal.result(check_json(view) if options.format == "json" else check_markdown(view), options.format)
     for warning in view.warnings:
         world.terminal.warn(warning)
     if world.stop.is_set():

@@ -17,8 +17,8 @@ from hooksync.commands.setup import Prepared, Session, hold_to_policy, open_sess
 from hooksync.config.files import find_commit
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
-from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
+from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, plan_key
 from hooksync.documents.writer import PlannedWith, plan_json
 from hooksync.reconcile.context import World
@@ -48,18 +48,18 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     if options.format == "text":
         world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
     elif options.format == "json":
-        world.terminal.result(document)
+        world.terminal.result(document, "json")
     else:
         from hooksync.report.markdown import plan_markdown
 
-        world.terminal.result(plan_markdown(view, shows_kept=options.shows_kept))
+        world.terminal.result(plan_markdown(view, shows_kept=options.shows_kept), "markdown")
     show_problems(view, world, refused="apply would refuse")
     code = plan_exit_code(view, session)
     if options.out and code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
-        write_atomically(options.out, document)
-        world.terminal.message(f"saved: hooksync apply {options.out} carries out exactly this")
+        world.output.write_file(options.out, document)
+        world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
     elif options.out:
-        world.terminal.message(f"not saved: {options.out} was not written, because {NOT_SAVED[code]}")
+        world.terminal.message(f"not saved: {printable(options.out)} was not written, because {NOT_SAVED[code]}")
     return code
 
 
@@ -82,7 +82,9 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
 
     key = _key(world)
     now = datetime.fromtimestamp(world.clock.now(), UTC)
-    saved = read_saved_plan(read_plan(path), path, key, options.max_age, now)
+    data = read_plan(path)
+    world.output.public.append(data)
+    saved = read_saved_plan(data, path, key, options.max_age, now)
     with _open_saved(saved, options, world, key) as session:
         planned = _replay(saved, session)
         executed, told = _carry_out(planned, session, is_confirmed=True)
@@ -174,7 +176,8 @@ def _document(view: RunView, session: Session) -> str:
         allows_mass_unsubscribe=options.allows_mass_unsubscribe,
         state=mark_of(state) if state else None,
     )
-    return plan_json(view, made_with, _key(session.world) if options.out else None)
+    text = plan_json(view, made_with, _key(session.world) if options.out else None)
+    return session.world.output.checked(text, "the plan")
 
 
 def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:

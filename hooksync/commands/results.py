@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from hooksync.commands.options import PlanOptions
 from hooksync.commands.setup import Session, timestamp
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
-from hooksync.core.output import write_atomically
 from hooksync.core.record import replace
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World, find_origin
@@ -60,11 +59,11 @@ def _show(report: str, view: RunView, options: PlanOptions, world: World) -> boo
     """Show the result, and return whether that worked: what was done stands anyway. `report`: as JSON."""
     try:
         if options.format == "json":
-            world.terminal.result(report)
+            world.terminal.result(report, "json")
         elif options.format == "markdown":
             from hooksync.report.markdown import report_markdown
 
-            world.terminal.result(report_markdown(view, shows_kept=options.shows_kept))
+            world.terminal.result(report_markdown(view, shows_kept=options.shows_kept), "markdown")
         else:
             world.terminal.show([("", ""), *report_lines(view)] if view.has_changes else [])
     except OutputLost as error:
@@ -79,7 +78,7 @@ def _save(text: str, path: str | None, world: World) -> bool:
     if path is None:
         return True
     try:
-        write_atomically(path, text)
+        world.output.write_file(path, text)
     except FileError as error:
         fix = "what was done is on standard output; check that the report's folder exists and can be written to"
         for problem in error.problems:

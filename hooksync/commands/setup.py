@@ -178,7 +178,9 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
     `replaced`: globs of addresses, each of which must match something.
     """
-    document = read_document(read_sources(options.files, world.stdin))
+    sources = read_sources(options.files, world.stdin)
+    world.output.public += [source.data for source in sources]
+    document = read_document(sources)
     chosen = select(document, options.tenancies, options.targets)
     check_replaced(chosen, replaced)
     entries = share_of(chosen, options.shard)

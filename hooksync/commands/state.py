@@ -42,7 +42,7 @@ def show(options: StateActionOptions, world: World) -> ExitCode:
     about: dict[str, object] = {"state": source.where, "state_format": document["format"]}
     about |= {"serial": state.serial, "last_run": state.last_run, "signed": "signature" in document}
     if options.format == "json":
-        world.terminal.result(_json(about, state, holder))
+        world.terminal.result(_json(about, state, holder), "json")
         return ExitCode.DONE
     about |= {"signed": "yes" if about["signed"] else "no"}
     about |= {"run_lock": f"{holder.id}: {holder}" if holder else "not held"}

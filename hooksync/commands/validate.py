@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from hooksync.commands.options import InitOptions, Options
 from hooksync.config.files import DEFAULT_FILES, read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
-from hooksync.core.output import create_atomically, is_there
+from hooksync.core.output import is_there
+from hooksync.core.redaction import printable
 from hooksync.core.schema import SchemaKind, schema_text
 from hooksync.reconcile.context import World
 
@@ -35,7 +36,7 @@ def validate(options: Options, world: World) -> ExitCode:
         document = read_document(read_sources(options.files, world.stdin), *_judges(options))
     except FileError as error:
         if options.format == "json":
-            world.terminal.result(_json((), error.problems, ()))
+            world.terminal.result(_json((), error.problems, ()), "json")
         raise
     entries = share_of(select(document, options.tenancies, options.targets), options.shard)
     if options.shard and not entries:
@@ -43,7 +44,7 @@ def validate(options: Options, world: World) -> ExitCode:
     for warning in document.warnings:
         world.terminal.warn(warning)
     if options.format == "json":
-        world.terminal.result(_json(entries, (), document.warnings))
+        world.terminal.result(_json(entries, (), document.warnings), "json")
     else:
         world.terminal.result(_text(options.files, entries))
     return ExitCode.DONE
@@ -58,7 +59,7 @@ def _judges(options: Options) -> Iterator[Judge]:
 
 def schema(kind: SchemaKind, world: World) -> ExitCode:
     """Show a JSON Schema."""
-    world.terminal.result(schema_text(kind))
+    world.terminal.result(schema_text(kind), "json")
     return ExitCode.DONE
 
 
@@ -66,7 +67,7 @@ def _text(files: Sequence[str], entries: Sequence[TenancyDeclaration]) -> str:
     """State that the files are valid, and count what they declare."""
     tenancies, subscriptions = len(entries), _count(entries)
     return (
-        f"{', '.join(files)}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
+        f"{printable(', '.join(files))}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
         f"{subscriptions} {'subscription' if subscriptions == 1 else 'subscriptions'}.\n"
     )
 
@@ -111,8 +112,7 @@ def init(options: InitOptions, world: World) -> ExitCode:
         what = "--server, --tenant, --file and --tenancy need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
-        _write(options.path, starter.read())
-    world.terminal.result(f"wrote {options.path}\n")
+        _write(options.path, starter.read(), world)
     world.terminal.message(_NEXT)
     return ExitCode.DONE
 
@@ -130,16 +130,16 @@ def _init_from_live(options: InitOptions, world: World) -> ExitCode:
         return ExitCode.INTERRUPTED
     if made.unread:
         explain(made, world)
-        world.terminal.message(f"{options.path} was not written, because it would be incomplete")
+        world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
         return ExitCode.ERROR
-    _write(options.path, made.text)
-    world.terminal.result(f"wrote {options.path}\n")
+    _write(options.path, made.text, world)
     explain(made, world)
     return ExitCode.DONE
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, world: World) -> None:
     try:
-        create_atomically(path, text)
+        world.output.create_file(path, text)
     except FileExistsError as error:
         raise FileError(_exists(path)) from error
+    world.terminal.result(f"wrote {printable(path)}\n")

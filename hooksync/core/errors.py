@@ -9,6 +9,7 @@ from types import TracebackType
 
 from hooksync.core.model import Location
 from hooksync.core.record import Record
+from hooksync.core.redaction import printable
 
 _MOST_NAMED = 5  # in a message
 
@@ -34,17 +35,17 @@ class Problem(Record, frozen=True):
     where: Location | None = None
 
     def __str__(self) -> str:
-        return f"{self.headline}\n  fix: {self.fix}"
+        return f"{self.headline}\n  fix: {printable(self.fix)}"
 
     @property
     def headline(self) -> str:
         """Where it is and what it is, without the fix."""
-        return f"{self.where}: {self.what}" if self.where else self.what
+        return printable(f"{self.where}: {self.what}" if self.where else self.what)
 
     @property
     def line(self) -> str:
         """All of it on one line."""
-        return f"{self.headline} (fix: {self.fix})"
+        return printable(f"{self.headline} (fix: {self.fix})")
 
 
 class HooksyncError(Exception):

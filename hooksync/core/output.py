@@ -1,65 +1,237 @@
-"""Files that hooksync writes: as a whole or not at all, even if the run or the disk fails in the middle."""
+"""The one exit: all that hooksync writes, to a stream or to a file, leaves through here.
+
+What the run knows must not be seen is masked, and what steers a terminal or a CI runner is escaped, whoever wrote it.
+Files are written as a whole or not at all, even if the run or the disk fails in the middle.
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import stat
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal, TextIO
 
-from hooksync.core.errors import FileError, Problem, os_reason
-from hooksync.core.redaction import Redactor
+from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
+from hooksync.core.redaction import RUNNER_COMMAND, Redactor, printable
 
+Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
+
+SHORTEST_MASKED = 8  # characters of a value; a shorter one may be a part of any word
+_MASK = "***"
+_MANY = 100  # values; more are looked for all at once
+_WINDOW = 8  # characters
+_COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
+_UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_OPEN_ALREADY = re.compile("/dev|/dev/fd|/proc/[^/]+/fd")  # folders whose names stand for what is open
 _RANDOM_BYTES = 6  # in the name of a draft
 _ABANDONED = 600  # seconds; a draft is there for as long as a write takes
 
 
 class Output:
-    """The exit of a run: what it knows must not be seen in anything that is written."""
+    """Standard output, standard error and the files of one run. Safe among threads."""
 
     def __init__(self) -> None:
         self.redactor = Redactor()
+        self.public: list[
+            bytes
+        ] = []  # what any reader knows, such as hooks files: to mask what they hold would tell it
+        self._sought = _Sought(frozenset())
+        self._lock = threading.Lock()
+
+    def result(self, text: str, form: Form = "text") -> None:
+        """Write to standard output. Raises OutputLost if that fails."""
+        try:
+            sys.stdout.write(escaped(self.masked(text, form), form))
+            sys.stdout.flush()
+        except OSError as error:
+            sys.stdout = _Stream()  # or else Python tries again at exit, and prints a complaint
+            if isinstance(error, BrokenPipeError):
+                raise OutputLost from error
+            what = f"standard output cannot be written: {os_reason(error)}"
+            fix = "check that the file or pipe behind it can be written to and has room"
+            raise OutputLost(Problem(what, fix)) from error
+
+    def message(self, text: str, end: str = "\n") -> None:
+        """Write to standard error. If that fails, the command goes on."""
+        self._say(escaped(self.masked(text.rstrip("\n"), "text"), "text") + end)
+
+    def annotate(self, command: str) -> None:
+        """Write a command of ours to GitHub's runner. No other line begins as one."""
+        self._say(printable(self.masked(command, "text")) + "\n")
+
+    def screen(self) -> io.TextIOBase:
+        """Return a terminal for a progress bar, which moves the cursor and shows words of ours alone."""
+        return _Stream(sys.stderr)
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            try:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+            except OSError:
+                sys.stderr = _Stream()
+
+    def write_file(self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False) -> None:
+        """Replace a JSON file as a whole or not at all: a reader finds the old or the new one, also after a crash.
+
+        A symbolic link is replaced itself, unless it is followed; a device, a pipe or an open descriptor
+        (/dev/stdout) is written to. Raises FileError when it cannot be done.
+        """
+        data = self.masked(text, "json").encode()
+        try:
+            folder, name = os.path.split(path)
+            folder = os.path.realpath(folder)
+            target = os.path.realpath(path) if follows_link else os.path.join(folder, name)
+            if _OPEN_ALREADY.fullmatch(folder) or _is_stream(target):
+                with open(path, "ab") as stream:
+                    stream.write(data)
+                return
+            with _draft(target, data, mode) as draft:
+                os.replace(draft, target)
+        except (OSError, ValueError) as error:  # ValueError: a null character in a path
+            raise FileError(_unwritable(path, error)) from error
+
+    def create_file(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file that is not there yet, as a whole or not at all.
+
+        Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
+        """
+        try:
+            with _draft(os.path.abspath(path), self.checked(text, path).encode(), mode) as draft:
+                _name(draft, path)
+        except FileExistsError:
+            raise
+        except (OSError, ValueError) as error:
+            raise FileError(_unwritable(path, error)) from error
+
+    def checked(self, text: str, what: str) -> str:
+        """Return a text that is read again, so that a mask would break it. Raises FileError where it needs one."""
+        if self._found(text):
+            fix = "give another name to what holds it: text output shows *** there"
+            raise FileError(Problem(f"{what} would hold a secret, or what fills in a URL, so it was not written", fix))
+        return text
+
+    def masked(self, text: str, form: Form = "text") -> str:
+        """Mask what no reader may see. JSON stays JSON."""
+        found = self._found(text)
+        if not found:
+            return text
+        wanted = set(found.values()) if form == "json" else found
+        pattern = re.compile("|".join(re.escape(each) for each in sorted(wanted, key=len, reverse=True)))
+        if form != "json":
+            return pattern.sub(_MASK, text)
+        import json  # only here: seldom anything is found
+
+        def masked(token: re.Match[str]) -> str:
+            content = json.loads(token[0], strict=False)
+            return json.dumps(pattern.sub(_MASK, content)) if pattern.search(content) else token[0]
+
+        return _JSON_STRING.sub(masked, text)
+
+    def _found(self, text: str) -> dict[str, str]:
+        """Find known values that no reader knows; returns what stands in the text, with the value that it is."""
+        values = self.redactor.values()
+        if values is not self._sought.values:
+            self._sought = _Sought(values)
+        return {form: value for form, value in self._sought.find(text) if not self._is_public(value)}
+
+    def _is_public(self, value: str) -> bool:
+        """Whether the hooks files say it in clear, or our own formats do."""
+        from hooksync.core.schema import SCHEMA_KINDS, schema_text  # only here: seldom anything is found
+
+        raw = value.encode("utf-8", "surrogatepass")
+        return any(raw in text for text in self.public) or any(value in schema_text(kind) for kind in SCHEMA_KINDS)
 
 
-def write_atomically(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
+class _Sought:
+    """Values to look for. Of many, most texts hold none: that is found out in one look at the text."""
 
-    A symbolic link stays, and what it leads to is replaced; a device or a pipe is written to. Raises FileError when it
-    cannot be done.
-    """
-    try:
-        if _is_stream(path):
-            with open(path, "wb") as stream:
-                stream.write(text.encode())
-            return
-        target = os.path.realpath(path)
-        with _draft(target, text.encode(), mode) as draft:
-            os.replace(draft, target)
-    except (OSError, ValueError) as error:  # ValueError: a null character in a path
-        raise FileError(_unwritable(path, error)) from error
+    def __init__(self, values: frozenset[str]) -> None:
+        self.values = values
+        self._forms = {
+            form: each for each in values if len(each) >= SHORTEST_MASKED and "://" not in each for form in _forms(each)
+        }
+        # a form as long as that covers a whole window of the text, wherever it stands
+        is_long = {form: len(form) >= 2 * _WINDOW - 1 for form in self._forms}
+        self._short = [form for form in self._forms if not is_long[form]]
+        self._windows = frozenset(
+            form[start : start + _WINDOW] for form in self._forms if is_long[form] for start in range(_WINDOW)
+        )
+
+    def find(self, text: str) -> Iterator[tuple[str, str]]:
+        """Find the forms that stand in a text, each with its value."""
+        forms: Collection[str] = self._forms
+        if len(forms) > _MANY:
+            windows = (text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW))
+            forms = self._short if self._windows.isdisjoint(windows) else forms
+        return ((form, self._forms[form]) for form in forms if form in text)
+
+
+def _forms(value: str) -> tuple[str, str]:
+    """Return a value as it is, and as it stands in JSON."""
+    import json  # only here: most commands know no value
+
+    return value, json.dumps(value)[1:-1]
+
+
+def escaped(text: str, form: Form) -> str:
+    """Escape what steers a terminal, hides text, or is a command to a CI runner; JSON keeps its meaning."""
+    if "##" not in text and "::" not in text and text.replace("\n", "").isprintable():
+        return text
+    if form == "json":
+        return _UNUSUAL.sub(_in_json, RUNNER_COMMAND.sub(r"\1\\u005b", text))
+    return "\n".join(_escaped_line(line, keeps_colours=form == "coloured") for line in text.split("\n"))
+
+
+def _in_json(found: re.Match[str]) -> str:
+    import json
+
+    if found[0] in "\r\t":  # between the tokens, for no string may hold them
+        return ""
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+
+def _escaped_line(line: str, *, keeps_colours: bool) -> str:
+    parts = _COLOUR.split(line) if keeps_colours else [line]
+    parts[::2] = map(printable, parts[::2])
+    return _COMMAND.sub(r"\1\\x3a", "".join(parts))
+
+
+class _Stream(io.TextIOBase):
+    """A terminal that may go away: a window is closed, a line is cut. None: what is written is discarded."""
+
+    def __init__(self, terminal: TextIO | None = None) -> None:
+        self._terminal = terminal
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # by which a progress bar chooses its characters
+        return self._terminal.encoding if self._terminal else "ascii"
+
+    def isatty(self) -> bool:
+        return self._terminal is not None
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            if self._terminal:
+                self._terminal.write(text)
+                self._terminal.flush()
+        return len(text)
 
 
 def _is_stream(path: str) -> bool:
-    """Whether it is a device or a pipe, which is written to and not replaced."""
+    """Whether it is a device or a pipe, which is written to and not replaced; a link is neither."""
     try:
-        mode = os.stat(path).st_mode
+        mode = os.lstat(path).st_mode
     except OSError:
         return False
     return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)
-
-
-def create_atomically(path: str, text: str, mode: int = 0o644) -> None:
-    """Write a file that is not there yet, as a whole or not at all.
-
-    Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
-    """
-    try:
-        with _draft(os.path.abspath(path), text.encode(), mode) as draft:
-            _name(draft, path)
-    except FileExistsError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FileError(_unwritable(path, error)) from error
 
 
 def _name(draft: str, path: str) -> None:

@@ -33,7 +33,7 @@ _UNKNOWN = (
         re.IGNORECASE,
     ),
 )
-_RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
+RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
 
 _ESCAPE = re.compile(
     rb"(?P<units>(?:[\\%]u[0-9A-Fa-f]{4})+)|\\U(?P<wide>[0-9A-Fa-f]{8})|\\u\{(?P<braced>[0-9A-Fa-f]{1,6})\}"
@@ -56,7 +56,7 @@ class Redactor:
     """Knows the values of this run that must not be seen, and keeps them out of foreign text. Safe among threads."""
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
+        self._values: frozenset[str] = frozenset()
         self._waiting: list[Callable[[], Iterable[str]]] = []
         self._clear: frozenset[str] = frozenset()  # these are replaced as a whole, so that readers need no lock
         self._short: frozenset[bytes] = frozenset()
@@ -81,7 +81,7 @@ class Redactor:
         for values in self._waiting:
             self.learn(values())
         self._waiting = []
-        return frozenset(self._values)
+        return self._values
 
     def learn_later(self, values: Callable[[], Iterable[str]]) -> None:
         """Take in where to find values to hide: they are looked up when there first is a foreign text to show."""
@@ -128,7 +128,7 @@ def printable(text: str) -> str:
     And `##[` and `##vso[`, which CI runners take for commands wherever they stand in a line.
     Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging commands.
     """
-    text = _RUNNER_COMMAND.sub(r"\1\\x5b", text)
+    text = RUNNER_COMMAND.sub(r"\1\\x5b", text)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.output import Output
+from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LONGEST = 1024  # characters of a name or URL in a report
 class Terminal(Protocol):
     """Where a command shows what it has to show; `cli.terminal` has the real one."""
 
-    def result(self, text: str) -> None:
+    def result(self, text: str, form: Form = "text") -> None:
         """Show a result that is never coloured, such as JSON, on standard output."""
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
@@ -79,7 +79,7 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
         return world.stores(place) if place and world.stores else None
     from hooksync.state.backends import open_store  # only here: `validate` has no state
 
-    return open_store(place, world.environ, file, world.terminal.message, world.clock)
+    return open_store(place, world.environ, file, world.output, world.clock)
 
 
 def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
@@ -90,7 +90,8 @@ def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> Abs
     if timeout is None:
         is_ci = world.environ.get("CI", "").lower() not in ("", "0", "false", "no")
         timeout = _LOCK_TIMEOUT if world.terminal.can_ask() and not is_ci else 0.0
-    holder = Holder(origin.user, origin.host, origin.url)
+    user, host, url = (text and world.output.masked(text) for text in (origin.user, origin.host, origin.url))
+    holder = Holder(user, host, url)
     return run_lock(store, holder, timeout, clock=world.clock, stop=world.stop, tell=world.terminal.message)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.output import Output
 from hooksync.core.redaction import printable
 from hooksync.state.integrity import find_integrity
 from hooksync.state.local_store import LocalStore
@@ -23,19 +24,19 @@ _CLOUDS = ("s3://", "az://", "gs://")
 
 
 def open_store(
-    where: str, environ: Mapping[str, str], file: str, tell: Callable[[str], None], clock: Clock = SYSTEM_CLOCK
+    where: str, environ: Mapping[str, str], file: str, output: Output, clock: Clock = SYSTEM_CLOCK
 ) -> StateStore:
     """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
 
-    `file`: the first hooks file, a folder of them, or "-"; `tell`: shows a message. Nothing is reached yet. Raises
-    UsageError for a name that is wrong in itself, FileError for a key that is too short.
+    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through. Nothing is reached yet.
+    Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
     """
     store: StateStore = LocalStore(where)
     if vault := _find_vault(where, environ, file):
         from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
 
-        store = RemoteStore(vault, clock, tell, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=_expiry(environ))
-    store.integrity = find_integrity(environ)
+        store = RemoteStore(vault, clock, output.message, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=_expiry(environ))
+    store.integrity = find_integrity(environ, output)
     return store
 
 

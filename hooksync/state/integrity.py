@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.output import write_atomically
-from hooksync.core.record import Record
+from hooksync.core.output import Output
+from hooksync.core.record import Record, field
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, plan_key
 from hooksync.state.format import read_signed, signature_of
 from hooksync.state.model import LARGEST_RUN, State
@@ -61,6 +61,7 @@ class Integrity(Record, frozen=True):
 
     key: PlanKey | None = None
     memory: str | None = None  # path of the file of serials; None: nothing is remembered
+    output: Output = field(default_factory=Output)  # writes it, and knows what no state may hold
 
     def inspect(
         self, text: str | None, where: str, planned: Mark | None = None, *, serials: Mapping[str, int] | None = None
@@ -91,7 +92,7 @@ class Integrity(Record, frozen=True):
         kept = [*serials.items(), (mark.lineage, mark.serial)][-_MOST_STATES:]
         with suppress(OSError, ValueError, FileError):
             os.makedirs(os.path.dirname(self.memory), 0o700, exist_ok=True)
-            write_atomically(self.memory, json.dumps(dict(kept)))
+            self.output.write_file(self.memory, json.dumps(dict(kept)))
 
     def _faults(self, state: State | None, signature: str | None, where: str) -> Iterator[Problem]:
         if state and signature is None:
@@ -122,9 +123,9 @@ def _doubts(state: State | None, where: str, planned: Mark | None, seen: int) ->
         yield Problem(f"{what} {planned.serial}: somebody restored an older one", _PLAN_FIX)
 
 
-def find_integrity(environ: Mapping[str, str]) -> Integrity:
+def find_integrity(environ: Mapping[str, str], output: Output) -> Integrity:
     """Find the key, and where serials are remembered. Raises FileError for a key that is too short."""
     home = os.path.join(environ.get("HOME", ""), ".cache")
     cache = environ.get("LOCALAPPDATA", "") if os.name == "nt" else environ.get("XDG_CACHE_HOME") or home
     memory = os.path.join(cache, "hooksync", "serials.json") if os.path.isabs(cache) else None
-    return Integrity(plan_key(environ.get(KEY_VARIABLE)), memory)
+    return Integrity(plan_key(environ.get(KEY_VARIABLE)), memory, output)

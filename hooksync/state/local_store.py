@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, os_reason
-from hooksync.core.output import delete_drafts, write_atomically
+from hooksync.core.output import delete_drafts
 from hooksync.core.record import asdict
 from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
@@ -56,7 +56,7 @@ class LocalStore:
             content = self._content()
             if version != (None if content is None else _version(content)):
                 raise Changed
-            write_atomically(self.where, text)
+            self.integrity.output.write_file(self.where, text, follows_link=True)
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
@@ -74,7 +74,7 @@ class LocalStore:
         try:
             self._is_held = True
             with suppress(FileError):  # a full disk: the lock holds all the same, and the first writing says so
-                write_atomically(words, json.dumps(asdict(holder)))
+                self.integrity.output.write_file(words, json.dumps(asdict(holder)))
             delete_drafts(self._target)
             yield
         finally:
@@ -119,7 +119,7 @@ class LocalStore:
         from filelock import FileLock  # only here: its import takes as long as the rest of hooksync
 
         os.stat(os.path.join(os.path.dirname(self._beside), ""))  # filelock would make a folder that is not there
-        lock = FileLock(self._beside, timeout=patience)
+        lock = FileLock(self._beside, timeout=patience, mode=0o600)  # any other user who may open it could hold it
         lock.acquire(poll_interval=0.01)
         return lock
 

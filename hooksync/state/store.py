@@ -14,7 +14,6 @@ from typing import Protocol
 
 from hooksync.core.clock import Clock, rfc3339
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused
-from hooksync.core.output import write_atomically
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import printable
 from hooksync.state.fingerprints import SALT_BYTES
@@ -195,7 +194,7 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     if not store.aside or before is None:
         return error
     after = change(before)
-    write_atomically(store.aside, written_text(after, store.integrity, store.aside))
+    store.integrity.output.write_file(store.aside, written_text(after, store.integrity, store.aside))
     folder = os.path.dirname(store.aside)  # of the hooks file, by which a repository of Git is found
     command = f"hooksync state push {quote(store.aside)} --state {quote(store.where)}"
     command += f" --file {quote(folder)}" if folder else ""
@@ -212,7 +211,7 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"
         raise FileError(Problem(what, fix))
-    text = state_text(state, integrity.key)
+    text = integrity.output.checked(state_text(state, integrity.key), f"the state {where}")
     if len(text) > MOST_BYTES:
         raise FileError(too_large(where))
     return text

@@ -11,6 +11,7 @@ import pytest
 
 from hooksync import __version__
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts
+from hooksync.core.output import Output
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
@@ -489,7 +490,7 @@ def test_nobody_is_asked_after_an_interrupt(number: signal.Signals) -> None:
     interrupts = Interrupts(threading.Event())
     interrupts.is_graceful = True
     interrupts.handle(number)
-    assert not ConsoleTerminal(interrupts, "never", is_verbose=False).ask("Really?")  # and reads nothing
+    assert not ConsoleTerminal(Output(), interrupts, "never", is_verbose=False).ask("Really?")  # and reads nothing
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

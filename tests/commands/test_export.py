@@ -41,7 +41,7 @@ class Hearer:
         self.out = ""
         self.err = ""
 
-    def result(self, text: str) -> None:
+    def result(self, text: str, form: str = "text") -> None:
         self.out += text
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import FileError
-from hooksync.core.output import create_atomically
+from hooksync.core.output import Output
 from tests.command_line import hooksync
 from tests.conftest import SECRET, Place
 
@@ -42,7 +42,7 @@ def test_of_many_that_write_at_once_one_wins_and_its_text_is_whole(tmp_path: Pat
 
     def write(number: int) -> bool:
         try:
-            create_atomically(str(path), f"{number}\n" * 1000)
+            Output().create_file(str(path), f"{number}\n" * 1000)
         except FileExistsError:
             return False
         return True
@@ -56,7 +56,7 @@ def test_of_many_that_write_at_once_one_wins_and_its_text_is_whole(tmp_path: Pat
 
 def test_a_folder_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be written: no such file or directory"):
-        create_atomically(str(tmp_path / "none" / "hooks.yaml"), "")
+        Output().create_file(str(tmp_path / "none" / "hooks.yaml"), "")
 
 
 def test_flags_of_the_live_want_from_live(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import FileError
+from hooksync.core.output import Output
 from hooksync.state.backends import open_store
 from hooksync.state.format import state_text
 from hooksync.state.store import Changed, StateStore
@@ -29,7 +30,7 @@ def place(tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def opened(backend: Backend, place: Path) -> StateStore:
-    return open_store(backend.where, backend.environ, str(place), print)
+    return open_store(backend.where, backend.environ, str(place), Output())
 
 
 def test_one_run_reads_what_another_wrote(backend: Backend, place: Path) -> None:

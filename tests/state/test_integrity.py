@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from hooksync.core.errors import FileError
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
 from hooksync.state.backends import open_store
@@ -193,7 +194,7 @@ def test_a_memory_lies_in_the_cache_folder_of_the_user() -> None:
         ({"XDG_CACHE_HOME": "relative", "HOME": "/h"}, None),
         ({}, None),
     ]
-    assert [find_integrity(environ).memory for environ, _ in places] == [path for _, path in places]
+    assert [find_integrity(environ, Output()).memory for environ, _ in places] == [path for _, path in places]
 
 
 # --- what a saved plan says
@@ -226,6 +227,7 @@ def test_a_state_that_is_gone_is_told_to_whoever_applies_a_plan_made_with_it() -
 @pytest.mark.parametrize("where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"])
 def test_the_state_of_every_backend_is_held_against_the_key(where: str) -> None:
     environ = {"HOOKSYNC_PLAN_KEY": KEY.text, "HOME": "/h"}
-    store = open_store(where, environ, "hooks.yaml", print)
-    assert store.integrity == find_integrity(environ)
+    output = Output()
+    store = open_store(where, environ, "hooks.yaml", output)
+    assert store.integrity == find_integrity(environ, output)
     assert store.integrity.key == KEY

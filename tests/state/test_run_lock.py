@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 
 from hooksync.core.errors import FileError, Interrupted, Refused
-from hooksync.core.output import write_atomically
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.state.format import state_text
 from hooksync.state.integrity import Integrity
@@ -315,5 +315,5 @@ def test_a_draft_that_nobody_writes_any_more_is_deleted_by_the_next_writing(tmp_
         draft.write_text("")
     for draft in (old, another):
         os.utime(draft, (NOW - 10**9, NOW - 10**9))
-    write_atomically(str(target), "x")
+    Output().write_file(str(target), "x")
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([target.name, young.name, another.name])

@@ -42,7 +42,7 @@ class Screen(MemoryTerminal):
 
     bug: Callable[[str], None] = lambda text: None
 
-    def result(self, text: str) -> None:
+    def result(self, text: str, form: str = "text") -> None:
         self.bug(text)
         MemoryTerminal.result(self, text)  # a class with slots has no super() of its own
 

@@ -1,0 +1,208 @@
+"""The one exit: what a reader may see of a text, and how files are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.core.errors import FileError
+from hooksync.core.output import SHORTEST_MASKED, Form, Output, escaped
+
+FORMS: tuple[Form, ...] = get_args(Form)
+SECRET = "s3cret-of-the-catalogue"
+WORDS = st.text() | st.sampled_from(
+    ["##vso[", "##[", "::", " ::set-output name=x::", "\n", "\r", "\x1b[2J", "\u202e", "\t", '"', "\\", "\0", "\ufeff"]
+)
+TEXTS = st.lists(WORDS, max_size=8).map("".join)
+VALUES = st.text(min_size=SHORTEST_MASKED)
+
+
+def knowing(*values: str) -> Output:
+    output = Output()
+    output.redactor.learn(values)
+    return output
+
+
+def shown(output: Output, text: str, form: Form) -> str:
+    return escaped(output.masked(text, form), form)
+
+
+# --- what steers a terminal or a runner
+
+
+@given(TEXTS, st.sampled_from(["text", "markdown", "coloured"]))
+def test_no_text_steers_a_terminal_or_a_runner(text: str, form: Form) -> None:
+    lines = escaped(text, form).split("\n")
+    assert len(lines) == text.count("\n") + 1
+    for line in lines:
+        assert line.isprintable()
+        assert not line.strip().startswith("::")
+        assert "##[" not in line
+        assert "##vso[" not in line
+
+
+@given(
+    data=st.recursive(
+        TEXTS | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=5
+    ),
+    is_ascii=st.booleans(),
+)
+def test_json_means_the_same_however_it_is_escaped(data: object, *, is_ascii: bool) -> None:
+    text = json.dumps(data, ensure_ascii=is_ascii, indent=2)
+    safe = escaped(text, "json")
+    assert json.loads(safe) == data
+    assert safe.replace("\n", "").isprintable()
+    assert "##[" not in safe
+    assert "##vso[" not in safe
+    assert not any(line.strip().startswith("::") for line in safe.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "safe"),
+    [
+        ("##vso[task.x]", "text", "##vso\\x5btask.x]"),
+        ('"##vso[task.x]"', "json", '"##vso\\u005btask.x]"'),
+        ("a\n  ::error::x\nstd::string", "text", "a\n  \\x3a:error::x\nstd::string"),
+        ("\u202ex\x1b[2J", "markdown", "\\u202ex\\x1b[2J"),
+        ('{\r\n\t"a": "\u202e\U000e0041"}', "json", '{\n"a": "\\u202e\\udb40\\udc41"}'),
+        ("\x1b[32m+\x1b[0m \x1b[2J", "coloured", "\x1b[32m+\x1b[0m \\x1b[2J"),
+    ],
+)
+def test_what_is_escaped_to_the_letter(text: str, form: Form, safe: str) -> None:
+    assert escaped(text, form) == safe
+
+
+# --- what must not be seen
+
+
+@given(VALUES, TEXTS, TEXTS, st.sampled_from(FORMS))
+def test_no_output_of_any_format_holds_a_known_value(value: str, before: str, after: str, form: Form) -> None:
+    output = knowing(value)
+    text = f"{before}{value}{after}"
+    if form != "json":
+        assert value not in output.masked(text, form) or value in "***"
+        return
+    masked = json.loads(shown(output, json.dumps({"detail": [text, 12345678, None]}), "json"))
+    assert value not in masked["detail"][0] or value in "***"
+    assert masked["detail"][1:] == [12345678, None]
+
+
+@given(st.text(min_size=2 * SHORTEST_MASKED), TEXTS, TEXTS)
+def test_of_many_values_each_is_found_wherever_it_stands(value: str, before: str, after: str) -> None:
+    output = knowing(value, *(f"another-{number}-of-many" for number in range(120)))
+    assert value not in output.masked(f"{before}{value}{after}") or value in "***"
+
+
+def test_a_short_value_is_no_part_of_a_word() -> None:
+    assert knowing("planned").masked("unplanned") == "unplanned"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_everybody_can_read_is_not_masked_for_that_would_tell_it(form: Form) -> None:
+    output = knowing("unsubscribe", "catalogue-of-maps", SECRET)
+    output.public.append(b"tenancies: {archive: {subscriptions: {catalogue-of-maps: {}}}}")
+    text = json.dumps({"action": "unsubscribe", "name": "catalogue-of-maps", "id": SECRET})
+    assert shown(output, text, form) == text.replace(SECRET, "***")
+
+
+def test_what_is_read_again_is_refused_where_a_mask_would_break_it(tmp_path: Path) -> None:
+    output = knowing(SECRET)
+    with pytest.raises(FileError, match="the plan would hold a secret") as caught:
+        output.checked(json.dumps({"id": SECRET}), "the plan")
+    assert SECRET not in str(caught.value)
+    with pytest.raises(FileError, match=r"hooks\.yaml would hold a secret"):
+        output.create_file(str(tmp_path / "hooks.yaml"), f"x-note: {SECRET}\n")
+    output.write_file(str(tmp_path / "report.json"), json.dumps({"id": SECRET}))
+    assert os.listdir(tmp_path) == ["report.json"]
+    assert json.loads((tmp_path / "report.json").read_text()) == {"id": "***"}
+
+
+# --- files
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    target.write_text("old and long")
+    with open(target, encoding="utf-8") as reader:
+        Output().write_file(str(target), "né\r\n", 0o640)
+        assert reader.read() == "old and long"  # whoever reads it reads on in the old one
+    assert target.read_bytes() == "né\r\n".encode()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_files_mode_is_as_asked_whatever_the_umask_takes_away(tmp_path: Path) -> None:
+    before = os.umask(0o277)
+    try:
+        Output().write_file(str(tmp_path / "plan.json"), "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "plan.json").stat().st_mode) == 0o600
+
+
+def test_a_file_in_the_current_folder_needs_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Output().write_file("plan.json", "x")
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_folder_is_not_replaced_and_no_draft_is_left(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").mkdir()
+    with pytest.raises(FileError, match=r"plan\.json cannot be written: is a directory"):
+        Output().write_file(str(tmp_path / "plan.json"), "x")
+    assert os.listdir(tmp_path) == ["plan.json"]
+    assert os.listdir(tmp_path / "plan.json") == []
+
+
+def test_drafts_that_killed_runs_left_are_removed_once_they_are_old(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    others = [".plan.json.0123456789ab", ".plan.json.x.0123456789ab.tmp", ".plan.json.0123456789aX.tmp", "notes.tmp"]
+    for name in (".plan.json.0123456789ab.tmp", *others):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".plan.json.ba9876543210.tmp").touch()  # perhaps another run is about to give it its name
+    Output().write_file(str(path), "x")
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"plan.json", ".plan.json.ba9876543210.tmp", *others}
+
+
+def test_a_symbolic_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("old")
+    link = tmp_path / "plan.json"
+    for target in ("precious", "nowhere", "/dev/null"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        Output().write_file(str(link), "new")
+        assert not link.is_symlink()
+        assert link.read_text() == "new"
+    assert (tmp_path / "precious").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["plan.json", "precious"]
+
+
+def test_a_link_to_a_state_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("state.json")
+    Output().write_file(str(tmp_path / "link"), "new", follows_link=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "state.json").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes there")
+@pytest.mark.parametrize("place", ["/dev/fd/{0}", "/proc/self/fd/{0}", "{1}"])
+def test_a_pipe_that_is_named_itself_is_written_to(place: str, tmp_path: Path) -> None:
+    if place.startswith("/") and not os.path.exists(os.path.dirname(place)):
+        pytest.skip("no such folder there")
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        Output().write_file(place.format(pipe, tmp_path / "pipe"), "whole")
+        assert os.read(pipe, 100) == b"whole"
+    finally:
+        os.close(pipe)
+    assert os.listdir(tmp_path) == ["pipe"]
