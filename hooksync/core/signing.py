@@ -22,6 +22,7 @@ from hooksync.core.schema import quoted
 KEY_VARIABLE = "HOOKSYNC_PLAN_KEY"
 SHORTEST_KEY = 16  # bytes
 
+_MOST_BRACKETS = 2_000_000  # lists and objects in one text; an empty one takes up to 64 times its length of memory
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # maybe half of a pair
 
 
@@ -63,6 +64,8 @@ def is_same(given: object, computed: str) -> bool:
 
 def parse_json(text: str) -> Any:
     """Parse a text. Raises JSONDecodeError where it is not JSON, and InvalidDocument where it is not strictly JSON."""
+    if text.count("{") + text.count("[") > _MOST_BRACKETS:
+        raise InvalidDocument(f"holds more than {_MOST_BRACKETS:,} lists and objects")
     try:
         parsed = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_number)
         if _SURROGATE.search(text):

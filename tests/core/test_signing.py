@@ -29,6 +29,8 @@ def test_what_json_has_comes_back_as_it_is(value: object, ascii_only: bool) -> N
         ("[1e999]", "holds a number that JSON does not have"),
         ("9" * 9999, "holds a number too long to be read"),
         ("[" * 200_000, "nested too deeply"),
+        ("[" + "{}," * 2_000_000 + "{}]", "holds more than 2,000,000 lists and objects"),
+        ("[" * 2_000_001, "holds more than 2,000,000 lists and objects"),
         ('{"a":' * 200_000, "nested too deeply"),
         ('["\\ud800"]', "holds half of a character"),
         ('{"\\udC00\\ud800": 1}', "holds half of a character"),
