@@ -1,9 +1,9 @@
-"""The command line: its commands, with their flags; argv in, options out. Prints and ends nothing.
+"""The command line: its commands, with their flags; argv in, options out; its completion. Prints and ends nothing.
 
 What the help says of each command stands in commands.txt: what it does in a line, an example, and, where one line does
 not say enough, a description; what it says of each flag and of each other argument, and what stands for its value, in
 flags.txt, by the option strings (what follows a colon tells one from another). A flag's `dest` is the name of the field
-in commands/options.py that takes its value.
+in commands/options.py that takes its value. Scripts for shells are made of the parser by shtab, and ask for names.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from hooksync.config.declarations import read_shard
 from hooksync.config.files import DEFAULT_FILES, default_file
@@ -28,6 +28,13 @@ _MOST_PARALLEL = 64
 _LONGEST_WAIT = 86400
 _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+_COMPLETED_AS_FILES = ("PATH", "FILE", "PLAN", "WHERE")  # metavars of files
+_COMPLETED_AS = {
+    "tenancies": "tenancies",
+    **dict.fromkeys(("targets", "replace", "new", "globs"), "addresses"),
+}  # by a flag's dest
+_SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 
 _SELECTION = ("--tenancy", "--shard", "--target")
 _CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
@@ -271,3 +278,54 @@ def _words() -> dict[str, dict[str, str]]:
         flag, _, metavar = head.partition(" = ")
         words[flag] = {"help": " ".join(map(str.strip, lines)), **({"metavar": metavar} if metavar else {})}
     return words
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Write the script that makes a shell complete this parser's commands, flags and values. Changes the parser."""
+    import shtab  # of use to no other command
+
+    for action in _actions(parser):
+        if shell == "zsh" and action.nargs != 0:  # its `--flag=` takes the value in the same word or in the next
+            action.option_strings = [f"{name}=" if name.startswith("--") else name for name in action.option_strings]
+        if action.metavar in _COMPLETED_AS_FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
+        elif action.dest in _COMPLETED_AS:
+            action.complete = _asking(_COMPLETED_AS[action.dest])  # type: ignore[attr-defined]
+    script = f"{shtab.complete(parser, shell)}\n"
+    if shell == "bash":
+        return f"{script}\n{_packaged('completion.bash')}"
+    return script.replace("[-1] == eval ", "[-1] == (eval|file) ")  # in zsh, for `source` as well as for `eval`
+
+
+def words(kind: str, file: str, stdin: BinaryIO) -> list[str]:
+    """List the tenancies or addresses that a hooks file declares. Raises FileError if it is not valid."""
+    from hooksync.config.declarations import addresses
+    from hooksync.config.document import read_document
+    from hooksync.config.files import read_sources
+
+    tenancies = read_document(read_sources([file], stdin)).tenancies
+    found = [one.name for one in tenancies] if kind == "tenancies" else addresses(tenancies)
+    return [word for word in found if _SAFE.fullmatch(word)]
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from _actions(child)
+
+
+def _asking(kind: str) -> dict[str, object]:
+    """Tell shtab how each shell asks hooksync for names while one types."""
+    ask = f"hooksync completion --words {kind} 2>/dev/null"
+    name = f"_hooksync_{kind}"
+    return {
+        "bash": name,
+        "zsh": name,
+        "fish": f"({ask})",
+        "preamble": {
+            "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
+            "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
+        },
+    }

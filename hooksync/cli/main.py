@@ -211,12 +211,10 @@ def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
 
 
 def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
-    from hooksync.cli.completion import completion_script, words
+    from hooksync.cli.arguments import completion_script, make_parser, words
     from hooksync.core.errors import ExitCode, HooksyncError
 
     if not arguments.words:
-        from hooksync.cli.arguments import make_parser
-
         world.terminal.result(completion_script(make_parser(), arguments.shell))
         return ExitCode.DONE
     [file] = arguments.files

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import make_parser
-from hooksync.cli.completion import completion_script
+from hooksync.cli.arguments import completion_script, make_parser
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled
 

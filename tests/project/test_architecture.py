@@ -85,7 +85,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "jsonschema": {"~core.schema"},
     "deepdiff": {"~reconcile.diff"},
     "rich": {"~cli.terminal"},
-    "shtab": {"~cli.completion"},
+    "shtab": {"~cli.arguments"},
     "pyotp": {"~service.auth"},
     "obstore": {"~state.cloud_vault"},
     "msgspec": {"documents.sealing", "core.record", "core.schema", "service.worker_pool"},
