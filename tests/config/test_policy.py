@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from hooksync.config.policy import Policy, read_policy
 from hooksync.core.errors import FileError
 from hooksync.core.template import parse_template
 from hooksync.core.urls import closed, server_fault, url_fault
+from tests.command_line import ROOT
 from tests.makers import HERE
 
 HOOKS = """\
@@ -41,6 +43,7 @@ receivers: [hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]
 environment: [HOOK_SECRET, "FN_*"]
 secret_folders: [/run/secrets]
 """
+FIELDS = ("servers", "receivers", "environment", "secret_folders", "allow_http", "allow_private_receivers")
 ANY = Policy("policy.yaml", {})
 WRITTEN = Written(parse_template("a literal text"), HERE)
 
@@ -297,3 +300,13 @@ def test_secrets_are_read_from_the_folders_of_the_policy_alone(tmp_path: Path, m
         )
         assert not any(passes(str(name), folders) for name in outside)
         assert not any(passes(str(name), "[]") for name in (*outside, f"{allowed}/a"))
+
+
+def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    policy = policy_of(tmp_path, text)
+    assert {*FIELDS} == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == policy.lines.keys() - {"version"}
+    changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace("eu.preservica.com", "preservica.example")
+    [breach] = breaches(policy, changed)
+    assert breach in page

@@ -41,6 +41,8 @@ PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 SCRIPTS = sorted(GITHUB.glob("*.sh"))
 YAML = [ACTION, PRE_COMMIT, *WORKFLOWS, *sorted(GITLAB.glob("*.yml")), GITLAB / ".gitlab-ci.yml"]
+POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
+YAML += POLICIES[:-1]
 YAML += sorted(path for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml"))
 ALL_FILES = [*YAML, *SCRIPTS, *sorted(GITHUB.glob("*.py")), JENKINSFILE, DOCKERFILE, ROOT / "docs" / "gitops.md"]
 
@@ -271,6 +273,12 @@ class Runner:
         path.chmod(0o755)
         return path
 
+    def publish(self, text: str, name: str = "hooksync.policy.yaml") -> None:
+        """Commit a file on the default branch of the repository."""
+        head = "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata 1\n.\n"
+        file = f"M 100644 inline {name}\ndata {len(text)}\n{text}\n"
+        self.remote.git("fast-import", "--quiet", data=f"{head}from refs/heads/main^0\n{file}")
+
     def answer(self, answers: Mapping[str, object]) -> None:
         self.answers.write_text(json.dumps(answers), encoding="utf-8")
 
@@ -284,6 +292,8 @@ class Runner:
             case ["inputs", name]:
                 defaults = load(ACTION)["inputs"]
                 return self.inputs.get(name, defaults[name].get("default", ""))
+            case ["github", "event", *_]:
+                return self.inputs.get(expression, "")
             case ["runner", "temp"]:
                 return str(self.temp)
             case ["steps", step, "outputs", name]:
@@ -348,7 +358,8 @@ with open(os.environ["GH_CALLS"], "a") as calls:
     calls.write(json.dumps({"args": args, "given": given, "token": os.environ.get("GH_TOKEN")}) + "\\n")
 answers = json.load(open(os.environ["GH_ANSWERS"]))
 for page in next((answer for path, answer in answers.items() if path in args), [{}]):
-    print(json.dumps(page), end="")
+    print(page if isinstance(page, str) else json.dumps(page), end="")
+sys.exit("404" in answers)
 """
 
 
@@ -369,6 +380,12 @@ def over_http(runner: Runner) -> Iterator[Runner]:
         runner.inputs["github-token"] = GIT_PASSWORD
         runner.check_out()
         yield runner
+
+
+def policy_for(place: Place) -> str:
+    """Write a policy that allows what the place has."""
+    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("catalogue")))
+    return f'version: 1\nservers: ["{server}"]\nreceivers: ["{receiver}"]\nallow_private_receivers: true\n'
 
 
 def apply_by_hand(runner: Runner) -> None:
@@ -588,6 +605,46 @@ def test_github_installs_from_the_checkout_of_the_action(runner: Runner) -> None
     assert set((runner.folder / "path").read_text().splitlines()) == {f"{runner.temp}/hooksync-venv/bin"}
 
 
+POLICY = "repos/OWNER/REPOSITORY/contents/.github/hooksync.policy.yaml"
+
+
+@pytest.mark.parametrize("base", ["base-sha", ""])
+def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
+    runner: Runner, place: Place, base: str
+) -> None:
+    place.write("version: 1\n", "hooksync.policy.yaml")  # of the pull request: allows anything
+    runner.inputs |= {"policy": ".github/hooksync.policy.yaml", "github.event.pull_request.base.sha": base}
+    runner.answer({POLICY: [policy_for(place).replace("servers: [", "servers: [other.example.org, ")]})
+    assert runner.step("Fetch the policy").returncode == 0
+    assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
+    assert runner.step("Plan").returncode == 0
+    assert runner.step("Apply").returncode == 0
+    runner.answer({POLICY: ["version: 1\nservers: [other.example.org]\n"]})
+    assert runner.step("Fetch the policy").returncode == 0
+    before = place.box.calls
+    for name, code in (("Validate", 0), ("Plan", 3), ("Apply", 3), ("Look for drift", 3)):  # the server is a variable
+        assert runner.step(name).returncode == code
+    assert place.box.calls == before
+
+
+def test_github_goes_on_without_no_policy_that_is_asked_for(runner: Runner) -> None:
+    runner.inputs["policy"] = ".github/hooksync.policy.yaml"
+    runner.answer({POLICY: ["not there"], "404": []})
+    done = runner.step("Fetch the policy")
+    assert (done.returncode, "::error title=No policy::" in done.stdout) == (1, True)
+    assert runner.outputs["policy"] == {}
+
+
+def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: Runner) -> None:
+    for path in WORKFLOWS:
+        asked = [step["with"] for step in steps_of(path) if step.get("uses") == SELF]
+        assert all(one["policy"] == ".github/hooksync.policy.yaml" for one in asked)
+    for policy in POLICIES:
+        assert "CODEOWNERS" in policy.read_text(encoding="utf-8")
+        hooks = KUBERNETES / "hooks.yaml"
+        assert runner.bash(f'hooksync validate --file "{hooks}" --policy "{policy}"', {}).returncode == 0
+
+
 def test_github_knows_its_commands(runner: Runner) -> None:
     (step,) = (each for each in steps_of(ACTION) if each["name"] == "Know the command")
     known = json.loads(re.search(r"fromJSON\('(.*?)'\)", step["if"])[1])  # type: ignore[index]
@@ -720,7 +777,10 @@ def run_gitlab(runner: Runner, name: str) -> subprocess.CompletedProcess[str]:
         "CI_SERVER_URL": runner.server,
         "CI_JOB_TOKEN": runner.inputs.get("github-token", ""),
         "CI_PROJECT_DIR": str(runner.place.folder),
+        "CI_PROJECT_URL": runner.remote.url.removesuffix(".git"),
+        "CI_DEFAULT_BRANCH": "main",
     }
+    runner.publish(policy_for(runner.place))
     return runner.bash("\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"])
 
 
@@ -767,6 +827,17 @@ def test_gitlab_plans_applies_and_finds_drift(over_http: Runner, place: Place) -
     assert len(live(place)) == 1
 
 
+def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: Place) -> None:
+    place.write("version: 1\n", "hooksync.policy.yaml")  # of the merge request: allows anything
+    place.write((place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example"))
+    done = run_gitlab(runner, "preview")
+    assert (done.returncode, "the server leads to evil.example, which the policy does not allow" in done.stderr) == (
+        3,
+        True,
+    )
+    assert place.box.calls == ()
+
+
 @pytest.mark.slow
 def test_gitlab_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
     place.box.add_fault("status-500@list:*")
@@ -806,6 +877,7 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place) 
         "GIT_PSW": GIT_PASSWORD,
         "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
         "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
+        "HOOKSYNC_POLICY": str(place.write(policy_for(place), "policy")),
     }
     assert env["HOOKSYNC_STATE"] == STATE
 
@@ -915,13 +987,15 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
 def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
     assert all((KUBERNETES / name).exists() for name in made["resources"])
-    (files,), (secrets,), (image,) = made["configMapGenerator"], made["secretGenerator"], made["images"]
+    (files, policy), (secrets,), (image,) = made["configMapGenerator"], made["secretGenerator"], made["images"]
     pod = pod_of(cron)
     (container,) = pod["containers"]
     assert container["envFrom"] == [{"secretRef": {"name": secrets["name"]}}]
     assert container["image"] == image["name"]
     volumes = {each["name"]: each for each in pod["volumes"]}
     assert volumes["files"]["configMap"]["name"] == files["name"]
+    assert volumes["policy"]["configMap"]["name"] == policy["name"]
+    assert policy["files"] == ["policy.yaml"]
     claims = [each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
     state = load(KUBERNETES / "state.yml")
     assert state["kind"] == "PersistentVolumeClaim"
@@ -937,7 +1011,8 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
 def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
     state = runner.folder / "volume"
     state.mkdir()
-    moved = {"/etc/hooksync": str(place.folder), "/var/lib/hooksync": str(state)}
+    place.write(policy_for(place), "policy.yaml")
+    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"/var/lib/hooksync": str(state)}
     command = command_of("cronjob.yml", moved)
     assert command[0] == "hooksync"
     assert place.run(*command[1:]).code == 0
@@ -991,7 +1066,8 @@ def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -
     place.write("version: 1\ntenancies:\n" + "".join(lines))
     volume = place.folder / "volume"
     volume.mkdir()
-    moved = {"/etc/hooksync": str(place.folder), "s3://BUCKET/hooksync": str(volume)}
+    place.write(policy_for(place), "policy.yaml")
+    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"s3://BUCKET/hooksync": str(volume)}
 
     def run(index: int) -> subprocess.CompletedProcess[str]:
         environ = {"JOB_COMPLETION_INDEX": str(index)}

@@ -16,6 +16,7 @@ from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 
 EXAMPLES = ROOT / "examples"
 NAMES = ["minimal", "several-tenancies", "staging-and-production"]
+POLICY = EXAMPLES / "staging-and-production.policy.yaml"  # beside the folder: in it, it would be a hooks file
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
@@ -48,7 +49,9 @@ def environment(name: str, url: str) -> dict[str, str]:
 
 
 def test_there_are_no_other_examples() -> None:
-    assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted([*NAMES, "ci", "kubernetes", "receivers"])
+    assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted(
+        [*NAMES, "ci", "kubernetes", "receivers", POLICY.name]
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +64,8 @@ def test_an_example_is_valid_without_an_environment_and_without_a_warning(name: 
 def test_an_example_names_its_schema_for_editors(path: Path) -> None:
     first, *_ = path.read_text(encoding="utf-8").splitlines()
     _, _, schema = first.partition("# yaml-language-server: $schema=")
-    assert (path.parent / schema).resolve() == ROOT / "schemas" / "hooks.schema.json"
+    kind = "policy" if path.name.endswith("policy.yaml") else "hooks"
+    assert (path.parent / schema).resolve() == ROOT / "schemas" / f"{kind}.schema.json"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,9 +101,21 @@ def test_the_job_for_staging_needs_no_key_to_production(box: Sandbox) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+def test_the_example_of_a_policy_allows_its_hooks_files_and_no_others() -> None:
+    both = {"STAGING_SERVER": "preview.preservica.com", "PRODUCTION_SERVER": "evil.example"}
+    named = ["-f", "examples/staging-and-production", "--policy", str(POLICY)]
+    assert hooksync(["validate", *named], {}).code == 0
+    done = hooksync(["plan", *named], environment("staging-and-production", "unused") | both)
+    assert (done.code, "the server, with ${PRODUCTION_SERVER} filled in, leads to a host, which" in done.err) == (
+        3,
+        True,
+    )
+
+
 def test_the_workflow_of_the_example_sets_what_each_job_needs() -> None:
     text = (EXAMPLES / "staging-and-production" / "README.md").read_text(encoding="utf-8")
     workflow = yaml.safe_load(re.findall("```yaml\n(.*?)```", text, re.DOTALL)[0])
+    assert ROOT / workflow["env"]["HOOKSYNC_POLICY"] == POLICY
     needed = {name for name in variables("staging-and-production") if not name.endswith("SERVER")}
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     given = {name for step in steps for name in step.get("env", {})}
