@@ -89,6 +89,31 @@ def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> Non
     assert place.run("apply", "plan.json").code == 0
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "::set-output name=a::b",
+        "x::error::y",
+        "a%0A::stop-commands::b",
+        "##vso[task.setvariable variable=a]b",
+        "a,line=1::b",
+    ],
+)
+@pytest.mark.parametrize("runner", ["GITHUB_ACTIONS", "TF_BUILD", "CI"])
+def test_places_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, runner: str) -> None:
+    wrong = {"place": f"{name}:1:1", "url": "https://fn.example.net/${NOT_SET}"}
+    alter(save(place), lambda it: it["tenancies"][0]["steps"][0].update(wrong))
+    place.environ[runner] = "true"
+    run = place.run("apply", "plan.json")
+    assert (run.code, "NOT_SET" in run.err) == (1, True), run.err
+    assert ("\n::error file=" in f"\n{run.err}") == (runner == "GITHUB_ACTIONS"), run.err
+    for line in (run.out + run.err).splitlines():
+        assert "##vso[" not in line
+        if line.lstrip().startswith("::"):
+            assert line.startswith("::error file="), line
+            assert line.count("::") == 2, line
+
+
 @pytest.mark.parametrize("signs", [True, False])
 @pytest.mark.parametrize("field", ["url", "server_declared", "id", "state", "allow_mass_unsubscribe"])
 def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(place: Place, field: str, signs: bool) -> None:
