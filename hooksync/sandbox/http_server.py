@@ -80,7 +80,7 @@ def read_number(text: str) -> int | None:
 
 
 class LoopbackServer(ThreadingTCPServer):
-    """One thread for each connection, which may carry many requests.
+    """One thread for each connection, which may carry many requests. Runs from its making to `close`, or as a context.
 
     Raises `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
     """
@@ -104,6 +104,9 @@ class LoopbackServer(ThreadingTCPServer):
         self.port = int(self.socket.getsockname()[1])  # also where `port` was 0
         self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name=f"loopback:{self.port}")
         self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Stop listening, cut every connection, and wait for every thread."""

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import Self
 from urllib.parse import urlsplit
 
 from hooksync import receiver
@@ -47,7 +46,7 @@ class Inbox:
     events: list[object] = field(default_factory=list)  # the JSON documents of those that were accepted
 
 
-class Receiver:
+class Receiver(LoopbackServer):
     """Named receivers that run from construction to `close`, or as a context.
 
     `secrets` has one or more for each name: challenges are answered with the first, events may be signed with any, so
@@ -59,21 +58,11 @@ class Receiver:
         self._inboxes: dict[str, Inbox] = {}
         for name, values in secrets.items():
             self.set_secret(name, *values)
-        self._server = LoopbackServer(port, self._respond)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Cut every connection and wait for every thread."""
-        self._server.close()
+        super().__init__(port, self._respond)
 
     def url(self, name: str) -> str:
         """Return the URL of a receiver."""
-        return f"http://127.0.0.1:{self._server.port}/{name}"
+        return f"http://127.0.0.1:{self.port}/{name}"
 
     def set_secret(self, name: str, *secrets: str) -> None:
         """Give a receiver other secrets, or add a receiver. Raises `SandboxError` for unusable secrets."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
@@ -62,7 +61,7 @@ class SandboxOptions:
                 raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
 
-class Sandbox:
+class Sandbox(LoopbackServer):
     """A service that runs from construction to `close`, or as a context. Raises `SandboxError` if it cannot start."""
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
@@ -91,34 +90,23 @@ class Sandbox:
             traits=traits,
             triggers=(*TRIGGERS, *options.extra_triggers),
         )
-        self._server = LoopbackServer(options.port, self._respond)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(options.port, self._respond)
 
     def close(self) -> None:
         """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
         self._sender.close()
-        self._server.close()
+        super().close()
 
     @property
     def url(self) -> str:
         """Its URL, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """Every request so far, in the order of arrival."""
         with self._lock:
             return tuple(self._calls)
-
-    @property
-    def connections(self) -> int:
-        """How many connections were opened so far."""
-        return self._server.connections
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
@@ -194,7 +182,7 @@ class Sandbox:
 
     def _stops_within(self, seconds: float) -> bool:
         """Wait, unless the sandbox stops meanwhile."""
-        return seconds > 0 and self._server.stopping.wait(seconds)
+        return seconds > 0 and self.stopping.wait(seconds)
 
 
 @dataclass(slots=True, eq=False)
