@@ -123,7 +123,8 @@ def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
         if name.upper().startswith("HOOKSYNC_"):  # Windows does not mind the case
             what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
             yield Problem(what, "give what you want to send a variable with another name", where)
-    yield from (device_problem(ref) for ref in files if is_device(real_path(ref)))
+    devices = {ref for ref in {*files} if is_device(real_path(ref))}
+    yield from (device_problem(ref) for ref in files if ref in devices)
 
 
 def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | None]], list[SecretRef]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from hooksync.config.declarations import TenancyDeclaration, Written, filled_subject, named_by
 from hooksync.config.files import lies_in, read_policy_text
@@ -61,8 +62,11 @@ class Policy(Record, frozen=True):
             for name, where in variables if self.environment is not None else ():
                 if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
                     yield self._problem("environment", f"this names the variable {name}", where)
-            for ref in files if self.secret_folders is not None else ():
-                if not any(lies_in(ref, folder, self.file) for folder in self.secret_folders or ()):
+            folders = self.secret_folders
+            refs = {*files} if folders is not None else set()
+            outside = {ref for ref in refs if not any(lies_in(ref, each, self.file) for each in folders or ())}
+            for ref in files:
+                if ref in outside:
                     yield self._problem("secret_folders", f"{ref} leads to a folder", ref.location)
 
     def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
@@ -71,8 +75,7 @@ class Policy(Record, frozen=True):
         netloc, _ = split_netloc(rest)
         if globs is None or OPEN in scheme + netloc or scheme.lower() not in DEFAULT_PORTS:
             return  # not known yet, or no URL: that is told elsewhere
-        usual = DEFAULT_PORTS[scheme.lower()]
-        if not any(_fits(_called(netloc, usual), _called(glob, usual)) for glob in globs):
+        if not _is_allowed(netloc, DEFAULT_PORTS[scheme.lower()], globs):
             shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
             what = f"{filled_subject(noun, written.template)} leads to {shown}"
             yield self._problem(field, what, written.location)
@@ -104,14 +107,19 @@ def _filled(template: Template, environ: Mapping[str, str] | None) -> str:
         return outline(template)
 
 
+@lru_cache(maxsize=1024)
+def _is_allowed(netloc: str, usual: int, globs: tuple[str, ...]) -> bool:
+    """Whether a host fits a glob, in which a `*` stands for one label; what no host's name holds fits none.
+
+    `usual`: the port where none is written.
+    """
+    patterns = (re.escape(_called(glob, usual)).replace(r"\*", "[a-z0-9_-]+") for glob in globs)
+    called = _called(netloc, usual)
+    return any(re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII) for pattern in patterns)
+
+
 def _called(netloc: str, usual: int) -> str:
     """Write host and port as they are called: an address between brackets, whatever its spelling."""
     host, port = split_port(netloc)
     address = None if "%" in host else literal_address(host)
     return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"
-
-
-def _fits(called: str, glob: str) -> bool:
-    """Whether a `*` in a glob stands for one label each time; what no host name holds fits no glob."""
-    pattern = re.escape(glob).replace(r"\*", "[a-z0-9_-]+")
-    return bool(re.fullmatch(pattern, called, re.IGNORECASE | re.ASCII))

@@ -1,7 +1,7 @@
 """Declarations + the environment -> the tenancies as they are wanted, with all but secrets filled in.
 
-The environment is an argument; of the disk, only links are looked at. What depended on a `${NAME}` is checked again
-here. Messages name variables and never quote what they hold.
+Pure: the environment is an argument. What depended on a `${NAME}` is checked again here. Messages name variables and
+never quote what they hold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from hooksync.config.declarations import (
     filled_subject,
     http_warning,
     ownership_problem,
-    reference_problems,
     server_problem,
     tenancy_identity,
     url_problem,
@@ -70,7 +69,7 @@ class _Filling:
 
     def __init__(self, entry: TenancyDeclaration, environ: Environment) -> None:
         self.entry = entry
-        self.problems = [*reference_problems(entry)]
+        self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self._environ = environ
 

@@ -93,7 +93,7 @@ def _from_file(ref: SecretRef) -> str:
 
 def _read(ref: SecretRef) -> bytes:
     path = real_path(ref)
-    if is_device(path):  # told before, by `resolve`; a link may have changed since
+    if is_device(path):  # told before; a link may have changed since
         raise SecretError(device_problem(ref))
     try:
         with open(path, "rb") as file:

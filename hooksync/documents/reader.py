@@ -1,7 +1,7 @@
 """A saved plan: its JSON text -> what it asks for, once it is known to be whole, and signed where that is required.
 
-Pure: the text, the key and the time are arguments. Anybody may have written the text: it is checked by its seals, by
-`schemas/plan.schema.json`, here for what a schema cannot check, and again by `resolve`.
+The text, the key and the time are arguments, and of the disk only links are looked at. Anybody may have written the
+text: it is checked by its seals, by `schemas/plan.schema.json`, here for what a schema cannot check, and by `resolve`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     Written,
     ownership_problem,
+    reference_problems,
     url_problem,
 )
 from hooksync.core.clock import rfc3339
@@ -229,7 +230,7 @@ def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
         if step["action"] in _DECLARING
     )
     entry = TenancyDeclaration(fields["name"], _settings(fields, where, place), declared, place)
-    if problems := [*_url_problems(entry)]:
+    if problems := [*_url_problems(entry), *reference_problems(entry)]:
         raise FileError(*problems)
     saved = convert(steps, tuple[SavedStep, ...])
     _check_steps(saved, where)
