@@ -5,8 +5,9 @@ Nothing here reads, writes, calls or looks at a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Literal, NamedTuple, NoReturn
 
 from hooksync.core.record import Record, force_setattr
@@ -26,6 +27,7 @@ TRIGGER_NAMES = {
     "INGEST_FAILED": "INGEST_FAILED",
     "CHANGE_ASSET_VISIBILITY": "CHANGE_ASSET_VISIBILITY",
 }
+NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # no URLs
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
 
@@ -127,7 +129,7 @@ class HookUrl(Record, frozen=True):
 
     HIDDEN = ("full", "identity")
 
-    shown: str  # declared: as the file writes it, `${NAME}` unfilled; live: its query values hidden
+    shown: str  # as the file writes it, `${NAME}` unfilled; of a live one that is not declared, what cannot be a key
     full: str  # may hold a key; goes to the service and the receiver, nowhere else
     identity: str = ""  # the full one in its normal form; worked out, never given
 
@@ -244,9 +246,14 @@ class Tenancy(PlainSettings, frozen=True):
         return f"{self.server.shown} / {self.tenant}" if self.tenant else self.server.shown
 
 
-def live_url(url: str) -> HookUrl:
-    """Make a live subscription's URL, with the form that may be shown."""
-    return HookUrl(shown=masked_url(url), full=url)
+def live_url(url: str, declared: Mapping[str, str] = NOT_DECLARED) -> HookUrl:
+    """Make a live subscription's URL, with the form that may be shown.
+
+    `declared`: as the file writes them, by their identities; one of those tells all that may be seen of it.
+    """
+    made = HookUrl("", url)
+    force_setattr(made, "shown", declared.get(made.identity) or masked_url(url))
+    return made
 
 
 def address_of(tenancy: str, name: str, trigger: Trigger) -> str:

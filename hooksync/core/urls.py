@@ -1,6 +1,6 @@
 """URLs: their normal and masked forms, what is a valid receiver or server, which URLs a prefix owns. Pure.
 
-No message quotes the text that it is about.
+No message quotes the text that it is about, but for the ASCII form of a host.
 
 A text with references is judged by its outline: OPEN stands where a `${NAME}` is filled in later, and what that could
 change is not held against it.
@@ -49,18 +49,93 @@ def split_netloc(rest: str) -> tuple[str, str]:
     return rest[:end], rest[end:]
 
 
+_WITH_HOST = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?(?P<host>(?:\[[0-9A-Fa-f:.]+\]|[^][@:/\\?#]+)(?::[0-9]*)?)"
+    r"(?P<path>/[^\\?#]*)?"
+)
+_WORD = re.compile("[A-Za-z0-9]+")
+_PERCENT = re.compile("%[0-9A-Fa-f]{2}")
+_UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
+_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
+_VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
+_EARLY_DIGIT = re.compile("[0-9].{4}")
+_VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
+_LONG_SEGMENT = re.compile("[^/]{7}|;")
+_LONG_KEY, _SHORT_KEY = 16, 7  # characters
+
+
 def masked_url(url: str) -> str:
-    """Hide what may be a key in a live URL: user information, the values of its query, its fragment."""
+    """Hide what may be a key in a live URL: user information, the values of its query, its fragment, parts of its path.
+
+    Of a URL in another form nothing is shown up to its last `@`; where it may hold a password all the same, nothing.
+    """
     head, hash_mark, fragment = url.partition("#")
     head, question_mark, query = head.partition("?")
-    scheme, separator, rest = head.partition("://")
-    netloc, path = split_netloc(rest) if separator else ("", head)
-    _, at, host = netloc.rpartition("@")
-    shown = f"{scheme}://{'***@' if at else ''}{host}{path}" if separator else head
+    if found := _WITH_HOST.fullmatch(head):
+        user = "***@" if found["user"] else ""
+        shown = f"{found['scheme']}://{user}{ascii_host(found['host'])}{masked_path(found['path'] or '')}"
+    else:
+        _, at, rest = head.rpartition("@")
+        shown = f"***@{masked_path(rest)}" if at else "***" if ":" in head or "\\" in head else masked_path(head)
     if query:
-        pairs = (pair.partition("=") for pair in query.split("&"))
-        query = "&".join(f"{name}=***" if equals else "***" for name, equals, _ in pairs)
+        query = "".join(map(_masked_pair, re.split("([&;])", query)))
     return f"{shown}{question_mark}{query}{hash_mark}{'***' if fragment else ''}"
+
+
+def _masked_pair(pair: str) -> str:
+    """Hide the value of a pair, or all of it where its name may be the key: base64 ends with `=`, too."""
+    name, _, value = pair.partition("=")
+    if not pair or pair in "&;":
+        return pair
+    return f"{name}=***" if value.strip("=") and not is_like_key(name) else "***"
+
+
+def masked_path(path: str) -> str:
+    """Hide the segments of a path that look like keys, and the values of its parameters (`;name=value`)."""
+    return "/".join(map(_masked_segment, path.split("/"))) if _LONG_SEGMENT.search(path) else path
+
+
+def _masked_segment(segment: str) -> str:
+    head, *parameters = segment.split(";")
+    shown = "***" if is_like_key(head) else head
+    return ";".join((shown, *(f"{each.partition('=')[0]}=***" for each in parameters)))
+
+
+def is_like_key(segment: str) -> bool:
+    """Whether a segment of a path looks like a key: a UUID, or long and no words, or short with letters among digits.
+
+    Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is a guess: what was
+    filled in from `${NAME}` is hidden by its value, whatever it looks like.
+    """
+    if len(segment) < _SHORT_KEY or (segment.isalpha() and len(segment) < _LONG_KEY):
+        return False
+    words = _WORD.findall(_PERCENT.sub("-", segment))
+    changes = [len(_TO_OR_FROM_DIGITS.findall(word)) for word in words]
+    length = sum(map(len, words))
+    if length >= _LONG_KEY:
+        humps = sum(len(_HUMP.findall(word)) for word in words)
+        is_random = 8 * sum(changes) >= length or 5 * humps >= length or _UUID.search(segment)
+        if is_random or any(map(_is_no_word, words)):
+            return True
+    pairs = zip(words, changes, strict=True)
+    return any(number > 1 and len(word) >= _SHORT_KEY and not _VERSION.fullmatch(word) for word, number in pairs)
+
+
+def _is_no_word(text: str) -> bool:
+    return len(text) >= _LONG_KEY and (bool(_EARLY_DIGIT.search(text)) or 5 * len(_VOWEL.findall(text)) < len(text))
+
+
+def ascii_host(host: str) -> str:
+    """Write a host in letters that no other letter looks like: `xn--…` for those outside ASCII."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:  # too long, or of letters that no name has
+        from urllib.parse import quote  # only here: `validate` does without
+
+        return quote(host, safe=":")
 
 
 OPEN = "\0"
@@ -140,12 +215,12 @@ def is_plain_http(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
+    """Whether a host is this machine: localhost, 127.0.0.0/8 or [::1]. Names under localhost may be anybody's."""
     host = host.lower()
     if host.startswith("["):
         address = _ipv6(host)
         return address is not None and address.is_loopback
-    return host == "localhost" or host.endswith(".localhost") or bool(_LOOPBACK_V4.fullmatch(host))
+    return host == "localhost" or bool(_LOOPBACK_V4.fullmatch(host))
 
 
 def is_respelling(one: str, other: str) -> bool:
@@ -235,6 +310,8 @@ def _netloc_fault(netloc: str) -> str | None:
             return "has a host that is not an IPv6 address"
     elif OPEN not in host and not _HOST_NAME.fullmatch(host):
         return "has an invalid host (IPv6 goes between brackets)"
+    elif not host.isascii():
+        return f"has letters in its host that others look like: write it as {ascii_host(host.replace(OPEN, ''))}"
     is_port = port == "" or OPEN in port or (_PORT.fullmatch(port) and int(port) < 2**16)
     return None if is_port else "has an invalid port"
 

@@ -18,6 +18,7 @@ import msgspec.json
 
 from hooksync.core.model import CredentialRefs, DeclaredSubscription, LiveSubscription, SecretRef
 from hooksync.core.signing import PlanKey
+from hooksync.core.urls import masked_url
 
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
 
@@ -76,8 +77,8 @@ def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None
 
 
 def live_digest(live: Iterable[LiveSubscription]) -> str:
-    """Return the digest of what was live, in any order. Query values of URLs are left out: they may be keys."""
-    rows = sorted((s.id, s.url.shown, s.trigger.wire, str(s.include_identifiers)) for s in live)
+    """Return the digest of what was live, in any order. What may be a key in a URL is left out."""
+    rows = sorted((s.id, masked_url(s.url.full), s.trigger.wire, str(s.include_identifiers)) for s in live)
     return digest(rows)
 
 

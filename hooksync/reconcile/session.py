@@ -23,7 +23,7 @@ from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.planner import Fetched, FetchedTenancy
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import Timeouts, Transport
+from hooksync.service.http import Timeouts, Transport, proxy_credentials
 from hooksync.service.retry import CallContext, PrivateReceivers, RetryPolicy
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.store import LockLost
@@ -59,6 +59,7 @@ def open_run(
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private_receivers)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
+    redactor.learn(proxy_credentials(world.environ))
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()
     clients = {
@@ -102,7 +103,7 @@ class Run(Record, frozen=True):
         told = self.clients[tenancy.name].tenant
         if tenancy.tenant or not told:
             return tenancy
-        return replace(tenancy, tenant=self.context.redactor.quote(told) or None)  # foreign text
+        return replace(tenancy, tenant=told)
 
     def apply(self, plans: Sequence[TenancyPlan], options: DiffOptions, advance: Advance) -> dict[str, TenancyOutcome]:
         """Carry out plans, tenancies side by side; returns the outcomes by the tenancy's name.

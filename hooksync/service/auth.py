@@ -83,6 +83,7 @@ class Authenticator(Record, frozen=True):
         answer = send(request)
         refusal = read_refusal(answer.body) if answer.status != 200 else ""
         if isinstance(refusal, SecondFactor):
+            self.context.redactor.learn([refusal.continuation])
             if not code:
                 code, has_waited = self._one_time_code()
                 if has_waited:  # perhaps for longer than the continuation token lasts
@@ -94,7 +95,6 @@ class Authenticator(Record, frozen=True):
         return self._read(request, answer)
 
     def _second_factor(self, send: Send, username: str, demand: SecondFactor, code: str) -> LogIn:
-        self.context.redactor.learn([demand.continuation])
         form = {
             "username": username,
             "tenant": self.tenancy.tenant or demand.tenant or "",

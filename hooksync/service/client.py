@@ -6,10 +6,12 @@ Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Container, Sequence
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
+from hooksync.core.model import TRIGGER_NAMES, DeclaredSubscription, HookUrl, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.service.auth import Authenticator, TokenSession
 from hooksync.service.http import Answer, Request
@@ -18,6 +20,8 @@ from hooksync.service.retry import BUSY_STATUSES, CREATION, READ, REMOVAL, TOO_M
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
+_HEX = re.compile("[0-9A-Fa-f-]+")
+_AT_ONCE = 1000  # subscriptions of a list that are looked through together
 _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
@@ -32,8 +36,9 @@ class Preservica:
 
     @property
     def tenant(self) -> str | None:
-        """The tenant that the log-in led to; None where the service did not name it."""
-        return self._session.tenant
+        """The tenant that the log-in led to, fit to be shown; None where the service did not name it."""
+        told = self._session.tenant
+        return told if told == self._tenancy.tenant else self._redactor.quote(told or "") or None
 
     def log_in(self) -> None:
         """Log in, unless that is done. Every other call does so by itself; by this one `check` knows what failed."""
@@ -45,10 +50,39 @@ class Preservica:
         answer = self._authorised(request, READ)
         if answer.status != 200:
             raise self._rejected(request, answer, fix_for_status(answer.status))
+        declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
-            return read_subscriptions(answer.body)
+            live = read_subscriptions(answer.body, declared)
+            self._check_names([one.id for one in live])
+            known = {*TRIGGER_NAMES.values(), *(one.trigger.wire for one in self._tenancy.subscriptions)}
+            self._check_names(list({one.trigger.wire for one in live} - known))
         except NotUnderstood as error:
             raise self._not_understood(ServiceError, request, answer, error) from error
+        return self._shown(live, set(declared))
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        """Raise NotUnderstood where ids or triggers hold a value that must not be seen: each is shown, and compared.
+
+        A short one stands in some id of hex digits by chance.
+        """
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            others = " ".join(name for name in some if not _HEX.fullmatch(name))
+            if self._redactor.holds(" ".join(some), only_long=True) or (others and self._redactor.holds(others)):
+                raise NotUnderstood("an id or a trigger in it holds a value that must not be seen")
+
+    def _shown(self, live: Sequence[LiveSubscription], declared: Container[str]) -> tuple[LiveSubscription, ...]:
+        """Clean the URLs that no declared one explains: once for all that they are shown in."""
+        shown: list[LiveSubscription] = []
+        for start in range(0, len(live), _AT_ONCE):
+            some = live[start : start + _AT_ONCE]
+            if self._redactor.holds(" ".join(one.url.shown for one in some if one.url.identity not in declared)):
+                some = [one if one.url.identity in declared else self._cleaned(one) for one in some]
+            shown += some
+        return tuple(shown)
+
+    def _cleaned(self, one: LiveSubscription) -> LiveSubscription:
+        return replace(one, url=HookUrl(self._redactor.clean(one.url.shown), one.url.full))
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription and return its id, or None where the service does not tell it.
@@ -72,7 +106,9 @@ class Preservica:
                 raise AnswerLost(self._problem(request, answer, "the list will show whether it was made"))
             raise self._rejected(request, answer, _fix_for_subscribing(answer.status, declared))
         try:
-            return read_created_id(answer.body)
+            identifier = read_created_id(answer.body)
+            self._check_names([identifier] if identifier else [])
+            return identifier
         except NotUnderstood as error:
             raise self._not_understood(AnswerLost, request, answer, error) from error
 

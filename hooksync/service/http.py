@@ -177,6 +177,14 @@ def _read(response: requests.Response, limit: int) -> Iterator[bytes]:
         yield chunk
 
 
+def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield names and passwords of the proxies that the environment names."""
+    for name, url in environ.items():
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+            credentials = (url.partition("://")[2] or url).rpartition("@")[0]
+            yield from (credentials, *credentials.split(":", 1))
+
+
 def _is_proxy(url: str) -> bool:
     try:
         parts = urllib3.util.parse_url(url if "://" in url else f"http://{url}")

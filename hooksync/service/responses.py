@@ -5,10 +5,12 @@ It is never read as an empty list.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 
-from hooksync.core.model import LiveSubscription, Trigger, live_url
+from hooksync.core.errors import InvalidDocument
+from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
 from hooksync.core.record import Record
+from hooksync.core.signing import parse_json
 from hooksync.service.retry import BUSY_STATUSES
 
 ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
@@ -20,6 +22,10 @@ _FIXES = {
     **dict.fromkeys(range(300, 400), "redirects are not followed: set `server` to the address that it leads to"),
     **dict.fromkeys(BUSY_STATUSES, "the service is busy: try again later"),
 }
+
+
+MOST_ENTRIES = 100_000  # of a list
+_LENGTHS = {"id": 1024, "url": 8192, "triggerType": 256}  # characters, at most
 
 
 class NotUnderstood(Exception):
@@ -50,12 +56,11 @@ def read_json(body: bytes) -> object:
     if not body.strip():
         raise NotUnderstood("the answer is empty")
     try:
-        parsed: object = json.loads(body.decode("utf-8-sig"))
-        if b"\\ud" in body.lower():  # perhaps half of a surrogate pair, which cannot be sent or shown
-            json.dumps(parsed, ensure_ascii=False).encode()
-        return parsed
-    except (ValueError, RecursionError):
+        return parse_json(body.decode("utf-8-sig"))
+    except ValueError:
         failure = NotUnderstood("the answer is not JSON")
+    except InvalidDocument:  # its text may quote the answer
+        failure = NotUnderstood("the answer is not JSON that all read alike (a key twice, NaN, nested too deeply)")
     raise failure  # out here: the parser's errors hold the whole text, and are not chained
 
 
@@ -85,12 +90,14 @@ def read_refusal(body: bytes) -> SecondFactor | str:
     return message if isinstance(message, str) else ""
 
 
-def read_subscriptions(body: bytes) -> tuple[LiveSubscription, ...]:
-    """Read the list of live subscriptions, in the order given."""
+def read_subscriptions(body: bytes, declared: Mapping[str, str] = NOT_DECLARED) -> tuple[LiveSubscription, ...]:
+    """Read the live subscriptions in the order given. `declared`: URLs as the file writes them, by their identities."""
     data = read_json(body)
     if not isinstance(data, list):
         raise NotUnderstood("the answer is not a list")
-    subscriptions = tuple(map(_live, data))
+    if len(data) > MOST_ENTRIES:
+        raise NotUnderstood(f"the list holds more than {MOST_ENTRIES} subscriptions")
+    subscriptions = tuple([_live(item, declared) for item in data])
     if len({subscription.id for subscription in subscriptions}) < len(subscriptions):
         raise NotUnderstood("the list holds the same id twice")
     return subscriptions
@@ -103,6 +110,8 @@ def read_created_id(body: bytes) -> str | None:
         return None
     if not isinstance(identifier, str) or not identifier:
         raise NotUnderstood("the id is not text")
+    if len(identifier) > _LENGTHS["id"]:
+        raise NotUnderstood(f"the id is longer than {_LENGTHS['id']} characters")
     return identifier
 
 
@@ -111,13 +120,16 @@ def fix_for_status(status: int) -> str:
     return _FIXES.get(status, "read the service's answer above; hooksync assumed nothing from it")
 
 
-def _live(item: object) -> LiveSubscription:
+def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
     data = _object(item, "a subscription")
-    identifier, url, trigger = _id(data), data.get("url"), data.get("triggerType")
-    for name, value in (("id", identifier), ("url", url), ("triggerType", trigger)):
+    found = {"id": _id(data), "url": data.get("url"), "triggerType": data.get("triggerType")}
+    for name, value in found.items():
         if not isinstance(value, str) or not value:
             raise NotUnderstood(f"a subscription has no text in {name}")
-    return LiveSubscription(str(identifier), live_url(str(url)), Trigger(str(trigger)), _flag(data))
+        if len(value) > _LENGTHS[name]:
+            raise NotUnderstood(f"a subscription has more than {_LENGTHS[name]} characters in {name}")
+    identifier, url, trigger = map(str, found.values())
+    return LiveSubscription(identifier, live_url(url, declared), Trigger(trigger), _flag(data))
 
 
 def _id(data: dict[str, object]) -> object:

@@ -1,17 +1,22 @@
 import socket
+import string
 from ipaddress import IPv4Address
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooksync.core.model import live_url
 from hooksync.core.template import parse_template
 from hooksync.core.urls import (
     closed,
+    is_like_key,
     is_loopback,
     is_plain_http,
     is_respelling,
     literal_address,
+    masked_url,
     may_own,
     outline,
     owns_url,
@@ -32,7 +37,7 @@ from hooksync.core.urls import (
         "https://h:65535/a@b",
         "https://h:/",
         "https://[2001:db8::1]:8443/x",
-        "https://bücher.example/ü",
+        "https://xn--bcher-kva.example/ü",
         "https://h/a\\b",
         "${URL}",
         "${SCHEME}://host/x",
@@ -81,6 +86,11 @@ def test_url_of_a_receiver_has_no_fault(url: str) -> None:
         ("https://h/#", "fragment"),
         ("https://h/x#y", "fragment"),
         ("${URL}#y", "fragment"),
+        ("https://bücher.example/", "write it as xn--bcher-kva.example"),
+        ("https://p\u0430ypal.com:8443/", "write it as xn--pypal-4ve.com"),
+        ("https://\uff45xample.org/", "write it as example.org"),
+        ("https://b\u00fccher.${DOMAIN}/", "write it as xn--bcher-kva."),
+        ("https://" + "\u00fc" * 80 + ".example/", "write it as %C3%BC"),
         ("https://h/a b", "white space"),
         (" https://h/", "white space"),
         ("https://h/\n", "white space"),
@@ -122,7 +132,22 @@ def test_server_has_one_normal_form(server: str, url: str) -> None:
 
 @pytest.mark.parametrize(
     "server",
-    ["", "https://", "ftp://h", "h/x", "https://h/x", "https://h?x", "h#x", "u@h", "::1", "h h", "h\n", "h:x", "[::1"],
+    [
+        "",
+        "https://",
+        "ftp://h",
+        "h/x",
+        "https://h/x",
+        "https://h?x",
+        "h#x",
+        "u@h",
+        "::1",
+        "h h",
+        "h\n",
+        "h:x",
+        "[::1",
+        "b\u00fccher.example",
+    ],
 )
 def test_what_is_no_server_has_a_fault(server: str) -> None:
     assert server_fault(server)
@@ -133,16 +158,24 @@ def test_server_that_is_still_open_has_no_fault(server: str) -> None:
     assert server_fault(outline(parse_template(server))) is None
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"]
-)
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"])
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost.evil.org", "127.0.0.1.evil.org", "127.0.0.256", "127.1", "128.0.0.1", "[::2]", "[x]", "mylocalhost"],
+    [
+        "localhost.evil.org",
+        "a.localhost",
+        "127.0.0.1.evil.org",
+        "127.0.0.256",
+        "127.1",
+        "128.0.0.1",
+        "[::2]",
+        "[x]",
+        "mylocalhost",
+    ],
 )
 def test_other_machines_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
@@ -321,3 +354,80 @@ def test_what_no_system_takes_for_an_address_is_a_name(host: str) -> None:
 def test_an_ipv6_address_is_known_between_brackets() -> None:
     assert str(literal_address("[2001:DB8:0::1]")) == "2001:db8::1"
     assert str(literal_address("[::ffff:127.0.0.1]")) == "127.0.0.1"
+
+
+LETTERS = string.ascii_letters + string.digits
+RANDOM = "a1B2c3D4e5F6g7H8i9J0k1L2"
+UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+HEX = "9495ddbf7d4a0b9f030a3411c87f967d"
+WORKFLOW = "https://prod-00.westeurope.logic.azure.com/workflows"
+LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ex.org/a?code=KEY&flag&b=", "https://ex.org/a?code=***&***&***"),
+        ("https://user:pw@ex.org/a", "https://***@ex.org/a"),
+        ("https://ex.org/a#KEY", "https://ex.org/a#***"),
+        ("https://ex.org/a", "https://ex.org/a"),
+        ("https://ex.org?KEY", "https://ex.org?***"),
+        ("weird?a=KEY", "weird?a=***"),
+        # what receivers of this world look like
+        (
+            f"https://hooks.slack.com/services/T02ABCDEF/B03GHIJKL/{RANDOM}",
+            "https://hooks.slack.com/services/***/***/***",
+        ),
+        (
+            f"https://outlook.office.com/webhook/{UUID}@{UUID}/IncomingWebhook/{HEX}/{UUID}",
+            "https://outlook.office.com/webhook/***/IncomingWebhook/***/***",
+        ),
+        (
+            f"{WORKFLOW}/{HEX}/triggers/manual/paths/invoke?api-version=1&sig={RANDOM}",
+            f"{WORKFLOW}/***/triggers/manual/paths/invoke?api-version=***&sig=***",
+        ),
+        ("https://fn.azurewebsites.net/api/hook?code=KEY==", "https://fn.azurewebsites.net/api/hook?code=***"),
+        ("https://fn.azurewebsites.net/api/hook?S0VZLQ==", "https://fn.azurewebsites.net/api/hook?***"),
+        ("https://fn.azurewebsites.net/api/hook?S0VZLQ=", "https://fn.azurewebsites.net/api/hook?***"),
+        (f"https://fn.azurewebsites.net/api/hook?{HEX}=1", "https://fn.azurewebsites.net/api/hook?***"),
+        (f"{LAMBDA}/prod/preservica-hook", f"{LAMBDA}/prod/preservica-hook"),
+        ("https://hooks.zapier.com/hooks/catch/1234567/o2k4x9q/", "https://hooks.zapier.com/hooks/catch/1234567/***/"),
+        (
+            f"https://discord.com/api/webhooks/123456789012345678/Ab3-x9_{RANDOM}_{RANDOM}",
+            "https://discord.com/api/webhooks/***/***",
+        ),
+        (f"https://api.telegram.org/bot123456789:AAF-{RANDOM}/send", "https://api.telegram.org/***/send"),
+        # words, numbers and slugs of them
+        (url := "https://h/api/v1beta1/preservica-webhook-2024-production/oauth2/hook12/000123", url),
+        (url := "https://h/IncomingWebhook/onPreservicaEvent/my-catalogue-of-long-names/k8s-webhook-receiver", url),
+        (url := "https://h/My%20Documents%20folder/a@b/2024-11-26T10", url),
+        # user information in odd forms, parameters, hosts that look like others
+        ("//user:KEY@h/x", "***@h/x"),
+        ("mailto:user:KEY@h", "***@h"),
+        ("https:\\\\user:KEY@h", "***@h"),
+        ("https:/user:KEY@h", "***@h"),
+        ("user:KEY@h", "***@h"),
+        ("https://user:KEY/x@h/z", "***@h/z"),
+        ("https://user:KEY?x@h", "***?***"),
+        ("https://user:KEY\\x", "***"),
+        ("https://h/x;jsessionid=KEY?y=KEY;w=KEY", "https://h/x;jsessionid=***?y=***;w=***"),
+        ("https://p\u0430ypal.com/x", "https://xn--pypal-4ve.com/x"),
+        ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+    ],
+)
+def test_a_live_url_is_shown_without_what_may_be_a_key(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+    assert "KEY" not in repr(live_url(url))
+
+
+@given(st.sampled_from(["", "https://", "https://u:p@h/", "https://h/a;b=c?", "//"]), st.text(max_size=60))
+def test_masking_a_masked_url_changes_nothing(start: str, text: str) -> None:
+    shown = masked_url(start + text)
+    assert masked_url(shown) == shown
+
+
+@pytest.mark.parametrize("alphabet", ["0123456789abcdef", LETTERS, f"{LETTERS}-_", LETTERS.lower(), LETTERS.upper()])
+def test_a_random_segment_of_a_path_is_hardly_ever_taken_for_words(alphabet: str) -> None:
+    random = Random(1)
+    made = ["".join(random.choices(alphabet, k=24)) for _ in range(1000)]
+    assert sum(map(is_like_key, made)) >= 970

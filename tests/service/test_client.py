@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable
@@ -14,9 +15,10 @@ import pytest
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
+from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.client import SUBSCRIPTIONS
+from hooksync.service.client import SUBSCRIPTIONS, Preservica
 from hooksync.service.http import Timeouts, Transport
 from hooksync.service.retry import CallRecord, RetryPolicy
 from tests.clients import PASSWORD, Clients, Patience
@@ -505,3 +507,59 @@ def test_one_client_fails_without_the_others(clients: Clients, start: Start, sta
     with pytest.raises(HooksyncError):
         clients.client(bad.url).list_subscriptions()
     assert clients.client(good.url).list_subscriptions() == ()
+
+
+# what a service tells that must not be seen
+
+
+TOLD = "t0ld-by-the-service-0123"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"id": TOLD},
+        {"id": TOLD.encode().hex()},
+        {"triggerType": f"MOVED {TOLD}"},
+        {"triggerType": base64.b64encode(TOLD.encode()).decode()},
+        {"id": "my pw-4711"},
+    ],
+)
+def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
+    clients: Clients, serve: Serve, field: dict[str, str]
+) -> None:
+    clients.redactor.learn([TOLD, "pw-4711"])
+    item = {"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", **field}
+    error = failure_of(clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions)
+    assert "holds a value that must not be seen" in error.summary
+    assert not any(value in str(error) for value in (*field.values(), "4711"))
+
+
+def test_a_new_id_that_holds_a_secret_is_a_lost_answer(clients: Clients, serve: Serve) -> None:
+    client = clients.client(serve(answer(json.dumps({"id": f"x{SECRET.reveal()}"}).encode())).url)
+    assert isinstance(failure_of(lambda: client.subscribe(WANTED, SECRET)), AnswerLost)
+
+
+def test_a_short_secret_in_an_id_of_hex_digits_is_there_by_chance(clients: Clients, serve: Serve) -> None:
+    clients.redactor.learn(["cafe"])
+    item = {"id": "00cafe00", "url": "https://h.example/a", "triggerType": "MOVED"}
+    [found] = clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions()
+    assert found.id == "00cafe00"
+
+
+def test_a_live_url_is_shown_as_the_file_declares_it_or_without_what_must_not_be_seen(
+    clients: Clients, serve: Serve
+) -> None:
+    clients.redactor.learn([TOLD, "k3y"])
+    urls = {
+        f"https://H.example:443/{TOLD}": "https://h.example/${KEY}",
+        "https://h.example/k3y/x?k3y": "https://h.example/***/x?***",
+        f"https://h.example/{TOLD}/": "https://h.example/***/",
+        f"https://h.example/%74{TOLD[1:]}": NOT_SHOWN,
+        f"https://{TOLD.encode().hex()}.example/": NOT_SHOWN,
+    }
+    items = [{"id": str(number), "url": url, "triggerType": "MOVED"} for number, url in enumerate(urls)]
+    calls = clients.authenticator(serve(answer(json.dumps(items).encode())).url)
+    explained = replace(WANTED, url=HookUrl("https://h.example/${KEY}", f"https://h.example/{TOLD}"))
+    client = Preservica(replace(calls.tenancy, subscriptions=(explained,)), calls, calls.context)
+    assert [one.url.shown for one in client.list_subscriptions()] == list(urls.values())

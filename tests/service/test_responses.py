@@ -89,6 +89,29 @@ def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "limit"),
+    [
+        (body([{**ITEM, "id": str(number)} for number in range(100_001)]), "more than 100000 subscriptions"),
+        (body([{**ITEM, "id": "i" * 1025}]), "more than 1024 characters in id"),
+        (body([{**ITEM, "url": "https://h.example/" + "u" * 8192}]), "more than 8192 characters in url"),
+        (body([{**ITEM, "triggerType": "T" * 257}]), "more than 256 characters in triggerType"),
+        (b'[{"id": "1", "id": "2", "url": "https://h.example/a", "triggerType": "MOVED"}]', "a key twice"),
+        (b'[{"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", "x": NaN}]', "NaN"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_each_limit_of_a_list_is_told_when_it_is_met(data: bytes, limit: str) -> None:
+    with pytest.raises(NotUnderstood, match=limit):
+        read_subscriptions(data)
+
+
+def test_a_new_id_longer_than_any_is_refused() -> None:
+    assert read_created_id(body({"id": "i" * 1024}))
+    with pytest.raises(NotUnderstood, match="longer than 1024"):
+        read_created_id(body({"id": "i" * 1025}))
+
+
+@pytest.mark.parametrize(
     ("value", "flag"),
     [(True, True), (False, False), ("true", True), ("FALSE", False), ("True", True), (None, None)],
 )
