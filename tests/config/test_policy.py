@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
@@ -110,6 +112,16 @@ def test_a_policy_that_cannot_be_read_is_an_error_and_never_no_policy(tmp_path: 
     (tmp_path / "large.yaml").write_bytes(b"#" * (1024 * 1024 + 1))
     with pytest.raises(FileError, match="is larger than 1 MiB"):
         read_policy(str(tmp_path / "large.yaml"))
+
+
+@given(
+    st.integers(0, len(POLICY)),
+    st.integers(0, 12),
+    st.text(st.sampled_from("ab: -?[]{},&*!|>'\"%@#\n<0=~.$\\"), max_size=8),
+)
+def test_any_change_to_a_policy_is_fine_or_an_error_with_a_place(start: int, length: int, text: str) -> None:
+    with TemporaryDirectory() as folder, suppress(FileError):
+        assert policy_of(Path(folder), POLICY[:start] + text + POLICY[start + length :]).lines["version"]
 
 
 # what it lets a hooks file name

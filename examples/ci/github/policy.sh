@@ -3,11 +3,11 @@
 set -euo pipefail
 
 mkdir -p "$FOLDER"
-policy=$FOLDER/policy.yaml from=()
+file=$FOLDER/policy.yaml from=()
 [ -z "$BASE" ] || from=(-f "ref=$BASE")
 if ! gh api --method GET -H "Accept: application/vnd.github.raw+json" "${from[@]}" \
-    "repos/$GITHUB_REPOSITORY/contents/$POLICY" >"$policy"; then
+    "repos/$GITHUB_REPOSITORY/contents/$POLICY" >"$file"; then
     echo "::error title=No policy::It could not be read from ${BASE:-the default branch}: it has to be merged first."
     exit 1
 fi
-echo "file=$policy" >>"$GITHUB_OUTPUT"
+echo "file=$file" >>"$GITHUB_OUTPUT"
