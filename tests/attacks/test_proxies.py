@@ -1,0 +1,111 @@
+"""Proxies: a hostile one on the way, its own credentials, and the ways that must not lead through one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
+
+import pytest
+
+from tests.attacks.peers import HOOKS, NEVER_SHOWN, SIDE_BY_SIDE
+from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
+from tests.lanes import sampled
+from tests.wire import Wire, answer, cutting, saying
+
+USER, PASSWORD = "pr0xy-user-0123456789", "pr0xy-passw0rd-0123456789"
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+ARCHIVE = HOOKS.replace("${BOX}", "https://archive.example")
+COMMANDS = {
+    **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
+    "apply": (*APPLY, "--no-probe", "-v"),
+    "export": ("export", "-v"),
+    "check": ("check",),
+    "check, JSON": ("check", "--format", "json"),
+}
+_OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
+ANSWERS = {  # to CONNECT
+    "a redirect": answer(b"", "302 Found", "Location: http://127.0.0.1:1/take"),
+    "a redirect that keeps the method": answer(b"", "307 Elsewhere", "Location: https://evil.example/"),
+    "a question for credentials": answer(b"", "407 Who", f'Proxy-Authenticate: Basic realm="{BASIC}"'),
+    "a question for the server's": answer(b"", "401 Who", 'WWW-Authenticate: Basic realm="x"'),
+    "a question by another scheme": answer(b"", "407 Who", "Proxy-Authenticate: NTLM"),
+    "an echo in the status": f"HTTP/1.1 403 {USER}:{PASSWORD} {BASIC}\r\nContent-Length: 0\r\n\r\n".encode(),
+    "an echo in a header": answer(b"", "502 Bad Gateway", f"X-Said: {USER}:{PASSWORD} {BASIC}"),
+    "an echo in the body": answer(f"{USER}:{PASSWORD} {BASIC}".encode(), "502 Bad Gateway"),
+    "a runner's command in the status": b"HTTP/1.1 403 ::error::owned\r\nContent-Length: 0\r\n\r\n",
+    "a terminal's command in the status": b"HTTP/1.1 403 \x1b[2J##vso[x]owned\r\nContent-Length: 0\r\n\r\n",
+    "a cookie": answer(b"", "500 No", "Set-Cookie: a=b"),
+    "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+}
+CUT = {  # after which a call is tried again
+    "a closed tunnel": _OPEN,
+    "a tunnel to nonsense": _OPEN + bytes(range(256)) * 8,
+    "a tunnel to plain http": _OPEN + answer(b'{"success": true, "token": "t0ken-of-the-proxy"}'),
+    "a tunnel with a length": answer(b"[]"),
+    "no status": b"HTTP/1.1 \r\n\r\n",
+    "HTTP/0.9": b"hello",
+    "nothing": b"",
+    "a long header": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+}
+WHOLE = ("plan, text", "check, JSON")
+DIRECT = {  # loopback is reached directly, whatever these say
+    "HTTP_PROXY": {},
+    "http_proxy": {},
+    "HTTPS_PROXY": {},
+    "ALL_PROXY": {},
+    "all_proxy": {},
+    "HTTP_PROXY and a NO_PROXY": {"NO_PROXY": "example.org"},
+    "HTTP_PROXY and an empty NO_PROXY": {"NO_PROXY": ""},
+}
+
+
+def _through(proxy: Wire, *names: str) -> Mapping[str, str]:
+    return dict.fromkeys(names, proxy.url.replace("//", f"//{USER}:{PASSWORD}@"))
+
+
+def _attack(said: bytes, command: str) -> None:
+    with Wire(cutting(said)) as proxy:
+        environ = {**_through(proxy, "HTTPS_PROXY", "HTTP_PROXY"), "RECEIVER": "https://hooks.example.org"}
+        seen = play((*COMMANDS[command], "--timeout", "2"), Scene(hooks=ARCHIVE, environ=environ))
+        sent = b"".join(proxy.requests).decode("latin-1")
+        assert {line.split(" ")[0] for line in proxy.request_lines} == {"CONNECT"}
+    assert seen.run.code == 1
+    assert seen.requests == ()
+    assert not [value for value in NEVER_SHOWN if value in sent]
+    assert leaks(seen.shown, (*NEVER_SHOWN, USER, PASSWORD, BASIC)) == []
+    assert steers(seen.shown) == []
+
+
+@pytest.mark.parametrize(("said", "command"), sampled(product(ANSWERS, COMMANDS), 15))
+def test_a_hostile_proxy_learns_nothing_and_gives_nothing_away(said: str, command: str) -> None:
+    _attack(ANSWERS[said], command)
+
+
+@pytest.fixture(scope="module")
+def attacked() -> Iterator[Mapping[tuple[str, str], Future[None]]]:
+    """Attack whole processes side by side: they wait for most of their time."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        yield {each: pool.submit(_attack, CUT[each[0]], each[1]) for each in product(CUT, WHOLE)}
+
+
+@pytest.mark.parametrize(("said", "command"), sampled(product(CUT, WHOLE), 15))
+def test_a_proxy_that_cuts_the_tunnel_learns_nothing_however_often_it_is_tried(
+    said: str, command: str, attacked: Mapping[tuple[str, str], Future[None]]
+) -> None:
+    attacked[said, command].result()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize(("variables", "command"), sampled(product(DIRECT, COMMANDS), 15))
+def test_what_is_on_this_machine_is_not_asked_for_through_a_proxy(variables: str, command: str, host: str) -> None:
+    with Wire(saying(answer(b"{}"))) as proxy:
+        environ = {**_through(proxy, variables.partition(" ")[0]), **DIRECT[variables]}
+        seen = play(COMMANDS[command], Scene(environ=environ, host=host))
+        assert proxy.connections == 0
+    assert seen.requests
+    assert b"proxy-authorization" not in b"".join((*seen.requests, *seen.challenges)).lower()
+    assert leaks(seen.shown, (*NEVER_SHOWN, USER, PASSWORD, BASIC)) == []
