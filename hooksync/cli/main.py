@@ -135,39 +135,38 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
     """Run a command of the package `commands`. Each loads its own modules alone, for start-up is measured."""
     if arguments.command in ("plan", "apply"):
         _import_http()
-    from hooksync.commands import options as kinds
     from hooksync.commands.options import read_options
 
+    options = read_options(arguments)
     match arguments.command:
         case "validate":
             from hooksync.commands.validate import validate
 
-            return validate(read_options(kinds.Options, arguments), world)
+            return validate(options, world)
         case "schema":
             from hooksync.commands.validate import schema
 
-            return schema(arguments.kind, world)
+            return schema(options, world)
         case "plan" | "apply" as name:
             from hooksync.commands import plan_apply
 
-            command = plan_apply.plan if name == "plan" else plan_apply.apply
-            return command(read_options(kinds.PlanOptions, arguments), world)
+            return (plan_apply.plan if name == "plan" else plan_apply.apply)(options, world)
         case "check":
             from hooksync.commands.check import check
 
-            return check(read_options(kinds.StateOptions, arguments), world)
+            return check(options, world)
         case "export":
             from hooksync.commands.export import export
 
-            return export(read_options(kinds.ExportOptions, arguments), world)
+            return export(options, world)
         case "init":
             from hooksync.commands.validate import init
 
-            return init(read_options(kinds.InitOptions, arguments), world)
+            return init(options, world)
         case _:
             from hooksync.commands.state import ACTIONS
 
-            return ACTIONS[arguments.action](read_options(kinds.StateActionOptions, arguments), world)
+            return ACTIONS[arguments.action](options, world)
 
 
 def _import_http() -> None:

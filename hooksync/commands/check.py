@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from hooksync.commands.options import StateOptions
+from hooksync.commands.options import Options
 from hooksync.commands.setup import prepare, read_state, timestamp
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
@@ -37,7 +37,7 @@ from hooksync.state.model import State
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
-def check(options: StateOptions, world: World) -> ExitCode:
+def check(options: Options, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     prepared = prepare(options, world)
     path = state_place(options.files, options.state, disabled=not options.uses_state)

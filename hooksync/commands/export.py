@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
-from hooksync.commands.options import ExportOptions
+from hooksync.commands.options import Options
 from hooksync.commands.setup import Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
@@ -56,7 +56,7 @@ class Export(Record, frozen=True):
     unread: tuple[UnreadTenancy, ...]
 
 
-def export(options: ExportOptions, world: World) -> ExitCode:
+def export(options: Options, world: World) -> ExitCode:
     """Show what is live as a hooks file. DONE when every tenancy was read."""
     made = make_export(options, world)
     if world.stop.is_set():
@@ -67,7 +67,7 @@ def export(options: ExportOptions, world: World) -> ExitCode:
     return ExitCode.ERROR if made.unread else ExitCode.DONE
 
 
-def make_export(options: ExportOptions, world: World) -> Export:
+def make_export(options: Options, world: World) -> Export:
     """Read the chosen tenancies, and write them as a hooks file."""
     reads_files = _reads_files(options, world)
     prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), ())
@@ -110,7 +110,7 @@ _HOW_TO_SET = (
 )
 
 
-def _reads_files(options: ExportOptions, world: World) -> bool:
+def _reads_files(options: Options, world: World) -> bool:
     """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
     if options.server or options.tenant:
         if options.tenancies or options.shard or options.names_files:
@@ -126,7 +126,7 @@ def _reads_files(options: ExportOptions, world: World) -> bool:
     raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
 
 
-def _named_tenancy(options: ExportOptions, world: World) -> Tenancy:
+def _named_tenancy(options: Options, world: World) -> Tenancy:
     """Make the tenancy that flags and environment name. Its name is only settled by the log-in."""
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")

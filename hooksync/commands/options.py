@@ -1,22 +1,22 @@
-"""What the flags of each command say, and how it is read from argparse: a field's name is the flag's `dest`. Pure."""
+"""What the flags say, and how it is read from argparse: a field's name is the flag's `dest`. Pure."""
 
 from __future__ import annotations
 
 import argparse
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from hooksync.core.record import Record, given_fields
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import Shard
+    from hooksync.core.schema import SchemaKind
 
 Format = Literal["text", "json", "markdown"]
-_Options = TypeVar("_Options", bound="Options")
 
 
 class Options(Record, frozen=True):
-    """Which files, what of them, and how to show the result."""
+    """The flags of all commands; one that has no such flag gets the field's default."""
 
     files: tuple[str, ...]
     format: Format = "text"
@@ -24,68 +24,41 @@ class Options(Record, frozen=True):
     targets: tuple[str, ...] = ()  # globs of addresses
     shard: Shard | None = None  # None: all tenancies
     policy: str | None = None  # path of what says which servers, receivers and secrets files may name; None: any
-
-
-class CallOptions(Options, frozen=True):
-    """The flags of commands that make calls, such as `check`."""
-
+    # how calls are made
     timeout: float = 30.0  # seconds a call may take
     parallelism: int = 8  # calls in flight over the whole run
-
-
-class ExportOptions(CallOptions, frozen=True):
-    """The flags of `export`."""
-
-    names_files: bool = False  # whether the command line names the files
-    server: str | None = None
-    tenant: str | None = None
-
-
-class InitOptions(ExportOptions, frozen=True):
-    """The flags of `init`."""
-
-    path: str = "hooks.yaml"
-    is_from_live: bool = False
-
-
-class StateOptions(CallOptions, frozen=True):
-    """The flags of commands that look at the state, such as `check`."""
-
+    # the state
     state: str | None = None  # what names its place; None: beside the first file
     uses_state: bool = True
     lock_timeout: float | None = None  # seconds to wait for the run lock; None: as long as is usual here
-
-
-class StateActionOptions(StateOptions, frozen=True):
-    """The flags of `state` and its actions."""
-
-    is_confirmed: bool = False  # unlock, forget
+    is_confirmed: bool = False  # apply, and what changes the state
     is_forced: bool = False  # push
-    path: str = "-"  # push: the file
     id: str = ""  # unlock: of the run
     old: str = ""  # move: an address
     new: str = ""  # move: another one
     globs: tuple[str, ...] = ()  # forget: of addresses
-
-
-class PlanOptions(StateOptions, frozen=True):
-    """The flags of `plan` and `apply`."""
-
+    # plan and apply
     replace: tuple[str, ...] = ()  # globs of addresses
     prunes: bool = True
     allows_mass_unsubscribe: bool = False
     shows_kept: bool = False
     has_detailed_exit_code: bool = False  # plan
-    is_confirmed: bool = False  # apply
     adopts: bool = False  # apply: record the declared secrets of kept subscriptions that are not in the state
     out: str | None = None  # plan: path to save it at
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
     max_age: timedelta | None = None  # apply: of the saved plan
     report: str | None = None  # apply: path to write the report at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says
+    # the others
+    names_files: bool = False  # export: whether the command line names the files
+    server: str | None = None  # export
+    tenant: str | None = None  # export
+    path: str = "-"  # of the file: init writes it, push reads it
+    is_from_live: bool = False  # init
+    kind: SchemaKind = "hooks"  # schema
 
 
-def read_options(kind: type[_Options], arguments: argparse.Namespace) -> _Options:
-    """Take each field from the flag of its name; a command without that flag gets the field's default."""
+def read_options(arguments: argparse.Namespace) -> Options:
+    """Take each field from the flag of its name."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
-    return kind(**given_fields(kind, given))
+    return Options(**given_fields(Options, given))

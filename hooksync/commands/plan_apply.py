@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import PlanOptions
+from hooksync.commands.options import Options
 from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, planned_view, run_view, show_problems
 from hooksync.commands.setup import Prepared, Session, hold_to_policy, open_session, prepare
 from hooksync.config.files import find_commit
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan
 
 
-def plan(options: PlanOptions, world: World) -> ExitCode:
+def plan(options: Options, world: World) -> ExitCode:
     """Fetch, compare and show; with --out, save what was shown."""
     with _open(options, world) as session:
         planned = session.plan()
@@ -63,7 +63,7 @@ def plan(options: PlanOptions, world: World) -> ExitCode:
     return code
 
 
-def apply(options: PlanOptions, world: World) -> ExitCode:
+def apply(options: Options, world: World) -> ExitCode:
     """Plan, ask, carry it out and verify; or carry out a saved plan."""
     if options.saved_plan is not None:
         return _apply_saved(options.saved_plan, options, world)
@@ -75,7 +75,7 @@ def apply(options: PlanOptions, world: World) -> ExitCode:
     return end_apply(planned, executed, session, told)
 
 
-def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
+def _apply_saved(path: str, options: Options, world: World) -> ExitCode:
     """Carry out a saved plan without asking. Raises Refused or FileError, before any call, if it cannot be trusted."""
     from hooksync.config.files import read_plan
     from hooksync.documents.reader import read_saved_plan
@@ -91,7 +91,7 @@ def _apply_saved(path: str, options: PlanOptions, world: World) -> ExitCode:
     return end_apply(planned, executed, session, told)
 
 
-def _open(options: PlanOptions, world: World, *, is_apply: bool = False) -> AbstractContextManager[Session]:
+def _open(options: Options, world: World, *, is_apply: bool = False) -> AbstractContextManager[Session]:
     """Open a session on hooks files."""
     prepared = prepare(options, world, replaced=options.replace)
     if key := _key(world):
@@ -108,7 +108,7 @@ def _open(options: PlanOptions, world: World, *, is_apply: bool = False) -> Abst
 
 
 def _open_saved(
-    saved: SavedPlan, options: PlanOptions, world: World, key: PlanKey | None
+    saved: SavedPlan, options: Options, world: World, key: PlanKey | None
 ) -> AbstractContextManager[Session]:
     """Open a session on a saved plan; the environment is filled in by the rules of hooks files."""
     from hooksync.documents.replay import elsewhere
@@ -131,7 +131,7 @@ def _open_saved(
     )
 
 
-def _state_of(saved: SavedPlan, options: PlanOptions, *, is_signed: bool) -> str | None:
+def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:
     """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
     place = options.state or saved.state
     usual = state_place(options.files, options.state, disabled=False)

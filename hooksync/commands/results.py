@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hooksync.commands.options import PlanOptions
+from hooksync.commands.options import Options
 from hooksync.commands.setup import Session, timestamp
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.record import replace
@@ -48,14 +48,14 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
 
 
-def _report(view: RunView, options: PlanOptions, world: World) -> str:
+def _report(view: RunView, options: Options, world: World) -> str:
     """Write the report as JSON, if it is shown or saved."""
     if options.format != "json" and not options.report:
         return ""
     return report_json(view, find_origin(world.environ))
 
 
-def _show(report: str, view: RunView, options: PlanOptions, world: World) -> bool:
+def _show(report: str, view: RunView, options: Options, world: World) -> bool:
     """Show the result, and return whether that worked: what was done stands anyway. `report`: as JSON."""
     try:
         if options.format == "json":

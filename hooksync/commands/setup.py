@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import Options, PlanOptions, StateOptions
+from hooksync.commands.options import Options
 from hooksync.config.declarations import Shard, TenancyDeclaration, check_replaced, nothing_in, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -55,7 +55,7 @@ class Session(Record, frozen=True):
 
     run: Run
     planner: Planner
-    options: PlanOptions
+    options: Options
     world: World
     warnings: tuple[Problem, ...]  # of the files, and of a state that went back
     store: StateStore | None
@@ -85,7 +85,7 @@ class Session(Record, frozen=True):
 def open_session(
     prepared: Prepared,
     diff: DiffOptions,
-    options: PlanOptions,
+    options: Options,
     world: World,
     *,
     state: str | None,
@@ -152,7 +152,7 @@ def _undeclared_problem(number: int, where: str) -> Problem:
 
 
 def read_state(
-    store: StateStore | None, options: StateOptions, world: World, planned: Mark | None = None, *, writes: bool = False
+    store: StateStore | None, options: Options, world: World, planned: Mark | None = None, *, writes: bool = False
 ) -> tuple[Inspected, StateStore | None]:
     """Read the state, or the lock file that it replaces, and return that file too. Raises FileError.
 

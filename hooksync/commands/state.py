@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import cast
 
-from hooksync.commands.options import StateActionOptions
+from hooksync.commands.options import Options
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
@@ -33,7 +33,7 @@ _NOTES = {  # what is special about an entry or an intent, by its field
 }
 
 
-def show(options: StateActionOptions, world: World) -> ExitCode:
+def show(options: Options, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
     store, source = _stores(options, world)
     stored = _read(source, store)
@@ -54,7 +54,7 @@ def show(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def pull(options: StateActionOptions, world: World) -> ExitCode:
+def pull(options: Options, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
     store, source = _stores(options, world)
     stored = _read(source, store)
@@ -67,7 +67,7 @@ def pull(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def push(options: StateActionOptions, world: World) -> ExitCode:
+def push(options: Options, world: World) -> ExitCode:
     """Put a file in the place of the state, unless that is newer, or another one."""
     store, _ = _stores(options, world)
     given = read_state(*_given(options.path, world))
@@ -91,7 +91,7 @@ def push(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def unlock(options: StateActionOptions, world: World) -> ExitCode:
+def unlock(options: Options, world: World) -> ExitCode:
     """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
     store, _ = _stores(options, world)
     if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
@@ -103,7 +103,7 @@ def unlock(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def move(options: StateActionOptions, world: World) -> ExitCode:
+def move(options: Options, world: World) -> ExitCode:
     """Let what the state knows by one address have another one."""
     store, source = _stores(options, world)
     old, new = options.old, options.new
@@ -126,7 +126,7 @@ def move(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def forget(options: StateActionOptions, world: World) -> ExitCode:
+def forget(options: Options, world: World) -> ExitCode:
     """Remove entries, and intents of runs that were killed."""
     store, source = _stores(options, world)
     _read(source, store)  # before the lock, which makes files
@@ -145,12 +145,12 @@ def forget(options: StateActionOptions, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-ACTIONS: dict[str, Callable[[StateActionOptions, World], ExitCode]] = {
+ACTIONS: dict[str, Callable[[Options, World], ExitCode]] = {
     each.__name__: each for each in (show, pull, push, unlock, move, forget)
 }
 
 
-def _stores(options: StateActionOptions, world: World) -> tuple[StateStore, StateStore]:
+def _stores(options: Options, world: World) -> tuple[StateStore, StateStore]:
     """Find the state, and what to read it from: the lock file that it replaces, where it is not there yet."""
     place = state_place(options.files, options.state, disabled=False)
     store = find_store(place, options.files[0], world)
@@ -209,7 +209,7 @@ def _check_push(given: State, found: Inspected, where: str) -> None:
     raise Refused(Problem(what, fix))
 
 
-def _confirm(question: str, options: StateActionOptions, world: World) -> None:
+def _confirm(question: str, options: Options, world: World) -> None:
     """Ask, unless --yes is given. Raises Refused where nobody can be asked, or the answer is no."""
     if options.is_confirmed:
         return

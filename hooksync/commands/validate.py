@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import InitOptions, Options
+from hooksync.commands.options import Options
 from hooksync.config.files import DEFAULT_FILES, read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
 from hooksync.core.output import is_there
 from hooksync.core.redaction import printable
-from hooksync.core.schema import SchemaKind, schema_text
+from hooksync.core.schema import schema_text
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def _judges(options: Options) -> Iterator[Judge]:
         yield read_policy(options.policy).breaches
 
 
-def schema(kind: SchemaKind, world: World) -> ExitCode:
+def schema(options: Options, world: World) -> ExitCode:
     """Show a JSON Schema."""
-    world.terminal.result(schema_text(kind), "json")
+    world.terminal.result(schema_text(options.kind), "json")
     return ExitCode.DONE
 
 
@@ -101,7 +101,7 @@ def _problem_json(problem: Problem) -> dict[str, object]:
     }
 
 
-def init(options: InitOptions, world: World) -> ExitCode:
+def init(options: Options, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
     for path in DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,):
         if is_there(path):  # before any call; checked again while writing
@@ -121,7 +121,7 @@ def _exists(path: str) -> Problem:
     return Problem(f"{path} exists already, and was left as it is", "name another file: hooksync init PATH")
 
 
-def _init_from_live(options: InitOptions, world: World) -> ExitCode:
+def _init_from_live(options: Options, world: World) -> ExitCode:
     """Write what is live; nothing at all if a part of it could not be read."""
     from hooksync.commands.export import explain, make_export
 

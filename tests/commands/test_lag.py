@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import PlanOptions
+from hooksync.commands.options import Options
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -126,9 +126,9 @@ class Desk:
         self.state.write_text(texts[0], encoding="utf-8")
 
     def _run(
-        self, verb: Callable[[PlanOptions, World], int], after_call: Callable[[CallRecord], None], **flags: Any
+        self, verb: Callable[[Options, World], int], after_call: Callable[[CallRecord], None], **flags: Any
     ) -> Ran:
-        options = PlanOptions((str(self.folder / "hooks.yaml"),), "json", parallelism=1, **flags)
+        options = Options((str(self.folder / "hooks.yaml"),), "json", parallelism=1, **flags)
         terminal = MemoryTerminal(after_call=after_call)
         environ = {**LOG_IN, "HOOK_SECRET": self.secret, "BOX": self.box.url}
         world = World(environ, io.BytesIO(), terminal, self.stop, RetryPolicy(), self.clock)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import PlanOptions
+from hooksync.commands.options import Options
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, Secret
 from hooksync.reconcile.context import World
@@ -203,7 +203,7 @@ class Play:
             receivers=lambda url: {one.secret for each in hooks.declared() for one in each.wanted if one.url == url},
         )
         targets = hooks.targets() if "target" in flags and not more else ()
-        options = PlanOptions(
+        options = Options(
             files=("-",),
             targets=targets,
             format="text" if "text" in flags else "markdown" if "markdown" in flags else "json",
@@ -232,7 +232,7 @@ class Play:
         self._learn(run, options, state)
         self._judge(run, process, where, laws)
 
-    def _carry_out(self, verb: str, options: PlanOptions, process: Process, hooks: Hooks) -> tuple[int | None, str]:
+    def _carry_out(self, verb: str, options: Options, process: Process, hooks: Hooks) -> tuple[int | None, str]:
         """Run a command as the command line does; None for the exit code of a process that was killed."""
         world = World(
             environ=hooks.environ(),
@@ -311,7 +311,7 @@ class Play:
         text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
-    def _learn(self, run: Run, options: PlanOptions, state: str) -> None:
+    def _learn(self, run: Run, options: Options, state: str) -> None:
         """Take note of what --adopt and lies of the service told the state, and of what it knows as removed."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
@@ -384,7 +384,7 @@ def _read(path: str | None) -> str | None:
         return None
 
 
-def _with(run: Run, *, options: PlanOptions, play: Play, state: str, **more: Any) -> Run:
+def _with(run: Run, *, options: Options, play: Play, state: str, **more: Any) -> Run:
     """Add what a run has left behind."""
     text, report, plan = play.disk.texts.get(state), _read(options.report), _read(options.out)
     result = None
