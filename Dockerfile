@@ -4,15 +4,14 @@
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_NO_CACHE_DIR=1
 WORKDIR /src
 COPY . .
-RUN pip wheel --no-deps --wheel-dir /wheels . \
- && python -m venv --without-pip /opt/hooksync \
- && pip --python /opt/hooksync/bin/python install "hooksync[cloud,totp] @ file://$(ls /wheels/hooksync-*.whl)"
+RUN .ci/install /opt/hooksync
 
 FROM ${PYTHON_IMAGE}
-# For a state on a branch: --state git:BRANCH.
+# For a state on a branch: --state git:BRANCH. Not held to a version: Debian keeps the newest alone, with its fixes.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/hooksync /opt/hooksync
 ENV PATH=/opt/hooksync/bin:$PATH PYTHONDONTWRITEBYTECODE=1

@@ -1,12 +1,13 @@
 # What the scripts beside this one share; they source it from the top of the working tree.
 # Each makes what it needs in a folder $work of its own, and leaves nothing behind.
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # $python is given by them, and $tools is for them
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 is_new_enough() {
-    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+    "$1" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 # -I: nothing of the caller's
 }
 
 # Print the Python to use: that of $PYTHON, or else the first that will do, those named here before the others.
@@ -33,6 +34,20 @@ copy_tree() {
     else
         tar -cf - --exclude=./.git --exclude=./.venv . | tar -xf - -C "$1"
     fi
+}
+
+build_requirements() {
+    "$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
+}
+
+# Have the tools of .ci/requirements-tools.txt in the folder $tools; .ci/run makes them once, for all that it calls.
+make_tools() {
+    if [ -z "${TOOLS:-}" ]; then
+        "$python" -m venv "$work/tools"
+        "$work/tools/bin/pip" install --quiet --no-compile --require-hashes --only-binary :all: -r .ci/requirements-tools.txt
+        TOOLS=$work/tools/bin
+    fi
+    tools=$TOOLS
 }
 
 work=$(mktemp -d)

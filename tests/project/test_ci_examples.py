@@ -590,19 +590,17 @@ def test_github_re_creates_what_it_is_asked_to(runner: Runner, place: Place) -> 
     assert len(live(place)) == 2
 
 
-def test_github_installs_from_the_checkout_of_the_action(runner: Runner) -> None:
-    python = runner.script(
-        "python-of-the-runner", 'mkdir -p "$3/bin" && cp "${0%/*}/pip" "${0%/*}/hooksync" "$3/bin"\n'
+def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Runner) -> None:
+    action = runner.folder / "action"
+    shutil.copytree(GITHUB, action / "examples" / "ci" / "github")
+    (action / ".ci").mkdir()
+    runner.script("install", 'printf "%s\\n" "$PYTHON" "$@"\n').rename(action / ".ci" / "install")
+    runner.inputs = {"python": "python3.12"}
+    installed = runner.step("Install", GITHUB_ACTION_PATH=str(action))
+    assert (installed.returncode, installed.stdout) == (0, f"python3.12\n{runner.temp}/hooksync-venv\n"), (
+        installed.stderr
     )
-    runner.script("pip", 'printf "%s\\n" "$@" >"$RUNNER_TEMP/pip-arguments"\n')
-    runner.inputs = {"python": str(python)}
-    for state, extras in ((STATE, "totp"), ("s3://BUCKET/hooks.state.json", "cloud,totp")):
-        runner.inputs["state"] = state
-        installed = runner.step("Install")
-        assert installed.returncode == 0, installed.stderr
-        assert installed.stdout.startswith("hooksync ")
-        assert (runner.temp / "pip-arguments").read_text().splitlines()[-1] == f"{ROOT}[{extras}]"
-    assert set((runner.folder / "path").read_text().splitlines()) == {f"{runner.temp}/hooksync-venv/bin"}
+    assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
 
 
 POLICY = "repos/OWNER/REPOSITORY/contents/.github/hooksync.policy.yaml"
@@ -915,6 +913,7 @@ def test_the_image_is_pinned_small_and_not_root() -> None:
     assert [rest for name, rest in final if name == "USER"] == ["65532:65532"]
     assert [rest for name, rest in final if name == "COPY"] == ["--from=build /opt/hooksync /opt/hooksync"]
     assert not [name for name, _ in final if name in ("ADD", "ARG")]
+    assert next(rest for name, rest in instructions if name == "RUN") == ".ci/install /opt/hooksync"
     (installed,) = (rest for name, rest in final if name == "RUN")
     steps = ["apt-get update", "apt-get install --yes --no-install-recommends git", "rm -rf /var/lib/apt/lists/*"]
     assert installed.split(" && ") == steps
@@ -928,6 +927,7 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
     assert patterns[0] == "*"
     assert {each[1:] for each in patterns if each.startswith("!")} == {
         "hooksync", "schemas", "pyproject.toml", "README.md", "LICENSE",
+        "requirements.txt", ".ci/requirements-build.txt", ".ci/install", ".ci/common.sh",
     }  # fmt: skip
 
 

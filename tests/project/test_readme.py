@@ -220,7 +220,7 @@ def test_a_page_has_no_hollow_words_and_no_places_of_one_machine(page: Path) -> 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
-    others = {"--quiet", "--editable", "--check"}  # of pip, ruff and .ci/reproducible
+    others = {"--quiet", "--editable", "--check", "--upgrade"}  # of pip, ruff, .ci/reproducible and .ci/lock
     others |= {
         "--minutes",
         "--seed",
@@ -236,7 +236,7 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
         "--jobs",
     }  # of our own test tools
     text = re.sub(
-        r"^(?:\$ )?(?:aws|az|curl|flask|gunicorn|uvicorn) (?:.*\\\n)*.*$", "", text_of(page), flags=re.MULTILINE
+        r"^(?:\$ )?(?:aws|az|curl|flask|gh|gunicorn|uvicorn) (?:.*\\\n)*.*$", "", text_of(page), flags=re.MULTILINE
     )
     used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))
     assert used <= known | others

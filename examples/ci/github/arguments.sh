@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync.
 # FILES, TENANCY and REPLACE hold one a line; STATE is git:BRANCH, an object's URL, a path, or "none".
-# shellcheck disable=SC2016,SC2034
+# shellcheck disable=SC2016,SC2034 # the helper is for git to expand, the arrays are for those who source this
 selection=() replace=() state=()
 while IFS= read -r line; do
     [ -z "$line" ] || selection+=("--file=$line")
