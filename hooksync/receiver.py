@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     body: bytes  # JSON
     kind: Literal["challenge", "event", "duplicate", "refused"]
     event: Event | None = None  # genuine and not seen before
-    secret: str | None = None  # the name of the secret that an event was signed with
+    signed_with: str | None = None  # the name of the secret that an event was signed with
     reason: str = ""  # why it was refused, for the log
 
 
@@ -141,7 +141,7 @@ class Receiver:
             secret, event, key = self._read(headers, body)
         except Refused as refusal:
             return _answer(refusal.status, {"message": str(refusal)})
-        taken = _answer(200, {"success": True})._replace(secret=secret)
+        taken = _answer(200, {"success": True})._replace(signed_with=secret)
         if not self._memory.add(key):
             return taken._replace(kind="duplicate")
         try:

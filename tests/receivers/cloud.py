@@ -81,8 +81,7 @@ def invoke_aws(module: Any, stage: str, is_base64: bool, request: BaseHTTPReques
 
 def invoke_azure(function: Any, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
     """Call a function of an app, as the worker for Python does."""
-    import azure.functions as func
-
+    func: Any = sys.modules["azure.functions"]  # which the function has imported
     url = urlsplit(request.path)
     made = func.HttpRequest(
         request.command,

@@ -215,7 +215,7 @@ def test_a_signed_body_that_is_no_json_object_is_refused(receiver: Receiver, bod
 
 def test_an_answer_tells_the_event_and_the_name_of_its_secret(receiver: Receiver) -> None:
     answer = deliver(receiver, secret=OLD)
-    assert (answer.status, answer.kind, answer.event, answer.secret) == (200, "event", EVENT, "OLD")
+    assert (answer.status, answer.kind, answer.event, answer.signed_with) == (200, "event", EVENT, "OLD")
     assert (json.loads(answer.body), answer.reason) == ({"success": True}, "")
 
 

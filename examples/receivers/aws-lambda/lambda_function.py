@@ -29,5 +29,5 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, object]:
     sent = event.get("body", "")
     body = base64.b64decode(sent) if event.get("isBase64Encoded") else sent.encode()
     answer = receiver.receive(method, event["rawQueryString"], event["headers"], body, work)
-    print(answer.status, answer.kind, answer.secret or answer.reason)
+    print(answer.status, answer.kind, answer.signed_with or answer.reason)
     return {"statusCode": answer.status, "headers": answer.headers, "body": answer.body.decode()}

@@ -31,5 +31,5 @@ def hook(request: func.HttpRequest) -> func.HttpResponse:
     """Take what Preservica sends."""
     query = urlencode(dict(request.params))
     answer = receiver.receive(request.method, query, request.headers, request.get_body(), work)
-    logging.info("%d %s %s", answer.status, answer.kind, answer.secret or answer.reason)
+    logging.info("%d %s %s", answer.status, answer.kind, answer.signed_with or answer.reason)
     return func.HttpResponse(answer.body, status_code=answer.status, headers=answer.headers)

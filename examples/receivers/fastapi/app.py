@@ -32,5 +32,5 @@ async def hook(request: Request) -> Response:
             return Response(status_code=413)
     query: bytes = request.scope["query_string"]
     answer = await run_in_threadpool(receiver.receive, request.method, query, request.headers, bytes(body), work)
-    print(answer.status, answer.kind, answer.secret or answer.reason, flush=True)
+    print(answer.status, answer.kind, answer.signed_with or answer.reason, flush=True)
     return Response(answer.body, answer.status, answer.headers)

@@ -25,5 +25,5 @@ def hook() -> Response:
     """Take what Preservica sends."""
     headers, body = dict(request.headers), request.get_data()
     answer = receiver.receive(request.method, request.query_string, headers, body, work)
-    print(answer.status, answer.kind, answer.secret or answer.reason, flush=True)
+    print(answer.status, answer.kind, answer.signed_with or answer.reason, flush=True)
     return Response(answer.body, answer.status, answer.headers)

@@ -34,7 +34,7 @@ class GuardedHandler(WebHookHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
-        print(answer.status, answer.kind, answer.secret or answer.reason, flush=True)
+        print(answer.status, answer.kind, answer.signed_with or answer.reason, flush=True)
 
     def read_body(self) -> bytes:
         """Read a body with or without chunks."""
