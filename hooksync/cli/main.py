@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     import argparse
     from threading import Event
 
+    from hooksync.commands.options import Options
     from hooksync.core.errors import ExitCode, HooksyncError
     from hooksync.core.output import Output
     from hooksync.reconcile.context import World
+
+    Command = Callable[[Options, World], ExitCode]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,40 +136,16 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 
 def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
     """Run a command of the package `commands`. Each loads its own modules alone, for start-up is measured."""
-    if arguments.command in ("plan", "apply"):
+    from importlib import import_module
+
+    name = arguments.command
+    if name in ("plan", "apply"):
         _import_http()
     from hooksync.commands.options import read_options
 
-    options = read_options(arguments)
-    match arguments.command:
-        case "validate":
-            from hooksync.commands.validate import validate
-
-            return validate(options, world)
-        case "schema":
-            from hooksync.commands.validate import schema
-
-            return schema(options, world)
-        case "plan" | "apply" as name:
-            from hooksync.commands import plan_apply
-
-            return (plan_apply.plan if name == "plan" else plan_apply.apply)(options, world)
-        case "check":
-            from hooksync.commands.check import check
-
-            return check(options, world)
-        case "export":
-            from hooksync.commands.export import export
-
-            return export(options, world)
-        case "init":
-            from hooksync.commands.validate import init
-
-            return init(options, world)
-        case _:
-            from hooksync.commands.state import ACTIONS
-
-            return ACTIONS[arguments.action](options, world)
+    module = import_module(f"hooksync.commands.{_MODULES.get(name, name)}")
+    command: Command = module.ACTIONS[arguments.action] if name == "state" else getattr(module, name)
+    return command(read_options(arguments), world)
 
 
 def _import_http() -> None:
@@ -225,6 +204,10 @@ def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
+_MODULES = {  # of the package `commands`, where their names are not those of the commands
+    **dict.fromkeys(("plan", "apply"), "plan_apply"),
+    **dict.fromkeys(("init", "schema"), "validate"),
+}
 _COMMANDS: dict[str, Callable[[argparse.Namespace, World], ExitCode]] = {  # those that need no package `commands`
     "secret": _secret,
     "sandbox": _sandbox,
