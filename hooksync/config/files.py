@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason, some_of
 from hooksync.core.model import SecretRef
+from hooksync.core.reading import read_file
 from hooksync.core.record import Record
 
 DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
@@ -145,8 +146,7 @@ def _commit_of(reference: str, git: str) -> str:
 def _git_text(path: str) -> str:
     if not os.path.isfile(path):  # a pipe would be waited for
         return ""
-    with open(path, encoding="utf-8") as file:
-        return file.read(_MOST_GIT_BYTES).strip()
+    return read_file(path, _MOST_GIT_BYTES).decode().strip()
 
 
 def _paths(argument: str) -> list[str]:
@@ -199,22 +199,20 @@ def _is_hooks_file(folder: str, name: str) -> bool:
 def _read_source(path: str, stdin: BinaryIO) -> Source:
     fix = "name a hooks file; a large one can be spread over several"
     if path == "-":
-        return Source(STDIN, "", _read_limited(stdin, STDIN, MOST_BYTES, fix))
-    with open(path, "rb") as file:
-        return Source(path, os.path.dirname(path), _read_limited(file, path, MOST_BYTES, fix))
+        return Source(STDIN, "", _limited(stdin.read(MOST_BYTES + 1), STDIN, MOST_BYTES, fix))
+    data = read_file(path, MOST_BYTES, takes_pipes=True)
+    return Source(path, os.path.dirname(path), _limited(data, path, MOST_BYTES, fix))
 
 
 def _read_named(path: str, name: str, most: tuple[int, str], fix: str) -> bytes:
     """Read a file. `most`: bytes, and what to do about more."""
     try:
-        with open(path, "rb") as file:
-            return _read_limited(file, name, *most)
+        return _limited(read_file(path, most[0], takes_pipes=True), name, *most)
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
         raise FileError(Problem(f"{name} cannot be read: {os_reason(error)}", fix)) from error
 
 
-def _read_limited(file: BinaryIO, name: str, most: int, fix: str) -> bytes:
-    data = file.read(most + 1)
+def _limited(data: bytes, name: str, most: int, fix: str) -> bytes:
     if len(data) > most:
         raise FileError(Problem(f"{name} is larger than {most // 1024**2} MiB", fix))
     return data

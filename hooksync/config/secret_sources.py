@@ -17,6 +17,7 @@ from hooksync.config.declarations import device_problem
 from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem, SecretError, os_reason
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.reading import read_file
 from hooksync.core.record import Record
 
 _LARGEST_FILE = 64 * 1024  # bytes
@@ -96,8 +97,7 @@ def _read(ref: SecretRef) -> bytes:
     if is_device(path):  # told before; a link may have changed since
         raise SecretError(device_problem(ref))
     try:
-        with open(path, "rb") as file:
-            return file.read(_LARGEST_FILE + 1)
+        return read_file(path, _LARGEST_FILE)
     except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
         reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
         fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
+from hooksync.core.reading import is_open_already
 from hooksync.core.redaction import RUNNER_COMMAND, Redactor, printable
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
@@ -29,7 +30,6 @@ _COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_OPEN_ALREADY = re.compile("/dev|/dev/fd|/proc/[^/]+/fd")  # folders whose names stand for what is open
 _RANDOM_BYTES = 6  # in the name of a draft
 _ABANDONED = 600  # seconds; a draft is there for as long as a write takes
 
@@ -87,9 +87,8 @@ class Output:
         data = self.masked(text, "json").encode()
         try:
             folder, name = os.path.split(path)
-            folder = os.path.realpath(folder)
-            target = os.path.realpath(path) if follows_link else os.path.join(folder, name)
-            if _OPEN_ALREADY.fullmatch(folder) or _is_stream(target):
+            target = os.path.realpath(path) if follows_link else os.path.join(os.path.realpath(folder), name)
+            if is_open_already(path) or _is_stream(target):
                 with open(path, "ab") as stream:
                     stream.write(data)
                 return

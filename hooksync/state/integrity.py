@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.output import Output
+from hooksync.core.reading import read_file
 from hooksync.core.record import Record, field
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, plan_key
 from hooksync.state.format import read_signed, signature_of
@@ -103,8 +104,8 @@ class Integrity(Record, frozen=True):
 
     def serials(self) -> dict[str, int]:
         """Read the highest serial of each state, by the digest of its lineage; the one seen last at the end."""
-        with suppress(OSError, ValueError, RecursionError, AttributeError), open(self.memory or "", "rb") as file:
-            found = json.loads(file.read(_MOST_BYTES))
+        with suppress(OSError, ValueError, RecursionError, AttributeError):
+            found = json.loads(read_file(self.memory or "", _MOST_BYTES))
             return {name: serial for name, serial in found.items() if type(serial) is int}
         return {}
 

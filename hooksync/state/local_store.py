@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
+from hooksync.core.reading import read_file
 from hooksync.core.record import asdict
 from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
@@ -143,25 +143,19 @@ class LocalStore:
     def _holder(self) -> Holder | None:
         """Read who holds the run lock; None where that is not known, or the file is not as we write it."""
         with suppress(OSError, ValueError, TypeError, OverflowError, InvalidDocument):
-            with open(f"{self._beside}.json", "rb") as file:
-                holder = Holder(**parse_json(file.read(_MOST_WORDS).decode()))
+            holder = Holder(**parse_json(read_file(f"{self._beside}.json", _MOST_WORDS).decode()))
             return holder if str(holder) else None  # one that cannot be shown is not known
         return None
 
     def _content(self) -> bytes | None:
-        path = self.where
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                what = f"the state {path} is not a file"
-                raise FileError(Problem(what, "name a file with --state, or work without a state with --no-state"))
-            with open(path, "rb") as file:
-                content = file.read(MOST_BYTES + 1)
+            content = read_file(self.where, MOST_BYTES)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise FileError(_unusable(path, "read", error)) from error
+            raise FileError(_unusable(self.where, "read", error)) from error
         if len(content) > MOST_BYTES:
-            raise FileError(too_large(path))
+            raise FileError(too_large(self.where))
         return content
 
 

@@ -1,0 +1,158 @@
+"""Files by names that steer a terminal or a runner, and files that are none: real processes tell each in a message."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Run
+from tests.conftest import HOOKS, Place
+from tests.lanes import sampled
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such names and no such pipes there")
+
+EVIL = "x\n::set-output name=a::b\n ::stop-commands::c\r\x1b[2J\u202e\u2066##vso[task.complete]##[error]\x07"
+OWN = re.compile("::(error|warning) file=[^:]+,line=[0-9]+,col=[0-9]+,title=hooksync::")
+COMMANDS = {
+    "a hooks file that is not there": ["validate", "-f", f"{EVIL}.yaml"],
+    "a hooks file": ["validate", "-f", f"{EVIL}/good.yaml"],
+    "a wrong hooks file": ["validate", "-f", f"{EVIL}/wrong.yaml"],
+    "its JSON": ["validate", "-f", f"{EVIL}/wrong.yaml", "--format", "json"],
+    "its plan": ["plan", "-f", f"{EVIL}/wrong.yaml"],
+    "a folder": ["validate", "-f", EVIL],
+    "a folder in a folder": ["validate", "-f", "."],
+    "a plan": ["plan", "--all", "-f", f"{EVIL}/good.yaml"],
+    "a plan as Markdown": ["plan", "--format", "markdown", "-f", f"{EVIL}/good.yaml"],
+    "a plan as JSON": ["plan", "--format", "json", "-f", f"{EVIL}/good.yaml"],
+    "a plan that is written": ["plan", "--out", f"{EVIL}.json"],
+    "a plan that cannot be written": ["plan", "--out", f"none/{EVIL}"],
+    "a report that cannot be written": ["apply", "--yes", "--report", f"none/{EVIL}"],
+    "a saved plan": ["apply", EVIL],
+    "a state": ["state", "show", "--state", EVIL],
+    "a state of a plan": ["plan", "--state", f"{EVIL}.json"],
+    "a state in a branch": ["plan", "--state", f"git:{EVIL}"],
+    "a state in a cloud": ["plan", "--state", f"{EVIL}://x"],
+    "a policy": ["plan", "--policy", EVIL],
+    "a file to begin with": ["init", f"{EVIL}.new"],
+    "a glob": ["plan", "--tenancy", EVIL],
+    "an address": ["state", "move", EVIL, "prod/x/MOVED"],
+    "a flag": ["plan", f"--{EVIL}"],
+    "a value of a flag": ["plan", "--format", EVIL],
+    "a command": [EVIL],
+    "secrets": ["check", "-f", f"{EVIL}/secrets.yaml"],
+}
+
+
+def assert_harmless(run: Run) -> None:
+    for stream in (run.out, run.err):
+        assert "\\x3a:" not in stream  # its line breaks are escaped where it enters a message: no line begins with it
+        for line in stream.split("\n"):
+            assert line.isprintable(), line
+            assert "##vso[" not in line
+            assert "##[" not in line
+            assert not line.strip().startswith("::") or OWN.match(line), line
+
+
+@pytest.mark.parametrize("what", sampled(list(COMMANDS), 8))
+def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(what: str, place: Place) -> None:
+    folder = place.folder / EVIL
+    folder.mkdir()
+    (folder / "good.yaml").write_text(HOOKS)
+    (folder / "wrong.yaml").write_text(HOOKS.replace("INDEXED", "INDEXD"))
+    odd = json.dumps(f"{EVIL}.secret", ensure_ascii=True)
+    (folder / "secrets.yaml").write_text(HOOKS.replace("{env: CATALOGUE_SECRET}", f"{{file: {odd}}}"))
+    place.environ["GITHUB_ACTIONS"] = "true"
+    run = place.run_process(*COMMANDS[what])
+    assert run.out + run.err
+    assert_harmless(run)
+    if "json" in COMMANDS[what]:
+        assert run.json  # it can be read
+
+
+# --- what is no file
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+KINDS: tuple[Callable[[Path], None], ...] = (make_pipe, make_device, Path.mkdir)
+READ = {
+    "hooks file": (["validate", "-f", "odd"], "odd cannot be read"),
+    "saved plan": (["apply", "odd"], "the plan odd cannot be read"),
+    "state": (["plan", "--state", "odd"], "the state odd cannot be read"),
+    "state to push": (["state", "push", "odd", "--state", "other"], "the state odd cannot be read"),
+    "policy": (["plan", "--policy", "odd"], "the policy odd cannot be read"),
+    "secret": (["check", "--no-state", "-f", "secret.yaml"], "secret file:odd "),
+}
+WRONG = [(kind, what) for kind in KINDS for what in READ if (kind, what) != (Path.mkdir, "hooks file")]
+
+
+@pytest.mark.parametrize(("kind", "what"), sampled(WRONG, 6))
+def test_what_is_no_file_is_told_and_not_waited_for(kind: Callable[[Path], None], what: str, place: Place) -> None:
+    place.write(HOOKS.replace("{env: CATALOGUE_SECRET}", "{file: odd}"), "secret.yaml")
+    arguments, said = READ[what]
+    kind(place.folder / "odd")
+    run = place.run_process(*arguments)
+    assert run.code == 1
+    assert said in run.out + run.err
+    assert run.err.count("error: ") <= 1
+
+
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
+def test_a_process_substitution_still_is_a_hooks_file_and_a_plan(folder: str, place: Place) -> None:
+    if not os.path.isdir(folder):
+        pytest.skip("no such folder there")
+    assert place.run("plan", "--out", "plan.json").code == 0
+    for text, arguments in (
+        (HOOKS, ["validate", "-f"]),
+        ((place.folder / "plan.json").read_text(), ["apply", "--no-state"]),
+    ):
+        reading, writing = os.pipe()
+        process = place.popen(*arguments, f"{folder}/{reading}", pass_fds=[reading])
+        os.close(reading)
+        with open(writing, "w", encoding="utf-8") as pipe:  # after the start: it is waited for
+            pipe.write(text)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, out + err
+
+
+@pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1"])
+def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> None:
+    if not os.path.exists(os.path.dirname(stream)):
+        pytest.skip("no such folder there")
+    run = place.run_process("plan", "--out", stream)
+    assert run.code == 0, run.err
+    assert '"format": "hooksync.plan/1"' in (run.err if stream.endswith("err") else run.out)
+
+
+@pytest.mark.parametrize("flag", ["plan --out", "apply --yes --no-state --report"])
+def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(flag: str, place: Place) -> None:
+    (place.folder / "precious").write_text("old")
+    (place.folder / "written.json").symlink_to("precious")
+    assert place.run(*flag.split(), "written.json").code == 0
+    assert (place.folder / "precious").read_text() == "old"
+    assert not (place.folder / "written.json").is_symlink()
+    assert json.loads((place.folder / "written.json").read_text())["format"].startswith("hooksync.")
+
+
+def test_no_other_user_can_hold_the_lock_of_a_local_state(place: Place) -> None:
+    before = os.umask(0)
+    try:
+        assert place.run("apply", "--yes").code == 0
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in place.folder.iterdir()}
+    assert {name: mode for name, mode in modes.items() if "state" in name} == {
+        "hooks.state.json": 0o600,
+        "hooks.state.json.lock": 0o600,
+    }
