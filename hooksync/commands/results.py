@@ -8,6 +8,7 @@ from hooksync.commands.options import Options
 from hooksync.commands.setup import Session, timestamp
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.record import replace
+from hooksync.core.redaction import printable
 from hooksync.documents.writer import report_json
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict
@@ -111,7 +112,7 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
 
 def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem]) -> RunView:
     """View a whole run, as of now."""
-    sources = session.options.saved_plan or ", ".join(session.options.files)
+    sources = printable(session.options.saved_plan or ", ".join(session.options.files))
     return RunView(
         tuple(tenancies),
         timestamp(session.world),

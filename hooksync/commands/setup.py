@@ -166,8 +166,8 @@ def read_state(
         store.integrity.remember(state)
     if former:
         world.terminal.message(
-            f"note: the state was read from {former.where}; from now on it is kept in {store.where}, "
-            "the old file can be deleted"
+            f"note: the state was read from {printable(former.where)}; from now on it is kept in "
+            f"{printable(store.where)}, the old file can be deleted"
         )
     return found, former
 

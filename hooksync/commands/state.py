@@ -13,6 +13,7 @@ from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
 from hooksync.core.model import address_matches
+from hooksync.core.output import Form
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
@@ -46,7 +47,7 @@ def show(options: Options, world: World) -> ExitCode:
         return ExitCode.DONE
     about |= {"signed": "yes" if about["signed"] else "no"}
     about |= {"run_lock": f"{holder.id}: {holder}" if holder else "not held"}
-    lines = [f"{name.replace('_', ' '):<14}{value}" for name, value in about.items()]
+    lines = [printable(f"{name.replace('_', ' '):<14}{value}") for name, value in about.items()]
     lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
     if state.intents:
         lines += ["", "about to be made, by a run that is at work or was killed:", *map(_line, state.intents)]
@@ -58,12 +59,14 @@ def pull(options: Options, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
     store, source = _stores(options, world)
     stored = _read(source, store)
+    form: Form = "json"
     try:
         _inspected(stored, source, world)
     except FileError as error:
+        form = "text"  # perhaps it is no JSON
         for problem in error.problems:
             world.terminal.warn(problem)
-    world.terminal.result(stored.text)
+    world.terminal.result(stored.text, form)
     return ExitCode.DONE
 
 
@@ -76,7 +79,7 @@ def push(options: Options, world: World) -> ExitCode:
         found = _replaced(stored, store, is_forced=options.is_forced)
         serial = found.state.serial if found.state else 0
         if replace(given, serial=serial) == found.state and not (found.errors or found.warnings):
-            world.terminal.result(f"nothing to do: {store.where} holds the same, with serial {serial}\n")
+            world.terminal.result(f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n")
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
@@ -87,7 +90,7 @@ def push(options: Options, world: World) -> ExitCode:
             what = f"the state {store.where} was written just now by something that does not take its run lock"
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
         store.integrity.remember(after)
-    world.terminal.result(f"pushed to {store.where}: serial {after.serial}, {_count(after.entries)}\n")
+    world.terminal.result(f"pushed to {printable(store.where)}: serial {after.serial}, {_count(after.entries)}\n")
     return ExitCode.DONE
 
 
@@ -99,7 +102,7 @@ def unlock(options: Options, world: World) -> ExitCode:
         holder = store.holder()
         if holder and holder.id == options.id:
             _confirm(f"Take the run lock of {store.where} away from {holder}?", options, world)
-    world.terminal.result(f"the run lock of {store.where} was taken away from {store.unlock(options.id)}\n")
+    world.terminal.result(f"the run lock of {printable(store.where)} was taken away from {store.unlock(options.id)}\n")
     return ExitCode.DONE
 
 
@@ -215,7 +218,7 @@ def _confirm(question: str, options: Options, world: World) -> None:
         return
     if not world.terminal.can_ask():
         raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is as wanted"))
-    if not world.terminal.ask(f'{question} Only "yes" is taken for an answer: '):
+    if not world.terminal.ask(f'{printable(question)} Only "yes" is taken for an answer: '):
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))
         raise Refused(Problem("not confirmed", 'answer "yes", or give --yes'))

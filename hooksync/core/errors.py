@@ -63,7 +63,7 @@ class HooksyncError(Exception):
     @property
     def summary(self) -> str:
         """What happened, in one line, without the fix."""
-        return "; ".join(problem.what for problem in self.problems)
+        return printable("; ".join(problem.what for problem in self.problems))
 
 
 class FileError(HooksyncError):

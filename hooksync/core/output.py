@@ -154,9 +154,7 @@ class _Sought:
 
     def __init__(self, values: frozenset[str]) -> None:
         self.values = values
-        self._forms = {
-            form: each for each in values if len(each) >= SHORTEST_MASKED and "://" not in each for form in _forms(each)
-        }
+        self._forms = {form: each for each in values if len(each) >= SHORTEST_MASKED for form in _forms(each)}
         # a form as long as that covers a whole window of the text, wherever it stands
         is_long = {form: len(form) >= 2 * _WINDOW - 1 for form in self._forms}
         self._short = [form for form in self._forms if not is_long[form]]

@@ -14,6 +14,7 @@ from typing import Protocol
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.record import Record, asdict, replace
+from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
 from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run
@@ -241,7 +242,7 @@ class RemoteStore:
                 pass
             except FileError as error:
                 self._tell(
-                    f"warning: the run lock of {self.where} cannot be given back: {error.summary}\n"
+                    f"warning: the run lock of {printable(self.where)} cannot be given back: {error.summary}\n"
                     f"  it expires after {self._expiry:g} seconds"
                 )
             finally:

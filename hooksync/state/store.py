@@ -133,7 +133,7 @@ def run_lock(
                     end = now + waits
                     if waits:
                         why = ", to see whether it still renews its lock" if waits > timeout else ""
-                        tell(f"waiting for up to {waits:g} seconds{why}: {who}")
+                        tell(printable(f"waiting for up to {waits:g} seconds{why}: {who}"))
                 elif end <= now:
                     who += f" (waited for {waits:g} seconds)"
                 if end <= now:

@@ -74,6 +74,25 @@ def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(what: str, p
         assert run.json  # it can be read
 
 
+def test_no_file_name_steers_one_where_all_is_as_declared(place: Place) -> None:
+    (place.folder / EVIL).mkdir()
+    (place.folder / EVIL / "good.yaml").write_text(HOOKS)
+    assert_harmless(place.run("apply", "--yes", "-f", f"{EVIL}/good.yaml"))
+    state = ["--state", f"{EVIL}/good.state.json"]
+    copy = place.write(place.run("state", "pull", *state).out, f"{EVIL}/copy.json")
+    for arguments in (
+        ["plan", "-f", f"{EVIL}/good.yaml"],
+        ["plan", "-f", f"{EVIL}/good.yaml", "--format", "markdown"],
+        ["state", "show", *state],
+        ["state", "show", *state, "--format", "json"],
+        ["state", "push", str(copy), *state],
+        ["state", "push", str(copy), "--state", f"{EVIL}/other.json"],
+    ):
+        run = place.run(*arguments)
+        assert run.code == 0, run.err
+        assert_harmless(run)
+
+
 # --- what is no file
 
 
