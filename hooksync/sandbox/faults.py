@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import formatdate
 from enum import Enum, auto
 
 from hooksync.sandbox.http_server import Answer, Request, SandboxError, html_answer, json_answer
@@ -20,6 +20,7 @@ from hooksync.sandbox.tenancies import CALL_NAMES, Lie
 _SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?")
 _NUMBERED = re.compile(r"(?P<kind>.+)-(?P<number>\d+(\.\d+)?)")
 _BIG = 10_000_000  # bytes
+_ELSEWHERE = ("Location", "/elsewhere")
 LONGEST = 86_400  # seconds that anything may take
 
 
@@ -129,15 +130,6 @@ def _says(status: float, *headers: tuple[str, str]) -> Misbehaviour:
     return Misbehaviour(answer=json_answer(int(status), {"message": f"the sandbox answers {status:g}"}, *headers))
 
 
-def _redirects(status: int) -> Misbehaviour:
-    return _says(status, ("Location", "/elsewhere"))
-
-
-def _says_when(seconds: float) -> Misbehaviour:
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    return _says(429, ("Retry-After", format_datetime(moment, usegmt=True)))
-
-
 def _echoes(request: Request) -> Misbehaviour:
     """Quote the whole call with its secrets: a client must not show such an answer unredacted."""
     message = f"cannot take {request.body.decode('utf-8', 'replace')}"
@@ -150,7 +142,7 @@ NUMBERED_KINDS: dict[str, _Kind] = {
     "status": lambda status, _: _says(status),
     "gateway": lambda status, _: Misbehaviour(answer=html_answer(int(status))),
     "retry-after": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
-    "retry-after-date": lambda seconds, _: _says_when(seconds),
+    "retry-after-date": lambda seconds, _: _says(429, ("Retry-After", formatdate(time.time() + seconds, usegmt=True))),
     "busy": lambda seconds, _: _says(503, ("Retry-After", f"{seconds:g}")),
     "slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_before=seconds),
     "commit-slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_after=seconds),
@@ -168,8 +160,8 @@ PLAIN_KINDS: dict[str, _Kind] = {
     "empty-body": lambda *_: Misbehaviour(answer=Answer(200)),
     "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is not JSON")),
     "wrong-shape": lambda *_: Misbehaviour(answer=json_answer(200, {"content": []})),
-    "redirect": lambda *_: _redirects(302),
-    "redirect-307": lambda *_: _redirects(307),
+    "redirect": lambda *_: _says(302, _ELSEWHERE),
+    "redirect-307": lambda *_: _says(307, _ELSEWHERE),
     "echo": lambda _, request: _echoes(request),
     "big": lambda *_: Misbehaviour(answer=Answer(200, b'["' + b"x" * _BIG + b'"]')),
 }
