@@ -20,6 +20,7 @@ from hooksync.service.retry import BUSY_STATUSES, CREATION, READ, REMOVAL, TOO_M
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
+_NOT_KNOWN = "check that `server` is a Preservica server; if it is, hooksync does not know this kind of answer"
 _HEX = re.compile("[0-9A-Fa-f-]+")
 _AT_ONCE = 1000  # subscriptions of a list that are looked through together
 _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
@@ -49,7 +50,7 @@ class Preservica:
         request = Request("GET", self._tenancy.server.base_url, SUBSCRIPTIONS, answer_limit=_LARGEST_LIST)
         answer = self._authorised(request, READ)
         if answer.status != 200:
-            raise self._rejected(request, answer, fix_for_status(answer.status))
+            raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
@@ -57,7 +58,7 @@ class Preservica:
             known = {*TRIGGER_NAMES.values(), *(one.trigger.wire for one in self._tenancy.subscriptions)}
             self._check_names(list({one.trigger.wire for one in live} - known))
         except NotUnderstood as error:
-            raise self._not_understood(ServiceError, request, answer, error) from error
+            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
         return self._shown(live, set(declared))
 
     def _check_names(self, names: Sequence[str]) -> None:
@@ -100,17 +101,17 @@ class Preservica:
         request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
         answer = self._authorised(request, CREATION)
         if answer.status in BUSY_STATUSES - {TOO_MANY}:
-            raise AnswerLost(self._problem(request, answer, "the service or a gateway before it is busy: try again"))
+            raise self._failed(AnswerLost, request, answer, "the service or a gateway before it is busy: try again")
         if answer.status != 200:
             if 200 < answer.status < 300:
-                raise AnswerLost(self._problem(request, answer, "the list will show whether it was made"))
-            raise self._rejected(request, answer, _fix_for_subscribing(answer.status, declared))
+                raise self._failed(AnswerLost, request, answer, "the list will show whether it was made")
+            raise self._failed(Rejected, request, answer, _fix_for_subscribing(answer.status, declared))
         try:
             identifier = read_created_id(answer.body)
             self._check_names([identifier] if identifier else [])
             return identifier
         except NotUnderstood as error:
-            raise self._not_understood(AnswerLost, request, answer, error) from error
+            raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
 
     def unsubscribe(self, identifier: str) -> None:
         """Remove a live subscription; it is no error when it is already gone.
@@ -122,8 +123,8 @@ class Preservica:
         if answer.status in (204, 404):
             return
         if answer.follows_lost or 200 <= answer.status < 300:
-            raise AnswerLost(self._problem(request, answer, "the list will show whether it was removed"))
-        raise self._rejected(request, answer, fix_for_status(answer.status))
+            raise self._failed(AnswerLost, request, answer, "the list will show whether it was removed")
+        raise self._failed(Rejected, request, answer, fix_for_status(answer.status))
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
@@ -134,18 +135,12 @@ class Preservica:
             return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
         return answer
 
-    def _problem(self, request: Request, answer: Answer, fix: str, remark: str = "") -> Problem:
-        quoted = self._redactor.quote(answer.text) or "(an empty answer)"
-        return Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
-
-    def _rejected(self, request: Request, answer: Answer, fix: str) -> Rejected:
-        return Rejected(self._problem(request, answer, fix), answer.status)
-
-    def _not_understood(
-        self, kind: type[ServiceError], request: Request, answer: Answer, error: NotUnderstood
+    def _failed(
+        self, kind: type[ServiceError], request: Request, answer: Answer, fix: str, *, remark: str = ""
     ) -> ServiceError:
-        fix = "check that `server` is a Preservica server; if it is, hooksync does not know this kind of answer"
-        return kind(self._problem(request, answer, fix, f"{error}: "))
+        quoted = self._redactor.quote(answer.text) or "(an empty answer)"
+        problem = Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
+        return Rejected(problem, answer.status) if kind is Rejected else kind(problem)
 
 
 def _with_token(request: Request, token: str) -> Request:

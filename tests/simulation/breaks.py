@@ -159,7 +159,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
-        "            raise self._not_understood(ServiceError, request, answer, error) from error",
+        '            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error',
         "            return ()",
         begin=1180,
     ),
