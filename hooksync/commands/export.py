@@ -39,7 +39,7 @@ _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
 # Written by `hooksync export`: the webhook subscriptions that were live.
-# It holds no secrets and no query values of URLs, only names of variables.
+# It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that the export listed, then
 #   hooksync plan             says "No changes."
 #   hooksync apply --adopt    records that these secrets are in use
@@ -79,7 +79,10 @@ def make_export(options: Options, world: World) -> Export:
             fetched = tuple(_as_logged_in(one, run) for one in fetched)
     variables = free_variables(one.tenancy for one in fetched)
     tenancies = [
-        one if isinstance(one, UnreadTenancy) else ExportedTenancy(one.tenancy, one.live, variables) for one in fetched
+        one
+        if isinstance(one, UnreadTenancy)
+        else ExportedTenancy(one.tenancy, one.live, variables, world.output.redactor)
+        for one in fetched
     ]
     exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
     return Export(
@@ -104,7 +107,7 @@ def explain(made: Export, world: World) -> None:
 
 
 _HOW_TO_SET = (
-    "the query values of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
+    "these parts of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
     "set them in the secret store of your CI, or with `export NAME=...`; then `hooksync plan` says no changes,",
     "and `hooksync apply --adopt` records that these secrets are in use.",
 )

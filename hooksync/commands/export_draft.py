@@ -1,6 +1,6 @@
 """What is live in a tenancy -> entries that declare it, with names, and what cannot be declared. Pure.
 
-No value of a URL's query is kept here: the name of a variable replaces it.
+No value of a URL's query is kept here, nor what looks like a key in its path: the name of a variable replaces it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey, Tenancy, Trigger
 from hooksync.core.record import Record
-from hooksync.core.redaction import printable
+from hooksync.core.redaction import Redactor, printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.urls import closed, normal_url, owns_url, split_netloc, url_fault
+from hooksync.core.urls import closed, masked_pair, masked_path, normal_url, owns_url, split_netloc, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
 _LONGEST = 60  # characters of a name, before a number that tells it from others
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
-_KEY = re.compile(
-    r"(?=[0-9]*[A-Za-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}"
-    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-)
 _RESERVED = {f"PRESERVICA_{name}" for name in ("SERVER", "TENANT", "USERNAME", "PASSWORD", "2FA_TOKEN")}
 
 
@@ -79,10 +75,7 @@ def free_variables(tenancies: Iterable[Tenancy]) -> Names:
 
 def shown(live: LiveSubscription) -> str:
     """Write a live subscription on one line, without what may be a key."""
-    scheme, separator, rest = live.url.full.partition("?")[0].partition("://")
-    hides_user = "@" in split_netloc(rest)[1] or (not separator and "@" in scheme)  # whichever way it is split
-    url = f"{scheme if separator else ''}{separator}***" if hides_user else live.url.shown
-    return printable(f"{url} {live.trigger.short}")
+    return printable(f"{live.url.shown} {live.trigger.shown}")
 
 
 def _by_identity(live: Iterable[LiveSubscription]) -> list[list[LiveSubscription]]:
@@ -113,7 +106,9 @@ _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the decl
 class ExportedTenancy:
     """What is live in a tenancy, and owned, as a file declares it. What is declared already keeps its references."""
 
-    def __init__(self, tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names) -> None:
+    def __init__(
+        self, tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names, redactor: Redactor
+    ) -> None:
         owned = [one for one in live if owns_url(tenancy.owns, one.url.full)]
         self.tenancy = tenancy
         self.not_owned = len(live) - len(owned)
@@ -121,6 +116,7 @@ class ExportedTenancy:
         self.needs: list[Need] = []
         self.warnings: list[Problem] = []
         self._variables = variables
+        self._redactor = redactor
         self._by_key = {one.key: one for one in tenancy.subscriptions}
         self._by_url = {one.url.identity: one for one in reversed(tenancy.subscriptions)}
         self._names = Names((one.name for one in tenancy.subscriptions), "-")
@@ -166,7 +162,7 @@ class ExportedTenancy:
         if anchor and anchor.name in self._declared_names:
             self._declared_names.remove(anchor.name)
             return anchor.name
-        return self._names.take(anchor.name if anchor else name_of_url(live.url.full))
+        return self._names.take(anchor.name if anchor else name_of_url(live.url.shown))
 
     def _receiver(self, name: str, live: LiveSubscription) -> tuple[str, SecretRef]:
         """Return URL and secret of a receiver that is not declared; its entries share them."""
@@ -175,21 +171,31 @@ class ExportedTenancy:
             where = f"{self.tenancy.name}/{name}"
             secret = self._need(f"the secret of {where}", name, "secret")
             head, mark, query = live.url.full.partition("?")
+            scheme, separator, rest = head.partition("://")
+            netloc, path = split_netloc(rest)
+            segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
-            self._made[identity] = f"{escape(head)}{mark}{pairs}", SecretRef("env", secret)
-            if has_key_in_path(live.url.full):
-                what = f"{where}: the path of its URL may hold a key"
-                self.warnings.append(Problem(what, "replace the key with ${NAME} before the file goes into Git"))
+            url = f"{escape(f'{scheme}{separator}{netloc}')}{segments}{mark}{pairs}"
+            if self._redactor.holds(url):  # a part of it that looks like any other came from a variable elsewhere
+                url = f"${{{self._need(f'the URL of {where}', name, 'url')}}}"
+            self._made[identity] = url, SecretRef("env", secret)
         return self._made[identity]
 
+    def _segment(self, segment: str, name: str) -> str:
+        """Write one segment of a path, with a variable instead of what looks like a key."""
+        if masked_path(segment) == segment and not self._redactor.holds(segment):
+            return escape(segment)
+        return f"${{{self._need(f'a part of the path in the URL of {self.tenancy.name}/{name}', name, 'path')}}}"
+
     def _pair(self, pair: str, name: str) -> str:
-        """Write one pair of a query with a variable instead of its value."""
-        key, equals, value = pair.partition("=")
-        if not (value if equals else key):
-            return escape(pair)
-        what = f'the value of "{printable(key)}"' if equals else "the query"
-        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", name, "url", key if equals else "")
-        return f"{escape(key)}=${{{variable}}}" if equals else f"${{{variable}}}"
+        """Write one pair of a query with a variable instead of its value, or of all of it."""
+        if not pair:
+            return pair
+        key, equals, _ = masked_pair(pair).partition("=")
+        key = key if equals and not self._redactor.holds(key) else ""
+        what = f'the value of "{printable(key)}"' if key else "the query"
+        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", name, "url", key)
+        return f"{escape(key)}=${{{variable}}}" if key else f"${{{variable}}}"
 
     def _need(self, what: str, name: str, *words: str) -> str:
         wanted = variable_name(name, *words)
@@ -204,20 +210,9 @@ def slug(text: str, otherwise: str) -> str:
 
 
 def name_of_url(url: str) -> str:
-    """Name a receiver by its host and path, without what looks like a key."""
-    host, path = _host_and_path(url)
-    return slug(host + _KEY.sub("-", path), "hook")
-
-
-def has_key_in_path(url: str) -> bool:
-    """Whether a path holds what looks like a key: long, of letters and digits, or a UUID."""
-    return _KEY.search(_host_and_path(url)[1]) is not None
-
-
-def _host_and_path(url: str) -> tuple[str, str]:
-    """Return the host, without its port, and the path."""
+    """Name a receiver by its host and path, as a URL shows them."""
     host, tail = split_netloc(normal_url(url).partition("://")[2])
-    return _PORT.sub("", host), tail.partition("?")[0]
+    return slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
 
 
 def variable_name(*words: str) -> str:

@@ -94,8 +94,6 @@ def _apply_saved(path: str, options: Options, world: World) -> ExitCode:
 def _open(options: Options, world: World, *, is_apply: bool = False) -> AbstractContextManager[Session]:
     """Open a session on hooks files."""
     prepared = prepare(options, world, replaced=options.replace)
-    if key := _key(world):
-        world.output.redactor.learn([key.text])
     return open_session(
         prepared,
         DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
@@ -114,7 +112,7 @@ def _open_saved(
     from hooksync.documents.replay import elsewhere
 
     entries = [one.entry for one in saved.tenancies]
-    world.output.redactor.learn([*url_environment_values(entries, world.environ), *([key.text] if key else ())])
+    world.output.redactor.learn(url_environment_values(entries, world.environ))
     private = hold_to_policy(options.policy, entries, world)
     tenancies, warnings = resolve(entries, world.environ)
     if others := tuple(elsewhere(saved, tenancies, key)):

@@ -132,14 +132,14 @@ def _init_from_live(options: Options, world: World) -> ExitCode:
         explain(made, world)
         world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
         return ExitCode.ERROR
-    _write(options.path, made.text, world)
+    _write(options.path, made.text, world, 0o600)  # what is live is nobody else's business on this machine
     explain(made, world)
     return ExitCode.DONE
 
 
-def _write(path: str, text: str, world: World) -> None:
+def _write(path: str, text: str, world: World, mode: int = 0o644) -> None:
     try:
-        world.output.create_file(path, text)
+        world.output.create_file(path, text, mode)
     except FileExistsError as error:
         raise FileError(_exists(path)) from error
     world.terminal.result(f"wrote {printable(path)}\n")

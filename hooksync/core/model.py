@@ -5,6 +5,7 @@ Nothing here reads, writes, calls or looks at a clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -28,6 +29,7 @@ TRIGGER_NAMES = {
     "CHANGE_ASSET_VISIBILITY": "CHANGE_ASSET_VISIBILITY",
 }
 NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # no URLs
+_ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
 
 
@@ -108,6 +110,12 @@ class Trigger(NamedTuple):
     def short(self) -> str:
         """Return pyPreservica's name, or the wire name where there is none."""
         return _SHORT_NAMES.get(self.wire, self.wire)
+
+    @property
+    def shown(self) -> str:
+        """Return the same, between quotation marks where white space or odd letters could pass for what follows it."""
+        name = self.short
+        return name if _ONE_WORD.fullmatch(name) else '"{}"'.format(name.replace('"', r"\""))
 
     @classmethod
     def named(cls, name: str) -> Trigger:

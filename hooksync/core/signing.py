@@ -33,11 +33,6 @@ class PlanKey(Record, frozen=True):
 
     value: bytes
 
-    @property
-    def text(self) -> str:
-        """The key as the environment holds it, for the redactor only."""
-        return self.value.decode("utf-8", "surrogateescape")
-
     def sign(self, domain: bytes, parts: Iterable[str]) -> str:
         """Sign a text. `domain`: what it is, so that its signature is never one of anything else."""
         signed = hmac.new(self.value, domain, hashlib.sha256)

@@ -68,7 +68,7 @@ _LONG_KEY, _SHORT_KEY = 16, 7  # characters
 def masked_url(url: str) -> str:
     """Hide what may be a key in a live URL: user information, the values of its query, its fragment, parts of its path.
 
-    Of a URL in another form nothing is shown up to its last `@`; where it may hold a password all the same, nothing.
+    Of a URL in another form what follows its last `@` is shown up to a slash; where it may hold a password, nothing.
     """
     head, hash_mark, fragment = url.partition("#")
     head, question_mark, query = head.partition("?")
@@ -77,14 +77,16 @@ def masked_url(url: str) -> str:
         shown = f"{found['scheme']}://{user}{ascii_host(found['host'])}{masked_path(found['path'] or '')}"
     else:
         _, at, rest = head.rpartition("@")
-        shown = f"***@{masked_path(rest)}" if at else "***" if ":" in head or "\\" in head else masked_path(head)
+        host, slash, path = rest.partition("/")
+        otherwise = "***" if ":" in head or "\\" in head else masked_path(head)
+        shown = f"***@{host}{slash}{path and '***'}" if at else otherwise
     if query:
-        query = "".join(map(_masked_pair, re.split("([&;])", query)))
+        query = "".join(map(masked_pair, re.split("([&;])", query)))
     return f"{shown}{question_mark}{query}{hash_mark}{'***' if fragment else ''}"
 
 
-def _masked_pair(pair: str) -> str:
-    """Hide the value of a pair, or all of it where its name may be the key: base64 ends with `=`, too."""
+def masked_pair(pair: str) -> str:
+    """Hide the value of a pair of a query, or all of it where its name may be the key: base64 ends with `=`, too."""
     name, _, value = pair.partition("=")
     if not pair or pair in "&;":
         return pair

@@ -17,6 +17,7 @@ from hooksync.core.clock import Backoff
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Refused, ServiceError, unforeseen
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import Record, field, replace
+from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
@@ -59,7 +60,7 @@ def open_run(
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private_receivers)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
-    redactor.learn(proxy_credentials(world.environ))
+    redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()
     clients = {

@@ -26,7 +26,6 @@ _STYLES: dict[Action, Style] = {
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
-_ID_SHOWN = 8  # characters of an id
 _MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
 
@@ -100,11 +99,6 @@ def _unchanged(number: int, view: RunView) -> str:
     return f"{number} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
 
 
-def short_id(identifier: str | None) -> str:
-    """Cut an id to a length at which people can still tell ids apart."""
-    return printable(identifier or "")[:_ID_SHOWN]
-
-
 def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
     shown, left_alone = shown_steps(view, shows_kept=shows_kept), left_alone_lines(view, shows_kept=shows_kept)
     if not (shown or left_alone) and view.error is None:
@@ -153,7 +147,7 @@ def counts_of(view: TenancyView) -> str:
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
     symbol = _symbol(step, view)
-    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.short):<15}{_remark(step, view)}"
+    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.shown):<15}{_remark(step, view)}"
     yield _STYLES[step.action], first.rstrip()
     yield from (("", line) for line in _field_lines(step))
 
@@ -191,10 +185,15 @@ def name_of(step: StepView) -> str:
 
 
 def _remark(step: StepView, view: TenancyView) -> str:
+    identifier = _short_id(step, view)
     if step.action == "resubscribe":
         order = "new one first" if view.tenancy.replacement == "create-first" else "old one removed first"
-        return f"replaces {short_id(step.id)}, {order}"
-    return short_id(step.id)
+        return f"replaces {identifier}, {order}"
+    return identifier
+
+
+def _short_id(step: StepView, view: TenancyView) -> str:
+    return printable((step.id or "")[: view.id_length])
 
 
 def field_line(label: str, value: str) -> str:
@@ -251,10 +250,8 @@ def verification(view: RunView) -> Iterator[Line]:
             still = ", ".join(f"{number} to {action}" for action, number in counts.items())
             yield "", f"Not as declared: {name}: {still} still to do"
             for step in tenancy.differences:
-                line = (
-                    f"{_symbol(step, tenancy):<4}{name_of(step)}  {printable(step.trigger.short)}  {short_id(step.id)}"
-                )
-                yield _STYLES[step.action], line.rstrip()
+                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_short_id(step, tenancy)}"
+                yield _STYLES[step.action], f"{_symbol(step, tenancy):<4}{rest}".rstrip()
         else:
             yield "", f"Verified: {name}: {_what_matches(view, [tenancy])}."
 

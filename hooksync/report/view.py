@@ -26,6 +26,8 @@ from hooksync.reconcile.plan import (
 )
 from hooksync.service.receivers import ProbeResult
 
+_SHORTEST_ID = 8  # characters of an id that are shown
+
 ProbeResults = Mapping[str, ProbeResult]  # by address
 
 
@@ -108,6 +110,7 @@ class TenancyView(Record, _Counted, frozen=True):
     outcome: TenancyOutcome | None = None  # None in a plan
     differences: tuple[StepView, ...] = ()  # what the verification found
     still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
+    id_length: int = _SHORTEST_ID  # characters at which its ids can be told apart
 
     @property
     def is_ready(self) -> bool:
@@ -214,7 +217,8 @@ def view_of_plan(
         case TenancyPlan(tenancy, live, steps, history):
             views = tuple(view_of_step(step, None, answers) for step in steps)
             listed = history.still_listed
-            return TenancyView(tenancy, views, live, refusals=tuple(refusals), still_listed=listed)
+            length = _id_length(live)
+            return TenancyView(tenancy, views, live, refusals=tuple(refusals), still_listed=listed, id_length=length)
 
 
 def view_of_outcome(
@@ -225,7 +229,16 @@ def view_of_outcome(
     steps = tuple(view_of_step(result.step, result, answers) for result in outcome.outcomes)
     differences = tuple(map(view_of_step, outcome.differences))
     listed = plan.history.still_listed
-    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences, listed)
+    length = _id_length(plan.live)
+    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences, listed, length)
+
+
+def _id_length(live: Sequence[LiveSubscription]) -> int:
+    """Measure how much of their ids tells all of a tenancy apart."""
+    length = _SHORTEST_ID
+    while len({one.id[:length] for one in live}) < len(live):
+        length *= 2
+    return length
 
 
 def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResults = NOT_ASKED.answers) -> StepView:

@@ -22,9 +22,11 @@ from hooksync.commands.plan_apply import plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.model import LiveSubscription
+from hooksync.core.model import HookUrl, LiveSubscription, Tenancy
+from hooksync.core.record import replace
+from hooksync.core.redaction import Redactor
 from hooksync.core.template import Reference, Template, parse_template
-from hooksync.core.urls import closed, normal_url, url_fault
+from hooksync.core.urls import closed, masked_url, normal_url, url_fault
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
@@ -69,9 +71,16 @@ def world(**environ: str) -> tuple[World, Hearer]:
     return World(USER | environ, io.BytesIO(), hearer, threading.Event()), hearer
 
 
+def drafted(one: Tenancy, subscriptions: Sequence[LiveSubscription], *values: str) -> ExportedTenancy:
+    """Draft an export in a run that knows these values."""
+    redactor = Redactor()
+    redactor.learn(values)
+    return ExportedTenancy(one, subscriptions, free_variables([one]), redactor)
+
+
 def exported(*subscriptions: LiveSubscription, **kept: object) -> str:
     one = tenancy(**kept)
-    return export_text([ExportedTenancy(one, subscriptions, free_variables([one]))])
+    return export_text([drafted(one, subscriptions)])
 
 
 Held = tuple[str, str, bool]  # URL, trigger on the wire, flag
@@ -105,7 +114,10 @@ def _width(template: Template) -> tuple[int, int]:
 
 def _pattern(template: Template) -> str:
     return "".join(
-        f"(?P<{part.name}>[^&]+)" if isinstance(part, Reference) else re.escape(part) for part in template.parts
+        f"(?P<{part.name}>{'[^/?]' if '_PATH' in part.name else '[^&]'}+)"
+        if isinstance(part, Reference)
+        else re.escape(part)
+        for part in template.parts
     )
 
 
@@ -171,9 +183,7 @@ def test_the_order_of_the_list_changes_nothing() -> None:
 
 def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
     one = tenancy()
-    made = ExportedTenancy(
-        one, [live(url=f"https://fn.example.net/hook?code={URL_KEY}&{URL_KEY}")], free_variables([one])
-    )
+    made = drafted(one, [live(url=f"https://fn.example.net/hook?code={URL_KEY}&{URL_KEY}")])
     assert URL_KEY not in export_text([made])
     assert [need.variable for need in made.needs] == [
         "FN_EXAMPLE_NET_HOOK_SECRET",
@@ -183,13 +193,33 @@ def test_the_value_of_a_query_is_nowhere_and_its_name_is_listed() -> None:
     assert URL_KEY not in str(made.needs)
 
 
-def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
-    one = tenancy()
-    made = ExportedTenancy(
-        one, [live(url="https://h.example/in/3f2504e0-4f89-41d3-9a0c-0305e82c3301")], free_variables([one])
-    )
-    assert made.entries[0].name == "h-example-in"
-    assert "the path of its URL may hold a key" in made.warnings[0].what
+@pytest.mark.parametrize(
+    ("url", "written", "parts"),
+    [
+        (
+            "https://h.example/in/3f2504e0-4f89-41d3-9a0c-0305e82c3301/x",
+            "https://h.example/in/${H_EXAMPLE_IN_X_PATH}/x",
+            ["3f2504e0-4f89-41d3-9a0c-0305e82c3301"],
+        ),
+        (
+            "https://hooks.slack.example/services/T02ABCDEF/B03GHIJKL/a1B2c3D4e5F6g7H8i9J0k1L2",
+            "https://hooks.slack.example/services/${A}/${B}/${C}",
+            ["T02ABCDEF", "B03GHIJKL", "a1B2c3D4e5F6g7H8i9J0k1L2"],
+        ),
+        ("https://h.example/x;v=1?c2VjcmV0=&a=$1", "https://h.example/${P}?${Q}&a=${A}", ["x;v=1", "c2VjcmV0=", "$1"]),
+        ("https://h.example/of-a-variable/x", "https://h.example/${A}/x", ["of-a-variable"]),
+        ("https://of-a-variable.example/x", "${H}", ["https://of-a-variable.example/x"]),
+    ],
+)
+def test_what_may_be_a_key_in_a_url_becomes_a_variable_and_comes_back(url: str, written: str, parts: list[str]) -> None:
+    shown = HookUrl(masked_url(url).replace("of-a-variable", "***"), url)  # as the client of the service makes it
+    made = drafted(tenancy(), [replace(live(), url=shown)], "of-a-variable")
+    [entry] = made.entries
+    assert re.sub(r"\$\{\w+\}", "$", entry.url) == re.sub(r"\$\{\w+\}", "$", written)
+    text = export_text([made])
+    assert not [part for part in parts if part in text.replace("$$", "$")]
+    variables = [need.variable for need in made.needs if not need.variable.endswith("_SECRET")]
+    assert parse_template(entry.url).fill(dict(zip(variables, parts, strict=True))) == url
 
 
 @pytest.mark.parametrize(
@@ -207,7 +237,7 @@ def test_what_looks_like_a_key_in_a_path_is_no_name_and_is_warned_of() -> None:
 )
 def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: str, reason: str) -> None:
     one = tenancy()
-    made = ExportedTenancy(one, [live(url=url, trigger=Trigger(trigger))], free_variables([one]))
+    made = drafted(one, [live(url=url, trigger=Trigger(trigger))])
     text = export_text([made])
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
     [comment] = [line for line in text.splitlines() if "left out" in line]
@@ -222,7 +252,7 @@ def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: s
 def test_a_duplicate_is_in_the_file_once() -> None:
     one = tenancy()
     twins = [live("1" * 32, "https://h.example"), live("2" * 32, "https://H.example/")]
-    made = ExportedTenancy(one, twins, free_variables([one]))
+    made = drafted(one, twins)
     assert len(made.entries) == 1
     assert "is live 2 times, and in the file once" in made.warnings[0].what
 
@@ -235,7 +265,7 @@ def test_what_is_declared_keeps_its_name_its_text_and_its_references() -> None:
         live("2" * 32, "https://fn.example.net/x", INDEXED, include_identifiers=None),
         live("3" * 32, "https://other.example/cat", MOVED),
     ]
-    made = ExportedTenancy(one, here, free_variables([one]))
+    made = drafted(one, here)
     assert [(entry.name, entry.include_identifiers) for entry in made.entries] == [
         ("cat", False),
         ("other-example-cat", True),
@@ -275,7 +305,7 @@ def test_names_are_readable_and_never_the_same() -> None:
 def test_a_variable_never_takes_a_name_that_means_something() -> None:
     one = tenancy()
     hostile = [live(url="https://ld/?preload=x"), live("2" * 32, "https://preservica?username=x")]
-    names = {need.variable for need in ExportedTenancy(one, hostile, free_variables([one])).needs}
+    names = {need.variable for need in drafted(one, hostile).needs}
     assert names == {"LD_SECRET", "LD_URL_PRELOAD", "PRESERVICA_SECRET", "PRESERVICA_URL_USERNAME"}
 
 

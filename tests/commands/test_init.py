@@ -73,6 +73,7 @@ def test_from_live_writes_what_export_prints(place: Place) -> None:
     assert (run.code, run.out) == (0, "wrote live.yaml\n")
     assert run.err == shown.err
     assert (place.folder / "live.yaml").read_text() == shown.out
+    assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
     assert place.run("plan", "-f", "live.yaml").out.startswith("No changes. 1 tenancy matches live.yaml; ")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
@@ -249,3 +251,26 @@ def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> Non
         plan_lines(replace(same, undeclared=(Problem('the state knows 3 subscriptions of "m"', "declare it"),)))
     )
     assert text == '1 tenancy matches hooks.yaml.\nThe state knows 3 subscriptions of "m".\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("MOVED  77aa01c3", '"MOVED  77aa01c3"'),
+        (" MOVED", '" MOVED"'),
+        ("MOVED\u2800", '"MOVED\u2800"'),
+        ("MO\u00a0VED", r'"MO\xa0VED"'),
+        ('A"  B', r'"A\"  B"'),
+        ("NEW_TRIGGER", "NEW_TRIGGER"),
+    ],
+)
+def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown: str) -> None:
+    made = make_plan(tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions())
+    assert f"-   not declared        {shown:<15}11111111\n" in plain(plan_lines(view(view_of_plan(made))))
+
+
+def test_ids_that_begin_alike_are_shown_as_long_as_it_takes_to_tell_them_apart() -> None:
+    there = [live(f"77aa01c200000000{number}", "https://h.example/", Trigger(f"T{number}")) for number in range(3)]
+    made = view_of_plan(make_plan(tenancy(), there, DiffOptions()))
+    shown = [line.split()[-1] for line in plain(plan_lines(view(made))).splitlines() if line.startswith("-")]
+    assert shown == [one.id for one in there]
