@@ -202,7 +202,7 @@ def judge(status: int, body: bytes, code: str, secret: str) -> str | None:
 
 
 def event_body(tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> bytes:
-    """Write the JSON of an event; with identifiers only if the subscription asks for them."""
+    """Write the JSON of an event, as jcarr.org.uk/2023/06/10/webhooks shows one; identifiers only if asked for."""
     if not subscription.include_identifiers:
         events = [{**event, "identifiers": []} for event in events]
     document = {
@@ -210,8 +210,8 @@ def event_body(tenant: str, subscription: Subscription, events: Sequence[Mapping
         "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
         "tenant": tenant,
         "version": "6.10",
-        "trigger": subscription.trigger,
         "events": list(events),
+        "trigger": subscription.trigger,
     }
     return json.dumps(document).encode()
 

@@ -230,7 +230,7 @@ def test_event_goes_out_in_chunks_with_a_signature(sender: WebhookSender, record
 def test_event_has_the_fields_of_the_service() -> None:
     subscription = Subscription("https://a/", "MOVED", SECRET)
     document = json.loads(event_body("DEMO", subscription, [EVENT]))
-    assert list(document) == ["subscriptionId", "timestamp", "tenant", "version", "trigger", "events"]
+    assert list(document) == ["subscriptionId", "timestamp", "tenant", "version", "events", "trigger"]
     assert (document["subscriptionId"], document["tenant"]) == (subscription.id, "DEMO")
     assert (document["trigger"], document["events"]) == ("MOVED", [EVENT])
 
