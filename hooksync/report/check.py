@@ -38,11 +38,6 @@ _STAGE_OF_KIND: dict[Kind, str] = {
     **dict.fromkeys(("refused", "no-route", "no-connection", "time-out", "cut"), "connection"),
     "tls": "tls",
 }
-_FORGEABLE = "it also signs a challenge code that begins as a signed event does"
-_FORGEABLE_FIX = (
-    "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is the valid signature of "
-    "a forged event"
-)
 
 
 class Finding(Record, frozen=True):
@@ -53,6 +48,19 @@ class Finding(Record, frozen=True):
     mark: Mark
     detail: str = ""  # one line, safe to show
     fix: str = ""
+
+
+_SIGNING = {  # by whether a receiver signs a challenge code that is an event; None: no clear answer
+    None: Finding("event-signing", "skipped", "no clear answer"),
+    True: Finding(
+        "event-signing",
+        "warning",
+        "it also signs a challenge code that begins as a signed event does",
+        "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is the valid signature "
+        "of a forged event",
+    ),
+    False: Finding("event-signing", "ok", "it does not sign a challenge code that begins as a signed event does"),
+}
 
 
 class TenancyEvidence(Record, frozen=True):
@@ -82,9 +90,7 @@ class HookCheck(Record, frozen=True):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Judge whether its secret can be read, and whether its receiver is ready for it."""
-        is_ready = self.receiver is not None and self.receiver.state == "ready"
-        forgery = [_forgery_finding(is_forgeable=self.is_forgeable)] if is_ready else []
-        return _secret_finding(self), _receiver_finding(self), *forgery
+        return tuple(_judge_hook(self))
 
     @property
     def mark(self) -> Mark:
@@ -99,12 +105,6 @@ class TenancyCheck(Record, frozen=True):
     findings: tuple[Finding, ...]
     hooks: tuple[HookCheck, ...]
 
-    def all_findings(self) -> Iterator[Finding]:
-        """Iterate over the findings of the tenancy, then those of its receivers."""
-        yield from self.findings
-        for hook in self.hooks:
-            yield from hook.findings
-
 
 class CheckView(Record, frozen=True):
     """A whole check, safe to show."""
@@ -115,7 +115,8 @@ class CheckView(Record, frozen=True):
 
     def counts(self) -> Counter[str]:
         """Count the findings by their marks."""
-        return Counter(finding.mark for tenancy in self.tenancies for finding in tenancy.all_findings())
+        parts = ((one.findings, *(hook.findings for hook in one.hooks)) for one in self.tenancies)
+        return Counter(each.mark for of_one in parts for findings in of_one for each in findings)
 
     @property
     def is_fine(self) -> bool:
@@ -173,35 +174,25 @@ def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
 
 
-def _secret_finding(check: HookCheck) -> Finding:
-    if check.secret_error is not None:
-        problem = check.secret_error.problems[0]
-        return Finding("secret", "failed", check.secret_error.summary, problem.fix)
-    if check.doubts:
-        what = "; ".join(problem.what for problem in check.doubts)
-        return Finding("secret", "warning", what, check.doubts[0].fix)
-    return Finding("secret", "ok", str(check.subscriptions[0].secret))
-
-
-def _receiver_finding(check: HookCheck) -> Finding:
-    answer = check.receiver
-    if answer is not None:
-        if answer.state == "ready":
-            return Finding("receiver", "ok", "ready")
+def _judge_hook(check: HookCheck) -> Iterator[Finding]:
+    answer, error, doubts = check.receiver, check.secret_error, check.doubts
+    if error is not None:
+        yield Finding("secret", "failed", error.summary, error.problems[0].fix)
+    elif doubts:
+        yield Finding("secret", "warning", "; ".join(problem.what for problem in doubts), doubts[0].fix)
+    else:
+        yield Finding("secret", "ok", str(check.subscription.secret))
+    if answer is None and check.probe == "never":
+        yield Finding("receiver", "skipped", "not challenged: probe: never")
+    elif answer is None:
+        why = "interrupted" if error is None else "not challenged: no secret to check its answer with"
+        yield Finding("receiver", "skipped", why)
+    elif answer.state != "ready":
         hint = "; if only Preservica can reach it, declare `probe: never`" if answer.state == "unreachable" else ""
-        return Finding("receiver", "failed", answer.detail, answer.fix + hint)
-    if check.probe == "never":
-        return Finding("receiver", "skipped", "not challenged: probe: never")
-    why = "interrupted" if check.secret_error is None else "not challenged: no secret to check its answer with"
-    return Finding("receiver", "skipped", why)
-
-
-def _forgery_finding(*, is_forgeable: bool | None) -> Finding:
-    if is_forgeable is None:
-        return Finding("event-signing", "skipped", "no clear answer")
-    if is_forgeable:
-        return Finding("event-signing", "warning", _FORGEABLE, _FORGEABLE_FIX)
-    return Finding("event-signing", "ok", "it does not sign a challenge code that begins as a signed event does")
+        yield Finding("receiver", "failed", answer.detail, answer.fix + hint)
+    else:
+        yield Finding("receiver", "ok", "ready")
+        yield _SIGNING[check.is_forgeable]
 
 
 def check_lines(view: CheckView) -> list[Line]:
