@@ -12,20 +12,18 @@ import re
 import stat
 import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal, TextIO
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import is_open_already
-from hooksync.core.redaction import RUNNER_COMMAND, Redactor, printable
+from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, printable, utf_8
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
 
 SHORTEST_MASKED = 8  # characters of a value; a shorter one may be a part of any word
 _MASK = "***"
-_MANY = 100  # values; more are looked for all at once
-_WINDOW = 8  # characters
 _COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
@@ -39,10 +37,8 @@ class Output:
 
     def __init__(self) -> None:
         self.redactor = Redactor()
-        self.public: list[
-            bytes
-        ] = []  # what any reader knows, such as hooks files: to mask what they hold would tell it
-        self._sought = _Sought(frozenset())
+        self.public: list[bytes] = []  # what any reader knows, such as hooks files: a mask would tell that it is known
+        self._known: tuple[frozenset[str], dict[str, str], frozenset[bytes]] = frozenset(), {}, frozenset()
         self._lock = threading.Lock()
 
     def result(self, text: str, form: Form = "text") -> None:
@@ -137,38 +133,21 @@ class Output:
     def _found(self, text: str) -> dict[str, str]:
         """Find known values that no reader knows; returns what stands in the text, with the value that it is."""
         values = self.redactor.values()
-        if values is not self._sought.values:
-            self._sought = _Sought(values)
-        return {form: value for form, value in self._sought.find(text) if not self._is_public(value)}
+        known, forms, raw = self._known
+        if values is not known:
+            forms = {form: each for each in values if len(each) >= SHORTEST_MASKED for form in _forms(each)}
+            raw = frozenset(map(utf_8, forms))
+            self._known = values, forms, raw
+        if not any_in(raw, utf_8(text)):
+            return {}
+        return {form: value for form, value in forms.items() if form in text and not self._is_public(value)}
 
     def _is_public(self, value: str) -> bool:
         """Whether the hooks files say it in clear, or our own formats do."""
         from hooksync.core.schema import SCHEMA_KINDS, schema_text  # only here: seldom anything is found
 
-        raw = value.encode("utf-8", "surrogatepass")
+        raw = utf_8(value)
         return any(raw in text for text in self.public) or any(value in schema_text(kind) for kind in SCHEMA_KINDS)
-
-
-class _Sought:
-    """Values to look for. Of many, most texts hold none: that is found out in one look at the text."""
-
-    def __init__(self, values: frozenset[str]) -> None:
-        self.values = values
-        self._forms = {form: each for each in values if len(each) >= SHORTEST_MASKED for form in _forms(each)}
-        # a form as long as that covers a whole window of the text, wherever it stands
-        is_long = {form: len(form) >= 2 * _WINDOW - 1 for form in self._forms}
-        self._short = [form for form in self._forms if not is_long[form]]
-        self._windows = frozenset(
-            form[start : start + _WINDOW] for form in self._forms if is_long[form] for start in range(_WINDOW)
-        )
-
-    def find(self, text: str) -> Iterator[tuple[str, str]]:
-        """Find the forms that stand in a text, each with its value."""
-        forms: Collection[str] = self._forms
-        if len(forms) > _MANY:
-            windows = (text[start : start + _WINDOW] for start in range(0, len(text), _WINDOW))
-            forms = self._short if self._windows.isdisjoint(windows) else forms
-        return ((form, self._forms[form]) for form in forms if form in text)
 
 
 def _forms(value: str) -> tuple[str, str]:

@@ -116,9 +116,9 @@ class Redactor:
     def _is_encoded_in(self, text: str, masked: str, short: Collection[bytes]) -> bool:
         """Whether a text decodes to a known value, or to more than there is time to look at."""
         room = _ROOM + _GROWTH * len(text)
-        for made in _decoded(_utf_8(text), _utf_8(masked)):
+        for made in _decoded(utf_8(text), utf_8(masked)):
             room -= len(made)
-            if room < 0 or _any_in(short, made) or _any_in(self._long, _essence(made)):
+            if room < 0 or any_in(short, made) or any_in(self._long, _essence(made)):
                 return True
         return False
 
@@ -158,11 +158,11 @@ def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
 def _forms(value: str) -> Iterator[bytes]:
     """Yield what a text that was decoded may hold of a value: itself, trimmed, misread, and what it decodes to."""
     text = value.strip()
-    forms = [_utf_8(text)]
+    forms = [utf_8(text)]
     if not text.isascii():
         encodings = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", *(("latin-1",) if max(text) <= "\xff" else ()))
         raw = [text.encode(encoding, "surrogatepass").replace(b"\0", b"") for encoding in encodings]
-        forms += [_utf_8(forms[0].decode("latin-1")), *raw, *(each.decode("utf-8", "replace").encode() for each in raw)]
+        forms += [utf_8(forms[0].decode("latin-1")), *raw, *(each.decode("utf-8", "replace").encode() for each in raw)]
     forms.append(forms[0].replace(b" ", b"+"))
     for form in forms:
         yield form
@@ -205,13 +205,13 @@ def _plain(match: re.Match[bytes]) -> bytes:
             return bytes.fromhex(found.decode())
         case "units":
             units = bytes.fromhex(_UNIT_MARK.sub(b"", found).decode())
-            return _utf_8(units.decode("utf-16-be", "surrogatepass"))
+            return utf_8(units.decode("utf-16-be", "surrogatepass"))
         case "wide" | "braced":
-            return _utf_8(chr(code)) if (code := int(found, 16)) < 0x110000 else found
+            return utf_8(chr(code)) if (code := int(found, 16)) < 0x110000 else found
         case "entity":
             from html import unescape  # rarely needed
 
-            return _utf_8(unescape(found.decode()).replace("\ufffd", ""))
+            return utf_8(unescape(found.decode()).replace("\ufffd", ""))
     return _CONTROLS.get(found, found)
 
 
@@ -230,7 +230,8 @@ def _essence(data: bytes) -> bytes:
     return data.translate(_LOWER, _IGNORED)
 
 
-def _any_in(values: Collection[bytes], data: bytes) -> bool:
+def any_in(values: Collection[bytes], data: bytes) -> bool:
+    """Whether one of many values, each of four bytes or more, is in data."""
     if len(values) > _MANY:  # then only those whose first bytes are there
         by_start = _by_start(frozenset(values))
         words = (memoryview(data)[at : len(data) - (len(data) - at) % 4].cast("I") for at in range(min(4, len(data))))
@@ -247,5 +248,6 @@ def _by_start(values: frozenset[bytes]) -> dict[int, list[bytes]]:
     return found
 
 
-def _utf_8(text: str) -> bytes:
+def utf_8(text: str) -> bytes:
+    """Encode any text, half a surrogate pair as well."""
     return text.encode("utf-8", "surrogatepass")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Run
-from tests.conftest import HOOKS, Place
+from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no such names and no such pipes there")
@@ -162,6 +162,17 @@ def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(
     assert (place.folder / "precious").read_text() == "old"
     assert not (place.folder / "written.json").is_symlink()
     assert json.loads((place.folder / "written.json").read_text())["format"].startswith("hooksync.")
+
+
+def test_a_plan_that_would_hold_a_secret_is_refused_and_text_masks_it(place: Place) -> None:
+    shown = place.run_process("plan", "--out", f"{SECRET}.json")
+    assert shown.code == 0
+    assert "saved: hooksync apply ***.json carries out exactly this" in shown.err
+    for flags in (["--out", "plan.json"], ["--format", "json"]):
+        refused = place.run_process("plan", "--state", f"{SECRET}.state.json", *flags)
+        assert (refused.code, refused.out) == (1, "")
+        assert "the plan would hold a secret" in refused.err
+    assert not (place.folder / "plan.json").exists()
 
 
 def test_no_other_user_can_hold_the_lock_of_a_local_state(place: Place) -> None:
