@@ -25,6 +25,7 @@ _FIXES = {
 
 
 MOST_ENTRIES = 100_000  # of a list
+_MOST_VALUES = 20 * MOST_ENTRIES  # of an answer; an object or a list counts five times
 _LENGTHS = {"id": 1024, "url": 8192, "triggerType": 256}  # characters, at most
 
 
@@ -55,6 +56,8 @@ def read_json(body: bytes) -> object:
     """Parse a body. Raises NotUnderstood when it is empty, cut short or not JSON."""
     if not body.strip():
         raise NotUnderstood("the answer is empty")
+    if 5 * (body.count(b"{") + body.count(b"[")) + body.count(b",") > _MOST_VALUES:  # in memory they are much larger
+        raise NotUnderstood(f"the answer holds more values than a list of {MOST_ENTRIES} subscriptions has")
     try:
         return parse_json(body.decode("utf-8-sig"))
     except ValueError:

@@ -92,6 +92,8 @@ def test_a_list_of_another_shape_is_an_error(data: bytes) -> None:
     ("data", "limit"),
     [
         (body([{**ITEM, "id": str(number)} for number in range(100_001)]), "more than 100000 subscriptions"),
+        (b"[" + b"{}," * 400_000 + b"{}]", "more values than a list"),
+        (b"[" + b'"ab",' * 2_000_000 + b"1]", "more values than a list"),
         (body([{**ITEM, "id": "i" * 1025}]), "more than 1024 characters in id"),
         (body([{**ITEM, "url": "https://h.example/" + "u" * 8192}]), "more than 8192 characters in url"),
         (body([{**ITEM, "triggerType": "T" * 257}]), "more than 256 characters in triggerType"),
