@@ -10,8 +10,10 @@ Exceptions: numbers and the like in fields that hold no secret, and unknown keys
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import cast
 
@@ -38,44 +40,10 @@ _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a 
 _REFERENCE = "{env: NAME} or {file: PATH}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
 
-_EXAMPLES = {
-    "": "version: 1",
-    "version": "version: 1",
-    "defaults": "defaults: {secret: {env: HOOK_SECRET}}",
-    "tenancies": "tenancies: {archive-prod: {server: eu.preservica.com, subscriptions: {}}}",
-    "extra_triggers": "extra_triggers: [ENTITY_DELETED]",
-    "server": "server: eu.preservica.com",
-    "tenant": "tenant: BRAMA",
-    "allow_http": "allow_http: true",
-    "credentials": "credentials: {username: {env: PRESERVICA_USERNAME}, password: {env: PRESERVICA_PASSWORD}}",
-    "method": "method: external",
-    "owns": 'owns: all, or a list such as ["https://fn.example.net/api"]',
-    "limits": "limits: {unsubscribe: 50%}",
-    "unsubscribe": "unsubscribe: 50%, or a number such as 3",
-    "replacement": "replacement: remove-first",
-    "probe": "probe: require",
-    "prune": "prune: false",
-    "unknown_secret": "unknown_secret: replace",
-    "consistency_wait": "consistency_wait: 60",
-    "subscriptions": "subscriptions: {}",
-    "url": "url: https://fn.example.net/api/hook",
-    "trigger": "trigger: INDEXED",
-    "triggers": "triggers: [INDEXED, MOVED]",
-    "include_identifiers": "include_identifiers: false",
-    "description": "description: Rebuilds the search index",
-    "owner": "owner: Digital Archive team",
-    "servers": 'servers: ["*.preservica.com"]',
-    "receivers": "receivers: [hooks.example.org]",
-    "environment": 'environment: [CATALOGUE_SECRET, "FN_*"]',
-    "secret_folders": "secret_folders: [/run/secrets]",
-    "allow_private_receivers": "allow_private_receivers: true",
-}
-
-
 _NO_TRIGGER = ("{label} is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}")
 _EMPTY = ("{label} is empty", "")
 _UNFORESEEN = ("{label} does not fit the schema ({keyword})", "`hooksync schema` prints it")
-_WORDS: Mapping[tuple[str, str], Words] = {  # by the keyword and the field, "" any other; no fix: by an example
+_WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
     **dict.fromkeys((("pattern", field) for field in ("trigger", "triggers", "extra_triggers")), _NO_TRIGGER),
     ("pattern", "env"): (
         "{label} is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
@@ -86,8 +54,8 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by the keyword and the field, "" 
     ("pattern", ""): ("{label} is empty, or has a line break or a control character", "write it on one line"),
     ("propertyNames", ""): ("a name has letters, digits, - and _ only, and at most {most} of them", "rename it"),
     ("required", "the top level"): ("version is missing", "write `version: 1`"),
-    ("required", ""): ("{label} has no url", f"write {_EXAMPLES['url']}"),
-    ("anyOf", ""): ("tenancies is missing", f"write {_EXAMPLES['tenancies']}"),
+    ("required", ""): ("{label} has no url", "url"),
+    ("anyOf", ""): ("tenancies is missing", "tenancies"),
     ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
     ("maxProperties", ""): ("{label} names both env and file", "keep one of the two"),
     ("minProperties", "a reference"): ("{label} names neither env nor file", ""),
@@ -276,7 +244,8 @@ def word_refusal(refusal: Refusal) -> Words:
         where = "a reference"
     what, fix = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""), _UNFORESEEN)
     about = {"label": refusal.label, "argument": refusal.argument, "most": refusal.schema.get("maxLength")}
-    return what.format(keyword=refusal.keyword, **about), fix or _fix(refusal)
+    example = _examples().get(fix)
+    return what.format(keyword=refusal.keyword, **about), f"write {example}" if example else fix or _fix(refusal)
 
 
 def _wrong_type(refusal: Refusal) -> Words:
@@ -325,5 +294,12 @@ def _fix(refusal: Refusal) -> str:
         return f"write {refusal.field}: {_REFERENCE}"
     if not refusal.fields and len(refusal.path) > 1:
         return "write its fields under it, indented"
-    example = _EXAMPLES.get(refusal.field or str(refusal.path[-1] if refusal.path else ""))
+    example = _examples().get(refusal.field or str(refusal.path[-1] if refusal.path else "version"))
     return f"write {example}" if example else "see `hooksync schema`"
+
+
+@cache
+def _examples() -> dict[str, str]:
+    """Read how each field may be written, from examples.txt."""
+    with open(os.path.join(os.path.dirname(__file__), "examples.txt"), encoding="utf-8") as file:
+        return {line.partition(":")[0]: line.rstrip("\n") for line in file}

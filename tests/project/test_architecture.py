@@ -53,6 +53,7 @@ TOUCHES = {
     "service.receivers": "random",
     "service.retry": "random",
     "config": "",
+    "config.schema_errors": "open os",  # examples
     "config.files": "os",
     "config.secret_sources": "random",
     "core": "",
