@@ -26,6 +26,7 @@ from tests.attacks.peers import (
     NEVER_SHOWN,
     NOT_DECLARED,
     RECEIVER,
+    REFRESH,
     TOKEN,
     answer_well,
     service,
@@ -117,7 +118,7 @@ def _refused(call: str) -> Plant:
 
 
 def _tenant(text: str) -> Scene:
-    said = {"success": True, "token": TOKEN, "tenant": text}
+    said = {"success": True, "token": TOKEN, "refresh-token": REFRESH, "tenant": text}
     return Scene([], "log-in", saying(answer(json.dumps(said).encode())), hooks=HOOKS.replace("    tenant: DEMO\n", ""))
 
 

@@ -41,12 +41,7 @@ TEXTS = {
     "tags": "owned\U000e0001\U000e0041",
     "null and delete": "\x00owned\x7f",
 }
-ATTACKS = [
-    (field, text, shown)
-    for field, (_, places) in FIELDS.items()
-    for text, shown in product(TEXTS, places)
-    if not ("##" in TEXTS[text] and field in ("an id", "a trigger", "a new id"))  # whole in JSON, as yet
-]
+ATTACKS = [(field, text, shown) for field, (_, places) in FIELDS.items() for text, shown in product(TEXTS, places)]
 
 
 @pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25))
