@@ -80,7 +80,7 @@ class Output:
         A symbolic link is replaced itself, unless it is followed; a device, a pipe or an open descriptor
         (/dev/stdout) is written to. Raises FileError when it cannot be done.
         """
-        data = self.masked(text, "json").encode()
+        data = escaped(self.masked(text, "json"), "json").encode()
         try:
             folder, name = os.path.split(path)
             target = os.path.realpath(path) if follows_link else os.path.join(os.path.realpath(folder), name)

@@ -133,11 +133,17 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target = tmp_path / "plan.json"
     target.write_text("old and long")
     with open(target, encoding="utf-8") as reader:
-        Output().write_file(str(target), "né\r\n", 0o640)
+        Output().write_file(str(target), '"né"\n', 0o640)
         assert reader.read() == "old and long"  # whoever reads it reads on in the old one
-    assert target.read_bytes() == "né\r\n".encode()
+    assert target.read_bytes() == '"né"\n'.encode()
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_file_holds_no_command_to_a_runner_that_shows_it(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    Output().write_file(str(target), '{"id": "##vso[x] \u202e"}\n')
+    assert target.read_text() == '{"id": "##vso\\u005bx] \\u202e"}\n'
 
 
 def test_a_files_mode_is_as_asked_whatever_the_umask_takes_away(tmp_path: Path) -> None:
