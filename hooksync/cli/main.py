@@ -38,10 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_to_end(arguments: Sequence[str]) -> int:
     """Run a command, whatever comes; returns its exit code."""
     import gc
+    from contextlib import suppress
     from threading import Event
 
     gc.disable()  # a short-lived process: collecting while a large file is read costs more than the reading
-    from hooksync.core.errors import ExitCode, HooksyncError
+    from hooksync.core.errors import ExitCode, HooksyncError, unforeseen_text
     from hooksync.core.output import Output
 
     output = Output()
@@ -58,7 +59,8 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as interrupt:
         code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
-        _show_unforeseen(error, output, is_debugging="--debug" in arguments)
+        with suppress(Exception):  # its kind, not its text; where there is no memory for that, nothing
+            output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
         code = ExitCode.PARTLY_APPLIED if begun.is_set() else ExitCode.ERROR
     gc.freeze()  # or else all of it is searched at exit for what could be freed
     return int(code)
@@ -95,16 +97,6 @@ def _show_error(error: HooksyncError, output: Output) -> None:
         output.message(str(problem) if problem.where else f"error: {problem}")
     for line in annotation_lines(error.problems):
         output.annotate(line)
-
-
-def _show_unforeseen(error: Exception, output: Output, *, is_debugging: bool) -> None:
-    """Show an error that no code is made for, without its text; or, where there is no memory for that, nothing."""
-    from contextlib import suppress
-
-    with suppress(Exception):
-        from hooksync.core.errors import unforeseen_text
-
-        output.message(unforeseen_text(error, is_debugging=is_debugging))
 
 
 def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:

@@ -203,11 +203,9 @@ class _Stream(io.TextIOBase):
 
 def _is_stream(path: str) -> bool:
     """Whether it is a device or a pipe, which is written to and not replaced; a link is neither."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode)
+    with suppress(OSError):
+        return stat.S_IFMT(os.lstat(path).st_mode) in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)
+    return False
 
 
 def _name(draft: str, path: str) -> None:

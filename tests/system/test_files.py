@@ -74,6 +74,16 @@ def test_no_file_name_and_no_argument_steers_a_terminal_or_a_runner(what: str, p
         assert run.json  # it can be read
 
 
+@pytest.mark.parametrize("replaced", "tenancies prod server ${BOX} DEMO catalogue: url FN_KEY INDEXED env".split())
+def test_nothing_that_a_hooks_file_says_steers_one(replaced: str, place: Place) -> None:
+    evil = json.dumps(EVIL)
+    place.environ["GITHUB_ACTIONS"] = "true"
+    for escaped in (evil, evil[1:-1], EVIL):
+        place.write(HOOKS.replace(replaced, f"{escaped}:" if replaced.endswith(":") else escaped))
+        for arguments in (["validate"], ["validate", "--format", "json"], ["plan", "--format", "markdown"], ["plan"]):
+            assert_harmless(place.run(*arguments))
+
+
 def test_no_file_name_steers_one_where_all_is_as_declared(place: Place) -> None:
     (place.folder / EVIL).mkdir()
     (place.folder / EVIL / "good.yaml").write_text(HOOKS)
