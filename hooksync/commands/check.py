@@ -44,9 +44,7 @@ def check(options: Options, world: World) -> ExitCode:
     found, _ = read_state(find_store(path, options.files[0], world), options, world)
     timeout, parallelism = options.timeout, options.parallelism
     private = prepared.private_receivers
-    with open_run(
-        prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private_receivers=private
-    ) as run:
+    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:
         checks = _look(run, world, path, found.state)
     view = CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
     if options.format == "text":

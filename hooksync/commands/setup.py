@@ -108,7 +108,7 @@ def open_session(
             timeout=options.timeout,
             parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
-            private_receivers=prepared.private_receivers,
+            private=prepared.private_receivers,
         ) as run:
             planner = Planner(
                 diff,

@@ -14,22 +14,12 @@ from functools import lru_cache
 from hooksync.config.declarations import TenancyDeclaration, Written, filled_subject, named_by
 from hooksync.config.files import lies_in, read_policy_text
 from hooksync.config.yaml_loader import read_yaml
+from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import MissingVariableError, Template, parse_template
-from hooksync.core.urls import (
-    DEFAULT_PORTS,
-    OPEN,
-    closed,
-    literal_address,
-    outline,
-    server_fault,
-    server_url,
-    split_netloc,
-    split_port,
-)
 
 
 class Policy(Record, frozen=True):
@@ -52,8 +42,8 @@ class Policy(Record, frozen=True):
             settings, (variables, files) = tenancy.settings, named_by(tenancy)
             server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
             text = _filled(server.template, environ)
-            if not server_fault(text):
-                yield from self._host("servers", server_url(text), "the server", server)
+            if not urls.server_fault(text):
+                yield from self._host("servers", urls.server_url(text), "the server", server)
             if settings.allow_http and not self.allow_http:
                 what = f'tenancy "{tenancy.name}" says `allow_http: true`'
                 yield self._problem("allow_http", what, tenancy.location)
@@ -72,10 +62,10 @@ class Policy(Record, frozen=True):
     def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
         globs: tuple[str, ...] | None = getattr(self, field)
         scheme, _, rest = url.partition("://")
-        netloc, _ = split_netloc(rest)
-        if globs is None or OPEN in scheme + netloc or scheme.lower() not in DEFAULT_PORTS:
+        netloc, _ = urls.split_netloc(rest)
+        if globs is None or urls.OPEN in scheme + netloc or scheme.lower() not in urls.DEFAULT_PORTS:
             return  # not known yet, or no URL: that is told elsewhere
-        if not _is_allowed(netloc, DEFAULT_PORTS[scheme.lower()], globs):
+        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme.lower()], globs):
             shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
             what = f"{filled_subject(noun, written.template)} leads to {shown}"
             yield self._problem(field, what, written.location)
@@ -100,11 +90,11 @@ def read_policy(path: str) -> Policy:
 
 def _filled(template: Template, environ: Mapping[str, str] | None) -> str:
     if environ is None:
-        return outline(template)
+        return urls.outline(template)
     try:
-        return closed(template.fill(environ))
+        return urls.closed(template.fill(environ))
     except MissingVariableError:  # told by `resolve`
-        return outline(template)
+        return urls.outline(template)
 
 
 @lru_cache(maxsize=1024)
@@ -120,6 +110,6 @@ def _is_allowed(netloc: str, usual: int, globs: tuple[str, ...]) -> bool:
 
 def _called(netloc: str, usual: int) -> str:
     """Write host and port as they are called: an address between brackets, whatever its spelling."""
-    host, port = split_port(netloc)
-    address = None if "%" in host else literal_address(host)
+    host, port = urls.split_port(netloc)
+    address = None if "%" in host else urls.literal_address(host)
     return f"{f'[{address}]' if address else host.removesuffix('.')}:{port or usual}"

@@ -46,7 +46,7 @@ def open_run(
     timeout: float,
     parallelism: int,
     check_lock: Callable[[], None] = lambda: None,
-    private_receivers: PrivateReceivers = "challenged",
+    private: PrivateReceivers = "challenged",
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
@@ -57,7 +57,7 @@ def open_run(
     make_network = world.network or partial(Transport, environ=world.environ)
     transport = make_network(timeouts, parallelism)
     policy, watch = world.patience or RetryPolicy(), world.terminal.watch
-    context = CallContext(transport, redactor, world.stop, watch, policy, clock, private_receivers)
+    context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
