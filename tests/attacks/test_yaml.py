@@ -1,0 +1,187 @@
+"""Hooks files made to harm whoever reads them: bombs, tags that run code, two meanings, secrets in the wrong place."""
+
+from __future__ import annotations
+
+import re
+import time
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.peers import finish, start
+from tests.attacks.scene import Scene, leaks, play, steers
+from tests.command_line import hooksync
+from tests.conftest import make_environ
+from tests.lanes import sampled
+
+LONGEST = 20.0  # seconds for any of them, on a machine that has much else to do
+_GOOD = "version: 1\ntenancies: {a: {server: a.example, subscriptions: {}}}\n"
+
+
+def _laughs(item: str, depth: int = 30) -> str:
+    lines = [f"x-0: &a0 {item}"]
+    lines += [f"x-{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, depth)]
+    return "version: 1\n" + "\n".join(lines) + f"\ntenancies: *a{depth - 1}\n"
+
+
+BOMBS = {
+    "a billion laughs": _laughs("[lol]"),
+    "a billion laughs of mappings": _laughs("{a: b}"),
+    "a billion merges": "version: 1\n"
+    + "x-0: &m0 {a: 1}\n"
+    + "".join(f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}, *m{n - 1}], k{n}: 1}}\n" for n in range(1, 30))
+    + "tenancies: *m29\n",
+    "an alias of itself": "version: 1\ntenancies: &a {b: *a}\n",
+    "a merge of itself": "version: 1\ntenancies: &a\n  <<: *a\n",
+    "an alias of nothing": "version: 1\ntenancies: *nothing\n",
+    "many aliases": "version: 1\nx-a: &a [1]\ntenancies: [" + "*a, " * 200_000 + "*a]\n",
+    "many anchors": "version: 1\n" + "".join(f"x-{n}: &a{n} 1\n" for n in range(100_000)) + "tenancies: 1\n",
+    "deep lists": "version: 1\ntenancies: " + "[" * 50_000,
+    "deep lists, closed": "version: 1\ntenancies: " + "[" * 5_000 + "]" * 5_000 + "\n",
+    "deep mappings": "version: 1\ntenancies: " + "{a: " * 50_000,
+    "deep blocks": "version: 1\ntenancies:\n" + "".join(" " * n + "a:\n" for n in range(1, 2_000)),
+    "deep sequences": "version: 1\ntenancies:\n" + "- " * 20_000 + "a\n",
+    "deep keys": "version: 1\n" + "? " * 5_000 + "a\n",
+    "many tag directives": "".join(f"%TAG !{n}! tag:example,{n}:\n" for n in range(100_000)) + "---\n" + _GOOD,
+    "a version directive": "%YAML 1.1\n---\n" + _GOOD,
+    "an unknown directive": "%EVIL x\n---\n" + _GOOD,
+    "many documents": "---\n" * 100_000,
+    "a long line": f"version: 1\ntenancies: {'x' * 5_000_000}\n",
+    "a long name": f"version: 1\ntenancies: {{{'x' * 1000}: 1}}\n",
+    "many keys": "version: 1\ntenancies:\n" + "".join(f"  t{n}: 1\n" for n in range(100_000)),
+    "a long key": f"version: 1\n? {'x' * 2_000_000}\n: 1\n",
+    "many comments": "# c\n" * 500_000 + "nothing: 1\n",
+    "much white space": "version: 1\n" + " " * 2_000_000 + "\ntenancies: 1\n",
+    "a huge number": f"version: {'9' * 1_000_000}\n",
+    "a number in base 60": "version: " + ":".join(["59"] * 20_000) + "\n",
+}
+TAGS = {
+    name: f"version: 1\ntenancies: {text}\n"
+    for name, text in {
+        "a call": '!!python/object/apply:os.system ["touch owned"]',
+        "an object": "!!python/object/new:os.system [touch owned]",
+        "a module": "!!python/module:os",
+        "a name": "!!python/name:os.system",
+        "a tuple": "!!python/tuple [a]",
+        "a class in full": '!<tag:yaml.org,2002:python/object/apply:subprocess.call> [["touch", "owned"]]',
+        "an include": "!include /etc/passwd",
+        "a value of the environment": "!env CATALOGUE_SECRET",
+        "a reference of another tool": "!Ref AWS::Region",
+        "binary": "!!binary aGVsbG8=",
+        "a set": "!!set {a}",
+        "an ordered map": "!!omap [a: 1]",
+        "a time": "!!timestamp 2001-12-14",
+        "a text that is a list": "!!seq a",
+    }.items()
+}
+TWO_MEANINGS = {
+    "two keys alike": _GOOD + "tenancies: {}\n",
+    "two keys alike in another spelling": "version: 1\ntenancies: {a: {server: a.example, 'server': b.example}}\n",
+    "two keys alike by an alias": "version: 1\nx-k: &k server\ntenancies: {a: {server: a.example, *k : b.example}}\n",
+    "two keys alike by an escape": 'version: 1\ntenancies: {a: {server: a.example, "\\x73erver": b.example}}\n',
+    "two documents": _GOOD + "---\n" + _GOOD,
+    "a key that is a list": "version: 1\n? [tenancies]\n: 1\n",
+    "a key that is a mapping": "version: 1\n? {a: b}\n: 1\n",
+    "a key that is nothing": "version: 1\n~: 1\n",
+    "a version that is true": "version: yes\ntenancies: {}\n",
+    "a version that is a float": "version: 1.0\ntenancies: {}\n",
+    "a version in octal": "version: 01\ntenancies: {}\n",
+    "a server that is a number": "version: 1\ntenancies: {a: {server: 1234, subscriptions: {}}}\n",
+    "a tenant that is false": "version: 1\ntenancies: {a: {server: a.example, tenant: NO, subscriptions: {}}}\n",
+    "a tenant in octal": "version: 1\ntenancies: {a: {server: a.example, tenant: 0123, subscriptions: {}}}\n",
+    "a tenant in base 60": "version: 1\ntenancies: {a: {server: a.example, tenant: 12:30:45, subscriptions: {}}}\n",
+    "a tenant that is a date": "version: 1\ntenancies: {a: {server: a.example, tenant: 2001-12-14}}\n",
+    "UTF-16": _GOOD.encode("utf-16").decode("latin-1"),
+    "a null character": "version: 1\ntenancies: \0\n",
+    "a control character": "version: 1\ntenancies: \x1b[2J\n",
+    "half a character": 'version: 1\ntenancies: {"\\ud800": 1}\n',
+    "a tab": "version: 1\ntenancies:\n\ta: 1\n",
+    "nothing": "",
+    "a comment alone": "# nothing\n",
+    "a list": "- a\n",
+    "a text": "hello\n",
+    "no desired state": "version: 1\n",
+}
+FILES = {**BOMBS, **TAGS, **TWO_MEANINGS}
+_BY_VALIDATE_ALONE = {"many keys", "many anchors"}  # they take seconds
+COMMANDS = {
+    "validate": ("validate",),
+    "plan": ("plan", "--no-state"),
+    "apply": ("apply", "--yes", "--no-state"),
+    "check": ("check",),
+    "export": ("export", "-f", "hooks.yaml"),
+}
+ATTACKS = [
+    (file, command)
+    for file, command in product(FILES, COMMANDS)
+    if command == "validate" or file not in _BY_VALIDATE_ALONE
+]
+PLACE = re.compile(r"^(?:error: )?hooks\.yaml(?::\d+:\d+)?: ", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("file", "command"), sampled(ATTACKS, 25))
+def test_a_harmful_hooks_file_is_refused_at_its_line_before_anything_is_sent(file: str, command: str) -> None:
+    begin = time.monotonic()
+    seen = play(COMMANDS[command], Scene(hooks=FILES[file]))
+    assert time.monotonic() - begin < LONGEST
+    assert seen.run.code == 1
+    assert PLACE.search(seen.run.err), seen.run.err[:500]
+    assert "unforeseen" not in seen.run.err
+    assert len(seen.shown) < 200_000  # a thousand problems are shown, and the others counted
+    assert seen.requests == seen.challenges == ()
+    assert seen.files == {}  # nothing was run that writes one
+    assert leaks(seen.shown) == []
+    assert steers(seen.shown) == []
+
+
+@pytest.mark.parametrize("file", sampled(BOMBS, 15))
+def test_a_bomb_of_a_hooks_file_takes_little_time_and_memory(file: str, tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(BOMBS[file], encoding="utf-8")
+    measured = finish(start(("validate",), make_environ(), tmp_path), tmp_path)
+    assert measured.code == 1
+    assert measured.seconds < LONGEST
+    assert measured.mib < 200
+
+
+LITERAL = "hunter2/hunter2-0123456789"
+LITERALS = {
+    "a secret": "secret: {}",
+    "a secret in a mapping": "secret: {{value: {}}}",
+    "a secret as a key": "secret: {{{}: x}}",
+    "a secret in a list": "secret: [{}]",
+    "a variable's name": "secret: {{env: {}}}",
+    "a secret and a reference": "secret: {{env: S, literal: {}}}",
+    "a default of a secret": "secret: {{env: S, default: {}}}",
+    "a password": "password: {}",
+    "a flag": "secret: {{env: S}}, include_identifiers: {}",
+    "a trigger": "secret: {{env: S}}, triggers: {{key: {}}}",
+}
+
+
+@pytest.mark.parametrize(("field", "command"), sampled(product(LITERALS, COMMANDS), 15))
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_literal_secret_in_a_hooks_file_is_an_error_that_does_not_repeat_it(
+    field: str, command: str, quote: str
+) -> None:
+    setting = LITERALS[field].format(f"{quote}{LITERAL}{quote}")
+    hooks = (
+        "version: 1\ntenancies:\n  a:\n    server: a.example\n    subscriptions:\n"
+        f"      b: {{url: 'https://h.example/', trigger: MOVED, {setting}}}\n"
+    )
+    seen = play(COMMANDS[command], Scene(hooks=hooks))
+    assert seen.run.code == 1
+    assert seen.requests == ()
+    assert leaks(seen.shown, (LITERAL,)) == []
+
+
+@pytest.mark.parametrize("field", ["username", "password", "totp", "shared_key"])
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_literal_credential_is_an_error_that_does_not_repeat_it(field: str, command: str, tmp_path: Path) -> None:
+    text = (
+        f"version: 1\ntenancies: {{a: {{server: a.example, credentials: {{{field}: {LITERAL}}}, subscriptions: {{}}}}}}"
+    )
+    (tmp_path / "hooks.yaml").write_text(text)
+    run = hooksync((command,), make_environ(), tmp_path)
+    assert run.code == 1
+    assert leaks(run.out + run.err, (LITERAL,)) == []
