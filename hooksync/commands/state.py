@@ -22,7 +22,7 @@ from hooksync.state.format import read_state
 from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, Stored, update, written_text
+from hooksync.state.store import MOST_BYTES, Changed, StateStore, Stored, update, written_text
 
 LIST_FORMAT = "hooksync.state-list/1"
 
@@ -43,7 +43,13 @@ def show(options: Options, world: World) -> ExitCode:
     about: dict[str, object] = {"state": source.where, "state_format": document["format"]}
     about |= {"serial": state.serial, "last_run": state.last_run, "signed": "signature" in document}
     if options.format == "json":
-        world.terminal.result(_json(about, state, holder), "json")
+        about |= {
+            "format": LIST_FORMAT,
+            "entries": [*map(_fields, state.entries)],
+            "intents": [*map(_fields, state.intents)],
+        }
+        about |= {"run_lock": {**asdict(holder), "since": _time(holder.since)} if holder else None}
+        world.terminal.result(json.dumps(about, indent=2, sort_keys=True) + "\n", "json")
         return ExitCode.DONE
     about |= {"signed": "yes" if about["signed"] else "no"}
     about |= {"run_lock": f"{holder.id}: {holder}" if holder else "not held"}
@@ -113,7 +119,7 @@ def move(options: Options, world: World) -> ExitCode:
     _check_move(old, new)
 
     def change(state: State) -> State:
-        _refuse_unknown("OLD", [old], state)
+        refuse_unmatched("OLD", [old], sorted(_addresses(state)), "address in the state")
         if any(each.address == old for each in state.intents):
             what = f"a run was killed while it made {old}, and what came of that is found by this address only"
             raise Refused(Problem(what, "run `hooksync apply` first, with the hooks file as it was then"))
@@ -135,10 +141,10 @@ def forget(options: Options, world: World) -> ExitCode:
     _read(source, store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(source, store).text, source.where)
-        _refuse_unknown("GLOB", options.globs, state)
+        refuse_unmatched("GLOB", options.globs, sorted(_addresses(state)), "address in the state")
         found = {each for each in _addresses(state) if address_matches(each, options.globs)}
-        lines = [_line(each) for each in state.entries if each.address in found]
-        lines += [_line(each) for each in state.intents if each.address in found]
+        kept: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
+        lines = [_line(each) for each in kept if each.address in found]
         if not options.is_confirmed:
             world.terminal.message("\n".join(lines))
         asked = f"Forget {_count(lines)}? What is live then counts as not made by hooksync, and its secret as unknown."
@@ -241,10 +247,6 @@ def _addresses(state: State) -> set[str]:
     return set().union(*state.addresses_by_tenancy().values())
 
 
-def _refuse_unknown(what: str, globs: Collection[str], state: State) -> None:
-    refuse_unmatched(what, globs, sorted(_addresses(state)), "address in the state")
-
-
 def _fields(each: StateEntry | Intent) -> dict[str, object]:
     """Return what may be shown of an entry or an intent."""
     fields: dict[str, object] = {"tenancy": each.tenancy, "address": each.address, "run": each.run}
@@ -258,17 +260,6 @@ def _line(each: StateEntry | Intent) -> str:
     fields = _fields(each)
     notes = [note.format(fields[name]) for name, note in _NOTES.items() if fields.get(name)]
     return printable("  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes)))
-
-
-def _json(about: dict[str, object], state: State, holder: Holder | None) -> str:
-    document = {
-        **about,
-        "format": LIST_FORMAT,
-        "run_lock": {**asdict(holder), "since": _time(holder.since)} if holder else None,
-        "entries": [*map(_fields, state.entries)],
-        "intents": [*map(_fields, state.intents)],
-    }
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
 def _time(seconds: int | None) -> str | None:
