@@ -18,7 +18,7 @@ from typing import Literal, TextIO
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import is_open_already
-from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, printable, utf_8
+from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, printable, utf_8
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
 
@@ -159,7 +159,7 @@ def _forms(value: str) -> tuple[str, str]:
 
 def escaped(text: str, form: Form) -> str:
     """Escape what steers a terminal, hides text, or is a command to a CI runner; JSON keeps its meaning."""
-    if "##" not in text and "::" not in text and text.replace("\n", "").isprintable():
+    if text.isascii() and "##" not in text and "::" not in text and text.replace("\n", "").isprintable():
         return text
     if form == "json":
         return _UNUSUAL.sub(_in_json, RUNNER_COMMAND.sub(r"\1\\u005b", text))
@@ -171,7 +171,7 @@ def _in_json(found: re.Match[str]) -> str:
 
     if found[0] in "\r\t":  # between the tokens, for no string may hold them
         return ""
-    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+    return found[0] if is_visible(found[0]) else json.dumps(found[0])[1:-1]
 
 
 def _escaped_line(line: str, *, keeps_colours: bool) -> str:

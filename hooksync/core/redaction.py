@@ -35,6 +35,10 @@ _UNKNOWN = (
     ),
 )
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")
+# Unicode's default ignorable code points, as far as Python calls them printable
+_IGNORED_BY_ALL = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 _ESCAPE = re.compile(
     rb"(?P<units>(?:[\\%]u[0-9A-Fa-f]{4})+)|\\U(?P<wide>[0-9A-Fa-f]{8})|\\u\{(?P<braced>[0-9A-Fa-f]{1,6})\}"
@@ -130,9 +134,14 @@ def printable(text: str) -> str:
     Sources: GitHub's runner, ActionCommand.cs, the older of its two forms; Azure Pipelines' logging commands.
     """
     text = RUNNER_COMMAND.sub(r"\1\\x5b", text)
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if is_visible(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def is_visible(character: str) -> bool:
+    """Whether a reader sees a character, and .NET, in which runners are written, when it compares texts."""
+    return character.isprintable() and not _IGNORED_BY_ALL.match(character)
 
 
 def _masked(text: str, forms: Iterable[str], end: int) -> str:

@@ -74,6 +74,9 @@ def test_json_means_the_same_however_it_is_escaped(data: object, *, is_ascii: bo
         ("a\n  ::error::x\nstd::string", "text", "a\n  \\x3a:error::x\nstd::string"),
         ("\u202ex\x1b[2J", "markdown", "\\u202ex\\x1b[2J"),
         ('{\r\n\t"a": "\u202e\U000e0041"}', "json", '{\n"a": "\\u202e\\udb40\\udc41"}'),
+        ("#\ufe0f#[x] \u3164", "text", "#\\ufe0f#[x] \\u3164"),  # .NET sees no \ufe0f when it looks for ##[
+        ("\u034f::x::\n:\ufe0e:x::", "text", "\\u034f::x::\n:\\ufe0e:x::"),
+        ('"\ufe0f é"', "json", '"\\ufe0f é"'),
         ("\x1b[32m+\x1b[0m \x1b[2J", "coloured", "\x1b[32m+\x1b[0m \\x1b[2J"),
     ],
 )
