@@ -11,6 +11,7 @@ from hooksync.config.files import is_device
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.redaction import printable
 from tests.makers import HERE
 
 VALUE = "v4lue-that-must-not-be-seen"
@@ -34,7 +35,7 @@ def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None, is_shar
         shown += repr(chain) + str(vars(chain)) + str(getattr(chain, "object", ""))
         chain = chain.__cause__ or chain.__context__
     assert "v4lue" not in shown
-    assert str(ref) in caught.value.summary
+    assert printable(str(ref)) in caught.value.summary
     assert caught.value.problems[0].where == HERE
     return caught.value
 
