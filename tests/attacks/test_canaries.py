@@ -1,0 +1,161 @@
+"""A canary in every field that a peer can fill: no value of the run comes out of any, in any form, by any door.
+
+The fields are found by reading hooksync's own code, so that a new one without a canary fails here.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from itertools import cycle, product
+from pathlib import Path
+
+import pytest
+
+import hooksync.service
+from tests.attacks.peers import REFRESH, TOKEN
+from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, Plant, Scene, leaks, play, steers, twice
+from tests.conftest import HIDDEN
+from tests.lanes import sampled
+from tests.wire import answer, saying
+
+PLAN_KEY, PROXY, SEED = (
+    "pl4n-key-0123456789-of-the-run",
+    "pr0xy-password-0123456789",
+    "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+)
+ENVIRON = {
+    "HOOKSYNC_PLAN_KEY": PLAN_KEY,
+    "HTTPS_PROXY": f"http://me:{PROXY}@proxy.example:3128",
+}
+OF_THE_ENVIRONMENT = (*HIDDEN, PLAN_KEY, PROXY)
+VALUES = (*OF_THE_ENVIRONMENT, TOKEN, REFRESH)  # these two are known once a log-in told them
+STEERING = "##vso[task.complete]\n::error::owned\x1b[2J\u202e"
+FORMS = {
+    **ENCODINGS,
+    "percent within base64": twice("percent, every byte", "base64"),
+    "HTML within JSON escapes": twice("HTML, decimal", "JSON escapes"),
+    "hex within percent": twice("hex with spaces", "percent"),
+    "base64 within HTML": twice("base64 within more", "HTML, hex"),
+    "padded with white space": lambda text: f"\n {text} \t",
+    "in capitals": str.upper,
+}
+
+
+def _logged_in(**planted: object) -> Plant:
+    """Log in with a text in one field."""
+
+    def plant(text: str) -> Scene:
+        said = {"success": True, "token": "t0ken", **dict.fromkeys(planted, text)}
+        return Scene([], "log-in", saying(answer(json.dumps(said).encode())))
+
+    return plant
+
+
+def _second_factor(text: str) -> Scene:
+    said = {"message": "needs.2fa", "continuationToken": text, "tenant": text}
+    return Scene([], "log-in", saying(answer(json.dumps(said).encode(), "401 No")))
+
+
+def _flag(text: str) -> Scene:
+    listed = [{"id": "1", "url": "https://h.example/", "triggerType": "MOVED", "includeIdentifiers": text}]
+    return Scene(listed)
+
+
+def _challenged(name: str) -> Plant:
+    def plant(text: str) -> Scene:
+        said = {"challengeCode": "c", "challengeResponse": "r", name: text}
+        return Scene(receiver=saying(answer(json.dumps(said).encode())))
+
+    return plant
+
+
+def _head(text: str) -> Scene:
+    line = text.encode("latin-1", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+    said = (
+        b"HTTP/1.1 422 "
+        + line
+        + b"\r\nRetry-After: "
+        + line
+        + b"\r\nX-Said: "
+        + line
+        + b"\r\nContent-Length: 0\r\n\r\n"
+    )
+    return Scene([], "list", saying(said))
+
+
+_PLANS, _CHECKS = ("plan, text", "plan, JSON", "plan, Markdown", "export", "init"), ("check, text", "check, JSON")
+PLANTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
+    **FIELDS,
+    "a token": (_logged_in(token=0), (*_PLANS, *_CHECKS)),
+    "a refresh token": (_logged_in(**{"refresh-token": 0}), (*_PLANS, *_CHECKS)),
+    "a success": (_logged_in(success=0), (*_PLANS, *_CHECKS)),
+    "a continuation token": (_second_factor, (*_PLANS, *_CHECKS)),
+    "a flag": (_flag, (*_PLANS, *_CHECKS)),
+    "a challenge code": (_challenged("challengeCode"), _CHECKS),
+    "a challenge response": (_challenged("challengeResponse"), _CHECKS),
+    "the head of an answer": (_head, (*_PLANS, *_CHECKS)),
+}
+READ = {  # what hooksync reads of answers, and the plants that fill it
+    "token": "a token",
+    "refresh-token": "a refresh token",
+    "success": "a success",
+    "continuationToken": "a continuation token",
+    "message": "a refused log-in",
+    "tenant": "a tenant",
+    "id": "an id",
+    "url": "a URL",
+    "triggerType": "a trigger",
+    "includeIdentifiers": "a flag",
+    "challengeCode": "a challenge code",
+    "challengeResponse": "a challenge response",
+    "Retry-After": "the head of an answer",
+    "body": "a receiver",
+    "status_code": "the head of an answer",
+}
+_BEFORE_LOG_IN = ("a refused log-in", "a tenant", "a token", "a refresh token", "a success", "a continuation token")
+
+
+def fields_read() -> set[str]:
+    """Find the names by which the code looks into answers: `x.get("name")`, `x["name"]`, attributes of a response."""
+    found: set[str] = set()
+    for path in Path(hooksync.service.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(str(name)), *_]):
+                    found.add(name)
+                case ast.Subscript(slice=ast.Constant(str(name)), ctx=ast.Load()):
+                    found.add(name)
+                case ast.Attribute(ast.Name("response"), name) if name not in ("headers", "iter_content"):
+                    found.add(name)
+    return found
+
+
+def test_every_field_that_is_read_of_an_answer_has_a_canary() -> None:
+    ours = {"username", "password", "scheme"}  # of a form and of URLs
+    assert fields_read() - ours == set(READ) - {"body"}
+    assert set(READ.values()) <= set(PLANTS)
+
+
+_values = {True: cycle(OF_THE_ENVIRONMENT), False: cycle(VALUES)}
+ATTACKS = [
+    (field, form, shown, next(_values[field in _BEFORE_LOG_IN]))
+    for field, (_, places) in PLANTS.items()
+    for form, shown in product(FORMS, places)
+]
+
+
+@pytest.mark.parametrize(("field", "form", "shown", "value"), sampled(ATTACKS, 25))
+def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(field: str, form: str, shown: str, value: str) -> None:
+    scene = PLANTS[field][0](f"{STEERING} {FORMS[form](value)} and more")
+    seen = play(SHOWN[shown], Scene(**{**vars(scene), "environ": {**ENVIRON, **scene.environ}}))
+    assert leaks(seen.shown, (*VALUES, value.upper())) == []
+    assert steers(seen.shown) == []
+    assert seen.requests
+    if "JSON" in shown and seen.run.out:
+        json.loads(seen.run.out)
+
+
+def test_without_a_redactor_canaries_come_out() -> None:
+    seen = play(SHOWN["plan, text"], FIELDS["a refused list"][0]("a-value-that-no-run-knows-0123456789"))
+    assert leaks(seen.shown, ["a-value-that-no-run-knows-0123456789"])
