@@ -55,9 +55,7 @@ _WITH_HOST = re.compile(
 )
 _WORD = re.compile("[A-Za-z0-9]+")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
-_UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
-_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
 _VERSION = re.compile("v[0-9]+(?:alpha|beta|rc)[0-9]*")
 _EARLY_DIGIT = re.compile("[0-9].{4}")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
@@ -94,18 +92,15 @@ def masked_pair(pair: str) -> str:
 
 
 def masked_path(path: str) -> str:
-    """Hide the segments of a path that look like keys, and the values of its parameters (`;name=value`)."""
-    return "/".join(map(_masked_segment, path.split("/"))) if _LONG_SEGMENT.search(path) else path
-
-
-def _masked_segment(segment: str) -> str:
-    head, *parameters = segment.split(";")
-    shown = "***" if is_like_key(head) else head
-    return ";".join((shown, *(f"{each.partition('=')[0]}=***" for each in parameters)))
+    """Hide the segments of a path that look like keys, and its parameters (`;name=value`)."""
+    if not _LONG_SEGMENT.search(path):
+        return path
+    segments = (segment.partition(";") for segment in path.split("/"))
+    return "/".join(f"{'***' if is_like_key(head) else head}{mark}{rest and '***'}" for head, mark, rest in segments)
 
 
 def is_like_key(segment: str) -> bool:
-    """Whether a segment of a path looks like a key: a UUID, or long and no words, or short with letters among digits.
+    """Whether a segment of a path looks like a key: long and no words, as a UUID, or short with letters among digits.
 
     Words with a number (`hook2`), versions (`v1beta1`), dates and slugs of these are no keys. It is a guess: what was
     filled in from `${NAME}` is hidden by its value, whatever it looks like.
@@ -115,11 +110,8 @@ def is_like_key(segment: str) -> bool:
     words = _WORD.findall(_PERCENT.sub("-", segment))
     changes = [len(_TO_OR_FROM_DIGITS.findall(word)) for word in words]
     length = sum(map(len, words))
-    if length >= _LONG_KEY:
-        humps = sum(len(_HUMP.findall(word)) for word in words)
-        is_random = 8 * sum(changes) >= length or 5 * humps >= length or _UUID.search(segment)
-        if is_random or any(map(_is_no_word, words)):
-            return True
+    if length >= _LONG_KEY and (8 * sum(changes) >= length or any(map(_is_no_word, words))):
+        return True
     pairs = zip(words, changes, strict=True)
     return any(number > 1 and len(word) >= _SHORT_KEY and not _VERSION.fullmatch(word) for word, number in pairs)
 

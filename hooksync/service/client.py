@@ -74,16 +74,14 @@ class Preservica:
 
     def _shown(self, live: Sequence[LiveSubscription], declared: Container[str]) -> tuple[LiveSubscription, ...]:
         """Clean the URLs that no declared one explains: once for all that they are shown in."""
-        shown: list[LiveSubscription] = []
-        for start in range(0, len(live), _AT_ONCE):
-            some = live[start : start + _AT_ONCE]
-            if self._redactor.holds(" ".join(one.url.shown for one in some if one.url.identity not in declared)):
-                some = [one if one.url.identity in declared else self._cleaned(one) for one in some]
-            shown += some
-        return tuple(shown)
-
-    def _cleaned(self, one: LiveSubscription) -> LiveSubscription:
-        return replace(one, url=HookUrl(self._redactor.clean(one.url.shown), one.url.full))
+        others = [one for one in live if one.url.identity not in declared]
+        cleaned: dict[str, LiveSubscription] = {}
+        for start in range(0, len(others), _AT_ONCE):
+            some = others[start : start + _AT_ONCE]
+            if self._redactor.holds(" ".join(one.url.shown for one in some)):
+                shown = (HookUrl(self._redactor.clean(one.url.shown), one.url.full) for one in some)
+                cleaned |= {one.id: replace(one, url=url) for one, url in zip(some, shown, strict=True)}
+        return tuple(cleaned.get(one.id, one) for one in live) if cleaned else tuple(live)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription and return its id, or None where the service does not tell it.
