@@ -165,8 +165,14 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.core.errors import ExitCode
     from hooksync.sandbox.command import run
 
+    def say(text: str) -> None:
+        world.terminal.result(f"{text}\n")
+
+    def write(path: str, text: str) -> None:
+        world.output.create_file(path, text, mode=0o600)
+
     gc.enable()  # it runs for long
-    return ExitCode(run(arguments, lambda line: world.terminal.result(f"{line}\n"), catch_signals))
+    return ExitCode(run(arguments, say, world.terminal.message, write, catch_signals))
 
 
 def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:

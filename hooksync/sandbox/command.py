@@ -1,21 +1,24 @@
-"""The command `hooksync sandbox`: a sandbox, with receivers if asked for, until a signal comes.
+"""The command `hooksync sandbox`: a sandbox with receivers, until a signal comes, and what a second terminal needs.
 
-Reads the environment and prints nothing itself. What the help says of faults and traits stands in help.txt. The server
-is loaded where it is started: the help needs none.
+Reads the environment, and neither prints nor writes itself. What the help says of faults and traits stands in help.txt.
+The server is loaded where it is started: the help needs none.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hooksync.sandbox.server import SandboxOptions
+
+    Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
 
 # Sample values for a server on loopback; they protect nothing.
 USERNAME = "archivist@example.org"
@@ -25,6 +28,13 @@ ROLE = "ROLE_SDB_MANAGER_USER"
 
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
 _LAGS = ("additions", "removals")
+_SHELLS = {  # how each sets a variable, to a value or to that of another one; writes a file; does what a file says
+    "sh": ("export {}={}", '"${}"', "cat > {} <<'END'\n{}END", ". {}"),
+    "powershell": ("$env:{} = {}", "$env:{}", "@'\n{1}'@ | Set-Content {0}", "Invoke-Expression (Get-Content -Raw {})"),
+}
+_RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
+_HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
+_HEADER = "# hooksync sandbox wrote this file, and replaces it when it starts again\n"
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
@@ -48,20 +58,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--role", action="append", metavar="ROLE", help=f"repeatable (default: {ROLE})")
     add("--token-seconds", type=float, default=900.0, metavar="S", help="lifetime of a token (default: 900)")
     add = parser.add_argument_group("receivers").add_argument
-    text = "run one with these secrets; the first answers challenges"
+    text = (
+        "repeatable (default: catalogue); variables hold its secrets, the first answers challenges; none: one is made"
+    )
     add("--receiver", action="append", default=[], metavar="NAME=ENV,...", help=text)
     add("--receiver-port", type=int, default=0, metavar="N", help="their port")
+    add = parser.add_argument_group("a second terminal").add_argument
+    text = "write the hooks file here, and beside it what to export (.env); by default they are printed"
+    add("--write-hooks", metavar="FILE", help=text)
+    text = "whose lines these are (default: sh; on Windows powershell)"
+    add("--shell", choices=_SHELLS, default="powershell" if os.name == "nt" else "sh", help=text)
 
 
 def run(
     args: argparse.Namespace,
-    announce: Callable[[str], None],
+    say: Callable[[str], None],
+    note: Callable[[str], None],
+    write: Callable[[str, str], None],
     catch_signals: Callable[[Callable[[int], None]], AbstractContextManager[None]],
 ) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code. Each line announced is an address, an export or an error.
+    """Run until SIGINT or SIGTERM; returns the exit code.
 
-    `announce` should flush, so that a program that waits for the addresses gets them. `catch_signals` hands each
-    signal to a function while it is entered.
+    `say` takes the addresses and should flush, for programs that wait for them; `note` takes errors. `write` makes a
+    file of its owner's alone, or raises FileExistsError. `catch_signals` hands each signal to a function.
     """
     from contextlib import ExitStack
     from queue import SimpleQueue
@@ -72,24 +91,23 @@ def run(
 
     try:
         options = read_options(args)
-        secrets = dict(map(_read_receiver, args.receiver))
+        secrets = dict(map(_read_receiver, args.receiver or ["catalogue"]))
     except ValueError as error:
-        announce(f"error: {error}")
+        note(f"error: {error}")
         return _WRONG_USAGE
     arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
     with catch_signals(arrived.put), ExitStack() as running:
         try:
             box = running.enter_context(Sandbox(options))
-            announce(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
-            if secrets:
-                receiver = running.enter_context(Receiver(secrets, args.receiver_port))
-                for name in secrets:
-                    announce(f"receiver {receiver.url(name)}")
+            given = {name: [value for value, _ in values.values()] for name, values in secrets.items()}
+            receiver = running.enter_context(Receiver(given, args.receiver_port))
+            say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
+            for name in secrets:
+                say(f"receiver {receiver.url(name)}")
+            say(_second_terminal(args, _values(args, box.url, secrets), _hooks_file(secrets, receiver.url), write))
         except SandboxError as error:
-            announce(f"error: {error}")
+            note(f"error: {error}")
             return _FAILED
-        for name, value in _exports(args, box.url):
-            announce(f"export {name}={value}")
         arrived.get()
     return _DONE
 
@@ -145,12 +163,16 @@ def _password_env(args: argparse.Namespace) -> str | None:
     return _PASSWORD_ENV if os.environ.get(_PASSWORD_ENV) else None
 
 
-def _read_receiver(written: str) -> tuple[str, tuple[str, ...]]:
-    """Read `NAME=ENV,...` into a name and the secrets."""
-    name, equals, variables = written.partition("=")
-    if not equals or not name.replace("-", "").replace("_", "").isalnum():
+def _read_receiver(written: str) -> tuple[str, Values]:
+    """Read `NAME=ENV,...` or `NAME` into a name and the secrets."""
+    found = _RECEIVER.fullmatch(written)
+    if not found:
         raise ValueError(f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET')
-    return name, tuple(_env(variable) for variable in variables.split(","))
+    if found["variables"]:
+        return found["name"], {variable: (_env(variable), variable) for variable in found["variables"].split(",")}
+    from secrets import token_hex
+
+    return found["name"], {f"{found['name'].replace('-', '_').upper()}_SECRET": (token_hex(32), None)}
 
 
 def _env(name: str) -> str:
@@ -160,12 +182,64 @@ def _env(name: str) -> str:
     return value
 
 
-def _exports(args: argparse.Namespace, url: str) -> Iterator[tuple[str, str]]:
-    """Return what a user exports to use the sandbox; a value from the environment is named, not shown."""
-    password_env = _password_env(args)
-    yield "PRESERVICA_SERVER", url
-    yield "PRESERVICA_TENANT", shlex.quote((args.tenant or [TENANT])[0])
-    yield "PRESERVICA_USERNAME", f'"${args.username_env}"' if args.username_env else USERNAME
-    yield "PRESERVICA_PASSWORD", f'"${password_env}"' if password_env else PASSWORD
-    if args.totp_env:
-        yield "PRESERVICA_2FA_TOKEN", f'"${args.totp_env}"'
+def _values(args: argparse.Namespace, url: str, secrets: Mapping[str, Values]) -> Values:
+    """Return what the variables of a second terminal must be."""
+    given = {
+        "PRESERVICA_USERNAME": args.username_env,
+        "PRESERVICA_PASSWORD": _password_env(args),
+        "PRESERVICA_2FA_TOKEN": args.totp_env,
+    }
+    return {
+        "PRESERVICA_SERVER": (url, None),
+        "PRESERVICA_TENANT": ((args.tenant or [TENANT])[0], None),
+        "PRESERVICA_USERNAME": (USERNAME, None),
+        "PRESERVICA_PASSWORD": (PASSWORD, None),
+        **{name: (_env(variable), variable) for name, variable in given.items() if variable},
+        **{name: value for values in secrets.values() for name, value in values.items()},
+    }
+
+
+def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str:
+    """Write the hooks file that subscribes the receivers, each under its first secret."""
+    lines = ["version: 1", "tenancies:", "  sandbox:", "    subscriptions:"]
+    for name, variables in secrets.items():
+        lines += [f"      {name}:", f"        url: {url(name)}", "        triggers: [INDEXED, MOVED]"]
+        lines += [f"        secret: {{env: {next(iter(variables))}}}"]
+    return "\n".join([*lines, ""])
+
+
+def _second_terminal(args: argparse.Namespace, values: Values, hooks: str, write: Callable[[str, str], None]) -> str:
+    """Return what to paste into a second terminal. Values from the environment are not shown, but written to a file."""
+    export, reference, here_document, source = _SHELLS[args.shell]
+    path = os.path.abspath(args.write_hooks) if args.write_hooks else ""
+
+    def quoted(text: str) -> str:
+        return shlex.quote(text) if args.shell == "sh" else "'{}'".format(text.replace("'", "''"))
+
+    lines = [
+        export.format(name, reference.format(variable) if variable and not path else quoted(value))
+        for name, (value, variable) in {**values, "HOOKSYNC_FILE": (path or _HOOKS, None)}.items()
+    ]
+    if path:
+        exports = f"{os.path.splitext(path)[0]}.env"
+        _replace(path, hooks, write)
+        _replace(exports, "\n".join([*lines, ""]), write)
+        lines = [source.format(quoted(exports))]
+    else:
+        lines.append(here_document.format(_HOOKS, hooks))
+    return "\n".join(["", "In a second terminal, paste this; then try hooksync plan and hooksync apply:", "", *lines])
+
+
+def _replace(path: str, text: str, write: Callable[[str, str], None]) -> None:
+    """Write a file anew if it is a sandbox's. Raises `SandboxError` for one that is somebody else's."""
+    from hooksync.sandbox.http_server import SandboxError
+
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            is_ours = file.read(len(_HEADER)) == _HEADER
+        if is_ours:
+            os.unlink(path)
+    try:
+        write(path, _HEADER + text)
+    except FileExistsError:
+        raise SandboxError(f"{path} is there already, and no sandbox wrote it; remove it, or name another") from None

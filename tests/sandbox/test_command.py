@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,22 +14,15 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import add_arguments, read_options, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import CALL_NAMES, Trait
+from tests.command_line import ROOT
 
-CHILD = """
-import argparse, sys
-from functools import partial
-from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import add_arguments, run
-parser = argparse.ArgumentParser()
-add_arguments(parser)
-sys.exit(run(parser.parse_args(), partial(print, flush=True), catch_signals))
-"""
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
@@ -39,7 +33,7 @@ class Child:
         self.arguments = arguments
         inherited = {name: value for name, value in os.environ.items() if name != "SANDBOX_PASSWORD"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, *arguments],
+            [sys.executable, "-m", "hooksync", "sandbox", *arguments],
             env=inherited | {"PYTHONWARNINGS": "error"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -49,8 +43,18 @@ class Child:
         self.lines: list[str] = []
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if line.startswith("export PRESERVICA_PASSWORD"):
+            if line.startswith(("END", ". ", "'@", "Invoke-Expression")):
                 break
+
+    @property
+    def url(self) -> str:
+        return self.lines[0].split()[1]
+
+    @property
+    def pasted(self) -> str:
+        """What it says to paste into a second terminal."""
+        start = next(number for number, line in enumerate(self.lines) if line.startswith("In a second terminal"))
+        return "\n".join(self.lines[start + 1 :])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal; gives the exit code and what came on standard error."""
@@ -105,11 +109,11 @@ def test_signal_ends_it_cleanly(launch: Launch, number: signal.Signals) -> None:
     assert launch().stop(number) == (0, "")
 
 
-def test_it_announces_its_address_and_what_to_export(launch: Launch) -> None:
+def test_it_announces_its_addresses_and_what_to_export(launch: Launch) -> None:
     child = launch("--tenant", "ONE", "--tenant", "TWO")
     name, url, *rest = child.lines[0].split()
     assert (name, rest) == ("sandbox", ["tenants", "ONE", "TWO"])
-    assert child.lines[1:] == [
+    assert [line for line in child.lines if line.startswith("export PRESERVICA")] == [
         f"export PRESERVICA_SERVER={url}",
         "export PRESERVICA_TENANT=ONE",
         "export PRESERVICA_USERNAME=archivist@example.org",
@@ -118,11 +122,86 @@ def test_it_announces_its_address_and_what_to_export(launch: Launch) -> None:
     assert log_in(url, username="archivist@example.org", password="sandbox-password", tenant="TWO").ok
 
 
+def second_terminal(pasted: str, folder: Path, then: str, **environment: str) -> str:
+    """Paste into a shell in a folder, and type a command; gives all that it says."""
+    typed = f'hooksync() {{ "{sys.executable}" -m hooksync "$@"; }}\n{pasted}\n{then}\n'
+    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh"], input=typed, env=kept | environment, cwd=folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--receiver", "cat", "--receiver", "my-dog"), ("--write-hooks", "FILE")])
+def test_second_terminal_plans_and_applies_by_what_was_printed(
+    launch: Launch, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    hooks = tmp_path / "a folder" / "it's.yaml"
+    hooks.parent.mkdir()
+    child = launch(*(str(hooks) if word == "FILE" else word for word in arguments))
+    said = second_terminal(child.pasted, tmp_path, APPLY)
+    made = 4 if "my-dog" in arguments else 2
+    assert f"Plan: {made} to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged." in said
+    assert f"Applied: {made} done, 0 failed" in said
+    assert "No changes." in said
+
+
+def test_secret_from_the_environment_is_not_printed_and_comes_to_the_second_terminal_by_a_file_of_its_owner(
+    launch: Launch, tmp_path: Path
+) -> None:
+    secrets = {"HOOK_SECRET": "a-hook-secret-of-ours", "SANDBOX_PASSWORD": "it's a $PASSWORD"}
+    printing = launch("--receiver", "cat=HOOK_SECRET", **secrets)
+    assert 'export HOOK_SECRET="$HOOK_SECRET"' in printing.lines
+    said = second_terminal(printing.pasted, tmp_path, APPLY, **secrets)
+    assert "Applied: 2 done" in said
+    assert printing.stop()[0] == 0
+
+    writing = launch("--receiver", "cat=HOOK_SECRET", "--write-hooks", str(tmp_path / "hooks.yaml"), **secrets)
+    assert not [value for value in secrets.values() if value in "\n".join([*printing.lines, *writing.lines])]
+    assert "Verified" in second_terminal(writing.pasted, tmp_path, APPLY)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("hooks.yaml", "hooks.env")} == {0o600}
+    assert not [value for value in secrets.values() if value in (tmp_path / "hooks.yaml").read_text()]
+
+
+def test_files_of_an_earlier_sandbox_are_replaced_and_those_of_somebody_else_are_not(
+    launch: Launch, tmp_path: Path
+) -> None:
+    hooks = tmp_path / "hooks.yaml"
+    for _ in range(2):
+        child = launch("--write-hooks", str(hooks))
+        assert child.url in (tmp_path / "hooks.env").read_text()
+        assert child.stop() == (0, "")
+    hooks.write_text("version: 1\ntenancies: {}\n")
+    child = launch("--write-hooks", str(hooks))
+    _, errors = child.process.communicate(timeout=60)
+    what = f"{hooks} is there already, and no sandbox wrote it; remove it, or name another"
+    assert (child.process.returncode, errors) == (1, f"error: {what}\n")
+    assert hooks.read_text() == "version: 1\ntenancies: {}\n"
+
+
+def test_lines_for_powershell_say_the_same(launch: Launch) -> None:
+    child = launch("--shell", "powershell", "--tenant", "it's", HOOK="a-hook-secret")
+    *exports, _ = child.pasted.split("\n@'\n")
+    assert f"\n$env:PRESERVICA_SERVER = '{child.url}'\n$env:PRESERVICA_TENANT = 'it''s'\n" in exports[0]
+    hooks, _, rest = child.pasted.partition("@'\n")[2].partition("'@")
+    assert rest == " | Set-Content sandbox-hooks.yaml"
+    assert list(yaml.safe_load(hooks)["tenancies"]["sandbox"]["subscriptions"]) == ["catalogue"]
+    if not shutil.which("pwsh"):
+        pytest.skip("pwsh is not installed: the lines were compared and not run")
+    typed = f"{child.pasted}\nhooksync plan\n".replace("hooksync plan", f"& '{sys.executable}' -m hooksync plan")
+    done = subprocess.run(["pwsh", "-Command", "-"], input=typed, capture_output=True, text=True, timeout=60)
+    assert "2 to subscribe" in done.stdout
+
+
 def test_receivers_run_beside_it_and_pass_its_challenge(launch: Launch) -> None:
     child = launch("--receiver", "cat=NEW,OLD", "--receiver", "dog=OLD", NEW="new-secret-of-it", OLD="old-secret-of-it")
     receivers = {line.rpartition("/")[2]: line.split()[1] for line in child.lines if line.startswith("receiver ")}
     assert list(receivers) == ["cat", "dog"]
-    url = child.lines[0].split()[1]
+    url = child.url
     assert subscribe(url, receivers["cat"], "new-secret-of-it") == 200
     assert subscribe(url, receivers["cat"], "old-secret-of-it") == 400
     assert subscribe(url, receivers["dog"], "old-secret-of-it") == 200
@@ -134,7 +213,7 @@ def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -
         *("--username-env", "WHO", "--password-env", "PASS", "--totp-env", "SEED", "--receiver", "x=HOOK"), **secrets
     )
     assert 'export PRESERVICA_PASSWORD="$PASS"' in child.lines
-    url = child.lines[0].split()[1]
+    url = child.url
     assert log_in(url, username="me@example.org", password="a-pass-word").json()["message"] == "needs.2fa"
     code, errors = child.stop()
     assert code == 0
@@ -144,15 +223,15 @@ def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -
 
 def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
     child = launch(SANDBOX_PASSWORD="a-pass-word")
-    assert child.lines[-1] == 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"'
-    url = child.lines[0].split()[1]
+    assert 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"' in child.lines
+    url = child.url
     assert log_in(url, username="archivist@example.org", password="a-pass-word").ok
     assert not log_in(url, username="archivist@example.org", password="sandbox-password").ok
 
 
 def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     child = launch("--fault", "status-418@login", "--trait", "no-challenge", "--latency", "1")
-    assert log_in(child.lines[0].split()[1]).status_code == 418
+    assert log_in(child.url).status_code == 418
 
 
 @pytest.mark.parametrize(
@@ -175,10 +254,14 @@ def test_list_lags_for_what_it_is_to_lag_for(
 def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
     data = tmp_path / "data.json"
     child = launch("--data", str(data), "--trait", "no-challenge")
-    url = child.lines[0].split()[1]
+    url = child.url
     assert subscribe(url, "https://hooks.example.org/x", "a secret") == 200
     assert child.stop()[0] == 0
     assert "https://hooks.example.org/x" in data.read_text()
+
+
+def not_written(path: str, text: str) -> None:
+    raise AssertionError(path)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +279,7 @@ def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
         (["--latency", "-1"], "error: latency is not between"),
         (["--password-env", "UNSET"], "error: the environment variable UNSET is not set; export it first"),
         (["--totp-env", "BAD_SEED"], "error: the TOTP seed is not base32"),
-        (["--receiver", "cat"], 'error: receiver "cat" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'),
+        (["--receiver", "cat="], 'error: receiver "cat=" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET'),
         (["--receiver", "a/b=HOOK"], 'error: receiver "a/b=HOOK" is not of the form'),
         (["--receiver", "cat=UNSET"], "error: the environment variable UNSET is not set"),
     ],
@@ -206,7 +289,7 @@ def test_wrong_option_is_one_line_and_64(
 ) -> None:
     monkeypatch.setenv("BAD_SEED", "0189")
     lines: list[str] = []
-    assert run(parse(*arguments), lines.append, catch_signals) == 64
+    assert run(parse(*arguments), lines.append, lines.append, not_written, catch_signals) == 64
     assert len(lines) == 1
     assert lines[0].startswith(error)
     assert "0189" not in lines[0]
@@ -217,7 +300,7 @@ def test_port_that_is_taken_is_one_line_and_1(
 ) -> None:
     port = start().url.rpartition(":")[2]
     lines: list[str] = []
-    assert run(parse("--port", port), lines.append, catch_signals) == 1
+    assert run(parse("--port", port), lines.append, lines.append, not_written, catch_signals) == 1
     assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
