@@ -105,7 +105,7 @@ def checked(run: Run) -> Run:
 
 def make_environ(**more: str) -> dict[str, str]:
     """The environment of a child: of ours only what it needs to start. No HOME: serials are remembered there."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TMPDIR", "LANG")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "TMPDIR", "LANG")}
     return {
         **kept,
         "PRESERVICA_USERNAME": "archivist@example.org",

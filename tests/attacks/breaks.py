@@ -1,0 +1,122 @@
+"""Takes one defence away at a time, in a copy of hooksync: the attacks of its family must get through then.
+
+So that an attack that could not succeed is noticed. A text that is not there any more is an error, too: then the list
+has to follow the code.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.simulation.breaks import Break, copy_broken
+
+LONGEST = 300.0  # seconds for the attacks of a family, on a machine that has much else to do
+
+# family: the defence that is taken away
+BREAKS = {
+    "redirects": Break(
+        "follow a redirect",
+        "service/http.py",
+        "                    if response.status_code < 200:\n",
+        "                    if response.headers.get('Location', '').startswith('http'):\n"
+        "                        requests.post(response.headers['Location'], data=request.body)\n"
+        "                    if response.status_code < 200:\n",
+    ),
+    "tls": Break(
+        "take any trusted certificate for that of the host",
+        "service/connections.py",
+        "context.hostname_checks_common_name = False",
+        "context.check_hostname = False",
+    ),
+    "proxies": Break(
+        "ask for this machine through a proxy",
+        "service/http.py",
+        "found = {} if is_local else requests",
+        "found = requests",
+    ),
+    "netrc": Break(
+        "prepare calls as a session of requests does",
+        "service/http.py",
+        "        prepared = requests.Request(\n"
+        "            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body\n"
+        "        ).prepare()\n",
+        "        prepared = requests.Session().prepare_request(requests.Request(\n"
+        "            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body\n"
+        "        ))\n",
+    ),
+    "server_names": Break(
+        "let user information stand in a URL",
+        "core/urls.py",
+        '    if "@" in netloc:\n        return "holds user information (@)"\n',
+        '    netloc = netloc.rpartition("@")[2]\n',
+    ),
+    "ids": Break(
+        "put an id into a path as it is",
+        "service/client.py",
+        "{quote(identifier, safe='')}",
+        "{quote(identifier)}",
+    ),
+    "runner_commands": Break(
+        "let a file leave without escapes",
+        "core/output.py",
+        'data = escaped(self.masked(text, "json"), "json").encode()',
+        'data = self.masked(text, "json").encode()',
+    ),
+    "markdown": Break(
+        "write foreign text as Markdown",
+        "report/markdown.py",
+        "    if not text or (text",
+        "    return text\n    if not text or (text",
+    ),
+    "encodings": Break(
+        "look for values in clear alone",
+        "core/redaction.py",
+        "        if self._is_encoded_in(looked_at, masked, self._short):\n            return NOT_SHOWN\n",
+        "",
+    ),
+    "yaml": Break(
+        "take directives",
+        "config/yaml_loader.py",
+        "    if directive := _DIRECTIVE.search(text):",
+        "    if (directive := _DIRECTIVE.search(text)) and False:",
+    ),
+    "bombs": Break(
+        "read an answer to its end",
+        "service/http.py",
+        "        if size > limit:\n            raise Flood\n",
+        "",
+        also=(("service/connections.py", "        if self.bytes_left < 0:\n            raise Flood\n", ""),),
+    ),
+    "slow_bodies": Break(
+        "wait for as long as there is something to wait for",
+        "service/connections.py",
+        "_CALL.deadline = time.monotonic() + seconds",
+        "_CALL.deadline = time.monotonic() + 100 * seconds",
+    ),
+    "broken_answers": Break(
+        "take what is no JSON for an empty list",
+        "service/responses.py",
+        "    except InvalidDocument:  # its text may quote the answer\n",
+        "    except InvalidDocument:\n        return []\n",
+    ),
+    "signals": Break(
+        "go on after a signal",
+        "cli/terminal.py",
+        "        if self.stop.is_set():\n            os._exit(self.exit_code)\n        self.stop.set()\n",
+        "        return\n",
+    ),
+}
+
+
+def attacks_that_get_through(family: str, folder: Path) -> str:
+    """Play a sample of a family on a copy without a defence; returns what was told, empty where none gets through."""
+    copy_broken(BREAKS[family], folder)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", f"tests/attacks/test_{family}.py"]
+    environ = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
+    )
+    return done.stdout if done.returncode == 1 else ""

@@ -1,0 +1,52 @@
+"""Writes docs/attacks.md: the families of attacks and their numbers."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+FAMILIES = sorted(path.stem for path in FOLDER.glob("test_*.py") if path.stem != "test_attacks")
+
+HEAD = """\
+# Attacks
+
+<!-- Made by `python -m tests.attacks`; not to be edited. -->
+
+What somebody might do to hooksync, played with each change: real calls over real sockets, against a service, a receiver
+or a proxy that says what an attack plants, byte by byte, and hooks files, plans, states and policies made to harm. Most
+attacks are made from tables, every text to plant in every field and every format, and run the commands within the
+tests' process; each family that has to do with processes (time, memory, signals, files) runs whole ones, too.
+
+An attack gets through when a secret, a password, a token or a key in a URL is shown in any form that can be decoded,
+when something arrives where nothing may, when a text steers a terminal or a CI runner or is markup in a comment, when
+more is changed than was asked for, or when a run takes more time or memory than it may.
+
+{summary}
+
+| family | attacks | what is tried |
+|---|---|---|
+{rows}
+
+To see that each family bites, [tests/attacks/breaks.py](../tests/attacks/breaks.py) takes one defence away at a time:
+the attacks of its family get through then. [The threat model](threat-model.md) says which promise which test holds.
+"""
+
+
+def page(attacks: Mapping[str, int], through: Sequence[str]) -> str:
+    """Write the page. `attacks`: the number of each file; `through`: the tests of those that got through."""
+    rows = [f"| {_name(each)} | {attacks.get(each, 0):,} | {_what(each)} |" for each in FAMILIES]
+    total = sum(attacks.get(each, 0) for each in FAMILIES)
+    summary = f"**{total:,} attacks, {len(through)} through.**"
+    failed = "".join(f"\n- got through: `{each}`" for each in through)
+    return HEAD.format(summary=summary + failed, rows="\n".join(rows))
+
+
+def _name(family: str) -> str:
+    return f"[{family.removeprefix('test_').replace('_', ' ')}](../tests/attacks/{family}.py)"
+
+
+def _what(family: str) -> str:
+    module = importlib.import_module(f"tests.attacks.{family}")
+    return " ".join((module.__doc__ or "").partition("\n\n")[0].split()).removesuffix(".")
