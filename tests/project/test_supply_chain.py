@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.backends import missing
 from tests.command_line import ROOT
 from tests.project.test_architecture import MODULES, foreign_imports, imports
 
@@ -35,6 +36,12 @@ SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
 MAY_WRITE = {  # workflow, job, what it may write: why
     ("hooksync-plan.yml", "plan", "pull-requests"): "the plan is shown as a comment of the pull request",
     ("hooksync-apply.yml", "apply", "contents"): "the state is on a branch",
+    ("lock.yml", "propose", "contents"): "the branch with newer versions",
+    ("lock.yml", "propose", "pull-requests"): "the pull request from it",
+    ("release.yml", "attest", "attestations"): "the provenance is kept with the repository",
+    ("release.yml", "attest", "id-token"): "it is signed as the workflow",
+    ("release.yml", "publish", "id-token"): "the index trusts the workflow, and there is no password",
+    ("release.yml", "release", "contents"): "the release",
 }
 LISTS = ("requirements.txt", ".ci/requirements-build.txt", ".ci/requirements-tools.txt")
 INSTALLED_BY_HAND = {  # what tests import that the extra does not bring: why
@@ -159,6 +166,34 @@ def test_our_own_ci_runs_each_script_on_each_python_that_we_speak_of_and_again_e
     assert not [job for job in jobs_of(CI).values() if "if" in job]
 
 
+def test_what_runs_code_of_others_may_not_write_and_what_may_write_runs_none() -> None:
+    jobs = {(path.name, name): job for path in WORKFLOWS for name, job in jobs_of(path).items()}
+    writing = {(workflow, job) for workflow, job, _ in MAY_WRITE if workflow in ("lock.yml", "release.yml")}
+    for each in writing:
+        run = "\n".join(step.get("run", "") for step in jobs[each]["steps"])
+        assert jobs[each]["needs"]
+        assert (
+            ".ci/requirements-tools.txt" in run if each[1] == "publish" else not re.search(r"pip|(?<!/)\.ci/\w+ ", run)
+        )
+    assert {name for workflow, name in jobs if workflow in ("lock.yml", "release.yml")} == {
+        *(job for _, job in writing), "upgrade", "test", "build",
+    }  # fmt: skip
+
+
+def test_a_release_is_tested_built_attested_and_then_published_by_whoever_approves() -> None:
+    jobs = jobs_of(ROOT / ".github" / "workflows" / "release.yml")
+    assert load(ROOT / ".github" / "workflows" / "release.yml")[True] == {"push": {"tags": ["v[0-9]*"]}}
+    assert [jobs[name].get("needs") for name in ("test", "build", "attest", "release", "publish")] == [
+        None, None, ["test", "build"], "attest", "release",
+    ]  # fmt: skip
+    assert jobs["publish"]["environment"] == "index"
+    attested = [step["with"] for step in jobs["attest"]["steps"] if "actions/attest@" in step["uses"]]
+    assert attested == [
+        {"subject-path": "dist/*"},
+        {"subject-path": "dist/*.whl", "sbom-path": "dist/hooksync.cdx.json"},
+    ]
+
+
 # --- the scripts
 
 
@@ -196,11 +231,17 @@ def test_a_python_that_will_not_do_is_not_quietly_replaced(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("script", "usage"), [("install", "FOLDER"), ("lock", "--check")])
+@pytest.mark.parametrize(("script", "usage"), [("install", "FOLDER"), ("release", "FOLDER TAG"), ("lock", "--check")])
 def test_a_wrong_use_of_a_script_tells_the_right_one(script: str, usage: str) -> None:
     done = run_ci(ROOT, script, *["nonsense"] * 4)
     assert (done.returncode, done.stdout) == (64, "")
     assert f".ci/{script} {usage}" in re.sub(" +", " ", done.stderr)
+
+
+def test_a_release_whose_tag_is_not_its_version_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    done = run_ci(ROOT, "release", str(tmp_path), "v99.0.0")
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    assert done.stderr.startswith("error: the tag is v99.0.0, and the version of hooksync ")
 
 
 # --- what is locked
@@ -299,6 +340,20 @@ def test_lists_that_cannot_be_checked_without_a_network_fail(checkout: Path, tmp
     done = run_ci(checkout, "lock", "--check", TOOLS=uv(tmp_path / "tools", "exit 2"))
     assert done.returncode == 1
     assert done.stderr.startswith("error: requirements.txt: could not be made; it needs a package index")
+
+
+@pytest.mark.slow
+def test_a_bill_of_materials_that_is_not_what_is_locked_is_refused(environment: Path, tmp_path: Path) -> None:
+    if "TOOLS" not in os.environ:
+        missing("the tools of .ci/requirements-tools.txt", "set TOOLS to the folder of their programs")
+    other, written = tmp_path / "environment", tmp_path / "sbom.json"
+    shutil.copytree(environment, other, symlinks=True)
+    (other / "bin" / "hooksync").write_text("#!/bin/sh\necho hooksync 1.0\n", encoding="utf-8")
+    (other / "bin" / "hooksync").chmod(0o755)
+    done = run_ci(ROOT, "sbom", str(other), str(written))
+    assert (done.returncode, written.exists()) == (1, False), done.stderr
+    assert "error: the environment is not what is locked: " in done.stderr
+    assert {"pip", "pyyaml"} <= set(re.findall(r"([\w-]+)==", done.stderr))
 
 
 # --- what installs
