@@ -50,8 +50,8 @@ def split_netloc(rest: str) -> tuple[str, str]:
 
 
 _WITH_HOST = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?(?P<host>(?:\[[0-9A-Fa-f:.]+\]|[^][@:/\\?#]+)(?::[0-9]*)?)"
-    r"(?P<path>/[^\\?#]*)?"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
+    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%]|%(?!40|3[Aa]))+)(?::[0-9]*)?)(?P<path>/[^\\?#]*)?"
 )
 _WORD = re.compile("[A-Za-z0-9]+")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")

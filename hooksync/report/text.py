@@ -147,7 +147,7 @@ def counts_of(view: TenancyView) -> str:
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
     symbol = _symbol(step, view)
-    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.shown):<15}{_remark(step, view)}"
+    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {_remark(step, view)}"
     yield _STYLES[step.action], first.rstrip()
     yield from (("", line) for line in _field_lines(step))
 

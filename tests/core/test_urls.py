@@ -404,6 +404,7 @@ LAMBDA = "https://q2j4x5abcdefghij.lambda-url.eu-west-1.on.aws"
         # user information in odd forms, parameters, hosts that look like others
         ("//user:KEY@h/x", "***@h/***"),
         ("mailto:user:KEY@h", "***@h"),
+        ("https://user%3AKEY%40h.example/a", "***"),
         ("https:\\\\user:KEY@h", "***@h"),
         ("https:/user:KEY@h", "***@h"),
         ("user:KEY@h", "***@h"),
