@@ -163,16 +163,22 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
 
     from hooksync.cli.terminal import catch_signals
     from hooksync.core.errors import ExitCode
-    from hooksync.sandbox.command import run
+    from hooksync.core.urls import masked_url
+    from hooksync.sandbox.command import log_line, run
 
     def say(text: str) -> None:
         world.terminal.result(f"{text}\n")
+
+    def log(entry: dict[str, object]) -> None:
+        shown = {name: masked_url(str(value)) if name == "url" else value for name, value in entry.items()}
+        world.output.message(log_line(shown, as_json=is_json), form="json" if is_json else "text")
 
     def write(path: str, text: str) -> None:
         world.output.create_file(path, text, mode=0o600)
 
     gc.enable()  # it runs for long
-    return ExitCode(run(arguments, say, world.terminal.message, write, catch_signals))
+    is_json = arguments.json_log
+    return ExitCode(run(arguments, say, log, write, catch_signals))
 
 
 def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:

@@ -54,9 +54,9 @@ class Output:
             fix = "check that the file or pipe behind it can be written to and has room"
             raise OutputLost(Problem(what, fix)) from error
 
-    def message(self, text: str, end: str = "\n") -> None:
+    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
         """Write to standard error. If that fails, the command goes on."""
-        self._say(escaped(self.masked(text.rstrip("\n"), "text"), "text") + end)
+        self._say(escaped(self.masked(text.rstrip("\n"), form), form) + end)
 
     def annotate(self, command: str) -> None:
         """Write a command of ours to GitHub's runner. No other line begins as one."""

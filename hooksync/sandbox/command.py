@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from hooksync.sandbox.http_server import Log
     from hooksync.sandbox.server import SandboxOptions
 
     Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below")
     add("--list-lag", action="append", default=[], metavar="LAG", help="make the list late by seconds, see below")
     add("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
+    add("--json-log", action="store_true", help="log a JSON object a line, not text, on standard error")
     add = parser.add_argument_group("the account").add_argument
     add("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {TENANT})")
     add("--username-env", metavar="ENV", help=f"holds the name (default: {USERNAME})")
@@ -73,43 +75,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(
     args: argparse.Namespace,
     say: Callable[[str], None],
-    note: Callable[[str], None],
+    log: Log,
     write: Callable[[str, str], None],
     catch_signals: Callable[[Callable[[int], None]], AbstractContextManager[None]],
 ) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code.
 
-    `say` takes the addresses and should flush, for programs that wait for them; `note` takes errors. `write` makes a
-    file of its owner's alone, or raises FileExistsError. `catch_signals` hands each signal to a function.
+    `say` takes the addresses and should flush, for programs that wait for them; `log` what happens, errors too. `write`
+    makes a file of its owner's alone, or raises FileExistsError. `catch_signals` hands each signal to a function.
     """
     from contextlib import ExitStack
+    from dataclasses import replace
     from queue import SimpleQueue
 
-    from hooksync.sandbox.http_server import SandboxError
     from hooksync.sandbox.receiver import Receiver
     from hooksync.sandbox.server import Sandbox
 
-    try:
-        options = read_options(args)
-        secrets = dict(map(_read_receiver, args.receiver or ["catalogue"]))
-    except ValueError as error:
-        note(f"error: {error}")
-        return _WRONG_USAGE
     arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
     with catch_signals(arrived.put), ExitStack() as running:
+        code = _WRONG_USAGE
         try:
+            options = replace(read_options(args), log=log)
+            secrets = dict(map(_read_receiver, args.receiver or ["catalogue"]))
+            code = _FAILED
             box = running.enter_context(Sandbox(options))
             given = {name: [value for value, _ in values.values()] for name, values in secrets.items()}
-            receiver = running.enter_context(Receiver(given, args.receiver_port))
+            receiver = running.enter_context(Receiver(given, args.receiver_port, log))
             say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
             for name in secrets:
                 say(f"receiver {receiver.url(name)}")
             say(_second_terminal(args, _values(args, box.url, secrets), _hooks_file(secrets, receiver.url), write))
-        except SandboxError as error:
-            note(f"error: {error}")
-            return _FAILED
+        except ValueError as error:
+            log({"kind": "error", "result": str(error)})
+            return code
         arrived.get()
     return _DONE
+
+
+def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
+    """Write what happened as a line, with the time."""
+    from datetime import datetime
+
+    at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    match entry:
+        case _ if as_json:
+            import json
+
+            return json.dumps({"at": at, **entry})
+        case {"kind": "error", "result": result}:
+            return f"error: {result}"
+        case {"kind": kind, "what": what, "result": result}:
+            url, took = (f" {entry[name]}" if name in entry else "" for name in ("url", "seconds"))
+            return f"{at[11:23]} {kind:<9} {what}{url} -> {result}{took and f' ({took[1:]} s)'}"
+    raise AssertionError(entry)
 
 
 def read_options(args: argparse.Namespace) -> SandboxOptions:

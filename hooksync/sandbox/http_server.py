@@ -20,6 +20,8 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+Log = Callable[[dict[str, object]], None]  # takes what happened: its kind, what, the result
+
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[;\s])")  # of a body
 _POLL = 0.02  # seconds between two checks whether to stop

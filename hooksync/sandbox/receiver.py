@@ -24,6 +24,7 @@ from hooksync import receiver
 from hooksync.sandbox.http_server import (
     Answer,
     Connection,
+    Log,
     LoopbackServer,
     Request,
     SandboxError,
@@ -53,8 +54,9 @@ class Receiver(LoopbackServer):
     that a secret can be rotated while both are in use. Raises `SandboxError` if the port cannot be used.
     """
 
-    def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0) -> None:
+    def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None) -> None:
         self._lock = threading.Lock()
+        self._log = log
         self._inboxes: dict[str, Inbox] = {}
         for name, values in secrets.items():
             self.set_secret(name, *values)
@@ -82,19 +84,18 @@ class Receiver(LoopbackServer):
             return replace(inbox, events=list(inbox.events))
 
     def _respond(self, connection: Connection, request: Request) -> None:
-        with self._lock:  # nothing in here waits
-            answer = self._receive(request)
-        connection.send(answer)
-
-    def _receive(self, request: Request) -> Answer:
-        inbox = self._inboxes.get(request.path.removeprefix("/"))
+        name = request.path.removeprefix("/")
+        inbox = self._inboxes.get(name)
         if inbox is None:
-            return json_answer(404, {"message": "there is no such receiver"})
-        answer = inbox.receiver.receive(request.method, request.query, request.headers, request.body)
-        inbox.challenges += answer.kind == "challenge"
-        inbox.refused += answer.kind == "refused"
-        inbox.events += [answer.event] * (answer.kind == "event")
-        return Answer(answer.status, answer.body)
+            connection.send(json_answer(404, {"message": "there is no such receiver"}))
+            return
+        with self._lock:  # nothing in here waits
+            answer = inbox.receiver.receive(request.method, request.query, request.headers, request.body)
+            inbox.challenges += answer.kind == "challenge"
+            inbox.refused += answer.kind == "refused"
+            inbox.events += [answer.event] * (answer.kind == "event")
+        self._log({"kind": "receiver", "what": name, "result": answer.reason or answer.kind})
+        connection.send(Answer(answer.status, answer.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,4 +240,5 @@ def _why(error: Exception) -> str:
         return "it did not answer in time"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
-    return f"it could not be called ({error or type(error).__name__})"
+    # the text of other errors quotes the URL, where a key may be
+    return f"it could not be called ({error if isinstance(error, OSError) and str(error) else type(error).__name__})"

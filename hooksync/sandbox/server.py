@@ -1,4 +1,4 @@
-"""The sandbox: the rules, the faults and the log behind an HTTP server on 127.0.0.1.
+"""The sandbox: the rules, the faults and what happens, behind an HTTP server on 127.0.0.1.
 
 Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and point a client at `box.url`.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
-from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, SandboxError
+from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError
 from hooksync.sandbox.receiver import Delivery, WebhookSender
 from hooksync.sandbox.tenancies import (
     TOKEN_HEADER,
@@ -51,6 +51,7 @@ class SandboxOptions:
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
+    log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
 
     def __post_init__(self) -> None:
         read_traits(self.traits)
@@ -72,6 +73,7 @@ class Sandbox(LoopbackServer):
         self._in_flight = 0
         self._faults = FaultScript(map(read_fault, options.faults))
         self._latency = options.latency
+        self._log = options.log
         self._sender = WebhookSender(options.challenge_timeout)
         traits = read_traits(options.traits)
         held = load_data(options.data) if options.data else {}
@@ -86,7 +88,7 @@ class Sandbox(LoopbackServer):
                 takes_codes_once=Trait.TOTP_ONCE in traits,
             ),
             tenancies=self._tenancies,
-            challenge=self._sender.challenge,
+            challenge=self._challenge,
             traits=traits,
             triggers=(*TRIGGERS, *options.extra_triggers),
         )
@@ -147,7 +149,20 @@ class Sandbox(LoopbackServer):
     def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
         """Send events, signed, to every subscription of a tenant for a trigger (as on the wire), one after another."""
         held = self._tenancies.held_by(tenant)
-        return tuple(self._sender.deliver(tenant, each, events) for each in held if each.trigger == trigger)
+        return tuple(self._deliver(tenant, each, events) for each in held if each.trigger == trigger)
+
+    def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
+        delivery = self._sender.deliver(tenant, subscription, events)
+        what = f"{subscription.trigger} {subscription.id[:8]}"
+        self._log(
+            {"kind": "event", "what": what, "url": subscription.url, "result": delivery.status or delivery.reason}
+        )
+        return delivery
+
+    def _challenge(self, url: str, secret: str) -> str | None:
+        reason = self._sender.challenge(url, secret)
+        self._log({"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"})
+        return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
         """Answer one request, with the latency and the fault that are due."""
@@ -162,6 +177,8 @@ class Sandbox(LoopbackServer):
         with self._lock:  # before the answer goes out, so that nobody has it first
             call.status = answer.status if answer else None
             self._in_flight -= 1
+        result, took = call.status or "cut", time.monotonic() - call.arrived
+        self._log({"kind": "call", "what": f"{call.method} {call.path}", "result": result, "seconds": round(took, 3)})
         if answer is None:
             connection.cut()
         else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ import requests
 import yaml
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import add_arguments, read_options, run
+from hooksync.sandbox.command import add_arguments, log_line, read_options, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import CALL_NAMES, Trait
@@ -221,6 +224,48 @@ def test_secrets_from_the_environment_are_used_but_never_shown(launch: Launch) -
     assert not any(secret in shown for secret in secrets.values())
 
 
+def test_log_tells_each_call_challenge_and_receiver_and_no_secret(launch: Launch) -> None:
+    child = launch("--receiver", "cat=HOOK", "--trait", "number-ids", HOOK="a-hook-secret")
+    receiver = f"{child.lines[1].split()[1]}?code=KEY-OF-A-FUNCTION"
+    assert subscribe(child.url, receiver, "a-hook-secret") == 200
+    assert subscribe(child.url, receiver, "another-hook-secret") == 400
+    assert subscribe(child.url, "http://127.0.0.1:1/\u20ac?code=KEY-OF-A-FUNCTION", "another-hook-secret") == 400
+    code, errors = child.stop()
+    assert code == 0
+    shown = re.sub(r"\(\d.*? s\)", "(T)", re.sub(r"^\S+ ", "", errors, flags=re.MULTILINE)).splitlines()
+    masked = f"{receiver.partition('?')[0]}?code=***"
+    assert shown[:4] == [
+        "call      POST /api/accesstoken/login -> 200 (T)",
+        "receiver  cat -> challenge",
+        f"challenge POST {masked} -> passed",
+        "call      POST /api/webhook/subscriptions -> 200 (T)",
+    ]
+    wrong = "its challengeResponse is wrong; it may use another secret"
+    assert shown[6:8] == [
+        f"challenge POST {masked} -> {wrong}",
+        "call      POST /api/webhook/subscriptions -> 400 (T)",
+    ]
+    assert not [value for value in ("hook-secret", "KEY-OF", "sandbox-password") if value in errors]
+
+
+def test_log_in_json_is_an_object_a_line_whatever_was_asked_for(launch: Launch) -> None:
+    child = launch("--json-log", "--fault", "cut@login:1:1")
+    log_in(child.url)
+    with pytest.raises(requests.ConnectionError):
+        log_in(child.url)
+    path = "/api/##vso[task.setvariable]\u202e"
+    with requests.get(f"{child.url}{path}") as answer:
+        assert answer.status_code == 404
+    _, errors = child.stop()
+    entries = [json.loads(line) for line in errors.splitlines()]
+    assert [(entry["kind"], entry["what"], entry["result"]) for entry in entries] == [
+        ("call", "POST /api/accesstoken/login", 401),
+        ("call", "POST /api/accesstoken/login", "cut"),
+        ("call", f"GET {answer.request.path_url}", 404),
+    ]
+    assert datetime.fromisoformat(entries[0]["at"]).tzinfo
+
+
 def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
     child = launch(SANDBOX_PASSWORD="a-pass-word")
     assert 'export PRESERVICA_PASSWORD="$SANDBOX_PASSWORD"' in child.lines
@@ -260,6 +305,10 @@ def test_data_outlives_a_run(launch: Launch, tmp_path: Path) -> None:
     assert "https://hooks.example.org/x" in data.read_text()
 
 
+def not_said(text: str) -> None:
+    raise AssertionError(text)
+
+
 def not_written(path: str, text: str) -> None:
     raise AssertionError(path)
 
@@ -289,7 +338,16 @@ def test_wrong_option_is_one_line_and_64(
 ) -> None:
     monkeypatch.setenv("BAD_SEED", "0189")
     lines: list[str] = []
-    assert run(parse(*arguments), lines.append, lines.append, not_written, catch_signals) == 64
+    assert (
+        run(
+            parse(*arguments),
+            not_said,
+            lambda entry: lines.append(log_line(entry, as_json=False)),
+            not_written,
+            catch_signals,
+        )
+        == 64
+    )
     assert len(lines) == 1
     assert lines[0].startswith(error)
     assert "0189" not in lines[0]
@@ -300,7 +358,16 @@ def test_port_that_is_taken_is_one_line_and_1(
 ) -> None:
     port = start().url.rpartition(":")[2]
     lines: list[str] = []
-    assert run(parse("--port", port), lines.append, lines.append, not_written, catch_signals) == 1
+    assert (
+        run(
+            parse("--port", port),
+            not_said,
+            lambda entry: lines.append(log_line(entry, as_json=False)),
+            not_written,
+            catch_signals,
+        )
+        == 1
+    )
     assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
