@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 from hooksync.config.declarations import read_shard
 from hooksync.config.files import DEFAULT_FILES, default_file
 from hooksync.core.errors import Problem, UsageError
+from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS
 
 SHELLS = ("bash", "zsh", "fish")
@@ -44,6 +45,7 @@ _PLANNING = (
     *(*_FILES, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
     *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
 )
+_RECEIVER = ("--url", "--secret")
 _STATE = ("-f --file:of the state", "--state", "--debug:of an action")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
     "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
@@ -51,7 +53,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "apply": ("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report", "--debug"),
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
-    "check": (*_FILES, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+    "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
     "state": ("--debug",),
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
@@ -93,6 +95,16 @@ duration.__name__ = "duration (a number with s, m, h or d)"
 _seconds = _number(float, lambda number: 0 < number <= 3600, "number of seconds (more than 0, at most 3600)")
 _wait = _number(float, lambda number: 0 <= number <= _LONGEST_WAIT, f"number of seconds (from 0 to {_LONGEST_WAIT})")
 _parallelism = _number(int, lambda number: 1 <= number <= _MOST_PARALLEL, f"number from 1 to {_MOST_PARALLEL}")
+
+
+def _reference(text: str) -> SecretRef:
+    """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
+    kind, _, name = text.partition(":")
+    if kind not in ("env", "file") or not name:
+        raise UsageError(
+            Problem("--secret is neither env:NAME nor file:PATH", "name where the secret is found, never it")
+        )
+    return SecretRef("env" if kind == "env" else "file", name)
 
 
 def _switch(dest: str) -> dict[str, Any]:
@@ -143,6 +155,8 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--max-age": {"type": duration},
     "--yes": _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
+    # the receiver's side
+    "--secret": {**_several("secrets"), "type": _reference},
     # the others
     "path": {"nargs": "?", "default": "hooks.yaml"},
     "--from-live": _switch("is_from_live"),
@@ -177,7 +191,14 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     """
     arguments = make_parser(argv[0] if argv and argv[0] in _COMMANDS else None).parse_args(argv)
     if getattr(arguments, "saved_plan", None) is not None:
-        _refuse_choosing(arguments)
+        fix = "give such flags to `hooksync plan --out`; see `hooksync apply --help`"
+        _refuse_choosing(arguments, "a saved plan", fix)
+    elif getattr(arguments, "url", None):
+        _refuse_choosing(arguments, "--url", "name either one receiver, or hooks files")
+        if not arguments.secrets:
+            raise UsageError(Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH"))
+    elif "url" in arguments and arguments.secrets:
+        raise UsageError(Problem("--secret needs --url", "a hooks file names the secrets of its receivers itself"))
     elif getattr(arguments, "max_age", None) is not None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
     elif arguments.command == "completion" and not (arguments.shell or arguments.words):
@@ -195,24 +216,27 @@ def _file_by_default(arguments: argparse.Namespace, environ: Mapping[str, str]) 
     given = vars(arguments)
     if named := environ.get("HOOKSYNC_FILE"):
         return named
-    reads_another = arguments.command == "state" or any(given.get(name) for name in ("saved_plan", "server", "tenant"))
+    reads_another = arguments.command == "state" or any(
+        given.get(name) for name in ("saved_plan", "server", "tenant", "secrets")
+    )
     reads_none = given.get("is_from_live") is False or not ("files" in given or given.get("words"))
     return DEFAULT_FILES[0] if reads_another or reads_none else default_file()
 
 
-def _refuse_choosing(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for flags that choose what to plan, next to a plan that is made already."""
+def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str) -> None:
+    """Raise UsageError for flags that choose of hooks files, next to what is chosen already."""
+    get = vars(arguments).get
     given = {
-        "--file": arguments.files is not None,
-        "--tenancy": arguments.tenancies,
-        "--shard": arguments.shard,
-        "--target": arguments.targets,
-        "--replace": arguments.replace,
-        "--no-prune": not arguments.prunes,
+        "an address": get("address"),
+        "--file": get("files"),
+        "--tenancy": get("tenancies"),
+        "--shard": get("shard"),
+        "--target": get("targets"),
+        "--replace": get("replace"),
+        "--no-prune": not get("prunes", True),
     }
     if names := [name for name, is_given in given.items() if is_given]:
-        what = f"{', '.join(names)} cannot be combined with a saved plan"
-        raise UsageError(Problem(what, "give such flags to `hooksync plan --out`; see `hooksync apply --help`"))
+        raise UsageError(Problem(f"{', '.join(names)} cannot be combined with {with_what}", fix))
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:

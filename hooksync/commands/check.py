@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from hooksync.commands.options import Options
+from hooksync.commands.receiving import open_receiver
 from hooksync.commands.setup import prepare, read_state, timestamp
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.context import World, find_store
 from hooksync.reconcile.diff import DiffOptions
@@ -34,19 +36,14 @@ from hooksync.state.backends import state_place
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
 
+Hook = tuple[HookCheck, ProbeTarget | None]  # None: no secret to challenge it with
+
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
 def check(options: Options, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
-    prepared = prepare(options, world)
-    path = state_place(options.files, options.state, disabled=not options.uses_state)
-    found, _ = read_state(find_store(path, options.files[0], world), options, world)
-    timeout, parallelism = options.timeout, options.parallelism
-    private = prepared.private_receivers
-    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:
-        checks = _look(run, world, path, found.state)
-    view = CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
+    view = _check_receiver(options, world) if options.url else _check_files(options, world)
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:
@@ -58,23 +55,33 @@ def check(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
 
 
+def _check_receiver(options: Options, world: World) -> CheckView:
+    with open_receiver(options, world) as (run, target), world.terminal.progress("checking", 1) as step:
+        hooks = [*_hooks([target.declared], "auto", run)]
+        return CheckView((), timestamp(world), receivers=tuple(_challenged(hooks, run, step)))
+
+
+def _check_files(options: Options, world: World) -> CheckView:
+    prepared = prepare(options, world)
+    path = state_place(options.files, options.state, disabled=not options.uses_state)
+    found, _ = read_state(find_store(path, options.files[0], world), options, world)
+    timeout, parallelism = options.timeout, options.parallelism
+    private = prepared.private_receivers
+    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:
+        checks = _look(run, world, path, found.state)
+    return CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
+
+
 def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
     """Gather the evidence and judge it. `path`: of the state, None: without one; `known`: None: there is none yet."""
-    hooks = {tenancy.name: tuple(_hooks(tenancy, run)) for tenancy in run.tenancies}
-    wanted = (pair for several in hooks.values() for hook, pair in several if pair and hook.probe != "never")
-    pairs = list(dict.fromkeys(wanted))
-    with world.terminal.progress("checking", len(run.tenancies) + len({(url.full, key) for url, key in pairs})) as step:
+    hooks = {tenancy.name: tuple(_hooks(tenancy.subscriptions, tenancy.probe, run)) for tenancy in run.tenancies}
+    everything = [each for several in hooks.values() for each in several]
+    total = len(run.tenancies) + len({(pair[0].full, pair[1]) for pair in _wanted(everything)})
+    with world.terminal.progress("checking", total) as step:
         tasks = [partial(_service_evidence, tenancy, run, step) for tenancy in run.tenancies]
         services = run.pool.run("tenancies", tasks)
-        answers = probe_all(pairs, run.pool, run.context, step)
-        ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
-        forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
-        forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
+        challenged = iter(_challenged(everything, run, step))
     secrets = _secret_states(run, [(each and each.live) or () for each in services], known, path)
-
-    def check_of(hook: HookCheck, pair: ProbeTarget | None) -> HookCheck:
-        answer = answers.get(pair) if pair and hook.probe != "never" else None
-        return replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None)
 
     return tuple(
         TenancyCheck(
@@ -83,10 +90,26 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
                 *judge_tenancy(tenancy, service or TenancyEvidence()),
                 *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None),
             ),
-            tuple(check_of(hook, pair) for hook, pair in hooks[tenancy.name]),
+            tuple(islice(challenged, len(hooks[tenancy.name]))),
         )
         for tenancy, service in zip(run.tenancies, services, strict=True)
     )
+
+
+def _wanted(hooks: Iterable[Hook]) -> list[ProbeTarget]:
+    """Return what is to be challenged, each once."""
+    return list(dict.fromkeys(pair for hook, pair in hooks if pair and hook.probe != "never"))
+
+
+def _challenged(hooks: Sequence[Hook], run: Run, advance: Callable[[], None]) -> Iterator[HookCheck]:
+    """Challenge receivers, and add what they answered."""
+    answers = probe_all(_wanted(hooks), run.pool, run.context, advance)
+    ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
+    forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
+    forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
+    for hook, pair in hooks:
+        answer = answers.get(pair) if pair and hook.probe != "never" else None
+        yield replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None)
 
 
 def _secret_states(
@@ -111,19 +134,19 @@ def _secret_states(
     return states
 
 
-def _hooks(tenancy: Tenancy, run: Run) -> Iterator[tuple[HookCheck, ProbeTarget | None]]:
+def _hooks(subscriptions: Sequence[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[Hook]:
     """Group the subscriptions by name; each name with what its receiver is challenged with, where it has a secret."""
     names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
-    for subscription in tenancy.subscriptions:
+    for subscription in subscriptions:
         names[subscription.name].append(subscription)
     for several in map(tuple, names.values()):
         one = several[0]
         try:
             secret = run.secrets.find(one.secret)
         except SecretError as error:
-            yield HookCheck(several, tenancy.probe, error), None
+            yield HookCheck(several, probe, error), None
         else:
-            yield HookCheck(several, tenancy.probe, None, doubts_about(secret, one.secret)), (one.url, secret)
+            yield HookCheck(several, probe, None, doubts_about(secret, one.secret)), (one.url, secret)
 
 
 def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> TenancyEvidence:

@@ -10,6 +10,7 @@ from hooksync.core.record import Record, given_fields
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import Shard
+    from hooksync.core.model import SecretRef
     from hooksync.core.schema import SchemaKind
 
 Format = Literal["text", "json", "markdown"]
@@ -49,6 +50,9 @@ class Options(Record, frozen=True):
     max_age: timedelta | None = None  # apply: of the saved plan
     report: str | None = None  # apply: path to write the report at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says
+    # the receiver's side
+    url: str | None = None  # of a receiver; None: of hooks files
+    secrets: tuple[SecretRef, ...] = ()  # the first signs
     # the others
     names_files: bool = False  # export: whether the command line names the files
     server: str | None = None  # export

@@ -83,7 +83,7 @@ def filled_subject(noun: str, template: Template) -> str:
     return f"{noun}, with {names} filled in," if names else noun
 
 
-def url_problem(url: str, subject: str, where: Location) -> Problem | None:
+def url_problem(url: str, subject: str, where: Location | None) -> Problem | None:
     """Judge the URL of a receiver, or its outline."""
     fault = url_fault(url)
     fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"

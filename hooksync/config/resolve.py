@@ -52,6 +52,15 @@ def resolve(
     return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
 
 
+def resolve_subscriptions(entry: TenancyDeclaration, environ: Environment) -> tuple[DeclaredSubscription, ...]:
+    """Fill in URLs alone: who calls receivers needs no server. Raises FileError with every problem."""
+    filling = _Filling(entry, environ)
+    found = filling.subscriptions()
+    if filling.problems:
+        raise FileError(*dict.fromkeys(filling.problems))
+    return found
+
+
 def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Environment) -> tuple[str, ...]:
     """Return what URLs were filled in with, for the redactor: foreign text may echo it.
 
@@ -77,7 +86,7 @@ class _Filling:
         """Fill everything in. None: it has no valid server."""
         server = self._server()
         tenant, tenant_declared = self._tenant()
-        subscriptions = self._subscriptions()
+        subscriptions = self.subscriptions()
         if server is None:
             return None
         return Tenancy(
@@ -122,7 +131,8 @@ class _Filling:
             self._note("method: external needs a tenant", "write tenant: NAME, or set PRESERVICA_TENANT")
         return None, None
 
-    def _subscriptions(self) -> tuple[DeclaredSubscription, ...]:
+    def subscriptions(self) -> tuple[DeclaredSubscription, ...]:
+        """Fill in the URLs."""
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
         known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
         self.problems += duplicate_subscription_problems((entry, url.identity) for entry, url in known)

@@ -112,11 +112,19 @@ class CheckView(Record, frozen=True):
     tenancies: tuple[TenancyCheck, ...]
     created_at: str  # RFC 3339
     warnings: tuple[Problem, ...] = ()  # of the files
+    receivers: tuple[HookCheck, ...] = ()  # of no tenancy
 
     def counts(self) -> Counter[str]:
         """Count the findings by their marks."""
-        parts = ((one.findings, *(hook.findings for hook in one.hooks)) for one in self.tenancies)
-        return Counter(each.mark for of_one in parts for findings in of_one for each in findings)
+        return Counter(each.mark for _, _, findings in self.parts() for each in findings)
+
+    def parts(self) -> Iterator[tuple[str, str, tuple[Finding, ...]]]:
+        """Iterate over all that was looked at: where it belongs, what it is, and what was found."""
+        for one in self.tenancies:
+            name = f"{one.tenancy.name}, {one.tenancy.where}"
+            yield name, "", one.findings
+            yield from ((name, f"{_title(hook)} {hook.subscription.url.shown}", hook.findings) for hook in one.hooks)
+        yield from (("", hook.subscription.url.shown, hook.findings) for hook in self.receivers)
 
     @property
     def is_fine(self) -> bool:
@@ -188,7 +196,8 @@ def _judge_hook(check: HookCheck) -> Iterator[Finding]:
         why = "interrupted" if error is None else "not challenged: no secret to check its answer with"
         yield Finding("receiver", "skipped", why)
     elif answer.state != "ready":
-        hint = "; if only Preservica can reach it, declare `probe: never`" if answer.state == "unreachable" else ""
+        may_be_hidden = answer.state == "unreachable" and check.subscription.tenancy
+        hint = "; if only Preservica can reach it, declare `probe: never`" if may_be_hidden else ""
         yield Finding("receiver", "failed", answer.detail, answer.fix + hint)
     else:
         yield Finding("receiver", "ok", "ready")
@@ -197,7 +206,10 @@ def _judge_hook(check: HookCheck) -> Iterator[Finding]:
 
 def check_lines(view: CheckView) -> list[Line]:
     """Write a check for people: every stage of a tenancy, a line for each receiver, and details of what is not ok."""
-    return [*(line for tenancy in view.tenancies for line in _tenancy_lines(tenancy)), ("", _summary(view))]
+    lines = [line for tenancy in view.tenancies for line in _tenancy_lines(tenancy)]
+    for hook in view.receivers:
+        lines += [*_hook_lines(hook, _NAME), ("", "")]
+    return [*lines, ("", _summary(view))]
 
 
 def check_json(view: CheckView) -> str:
@@ -208,6 +220,7 @@ def check_json(view: CheckView) -> str:
         "hooksync_version": __version__,
         "is_fine": view.is_fine,
         "tenancies": [_tenancy_json(tenancy) for tenancy in view.tenancies],
+        "receivers": [_hook_json(hook) for hook in view.receivers],
         "summary": {mark: view.counts()[mark] for mark in MARKS},
         "warnings": [problem.line for problem in view.warnings],
     }
@@ -229,13 +242,10 @@ def check_markdown(view: CheckView) -> str:
 
 def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
     """Pair every finding with its row of the table."""
-    for tenancy in view.tenancies:
-        name = f"{tenancy.tenancy.name}, {tenancy.tenancy.where}"
-        receivers = ((f"{_title(hook)} {hook.subscription.url.shown}", hook.findings) for hook in tenancy.hooks)
-        for subject, findings in (("", tenancy.findings), *receivers):
-            for each in findings:
-                texts = (name, subject, each.subject, each.mark, each.detail, each.fix)
-                yield each, _row(*map(escaped, texts))
+    for name, subject, findings in view.parts():
+        for each in findings:
+            texts = (name, subject, each.subject, each.mark, each.detail, each.fix)
+            yield each, _row(*map(escaped, texts))
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
@@ -293,7 +303,7 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
     subscription, answer = check.subscription, check.receiver
     return {
         "name": subscription.name,
-        "addresses": [each.address for each in check.subscriptions],
+        "addresses": [each.address for each in check.subscriptions if each.tenancy],
         "url": subscription.url.shown,
         "secret": {subscription.secret.kind: subscription.secret.name},
         "receiver": {

@@ -75,6 +75,11 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
     findings = {each["subject"]: each["state"] for each in done.json["tenancies"][0]["subscriptions"][0]["findings"]}
     assert (done.code, done.err) == (0, "")
     assert findings == {"secret": "ok", "receiver": "ok", "event-signing": "ok"}
+    alone = hooksync(
+        ["check", "--url", f"{server.url}?code=a-key", "--secret", "env:HOOK_SECRET"], {"HOOK_SECRET": NEW}
+    )
+    assert (alone.code, alone.err) == (0, "")
+    assert alone.out.endswith("receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n")
 
 
 @pytest.mark.usefixtures("no_credentials")
