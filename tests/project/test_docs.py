@@ -210,3 +210,20 @@ def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:
 
     text = " ".join((ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8").split())
     assert f"scrypt (n {state.COST_N:,}, r {state.COST_R}, p {state.COST_P})" in text
+
+
+PROMISES = [line for line in (ROOT / "docs" / "threat-model.md").read_text("utf-8").splitlines() if line[:1] == "|"]
+
+
+def test_each_promise_has_an_attacker_a_defence_a_test_that_exists_and_its_limits() -> None:
+    head = "| promise | attacker | what holds it | test | what it does not cover |"
+    rows = [line for line in PROMISES if line not in (head, "|---|---|---|---|---|")]
+    assert len(rows) > 30
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 5, row
+        assert all(cells), row
+        named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", cells[3])
+        assert ", ".join(f"`{path}::{name}`" for path, name in named) == cells[3], row
+        for path, name in named:
+            assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text("utf-8"), (path, name)
