@@ -106,6 +106,11 @@ class Delivery:
     status: int | None  # of the receiver's answer; None: no answer
     reason: str = ""  # why there was no answer
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether the receiver took it; which statuses count for the real service is not known."""
+        return self.status in range(200, 300)
+
 
 class WebhookSender:
     """Calls receivers. Thread-safe; `close` ends the calls under way."""
@@ -128,9 +133,8 @@ class WebhookSender:
             return _why(error)
         return judge(status, body, code, secret)
 
-    def deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
-        """Send signed events to a subscription's receiver, in chunks."""
-        body = event_body(tenant, subscription, events)
+    def deliver(self, subscription: Subscription, body: bytes) -> Delivery:
+        """Send events to a subscription's receiver, signed and in chunks. `body`: as `event_body` makes it."""
         headers = {
             "Content-Type": "application/json",
             "Transfer-Encoding": "chunked",

@@ -15,7 +15,7 @@ from pathlib import Path
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError
-from hooksync.sandbox.receiver import Delivery, WebhookSender
+from hooksync.sandbox.receiver import Delivery, WebhookSender, event_body
 from hooksync.sandbox.tenancies import (
     TOKEN_HEADER,
     TRIGGERS,
@@ -51,6 +51,7 @@ class SandboxOptions:
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
+    repeats: tuple[float, ...] = (1.0, 4.0, 16.0)  # seconds before each repeated event, with the trait for it
     log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class Sandbox(LoopbackServer):
         held = load_data(options.data) if options.data else {}
         save = partial(save_data, options.data) if options.data else None
         lag = ListLag(options.list_lag_additions, options.list_lag_removals, options.clock)
+        self._repeats = options.repeats if Trait.REPEAT_EVENTS in traits else ()
         self._tenancies = Tenancies(held, traits, save, lag, options.new_id)
         self._rules = Rules(
             accounts=Accounts(
@@ -152,11 +154,13 @@ class Sandbox(LoopbackServer):
         return tuple(self._deliver(tenant, each, events) for each in held if each.trigger == trigger)
 
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
-        delivery = self._sender.deliver(tenant, subscription, events)
-        what = f"{subscription.trigger} {subscription.id[:8]}"
-        self._log(
-            {"kind": "event", "what": what, "url": subscription.url, "result": delivery.status or delivery.reason}
-        )
+        body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
+        for pause in (*self._repeats, None):
+            delivery = self._sender.deliver(subscription, body)
+            result = delivery.status or delivery.reason
+            self._log({"kind": "event", "what": what, "url": subscription.url, "result": result})
+            if delivery.is_taken or pause is None or self.stopping.wait(pause):
+                break
         return delivery
 
     def _challenge(self, url: str, secret: str) -> str | None:

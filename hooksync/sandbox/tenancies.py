@@ -70,6 +70,7 @@ class Trait(StrEnum):
     NUMBER_IDS = "number-ids"  # in the list and in answers; a path holds the number's text
     TOTP_ONCE = "totp-once"  # a code of an account
     NO_CHALLENGE = "no-challenge"
+    REPEAT_EVENTS = "repeat-events"  # those that were not answered with 2xx
 
 
 class Lie(Enum):

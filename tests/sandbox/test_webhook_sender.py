@@ -219,7 +219,7 @@ def test_refusal_of_a_real_challenge_names_the_url_and_the_reason(
 
 def test_event_goes_out_in_chunks_with_a_signature(sender: WebhookSender, recording: tuple[str, list[Request]]) -> None:
     base, seen = recording
-    delivery = sender.deliver("DEMO", Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), [EVENT])
+    delivery = sender.deliver(Subscription(f"{base}/x?code=KEY", "MOVED", SECRET), b'{"events": []}' * 9)
     assert delivery.status == 200
     (request,) = seen
     assert request.headers["transfer-encoding"] == "chunked"
@@ -241,6 +241,54 @@ def test_event_has_identifiers_only_where_the_subscription_asks_for_them() -> No
 
 
 def test_event_that_nobody_takes_has_a_reason(sender: WebhookSender) -> None:
-    delivery = sender.deliver("DEMO", Subscription("http://a b/", "MOVED", SECRET), [EVENT])
+    delivery = sender.deliver(Subscription("http://a b/?code=KEY", "MOVED", SECRET), b"{}")
     assert delivery.status is None
-    assert delivery.reason.startswith("it could not be called")
+    assert delivery.reason == "it could not be called (InvalidURL)"
+
+
+@pytest.fixture
+def failing(stack: ExitStack) -> Callable[[int], tuple[str, list[bytes]]]:
+    """Run a receiver that fails some times and then takes what comes; gives its URL and the bodies."""
+
+    def failing(times: int) -> tuple[str, list[bytes]]:
+        bodies: list[bytes] = []
+
+        def respond(connection: Connection, request: Request) -> None:
+            bodies.append(request.body)
+            connection.send(json_answer(500 if len(bodies) <= times else 204, {}))
+
+        server = LoopbackServer(0, respond)
+        stack.callback(server.close)
+        return f"http://127.0.0.1:{server.port}/", bodies
+
+    return failing
+
+
+Failing = Callable[[int], tuple[str, list[bytes]]]
+
+
+@pytest.mark.parametrize(
+    ("trait", "fails", "sent", "status"),
+    [("repeat-events", 2, 3, 204), ("repeat-events", 9, 4, 500), ("repeat-events", 0, 1, 204), (None, 2, 1, 500)],
+)
+def test_event_that_is_not_taken_comes_again_where_that_is_chosen(
+    start: Callable[..., Sandbox], failing: Failing, trait: str | None, fails: int, sent: int, status: int
+) -> None:
+    box = start(traits=frozenset({trait} - {None}), repeats=(0.0, 0.0, 0.0))
+    url, bodies = failing(fails)
+    box.seed("DEMO", url, "MOVED", SECRET)
+    [delivery] = box.deliver("DEMO", "MOVED", [EVENT])
+    assert (delivery.status, len(bodies), len(set(bodies))) == (status, sent, 1)
+
+
+def test_close_ends_the_wait_for_a_repeated_event(
+    start: Callable[..., Sandbox], failing: Failing, stack: ExitStack
+) -> None:
+    failed = threading.Event()
+    box = start(traits=frozenset({"repeat-events"}), repeats=(3600.0,), log=lambda entry: failed.set())
+    box.seed("DEMO", failing(1)[0], "MOVED", SECRET)
+    with ThreadPoolExecutor(1) as pool:
+        deliveries = pool.submit(box.deliver, "DEMO", "MOVED", [EVENT])
+        failed.wait()
+        box.close()
+        assert [each.status for each in deliveries.result()] == [500]
