@@ -69,7 +69,7 @@ def test_a_change_of_the_flag_is_replaced_and_what_is_not_declared_is_removed(pl
     assert "+/- catalogue" in plan.out
     assert "include_identifiers  true -> false" in plan.out
     assert "-   not declared" in plan.out
-    assert "?code=***" in plan.out
+    assert "${RECEIVER}?code=${FN_KEY}" in plan.out, "the file explains the URL of what it declares no more"
     assert place.run("apply", "--yes").code == 0
     [left] = place.box.subscriptions("DEMO")
     assert left.include_identifiers is False

@@ -226,7 +226,7 @@ def test_a_state_that_is_gone_is_told_to_whoever_applies_a_plan_made_with_it() -
 
 @pytest.mark.parametrize("where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"])
 def test_the_state_of_every_backend_is_held_against_the_key(where: str) -> None:
-    environ = {"HOOKSYNC_PLAN_KEY": KEY.text, "HOME": "/h"}
+    environ = {"HOOKSYNC_PLAN_KEY": KEY.value.decode(), "HOME": "/h"}
     output = Output()
     store = open_store(where, environ, "hooks.yaml", output)
     assert store.integrity == find_integrity(environ, output)
