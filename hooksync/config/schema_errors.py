@@ -21,7 +21,7 @@ from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
 from hooksync.core.record import Record
-from hooksync.core.schema import Error, find_errors
+from hooksync.core.schema import Violation, find_errors
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -188,7 +188,7 @@ def mark_at(data: YamlMap, path: Path, *, of_key: bool = False) -> Mark:
     return mark
 
 
-class Refusal(Error):
+class Refusal(Violation):
     """A violation of the schema, to be put into words."""
 
     __slots__ = ()

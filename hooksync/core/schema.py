@@ -81,26 +81,19 @@ def quoted(text: object) -> str:
 class Violation(NamedTuple):
     """One place where data does not fit its schema."""
 
-    keyword: str  # of the schema
+    keyword: str  # of the schema; by `find_errors`, "propertyNames" for all that is about a name
     schema: Schema  # the part that holds the keyword
-    path: tuple[str | int, ...] = ()  # from the top
+    path: tuple[str | int, ...] = ()  # from the top; by `find_errors`, for "propertyNames", down to the name
+    # by `find_errors` alone:
+    argument: object = None  # what the schema says under the keyword
+    instance: object = None  # what stands there; for "propertyNames", the name
+
+    def __repr__(self) -> str:
+        return f"Violation({self.keyword!r}, path={self.path!r})"
 
     def within(self, where: str | int) -> Violation:
         """Return the same, of a field or an item of something larger."""
         return Violation(self.keyword, self.schema, (where, *self.path))
-
-
-class Error(NamedTuple):
-    """One place where data does not fit its schema, as jsonschema tells it."""
-
-    keyword: str  # of the schema; "propertyNames" for all that is about a name
-    argument: object  # what the schema says under the keyword
-    instance: object  # what stands there; for "propertyNames", the name
-    path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
-    schema: Schema  # the part that holds the keyword
-
-    def __repr__(self) -> str:
-        return f"Error({self.keyword!r}, path={self.path!r})"
 
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
@@ -122,7 +115,7 @@ def compile_schema(schema: Schema) -> Check:
     return _Compiler(schema).compile(schema)
 
 
-def find_errors(schema: Schema, data: object) -> Iterator[Error]:
+def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
     """Ask jsonschema where data does not fit."""
     import jsonschema  # only here: it takes longer to import than all the rest of reading a small file
 
@@ -143,7 +136,7 @@ def find_errors(schema: Schema, data: object) -> Iterator[Error]:
         keyword, path = str(error.validator), tuple(error.absolute_path)
         if "propertyNames" in error.relative_schema_path:
             keyword, path = "propertyNames", (*path, str(error.instance))
-        yield Error(keyword, error.validator_value, error.instance, path, cast(Schema, error.schema))
+        yield Violation(keyword, cast(Schema, error.schema), path, error.validator_value, error.instance)
 
 
 class _Compiler:
