@@ -46,6 +46,7 @@ _PLANNING = (
     *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
 )
 _RECEIVER = ("--url", "--secret")
+_SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
 _STATE = ("-f --file:of the state", "--state", "--debug:of an action")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
     "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+    "verify": ("path:of an event", "--signature", *_SECRETS, "--format", "--json", "--debug"),
     "state": ("--debug",),
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
@@ -156,6 +158,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--yes": _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
     # the receiver's side
+    "--json": {"action": "store_const", "const": "json", "dest": "format"},
     "--secret": {**_several("secrets"), "type": _reference},
     # the others
     "path": {"nargs": "?", "default": "hooks.yaml"},

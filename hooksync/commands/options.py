@@ -53,11 +53,12 @@ class Options(Record, frozen=True):
     # the receiver's side
     url: str | None = None  # of a receiver; None: of hooks files
     secrets: tuple[SecretRef, ...] = ()  # the first signs
+    signature: str | None = None  # verify
     # the others
     names_files: bool = False  # export: whether the command line names the files
     server: str | None = None  # export
     tenant: str | None = None  # export
-    path: str = "-"  # of the file: init writes it, push reads it
+    path: str = "-"  # of the file: init writes it, push and verify read it
     is_from_live: bool = False  # init
     kind: SchemaKind = "hooks"  # schema
 

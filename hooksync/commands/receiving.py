@@ -5,7 +5,7 @@ The command line names them, or hooks files do; of these neither server nor log-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hooksync.commands.options import Options
@@ -16,11 +16,15 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     Written,
     reference_problems,
+    select,
     url_problem,
 )
+from hooksync.config.document import read_document
+from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve_subscriptions, url_environment_values
-from hooksync.core.errors import FileError, Problem, UsageError
-from hooksync.core.model import DeclaredSubscription, Location, SecretRef, Trigger
+from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
+from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, outline, split_netloc
@@ -38,6 +42,48 @@ class Target(Record, frozen=True):
     declared: DeclaredSubscription
     secrets: tuple[SecretRef, ...]  # the first signs, the others may sign events of a rotation
     private: PrivateReceivers
+
+
+class KnownSecrets(Record, frozen=True):
+    """What events may be signed with."""
+
+    accepted: tuple[SecretRef, ...]  # the first answers challenges; others are known, to tell what is wrong by
+    secrets: Mapping[SecretRef, Secret]
+    declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
+
+    def told(self, ref: SecretRef) -> str:
+        """Name a secret, with the subscriptions that it is declared for."""
+        places = self.declared_for.get(ref)
+        return f"{ref} (declared for {some_of(places)})" if places else str(ref)
+
+    def document(self, ref: SecretRef) -> dict[str, object]:
+        """Write the same as data."""
+        return {"secret": {ref.kind: ref.name}, "declared_for": list(self.declared_for.get(ref, ()))}
+
+
+def find_secrets(options: Options, world: World) -> KnownSecrets:
+    """Look up what --secret names and hooks files declare, where they are named or nothing else is.
+
+    Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the flags is not set.
+    """
+    declared: dict[SecretRef, list[str]] = {}
+    if options.names_files or not options.secrets:
+        document = read_document(read_sources(options.files, world.stdin))
+        chosen = select(document, options.tenancies, options.targets)
+        hold_to_policy(options.policy, chosen, world)
+        for tenancy in chosen:
+            for entry in tenancy.subscriptions:
+                declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
+    cache = SecretCache(SecretSources(world.environ))
+    given = cache.find_all(options.secrets)
+    found = cache.known(declared)
+    for problem in cache.doubts(ref for ref in declared if ref not in found):
+        world.terminal.warn(problem)
+    if not (given or found):
+        raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
+    accepted = tuple(given or found)
+    world.output.redactor.learn(SecretSources(world.environ).values([*given, *found]))
+    return KnownSecrets(accepted, {**given, **found}, declared)
 
 
 @contextmanager

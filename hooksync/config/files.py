@@ -21,6 +21,8 @@ STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
 MOST_POLICY_BYTES = 1024 * 1024
+MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
+HEADERS = ".headers"  # ends the name of the file that holds the headers of an event, beside its body
 
 _DEVICE = re.compile(r"/{1,2}(?:proc|dev|sys)(?:/.*)?", re.DOTALL)
 _WINDOWS_DEVICE = re.compile(
@@ -88,6 +90,22 @@ def read_policy_text(path: str) -> bytes:
     """Read the file of a policy. Raises FileError."""
     fix = "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its format"
     return _read_named(path, f"the policy {path}", (MOST_POLICY_BYTES, fix), fix)
+
+
+def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
+    """Read the body of a captured event, and the headers (names in lower case) where `listen --record` wrote both.
+
+    Raises FileError.
+    """
+    fix = "name a file that holds the body of an event as it was sent, or - for standard input"
+    if path == "-":
+        return _limited(stdin.read(MOST_EVENT_BYTES + 1), STDIN, MOST_EVENT_BYTES, fix), {}
+    body = _read_named(path, f"the event {path}", (MOST_EVENT_BYTES, fix), fix)
+    if not os.path.lexists(path + HEADERS):
+        return body, {}
+    data = _read_named(path + HEADERS, f"the file {path}{HEADERS}", (MOST_EVENT_BYTES, fix), fix)
+    lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
+    return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
 def real_path(ref: SecretRef) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hooksync.config.files import MOST_EVENT_BYTES
+from hooksync.core.schema import check_document
+from hooksync.receiver import sign_challenge, sign_event
 from hooksync.sandbox.receiver import Receiver
 from tests.command_line import Run, hooksync
 from tests.shipped_receiver import shipped_receiver
@@ -77,3 +80,77 @@ def test_a_policy_holds_for_the_receiver_that_the_command_line_names(tmp_path: P
     done = run("check", "--url", "https://fn.example.net/hook", *NAMED, "--policy", str(policy))
     assert done.code == 3
     assert "the URL leads to fn.example.net, which the policy does not allow" in done.err
+
+
+BODY = b'{"trigger": "MOVED", "tenant": "Biblioth\xc3\xa8que"}'
+SIGNATURE = sign_event(SECRET.encode(), BODY)
+DECLARED = """\
+version: 1
+tenancies:
+  archive:
+    subscriptions:
+      catalogue: {url: "https://fn.example.net/hook", triggers: [MOVED, INDEXED], secret: {env: HOOK_SECRET}}
+      other: {url: "https://fn.example.net/other", trigger: MOVED, secret: {env: OTHER_SECRET}}
+"""
+
+
+def verify(folder: Path, *arguments: str, body: bytes = BODY, signature: str = SIGNATURE, **more: str) -> Run:
+    (folder / "event.json").write_bytes(body)
+    (folder / "declared.yaml").write_text(DECLARED)
+    given = [each.replace("declared", str(folder / "declared")) for each in arguments]
+    return run("verify", str(folder / "event.json"), *(["--signature", signature] if signature else []), *given, **more)
+
+
+def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_declared_for(tmp_path: Path) -> None:
+    done = verify(tmp_path, "-f", "declared.yaml", OTHER_SECRET="another-secret-0123456789")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
+
+
+def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(tmp_path: Path) -> None:
+    done = verify(tmp_path, "-f", "declared.yaml", "--json")
+    assert (done.code, done.json["is_genuine"]) == (0, True)
+    assert done.json["signed_with"] == [{"secret": {"env": "HOOK_SECRET"}, "declared_for": ["archive/catalogue"]}]
+    assert check_document("receiver", done.json)
+    assert "secret env:OTHER_SECRET is not set" in done.err
+
+
+@pytest.mark.parametrize(
+    ("body", "signature", "told"),
+    [
+        (
+            BODY,
+            sign_event(b"another-secret-0123456789", BODY),
+            "the signature is wrong: another secret, or the body was",
+        ),
+        (BODY, "no hex", "the signature is not the hex of an HMAC-SHA256, which has 64 digits"),
+        (BODY, sign_challenge(SECRET.encode(), BODY), "env:HOOK_SECRET signed the body alone: preservica-webhook-auth"),
+        (BODY + b"\r\n", SIGNATURE, "env:HOOK_SECRET signed it, and then the body was changed: white space at its end"),
+        (BODY.replace(b" ", b""), SIGNATURE, "the body was changed: its JSON was read and written again"),
+        (BODY.decode().encode("latin-1"), SIGNATURE, "the body was changed: its encoding"),
+    ],
+)
+def test_verify_says_what_can_be_told_where_no_secret_signed_an_event(
+    tmp_path: Path, body: bytes, signature: str, told: str
+) -> None:
+    done = verify(tmp_path, *NAMED, body=body, signature=signature)
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith("signed with none of env:HOOK_SECRET\n  ")
+    assert told in done.out
+
+
+def test_verify_takes_the_signature_of_a_recorded_event_from_its_headers(tmp_path: Path) -> None:
+    headers = tmp_path / "event.json.headers"
+    headers.write_text(f"Host: 127.0.0.1\nPRESERVICA-Signature: {SIGNATURE.upper()}\n")
+    assert verify(tmp_path, *NAMED, signature="").code == 0
+    headers.unlink()
+    done = verify(tmp_path, *NAMED, signature="")
+    assert (done.code, done.err.splitlines()[0]) == (64, "error: there is no signature to verify")
+
+
+def test_verify_of_what_cannot_be_read_or_is_too_large_is_told(tmp_path: Path) -> None:
+    (tmp_path / "large.json").write_bytes(b" " * (MOST_EVENT_BYTES + 1))
+    for name, told in (("missing.json", "cannot be read: no such file"), ("large.json", "is larger than 16 MiB")):
+        done = run("verify", str(tmp_path / name), "--signature", SIGNATURE, *NAMED)
+        assert (done.code, told in done.err) == (1, True)
+    assert "secret env:NONE is not set" in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err

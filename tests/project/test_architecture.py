@@ -110,6 +110,7 @@ REVEALING = {  # the modules that may see what a secret is
     "config.secret_sources",
     "service.auth",
     "service.client",
+    "service.events",
     "service.receivers",
     "state.fingerprints",
 }
