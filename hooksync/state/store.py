@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hooksync.core.clock import Clock, rfc3339
 from hooksync.core.errors import FileError, Interrupted, Problem, Refused
+from hooksync.core.output import escaped
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import printable
 from hooksync.state.fingerprints import SALT_BYTES
@@ -176,7 +177,7 @@ def update(store: StateStore, change: Callable[[State], State], *, former: State
         if not stored and after == before:
             return after
         after = replace(after, serial=max(before.serial, after.serial, integrity.seen(after)))
-        if stored and after == before and state_text(after, integrity.key) == stored.text.replace("\r\n", "\n"):
+        if stored and after == before and _as_written(after, integrity) == stored.text.replace("\r\n", "\n"):
             return after  # not even the layout or the signature would be another one
         after = replace(after, serial=after.serial + 1)
         with suppress(Changed):
@@ -211,10 +212,14 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"
         raise FileError(Problem(what, fix))
-    text = integrity.output.checked(state_text(state, integrity.key), f"the state {where}")
+    text = integrity.output.checked(_as_written(state, integrity), f"the state {where}")
     if len(text) > MOST_BYTES:
         raise FileError(too_large(where))
     return text
+
+
+def _as_written(state: State, integrity: Integrity) -> str:
+    return escaped(state_text(state, integrity.key), "json")
 
 
 def no_such_run(where: str, identifier: str) -> Refused:

@@ -204,6 +204,14 @@ def test_nothing_is_written_where_nothing_changes(path: str) -> None:
         assert (os.stat(path).st_ino, os.stat(path).st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_an_id_that_is_a_command_to_a_runner_is_escaped_and_does_not_make_each_run_write(path: str) -> None:
+    whole = state(entry("prod", "##vso[task.complete]"))
+    for serial in (whole.serial + 1, whole.serial + 1):
+        assert update(path, lambda now: replace(whole, serial=max(now.serial, whole.serial))).serial == serial
+    assert "##vso\\u005btask" in Path(path).read_text()
+    assert load(path) == replace(whole, serial=whole.serial + 1)
+
+
 def test_each_write_that_changes_anything_counts_and_no_other(path: str) -> None:
     makes = [lambda now, name=name: now.settled([add(entry(name))], [SALT]) for name in ("one", "one", "two")]
     assert [update(path, make).serial for make in makes] == [1, 1, 2]
