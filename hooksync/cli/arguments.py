@@ -67,6 +67,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "secret generate": (),
     "schema": ("--kind", "--debug"),
     "sandbox": ("--debug",),
+    "sandbox fire": ("--server:of a sandbox", "--trigger", "--event", "--debug:of an action"),
     "demo": ("--debug",),
     "completion": ("shell", "--words", "--debug"),
 }
@@ -260,6 +261,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             continue
         if any(each.startswith(f"{name} ") for each in _COMMANDS):
             groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
+            groups[name].required = name != "sandbox"  # without an action it runs
         if name == "sandbox":
             from hooksync.sandbox.command import add_arguments
 

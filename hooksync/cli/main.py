@@ -164,7 +164,7 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.cli.terminal import catch_signals
     from hooksync.core.errors import ExitCode
     from hooksync.core.urls import masked_url
-    from hooksync.sandbox.command import log_line, run
+    from hooksync.sandbox.command import fire, log_line, run
 
     def say(text: str) -> None:
         world.terminal.result(f"{text}\n")
@@ -178,6 +178,8 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
 
     gc.enable()  # it runs for long
     is_json = arguments.json_log
+    if arguments.action:
+        return ExitCode(fire(arguments, say, log))
     return ExitCode(run(arguments, say, log, write, catch_signals))
 
 

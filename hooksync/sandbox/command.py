@@ -1,7 +1,7 @@
 """The command `hooksync sandbox`: a sandbox with receivers, until a signal comes, and what a second terminal needs.
 
-Reads the environment, and neither prints nor writes itself. What the help says of faults and traits stands in help.txt.
-The server is loaded where it is started: the help needs none.
+`hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints nor writes itself.
+What the help says of faults and traits stands in help.txt. The server is loaded where it starts: the help needs none.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _SHELLS = {  # how each sets a variable, to a value or to that of another one; w
 }
 _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?")
 _HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
-_HEADER = "# hooksync sandbox wrote this file, and replaces it when it starts again\n"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
+FIRE_PATH = "/sandbox/fire/"  # of the server, before a trigger
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
@@ -49,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--latency", type=float, default=0.0, metavar="MS", help="milliseconds that each call takes")
     add("--fault", action="append", default=[], metavar="SPEC", help="make a call fail, see below")
     add("--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below")
+    text = "let something happen by itself: every S seconds each trigger that is subscribed to"
+    add("--events-every", type=float, default=0.0, metavar="S", help=text)
     add("--list-lag", action="append", default=[], metavar="LAG", help="make the list late by seconds, see below")
     add("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
     add("--json-log", action="store_true", help="log a JSON object a line, not text, on standard error")
@@ -114,20 +118,17 @@ def run(
 
 def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
     """Write what happened as a line, with the time."""
+    import json
     from datetime import datetime
 
     at = datetime.now().astimezone().isoformat(timespec="milliseconds")
-    match entry:
-        case _ if as_json:
-            import json
-
-            return json.dumps({"at": at, **entry})
-        case {"kind": "error", "result": result}:
-            return f"error: {result}"
-        case {"kind": kind, "what": what, "result": result}:
-            url, took = (f" {entry[name]}" if name in entry else "" for name in ("url", "seconds"))
-            return f"{at[11:23]} {kind:<9} {what}{url} -> {result}{took and f' ({took[1:]} s)'}"
-    raise AssertionError(entry)
+    if as_json:
+        return json.dumps({"at": at, **entry})
+    if entry["kind"] == "error":
+        return f"error: {entry['result']}"
+    what = " ".join(str(entry[name]) for name in ("what", "url") if name in entry)
+    took = f" ({entry['seconds']} s)" if "seconds" in entry else ""
+    return f"{at[11:23]} {entry['kind']:<9} {what} -> {entry['result']}{took}"
 
 
 def read_options(args: argparse.Namespace) -> SandboxOptions:
@@ -151,6 +152,7 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
         traits=frozenset(args.trait),
         faults=tuple(args.fault),
         latency=args.latency / 1000,
+        events_every=args.events_every,
         token_seconds=args.token_seconds,
         extra_triggers=tuple(args.extra_trigger),
         list_lag_additions=lags.get("additions", 0.0),
@@ -158,6 +160,38 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
         port=args.port,
         data=Path(args.data) if args.data else None,
     )
+
+
+def fire(args: argparse.Namespace, say: Callable[[str], None], log: Log) -> int:
+    """Have a running sandbox send an event; returns the exit code."""
+    import json
+    from contextlib import closing
+    from http.client import HTTPConnection, HTTPException
+    from urllib.parse import quote, urlsplit
+
+    is_taken, body = False, b"{}"
+    try:
+        server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
+        if args.event:
+            with open(args.event, "rb") as file:
+                body = file.read()
+        if server.scheme != "http" or server.hostname not in _LOOPBACK:
+            raise ValueError("that is no sandbox on this machine: give --server as hooksync sandbox prints it")
+        path = FIRE_PATH + quote(args.trigger or "", safe="")
+        with closing(HTTPConnection(server.hostname, server.port, timeout=_LONGEST_DELIVERY)) as connection:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            message = json.loads(response.read())["message"]
+        is_taken = response.status == 200
+    except (LookupError, TypeError):
+        message = "nothing was sent: what answers is no sandbox"
+    except (OSError, HTTPException, ValueError) as error:
+        message = f"nothing was sent: {error}"
+    if is_taken:
+        say(message)
+    else:
+        log({"kind": "error", "result": message})
+    return _DONE if is_taken else _FAILED
 
 
 def _read_lag(written: str) -> Iterator[tuple[str, float]]:
@@ -240,24 +274,12 @@ def _second_terminal(args: argparse.Namespace, values: Values, hooks: str, write
     ]
     if path:
         exports = f"{os.path.splitext(path)[0]}.env"
-        _replace(path, hooks, write)
-        _replace(exports, "\n".join([*lines, ""]), write)
+        try:
+            write(path, hooks)
+            write(exports, "\n".join([*lines, ""]))
+        except FileExistsError:
+            raise ValueError(f"{path} or {exports} is there already; remove both, or name another file") from None
         lines = [source.format(quoted(exports))]
     else:
         lines.append(here_document.format(_HOOKS, hooks))
     return "\n".join(["", "In a second terminal, paste this; then try hooksync plan and hooksync apply:", "", *lines])
-
-
-def _replace(path: str, text: str, write: Callable[[str, str], None]) -> None:
-    """Write a file anew if it is a sandbox's. Raises `SandboxError` for one that is somebody else's."""
-    from hooksync.sandbox.http_server import SandboxError
-
-    if os.path.isfile(path):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            is_ours = file.read(len(_HEADER)) == _HEADER
-        if is_ours:
-            os.unlink(path)
-    try:
-        write(path, _HEADER + text)
-    except FileExistsError:
-        raise SandboxError(f"{path} is there already, and no sandbox wrote it; remove it, or name another") from None

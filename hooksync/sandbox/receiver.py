@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -219,6 +220,13 @@ def event_body(tenant: str, subscription: Subscription, events: Sequence[Mapping
         "trigger": subscription.trigger,
     }
     return json.dumps(document).encode()
+
+
+def sample_events(trigger: str) -> list[dict[str, object]]:
+    """Make up what happens to one asset. For other triggers than FULL_TEXT_INDEXED, no event is public."""
+    name = trigger.title().replace("_", "")
+    identifiers = [{"type": "BatchId", "value": "sandbox"}]
+    return [{"event": name, "entityType": "IO", "entityRef": str(uuid.uuid4()), "identifiers": identifiers}]
 
 
 def _with_code(url: str, code: str) -> str:

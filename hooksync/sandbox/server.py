@@ -5,18 +5,22 @@ Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and po
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from hooksync.sandbox.accounts import Account, Accounts
+from hooksync.sandbox.command import FIRE_PATH
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
-from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError
-from hooksync.sandbox.receiver import Delivery, WebhookSender, event_body
+from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
+from hooksync.sandbox.receiver import Delivery, WebhookSender, event_body, sample_events
 from hooksync.sandbox.tenancies import (
+    SHORT_TRIGGERS,
     TOKEN_HEADER,
     TRIGGERS,
     ListLag,
@@ -51,6 +55,7 @@ class SandboxOptions:
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
+    events_every: float = 0.0  # seconds after which every trigger happens once more; 0: none does by itself
     repeats: tuple[float, ...] = (1.0, 4.0, 16.0)  # seconds before each repeated event, with the trait for it
     log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
 
@@ -58,7 +63,15 @@ class SandboxOptions:
         read_traits(self.traits)
         for spec in self.faults:
             read_fault(spec)
-        for name in ("latency", "token_seconds", "challenge_timeout", "list_lag_additions", "list_lag_removals"):
+        times = (
+            "latency",
+            "token_seconds",
+            "challenge_timeout",
+            "list_lag_additions",
+            "list_lag_removals",
+            "events_every",
+        )
+        for name in times:
             if not 0 <= getattr(self, name) <= LONGEST:
                 raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
@@ -75,6 +88,7 @@ class Sandbox(LoopbackServer):
         self._faults = FaultScript(map(read_fault, options.faults))
         self._latency = options.latency
         self._log = options.log
+        self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
         self._sender = WebhookSender(options.challenge_timeout)
         traits = read_traits(options.traits)
         held = load_data(options.data) if options.data else {}
@@ -95,11 +109,14 @@ class Sandbox(LoopbackServer):
             triggers=(*TRIGGERS, *options.extra_triggers),
         )
         super().__init__(options.port, self._respond)
+        self._happening = threading.Thread(target=self._keep_firing, args=(options.events_every,), name="events")
+        self._happening.start()
 
     def close(self) -> None:
         """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
         self._sender.close()
         super().close()
+        self._happening.join()
 
     @property
     def url(self) -> str:
@@ -153,6 +170,34 @@ class Sandbox(LoopbackServer):
         held = self._tenancies.held_by(tenant)
         return tuple(self._deliver(tenant, each, events) for each in held if each.trigger == trigger)
 
+    def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> tuple[Delivery, ...]:
+        """Let something happen in every tenant. `events`: what; None: something to an asset."""
+        events = sample_events(trigger) if events is None else events
+        return tuple(each for tenant in self._tenants for each in self.deliver(tenant, trigger, events))
+
+    def _keep_firing(self, seconds: float) -> None:
+        while seconds and not self.stopping.wait(seconds):
+            for trigger in self._rules.triggers:
+                self.fire(trigger)
+
+    def _answer_fire(self, request: Request) -> Answer:
+        """Let happen what is asked for, in JSON: no page of another site can post that."""
+        try:
+            event = json.loads(request.body if request.headers.get("content-type") == "application/json" else b"")
+            events = event.get("events")
+            trigger = unquote(request.path.removeprefix(FIRE_PATH)) or str(event.get("trigger", "INDEXED"))
+            if not isinstance(events, list | None) or not all(isinstance(each, dict) for each in events or ()):
+                raise TypeError
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return json_answer(400, {"message": "an event is a JSON object, with a trigger and a list of events"})
+        trigger = SHORT_TRIGGERS.get(trigger, trigger)
+        if trigger not in self._rules.triggers:
+            return json_answer(400, {"message": f"the trigger is not one of {', '.join(self._rules.triggers)}"})
+        sent = self.fire(trigger, events)
+        lines = [f"{trigger} {each.subscription_id[:8]} -> {each.status or each.reason}" for each in sent]
+        message = "\n".join(lines or [f"nobody subscribes to {trigger}: hooksync apply comes first"])
+        return json_answer(200 if sent and all(each.is_taken for each in sent) else 502, {"message": message})
+
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
         body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
         for pause in (*self._repeats, None):
@@ -170,6 +215,9 @@ class Sandbox(LoopbackServer):
 
     def _respond(self, connection: Connection, request: Request) -> None:
         """Answer one request, with the latency and the fault that are due."""
+        if request.path.startswith(FIRE_PATH):
+            connection.send(self._answer_fire(request))
+            return
         call = Call(call_name(request), request.method, request.path, connection.number, time.monotonic())
         with self._lock:
             self._calls.append(call)

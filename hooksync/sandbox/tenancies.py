@@ -30,6 +30,7 @@ from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError,
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
+SHORT_TRIGGERS = {"INDEXED": "FULL_TEXT_INDEXED", "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR"}  # pyPreservica's
 
 # Challenges a URL under a secret; returns why the receiver failed, None if it passed.
 Challenge = Callable[[str, str], str | None]

@@ -22,9 +22,10 @@ import yaml
 from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import add_arguments, log_line, read_options, run
 from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
+from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import CALL_NAMES, Trait
-from tests.command_line import ROOT
+from tests.command_line import ROOT, Run, hooksync
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -170,20 +171,17 @@ def test_secret_from_the_environment_is_not_printed_and_comes_to_the_second_term
     assert not [value for value in secrets.values() if value in (tmp_path / "hooks.yaml").read_text()]
 
 
-def test_files_of_an_earlier_sandbox_are_replaced_and_those_of_somebody_else_are_not(
-    launch: Launch, tmp_path: Path
-) -> None:
-    hooks = tmp_path / "hooks.yaml"
-    for _ in range(2):
-        child = launch("--write-hooks", str(hooks))
-        assert child.url in (tmp_path / "hooks.env").read_text()
-        assert child.stop() == (0, "")
-    hooks.write_text("version: 1\ntenancies: {}\n")
-    child = launch("--write-hooks", str(hooks))
+@pytest.mark.parametrize("taken", ["hooks.yaml", "hooks.env"])
+def test_file_that_is_there_is_not_replaced_by_the_hooks_file(launch: Launch, tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).write_text("mine\n")
+    child = launch("--write-hooks", str(tmp_path / "hooks.yaml"))
     _, errors = child.process.communicate(timeout=60)
-    what = f"{hooks} is there already, and no sandbox wrote it; remove it, or name another"
-    assert (child.process.returncode, errors) == (1, f"error: {what}\n")
-    assert hooks.read_text() == "version: 1\ntenancies: {}\n"
+    files = f"{tmp_path}/hooks.yaml or {tmp_path}/hooks.env"
+    assert (child.process.returncode, errors) == (
+        1,
+        f"error: {files} is there already; remove both, or name another file\n",
+    )
+    assert (tmp_path / taken).read_text() == "mine\n"
 
 
 def test_lines_for_powershell_say_the_same(launch: Launch) -> None:
@@ -264,6 +262,99 @@ def test_log_in_json_is_an_object_a_line_whatever_was_asked_for(launch: Launch) 
         ("call", f"GET {answer.request.path_url}", 404),
     ]
     assert datetime.fromisoformat(entries[0]["at"]).tzinfo
+
+
+def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(launch: Launch, tmp_path: Path) -> None:
+    child = launch("--receiver", "cat", "--receiver", "dog")
+    (tmp_path / "event.json").write_text(
+        '{"trigger": "MOVED", "events": [{"event": "Moved", "entityRef": "7fdea7e0"}]}'
+    )
+    then = "hooksync apply --yes >/dev/null && hooksync sandbox fire && hooksync sandbox fire --event event.json"
+    lines = second_terminal(child.pasted, tmp_path, then).splitlines()
+    shown = [re.sub(r" [0-9a-f]{8} ", " ID ", line) for line in lines]
+    assert shown == ["FULL_TEXT_INDEXED ID -> 200"] * 2 + ["MOVED ID -> 200"] * 2
+    _, errors = child.stop()
+    taken = [line.split(maxsplit=1)[1] for line in errors.splitlines() if " receiver " in line]
+    assert sorted(taken[-4:]) == [f"receiver  {name} -> event" for name in ("cat", "cat", "dog", "dog")]
+    sent = re.search(rf"^\S+ event     {lines[0].split(' ->')[0]} (\S+) -> 200$", errors, re.MULTILINE)
+    assert sent
+    assert f"receiver {sent[1]}" in child.lines
+
+
+def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [typed] = re.findall(r"```text\n(hooksync plan\n.*?)```", readme, re.DOTALL)
+    said = second_terminal(launch().pasted, tmp_path, f"set -e\n{typed}")
+    for expected in ("Plan: 2 to subscribe", "Applied: 2 done", "Verified: live matches declared.", "-> 200"):
+        assert expected in said
+
+
+def test_events_happen_by_themselves_where_that_is_chosen(launch: Launch) -> None:
+    child = launch("--events-every", "0.05", "--receiver", "cat=HOOK", HOOK="a-hook-secret")
+    assert subscribe(child.url, child.lines[1].split()[1], "a-hook-secret") == 200
+    assert child.process.stderr is not None
+    seen = [line for line in child.process.stderr if " event " in line and (child.process.terminate() or True)]
+    assert re.search(r"event     MOVED \w{8} \S+/cat -> 200$", seen[0])
+
+
+FIRED = {"content-type": "application/json"}
+NO_EVENT = "an event is a JSON object, with a trigger and a list of events"
+NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: hooksync apply comes first"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "body", "headers", "status", "message"),
+    [
+        ("", "{}", FIRED, 502, NOBODY),
+        ("INDEXED", "{}", FIRED, 502, NOBODY),
+        ("", "{}", {"content-type": "text/plain"}, 400, NO_EVENT),  # which a page of another site can send
+        ("", "[]", FIRED, 400, NO_EVENT),
+        ("", "[" * 100_000, FIRED, 400, NO_EVENT),
+        ("", '{"events": {}}', FIRED, 400, NO_EVENT),
+        ("", '{"events": [1]}', FIRED, 400, NO_EVENT),
+        ("INDEXD", "{}", FIRED, 400, "the trigger is not one of MOVED, FULL_TEXT_INDEXED"),
+        ("", '{"trigger": ["MOVED"]}', FIRED, 400, "the trigger is not one of MOVED"),
+    ],
+)
+def test_what_cannot_be_fired_is_told(
+    start: Callable[..., Sandbox], trigger: str, body: str, headers: dict[str, str], status: int, message: str
+) -> None:
+    with requests.post(f"{start().url}/sandbox/fire/{trigger}", data=body, headers=headers) as answer:
+        assert answer.status_code == status
+        assert answer.json()["message"].startswith(message)
+
+
+def test_event_that_no_receiver_takes_is_an_error_with_its_reason(
+    start: Callable[..., Sandbox], tmp_path: Path
+) -> None:
+    box = start()
+    made = box.seed("DEMO", "http://127.0.0.1:1/x?code=KEY", "MOVED", "a secret")
+    done = hooksync(["sandbox", "fire", "--trigger", "MOVED", "--server", box.url], {}, tmp_path)
+    assert done == Run(1, "", f"error: MOVED {made[:8]} -> nothing listens there\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "error: nothing was sent: the environment variable PRESERVICA_SERVER is not set"),
+        (["--server", "eu.preservica.com"], "error: nothing was sent: that is no sandbox on this machine"),
+        (["--server", "http://127.0.0.1.example"], "error: nothing was sent: that is no sandbox on this machine"),
+        (["--server", "https://127.0.0.1"], "error: nothing was sent: that is no sandbox on this machine"),
+        (["--server", "http://127.0.0.1:1"], "error: nothing was sent: [Errno"),
+        (["--server", "http://127.0.0.1:x"], "error: nothing was sent: "),
+        (["--server", "http://127.0.0.1:1", "--event", "none.json"], "error: nothing was sent: [Errno 2]"),
+    ],
+)
+def test_sandbox_that_cannot_be_asked_is_one_line(tmp_path: Path, arguments: list[str], error: str) -> None:
+    done = hooksync(["sandbox", "fire", *arguments], {}, tmp_path)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert done.err.startswith(error)
+
+
+def test_server_that_is_no_sandbox_is_told(answering: Callable[[Answer], str], tmp_path: Path) -> None:
+    server = answering(Answer(200, b"[]"))
+    done = hooksync(["sandbox", "fire", "--server", server], {}, tmp_path)
+    assert done == Run(1, "", "error: nothing was sent: what answers is no sandbox\n")
 
 
 def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:
