@@ -55,6 +55,10 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+    "fire": (
+        *("address", *_RECEIVER, *_FILES, "--trigger", "--event", "--bad-signature", "--repeat", "--slow", "--suite"),
+        *("--format", "--json", *_CALLING, "--debug"),
+    ),
     "verify": ("path:of an event", "--signature", *_SECRETS, "--format", "--json", "--debug"),
     "state": ("--debug",),
     "state show": ("--format", *_STATE),
@@ -97,6 +101,7 @@ def _number(kind: type[float], fits: Callable[[float], bool], name: str) -> Call
 duration.__name__ = "duration (a number with s, m, h or d)"
 _seconds = _number(float, lambda number: 0 < number <= 3600, "number of seconds (more than 0, at most 3600)")
 _wait = _number(float, lambda number: 0 <= number <= _LONGEST_WAIT, f"number of seconds (from 0 to {_LONGEST_WAIT})")
+_repeat = _number(int, lambda number: 1 <= number <= 1000, "number from 1 to 1000")
 _parallelism = _number(int, lambda number: 1 <= number <= _MOST_PARALLEL, f"number from 1 to {_MOST_PARALLEL}")
 
 
@@ -159,6 +164,11 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--yes": _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
     # the receiver's side
+    "address": {"nargs": "?"},
+    "--bad-signature": _switch("is_badly_signed"),
+    "--repeat": {"type": _repeat, "default": 1},
+    "--slow": _switch("is_slow"),
+    "--suite": _switch("is_suite"),
     "--json": {"action": "store_const", "const": "json", "dest": "format"},
     "--secret": {**_several("secrets"), "type": _reference},
     # the others

@@ -53,7 +53,14 @@ class Options(Record, frozen=True):
     # the receiver's side
     url: str | None = None  # of a receiver; None: of hooks files
     secrets: tuple[SecretRef, ...] = ()  # the first signs
+    address: str | None = None  # fire: of a declared subscription
     signature: str | None = None  # verify
+    trigger: str | None = None  # fire
+    event: str | None = None  # fire: path of an event to send instead of a new one
+    is_badly_signed: bool = False  # fire
+    repeat: int = 1  # fire
+    is_slow: bool = False  # fire
+    is_suite: bool = False  # fire
     # the others
     names_files: bool = False  # export: whether the command line names the files
     server: str | None = None  # export

@@ -15,7 +15,9 @@ from hooksync.config.declarations import (
     SubscriptionDeclaration,
     TenancyDeclaration,
     Written,
+    addresses,
     reference_problems,
+    refuse_unmatched,
     select,
     url_problem,
 )
@@ -95,17 +97,27 @@ def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Target]
 
 
 def _target(options: Options, world: World) -> Target:
-    tenancy = _named_by_flags(options)
+    tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems(tenancy)):
         raise FileError(*problems)
     private = hold_to_policy(options.policy, [tenancy], world)
-    if not options.policy:  # who runs this chose the address, and no file that somebody else wrote
+    if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote
         private = "quoted"
     world.output.redactor.learn(url_environment_values([tenancy], world.environ))
-    [declared] = resolve_subscriptions(tenancy, world.environ)
-    shown = masked_url(declared.url.shown)  # a shell has filled in what it was given
-    declared = replace(declared, url=replace(declared.url, shown=shown))
-    return Target(declared, options.secrets, private)
+    declared, *_ = resolve_subscriptions(tenancy, world.environ)
+    if options.url:  # a shell has filled in what it was given
+        declared = replace(declared, url=replace(declared.url, shown=masked_url(declared.url.shown)))
+    return Target(declared, options.secrets or (declared.secret,), private)
+
+
+def _named_by_address(options: Options, world: World) -> TenancyDeclaration:
+    """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
+    if not options.address:
+        raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
+    document = read_document(read_sources(options.files, world.stdin))
+    globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
+    refuse_unmatched("ADDRESS", globs, addresses(document.tenancies), "address")
+    return select(document, (), globs)[0]
 
 
 def _named_by_flags(options: Options) -> TenancyDeclaration:

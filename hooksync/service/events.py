@@ -1,18 +1,74 @@
-"""Signed events: which secret made a signature, and what can be told of one that none made. No I/O."""
+"""Signed events: send one as Preservica does; find which secret made a signature, or say what is wrong with it."""
 
 from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 
-from hooksync.core.model import Secret, SecretRef
+from hooksync.core.model import HookUrl, Secret, SecretRef
+from hooksync.core.record import Record
 from hooksync.receiver import sign_challenge, sign_event, verify_event
+from hooksync.service.http import Answer, Request
+from hooksync.service.receivers import LARGEST_ANSWER, ProbeResult, post, request_target
+from hooksync.service.retry import CallContext
 
 SIGNATURE = "Preservica-Signature"  # the header
 
+_PIECES = 8  # that a body is sent in
 _HEX = re.compile("[0-9A-Fa-f]{64}")
+
+
+class Delivery(Record, frozen=True):
+    """One event, and how it is sent."""
+
+    body: bytes
+    signature: str | None  # None: without the header
+    is_chunked: bool = True
+    pause: float = 0.0  # seconds, before each piece
+
+
+def make_event(trigger: str, moment: datetime, filling: int = 0) -> bytes:
+    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one.
+
+    `trigger`: on the wire; `filling`: bytes that it holds besides.
+    """
+    event = {"event": trigger.title().replace("_", ""), "entityType": "IO", "entityRef": str(uuid.uuid4())}
+    document = {
+        "subscriptionId": uuid.uuid4().hex,
+        "timestamp": moment.replace(tzinfo=None).isoformat(timespec="milliseconds"),
+        "tenant": "HOOKSYNC-FIRE",
+        "version": "6.10",
+        "events": [{**event, "identifiers": [{"filling": "x" * filling}] if filling else []}],
+        "trigger": trigger,
+    }
+    return json.dumps(document).encode()
+
+
+def sign(secret: Secret, body: bytes) -> str:
+    """Sign the body of an event."""
+    return sign_event(secret.reveal().encode("latin-1"), body)
+
+
+def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
+    """Send an event once, as Preservica does. Returns the answer, or why there is none."""
+    base, path = request_target(url.full)
+    headers = {"Content-Type": "application/json"}
+    if sent.signature is not None:
+        headers[SIGNATURE] = sent.signature
+    body = _pieces(sent, context) if sent.is_chunked else sent.body
+    return post(Request("POST", base, path, headers, body, LARGEST_ANSWER), url, context, "event")
+
+
+def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:
+    size = len(sent.body) // _PIECES + 1
+    for start in range(0, len(sent.body), size):
+        if sent.pause:
+            context.clock.wait(context.stop, sent.pause)
+        yield sent.body[start : start + size]
 
 
 def keys_of(secrets: Mapping[SecretRef, Secret]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -46,7 +46,7 @@ class Request(Record, frozen=True):
     base_url: str  # scheme, host and port
     path: str  # percent-encoded; sent as it is, dot segments included
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+    body: bytes | Iterable[bytes] | None = None  # what is no bytes is sent in chunks
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
     may_be_private: bool = True  # whether it may go to a private address
 

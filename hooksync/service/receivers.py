@@ -33,7 +33,7 @@ FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy"
 Kind = AnswerKind | FailureKind
 ProbeTarget = tuple[HookUrl, Secret]
 
-_LARGEST_ANSWER = 64 * 1024  # bytes
+LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"  # in a path and a query; other characters are percent-encoded
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})  # kinds that hold for every receiver of the server
@@ -178,24 +178,40 @@ def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResul
     result = judge_answer(answer.status, answer.body, code, _key(secret))
     if result.kind not in _QUOTED or not answer.text.strip():
         return result
-    if answer.reach != "public" and context.private_receivers != "quoted":
+    if (said := quoted_answer(answer, context)) is None:
         return replace(result, detail=f"{result.detail}; {_NOT_QUOTED[0]}", fix=f"{result.fix}; {_NOT_QUOTED[1]}")
-    return replace(result, detail=f"{result.detail}: {context.redactor.quote(answer.text)}")
+    return replace(result, detail=f"{result.detail}: {said}")
+
+
+def quoted_answer(answer: Answer, context: CallContext) -> str | None:
+    """Quote the beginning of what a receiver says; None: its address is private, and no policy allows that."""
+    is_open = answer.reach == "public" or context.private_receivers == "quoted"
+    return context.redactor.quote(answer.text) if is_open else None
 
 
 def _send(url: HookUrl, code: str, context: CallContext, what: str) -> Answer | ProbeResult:
-    request = replace(_request(url.full, code), may_be_private=context.private_receivers != "refused")
+    return post(_request(url.full, code), url, context, what)
+
+
+def post(request: Request, url: HookUrl, context: CallContext, what: str) -> Answer | ProbeResult:
+    """Call a receiver once, at a private address only where that is allowed. `what`: is sent, as it is recorded."""
+    request = replace(request, may_be_private=context.private_receivers != "refused")
     return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
 
 
 def _request(url: str, code: str) -> Request:
     """Make the request of a challenge: an empty POST, with the code added to whatever query is there."""
-    scheme, _, rest = url.partition("#")[0].partition("://")
-    netloc, tail = split_netloc(rest)
-    path = quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
+    base, path = request_target(url)
     _, question_mark, query = path.partition("?")
     glue = "&" if query else "" if question_mark else "?"
-    return Request("POST", f"{scheme}://{netloc}", f"{path}{glue}challengeCode={code}", answer_limit=_LARGEST_ANSWER)
+    return Request("POST", base, f"{path}{glue}challengeCode={code}", answer_limit=LARGEST_ANSWER)
+
+
+def request_target(url: str) -> tuple[str, str]:
+    """Split a URL into scheme, host and port, and path and query as they are sent."""
+    scheme, _, rest = url.partition("#")[0].partition("://")
+    netloc, tail = split_netloc(rest)
+    return f"{scheme}://{netloc}", quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
 
 
 def _identity(target: ProbeTarget) -> tuple[str, Secret]:

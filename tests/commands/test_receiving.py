@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from hooksync.config.files import MOST_EVENT_BYTES
 from hooksync.core.schema import check_document
 from hooksync.receiver import sign_challenge, sign_event
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
 from hooksync.sandbox.receiver import Receiver
 from tests.command_line import Run, hooksync
 from tests.shipped_receiver import shipped_receiver
@@ -154,3 +159,82 @@ def test_verify_of_what_cannot_be_read_or_is_too_large_is_told(tmp_path: Path) -
         done = run("verify", str(tmp_path / name), "--signature", SIGNATURE, *NAMED)
         assert (done.code, told in done.err) == (1, True)
     assert "secret env:NONE is not set" in run("verify", "-", "--secret", "env:NONE", "--signature", SIGNATURE).err
+
+
+@contextmanager
+def answering(status: int, text: str = "thank you") -> Iterator[tuple[str, list[Request]]]:
+    """Run a receiver that gives one answer to everything, and keeps what came."""
+    came: list[Request] = []
+
+    def respond(connection: Connection, request: Request) -> None:
+        came.append(request)
+        connection.send(Answer(status, text.encode()))
+
+    with LoopbackServer(0, respond) as server:
+        yield f"http://127.0.0.1:{server.port}/hook", came
+
+
+def test_fire_sends_an_event_as_preservica_does_and_says_what_came_back() -> None:
+    with answering(200) as (url, came):
+        done = run("fire", "--url", f"{url}?code={KEY}", *NAMED, "--trigger", "SECURITY_CHANGED")
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"passed    event {21}200 in \d\.\d{3} s\n            thank you\n", done.out)
+    [sent] = came
+    assert (sent.method, sent.query, sent.headers["content-type"]) == ("POST", f"code={KEY}", "application/json")
+    assert sent.headers["transfer-encoding"] == "chunked"
+    assert sent.headers["preservica-signature"] == sign_event(SECRET.encode(), sent.body)
+    document = json.loads(sent.body)
+    assert document["trigger"] == "CHANGED_SECURITY_DESCRIPTOR"
+    assert set(document) == {"subscriptionId", "timestamp", "tenant", "version", "events", "trigger"}
+
+
+def test_fire_at_a_declared_subscription_sends_its_trigger_and_quotes_no_private_address(tmp_path: Path) -> None:
+    with answering(500, "an inner secret of this network") as (url, came):
+        (tmp_path / "hooks.yaml").write_text(DECLARED.replace("https://fn.example.net/hook", url))
+        done = run("fire", "archive/catalogue", "-f", str(tmp_path / "hooks.yaml"))
+    assert (done.code, done.err) == (1, "")
+    assert json.loads(came[0].body)["trigger"] == "MOVED"
+    assert "failed    event                     500 in" in done.out
+    assert "inner" not in done.out
+
+
+def test_fire_sends_a_recorded_event_again_byte_for_byte_signed_anew(tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_bytes(BODY + b"\n")
+    with answering(200) as (url, came):
+        assert run("fire", "--url", url, *NAMED, "--event", str(tmp_path / "event.json"), "--repeat", "3").code == 0
+    assert [each.body for each in came] == [BODY + b"\n"] * 3
+    assert {each.headers["preservica-signature"] for each in came} == {sign_event(SECRET.encode(), BODY + b"\n")}
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 0), (200, 1), (500, 1)])
+def test_fire_with_a_bad_signature_passes_where_the_receiver_refuses_it(status: int, code: int) -> None:
+    with answering(status) as (url, came):
+        assert run("fire", "--url", url, *NAMED, "--bad-signature").code == code
+    assert came[0].headers["preservica-signature"] != sign_event(SECRET.encode(), came[0].body)
+
+
+def test_the_suite_of_fire_passes_a_good_receiver_and_tells_each_weakness_of_one_that_takes_all() -> None:
+    with Receiver({"hook": [SECRET, "an-old-secret-0123456789"]}) as receiver:
+        more = ("--secret", "env:OLD")
+        done = run("fire", "--url", receiver.url("hook"), *NAMED, *more, "--suite", OLD="an-old-secret-0123456789")
+        events = receiver.inbox("hook").events
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("\n\nSuite: 12 passed, 0 failed.\n")
+    assert len(events) == 7  # the one that is sent twice is the reader's to drop
+    with answering(200) as (url, _):
+        done = run("fire", "--url", url, *NAMED, "--suite", "--json")
+    assert check_document("receiver", done.json)
+    failed = [each["name"] for each in done.json["results"] if each["state"] == "failed"]
+    assert (done.code, failed) == (1, ["wrong signature", "no signature", "changed body", "challenge"])
+
+
+def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(tmp_path: Path) -> None:
+    with answering(200) as (url, _):
+        pass
+    done = run("fire", "--url", url, *NAMED)
+    assert (done.code, "it refuses connections" in done.out) == (1, True)
+    (tmp_path / "hooks.yaml").write_text(DECLARED)
+    done = run("fire", "archive/none", "-f", str(tmp_path / "hooks.yaml"))
+    assert (done.code, 'ADDRESS "archive/none/*" matches no address' in done.err) == (64, True)
+    assert "error: no receiver is named" in run("fire").err
+    assert "error: an address cannot be combined with --url" in run("fire", "a/b", "--url", url, *NAMED).err

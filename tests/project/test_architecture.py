@@ -48,6 +48,7 @@ TOUCHES = {
     "state.store": "os",  # a random id, the process
     "service": "",
     "service.connections": "os socket time",
+    "service.events": "random",  # no two events are alike
     "service.http": "socket",
     "service.http_errors": "socket",
     "service.receivers": "random",

@@ -82,6 +82,13 @@ def test_check_finds_each_receiver_ready_and_no_code_that_it_should_not_sign(
     assert alone.out.endswith("receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n")
 
 
+def test_each_receiver_bears_all_that_the_suite_of_fire_sends(server: Server) -> None:
+    given = ["--secret", "env:HOOK_SECRET", "--secret", "env:HOOK_SECRET_OLD"]
+    done = hooksync(["fire", "--suite", "--json", "--url", f"{server.url}?code=KEY", *given], dict(SECRETS))
+    assert [each for each in done.json["results"] if each["state"] != "passed"] == []
+    assert (done.code, done.json["summary"]) == (0, {"passed": 12, "failed": 0})
+
+
 @pytest.mark.usefixtures("no_credentials")
 def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_and_takes_its_events(
     server: Server, box: Sandbox
