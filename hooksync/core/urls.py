@@ -51,7 +51,7 @@ def split_netloc(rest: str) -> tuple[str, str]:
 
 _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
-    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%]|%(?!40|3[Aa]))+)(?::[0-9]*)?)(?P<path>/[^\\?#]*)?"
+    r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)(?P<path>/[^\\?#]*)?"
 )
 _HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{0,15}|[a-z0-9._-]{0,6}))*")
 _WORD = re.compile("[A-Za-z0-9]+")
