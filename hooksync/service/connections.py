@@ -6,8 +6,6 @@ busy for ever. The bounds are here because only a socket sees every read. No cal
 
 from __future__ import annotations
 
-import http.client
-import io
 import math
 import os
 import socket
@@ -33,7 +31,6 @@ from hooksync.service.http_errors import AddressRefused, BadBundle, Flood, SlowL
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
-_LONGEST_LINE = 64 * 1024  # bytes; http.client bounds the lines of a head alike
 _REFUSED_FIXES = {
     "link-local": "write another host: there, clouds tell their machines' own keys",
     "private": "if that is meant, write `allow_private_receivers: true` into the policy",
@@ -142,34 +139,9 @@ class _TlsSocket(_Bounded, ssl.SSLSocket):
     pass
 
 
-class _BoundedLines(io.BufferedReader):
-    """Reads an answer, and no line of it that is too long.
-
-    urllib3 before 2.8 reads the sizes of chunks and the trailers by `readline()`, and a line without an end is all held
-    in memory: for a list, 65 MiB, until the bytes of the call are used up.
-    """
-
-    def readline(self, size: int | None = -1) -> bytes:
-        if size is not None and size >= 0:
-            return super().readline(size)
-        line = super().readline(_LONGEST_LINE + 1)
-        if len(line) > _LONGEST_LINE:
-            raise http.client.LineTooLong("chunk size or trailer")  # as http.client does in the head
-        return line
-
-
-class BoundedResponse(http.client.HTTPResponse):
-    """The answer on one connection, read in such lines."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.fp = _BoundedLines(self.fp.detach())
-
-
 class _Connection(_AnyConnection):
     """A connection on such a socket, which tells the call once it is open."""
 
-    response_class = BoundedResponse
     address = ""  # of the server; "" behind a proxy, which alone knows it
 
     def _new_conn(self) -> socket.socket:

@@ -13,8 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext, suppress
-from http.client import LineTooLong
+from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from hypothesis import strategies as st
 
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
-from hooksync.service.connections import BoundedResponse, LookUp, reach_of
+from hooksync.service.connections import LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from hooksync.service.http_errors import (
     CallFacts,
@@ -470,17 +469,6 @@ def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(make: Mak
 def test_what_has_no_end_is_refused_before_it_fills_the_memory(make: Make, serve: Serve, start: bytes) -> None:
     wire = serve(endless(start, b"1" * 65536))
     assert isinstance(failure_of(make(), get(wire.url, limit=100_000)), AnswerLost)
-
-
-@pytest.mark.parametrize(("digits", "is_refused"), [(65535, False), (65536, True)])
-def test_a_line_of_a_chunked_body_is_bounded_whatever_urllib3_asks_for(digits: int, is_refused: bool) -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs, ThreadPoolExecutor(1) as threads:
-        threads.submit(theirs.sendall, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * digits + b"\n")
-        with BoundedResponse(ours) as response:
-            response.begin()
-            with pytest.raises(LineTooLong) if is_refused else nullcontext():
-                assert response.fp.readline() == b"1" * digits + b"\n"
 
 
 @pytest.mark.parametrize("layers", [1, 2])
