@@ -19,6 +19,8 @@ Format = Literal["text", "json", "markdown"]
 class Options(Record, frozen=True):
     """The flags of all commands; one that has no such flag gets the field's default."""
 
+    HIDDEN = ("url",)
+
     files: tuple[str, ...]
     format: Format = "text"
     tenancies: tuple[str, ...] = ()  # globs of names
