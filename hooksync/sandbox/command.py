@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from hooksync.sandbox.accounts import Account
     from hooksync.sandbox.http_server import Log
     from hooksync.sandbox.server import SandboxOptions
 
@@ -105,10 +106,12 @@ def run(
             box = running.enter_context(Sandbox(options))
             given = {name: [value for value, _ in values.values()] for name, values in secrets.items()}
             receiver = running.enter_context(Receiver(given, args.receiver_port, log))
-            say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
+            [account] = options.accounts
+            say(f"sandbox  {box.url}  tenants {' '.join(account.tenants)}")
             for name in secrets:
                 say(f"receiver {receiver.url(name)}")
-            say(_second_terminal(args, _values(args, box.url, secrets), _hooks_file(secrets, receiver.url), write))
+            values = _values(args, box.url, account, secrets)
+            say(_second_terminal(args, values, _hooks_file(secrets, receiver.url), write))
         except ValueError as error:
             log({"kind": "error", "result": str(error)})
             return code
@@ -167,14 +170,13 @@ def fire(args: argparse.Namespace, say: Callable[[str], None], log: Log) -> int:
     import json
     from contextlib import closing
     from http.client import HTTPConnection, HTTPException
+    from pathlib import Path
     from urllib.parse import quote, urlsplit
 
-    is_taken, body = False, b"{}"
+    is_taken = False
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
-        if args.event:
-            with open(args.event, "rb") as file:
-                body = file.read()
+        body = Path(args.event).read_bytes() if args.event else b"{}"
         if server.scheme != "http" or server.hostname not in _LOOPBACK:
             raise ValueError("that is no sandbox on this machine: give --server as hooksync sandbox prints it")
         path = FIRE_PATH + quote(args.trigger or "", safe="")
@@ -210,9 +212,7 @@ def _read_lag(written: str) -> Iterator[tuple[str, float]]:
 
 def _password_env(args: argparse.Namespace) -> str | None:
     """Name the variable that holds the password; None: the default password counts."""
-    if args.password_env:
-        return str(args.password_env)
-    return _PASSWORD_ENV if os.environ.get(_PASSWORD_ENV) else None
+    return args.password_env or (_PASSWORD_ENV if os.environ.get(_PASSWORD_ENV) else None)
 
 
 def _read_receiver(written: str) -> tuple[str, Values]:
@@ -222,9 +222,7 @@ def _read_receiver(written: str) -> tuple[str, Values]:
         raise ValueError(f'receiver "{written}" is not of the form NAME=ENV,..., e.g. catalogue=HOOK_SECRET')
     if found["variables"]:
         return found["name"], {variable: (_env(variable), variable) for variable in found["variables"].split(",")}
-    from secrets import token_hex
-
-    return found["name"], {f"{found['name'].replace('-', '_').upper()}_SECRET": (token_hex(32), None)}
+    return found["name"], {f"{found['name'].replace('-', '_').upper()}_SECRET": (os.urandom(32).hex(), None)}
 
 
 def _env(name: str) -> str:
@@ -234,19 +232,14 @@ def _env(name: str) -> str:
     return value
 
 
-def _values(args: argparse.Namespace, url: str, secrets: Mapping[str, Values]) -> Values:
+def _values(args: argparse.Namespace, url: str, account: Account, secrets: Mapping[str, Values]) -> Values:
     """Return what the variables of a second terminal must be."""
-    given = {
-        "PRESERVICA_USERNAME": args.username_env,
-        "PRESERVICA_PASSWORD": _password_env(args),
-        "PRESERVICA_2FA_TOKEN": args.totp_env,
-    }
     return {
         "PRESERVICA_SERVER": (url, None),
-        "PRESERVICA_TENANT": ((args.tenant or [TENANT])[0], None),
-        "PRESERVICA_USERNAME": (USERNAME, None),
-        "PRESERVICA_PASSWORD": (PASSWORD, None),
-        **{name: (_env(variable), variable) for name, variable in given.items() if variable},
+        "PRESERVICA_TENANT": (account.tenants[0], None),
+        "PRESERVICA_USERNAME": (account.username, args.username_env),
+        "PRESERVICA_PASSWORD": (account.password, _password_env(args)),
+        **({"PRESERVICA_2FA_TOKEN": (account.totp_seed, args.totp_env)} if account.totp_seed else {}),
         **{name: value for values in secrets.values() for name, value in values.items()},
     }
 

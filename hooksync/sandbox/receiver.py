@@ -35,6 +35,7 @@ from hooksync.sandbox.http_server import (
 from hooksync.sandbox.tenancies import Subscription
 
 _MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the challenge
+TAKEN = range(200, 300)  # statuses by which an event is taken; which these are for the real service is not known
 _CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does from the service
 
 
@@ -106,11 +107,6 @@ class Delivery:
     subscription_id: str
     status: int | None  # of the receiver's answer; None: no answer
     reason: str = ""  # why there was no answer
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether the receiver took it; which statuses count for the real service is not known."""
-        return self.status in range(200, 300)
 
 
 class WebhookSender:

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.command import FIRE_PATH
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
-from hooksync.sandbox.receiver import Delivery, WebhookSender, event_body, sample_events
+from hooksync.sandbox.receiver import TAKEN, Delivery, WebhookSender, event_body, sample_events
 from hooksync.sandbox.tenancies import (
     SHORT_TRIGGERS,
     TOKEN_HEADER,
@@ -63,15 +63,7 @@ class SandboxOptions:
         read_traits(self.traits)
         for spec in self.faults:
             read_fault(spec)
-        times = (
-            "latency",
-            "token_seconds",
-            "challenge_timeout",
-            "list_lag_additions",
-            "list_lag_removals",
-            "events_every",
-        )
-        for name in times:
+        for name in (each.name for each in fields(self) if each.type == "float"):
             if not 0 <= getattr(self, name) <= LONGEST:
                 raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
@@ -98,10 +90,7 @@ class Sandbox(LoopbackServer):
         self._tenancies = Tenancies(held, traits, save, lag, options.new_id)
         self._rules = Rules(
             accounts=Accounts(
-                options.accounts,
-                options.token_seconds,
-                options.clock,
-                takes_codes_once=Trait.TOTP_ONCE in traits,
+                options.accounts, options.token_seconds, options.clock, takes_codes_once=Trait.TOTP_ONCE in traits
             ),
             tenancies=self._tenancies,
             challenge=self._challenge,
@@ -134,14 +123,7 @@ class Sandbox(LoopbackServer):
         return self._tenancies.held_by(tenant)
 
     def seed(
-        self,
-        tenant: str,
-        url: str,
-        trigger: str,
-        secret: str,
-        include_identifiers: bool = True,
-        *,
-        lags: bool = False,
+        self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True, *, lags: bool = False
     ) -> str:
         """Add a subscription, without checks or a challenge; returns its id.
 
@@ -165,15 +147,14 @@ class Sandbox(LoopbackServer):
         """Let nothing go wrong any more."""
         self._faults.end()
 
-    def deliver(self, tenant: str, trigger: str, events: Sequence[Mapping[str, object]]) -> tuple[Delivery, ...]:
-        """Send events, signed, to every subscription of a tenant for a trigger (as on the wire), one after another."""
-        held = self._tenancies.held_by(tenant)
-        return tuple(self._deliver(tenant, each, events) for each in held if each.trigger == trigger)
-
     def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> tuple[Delivery, ...]:
-        """Let something happen in every tenant. `events`: what; None: something to an asset."""
+        """Let something happen: send it, signed, to all subscriptions for a trigger (as on the wire), one by one.
+
+        `events`: what happens; None: something to an asset.
+        """
         events = sample_events(trigger) if events is None else events
-        return tuple(each for tenant in self._tenants for each in self.deliver(tenant, trigger, events))
+        held = [(tenant, each) for tenant in self._tenants for each in self._tenancies.held_by(tenant)]
+        return tuple(self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger)
 
     def _keep_firing(self, seconds: float) -> None:
         while seconds and not self.stopping.wait(seconds):
@@ -196,7 +177,7 @@ class Sandbox(LoopbackServer):
         sent = self.fire(trigger, events)
         lines = [f"{trigger} {each.subscription_id[:8]} -> {each.status or each.reason}" for each in sent]
         message = "\n".join(lines or [f"nobody subscribes to {trigger}: hooksync apply comes first"])
-        return json_answer(200 if sent and all(each.is_taken for each in sent) else 502, {"message": message})
+        return json_answer(200 if sent and all(each.status in TAKEN for each in sent) else 502, {"message": message})
 
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
         body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
@@ -204,7 +185,7 @@ class Sandbox(LoopbackServer):
             delivery = self._sender.deliver(subscription, body)
             result = delivery.status or delivery.reason
             self._log({"kind": "event", "what": what, "url": subscription.url, "result": result})
-            if delivery.is_taken or pause is None or self.stopping.wait(pause):
+            if delivery.status in TAKEN or pause is None or self.stopping.wait(pause):
                 break
         return delivery
 

@@ -96,7 +96,7 @@ def test_each_receiver_passes_the_challenge_of_a_subscription_by_pypreservica_an
     with web_hooks_api(box) as api:
         api.subscribe(f"{server.url}?code=KEY", TriggerType.MOVED, NEW)
     reference = str(uuid.uuid4())
-    assert [each.status for each in box.deliver("DEMO", "MOVED", [moved(reference)])] == [200]
+    assert [each.status for each in box.fire("MOVED", [moved(reference)])] == [200]
     server.wait_for(f"MOVED IO {reference}")
     server.wait_for("200 event HOOK_SECRET\n")
 
@@ -105,7 +105,7 @@ def test_each_receiver_takes_events_of_both_secrets_and_tells_which_it_was(serve
     references = [str(uuid.uuid4()) for _ in (NEW, OLD)]
     for secret, reference in zip((NEW, OLD), references, strict=True):
         box.seed("DEMO", server.url, "MOVED" if secret == NEW else "INGEST_FAILED", secret)
-        box.deliver("DEMO", "MOVED" if secret == NEW else "INGEST_FAILED", [moved(reference)])
+        box.fire("MOVED" if secret == NEW else "INGEST_FAILED", [moved(reference)])
         server.wait_for(reference)
     server.wait_for("200 event HOOK_SECRET_OLD\n")
 

@@ -143,7 +143,7 @@ def test_event_reaches_every_subscriber_of_its_trigger(start: Callable[..., Sand
     ids = [box.seed("DEMO", receiver.url("catalogue"), "MOVED", secret) for secret in (NEW, OLD)]
     box.seed("DEMO", receiver.url("catalogue"), "INGEST_FAILED", NEW)
     box.seed("OTHER", receiver.url("alerts"), "MOVED", "another secret")
-    deliveries = box.deliver("DEMO", "MOVED", [EVENT])
+    deliveries = box.fire("MOVED", [EVENT])
     assert [(each.subscription_id, each.status) for each in deliveries] == [(each, 200) for each in ids]
     assert [document["subscriptionId"] for document in receiver.inbox("catalogue").events] == ids
     assert receiver.inbox("alerts").events == []

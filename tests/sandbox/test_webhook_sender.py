@@ -277,7 +277,7 @@ def test_event_that_is_not_taken_comes_again_where_that_is_chosen(
     box = start(traits=frozenset({trait} - {None}), repeats=(0.0, 0.0, 0.0))
     url, bodies = failing(fails)
     box.seed("DEMO", url, "MOVED", SECRET)
-    [delivery] = box.deliver("DEMO", "MOVED", [EVENT])
+    [delivery] = box.fire("MOVED", [EVENT])
     assert (delivery.status, len(bodies), len(set(bodies))) == (status, sent, 1)
 
 
@@ -288,7 +288,7 @@ def test_close_ends_the_wait_for_a_repeated_event(
     box = start(traits=frozenset({"repeat-events"}), repeats=(3600.0,), log=lambda entry: failed.set())
     box.seed("DEMO", failing(1)[0], "MOVED", SECRET)
     with ThreadPoolExecutor(1) as pool:
-        deliveries = pool.submit(box.deliver, "DEMO", "MOVED", [EVENT])
+        deliveries = pool.submit(box.fire, "MOVED", [EVENT])
         failed.wait()
         box.close()
         assert [each.status for each in deliveries.result()] == [500]
