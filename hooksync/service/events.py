@@ -25,6 +25,8 @@ _HEX = re.compile("[0-9A-Fa-f]{64}")
 class Delivery(Record, frozen=True):
     """One event, and how it is sent."""
 
+    HIDDEN = ("body",)
+
     body: bytes
     signature: str | None  # None: without the header
     is_chunked: bool = True
