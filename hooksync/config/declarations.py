@@ -28,7 +28,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import Template
-from hooksync.core.urls import is_plain_http, may_own, normal_url, server_fault, server_url, url_fault
+from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, server_fault, server_url, url_fault
 
 MOST_SHARDS = 1000
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
@@ -83,20 +83,16 @@ def filled_subject(noun: str, template: Template) -> str:
     return f"{noun}, with {names} filled in," if names else noun
 
 
-def url_problem(url: str, subject: str, where: Location | None) -> Problem | None:
-    """Judge the URL of a receiver, or its outline."""
-    fault = url_fault(url)
-    fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
-    return Problem(f"{subject} {fault}", fix, where) if fault else None
-
-
-def ownership_problem(owns: tuple[str, ...] | None, url: str, subject: str, where: Location) -> Problem | None:
-    """Refuse a URL that no prefix owns: hooksync would not find again what it made."""
-    if may_own(owns, url):
-        return None
-    return Problem(
-        f"{subject} lies outside `owns` of its tenancy", "add a prefix of it to `owns`, or change the URL", where
-    )
+def url_problem(url: str, subject: str, where: Location | None, owns: tuple[str, ...] | None = None) -> Problem | None:
+    """Judge the URL of a receiver, or its outline. What no prefix owns, hooksync would not find again."""
+    if fault := url_fault(url):
+        return Problem(
+            f"{subject} {fault}", "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}", where
+        )
+    if not may_own(owns, url):
+        fix = "add a prefix of it to `owns`, or change the URL"
+        return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
+    return None
 
 
 def http_warning(url: str, subject: str, where: Location) -> Problem | None:
@@ -114,6 +110,18 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
         what = f"{subject} is plain http: the password can be read in transit"
         return Problem(what, "use https, or say `allow_http: true`", where)
     return None
+
+
+def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
+    """Judge what a tenancy names, and its subscriptions as they are written."""
+    yield from reference_problems(tenancy)
+    for entry in tenancy.subscriptions:
+        url = entry.url
+        if problem := url_problem(outline(url.template), "the URL", url.location, tenancy.settings.owns):
+            yield problem
+    yield from duplicate_subscription_problems(
+        (entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions
+    )
 
 
 def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:

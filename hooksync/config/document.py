@@ -10,22 +10,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from itertools import islice
 from typing import Literal, cast
 
-from hooksync.config.declarations import (
-    Document,
-    Settings,
-    SubscriptionDeclaration,
-    TenancyDeclaration,
-    Written,
-    duplicate_subscription_problems,
-    duplicate_tenancy_problems,
-    http_warning,
-    ownership_problem,
-    reference_problems,
-    server_problem,
-    tenancy_identity,
-    url_identity,
-    url_problem,
-)
+from hooksync.config import declarations
+from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.files import Source
 from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
@@ -61,24 +47,13 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     parts = [part for file in files for part in file.read(catalog)]
     tenancies, problems = _merge_parts(parts)
     problems += (problem for file in files for problem in file.problems)
-    problems += (problem for tenancy in tenancies for problem in _tenancy_problems(tenancy))
+    problems += (problem for tenancy in tenancies for problem in declarations.tenancy_problems(tenancy))
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
     problems += judge(tenancies)
     if problems:
         raise FileError(*_in_order(problems, sources))
     return Document(tenancies, (*parser_warning(), *_in_order(_warnings(tenancies), sources)))
-
-
-def _tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    yield from reference_problems(tenancy)
-    owns = tenancy.settings.owns
-    for entry in tenancy.subscriptions if owns is not None else ():
-        if problem := ownership_problem(owns, outline(entry.url.template), "the URL", entry.url.location):
-            yield problem
-    yield from duplicate_subscription_problems(
-        (entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions
-    )
 
 
 def _run_problems(
@@ -92,19 +67,21 @@ def _run_problems(
     for name, part in first.items():
         fix = "declare some, or write `subscriptions: {}` if it has none"
         yield Problem(f'tenancy "{name}" has no subscriptions', fix, part.location)
-    yield from duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
+    yield from declarations.duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
 
 
 def _identity(settings: Settings) -> Hashable:
     """Compare texts without references as they are meant, those with references as they are written."""
     texts = (written.template if written else None for written in (settings.server, settings.tenant))
-    return tenancy_identity(*(text if text is None or text.literal is None else text.literal for text in texts))
+    return declarations.tenancy_identity(
+        *(text if text is None or text.literal is None else text.literal for text in texts)
+    )
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
-    warnings = (http_warning(outline(url.template), "the URL", url.location) for url in plain)
+    warnings = (declarations.http_warning(outline(url.template), "the URL", url.location) for url in plain)
     return [warning for warning in warnings if warning]
 
 
@@ -250,7 +227,8 @@ class FileReader:
         settings = Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
         if server := settings.server:
             text = outline(server.template)
-            if problem := server_problem(text, "the server", server.location, allow_http=settings.allow_http):
+            where, allow_http = server.location, settings.allow_http
+            if problem := declarations.server_problem(text, "the server", where, allow_http=allow_http):
                 self.problems.append(problem)
         return settings
 
@@ -280,9 +258,6 @@ class FileReader:
             self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
         url = self._text(fields, "url")
         if url is None:
-            return None
-        if problem := url_problem(outline(url.template), "the URL", url.location):
-            self.problems.append(problem)
             return None
         plain = self._default_fields | given_fields(PlainFields, fields)
         return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)

@@ -9,20 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hooksync.config.declarations import (
-    SERVER_FIX,
-    SubscriptionDeclaration,
-    TenancyDeclaration,
-    Written,
-    duplicate_subscription_problems,
-    duplicate_tenancy_problems,
-    filled_subject,
-    http_warning,
-    ownership_problem,
-    server_problem,
-    tenancy_identity,
-    url_problem,
-)
+from hooksync.config import declarations
+from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration, Written, filled_subject
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
@@ -43,9 +31,7 @@ def resolve(
     tenancies = [filling.tenancy() for filling in fillings]
     problems = [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
-    problems += duplicate_tenancy_problems(
-        (entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known
-    )
+    problems += _twice(known)
     if problems:
         raise FileError(*dict.fromkeys(problems))
     warnings = [warning for filling in fillings for warning in filling.warnings]
@@ -102,14 +88,16 @@ class _Filling:
     def _server(self) -> Server | None:
         written = self._given_or_environment(self.entry.settings.server, "PRESERVICA_SERVER")
         if written is None:
-            self._note(f'tenancy "{self.entry.name}" has no server', f"{SERVER_FIX}, or set PRESERVICA_SERVER")
+            self._note(
+                f'tenancy "{self.entry.name}" has no server', f"{declarations.SERVER_FIX}, or set PRESERVICA_SERVER"
+            )
             return None
         text = self._fill_shown(written, "server")
         if text is None:
             return None
         subject = filled_subject("the server", written.template)
         allow_http = self.entry.settings.allow_http
-        if problem := server_problem(closed(text), subject, written.location, allow_http=allow_http):
+        if problem := declarations.server_problem(closed(text), subject, written.location, allow_http=allow_http):
             self.problems.append(problem)
             return None
         server = Server(written.template.text, server_url(text))
@@ -135,7 +123,7 @@ class _Filling:
         """Fill in the URLs."""
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
         known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
-        self.problems += duplicate_subscription_problems((entry, url.identity) for entry, url in known)
+        self.problems += declarations.duplicate_subscription_problems((entry, url.identity) for entry, url in known)
         return tuple(
             DeclaredSubscription(
                 self.entry.name, entry.name, url, trigger, entry.secret, entry.location, **fields_of(PlainFields, entry)
@@ -153,12 +141,10 @@ class _Filling:
         if url is None:
             return None
         text, subject, where = closed(url), filled_subject("the URL", written.template), written.location
-        owns = self.entry.settings.owns
-        problem = url_problem(text, subject, where) or ownership_problem(owns, text, subject, where)
-        if problem:
+        if problem := declarations.url_problem(text, subject, where, self.entry.settings.owns):
             self.problems.append(problem)
             return None
-        warning = http_warning(text, subject, where)
+        warning = declarations.http_warning(text, subject, where)
         if warning and not is_plain_http(outline(written.template)):  # else it was given before
             self.warnings.append(warning)
         return url
@@ -202,10 +188,13 @@ def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mappin
     server it must be given.
     """
     known = [(entry, tenancy) for entry in entries for tenancy in _located(entry, environ)]
-    yield from duplicate_tenancy_problems(
-        (entry, tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known
-    )
+    yield from _twice(known)
     yield from _nameless_problems(known)
+
+
+def _twice(known: Iterable[Known]) -> Iterator[Problem]:
+    places = ((entry, declarations.tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known)
+    return declarations.duplicate_tenancy_problems(places)
 
 
 def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:

@@ -7,19 +7,12 @@ text: it is checked by its seals, by `schemas/plan.schema.json`, here for what a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from hooksync.config.declarations import (
-    Settings,
-    SubscriptionDeclaration,
-    TenancyDeclaration,
-    Written,
-    ownership_problem,
-    reference_problems,
-    url_problem,
-)
+from hooksync.config import declarations
+from hooksync.config.declarations import Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
@@ -37,7 +30,7 @@ from hooksync.core.record import Record, convert, given_fields
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
-from hooksync.core.urls import outline, prefix_fault, shown_server
+from hooksync.core.urls import prefix_fault, shown_server
 from hooksync.documents.sealing import digest, signature_of
 from hooksync.documents.writer import PLAN_FORMAT
 from hooksync.reconcile.plan import Action, Change
@@ -230,7 +223,7 @@ def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
         if step["action"] in _DECLARING
     )
     entry = TenancyDeclaration(fields["name"], _settings(fields, where, place), declared, place)
-    if problems := [*_url_problems(entry), *reference_problems(entry)]:
+    if problems := [*declarations.tenancy_problems(entry)]:
         raise FileError(*problems)
     saved = convert(steps, tuple[SavedStep, ...])
     _check_steps(saved, where)
@@ -299,16 +292,6 @@ def _subscription(step: Fields, tenancy: str, where: str, path: str) -> Subscrip
         location=place,
         **given_fields(PlainFields, step),
     )
-
-
-def _url_problems(entry: TenancyDeclaration) -> Iterator[Problem]:
-    """Hold the URLs against the rules of hooks files."""
-    for each in entry.subscriptions:
-        text, where = outline(each.url.template), each.location
-        problem = url_problem(text, "the URL", where)
-        problem = problem or ownership_problem(entry.settings.owns, text, "the URL", where)
-        if problem:
-            yield problem
 
 
 def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:

@@ -15,22 +15,8 @@ from hooksync.core.errors import HooksyncError
 from hooksync.core.model import LiveSubscription, PlainSettings, Tenancy
 from hooksync.core.record import Record, asdict, fields_of
 from hooksync.core.signing import PlanKey
-from hooksync.documents.sealing import (
-    SIGNED_FOR,
-    Blocks,
-    Lines,
-    Pairs,
-    Sections,
-    credential_references,
-    digest,
-    encode,
-    encode_line,
-    json_parts,
-    live_digest,
-    reference,
-    signature_of,
-    url_digest,
-)
+from hooksync.documents import sealing
+from hooksync.documents.sealing import Blocks, Lines, Pairs, Sections, encode, encode_line, reference
 from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -57,7 +43,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
     document = _head(view, PLAN_FORMAT)
     document["id"] = options.id
     document["commit"] = options.commit
-    document["expires_at"] = rfc3339(datetime.fromisoformat(view.created_at) + SIGNED_FOR) if key else None
+    document["expires_at"] = rfc3339(datetime.fromisoformat(view.created_at) + sealing.SIGNED_FOR) if key else None
     document["options"] = {
         "prune": options.prunes,
         "replace": list(options.replace),
@@ -68,7 +54,7 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
     document["tenancies"] = Blocks(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
-        document["signature"] = signature_of(document, key)
+        document["signature"] = sealing.signature_of(document, key)
     return _sealed(document)
 
 
@@ -98,8 +84,8 @@ def _head(view: RunView, form: str) -> Sections:
 
 def _sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
-    document["digest"] = digest(document)
-    return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
+    document["digest"] = sealing.digest(document)
+    return "".join((*sealing.json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
@@ -112,7 +98,7 @@ def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
 
 def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
     """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
-    urls = sorted((one.address, url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
+    urls = sorted((one.address, sealing.url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
     pairs = Pairs(  # both are plain text: names, and hexadecimal digits
         f'"{address}":"{digest_of_url}"' for address, digest_of_url in urls
     )
@@ -131,11 +117,11 @@ def _tenancy_fields(view: TenancyView) -> Sections:
         "server_declared": tenancy.server.declared,
         "tenant_declared": tenancy.tenant_declared,
         "place": str(tenancy.location),
-        "credentials": credential_references(tenancy.credentials),
+        "credentials": sealing.credential_references(tenancy.credentials),
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": asdict(tenancy.limit),
         "live": None if live is None else Lines(encode_line(_live(one)) for one in live),
-        "live_digest": None if view.live is None else live_digest(view.live),
+        "live_digest": None if view.live is None else sealing.live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
         "error": None if view.error is None else _error(view.error),
