@@ -248,7 +248,7 @@ def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str
     """Write the hooks file that subscribes the receivers, each under its first secret."""
     lines = ["version: 1", "tenancies:", "  sandbox:", "    subscriptions:"]
     for name, variables in secrets.items():
-        lines += [f"      {name}:", f"        url: {url(name)}", "        triggers: [INDEXED, MOVED]"]
+        lines += [f'      "{name}":', f"        url: {url(name)}", "        triggers: [INDEXED, MOVED]"]
         lines += [f"        secret: {{env: {next(iter(variables))}}}"]
     return "\n".join([*lines, ""])
 

@@ -140,7 +140,7 @@ def second_terminal(pasted: str, folder: Path, then: str, **environment: str) ->
 APPLY = "hooksync plan && hooksync apply --yes && hooksync plan"
 
 
-@pytest.mark.parametrize("arguments", [(), ("--receiver", "cat", "--receiver", "my-dog"), ("--write-hooks", "FILE")])
+@pytest.mark.parametrize("arguments", [(), ("--receiver", "cat", "--receiver", "No"), ("--write-hooks", "FILE")])
 def test_second_terminal_plans_and_applies_by_what_was_printed(
     launch: Launch, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -148,7 +148,7 @@ def test_second_terminal_plans_and_applies_by_what_was_printed(
     hooks.parent.mkdir()
     child = launch(*(str(hooks) if word == "FILE" else word for word in arguments))
     said = second_terminal(child.pasted, tmp_path, APPLY)
-    made = 4 if "my-dog" in arguments else 2
+    made = 4 if "No" in arguments else 2
     assert f"Plan: {made} to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged." in said
     assert f"Applied: {made} done, 0 failed" in said
     assert "No changes." in said
