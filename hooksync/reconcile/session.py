@@ -60,6 +60,7 @@ def open_run(
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
     sources = SecretSources(world.environ)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
+    refs += [tenancy.credentials.totp for tenancy in tenancies]
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()

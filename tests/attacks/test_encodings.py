@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -47,6 +48,25 @@ def test_no_value_of_this_run_comes_back_in_an_encoding_within_another(
     value: str, inner: str, outer: str, field: str
 ) -> None:
     _attack(twice(inner, outer)(VALUES[value]), field, FIELDS[field][1][0])
+
+
+UNSENT = {  # values that no call has sent, and a peer may have from elsewhere
+    "HOOKSYNC_PLAN_KEY": ("pl4n-key-0123456789-abcdef",),
+    "PRESERVICA_2FA_TOKEN": ("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",),
+    "HTTPS_PROXY": ("pr0xy-user-0123456789", "pr0xy-passw0rd-0123456789"),
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "encoding", "field"),
+    sampled(product(UNSENT, ENCODINGS, ("a refused log-in", "a refused list", "a URL")), 25),
+)
+def test_a_value_that_was_not_sent_is_hidden_too(variable: str, encoding: str, field: str) -> None:
+    values = UNSENT[variable]
+    scene = FIELDS[field][0]("-".join(map(ENCODINGS[encoding], values)))
+    value = f"http://{':'.join(values)}@127.0.0.1:1" if len(values) > 1 else values[0]
+    seen = play(SHOWN["plan, text"], replace(scene, environ={**scene.environ, variable: value}))
+    assert leaks(seen.shown, values) == []
 
 
 def _attack(planted: str, field: str, shown: str) -> None:
