@@ -71,7 +71,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "secret generate": (),
     "schema": ("--kind", "--debug"),
     "sandbox": ("--debug",),
-    "sandbox fire": ("--server:of a sandbox", "--trigger", "--event", "--debug:of an action"),
+    "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox", "--debug:of an action"),
     "demo": ("--debug",),
     "completion": ("shell", "--words", "--debug"),
 }

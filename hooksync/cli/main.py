@@ -162,6 +162,7 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     import gc
 
     from hooksync.cli.terminal import catch_signals
+    from hooksync.config.files import read_event
     from hooksync.core.errors import ExitCode
     from hooksync.core.urls import masked_url
     from hooksync.sandbox.command import fire, log_line, run
@@ -179,7 +180,8 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     gc.enable()  # it runs for long
     is_json = arguments.json_log
     if arguments.action:
-        return ExitCode(fire(arguments, say, log))
+        body = read_event(arguments.event, world.stdin)[0] if arguments.event else b"{}"
+        return ExitCode(fire(arguments, body, say, log))
     return ExitCode(run(arguments, say, log, write, catch_signals))
 
 

@@ -165,23 +165,21 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
     )
 
 
-def fire(args: argparse.Namespace, say: Callable[[str], None], log: Log) -> int:
-    """Have a running sandbox send an event; returns the exit code."""
+def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log: Log) -> int:
+    """Have a running sandbox send an event, as this JSON has it; returns the exit code."""
     import json
     from contextlib import closing
     from http.client import HTTPConnection, HTTPException
-    from pathlib import Path
     from urllib.parse import quote, urlsplit
 
     is_taken = False
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
-        body = Path(args.event).read_bytes() if args.event else b"{}"
         if server.scheme != "http" or server.hostname not in _LOOPBACK:
             raise ValueError("that is no sandbox on this machine: give --server as hooksync sandbox prints it")
         path = FIRE_PATH + quote(args.trigger or "", safe="")
         with closing(HTTPConnection(server.hostname, server.port, timeout=_LONGEST_DELIVERY)) as connection:
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            connection.request("POST", path, event, {"Content-Type": "application/json"})
             response = connection.getresponse()
             message = json.loads(response.read())["message"]
         is_taken = response.status == 200

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hooksync.cli.arguments import Help, make_parser, read_arguments
+from tests.command_line import ROOT
 
 WIDEST = 80  # columns
 
@@ -31,3 +32,9 @@ def test_a_help_text_has_an_example_below_its_flags_and_fits(chain: tuple[str, .
     flags, _, example = text.rpartition("\n\nexample:")
     assert "--help" in flags
     assert re.match(f"\\s+(export .*\\n\\s+)?{' '.join(('hooksync', *chain))}\\b", example)
+
+
+def test_each_flag_has_one_text() -> None:
+    text = (ROOT / "hooksync" / "cli" / "flags.txt").read_text(encoding="utf-8")
+    flags = [line.partition(" = ")[0] for line in text.splitlines() if not line.startswith(" ")]
+    assert sorted(flags) == sorted(set(flags))
