@@ -26,6 +26,7 @@ from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import CALL_NAMES, Trait
 from tests.command_line import ROOT, Run, hooksync
+from tests.receivers.conftest import SECRETS, serve
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -279,6 +280,17 @@ def test_fire_in_a_second_terminal_sends_an_event_to_each_receiver(launch: Launc
     sent = re.search(rf"^\S+ event     {lines[0].split(' ->')[0]} (\S+) -> 200$", errors, re.MULTILINE)
     assert sent
     assert f"receiver {sent[1]}" in child.lines
+
+
+def test_receiver_of_ones_own_gets_the_event_that_is_fired(launch: Launch, stack: ExitStack, tmp_path: Path) -> None:
+    child = launch()
+    own = stack.enter_context(serve("flask", tmp_path, SECRETS))
+    entry = {"url": own.url, "trigger": "SECURITY_CHANGED", "secret": {"env": "HOOK_SECRET"}}
+    hooks = {"version": 1, "tenancies": {"mine": {"subscriptions": {"own": entry}}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(hooks))
+    then = "hooksync apply --yes -f mine.yaml >/dev/null && hooksync sandbox fire --trigger SECURITY_CHANGED"
+    assert second_terminal(child.pasted, tmp_path, then, **SECRETS).endswith(" -> 200\n")
+    own.wait_for("CHANGED_SECURITY_DESCRIPTOR IO [0-9a-f-]{36}")
 
 
 def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Path) -> None:
