@@ -56,8 +56,22 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
     "fire": (
-        *("address", *_RECEIVER, *_FILES, "--trigger", "--event", "--bad-signature", "--repeat", "--slow", "--suite"),
+        *(
+            "address",
+            *_RECEIVER,
+            *_FILES,
+            "--trigger:to send",
+            "--event:to send",
+            "--bad-signature",
+            "--repeat",
+            "--slow",
+            "--suite",
+        ),
         *("--format", "--json", *_CALLING, "--debug"),
+    ),
+    "listen": (
+        *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
+        *("--timeout", "-v --verbose", "--debug"),
     ),
     "verify": ("path:of an event", "--signature", *_SECRETS, "--format", "--json", "--debug"),
     "state": ("--debug",),
@@ -102,6 +116,7 @@ duration.__name__ = "duration (a number with s, m, h or d)"
 _seconds = _number(float, lambda number: 0 < number <= 3600, "number of seconds (more than 0, at most 3600)")
 _wait = _number(float, lambda number: 0 <= number <= _LONGEST_WAIT, f"number of seconds (from 0 to {_LONGEST_WAIT})")
 _repeat = _number(int, lambda number: 1 <= number <= 1000, "number from 1 to 1000")
+_port = _number(int, lambda number: 0 <= number <= 65535, "port")
 _parallelism = _number(int, lambda number: 1 <= number <= _MOST_PARALLEL, f"number from 1 to {_MOST_PARALLEL}")
 
 
@@ -169,6 +184,9 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--repeat": {"type": _repeat, "default": 1},
     "--slow": _switch("is_slow"),
     "--suite": _switch("is_suite"),
+    "--port": {"type": _port, "default": 0},
+    "--exit-after": {"type": _repeat},
+    "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
     "--json": {"action": "store_const", "const": "json", "dest": "format"},
     "--secret": {**_several("secrets"), "type": _reference},
     # the others

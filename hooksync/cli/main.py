@@ -185,6 +185,16 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     return ExitCode(run(arguments, say, log, write, catch_signals))
 
 
+def _listen(arguments: argparse.Namespace, world: World) -> ExitCode:
+    import gc
+
+    from hooksync.cli.listen import listen
+    from hooksync.commands.options import read_options
+
+    gc.enable()  # it runs for long
+    return listen(read_options(arguments), world)
+
+
 def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.cli.terminal import catch_signals, wants_colour
     from hooksync.core.errors import ExitCode
@@ -215,10 +225,12 @@ def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
 _MODULES = {  # of the package `commands`, where their names are not those of the commands
     **dict.fromkeys(("plan", "apply"), "plan_apply"),
     **dict.fromkeys(("init", "schema"), "validate"),
+    "verify": "receiving",
 }
 _COMMANDS: dict[str, Callable[[argparse.Namespace, World], ExitCode]] = {  # those that need no package `commands`
     "secret": _secret,
     "sandbox": _sandbox,
     "demo": _demo,
+    "listen": _listen,
     "completion": _completion,
 }

@@ -1,10 +1,11 @@
-"""What the commands of the receiver's side begin with: which receiver is meant, and which secrets sign.
+"""What the commands of the receiver's side begin with: which receiver is meant, and which secrets sign; and `verify`.
 
 The command line names them, or hooks files do; of these neither server nor log-in is needed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -22,17 +23,20 @@ from hooksync.config.declarations import (
     url_problem,
 )
 from hooksync.config.document import read_document
-from hooksync.config.files import read_sources
+from hooksync.config.files import read_event, read_sources
 from hooksync.config.resolve import resolve_subscriptions, url_environment_values
 from hooksync.config.secret_sources import SecretCache, SecretSources
-from hooksync.core.errors import FileError, Problem, SecretError, UsageError, some_of
+from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, outline, split_netloc
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run, open_run
+from hooksync.service.events import SIGNATURE, explain_signature, find_signers
 from hooksync.service.retry import PrivateReceivers
+
+VERIFY_FORMAT = "hooksync.verify/1"
 
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = Written(parse_template(""), _HERE)  # which no policy judges
@@ -86,6 +90,35 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     accepted = tuple(given or found)
     world.output.redactor.learn(SecretSources(world.environ).values([*given, *found]))
     return KnownSecrets(accepted, {**given, **found}, declared)
+
+
+def verify(options: Options, world: World) -> ExitCode:
+    """Tell which of the secrets an event was signed with. ERROR: with none of them."""
+    known = find_secrets(options, world)
+    body, headers = read_event(options.path, world.stdin)
+    signature = options.signature or headers.get(SIGNATURE.lower())
+    if signature is None:
+        fix = (
+            f"give --signature, what stood in the header {SIGNATURE}; what `hooksync listen --record` wrote has its own"
+        )
+        raise UsageError(Problem("there is no signature to verify", fix))
+    signers = find_signers(known.secrets, body, signature)
+    reason = "" if signers else explain_signature(known.secrets, body, signature)
+    if options.format == "json":
+        signed_with = [known.document(ref) for ref in signers]
+        document = {
+            "format": VERIFY_FORMAT,
+            "is_genuine": bool(signers),
+            "signed_with": signed_with,
+            "reason": reason or None,
+        }
+        world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+    elif signers:
+        world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}")])
+    else:
+        tried = ", ".join(map(str, known.secrets))
+        world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
+    return ExitCode.DONE if signers else ExitCode.ERROR
 
 
 @contextmanager

@@ -93,13 +93,15 @@ class Output:
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
 
-    def create_file(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Write a file that is not there yet, as a whole or not at all.
+    def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
+        """Write a file that is not there yet, as a whole or not at all. Bytes: what came, as it came.
 
         Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
         """
         try:
-            with _draft(os.path.abspath(path), self.checked(text, path).encode(), mode) as draft:
+            data = text.encode() if isinstance(text, str) else text
+            self.checked(data.decode("utf-8", "replace"), path)
+            with _draft(os.path.abspath(path), data, mode) as draft:
                 _name(draft, path)
         except FileExistsError:
             raise

@@ -18,6 +18,10 @@ from hooksync.service.retry import CallContext
 
 SIGNATURE = "Preservica-Signature"  # the header
 
+_OF_A_CONNECTION = (
+    *("host", "connection", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding", "content-length"),
+    *("accept-encoding", "proxy-authorization", "proxy-connection", "expect"),
+)
 _PIECES = 8  # that a body is sent in
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
@@ -63,6 +67,14 @@ def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | Prob
         headers[SIGNATURE] = sent.signature
     body = _pieces(sent, context) if sent.is_chunked else sent.body
     return post(Request("POST", base, path, headers, body, LARGEST_ANSWER), url, context, "event")
+
+
+def pass_on(url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext) -> Answer | ProbeResult:
+    """Send on what came, byte for byte, with its headers (names in lower case) but those of the one connection."""
+    base, path = request_target(url.full)
+    kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
+    sent = iter([body]) if "chunked" in headers.get("transfer-encoding", "").lower() else body
+    return post(Request("POST", base, path, kept, sent, LARGEST_ANSWER), url, context, "event")
 
 
 def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:

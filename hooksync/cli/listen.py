@@ -1,0 +1,195 @@
+"""The command `listen`: a receiver on this machine that shows what comes, until a signal.
+
+It stands on a server of the sandbox, which only the command line may start. That server's threads answer, and pass
+events on; the main thread shows what came. Only who has a secret can fill its memory, or a folder beyond a limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from queue import SimpleQueue
+from threading import Lock
+
+from hooksync.cli.terminal import catch_signals
+from hooksync.commands.options import Options
+from hooksync.commands.receiving import KnownSecrets, Target, find_secrets, open_receiver
+from hooksync.commands.setup import timestamp
+from hooksync.config.files import HEADERS
+from hooksync.core.errors import ExitCode, FileError, Problem
+from hooksync.core.model import Trigger
+from hooksync.core.output import is_there
+from hooksync.core.record import Record, replace
+from hooksync.core.redaction import NOT_SHOWN, printable
+from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
+from hooksync.reconcile.context import World
+from hooksync.reconcile.session import Run
+from hooksync.sandbox import http_server
+from hooksync.service.events import SIGNATURE, explain_signature, find_signers, keys_of, pass_on
+from hooksync.service.receivers import ProbeResult
+
+FORMAT = "hooksync.event/1"
+MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
+
+_LONGEST = 64  # characters of a name or an id in a line
+_MOST_ENTITIES = 3  # in a line
+_WRONG_SIGNATURE, _NO_ANSWER = 401, 502
+
+
+class Seen(Record, frozen=True):
+    """One request, and what became of it."""
+
+    at: str  # RFC 3339, UTC
+    answer: Answer
+    request: http_server.Request
+    forwarded: str | None  # what the receiver that it was passed on to answered
+
+
+class _Listener(http_server.LoopbackServer):
+    """Answers what comes, and hands it on. A tunnel's requests name the tunnel's host, so any name is answered."""
+
+    def __init__(
+        self, options: Options, known: KnownSecrets, world: World, arrived: SimpleQueue[Seen | int], forward: _Forward
+    ) -> None:
+        accepted = keys_of({ref: known.secrets[ref] for ref in known.accepted})
+        self._receiver = Receiver(accepted, Memory(0))  # whatever comes again is shown again
+        self._world, self._arrived, self._forward = world, arrived, forward
+        self._sending = Lock()
+        super().__init__(options.port, self._respond)
+
+    def close(self) -> None:
+        """Stop, after the answer under way."""
+        with self._sending:
+            pass
+        super().close()
+
+    def check_host(self, host: str) -> None:
+        """Let any name pass."""
+
+    def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
+        answer = self._receiver.receive(request.method, request.query, request.headers, request.body)
+        forwarded = None
+        if self._forward and answer.kind == "event":
+            run, target = self._forward
+            found = pass_on(target.declared.url, request.headers, request.body, run.context)
+            if isinstance(found, ProbeResult):
+                forwarded, answer = found.detail, answer._replace(status=_NO_ANSWER)
+            else:
+                forwarded, answer = str(found.status), answer._replace(status=found.status)
+        with self._sending:  # so that all is shown in the order in which it is answered
+            self._arrived.put(Seen(timestamp(self._world), answer, request, forwarded))
+            connection.send(http_server.Answer(answer.status, answer.body))
+
+
+class _Log(Record, frozen=True):
+    """Shows what came, and records it."""
+
+    options: Options
+    world: World
+    known: KnownSecrets
+    deliveries: Counter[str]  # of genuine events, by their keys
+    recorded: Counter[str]  # by kind
+
+    def show(self, seen: Seen) -> None:
+        """Show one request, on standard output."""
+        answer, event = seen.answer, seen.answer.event
+        ref = self.known.accepted[int(answer.signed_with)] if answer.signed_with else None
+        number = 0
+        if event is not None:
+            self.deliveries[event_key(event)] += 1
+            number = self.deliveries[event_key(event)]
+        reason, path = self._reason(seen), self._record(seen)
+        if self.options.format == "json":
+            if event is not None and self.world.output.redactor.holds(json.dumps(event)):
+                event, reason = None, NOT_SHOWN
+            signed_with = self.known.document(ref) if ref else None
+            told = {"at": seen.at, "kind": answer.kind, "status": answer.status, "signed_with": signed_with}
+            told |= {"delivery": number, "reason": reason or None, "forwarded": seen.forwarded, "recorded": path}
+            text = json.dumps({"format": FORMAT, **told, "event": event}, sort_keys=True)
+            self.world.terminal.result(text + "\n", "json")
+            return
+        style = "green" if event is not None else "red" if answer.kind == "refused" else ""
+        what = "  ".join(self._facts(event)) if event is not None else answer.kind
+        more = [f"signed with {self.known.told(ref)}" if ref else reason, f"delivery {number}" if number > 1 else ""]
+        lines = [(style, "  ".join((seen.at[11:], str(answer.status), what, *filter(None, more))))]
+        lines += [("", f"  passed on: {seen.forwarded}")] if seen.forwarded else []
+        self.world.terminal.show([*lines, *([("", f"  recorded: {printable(path)}")] if path else [])])
+
+    def _facts(self, event: Event) -> Iterator[str]:
+        """Tell trigger, entities and subscription of an event; anything may stand there."""
+        events = event.get("events")
+        entities = [each for each in events if isinstance(each, dict)] if isinstance(events, list) else []
+        yield self._shown(Trigger(str(event.get("trigger"))).short)
+        for each in entities[:_MOST_ENTITIES]:
+            yield self._shown(f"{each.get('entityType')} {each.get('entityRef')}")
+        if len(entities) > _MOST_ENTITIES:
+            yield f"and {len(entities) - _MOST_ENTITIES} more"
+        yield f"subscription {self._shown(str(event.get('subscriptionId')))}"
+
+    def _shown(self, text: str) -> str:
+        return printable(self.world.output.redactor.clean(text)[:_LONGEST])
+
+    def _reason(self, seen: Seen) -> str:
+        """Say why something was refused, as far as that can be told."""
+        signature, body = seen.request.headers.get(SIGNATURE.lower(), ""), seen.request.body
+        if seen.answer.kind != "refused" or seen.answer.status != _WRONG_SIGNATURE:
+            return seen.answer.reason
+        if others := find_signers(self.known.secrets, body, signature):
+            return f"signed with {self.known.told(others[0])}, which --secret does not name"
+        return explain_signature(self.known.secrets, body, signature)
+
+    def _record(self, seen: Seen) -> str | None:
+        """Write an event and its headers; returns the path of its body."""
+        kind, folder = seen.answer.kind, self.options.record
+        if folder is None or kind == "challenge" or not seen.request.body:
+            return None
+        self.recorded[kind] += 1
+        if kind == "refused" and self.recorded[kind] > MOST_REFUSED:
+            return None
+        stamp = "".join(each for each in seen.at if each.isalnum())
+        path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
+        headers = "".join(f"{name}: {value}\n" for name, value in seen.request.headers.items())
+        try:
+            for name, data in ((path + HEADERS, headers.encode("latin-1")), (path, seen.request.body)):
+                self.world.output.create_file(name, data, mode=0o600)
+        except FileExistsError:
+            self.world.terminal.message(f"error: {printable(path)} is there already")
+            return None
+        except FileError as error:
+            self.world.terminal.message(f"error: {error}")
+            return None
+        return path
+
+
+_Forward = tuple[Run, Target] | None
+
+
+def listen(options: Options, world: World) -> ExitCode:
+    """Receive until a signal, or so many genuine events."""
+    known = find_secrets(options, world)
+    if options.record is not None and not is_there(options.record):
+        raise FileError(Problem(f"there is no folder {options.record}", "make it, or name another with --record"))
+    arrived: SimpleQueue[Seen | int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
+    log, genuine = _Log(options, world, known, Counter(), Counter()), 0
+    with catch_signals(arrived.put), ExitStack() as running:
+        forward: _Forward = None
+        if options.forward:
+            named = replace(options, url=options.forward, secrets=known.accepted)
+            forward = running.enter_context(open_receiver(named, world))
+        try:
+            server = running.enter_context(_Listener(options, known, world, arrived, forward))
+        except http_server.SandboxError as error:
+            raise FileError(Problem(str(error), "free the port, or name another with --port")) from None
+        first = known.told(known.accepted[0])
+        world.terminal.message(f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}")
+        while not isinstance(seen := arrived.get(), int):
+            log.show(seen)
+            genuine += seen.answer.kind == "event"
+            if genuine == options.exit_after:
+                break
+    while not arrived.empty():  # what was answered before the server had ended
+        if not isinstance(seen := arrived.get(), int):
+            log.show(seen)
+    return ExitCode.DONE

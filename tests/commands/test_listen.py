@@ -1,0 +1,203 @@
+"""`hooksync listen`, as a process of its own, with real HTTP on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from hooksync.cli.listen import MOST_REFUSED
+from hooksync.core.schema import check_document
+from hooksync.receiver import sign_challenge, sign_event
+from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
+from tests.conftest import make_environ
+
+EVENT = {
+    "subscriptionId": "9495ddbf7d4a0b9f030a3411c87f967d",
+    "trigger": "FULL_TEXT_INDEXED",
+    "events": [{"entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2"}],
+}
+BODY = json.dumps(EVENT).encode()
+INDEXED = "INDEXED  IO 7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2  subscription 9495ddbf7d4a0b9f030a3411c87f967d"
+OTHER = "another-secret-0123456789"
+
+
+class Listening:
+    """A `listen` that runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr
+        self.process = process
+        self.first_line = process.stderr.readline()
+        found = re.search(r"listening on (http://127\.0\.0\.1:[0-9]+),", self.first_line)
+        assert found, self.first_line
+        self.url = f"{found[1]}/any/path"
+
+    def send(self, body: bytes = BODY, secret: str | None = SECRET, query: str = "", **more: str) -> requests.Response:
+        headers = {} if secret is None else {"Preservica-Signature": sign_event(secret.encode(), body)}
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.post(f"{self.url}{query}", data=iter([body]) if body else b"", headers=headers | more)
+
+    def end(self, number: int = signal.SIGTERM) -> list[str]:
+        """End it as a user does; gives what it showed, without the times."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate()
+        assert not [hidden for hidden in ENVIRON.values() if hidden in out + err]
+        assert (self.process.returncode, err) == (0, "")
+        return [re.sub(r"^\d\d:\d\d:\d\dZ  ", "", line) for line in out.splitlines()]
+
+
+@contextmanager
+def listening(*arguments: str, folder: Path | None = None) -> Iterator[Listening]:
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "hooksync", "listen", *arguments],
+        env={**make_environ(**ENVIRON), "OTHER_SECRET": OTHER, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Listening(process)
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_listen_answers_challenges_verifies_events_and_shows_what_came_until_a_signal(number: int) -> None:
+    with listening(*NAMED, "--secret", "env:OTHER_SECRET") as one:
+        answer = one.send(b"", None, "?challengeCode=c0de")
+        assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(SECRET.encode(), b"c0de")}
+        assert [one.send(secret=secret).status_code for secret in (SECRET, OTHER)] == [200, 200]
+        assert one.end(number) == [
+            "200  challenge",
+            f"200  {INDEXED}  signed with env:HOOK_SECRET",
+            f"200  {INDEXED}  signed with env:OTHER_SECRET  delivery 2",
+        ]
+
+
+def test_listen_refuses_what_is_signed_wrong_and_says_what_can_be_told_of_it(tmp_path: Path) -> None:
+    (tmp_path / "hooks.yaml").write_text(DECLARED)
+    with listening("-f", "hooks.yaml", *NAMED, folder=tmp_path) as one:
+        assert "env:HOOK_SECRET (declared for archive/catalogue)" in one.first_line
+        signature = sign_event(SECRET.encode(), BODY)
+        statuses = [
+            one.send(secret=OTHER).status_code,
+            one.send(secret="one-of-nobody-0123456789").status_code,
+            one.send(secret=None).status_code,
+            one.send(json.dumps(EVENT, indent=1).encode(), None, **{"Preservica-Signature": signature}).status_code,
+            one.send(b"", None, "?challengeCode=preservica-webhook-auth").status_code,
+        ]
+        assert statuses == [401, 401, 401, 401, 400]
+        assert one.end() == [
+            "401  refused  signed with env:OTHER_SECRET (declared for archive/other), which --secret does not name",
+            "401  refused  the signature is wrong: another secret, or the body was changed on its way",
+            "401  refused  the header Preservica-Signature is missing",
+            "401  refused  env:HOOK_SECRET signed it, and then the body was changed: "
+            "its JSON was read and written again",
+            "400  refused  the challenge code begins as a signed event or JSON does; "
+            "the answer could be used to forge one",
+        ]
+
+
+def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gives_the_status_back() -> None:
+    with answering(418) as (url, came), listening(*NAMED, "--forward", f"{url}?code=${{FN_KEY}}") as one:
+        body = BODY + b"\n"
+        assert one.send(body, **{"X-Trace": "a b"}).status_code == 418
+        assert one.send(secret=OTHER).status_code == 401
+        assert [line for line in one.end() if line.startswith("  ")] == ["  passed on: 418"]
+    [sent] = came
+    assert (sent.body, sent.query, sent.headers["x-trace"]) == (body, f"code={KEY}", "a b")
+    assert sent.headers["transfer-encoding"] == "chunked"
+    assert sent.headers["preservica-signature"] == sign_event(SECRET.encode(), body)
+    with listening(*NAMED, "--forward", url) as one:
+        assert one.send().status_code == 502
+        assert one.end()[1:] == ["  passed on: it refuses connections"]
+
+
+def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> None:
+    with listening(*NAMED, "--record", str(tmp_path), "--exit-after", "1") as one:
+        one.send(b"", None, "?challengeCode=c0de")
+        one.send(BODY, OTHER)
+        assert one.send().status_code == 200
+        out, err = one.process.communicate()
+        assert (one.process.returncode, err) == (0, "")
+    refused, genuine = (path for path in sorted(tmp_path.iterdir()) if path.suffix == ".json")
+    assert out.splitlines()[-1] == f"  recorded: {genuine}"
+    assert genuine.read_bytes() == BODY
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert run("verify", str(genuine), *NAMED).out == "signed with env:HOOK_SECRET\n"
+    assert run("verify", str(refused), *NAMED).code == 1
+    with answering(200) as (url, came):
+        run("fire", "--url", url, *NAMED, "--event", str(genuine))
+    assert came[0].body == BODY
+
+
+def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: Path) -> None:
+    with listening(*NAMED, "--record", str(tmp_path)) as one:
+        for _ in range(MOST_REFUSED + 2):
+            one.send(secret=None)
+        one.send()
+        one.end()
+    assert sum(path.name.endswith("refused.json") for path in tmp_path.iterdir()) == MOST_REFUSED
+    assert sum(path.name.endswith("event.json") for path in tmp_path.iterdir()) == 1
+
+
+def test_listen_writes_lines_of_json_with_the_whole_event_that_fit_their_schema() -> None:
+    with listening(*NAMED, "--json") as one:
+        one.send(b"", None, "?challengeCode=c0de")
+        one.send()
+        one.send(secret=None)
+        lines = [json.loads(line) for line in one.end()]
+    assert [check_document("receiver", line)["kind"] for line in lines] == ["challenge", "event", "refused"]
+    assert (lines[1]["event"], lines[1]["delivery"]) == (EVENT, 1)
+    assert lines[1]["signed_with"] == {"secret": {"env": "HOOK_SECRET"}, "declared_for": []}
+    assert lines[2]["reason"] == "the header Preservica-Signature is missing"
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_listen(is_json: bool) -> None:
+    hostile = {
+        "trigger": "\x1b[2J\n::error::x",
+        "events": [None, {"entityRef": [SECRET]}],
+        "subscriptionId": "##vso[x]",
+    }
+    with listening(*NAMED, *(["--json"] if is_json else [])) as one:
+        for document in (hostile, {"events": 7}, {**hostile, "events": []}):
+            assert one.send(json.dumps(document).encode()).status_code == 200
+        shown = one.end()
+    assert len(shown) == 3
+    assert not [line for line in shown if "\x1b" in line or "##vso[" in line or line.lstrip().startswith("::")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--secret", "env:NONE"], 1, "secret env:NONE is not set"),
+        ([*NAMED, "--record", "/nowhere/at/all"], 1, "there is no folder /nowhere/at/all"),
+        ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
+        ([*NAMED, "--port", "70000"], 64, "invalid port value"),
+        ([], 1, "there is no file hooks.yaml"),
+    ],
+)
+def test_what_listen_cannot_begin_with_is_told(arguments: list[str], code: int, told: str) -> None:
+    done = run("listen", *arguments)
+    assert (done.code, told in done.err) == (code, True), done.err
+
+
+def test_listen_says_that_its_port_is_taken() -> None:
+    with answering(200) as (url, _):
+        port = url.split(":")[2].split("/")[0]
+        done = run("listen", *NAMED, "--port", port)
+    assert done.code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.err
