@@ -27,6 +27,7 @@ _MASK = "***"
 _COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
+_USUAL = bytes([10, *range(0x20, 0x7F)])  # the opposite, for a look that takes a fifth of the time
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _RANDOM_BYTES = 6  # in the name of a draft
 _ABANDONED = 600  # seconds; a draft is there for as long as a write takes
@@ -161,7 +162,7 @@ def _forms(value: str) -> tuple[str, str]:
 
 def escaped(text: str, form: Form) -> str:
     """Escape what steers a terminal, hides text, or is a command to a CI runner; JSON keeps its meaning."""
-    if text.isascii() and "##" not in text and "::" not in text and text.replace("\n", "").isprintable():
+    if text.isascii() and "##" not in text and "::" not in text and not text.encode().translate(None, _USUAL):
         return text
     if form == "json":
         return _UNUSUAL.sub(_in_json, RUNNER_COMMAND.sub(r"\1\\u005b", text))

@@ -47,7 +47,8 @@ _ESCAPE = re.compile(
 )
 _UNIT_MARK = re.compile(rb"[\\%]u")
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"f": b"\f", b"b": b"\b"}
-_LEGIBLE = re.compile(rb"[\t-\r -~]" * 6 + b"+")  # the shortest that can be an encoded value; faster than `{6,}`
+_LEGIBLE = bytes(ord("x") if 9 <= code <= 13 or 32 <= code < 127 else 0 for code in range(256))  # marks text
+_SHORTEST_ENCODED = b"x" * 6  # characters that a value takes at least, encoded, as `_LEGIBLE` marks them
 _HEX_MARK = re.compile(rb"0[xX]")
 _NO_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
@@ -195,7 +196,7 @@ def _decoded(whole: bytes, masked: bytes) -> Iterator[bytes]:
             for made in _runs(text):
                 made = made.replace(b"\0", b"")
                 yield made
-                legible += _LEGIBLE.findall(made)  # of what was no base64, hardly anything
+                legible += _legible(made)  # of what was no base64, hardly anything
             following.append((b" ".join(legible),) * 2)
         level = following
 
@@ -232,6 +233,16 @@ def _runs(data: bytes) -> Iterator[bytes]:
     letters = data.translate(_STANDARD, _NO_BASE64) + b"AAAA"
     for start in range(4):
         yield a2b_base64(letters[start : len(letters) - (len(letters) - start) % 4])
+
+
+def _legible(data: bytes) -> Iterator[bytes]:
+    """Yield what may be text in data, and long enough to be an encoded value. By finding: a pattern is slow here."""
+    marks = data.translate(_LEGIBLE) + b"\0"
+    start = marks.find(_SHORTEST_ENCODED)
+    while start >= 0:
+        end = marks.find(0, start)
+        yield data[start:end]
+        start = marks.find(_SHORTEST_ENCODED, end)
 
 
 def _essence(data: bytes) -> bytes:
