@@ -212,7 +212,7 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
 
 def share_of(entries: Sequence[TenancyDeclaration], shard: Shard | None) -> tuple[TenancyDeclaration, ...]:
     """Keep the tenancies of a shard (all where there is none); a shard may be empty."""
-    return tuple(entry for entry in entries if shard is None or shard.holds(entry.name))
+    return tuple(entry for entry in entries if shard is None or shard_of(entry.name, shard.total) == shard.number)
 
 
 def nothing_in(shard: Shard) -> str:
@@ -271,10 +271,6 @@ class Shard(Record, frozen=True):
     def __str__(self) -> str:
         return f"{self.number}/{self.total}"
 
-    def holds(self, tenancy: str) -> bool:
-        """Whether a tenancy falls in this shard. `tenancy`: its name."""
-        return shard_of(tenancy, self.total) == self.number
-
 
 def shard_of(tenancy: str, total: int) -> int:
     """Return the number of the shard of a tenancy, from 1. It depends on its name alone, in every version.
@@ -292,7 +288,7 @@ def read_shard(text: str) -> Shard:
     found = _FORM.fullmatch(text)
     if not found:
         raise UsageError(Problem(f"{flag} is not of the form I/N", "write 2/8, say, for the second of 8 shards"))
-    number, total = map(_bounded, found.groups())
+    number, total = (int(min(float(digits), MOST_SHARDS + 1)) for digits in found.groups())  # however long they are
     if not 1 <= total <= MOST_SHARDS:
         fix = f"write I/N, where N is a number of shards from 1 to {MOST_SHARDS}"
         raise UsageError(Problem(f"{flag} names {'no' if total == 0 else 'too many'} shards", fix))
@@ -300,8 +296,3 @@ def read_shard(text: str) -> Shard:
         fix = f"give each process one of 1/{total} to {total}/{total}; a job that counts from 0 adds 1"
         raise UsageError(Problem(f"{flag} is out of range: shards are counted from 1 to {total}", fix))
     return Shard(number, total)
-
-
-def _bounded(digits: str) -> int:
-    """Read a number; one that is far too large for a shard stays so, however long it is."""
-    return int(digits.lstrip("0")[: len(str(MOST_SHARDS)) + 1] or "0")

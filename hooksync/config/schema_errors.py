@@ -70,19 +70,10 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); t
 class SchemaError(Record, frozen=True):
     """A place in a file that does not fit the schema."""
 
-    path: Path
     problem: Problem
+    holder: Path  # of the top level, the defaults, the tenancy or the subscription that it is in
+    fields: tuple[str, ...]  # below that
     is_ignorable: bool = False  # a key that the format does not have, and that is not a slip
-
-    @property
-    def holder(self) -> Path:
-        """The path of the top level, the defaults, the tenancy or the subscription that it is in."""
-        return split_path(self.path)[0]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields below."""
-        return split_path(self.path)[1]
 
     @property
     def is_independent(self) -> bool:
@@ -105,7 +96,7 @@ def _schema_errors(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaE
         yield from _unknown_keys(found, data, file)
         return
     where = Location(file, *mark_at(data, found.path, of_key=found.keyword in ("propertyNames", "required", "anyOf")))
-    yield SchemaError(found.path, Problem(*word_refusal(found), where))
+    yield SchemaError(Problem(*word_refusal(found), where), *split_path(found.path))
 
 
 def _unknown_keys(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaError]:
@@ -116,7 +107,7 @@ def _unknown_keys(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaEr
             words, is_slip = word_unknown_key(found, key, known)
             path = (*found.path, key)
             where = Location(file, *mark_at(data, path, of_key=True))
-            yield SchemaError(path, Problem(*words, where), is_ignorable=not is_slip)
+            yield SchemaError(Problem(*words, where), *split_path(path), is_ignorable=not is_slip)
 
 
 def recover(data: YamlMap, errors: Sequence[SchemaError]) -> YamlMap:

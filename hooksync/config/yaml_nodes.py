@@ -77,12 +77,6 @@ class YamlList(list[object]):
         super().__init__()
         self.places = array("I")  # of every item, in order, _MARK numbers
 
-    def add(self, value: object, line: int, column: int) -> None:
-        """Append an item, written at this 0-based line and column."""
-        self.append(value)
-        self.places.append(line)
-        self.places.append(column)
-
     def item_mark(self, index: int) -> Mark:
         """Where an item is written."""
         line, column = self.places[index * _MARK : (index + 1) * _MARK]

@@ -22,7 +22,7 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.urls import is_loopback, literal_address, split_port
 from hooksync.service.connections import Connections, LookUp, Reach, bounded_call, make_tls
-from hooksync.service.http_errors import CallFacts, Flood, Interim, NoProxy, explain
+from hooksync.service.http_errors import Flood, Interim, NoProxy, explain
 
 USER_AGENT = f"hooksync/{__version__}"
 _CHUNK = 65536  # bytes
@@ -163,7 +163,7 @@ class Transport:
 
     def _failure(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
         connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
-        kind, what, fix = explain(error, CallFacts(connect, call, request.answer_limit, is_connected))
+        kind, what, fix = explain(error, (connect, call, request.answer_limit), is_connected=is_connected)
         return kind(Problem(f"{request}: {what}", fix), reason=what)
 
 

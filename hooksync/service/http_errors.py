@@ -14,11 +14,10 @@ import requests.exceptions
 import urllib3.exceptions
 
 from hooksync.core.errors import AnswerLost, ServiceError
-from hooksync.core.record import Record
 
 _NETWORK = "check the network, the proxy settings and the server's name"
 _RESOLVER = "check this machine's DNS"
-_PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+PROXY_FIX = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _GATEWAYS = "check the proxies and gateways in front of the server"
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.client words it
 _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -98,34 +97,29 @@ class Interim(OSError):
     """An answer that announces another one (1xx). Only after 100 does Python's http.client wait for the real one."""
 
 
-class CallFacts(Record, frozen=True):
-    """What was known of a call when it failed."""
+def explain(error: Exception, limits: tuple[float, float, int], *, is_connected: bool) -> Explanation:
+    """Return what an exception means.
 
-    connect: float  # seconds that a connection may take
-    call: float  # seconds that the whole may take
-    answer_limit: int  # bytes
-    is_connected: bool  # the request may have reached the server
-
-
-def explain(error: Exception, facts: CallFacts) -> Explanation:
-    """Return what an exception means."""
-    causes = tuple(_causes(error))
-    if facts.is_connected:
-        return _after_sending(causes, facts)
-    return _proxy_trouble(causes, facts) or _before_sending(causes, facts)
+    `limits`: seconds of a connection and of the whole call, bytes of the answer; `is_connected`: the request may have
+    reached the server.
+    """
+    causes, (connect, call, answer_limit) = tuple(_causes(error)), limits
+    if is_connected:
+        return _after_sending(causes, call, answer_limit)
+    return _proxy_trouble(causes, connect) or _before_sending(causes, connect)
 
 
-def _after_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation:
+def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit: int) -> Explanation:
     for cause in causes:
         match cause:
             case Flood():
-                what = f"the answer is larger than {facts.answer_limit} bytes"
+                what = f"the answer is larger than {answer_limit} bytes"
                 return TooLarge, what, "check that the server is Preservica itself, not a portal or a proxy"
             case Interim():
                 what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
                 return AnswerLost, what, _GATEWAYS
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
-                return TimedOut, f"no complete answer within {facts.call:g} s", "try again, or give a longer --timeout"
+                return TimedOut, f"no complete answer within {call:g} s", "try again, or give a longer --timeout"
             case ssl.SSLError():
                 return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
             case urllib3.exceptions.DecodeError():
@@ -135,7 +129,7 @@ def _after_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expla
     return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
-def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation:
+def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explanation:
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
@@ -144,7 +138,7 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
             case AddressRefused(args=(kind, fix)):
                 return ForbiddenAddress, f"the address is {kind}: no call is made to it", fix
             case SlowLookUp():
-                return SlowName, f"the server's name was not resolved within {facts.connect:g} s", _RESOLVER
+                return SlowName, f"the server's name was not resolved within {connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():
                 return NoName, "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
@@ -152,7 +146,7 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
                 return NoRoute, "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
-                return NoConnection, f"no connection within {facts.connect:g} s", _NETWORK
+                return NoConnection, f"no connection within {connect:g} s", _NETWORK
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
                 return AnswerLost, "no TLS connection could be made: it was cut", _NETWORK
             case ssl.SSLError():
@@ -168,7 +162,7 @@ def _before_sending(causes: tuple[BaseException, ...], facts: CallFacts) -> Expl
     return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
 
 
-def _proxy_trouble(causes: tuple[BaseException, ...], facts: CallFacts) -> Explanation | None:
+def _proxy_trouble(causes: tuple[BaseException, ...], connect: float) -> Explanation | None:
     """Return what an exception means if the proxy failed, not the server."""
     for cause in causes:
         if isinstance(cause, requests.exceptions.InvalidSchema):
@@ -177,7 +171,7 @@ def _proxy_trouble(causes: tuple[BaseException, ...], facts: CallFacts) -> Expla
         if isinstance(cause, OSError) and (refused := _TUNNEL_REFUSED.match(str(cause))):
             what = f"the proxy cannot be used: it answers {refused[1]}"
             wants_password = refused[1] == "407"
-            return NoProxy, what, f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
+            return NoProxy, what, f"{PROXY_FIX}; it wants a name and a password" if wants_password else PROXY_FIX
     if not any(isinstance(c, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for c in causes):
         return None
     for cause in causes:
@@ -186,13 +180,13 @@ def _proxy_trouble(causes: tuple[BaseException, ...], facts: CallFacts) -> Expla
                 what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
                 return NoProxy, what, _fix_for_certificate(cause.verify_code)
             case SlowLookUp():
-                what = f"the proxy cannot be used: its name was not resolved within {facts.connect:g} s"
-                return NoProxy, what, f"{_PROXY}, and {_RESOLVER}"
+                what = f"the proxy cannot be used: its name was not resolved within {connect:g} s"
+                return NoProxy, what, f"{PROXY_FIX}, and {_RESOLVER}"
             case urllib3.exceptions.NameResolutionError():
-                return NoProxy, "the proxy cannot be used: its name does not resolve", _PROXY
+                return NoProxy, "the proxy cannot be used: its name does not resolve", PROXY_FIX
             case ConnectionRefusedError():
-                return NoProxy, "the proxy cannot be used: it refuses connections", _PROXY
-    return NoProxy, "the proxy cannot be used", _PROXY
+                return NoProxy, "the proxy cannot be used: it refuses connections", PROXY_FIX
+    return NoProxy, "the proxy cannot be used", PROXY_FIX
 
 
 def _fix_for_certificate(code: int) -> str:

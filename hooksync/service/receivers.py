@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal, NoReturn
 from urllib.parse import quote
@@ -43,33 +43,27 @@ _NOT_QUOTED = (
     "to see what it says, write `allow_private_receivers: true` into a policy (--policy)",
 )
 
-_KINDS: tuple[tuple[type[ServiceError], FailureKind], ...] = (
-    (http_errors.NoName, "no-name"),
-    (http_errors.ConnectionRefused, "refused"),
-    (http_errors.NoRoute, "no-route"),
-    (http_errors.NoProxy, "proxy"),
-    (http_errors.NoTls, "tls"),
-    (http_errors.NoConnection, "no-connection"),
-    (http_errors.TimedOut, "time-out"),
-    (http_errors.TooLarge, "too-large"),
-)  # any other: "cut"
-_WORDS: dict[FailureKind, tuple[str, str]] = {
-    "no-name": ("its name does not resolve", "check the host's name, and this machine's DNS"),
-    "refused": ("it refuses connections", "check that it runs, and the port"),
-    "no-route": ("it cannot be reached from this network", "check the network, and where it may be reached from"),
-    "no-connection": ("it takes no connection in time", "check the network: a firewall may block this machine"),
-    "proxy": ("the proxy on the way to it cannot be used", "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
-    "tls": ("no TLS connection can be made, or it breaks off", "check that it speaks https on this port"),
-    "time-out": ("it does not answer in time", "check that it runs, or give a longer --timeout"),
-    "cut": ("its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
-    "too-large": ("its answer is too large", "check the URL: this looks like a web page or a download"),
-}
+_DNS = "check the host's name, and this machine's DNS"
+_ROUTE = "check the network, and where it may be reached from"
+_FIREWALL = "check the network: a firewall may block this machine"
+_HTTPS = "check that it speaks https on this port"
+_A_PAGE = "check the URL: this looks like a web page or a download"
+_FAILURES: Sequence[tuple[type[ServiceError], FailureKind, str, str]] = (  # the first that fits counts
+    (http_errors.SlowName, "no-name", "its name was not resolved in time", _DNS),
+    (http_errors.NoName, "no-name", "its name does not resolve", _DNS),
+    (http_errors.ConnectionRefused, "refused", "it refuses connections", "check that it runs, and the port"),
+    (http_errors.NoRoute, "no-route", "it cannot be reached from this network", _ROUTE),
+    (http_errors.NoProxy, "proxy", "the proxy on the way to it cannot be used", http_errors.PROXY_FIX),
+    (http_errors.NoTls, "tls", "no TLS connection can be made, or it breaks off", _HTTPS),
+    (http_errors.NoConnection, "no-connection", "it takes no connection in time", _FIREWALL),
+    (http_errors.TimedOut, "time-out", "it does not answer in time", "check that it runs, or give a longer --timeout"),
+    (http_errors.TooLarge, "too-large", "its answer is too large", _A_PAGE),
+    (ServiceError, "cut", "its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
+)
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
     "wrong-secret": "wrong-secret",
-    **dict.fromkeys(
-        ("no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut"), "unreachable"
-    ),
+    **{kind: "unreachable" for _, kind, _, _ in _FAILURES if kind != "too-large"},
 }
 _STATUS_FIXES = {
     **dict.fromkeys(
@@ -160,14 +154,12 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
 
 def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
-    kind: FailureKind = next((kind for failure, kind in _KINDS if isinstance(error, failure)), "cut")
+    kind, what, fix = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
     if isinstance(error, http_errors.BadBundle | http_errors.ForbiddenAddress):  # without a URL
         return ProbeResult(kind, error.reason, error.problems[0].fix)
-    if isinstance(error, http_errors.SlowName):
-        return ProbeResult(kind, "its name was not resolved in time", _WORDS[kind][1])
     if isinstance(error, http_errors.UntrustedCertificate):  # the reason may quote the certificate
         return ProbeResult(kind, context.redactor.quote(error.reason), error.problems[0].fix)
-    return ProbeResult(kind, *_WORDS[kind])
+    return ProbeResult(kind, what, fix)
 
 
 def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:

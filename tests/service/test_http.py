@@ -28,7 +28,6 @@ from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
 from hooksync.service.connections import LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from hooksync.service.http_errors import (
-    CallFacts,
     ConnectionRefused,
     ForbiddenAddress,
     NoName,
@@ -738,7 +737,7 @@ _ERRORS = [
 def test_every_exception_has_words_and_a_connected_call_is_never_said_not_to_have_been_made(
     error: Exception, is_connected: bool
 ) -> None:
-    kind, what, fix = explain(error, CallFacts(1, 2, 3, is_connected))
+    kind, what, fix = explain(error, (1, 2, 3), is_connected=is_connected)
     assert what
     assert fix
     assert "key" not in what
@@ -749,4 +748,4 @@ def test_exceptions_that_hold_each_other_are_walked_once() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__context__, other.__context__ = other, one
     other.args = (one,)
-    assert explain(one, CallFacts(1, 2, 3, is_connected=False))[0] is Unreachable
+    assert explain(one, (1, 2, 3), is_connected=False)[0] is Unreachable
