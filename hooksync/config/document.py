@@ -6,6 +6,7 @@ are checked while a file is read; those between subscriptions, tenancies and fil
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, cast
@@ -45,7 +46,11 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
     parts = [part for file in files for part in file.read(catalog)]
-    tenancies, problems = _merge_parts(parts)
+    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)  # in the order in which they first appear
+    for part in parts:
+        spread[part.name].append(part)
+    problems: list[Problem] = []
+    tenancies = tuple(_merged(of_one, problems) for of_one in spread.values())
     problems += (problem for file in files for problem in file.problems)
     problems += (problem for tenancy in tenancies for problem in declarations.tenancy_problems(tenancy))
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
@@ -96,16 +101,8 @@ def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Pr
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def _merge_parts(parts: Iterable[TenancyPart]) -> tuple[tuple[TenancyDeclaration, ...], list[Problem]]:
-    """Put the parts of each tenancy together, in the order in which the tenancies first appear."""
-    spread: dict[str, list[TenancyPart]] = {}
-    for part in parts:
-        spread.setdefault(part.name, []).append(part)
-    problems: list[Problem] = []
-    return tuple(_merged(of_one, problems) for of_one in spread.values()), problems
-
-
 def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
+    """Put the parts of a tenancy together, and note what stands in two of them."""
     main = parts[0]
     settings: Settings | None = None
     subscriptions: dict[str, SubscriptionDeclaration] = {}

@@ -131,8 +131,8 @@ class _Builder:
             events.SequenceEndEvent: self._close,
             events.AliasEvent: self._take_alias,
             events.DocumentStartEvent: self._start_document,
-            events.DocumentEndEvent: _ignore,
-            events.StreamStartEvent: _ignore,
+            events.DocumentEndEvent: lambda event: None,
+            events.StreamStartEvent: lambda event: None,
         }
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
@@ -226,10 +226,6 @@ class _Builder:
     def _stop(self, event: Event, what: str, fix: str) -> None:
         self._add_problem(event.start_mark, what, fix)
         raise FileError(*self.problems)
-
-
-def _ignore(event: Event) -> None:
-    """Ignore an event without content."""
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")

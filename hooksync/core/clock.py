@@ -6,11 +6,14 @@ So that a test can let hours pass in no time, and a simulation can replay them.
 from __future__ import annotations
 
 import time
-from threading import Event
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
 
@@ -37,6 +40,33 @@ SYSTEM_CLOCK = Clock()
 def rfc3339(moment: datetime) -> str:
     """Write a time of UTC to the second, e.g. `2026-03-01T12:00:00Z`."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def within(seconds: float, do: Callable[[], T]) -> T:
+    """Do what cannot be told when to end, in a thread that is left alone when the time is over.
+
+    Raises TimeoutError then, or what it raises.
+    """
+    ends: list[tuple[T, None] | tuple[None, BaseException]] = []
+
+    def work() -> None:
+        try:
+            ends.append((do(), None))
+        except BaseException as error:
+            ends.append((None, error))
+
+    thread = Thread(target=work, daemon=True)
+    try:
+        thread.start()
+        thread.join(seconds)
+    except RuntimeError:  # no more threads can be had: better not bounded than not at all
+        work()
+    if not ends:
+        raise TimeoutError
+    done, failure = ends[0]
+    if failure is not None:
+        raise failure
+    return cast(T, done)
 
 
 class Backoff:

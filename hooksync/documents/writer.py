@@ -139,9 +139,6 @@ def _applied_tenancy(view: TenancyView) -> Sections:
 
 
 def _step(step: StepView) -> dict[str, object]:
-    secret = None
-    if step.secret is not None:
-        secret = {"ref": reference(step.secret), "state": step.secret_state}
     return {
         "action": step.action,
         "address": step.address,
@@ -153,7 +150,7 @@ def _step(step: StepView) -> dict[str, object]:
         "include_identifiers": step.include_identifiers,
         "reasons": list(step.reasons),
         "changes": [asdict(change) for change in step.changes],
-        "secret": secret,
+        "secret": {"ref": reference(step.secret), "state": step.secret_state} if step.secret else None,
         "receiver": {
             "state": step.receiver.state if step.receiver else "not-checked",
             "detail": (step.receiver.detail or None) if step.receiver else None,

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import certifi
@@ -25,6 +24,7 @@ import urllib3.connectionpool
 import urllib3.exceptions
 import urllib3.util.connection
 
+from hooksync.core.clock import within
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.service.http_errors import AddressRefused, BadBundle, Flood, SlowLookUp
 
@@ -175,33 +175,15 @@ class _Connection(_AnyConnection):
         return bounded
 
     def _addresses(self) -> Sequence[tuple[Any, ...]]:
-        """Resolve the server's name. Raises SlowLookUp when that takes too long.
-
-        The system's resolver cannot be told when to end, so it works in a thread, which is left alone then.
-        """
-        host, look_up = self._dns_host.strip("[]"), _CALL.look_up
-        result: SimpleQueue[Sequence[tuple[Any, ...]] | Exception] = SimpleQueue()
-
-        def work() -> None:
-            try:
-                family = urllib3.util.connection.allowed_gai_family()
-                result.put(look_up(host, self.port, family, socket.SOCK_STREAM))
-            except Exception as error:
-                result.put(error)
-
+        """Resolve the server's name. Raises SlowLookUp when that takes too long."""
+        host, look_up, family = self._dns_host.strip("[]"), _CALL.look_up, urllib3.util.connection.allowed_gai_family()
+        seconds = self._seconds()
         try:
-            threading.Thread(target=work, daemon=True).start()
-        except RuntimeError:  # no more threads can be had: better not bounded than not at all
-            work()
-        try:
-            found = result.get(timeout=self._seconds())
-        except Empty:
+            return within(seconds, lambda: look_up(host, self.port, family, socket.SOCK_STREAM))
+        except UnicodeError:
+            raise urllib3.exceptions.LocationParseError(host) from None
+        except TimeoutError:
             raise SlowLookUp from None
-        if isinstance(found, UnicodeError):
-            raise urllib3.exceptions.LocationParseError(host)
-        if isinstance(found, Exception):
-            raise found
-        return found
 
     def _seconds(self) -> float:
         """Return how long a step of connecting may take."""

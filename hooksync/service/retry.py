@@ -125,7 +125,9 @@ class Caller:
             if not self._may_repeat(last, rule):
                 self._is_out &= not (isinstance(last, Answer) and last.status not in BUSY_STATUSES)
                 break
-            wait = self._wait(last, repeat, clock.monotonic() - start)
+            now = datetime.fromtimestamp(clock.now(), UTC)
+            asked = read_retry_after(last.retry_after, now) if isinstance(last, Answer) else None
+            wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
             if rule.is_change and (self._is_out or wait is None):
                 self._is_out = True
                 wait = None
@@ -147,11 +149,6 @@ class Caller:
                 return False
             case _:
                 return rule.repeats_lost and isinstance(last, AnswerLost)
-
-    def _wait(self, last: Answer | ServiceError, repeat: int, elapsed: float) -> float | None:
-        now = datetime.fromtimestamp(self.context.clock.now(), UTC)
-        asked = read_retry_after(last.retry_after, now) if isinstance(last, Answer) else None
-        return self.context.policy.wait(repeat, elapsed, asked)
 
     def _try(self, request: Request) -> Answer | ServiceError:
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"

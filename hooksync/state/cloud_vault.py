@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from threading import Thread
 from types import NoneType
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
+from hooksync.core.clock import within
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, UsageError
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
@@ -157,23 +157,14 @@ class CloudVault:
 
         Raises Changed, FileError, FileNotFoundError for an object that is not there.
         """
-        ends: list[tuple[Any, BaseException | None]] = []
-
-        def work() -> None:
-            try:
-                ends.append((do(self._obstore()), None))
-            except BaseException as error:  # a panic of obstore is no Exception
-                ends.append((None, error))
-
-        thread = Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(_LIMIT)
-        if not ends:
-            raise FileError(self._problem(what, _NETWORK["Timeout"], self._network_fix))
-        done, error = ends[0]
-        if error:
+        try:
+            return within(_LIMIT, lambda: do(self._obstore()))
+        except TimeoutError:
+            raise FileError(self._problem(what, _NETWORK["Timeout"], self._network_fix)) from None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a panic of obstore is no Exception
             self._raise(what, error)
-        return done
 
     def _obstore(self) -> Any:
         """Import obstore, and make the store of the bucket."""
