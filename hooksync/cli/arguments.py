@@ -73,7 +73,10 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
         *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
         *("--timeout", "-v --verbose", "--debug"),
     ),
-    "verify": ("path:of an event", "--signature", *_SECRETS, "--format", "--json", "--debug"),
+    "verify": (
+        *("path:of an event", "--signature", *_SECRETS, "--record-state", "--state", "--lock-timeout"),
+        *("--format", "--json", "--debug"),
+    ),
     "state": ("--debug",),
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
@@ -187,6 +190,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--port": {"type": _port, "default": 0},
     "--exit-after": {"type": _repeat},
     "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
+    "--record-state": _switch("records_state"),
     "--json": {"action": "store_const", "const": "json", "dest": "format"},
     "--secret": {**_several("secrets"), "type": _reference},
     # the others

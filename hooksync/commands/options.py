@@ -57,6 +57,7 @@ class Options(Record, frozen=True):
     secrets: tuple[SecretRef, ...] = ()  # the first signs
     address: str | None = None  # fire: of a declared subscription
     signature: str | None = None  # verify
+    records_state: bool = False  # verify
     port: int = 0  # listen; 0: any free one
     forward: str | None = None  # listen: a URL
     exit_after: int | None = None  # listen: genuine events

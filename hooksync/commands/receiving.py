@@ -6,11 +6,14 @@ The command line names them, or hooks files do; of these neither server nor log-
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hooksync.commands.options import Options
 from hooksync.commands.setup import hold_to_policy
+from hooksync.commands.state import find_stores
 from hooksync.config.declarations import (
     Settings,
     SubscriptionDeclaration,
@@ -26,18 +29,22 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_event, read_sources
 from hooksync.config.resolve import resolve_subscriptions, url_environment_values
 from hooksync.config.secret_sources import SecretCache, SecretSources
-from hooksync.core.errors import ExitCode, FileError, Problem, SecretError, UsageError, some_of
+from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, outline, split_netloc
-from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers
 from hooksync.service.retry import PrivateReceivers
+from hooksync.state.fingerprints import declared_digest, fingerprint, stretch
+from hooksync.state.model import State, StateEntry
+from hooksync.state.store import update
 
 VERIFY_FORMAT = "hooksync.verify/1"
 
+_ID = re.compile("[0-9A-Za-z_-]{1,128}")
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = Written(parse_template(""), _HERE)  # which no policy judges
 
@@ -104,6 +111,7 @@ def verify(options: Options, world: World) -> ExitCode:
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)
+    recorded = _record(options, world, known.secrets[signers[0]], signers, body) if signers else None
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
         document = {
@@ -111,6 +119,7 @@ def verify(options: Options, world: World) -> ExitCode:
             "is_genuine": bool(signers),
             "signed_with": signed_with,
             "reason": reason or None,
+            "recorded": recorded,
         }
         world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     elif signers:
@@ -118,7 +127,86 @@ def verify(options: Options, world: World) -> ExitCode:
     else:
         tried = ", ".join(map(str, known.secrets))
         world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
+    if recorded and options.format == "text":
+        world.terminal.show([("", f"the state knows now that {recorded} has it")])
     return ExitCode.DONE if signers else ExitCode.ERROR
+
+
+def _record(options: Options, world: World, secret: Secret, signers: Sequence[SecretRef], body: bytes) -> str | None:
+    """Write into the state which secret a live subscription has; returns its address. None: that is not asked for.
+
+    Raises Refused where it cannot be told which declared subscription the event is of.
+    """
+    if not options.records_state:
+        return None
+    event = _read_event(body, world)
+    document = read_document(read_sources(options.files, world.stdin))
+    chosen = [one for one in select(document, options.tenancies, options.targets) if _is_of(event, one, world)]
+    declared = [each for one in chosen for each in resolve_subscriptions(one, world.environ)]
+    store, source = find_stores(options, world)
+
+    def change(state: State) -> State:
+        made = {each.address: each for each in state.entries if each.id == event.id}
+        trigger = [each for each in declared if each.trigger.wire == event.trigger and each.secret in signers]
+        fitting = [each for each in declared if each.address in made] if made else trigger
+        if len(fitting) != 1:
+            what = f"the event may be of {some_of([each.address for each in fitting]) or 'no declared subscription'}"
+            raise Refused(
+                Problem(what, "name the hooks file of its tenancy with --file, and its address with --target")
+            )
+        [one] = fitting
+        salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
+        mark = fingerprint((world.stretch or stretch)((secret, salt)), one.tenancy, event.id)
+        entry = made.get(one.address) or _new_entry(one, event.id, state)
+        found.append(one.address)
+        return state.knowing(replace(entry, salt=salt.id, fingerprint=mark, is_found=False), salt)
+
+    found: list[str] = []
+    with hold_run_lock(store, options.lock_timeout, world):
+        update(store, change, former=source)
+    return found[-1]
+
+
+class _Event(Record, frozen=True):
+    """What a genuine event says of the subscription that it is of."""
+
+    id: str
+    trigger: str  # on the wire
+    tenant: str
+
+
+def _read_event(body: bytes, world: World) -> _Event:
+    try:
+        document = json.loads(body)
+        event = _Event(*(document[name] for name in ("subscriptionId", "trigger", "tenant")))
+        is_right = all(isinstance(each, str) for each in asdict(event).values())
+        is_right = is_right and bool(_ID.fullmatch(event.id)) and not world.output.redactor.holds(event.id)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        is_right = False
+    if not is_right:
+        what = "the event does not tell its subscription, trigger and tenant, so it proves nothing of one"
+        raise Refused(Problem(what, "take one that Preservica sent"))
+    return event
+
+
+def _is_of(event: _Event, tenancy: TenancyDeclaration, world: World) -> bool:
+    """Whether an event may be of a tenancy, as far as its tenant is known."""
+    written = tenancy.settings.tenant
+    tenant = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
+    return not tenant or tenant.casefold() == event.tenant.casefold()
+
+
+def _new_entry(one: DeclaredSubscription, identifier: str, state: State) -> StateEntry:
+    return StateEntry(
+        tenancy=one.tenancy,
+        id=identifier,
+        address=one.address,
+        run=max(1, state.last_run),
+        salt="",
+        fingerprint=b"",
+        declared=declared_digest(state.url_salt, one.key),
+        include_identifiers=one.include_identifiers,
+    )
 
 
 @contextmanager

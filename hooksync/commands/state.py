@@ -36,7 +36,7 @@ _NOTES = {  # what is special about an entry or an intent, by its field
 
 def show(options: Options, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
-    store, source = _stores(options, world)
+    store, source = find_stores(options, world)
     stored = _read(source, store)
     state, holder = _inspected(stored, source, world), store.holder()
     document = json.loads(stored.text)
@@ -63,7 +63,7 @@ def show(options: Options, world: World) -> ExitCode:
 
 def pull(options: Options, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
-    store, source = _stores(options, world)
+    store, source = find_stores(options, world)
     stored = _read(source, store)
     form: Form = "json"
     try:
@@ -78,7 +78,7 @@ def pull(options: Options, world: World) -> ExitCode:
 
 def push(options: Options, world: World) -> ExitCode:
     """Put a file in the place of the state, unless that is newer, or another one."""
-    store, _ = _stores(options, world)
+    store, _ = find_stores(options, world)
     given = read_state(*_given(options.path, world))
     with hold_run_lock(store, options.lock_timeout, world):
         stored = store.read()
@@ -102,7 +102,7 @@ def push(options: Options, world: World) -> ExitCode:
 
 def unlock(options: Options, world: World) -> ExitCode:
     """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
-    store, _ = _stores(options, world)
+    store, _ = find_stores(options, world)
     if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
         store.read()
         holder = store.holder()
@@ -114,7 +114,7 @@ def unlock(options: Options, world: World) -> ExitCode:
 
 def move(options: Options, world: World) -> ExitCode:
     """Let what the state knows by one address have another one."""
-    store, source = _stores(options, world)
+    store, source = find_stores(options, world)
     old, new = options.old, options.new
     _check_move(old, new)
 
@@ -137,7 +137,7 @@ def move(options: Options, world: World) -> ExitCode:
 
 def forget(options: Options, world: World) -> ExitCode:
     """Remove entries, and intents of runs that were killed."""
-    store, source = _stores(options, world)
+    store, source = find_stores(options, world)
     _read(source, store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(source, store).text, source.where)
@@ -159,7 +159,7 @@ ACTIONS: dict[str, Callable[[Options, World], ExitCode]] = {
 }
 
 
-def _stores(options: Options, world: World) -> tuple[StateStore, StateStore]:
+def find_stores(options: Options, world: World) -> tuple[StateStore, StateStore]:
     """Find the state, and what to read it from: the lock file that it replaces, where it is not there yet."""
     place = state_place(options.files, options.state, disabled=False)
     store = find_store(place, options.files[0], world)

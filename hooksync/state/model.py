@@ -219,6 +219,11 @@ class State(Record, frozen=True):
         )
         return replace(self, removed=tuple(removed.values()))._with(entries.values(), intents, salts)
 
+    def knowing(self, entry: StateEntry, salt: Salt) -> State:
+        """Take in what has become known of one live subscription. `salt`: of its fingerprint."""
+        others = (each for each in self.entries if (each.tenancy, each.id) != (entry.tenancy, entry.id))
+        return self._with((*others, entry), self.intents, (salt,))
+
     def moving(self, old: str, new: str) -> State:
         """Give the entries of an address another address, of the same tenancy and trigger; not its intents."""
         moved = (replace(each, address=new) if each.address == old else each for each in self.entries)

@@ -33,6 +33,7 @@ TOUCHES = {
     "cli.terminal": "os signal stdio",
     "commands": "",
     "commands.plan_apply": "random",  # the id of a plan is random
+    "commands.receiving": "random",  # salts
     "commands.validate": "open os",  # the file that init writes
     "documents": "",
     "report": "",
