@@ -34,6 +34,7 @@ settings.register_profile(
 )
 
 LONG_FILES = (  # of which each test makes all that it needs
+    "attacks/test_attacks.py",
     "commands/test_rotation.py",
     "commands/test_shards.py",
     "documents/test_saved_plan.py",

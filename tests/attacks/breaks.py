@@ -94,7 +94,7 @@ BREAKS = {
         "wait for as long as there is something to wait for",
         "service/connections.py",
         "_CALL.deadline = time.monotonic() + seconds",
-        "_CALL.deadline = time.monotonic() + 20 * seconds",
+        "_CALL.deadline = time.monotonic() + 5 * seconds",
     ),
     "broken_answers": Break(
         "take what is no JSON for an empty list",
