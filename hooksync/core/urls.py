@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _AFTER_NETLOC = re.compile("[/?#]")
+_NORMAL = re.compile("https?://[a-z0-9.-]+/")
 
 
 def normal_url(url: str) -> str:
@@ -28,6 +29,8 @@ def normal_url(url: str) -> str:
 
     Path and query are left alone: `/a%20b` and `/a b` are two receivers to some servers.
     """
+    if _NORMAL.match(url):  # most are in it already
+        return url
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in DEFAULT_PORTS:
@@ -296,6 +299,7 @@ def _split_server(server: str) -> tuple[str, str]:
     return (scheme.lower(), netloc) if separator else ("https", scheme)
 
 
+@lru_cache(maxsize=1024)
 def _netloc_fault(netloc: str) -> str | None:
     if "@" in netloc:
         return "holds user information (@)"
