@@ -223,11 +223,18 @@ _POOLS = {"http": _HttpPool, "https": _HttpsPool}
 class Connections(requests.adapters.HTTPAdapter):
     """At most `each` connections to a server. All https shares one TLS context, because loading roots is slow."""
 
-    def __init__(self, each: int, tls: Callable[[], ssl.SSLContext]) -> None:
-        self._tls = tls
+    def __init__(self, each: int, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._made: ssl.SSLContext | None = None
         self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=each, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the one context of all connections, made when it is first needed. Raises BadBundle."""
+        with self._mutex:
+            self._made = self._made or make_tls(self._environ)
+            return self._made
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -235,7 +242,7 @@ class Connections(requests.adapters.HTTPAdapter):
         """Give every https pool the shared context."""
         host, tls = super().build_connection_pool_key_attributes(request, True, cert)
         if host["scheme"] == "https":
-            return host, {"ssl_context": self._tls(), "cert_reqs": "CERT_REQUIRED"}
+            return host, {"ssl_context": self.tls(), "cert_reqs": "CERT_REQUIRED"}
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -244,7 +251,7 @@ class Connections(requests.adapters.HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
         """Make the pools behind a proxy, once; the certificate of an https proxy is verified like a server's."""
         if proxy.lower().startswith("https:"):
-            settings["proxy_ssl_context"] = self._tls()
+            settings["proxy_ssl_context"] = self.tls()
         with self._mutex:
             manager = super().proxy_manager_for(proxy, **settings)
             if not proxy.lower().startswith("socks"):  # these have pools of their own, which look names up unbounded

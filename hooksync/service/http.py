@@ -6,8 +6,6 @@ The exceptions of requests, whose texts hold whole URLs, stop here.
 from __future__ import annotations
 
 import socket
-import ssl
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -21,7 +19,7 @@ from hooksync import __version__
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.urls import is_loopback, literal_address, split_port
-from hooksync.service.connections import Connections, LookUp, Reach, bounded_call, make_tls
+from hooksync.service.connections import Connections, LookUp, Reach, bounded_call
 from hooksync.service.http_errors import Flood, Interim, NoProxy, explain
 
 USER_AGENT = f"hooksync/{__version__}"
@@ -98,23 +96,12 @@ class Transport:
         """`look_up`: resolves names."""
         self._timeouts = timeouts
         self._look_up = look_up
-        self._environ = environ
         self._proxies: dict[str, dict[str, str]] = {}
-        self._mutex = threading.Lock()
-        self._tls: ssl.SSLContext | None = None
-        self._connections = Connections(connections, lambda: self.tls)
+        self._connections = Connections(connections, environ)
 
     def close(self) -> None:
         """Close every connection."""
         self._connections.close()
-
-    @property
-    def tls(self) -> ssl.SSLContext:
-        """The one context of all connections, made when it is first needed. Raises BadBundle."""
-        with self._mutex:
-            if self._tls is None:
-                self._tls = make_tls(self._environ)
-            return self._tls
 
     def send(self, request: Request) -> Answer:
         """Make one call. Redirects are not followed: they would carry token and secret elsewhere.

@@ -63,9 +63,9 @@ class LocalStore:
         """Hold the run lock, or raise Busy at once. Where its folder cannot be written to, nothing is held."""
         try:
             lock = self._acquire(0)
-        except (OSError, ValueError) as error:
-            if isinstance(error, TimeoutError):
-                raise Busy(self._holder(), f"if no run is left on any machine, delete {self._beside}") from None
+        except TimeoutError:
+            raise Busy(self._holder(), f"if no run is left on any machine, delete {self._beside}") from None
+        except (OSError, ValueError):
             lock = None
         if lock is None:
             yield

@@ -239,9 +239,8 @@ class State(Record, frozen=True):
         records = (tuple(entries), tuple(intents))
         known = {salt.id: salt for salt in (*salts, *self.salts)}
         used = {each.salt for several in records for each in several}
-        last_run = max((each.run for several in records for each in several), default=0)  # the file may be a new one
+        last_run = max(self.last_run, *(each.run for several in records for each in several), 0)  # it may be a new file
         kept = tuple(known[name] for name in used)
-        last_run = max(self.last_run, last_run)
         return replace(self, last_run=last_run, salts=kept, entries=records[0], intents=records[1])
 
 

@@ -704,7 +704,7 @@ def test_all_connections_share_one_tls_context(make: Make, serve: Serve, certifi
     wire = serve(saying(OK), certificate.server)
     transport = make(environ={"REQUESTS_CA_BUNDLE": str(certificate.pem)})
     with ThreadPoolExecutor(8) as threads:
-        contexts = set(threads.map(lambda _: transport.tls, range(8)))
+        contexts = set(threads.map(lambda _: transport._connections.tls(), range(8)))
         assert {each.status for each in threads.map(lambda _: transport.send(get(wire.url)), range(24))} == {200}
     assert len(contexts) == 1
     assert wire.connections <= 4
