@@ -30,10 +30,10 @@ _LONGEST_WAIT = 86400
 _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-_COMPLETED_AS_FILES = ("PATH", "FILE", "PLAN", "WHERE")  # metavars of files
+_COMPLETED_AS_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of files
 _COMPLETED_AS = {
     "tenancies": "tenancies",
-    **dict.fromkeys(("targets", "replace", "new", "globs"), "addresses"),
+    **dict.fromkeys(("targets", "replace", "new", "globs", "address"), "addresses"),
 }  # by a flag's dest
 _SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 
@@ -130,6 +130,8 @@ def _reference(text: str) -> SecretRef:
         raise UsageError(
             Problem("--secret is neither env:NAME nor file:PATH", "name where the secret is found, never it")
         )
+    if kind == "env" and name.upper().startswith("HOOKSYNC_"):
+        raise UsageError(Problem(f"the variable {name} is for hooksync itself", "name another one with --secret"))
     return SecretRef("env" if kind == "env" else "file", name)
 
 

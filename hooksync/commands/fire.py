@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from hooksync.commands.options import Options
-from hooksync.commands.receiving import Target, open_receiver
+from hooksync.commands.receiving import NamedReceiver, open_receiver
 from hooksync.config.files import read_event
 from hooksync.config.secret_sources import SecretSources, generate_secret
 from hooksync.core.errors import ExitCode
@@ -41,18 +41,18 @@ class Result(Record, frozen=True):
     fix: str
 
 
-class _Gun(Record, frozen=True):
+class _Sender(Record, frozen=True):
     """Sends to one receiver."""
 
     run: Run
-    target: Target
+    named: NamedReceiver
     is_telling: bool  # what it answers, where it passed too
 
-    def shoot(self, name: str, sent: Delivery, *, is_wanted: bool = True) -> Result:
+    def send(self, name: str, sent: Delivery, *, is_wanted: bool = True) -> Result:
         """Send an event that is to be taken, or not."""
         context = self.run.context
         begun = context.clock.monotonic()
-        answer = deliver(self.target.declared.url, sent, context)
+        answer = deliver(self.named.declared.url, sent, context)
         seconds = context.clock.monotonic() - begun
         if isinstance(answer, ProbeResult):
             return Result(name, "failed", None, seconds, answer.detail, answer.fix)
@@ -63,7 +63,7 @@ class _Gun(Record, frozen=True):
 
     def challenge(self, secret: Secret) -> Iterator[Result]:
         """Challenge it with a code, and with one that could forge an event."""
-        clock, url = self.run.context.clock, self.target.declared.url
+        clock, url = self.run.context.clock, self.named.declared.url
         begun = clock.monotonic()
         for found in probe_all([(url, secret)], self.run.pool, self.run.context).values():
             state: Literal["passed", "failed"] = "passed" if found.state == "ready" else "failed"
@@ -78,16 +78,16 @@ class _Gun(Record, frozen=True):
 def fire(options: Options, world: World) -> ExitCode:
     """Send an event, or all that a receiver must bear. DONE: all was taken, or refused, as it should be."""
     given = read_event(options.event, world.stdin)[0] if options.event else None
-    with open_receiver(options, world) as (run, target):
-        secrets = list(run.secrets.find_all(target.secrets).items())
-        world.output.redactor.learn(SecretSources(world.environ).values(target.secrets))
-        named = Trigger.named(options.trigger).wire if options.trigger else target.declared.trigger.wire
+    with open_receiver(options, world) as (run, receiver):
+        secrets = list(run.secrets.find_all(receiver.secrets).items())
+        world.output.redactor.learn(SecretSources(world.environ).values(receiver.secrets))
+        named = Trigger.named(options.trigger).wire if options.trigger else receiver.declared.trigger.wire
         make = partial(make_event, named or "FULL_TEXT_INDEXED", datetime.fromtimestamp(world.clock.now(), UTC))
-        gun = _Gun(run, target, not options.is_suite)
+        sender = _Sender(run, receiver, not options.is_suite)
         if options.is_suite:
-            results = _suite(gun, secrets, make)
+            results = _suite(sender, secrets, make)
         else:
-            results = _repeated(gun, secrets[0][1], given if given is not None else make(), options)
+            results = _repeated(sender, secrets[0][1], given if given is not None else make(), options)
         found = []
         for each in results:
             found.append(each)
@@ -97,21 +97,21 @@ def fire(options: Options, world: World) -> ExitCode:
                 return ExitCode.INTERRUPTED
     counts: Counter[str] = Counter(each.state for each in found)
     if options.format == "json":
-        world.terminal.result(_json(found, target.declared.url.shown, counts), "json")
+        world.terminal.result(_json(found, receiver.declared.url.shown, counts), "json")
     elif options.is_suite:
         world.terminal.show([("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")])
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
-def _repeated(gun: _Gun, secret: Secret, body: bytes, options: Options) -> Iterator[Result]:
+def _repeated(sender: _Sender, secret: Secret, body: bytes, options: Options) -> Iterator[Result]:
     signed = sign(Secret(generate_secret()) if options.is_badly_signed else secret, body)
     sent = Delivery(body, signed, pause=_PAUSE if options.is_slow else 0.0)
     name = "event, signed wrong" if options.is_badly_signed else "event"
     for _ in range(options.repeat):
-        yield gun.shoot(name, sent, is_wanted=not options.is_badly_signed)
+        yield sender.send(name, sent, is_wanted=not options.is_badly_signed)
 
 
-def _suite(gun: _Gun, secrets: Sequence[tuple[SecretRef, Secret]], make: partial[bytes]) -> Iterator[Result]:
+def _suite(sender: _Sender, secrets: Sequence[tuple[SecretRef, Secret]], make: partial[bytes]) -> Iterator[Result]:
     (_, secret), *others = secrets
     first, whole, slow, large, wrong, unsigned, changed = (make(filling=_LARGE * (number == 3)) for number in range(7))
     unknown = make_event("A_TRIGGER_THAT_IS_NEW", *make.args[1:])
@@ -127,15 +127,15 @@ def _suite(gun: _Gun, secrets: Sequence[tuple[SecretRef, Secret]], make: partial
         body = make()
         genuine[f"signed with {ref}"] = Delivery(body, sign(other, body))
     for name, sent in genuine.items():
-        yield gun.shoot(name, sent)
+        yield sender.send(name, sent)
     forged = {
         "wrong signature": Delivery(wrong, sign(Secret(generate_secret()), wrong)),
         "no signature": Delivery(unsigned, None),
         "changed body": Delivery(changed + b" ", sign(secret, changed)),
     }
     for name, sent in forged.items():
-        yield gun.shoot(name, sent, is_wanted=False)
-    yield from gun.challenge(secret)
+        yield sender.send(name, sent, is_wanted=False)
+    yield from sender.challenge(secret)
 
 
 def _lines(each: Result) -> Iterator[tuple[str, str]]:

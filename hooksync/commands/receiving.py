@@ -49,7 +49,7 @@ _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = Written(parse_template(""), _HERE)  # which no policy judges
 
 
-class Target(Record, frozen=True):
+class NamedReceiver(Record, frozen=True):
     """One receiver to call."""
 
     declared: DeclaredSubscription
@@ -63,6 +63,7 @@ class KnownSecrets(Record, frozen=True):
     accepted: tuple[SecretRef, ...]  # the first answers challenges; others are known, to tell what is wrong by
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
+    tenancies: tuple[TenancyDeclaration, ...]  # of the hooks files
 
     def told(self, ref: SecretRef) -> str:
         """Name a secret, with the subscriptions that it is declared for."""
@@ -80,6 +81,7 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the flags is not set.
     """
     declared: dict[SecretRef, list[str]] = {}
+    chosen: tuple[TenancyDeclaration, ...] = ()
     if options.names_files or not options.secrets:
         document = read_document(read_sources(options.files, world.stdin))
         chosen = select(document, options.tenancies, options.targets)
@@ -96,7 +98,7 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
         raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
     accepted = tuple(given or found)
     world.output.redactor.learn(SecretSources(world.environ).values([*given, *found]))
-    return KnownSecrets(accepted, {**given, **found}, declared)
+    return KnownSecrets(accepted, {**given, **found}, declared, chosen)
 
 
 def verify(options: Options, world: World) -> ExitCode:
@@ -105,22 +107,15 @@ def verify(options: Options, world: World) -> ExitCode:
     body, headers = read_event(options.path, world.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
-        fix = (
-            f"give --signature, what stood in the header {SIGNATURE}; what `hooksync listen --record` wrote has its own"
-        )
+        fix = f"give --signature, what stood in the header {SIGNATURE}; `hooksync listen --record` keeps it by itself"
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)
-    recorded = _record(options, world, known.secrets[signers[0]], signers, body) if signers else None
+    recorded = _record(options, world, known, signers, body) if signers else None
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
-        document = {
-            "format": VERIFY_FORMAT,
-            "is_genuine": bool(signers),
-            "signed_with": signed_with,
-            "reason": reason or None,
-            "recorded": recorded,
-        }
+        document = {"format": VERIFY_FORMAT, "is_genuine": bool(signers), "signed_with": signed_with}
+        document |= {"reason": reason or None, "recorded": recorded}
         world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     elif signers:
         world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}")])
@@ -132,7 +127,9 @@ def verify(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE if signers else ExitCode.ERROR
 
 
-def _record(options: Options, world: World, secret: Secret, signers: Sequence[SecretRef], body: bytes) -> str | None:
+def _record(
+    options: Options, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes
+) -> str | None:
     """Write into the state which secret a live subscription has; returns its address. None: that is not asked for.
 
     Raises Refused where it cannot be told which declared subscription the event is of.
@@ -140,8 +137,7 @@ def _record(options: Options, world: World, secret: Secret, signers: Sequence[Se
     if not options.records_state:
         return None
     event = _read_event(body, world)
-    document = read_document(read_sources(options.files, world.stdin))
-    chosen = [one for one in select(document, options.tenancies, options.targets) if _is_of(event, one, world)]
+    chosen = [one for one in known.tenancies if _is_of(event, one, world)]
     declared = [each for one in chosen for each in resolve_subscriptions(one, world.environ)]
     store, source = find_stores(options, world)
 
@@ -156,7 +152,7 @@ def _record(options: Options, world: World, secret: Secret, signers: Sequence[Se
             )
         [one] = fitting
         salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
-        mark = fingerprint((world.stretch or stretch)((secret, salt)), one.tenancy, event.id)
+        mark = fingerprint((world.stretch or stretch)((known.secrets[signers[0]], salt)), one.tenancy, event.id)
         entry = made.get(one.address) or _new_entry(one, event.id, state)
         found.append(one.address)
         return state.knowing(replace(entry, salt=salt.id, fingerprint=mark, is_found=False), salt)
@@ -210,14 +206,14 @@ def _new_entry(one: DeclaredSubscription, identifier: str, state: State) -> Stat
 
 
 @contextmanager
-def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Target]]:
+def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, NamedReceiver]]:
     """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
-    target = _target(options, world)
-    with open_run((), world, timeout=options.timeout, parallelism=1, private=target.private) as run:
-        yield run, target
+    named = _named_receiver(options, world)
+    with open_run((), world, timeout=options.timeout, parallelism=1, private=named.private) as run:
+        yield run, named
 
 
-def _target(options: Options, world: World) -> Target:
+def _named_receiver(options: Options, world: World) -> NamedReceiver:
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems(tenancy)):
         raise FileError(*problems)
@@ -228,7 +224,7 @@ def _target(options: Options, world: World) -> Target:
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     if options.url:  # a shell has filled in what it was given
         declared = replace(declared, url=replace(declared.url, shown=masked_url(declared.url.shown)))
-    return Target(declared, options.secrets or (declared.secret,), private)
+    return NamedReceiver(declared, options.secrets or (declared.secret,), private)
 
 
 def _named_by_address(options: Options, world: World) -> TenancyDeclaration:

@@ -68,7 +68,10 @@ def test_check_of_one_receiver_warns_where_it_signs_codes_that_could_forge_an_ev
             ["--url", "https://hook.example.org", "--secret", SECRET],
             "error: --secret is neither env:NAME nor file:PATH",
         ),
-        (["--url", "https://hook.example.org", "--secret", "env:HOOKSYNC_PLAN_KEY"], "are never sent anywhere"),
+        (
+            ["--url", "https://hook.example.org", "--secret", "env:HOOKSYNC_PLAN_KEY"],
+            "HOOKSYNC_PLAN_KEY is for hooksync itself",
+        ),
         (["--url", "https://hook.example.org", *NAMED, "-f", "x"], "error: --file cannot be combined with --url"),
         ([*NAMED], "error: --secret needs --url"),
     ],
