@@ -13,12 +13,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from pyPreservica import TriggerType
 
 from hooksync.cli.listen import MOST_REFUSED
 from hooksync.core.schema import check_document
 from hooksync.receiver import sign_challenge, sign_event
+from hooksync.sandbox.server import Sandbox
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ
+from tests.pypreservica import no_credentials, web_hooks_api
+
+__all__ = ["no_credentials"]  # a fixture
 
 EVENT = {
     "subscriptionId": "9495ddbf7d4a0b9f030a3411c87f967d",
@@ -202,3 +207,15 @@ def test_listen_says_that_its_port_is_taken() -> None:
         done = run("listen", *NAMED, "--port", port)
     assert done.code == 1
     assert f"cannot listen on 127.0.0.1:{port}" in done.err
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_listen_is_a_receiver_that_pypreservica_can_subscribe_and_shows_what_the_tenancy_sends() -> None:
+    with Sandbox() as box, listening(*NAMED) as one:
+        with web_hooks_api(box) as api:
+            api.subscribe(one.url, TriggerType.MOVED, SECRET)
+        [made] = box.subscriptions("DEMO")
+        assert [each.status for each in box.fire("MOVED")] == [200]
+        challenge, event = one.end()
+    assert challenge == "200  challenge"
+    assert re.fullmatch(rf"200  MOVED  .*  subscription {made.id}  signed with env:HOOK_SECRET", event)
