@@ -122,16 +122,16 @@ def run(
 def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
     """Write what happened as a line, with the time."""
     import json
-    from datetime import datetime
+    from datetime import UTC, datetime
 
-    at = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    at = f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:23]}Z"
     if as_json:
         return json.dumps({"at": at, **entry})
     if entry["kind"] == "error":
         return f"error: {entry['result']}"
     what = " ".join(str(entry[name]) for name in ("what", "url") if name in entry)
     took = f" ({entry['seconds']} s)" if "seconds" in entry else ""
-    return f"{at[11:23]} {entry['kind']:<9} {what} -> {entry['result']}{took}"
+    return f"{at[11:]} {entry['kind']:<9} {what} -> {entry['result']}{took}"
 
 
 def read_options(args: argparse.Namespace) -> SandboxOptions:
