@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(600)
 PAGE = (ROOT / "docs" / "fault-matrix.md").read_text(encoding="utf-8")
 TABLES = read(PAGE)
 HOW = "write the page again: python -m tests.faults > docs/fault-matrix.md"
-OTHER_TRAITS = {Trait.NO_CHALLENGE, Trait.TOTP_ONCE}  # have their tests elsewhere
+OTHER_TRAITS = {Trait.NO_CHALLENGE, Trait.TOTP_ONCE, Trait.REPEAT_EVENTS}  # have their tests elsewhere
 CALLS = ("login", "list", "subscribe", "unsubscribe")
 
 
