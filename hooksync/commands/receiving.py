@@ -15,6 +15,7 @@ from hooksync.commands.options import Options
 from hooksync.commands.setup import hold_to_policy
 from hooksync.commands.state import find_stores
 from hooksync.config.declarations import (
+    Document,
     Settings,
     SubscriptionDeclaration,
     TenancyDeclaration,
@@ -83,7 +84,7 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     declared: dict[SecretRef, list[str]] = {}
     chosen: tuple[TenancyDeclaration, ...] = ()
     if options.names_files or not options.secrets:
-        document = read_document(read_sources(options.files, world.stdin))
+        document = _read_files(options, world)
         chosen = select(document, options.tenancies, options.targets)
         hold_to_policy(options.policy, chosen, world)
         for tenancy in chosen:
@@ -99,6 +100,12 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     accepted = tuple(given or found)
     world.output.redactor.learn(SecretSources(world.environ).values([*given, *found]))
     return KnownSecrets(accepted, {**given, **found}, declared, chosen)
+
+
+def _read_files(options: Options, world: World) -> Document:
+    sources = read_sources(options.files, world.stdin)
+    world.output.public += [source.data for source in sources]
+    return read_document(sources)
 
 
 def verify(options: Options, world: World) -> ExitCode:
@@ -231,7 +238,7 @@ def _named_by_address(options: Options, world: World) -> TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not options.address:
         raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
-    document = read_document(read_sources(options.files, world.stdin))
+    document = _read_files(options, world)
     globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
     refuse_unmatched("ADDRESS", globs, addresses(document.tenancies), "address")
     return select(document, (), globs)[0]

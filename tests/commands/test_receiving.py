@@ -115,6 +115,15 @@ def test_verify_names_the_declared_secret_that_signed_an_event_and_what_it_is_de
     assert done.out == "signed with env:HOOK_SECRET (declared for archive/catalogue)\n"
 
 
+def test_verify_masks_no_name_of_a_hooks_file_that_a_secret_is_for_that_would_tell_it(tmp_path: Path) -> None:
+    secret = "archive-of-the-catalogue"
+    (tmp_path / "named.yaml").write_text(DECLARED.replace("catalogue:", f"{secret}:"))
+    (tmp_path / "event.json").write_bytes(BODY)
+    given = ["--signature", sign_event(secret.encode(), BODY), "-f", str(tmp_path / "named.yaml")]
+    done = run("verify", str(tmp_path / "event.json"), *given, HOOK_SECRET=secret, OTHER_SECRET=secret)
+    assert f"declared for archive/{secret}" in done.out
+
+
 def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(tmp_path: Path) -> None:
     done = verify(tmp_path, "-f", "declared.yaml", "--json")
     assert (done.code, done.json["is_genuine"]) == (0, True)
