@@ -53,6 +53,12 @@ class LiveRow(Record, frozen=True):
     include_identifiers: bool | None
 
 
+class SavedSecret(Record, frozen=True):
+    """What was known of a secret."""
+
+    state: SecretState
+
+
 class SavedStep(Record, frozen=True):
     """One step, by address and id."""
 
@@ -61,13 +67,13 @@ class SavedStep(Record, frozen=True):
     id: str | None
     reasons: tuple[str, ...]
     changes: tuple[Change, ...]
-    secret: dict[str, Any] | None
+    secret: SavedSecret | None
     replaces_url: str | None = None  # the old one, for a move
 
     @property
     def secret_state(self) -> SecretState:
         """What was known of the live one's secret."""
-        return self.secret["state"] if self.secret else "unknown"
+        return self.secret.state if self.secret else "unknown"
 
 
 class Binding(Record, frozen=True):
