@@ -15,11 +15,11 @@ from threading import Lock
 
 from hooksync.cli.terminal import catch_signals
 from hooksync.commands.options import Options
-from hooksync.commands.receiving import KnownSecrets, NamedReceiver, find_secrets, open_receiver
+from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
 from hooksync.commands.setup import timestamp
 from hooksync.config.files import HEADERS
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.core.model import Trigger
+from hooksync.core.model import DeclaredSubscription, Trigger
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import NOT_SHOWN, printable
@@ -72,8 +72,8 @@ class _Listener(http_server.LoopbackServer):
         answer = self._receiver.receive(request.method, request.query, request.headers, request.body)
         forwarded = None
         if self._forward and answer.kind == "event":
-            run, named = self._forward
-            found = pass_on(named.declared.url, request.headers, request.body, run.context)
+            run, declared = self._forward
+            found = pass_on(declared.url, request.headers, request.body, run.context)
             if isinstance(found, ProbeResult):
                 forwarded, answer = found.detail, answer._replace(status=_NO_ANSWER)
             else:
@@ -163,7 +163,7 @@ class _Log(Record, frozen=True):
         return path
 
 
-_Forward = tuple[Run, NamedReceiver] | None
+_Forward = tuple[Run, DeclaredSubscription] | None
 
 
 def listen(options: Options, world: World) -> ExitCode:

@@ -56,8 +56,8 @@ def check(options: Options, world: World) -> ExitCode:
 
 
 def _check_receiver(options: Options, world: World) -> CheckView:
-    with open_receiver(options, world) as (run, target), world.terminal.progress("checking", 1) as step:
-        hooks = [*_hooks([target.declared], "auto", run)]
+    with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
+        hooks = [*_hooks([declared], "auto", run)]
         return CheckView((), timestamp(world), receivers=tuple(_challenged(hooks, run, step)))
 
 

@@ -32,13 +32,12 @@ from hooksync.config.resolve import resolve_subscriptions, url_environment_value
 from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, outline, split_netloc
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers
-from hooksync.service.retry import PrivateReceivers
 from hooksync.state.fingerprints import declared_digest, fingerprint, stretch
 from hooksync.state.model import State, StateEntry
 from hooksync.state.store import update
@@ -48,14 +47,6 @@ VERIFY_FORMAT = "hooksync.verify/1"
 _ID = re.compile("[0-9A-Za-z_-]{1,128}")
 _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = Written(parse_template(""), _HERE)  # which no policy judges
-
-
-class NamedReceiver(Record, frozen=True):
-    """One receiver to call."""
-
-    declared: DeclaredSubscription
-    secrets: tuple[SecretRef, ...]  # the first signs, the others may sign events of a rotation
-    private: PrivateReceivers
 
 
 class KnownSecrets(Record, frozen=True):
@@ -118,7 +109,7 @@ def verify(options: Options, world: World) -> ExitCode:
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)
-    recorded = _record(options, world, known, signers, body) if signers else None
+    recorded = _record(options, world, known, signers, body) if signers and options.records_state else None
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
         document = {"format": VERIFY_FORMAT, "is_genuine": bool(signers), "signed_with": signed_with}
@@ -134,33 +125,37 @@ def verify(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE if signers else ExitCode.ERROR
 
 
-def _record(
-    options: Options, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes
-) -> str | None:
-    """Write into the state which secret a live subscription has; returns its address. None: that is not asked for.
+def _record(options: Options, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes) -> str:
+    """Write into the state which secret a live subscription has; returns its address.
 
     Raises Refused where it cannot be told which declared subscription the event is of.
     """
-    if not options.records_state:
-        return None
-    event = _read_event(body, world)
-    chosen = [one for one in known.tenancies if _is_of(event, one, world)]
+    identifier, trigger, tenant = _read_event(body, world)
+    chosen = [one for one in known.tenancies if _may_be_of(tenant, one, world)]
     declared = [each for one in chosen for each in resolve_subscriptions(one, world.environ)]
     store, source = find_stores(options, world)
 
     def change(state: State) -> State:
-        made = {each.address: each for each in state.entries if each.id == event.id}
-        trigger = [each for each in declared if each.trigger.wire == event.trigger and each.secret in signers]
-        fitting = [each for each in declared if each.address in made] if made else trigger
+        made = {each.address: each for each in state.entries if each.id == identifier}
+        alike = [each for each in declared if each.trigger.wire == trigger and each.secret in signers]
+        fitting = [each for each in declared if each.address in made] if made else alike
         if len(fitting) != 1:
             what = f"the event may be of {some_of([each.address for each in fitting]) or 'no declared subscription'}"
-            raise Refused(
-                Problem(what, "name the hooks file of its tenancy with --file, and its address with --target")
-            )
+            fix = "name the hooks file of its tenancy with --file, and its address with --target"
+            raise Refused(Problem(what, fix))
         [one] = fitting
         salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
-        mark = fingerprint((world.stretch or stretch)((known.secrets[signers[0]], salt)), one.tenancy, event.id)
-        entry = made.get(one.address) or _new_entry(one, event.id, state)
+        mark = fingerprint((world.stretch or stretch)((known.secrets[signers[0]], salt)), one.tenancy, identifier)
+        entry = made.get(one.address) or StateEntry(
+            tenancy=one.tenancy,
+            id=identifier,
+            address=one.address,
+            run=max(1, state.last_run),
+            salt="",
+            fingerprint=b"",
+            declared=declared_digest(state.url_salt, one.key),
+            include_identifiers=one.include_identifiers,
+        )
         found.append(one.address)
         return state.knowing(replace(entry, salt=salt.id, fingerprint=mark, is_found=False), salt)
 
@@ -170,57 +165,31 @@ def _record(
     return found[-1]
 
 
-class _Event(Record, frozen=True):
-    """What a genuine event says of the subscription that it is of."""
-
-    id: str
-    trigger: str  # on the wire
-    tenant: str
-
-
-def _read_event(body: bytes, world: World) -> _Event:
+def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
+    """Return what a genuine event says of its subscription: its id, its trigger (on the wire) and its tenant."""
     try:
         document = json.loads(body)
-        event = _Event(*(document[name] for name in ("subscriptionId", "trigger", "tenant")))
-        is_right = all(isinstance(each, str) for each in asdict(event).values())
-        is_right = is_right and bool(_ID.fullmatch(event.id)) and not world.output.redactor.holds(event.id)
+        identifier, trigger, tenant = (document[name] for name in ("subscriptionId", "trigger", "tenant"))
+        is_right = isinstance(trigger, str) and isinstance(tenant, str) and bool(_ID.fullmatch(identifier))
+        is_right = is_right and not world.output.redactor.holds(identifier)
     except (ValueError, LookupError, TypeError, RecursionError):
         is_right = False
     if not is_right:
         what = "the event does not tell its subscription, trigger and tenant, so it proves nothing of one"
         raise Refused(Problem(what, "take one that Preservica sent"))
-    return event
+    return identifier, trigger, tenant
 
 
-def _is_of(event: _Event, tenancy: TenancyDeclaration, world: World) -> bool:
-    """Whether an event may be of a tenancy, as far as its tenant is known."""
-    written = tenancy.settings.tenant
-    tenant = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
-    return not tenant or tenant.casefold() == event.tenant.casefold()
-
-
-def _new_entry(one: DeclaredSubscription, identifier: str, state: State) -> StateEntry:
-    return StateEntry(
-        tenancy=one.tenancy,
-        id=identifier,
-        address=one.address,
-        run=max(1, state.last_run),
-        salt="",
-        fingerprint=b"",
-        declared=declared_digest(state.url_salt, one.key),
-        include_identifiers=one.include_identifiers,
-    )
+def _may_be_of(tenant: str, one: TenancyDeclaration, world: World) -> bool:
+    """Whether a tenant may be that of a tenancy, as far as that is known."""
+    written = one.settings.tenant
+    known = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
+    return not known or known.casefold() == tenant.casefold()
 
 
 @contextmanager
-def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, NamedReceiver]]:
+def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
-    named = _named_receiver(options, world)
-    with open_run((), world, timeout=options.timeout, parallelism=1, private=named.private) as run:
-        yield run, named
-
-
-def _named_receiver(options: Options, world: World) -> NamedReceiver:
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems(tenancy)):
         raise FileError(*problems)
@@ -231,7 +200,8 @@ def _named_receiver(options: Options, world: World) -> NamedReceiver:
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     if options.url:  # a shell has filled in what it was given
         declared = replace(declared, url=replace(declared.url, shown=masked_url(declared.url.shown)))
-    return NamedReceiver(declared, options.secrets or (declared.secret,), private)
+    with open_run((), world, timeout=options.timeout, parallelism=1, private=private) as run:
+        yield run, declared
 
 
 def _named_by_address(options: Options, world: World) -> TenancyDeclaration:

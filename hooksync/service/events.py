@@ -54,9 +54,9 @@ def make_event(trigger: str, moment: datetime, filling: int = 0) -> bytes:
     return json.dumps(document).encode()
 
 
-def sign(secret: Secret, body: bytes) -> str:
-    """Sign the body of an event."""
-    return sign_event(secret.reveal().encode("latin-1"), body)
+def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float = 0.0) -> Delivery:
+    """Sign an event."""
+    return Delivery(body, sign_event(secret.reveal().encode("latin-1"), body), is_chunked, pause)
 
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
