@@ -64,7 +64,7 @@ def _check_receiver(options: Options, world: World) -> CheckView:
 def _check_files(options: Options, world: World) -> CheckView:
     prepared = prepare(options, world)
     path = state_place(options.files, options.state, disabled=not options.uses_state)
-    found, _ = read_state(find_store(path, options.files[0], world), options, world)
+    found = read_state(find_store(path, options.files[0], world))
     timeout, parallelism = options.timeout, options.parallelism
     private = prepared.private_receivers
     with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:

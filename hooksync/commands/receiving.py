@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from hooksync.commands.options import Options
 from hooksync.commands.setup import hold_to_policy
-from hooksync.commands.state import find_stores
+from hooksync.commands.state import find_state
 from hooksync.config.declarations import (
     Document,
     Settings,
@@ -133,7 +133,7 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
     identifier, trigger, tenant = _read_event(body, world)
     chosen = [one for one in known.tenancies if _may_be_of(tenant, one, world)]
     declared = [each for one in chosen for each in resolve_subscriptions(one, world.environ)]
-    store, source = find_stores(options, world)
+    store = find_state(options, world)
 
     def change(state: State) -> State:
         made = {each.address: each for each in state.entries if each.id == identifier}
@@ -161,7 +161,7 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
 
     found: list[str] = []
     with hold_run_lock(store, options.lock_timeout, world):
-        update(store, change, former=source)
+        update(store, change)
     return found[-1]
 
 

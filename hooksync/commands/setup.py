@@ -24,7 +24,6 @@ from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.retry import PrivateReceivers
-from hooksync.state.backends import find_former
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.integrity import Inspected, Mark
 from hooksync.state.model import State
@@ -59,7 +58,6 @@ class Session(Record, frozen=True):
     world: World
     warnings: tuple[Problem, ...]  # of the files, and of a state that went back
     store: StateStore | None
-    former: StateStore | None = None  # the lock file that the state was read from, and that it replaces
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def fetch(self, *, waits: bool) -> tuple[Fetched, ...]:
@@ -77,7 +75,7 @@ class Session(Record, frozen=True):
         from hooksync.reconcile.executor import Executor
         from hooksync.reconcile.journal import Journal
 
-        journal = Journal(self.store, self.planner, self.former) if self.store else None
+        journal = Journal(self.store, self.planner) if self.store else None
         return Executor(self.run, self.planner.options, journal, self.world.terminal, self.options.probes)
 
 
@@ -100,7 +98,7 @@ def open_session(
     """
     store = find_store(state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        found, former = read_state(store, options, world, planned, writes=is_apply)
+        found = read_state(store, planned, writes=is_apply)
         warnings = (*prepared.warnings, *_unsaved(store), *found.warnings)
         with open_run(
             prepared.tenancies,
@@ -121,7 +119,7 @@ def open_session(
                 clock=world.clock,
                 trusts_state=bool(store and store.integrity.key),
             )
-            yield Session(run, planner, options, world, warnings, store, former, _undeclared(found.state, prepared))
+            yield Session(run, planner, options, world, warnings, store, _undeclared(found.state, prepared))
 
 
 def _unsaved(store: StateStore | None) -> Iterator[Problem]:
@@ -151,25 +149,17 @@ def _undeclared_problem(number: int, where: str) -> Problem:
     return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
 
 
-def read_state(
-    store: StateStore | None, options: Options, world: World, planned: Mark | None = None, *, writes: bool = False
-) -> tuple[Inspected, StateStore | None]:
-    """Read the state, or the lock file that it replaces, and return that file too. Raises FileError.
+def read_state(store: StateStore | None, planned: Mark | None = None, *, writes: bool = False) -> Inspected:
+    """Read the state. Raises FileError.
 
     `planned`: of the state that a saved plan was made with; `writes`: whether the run is to write it.
     """
     if store is None:
-        return Inspected(None), None
-    former = find_former(store) if options.state is None else None
-    found = inspect(former or store, planned)
+        return Inspected(None)
+    found = inspect(store, planned)
     if state := found.trusted(writes=writes):
         store.integrity.remember(state)
-    if former:
-        world.terminal.message(
-            f"note: the state was read from {printable(former.where)}; from now on it is kept in "
-            f"{printable(store.where)}, the old file can be deleted"
-        )
-    return found, former
+    return found
 
 
 def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> Prepared:

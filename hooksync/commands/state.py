@@ -17,7 +17,7 @@ from hooksync.core.output import Form
 from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
-from hooksync.state.backends import find_former, state_place
+from hooksync.state.backends import state_place
 from hooksync.state.format import read_state
 from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
@@ -36,11 +36,11 @@ _NOTES = {  # what is special about an entry or an intent, by its field
 
 def show(options: Options, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
-    store, source = find_stores(options, world)
-    stored = _read(source, store)
-    state, holder = _inspected(stored, source, world), store.holder()
+    store = find_state(options, world)
+    stored = _read(store)
+    state, holder = _inspected(stored, store, world), store.holder()
     document = json.loads(stored.text)
-    about: dict[str, object] = {"state": source.where, "state_format": document["format"]}
+    about: dict[str, object] = {"state": store.where, "state_format": document["format"]}
     about |= {"serial": state.serial, "last_run": state.last_run, "signed": "signature" in document}
     if options.format == "json":
         about |= {
@@ -63,11 +63,11 @@ def show(options: Options, world: World) -> ExitCode:
 
 def pull(options: Options, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
-    store, source = find_stores(options, world)
-    stored = _read(source, store)
+    store = find_state(options, world)
+    stored = _read(store)
     form: Form = "json"
     try:
-        _inspected(stored, source, world)
+        _inspected(stored, store, world)
     except FileError as error:
         form = "text"  # perhaps it is no JSON
         for problem in error.problems:
@@ -78,7 +78,7 @@ def pull(options: Options, world: World) -> ExitCode:
 
 def push(options: Options, world: World) -> ExitCode:
     """Put a file in the place of the state, unless that is newer, or another one."""
-    store, _ = find_stores(options, world)
+    store = find_state(options, world)
     given = read_state(*_given(options.path, world))
     with hold_run_lock(store, options.lock_timeout, world):
         stored = store.read()
@@ -102,7 +102,7 @@ def push(options: Options, world: World) -> ExitCode:
 
 def unlock(options: Options, world: World) -> ExitCode:
     """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
-    store, _ = find_stores(options, world)
+    store = find_state(options, world)
     if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
         store.read()
         holder = store.holder()
@@ -114,7 +114,7 @@ def unlock(options: Options, world: World) -> ExitCode:
 
 def move(options: Options, world: World) -> ExitCode:
     """Let what the state knows by one address have another one."""
-    store, source = find_stores(options, world)
+    store = find_state(options, world)
     old, new = options.old, options.new
     _check_move(old, new)
 
@@ -128,19 +128,19 @@ def move(options: Options, world: World) -> ExitCode:
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
 
-    _read(source, store)  # before the lock, which makes files
+    _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
-        update(store, change, former=source)
+        update(store, change)
     world.terminal.result(f"moved {old} to {new}\n")
     return ExitCode.DONE
 
 
 def forget(options: Options, world: World) -> ExitCode:
     """Remove entries, and intents of runs that were killed."""
-    store, source = find_stores(options, world)
-    _read(source, store)  # before the lock, which makes files
+    store = find_state(options, world)
+    _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
-        state = read_state(_read(source, store).text, source.where)
+        state = read_state(_read(store).text, store.where)
         refuse_unmatched("GLOB", options.globs, sorted(_addresses(state)), "address in the state")
         found = {each for each in _addresses(state) if address_matches(each, options.globs)}
         kept: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
@@ -149,7 +149,7 @@ def forget(options: Options, world: World) -> ExitCode:
             world.terminal.message("\n".join(lines))
         asked = f"Forget {_count(lines)}? What is live then counts as not made by hooksync, and its secret as unknown."
         _confirm(asked, options, world)
-        update(store, lambda now: now.forgetting(found), former=source)
+        update(store, lambda now: now.forgetting(found))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
@@ -159,28 +159,28 @@ ACTIONS: dict[str, Callable[[Options, World], ExitCode]] = {
 }
 
 
-def find_stores(options: Options, world: World) -> tuple[StateStore, StateStore]:
-    """Find the state, and what to read it from: the lock file that it replaces, where it is not there yet."""
+def find_state(options: Options, world: World) -> StateStore:
+    """Find what keeps the state."""
     place = state_place(options.files, options.state, disabled=False)
     store = find_store(place, options.files[0], world)
     if store is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
-    return store, (None if options.state else find_former(store)) or store
+    return store
 
 
-def _read(source: StateStore, store: StateStore) -> Stored:
+def _read(store: StateStore) -> Stored:
     """Read a state. Raises FileError where there is none; it says who holds the run lock all the same."""
-    if stored := source.read():
+    if stored := store.read():
         return stored
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
     raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
 
 
-def _inspected(stored: Stored, source: StateStore, world: World) -> State:
+def _inspected(stored: Stored, store: StateStore, world: World) -> State:
     """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
-    found = source.integrity.inspect(stored.text, source.where)
+    found = store.integrity.inspect(stored.text, store.where)
     for problem in (*found.errors, *found.warnings):
         world.terminal.warn(problem)
     return cast("State", found.state)  # there is a text

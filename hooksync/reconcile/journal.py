@@ -23,11 +23,10 @@ from hooksync.state.store import LockLost, StateStore, kept_aside, update
 class Journal:
     """The state of one run of apply."""
 
-    def __init__(self, store: StateStore, planner: Planner, former: StateStore | None) -> None:
-        """`planner`: of the run; its state is as it was before anything was listed; `former`: see `store.update`."""
+    def __init__(self, store: StateStore, planner: Planner) -> None:
+        """`planner`: of the run; its state is as it was before anything was listed."""
         self._store = store
         self._planner = planner
-        self._former = former
         self._before = planner.state or State(0, b"")
         self._salts: dict[SecretRef, Salt] = {}
         self._to_adopt: frozenset[str] = frozenset()  # addresses
@@ -47,7 +46,7 @@ class Journal:
             intents = [intent for plan in plans for intent in self._intents(plan, state)]
             return state.with_intents(intents, self._salts.values()) if intents else state
 
-        begun = update(self._store, change, former=self._former)
+        begun = update(self._store, change)
         if needed:
             self._run = begun.last_run
 
@@ -71,7 +70,7 @@ class Journal:
     def _write(self, change: Callable[[State], State]) -> None:
         """Write the last time, or keep aside what cannot be written."""
         try:
-            update(self._store, change, former=self._former)
+            update(self._store, change)
         except LockLost:
             raise  # what is there is another run's; this one's intents are in it
         except FileError as error:

@@ -89,16 +89,3 @@ def is_harmless(where: str) -> bool:
         return False
     here = os.path.join(os.path.realpath(os.curdir), "")
     return os.path.join(os.path.realpath(os.path.dirname(where)), "").startswith(here)
-
-
-def find_former(store: StateStore) -> LocalStore | None:
-    """Return the lock file, as states were called before, that stands where a default state is not there yet.
-
-    None where there is a state already, or no such lock file.
-    """
-    path = store.where
-    if not path.endswith(_SUFFIX) or os.path.lexists(path):
-        return None
-    former = LocalStore(f"{path.removesuffix(_SUFFIX)}.lock.json")
-    former.integrity = store.integrity
-    return former if os.path.exists(former.where) else None

@@ -20,7 +20,6 @@ from hooksync.state.fingerprints import COST_N, COST_P, COST_R, Salt
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
-LOCK_FORMAT = "hooksync.lock/1"  # its former name, with the same content
 _DOMAIN = b"hooksync.state/1 signature\n"
 
 _WAY_OUT = (
@@ -47,7 +46,7 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
     try:
         document = _parse(text, path)
         _check_format(document)
-        fields = check_document("state", {**document, "format": STATE_FORMAT})
+        fields = check_document("state", document)
         state = State(
             last_run=fields["last_run"],
             url_salt=bytes.fromhex(fields["url_salt"]),
@@ -140,15 +139,15 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
 
 def _check_format(document: Mapping[str, Any]) -> None:
     found = document.get("format")
-    if found in (STATE_FORMAT, LOCK_FORMAT):
+    if found == STATE_FORMAT:
         return
     parts = _FORMAT.fullmatch(found) if isinstance(found, str) else None
     if parts is None:
         raise InvalidDocument(f"not a state of hooksync: its format is not {STATE_FORMAT}")
-    if parts[1] not in ("state", "lock"):
+    if parts[1] != "state":
         raise InvalidDocument(f"not a state of hooksync but a {parts[1]}")
     if int(parts[2]) < 2:
-        raise InvalidDocument(f"its format {parts[0]} is unknown: hooksync reads {STATE_FORMAT} and {LOCK_FORMAT}")
+        raise InvalidDocument(f"its format {parts[0]} is unknown: hooksync reads {STATE_FORMAT}")
     raise InvalidDocument(
         f"a newer hooksync wrote it, in the format {parts[0]}: install that, this one reads {STATE_FORMAT}"
     )

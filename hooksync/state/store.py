@@ -159,19 +159,16 @@ def load(store: StateStore) -> State | None:
     return inspect(store).trusted()
 
 
-def update(store: StateStore, change: Callable[[State], State], *, former: StateStore | None = None) -> State:
+def update(store: StateStore, change: Callable[[State], State]) -> State:
     """Change what the state holds at this moment, which another run may have written, and return what it holds then.
 
-    Where there is none, what `former` holds or a new state is changed. It is replaced as a whole, with the next serial,
-    or, where nothing changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
+    Where there is none, a new one is changed. It is replaced as a whole, with the next serial, or, where nothing
+    changes, left alone. Raises FileError where that cannot be done; the state is then as it was.
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
         serials, stored = integrity.serials(), store.read()
-        if stored:
-            before = integrity.inspect(stored.text, store.where, serials=serials).trusted(writes=True)
-        else:
-            before = load(former) if former else None
+        before = integrity.inspect(stored.text if stored else None, store.where, serials=serials).trusted(writes=True)
         before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES))
         after = change(before)
         if not stored and after == before:

@@ -80,62 +80,6 @@ def test_a_rotated_secret_is_seen_and_replaced_new_one_first(made: Place) -> Non
     assert made.run("plan").out.startswith("No changes.")
 
 
-def as_lock_file(place: Place) -> Path:
-    """Let the state be what an older hooksync wrote."""
-    now, former = place.folder / "hooks.state.json", place.folder / "hooks.lock.json"
-    former.write_text(now.read_text().replace("hooksync.state/1", "hooksync.lock/1"))
-    now.unlink()
-    return former
-
-
-def test_a_lock_file_is_read_and_kept_as_a_state_from_then_on(made: Place) -> None:
-    before = state(made)
-    former = as_lock_file(made)
-    text = former.read_text()
-    rotate(made)
-    plan = made.run("plan")
-    assert "changed (env:CATALOGUE_SECRET)" in plan.out
-    assert not (made.folder / "hooks.state.json").exists()
-    run = made.run("apply", "--yes")
-    assert run.code == 0, run.err
-    note = "the state was read from hooks.lock.json; from now on it is kept in hooks.state.json"
-    assert [plan.err.count(note), run.err.count(note)] == [1, 1]
-    assert state(made)["url_salt"] == before["url_salt"]
-    assert state(made)["last_run"] == before["last_run"] + 1
-    assert former.read_text() == text
-    again = made.run("plan")
-    assert again.out.startswith("No changes.")
-    assert note not in again.err
-
-
-def test_a_saved_plan_takes_a_lock_file_over_too(made: Place) -> None:
-    before = state(made)
-    as_lock_file(made)
-    rotate(made)
-    assert made.run("plan", "--out", "plan.json").code == 0
-    run = made.run("apply", "plan.json")
-    assert run.code == 0, run.err
-    assert "the state was read from hooks.lock.json" in run.err
-    assert state(made)["url_salt"] == before["url_salt"]
-
-
-@pytest.mark.parametrize("flags", [("--state", "hooks.state.json"), ("--no-state",)])
-def test_a_lock_file_is_not_taken_over_where_a_state_is_named_or_not_wanted(
-    made: Place, flags: tuple[str, ...]
-) -> None:
-    as_lock_file(made)
-    plan = made.run("plan", "--format", "json", *flags)
-    assert {step["secret"]["state"] for step in plan.json["tenancies"][0]["steps"]} == {"unknown"}
-    assert "hooks.lock.json" not in plan.err
-
-
-def test_a_lock_file_can_be_named_and_is_written_as_a_state(made: Place) -> None:
-    former = as_lock_file(made)
-    rotate(made)
-    assert made.run("apply", "--yes", "--state", "hooks.lock.json").code == 0
-    assert json.loads(former.read_text())["format"] == "hooksync.state/1"
-
-
 def test_the_environment_names_the_state_and_the_flag_wins(made: Place) -> None:
     (made.folder / "hooks.state.json").rename(made.folder / "other.state.json")
     made.environ["HOOKSYNC_STATE"] = "other.state.json"

@@ -78,12 +78,6 @@ def test_a_state_that_somebody_changed_makes_no_plan(made: Place, fields: dict[s
     assert refused(made, *ALL).startswith("error: HOOKSYNC_PLAN_KEY is shorter than 16 bytes")
 
 
-def test_a_lock_file_in_the_place_of_a_signed_state_is_not_signed(made: Place) -> None:
-    change(made, signature=None, format="hooksync.lock/1")
-    state(made).rename(made.folder / "hooks.lock.json")
-    assert refused(made, *ALL).startswith("error: the state hooks.lock.json is not signed")
-
-
 def test_without_the_key_a_signed_state_is_read_and_an_apply_refused(made: Place) -> None:
     del made.environ["HOOKSYNC_PLAN_KEY"]
     assert made.run("plan").out.startswith("No changes.")

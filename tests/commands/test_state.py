@@ -159,15 +159,6 @@ def test_to_look_leaves_no_file(kept: Folder, action: str) -> None:
     assert os.listdir(kept.path) == ["hooks.state.json"]
 
 
-def test_a_lock_file_of_an_earlier_version_is_the_state_until_there_is_one(folder: Folder) -> None:
-    text = folder.put(state_text(SETTLED).replace("hooksync.state/1", "hooksync.lock/1"), "hooks.lock.json")
-    assert "state format  hooksync.lock/1\n" in folder.run("show").out
-    assert folder.run("pull").out == text
-    assert folder.run("move", MADE.address, "prod/x/MOVED").code == 0
-    assert (folder.path / "hooks.lock.json").read_text() == text
-    assert "prod/x/MOVED" in folder.run("show").out
-
-
 # --- show
 
 

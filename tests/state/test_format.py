@@ -156,12 +156,6 @@ def test_what_the_list_does_not_tell_has_fields_of_its_own() -> None:
     assert read_state(changed(put("entries", 0, "found", False), FULL), PATH).entries[0].is_found is False
 
 
-def test_a_state_of_the_former_format_is_read_and_written_as_a_state() -> None:
-    one = read_state(changed(put("format", "hooksync.lock/1")), PATH)
-    assert one == WHOLE
-    assert json.loads(state_text(one))["format"] == "hooksync.state/1"
-
-
 def test_a_state_without_intents_has_none() -> None:
     assert read_state(changed(lambda document: document.pop("intents")), PATH).intents == ()
 
@@ -198,7 +192,7 @@ WHOLE_NUMBER = "must be a whole number"
 RUN = "must be from 1 to 9007199254740991"
 TIME = "must be from 0 to 9007199254740991"
 NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
-UNKNOWN = "its format hooksync.state/0 is unknown: hooksync reads hooksync.state/1 and hooksync.lock/1"
+UNKNOWN = "its format hooksync.state/0 is unknown: hooksync reads hooksync.state/1"
 WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
@@ -232,10 +226,9 @@ def drop(*path: Any) -> Callable[[Any], None]:
     ("change", "said"),
     [
         (put("format", "hooksync.state/2"), NEWER),
-        (put("format", "hooksync.lock/2"), NEWER.replace("state/2", "lock/2")),
         (put("format", "hooksync.state/0"), UNKNOWN),
         (put("format", "hooksync.state/01"), UNKNOWN.replace("/0 ", "/01 ")),
-        (put("format", "hooksync.lock/0"), UNKNOWN.replace("state/0", "lock/0")),
+        (put("format", "hooksync.lock/1"), "not a state of hooksync but a lock"),
         (put("format", "hooksync.plan/1"), "not a state of hooksync but a plan"),
         (put("format", "1"), "not a state of hooksync: its format is not hooksync.state/1"),
         (put("format", ["hooksync.state/1"]), "not a state of hooksync: its format"),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import FileError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.state.backends import find_former, state_place
+from hooksync.state.backends import state_place
 from hooksync.state.format import state_text
 from hooksync.state.local_store import PATIENCE, LocalStore
 from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
@@ -64,10 +64,8 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def update(
-    path: str, change: Callable[[State], State], patience: float = PATIENCE, *, former: str | None = None
-) -> State:
-    return update_store(LocalStore(path, patience), change, former=LocalStore(former) if former else None)
+def update(path: str, change: Callable[[State], State], patience: float = PATIENCE) -> State:
+    return update_store(LocalStore(path, patience), change)
 
 
 def load(path: str) -> State | None:
@@ -123,34 +121,6 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
     folder = tmp_path / "hooks.d"
     folder.mkdir()
     assert state_place([str(folder)], None, False) == str(folder / "hooks.state.json")
-
-
-# --- the lock file, as states were called before
-
-
-def test_a_lock_file_is_found_where_a_default_state_is_not_there_yet(tmp_path: Path) -> None:
-    path, former = tmp_path / "hooks.state.json", tmp_path / "hooks.lock.json"
-    assert find_former(LocalStore(str(path))) is None
-    former.write_text("{}")
-    found = find_former(LocalStore(str(path)))
-    assert found
-    assert found.where == str(former)
-    assert find_former(LocalStore(str(tmp_path / "hooks.json"))) is None
-    path.write_text("{}")
-    assert find_former(LocalStore(str(path))) is None
-
-
-def test_what_a_lock_file_holds_is_kept_in_the_state_from_the_first_writing(tmp_path: Path) -> None:
-    path, former = str(tmp_path / "hooks.state.json"), str(tmp_path / "hooks.lock.json")
-    text = state_text(WHOLE).replace("hooksync.state/1", "hooksync.lock/1")
-    Path(former).write_text(text)
-    assert load(former) == WHOLE
-    first = update(path, lambda now: now.settled([add(entry("other"))], [SALT]), former=former)
-    assert {each.tenancy for each in first.entries} == {each.tenancy for each in WHOLE.entries} | {"other"}
-    assert load(path) == first
-    assert Path(former).read_text() == text
-    second = update(path, lambda now: now.settled([add(entry("third"))], [SALT]), former=former)
-    assert set(first.entries) < set(second.entries)
 
 
 # --- reading and writing
