@@ -56,18 +56,8 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
     "fire": (
-        *(
-            "address",
-            *_RECEIVER,
-            *_FILES,
-            "--trigger:to send",
-            "--event:to send",
-            "--bad-signature",
-            "--repeat",
-            "--slow",
-            "--suite",
-        ),
-        *("--format", "--json", *_CALLING, "--debug"),
+        *("address", *_RECEIVER, *_FILES, "--trigger:to send", "--event:to send", "--bad-signature", "--repeat"),
+        *("--slow", "--suite", "--format", "--json", *_CALLING, "--debug"),
     ),
     "listen": (
         *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
@@ -162,10 +152,8 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--color": _choice("auto", "always", "never"),
     "-v --verbose": _switch("verbose"),
     "--debug": _switch("is_debugging"),
-    "--debug:of an action": {
-        **_switch("is_debugging"),
-        "default": argparse.SUPPRESS,
-    },  # before the action, it counts too
+    # before the action, it counts too
+    "--debug:of an action": {**_switch("is_debugging"), "default": argparse.SUPPRESS},
     # the state
     "--no-state": {"action": "store_false", "dest": "uses_state"},
     "--lock-timeout": {"type": _wait},

@@ -186,18 +186,15 @@ def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> lis
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    return list(filter(None, (annotation(level, problem, _path_in_repository) for problem in problems)))
+    return list(filter(None, (annotation(level, problem) for problem in problems)))
 
 
-def annotation(level: Level, problem: Problem, path_of: Callable[[str], str] = str) -> str | None:
-    """Write the command that shows a problem beside its line; None for a problem that is in no file.
-
-    `path_of`: turns a file's name as the user gave it into its path in the repository.
-    """
+def annotation(level: Level, problem: Problem) -> str | None:
+    """Write the command that shows a problem beside its line; None for a problem that is in no file."""
     where = problem.where
     if where is None or where.file.startswith("<"):  # standard input is no file of the repository
         return None
-    path = _escaped(path_of(where.file), _IN_PROPERTY)
+    path = _escaped(_path_in_repository(where.file), _IN_PROPERTY)
     message = _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
     return f"::{level} file={path},line={where.line},col={where.column},title={TITLE}::{message}"
 

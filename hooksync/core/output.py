@@ -18,12 +18,11 @@ from typing import Literal, TextIO
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import is_open_already
-from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, printable, utf_8
+from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, masked, printable, utf_8
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
 
 SHORTEST_MASKED = 8  # characters of a value; a shorter one may be a part of any word
-_MASK = "***"
 _COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
@@ -120,19 +119,16 @@ class Output:
     def masked(self, text: str, form: Form = "text") -> str:
         """Mask what no reader may see. JSON stays JSON."""
         found = self._found(text)
-        if not found:
-            return text
-        wanted = set(found.values()) if form == "json" else found
-        pattern = re.compile("|".join(re.escape(each) for each in sorted(wanted, key=len, reverse=True)))
-        if form != "json":
-            return pattern.sub(_MASK, text)
+        if form != "json" or not found:
+            return masked(text, found)
         import json  # only here: seldom anything is found
 
-        def masked(token: re.Match[str]) -> str:
+        def masked_string(token: re.Match[str]) -> str:
             content = json.loads(token[0], strict=False)
-            return json.dumps(pattern.sub(_MASK, content)) if pattern.search(content) else token[0]
+            shown = masked(content, found.values())
+            return token[0] if shown == content else json.dumps(shown)
 
-        return _JSON_STRING.sub(masked, text)
+        return _JSON_STRING.sub(masked_string, text)
 
     def _found(self, text: str) -> dict[str, str]:
         """Find known values that no reader knows; returns what stands in the text, with the value that it is."""

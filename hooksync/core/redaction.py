@@ -97,10 +97,10 @@ class Redactor:
         """Mask every known value in a foreign text; NOT_SHOWN where the text holds one in an encoded form."""
         self.values()
         looked_at, end = text[:_LOOKED_AT], len(text) if len(text) <= _LOOKED_AT else _LOOKED_AT // 2
-        masked = _masked(looked_at, self._clear, len(looked_at))
-        if self._is_encoded_in(looked_at, masked, self._short):
+        shown = masked(looked_at, self._clear)
+        if self._is_encoded_in(looked_at, shown, self._short):
             return NOT_SHOWN
-        return masked if end == len(text) else _masked(looked_at, self._clear, end)
+        return shown if end == len(text) else masked(looked_at, self._clear, end)
 
     def holds(self, text: str, *, only_long: bool = False) -> bool:
         """Whether a text of any length holds a known value of four bytes or more, or eight, in clear or encoded."""
@@ -145,8 +145,9 @@ def is_visible(character: str) -> bool:
     return character.isprintable() and not _IGNORED_BY_ALL.match(character)
 
 
-def _masked(text: str, forms: Iterable[str], end: int) -> str:
+def masked(text: str, forms: Iterable[str], end: int | None = None) -> str:
     """Return a text up to `end` with a mask over all that any form covers; forms may overlap."""
+    end = len(text) if end is None else end
     pieces: list[str] = []
     covered = 0  # up to here the text is written or masked
     for start, stop in sorted(span for form in forms for span in _spans(text, form)):
