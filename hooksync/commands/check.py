@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import open_receiver
@@ -21,9 +20,9 @@ from hooksync.reconcile.planner import FetchedTenancy, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
+    Finding,
     HookCheck,
     TenancyCheck,
-    TenancyEvidence,
     check_json,
     check_lines,
     check_markdown,
@@ -35,8 +34,6 @@ from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_al
 from hooksync.state.backends import state_place
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
-
-Hook = tuple[HookCheck, ProbeTarget | None]  # None: no secret to challenge it with
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
@@ -74,42 +71,37 @@ def _check_files(options: Options, world: World) -> CheckView:
 
 def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
     """Gather the evidence and judge it. `path`: of the state, None: without one; `known`: None: there is none yet."""
-    hooks = {tenancy.name: tuple(_hooks(tenancy.subscriptions, tenancy.probe, run)) for tenancy in run.tenancies}
-    everything = [each for several in hooks.values() for each in several]
-    total = len(run.tenancies) + len({(pair[0].full, pair[1]) for pair in _wanted(everything)})
+    hooks = [[*_hooks(tenancy.subscriptions, tenancy.probe, run)] for tenancy in run.tenancies]
+    everything = [each for several in hooks for each in several]
+    total = len(run.tenancies) + len({(url.full, secret) for url, secret in _targets(everything)})
     with world.terminal.progress("checking", total) as step:
-        tasks = [partial(_service_evidence, tenancy, run, step) for tenancy in run.tenancies]
-        services = run.pool.run("tenancies", tasks)
+        found = run.pool.run("tenancies", [partial(_look_at_service, tenancy, run, step) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
-    secrets = _secret_states(run, [(each and each.live) or () for each in services], known, path)
-
+    services = [each or (judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
+    secrets = _secret_states(run, [live for _, live in services], known, path)
     return tuple(
         TenancyCheck(
             run.located(tenancy),
-            (
-                *judge_tenancy(tenancy, service or TenancyEvidence()),
-                *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None),
-            ),
-            tuple(islice(challenged, len(hooks[tenancy.name]))),
+            (*stages, *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None)),
+            tuple(islice(challenged, len(several))),
         )
-        for tenancy, service in zip(run.tenancies, services, strict=True)
+        for tenancy, (stages, _), several in zip(run.tenancies, services, hooks, strict=True)
     )
 
 
-def _wanted(hooks: Iterable[Hook]) -> list[ProbeTarget]:
-    """Return what is to be challenged, each once."""
-    return list(dict.fromkeys(pair for hook, pair in hooks if pair and hook.probe != "never"))
+def _targets(hooks: Iterable[HookCheck]) -> Iterator[ProbeTarget]:
+    return filter(None, (hook.target for hook in hooks))
 
 
-def _challenged(hooks: Sequence[Hook], run: Run, advance: Callable[[], None]) -> Iterator[HookCheck]:
+def _challenged(hooks: Sequence[HookCheck], run: Run, advance: Callable[[], None]) -> list[HookCheck]:
     """Challenge receivers, and add what they answered."""
-    answers = probe_all(_wanted(hooks), run.pool, run.context, advance)
-    ready = [pair for pair, answer in answers.items() if answer.state == "ready"]
-    forgeries = [partial(signs_events_in_disguise, *pair, run.context) for pair in ready]
-    forgeable = dict(zip(ready, run.pool.run("receivers", forgeries), strict=True))
-    for hook, pair in hooks:
-        answer = answers.get(pair) if pair and hook.probe != "never" else None
-        yield replace(hook, receiver=answer, is_forgeable=forgeable.get(pair) if pair else None)
+    answers: dict[ProbeTarget | None, ProbeResult] = dict(
+        probe_all(_targets(hooks), run.pool, run.context, advance).items()
+    )
+    ready = [target for target, answer in answers.items() if target and answer.state == "ready"]
+    tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
+    signing: dict[ProbeTarget | None, bool | None] = dict(zip(ready, run.pool.run("receivers", tasks), strict=True))
+    return [replace(one, receiver=answers.get(one.target), is_forgeable=signing.get(one.target)) for one in hooks]
 
 
 def _secret_states(
@@ -134,22 +126,22 @@ def _secret_states(
     return states
 
 
-def _hooks(subscriptions: Sequence[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[Hook]:
-    """Group the subscriptions by name; each name with what its receiver is challenged with, where it has a secret."""
-    names: defaultdict[str, list[DeclaredSubscription]] = defaultdict(list)
-    for subscription in subscriptions:
-        names[subscription.name].append(subscription)
-    for several in map(tuple, names.values()):
-        one = several[0]
+def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[HookCheck]:
+    """Group the subscriptions by name, each name with its secret, if that can be read."""
+    for _, several in groupby(subscriptions, lambda one: one.name):
+        group = tuple(several)
+        ref = group[0].secret
         try:
-            secret = run.secrets.find(one.secret)
+            secret = run.secrets.find(ref)
         except SecretError as error:
-            yield HookCheck(several, probe, error), None
+            yield HookCheck(group, probe, secret_error=error)
         else:
-            yield HookCheck(several, probe, None, doubts_about(secret, one.secret)), (one.url, secret)
+            yield HookCheck(group, probe, secret, doubts=doubts_about(secret, ref))
 
 
-def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -> TenancyEvidence:
+def _look_at_service(
+    tenancy: Tenancy, run: Run, advance: Callable[[], None]
+) -> tuple[tuple[Finding, ...], tuple[LiveSubscription, ...]]:
     """Check whether the server answers at all, without credentials; then log in and list."""
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
     client, is_logged_in = run.clients[tenancy.name], False
@@ -157,11 +149,12 @@ def _service_evidence(tenancy: Tenancy, run: Run, advance: Callable[[], None]) -
         answer = probe_once(request, run.context, f"{tenancy.name} ({tenancy.server.shown})", str(request))
         reach = answer if isinstance(answer, ProbeResult) else READY
         if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
-            return TenancyEvidence(reach)
+            return judge_tenancy(tenancy, reach), ()
         client.log_in()
         is_logged_in = True
-        return TenancyEvidence(reach, client.list_subscriptions(), is_logged_in=True)
+        live = client.list_subscriptions()
+        return judge_tenancy(tenancy, reach, live), live
     except HooksyncError as error:
-        return TenancyEvidence(reach, None, error, is_logged_in)
+        return judge_tenancy(tenancy, reach, None, error, is_logged_in=is_logged_in), ()
     finally:
         advance()

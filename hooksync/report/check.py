@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, some_of
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, Secret, SecretState, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ADOPT_FIX
 from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
 from hooksync.report.text import Line, Style
-from hooksync.service.receivers import Kind, ProbeResult
+from hooksync.service.receivers import Kind, ProbeResult, ProbeTarget
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
@@ -63,20 +63,12 @@ _SIGNING = {  # by whether a receiver signs a challenge code that is an event; N
 }
 
 
-class TenancyEvidence(Record, frozen=True):
-    """How the service answered."""
-
-    reach: ProbeResult | None = None  # whether it answers at all; None: interrupted before
-    live: tuple[LiveSubscription, ...] | None = None  # None: not listed
-    error: HooksyncError | None = None  # of the log-in, or then of the list
-    is_logged_in: bool = False
-
-
 class HookCheck(Record, frozen=True):
     """How the receiver of one declared name answered, and whether its secret can be read."""
 
     subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
     probe: Probe  # "never": the receiver is not challenged
+    secret: Secret | None = None
     secret_error: SecretError | None = None
     doubts: tuple[Problem, ...] = ()  # about the secret
     receiver: ProbeResult | None = None  # None: not challenged
@@ -86,6 +78,11 @@ class HookCheck(Record, frozen=True):
     def subscription(self) -> DeclaredSubscription:
         """One of its subscriptions, for the fields that all have in common."""
         return self.subscriptions[0]
+
+    @property
+    def target(self) -> ProbeTarget | None:
+        """What is to be challenged; None: nothing, or there is no secret for it."""
+        return (self.subscription.url, self.secret) if self.secret and self.probe != "never" else None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -132,14 +129,25 @@ class CheckView(Record, frozen=True):
         return not self.counts()["failed"]
 
 
-def judge_tenancy(tenancy: Tenancy, evidence: TenancyEvidence) -> tuple[Finding, ...]:
-    """Judge each stage, from the name to the list. The stages after a failure are skipped."""
-    broken = _broken_stage(evidence)
+def judge_tenancy(
+    tenancy: Tenancy,
+    reach: ProbeResult | None = None,
+    live: Sequence[LiveSubscription] | None = None,
+    error: HooksyncError | None = None,
+    *,
+    is_logged_in: bool = False,
+) -> tuple[Finding, ...]:
+    """Judge each stage, from the name to the list. The stages after a failure are skipped.
+
+    `reach`: whether the server answers at all; None: interrupted before. `live`: None: not listed. `error`: of the
+    log-in, or then of the list.
+    """
+    broken = _broken_stage(reach, error, is_logged_in=is_logged_in) if live is None else None
     found = {stage: Finding(stage, "ok") for stage in _STAGES}
     if tenancy.server.base_url.startswith("http:"):
         found["tls"] = Finding("tls", "skipped", "plain http, as declared")
-    if evidence.live is not None:
-        found["list"] = Finding("list", "ok", f"{len(evidence.live)} live")
+    if live is not None:
+        found["list"] = Finding("list", "ok", f"{len(live)} live")
     if broken:
         later = _STAGES[_STAGES.index(broken.subject) + 1 :]
         found |= {broken.subject: broken, **{stage: Finding(stage, "skipped") for stage in later}}
@@ -168,17 +176,14 @@ def judge_secrets(states: Mapping[str, SecretState], path: str | None, *, is_sta
         yield Finding("live secrets", "ok", known)
 
 
-def _broken_stage(evidence: TenancyEvidence) -> Finding | None:
+def _broken_stage(reach: ProbeResult | None, error: HooksyncError | None, *, is_logged_in: bool) -> Finding:
     """Find the first stage that does not work."""
-    reach, error = evidence.reach, evidence.error
-    if evidence.live is not None:
-        return None
     if reach and (stage := _STAGE_OF_KIND.get(reach.kind)):
         return Finding(stage, "failed", reach.detail, reach.fix)
     if error is None:
         return Finding("log-in" if reach else "name", "skipped", "interrupted")
     is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
-    stage = "log-in" if not evidence.is_logged_in else "role" if is_role else "list"
+    stage = "log-in" if not is_logged_in else "role" if is_role else "list"
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
 
 

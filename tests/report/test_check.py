@@ -15,7 +15,6 @@ from hooksync.report.check import (
     Finding,
     HookCheck,
     TenancyCheck,
-    TenancyEvidence,
     check_json,
     check_lines,
     check_markdown,
@@ -40,29 +39,30 @@ def rejected(status: int) -> Rejected:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "expected"),
+    ("findings", "expected"),
     [
-        (TenancyEvidence(READY, LIVE), "ok ok ok ok ok ok"),
-        (TenancyEvidence(ProbeResult("cut", "cut", "look"), LIVE), "ok ok ok ok ok ok"),
-        (TenancyEvidence(ProbeResult("cut", "cut", "look"), None, ServiceError(Problem("GET / cut", "look"))),
+        (judge_tenancy(PROD, READY, LIVE), "ok ok ok ok ok ok"),
+        (judge_tenancy(PROD, ProbeResult("cut", "cut", "look"), LIVE), "ok ok ok ok ok ok"),
+        (judge_tenancy(PROD, ProbeResult("cut", "cut", "look"), None, ServiceError(Problem("GET / cut", "look"))),
          "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(ProbeResult("proxy", "no proxy", "look")),
+        (judge_tenancy(PROD, ProbeResult("proxy", "no proxy", "look")),
          "failed skipped skipped skipped skipped skipped"),
-        (TenancyEvidence(FAILED), "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(ProbeResult("no-connection", "no answer", "look")),
+        (judge_tenancy(PROD, FAILED), "ok failed skipped skipped skipped skipped"),
+        (judge_tenancy(PROD, ProbeResult("no-connection", "no answer", "look")),
          "ok failed skipped skipped skipped skipped"),
-        (TenancyEvidence(ProbeResult("tls", "no tls", "look")), "ok ok failed skipped skipped skipped"),
-        (TenancyEvidence(READY, None, rejected(403)),
+        (judge_tenancy(PROD, ProbeResult("tls", "no tls", "look")), "ok ok failed skipped skipped skipped"),
+        (judge_tenancy(PROD, READY, None, rejected(403)),
          "ok ok ok failed skipped skipped"),
-        (TenancyEvidence(READY, None, rejected(403), True),
+        (judge_tenancy(PROD, READY, None, rejected(403), is_logged_in=True),
          "ok ok ok ok failed skipped"),
-        (TenancyEvidence(READY, None, rejected(404), True),
+        (judge_tenancy(PROD, READY, None, rejected(404), is_logged_in=True),
          "ok ok ok ok skipped failed"),
-        (TenancyEvidence(), "skipped skipped skipped skipped skipped skipped"),
+        (judge_tenancy(PROD), "skipped skipped skipped skipped skipped skipped"),
     ],
 )  # fmt: skip
-def test_the_first_stage_that_does_not_work_is_the_one_that_failed(evidence: TenancyEvidence, expected: str) -> None:
-    findings = judge_tenancy(PROD, evidence)
+def test_the_first_stage_that_does_not_work_is_the_one_that_failed(
+    findings: tuple[Finding, ...], expected: str
+) -> None:
     assert [finding.subject for finding in findings] == STAGES
     assert marks(findings) == expected
 
@@ -75,7 +75,7 @@ def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where:
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
     view = CheckView(
-        (TenancyCheck(named, judge_tenancy(named, TenancyEvidence(READY, None, error, True)), (hook,)),), "2026-01-31"
+        (TenancyCheck(named, judge_tenancy(named, READY, None, error, is_logged_in=True), (hook,)),), "2026-01-31"
     )
     rows = [line for line in check_markdown(view).split("\n") if line.startswith("|")]
     assert len(rows) == 2 + 6 + 2
