@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ TENANT = "DEMO"
 ROLE = "ROLE_SDB_MANAGER_USER"
 
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
-_LAGS = ("additions", "removals")
 _SHELLS = {  # how each sets a variable, to a value or to that of another one; writes a file; does what a file says
     "sh": ("export {}={}", '"${}"', "cat > {} <<'END'\n{}END", ". {}"),
     "powershell": ("$env:{} = {}", "$env:{}", "@'\n{1}'@ | Set-Content {0}", "Invoke-Expression (Get-Content -Raw {})"),
@@ -54,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below")
     text = "let something happen by itself: every S seconds each trigger that is subscribed to"
     add("--events-every", type=float, default=0.0, metavar="S", help=text)
-    add("--list-lag", action="append", default=[], metavar="LAG", help="make the list late by seconds, see below")
+    add("--list-lag", type=float, default=0.0, metavar="S", help="make the list late by seconds, see below")
     add("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
     add("--json-log", action="store_true", help="log a JSON object a line, not text, on standard error")
     add = parser.add_argument_group("the account").add_argument
@@ -141,7 +140,6 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
     from hooksync.sandbox.accounts import Account
     from hooksync.sandbox.server import SandboxOptions
 
-    lags = dict(pair for written in args.list_lag for pair in _read_lag(written))
     password_env = _password_env(args)
     account = Account(
         username=_env(args.username_env) if args.username_env else USERNAME,
@@ -158,8 +156,8 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
         events_every=args.events_every,
         token_seconds=args.token_seconds,
         extra_triggers=tuple(args.extra_trigger),
-        list_lag_additions=lags.get("additions", 0.0),
-        list_lag_removals=lags.get("removals", 0.0),
+        list_lag_additions=args.list_lag,
+        list_lag_removals=args.list_lag,
         port=args.port,
         data=Path(args.data) if args.data else None,
     )
@@ -172,7 +170,6 @@ def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log
     from http.client import HTTPConnection, HTTPException
     from urllib.parse import quote, urlsplit
 
-    is_taken = False
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
         if server.scheme != "http" or server.hostname not in _LOOPBACK:
@@ -182,30 +179,15 @@ def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log
             connection.request("POST", path, event, {"Content-Type": "application/json"})
             response = connection.getresponse()
             message = json.loads(response.read())["message"]
-        is_taken = response.status == 200
+        if response.status == 200:
+            say(message)
+            return _DONE
     except (LookupError, TypeError):
         message = "nothing was sent: what answers is no sandbox"
     except (OSError, HTTPException, ValueError) as error:
         message = f"nothing was sent: {error}"
-    if is_taken:
-        say(message)
-    else:
-        log({"kind": "error", "result": message})
-    return _DONE if is_taken else _FAILED
-
-
-def _read_lag(written: str) -> Iterator[tuple[str, float]]:
-    """Read `SECONDS`, `additions=SECONDS` or `removals=SECONDS`. Raises ValueError if it is neither."""
-    kind, equals, number = written.rpartition("=")
-    kinds = [kind] if equals else list(_LAGS)
-    try:
-        seconds = float(number)
-    except ValueError:
-        kinds = []
-    if not kinds or kinds[0] not in _LAGS:
-        raise ValueError(f'list lag "{written}" is not SECONDS, additions=SECONDS or removals=SECONDS, e.g. 5')
-    for each in kinds:
-        yield each, seconds
+    log({"kind": "error", "result": message})
+    return _FAILED
 
 
 def _password_env(args: argparse.Namespace) -> str | None:

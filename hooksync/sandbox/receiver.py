@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -124,11 +124,8 @@ class WebhookSender:
         Source: the answer that pyPreservica 4.2.2 gives, webHooksAPI.py; not verified on a live tenancy.
         """
         code = secrets.token_hex(16)
-        try:
-            status, body = self._post(_with_code(url, code), b"", {})
-        except (OSError, HTTPException, ValueError) as error:
-            return _why(error)
-        return judge(status, body, code, secret)
+        answer = self._post(url, b"", {}, f"challengeCode={code}")
+        return answer if isinstance(answer, str) else judge(*answer, code, secret)
 
     def deliver(self, subscription: Subscription, body: bytes) -> Delivery:
         """Send events to a subscription's receiver, signed and in chunks. `body`: as `event_body` makes it."""
@@ -137,11 +134,10 @@ class WebhookSender:
             "Transfer-Encoding": "chunked",
             "Preservica-Signature": receiver.sign_event(subscription.secret.encode("latin-1"), body),
         }
-        try:
-            status, _ = self._post(subscription.url, body, headers)
-        except (OSError, HTTPException, ValueError) as error:
-            return Delivery(subscription.id, None, _why(error))
-        return Delivery(subscription.id, status)
+        answer = self._post(subscription.url, body, headers)
+        return (
+            Delivery(subscription.id, None, answer) if isinstance(answer, str) else Delivery(subscription.id, answer[0])
+        )
 
     def close(self) -> None:
         """Cut every call that is under way, and allow no other."""
@@ -150,23 +146,24 @@ class WebhookSender:
             for connected in self._open:
                 cut(connected)
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    def _post(self, url: str, body: bytes, headers: dict[str, str], query: str = "") -> tuple[int, bytes] | str:
+        """Return the status and the body of an answer, or why there is none. `query`: added to that of the URL."""
         ends = time.monotonic() + self._timeout
-        parts = urlsplit(url)
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=self._timeout)
         try:
-            with self._connected(connection):
-                target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-                if body:
-                    pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
-                    connection.request("POST", target, pieces, headers, encode_chunked=True)
-                else:
-                    connection.request("POST", target, b"", headers)
+            parts = urlsplit(url)
+            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+            query = "&".join(filter(None, (parts.query, query)))
+            target = f"{parts.path or '/'}{'?' if query else ''}{query}"
+            pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
+            with (
+                closing(kind(parts.hostname or "", parts.port, timeout=self._timeout)) as connection,
+                self._connected(connection),
+            ):
+                connection.request("POST", target, pieces if body else b"", headers, encode_chunked=bool(body))
                 with connection.getresponse() as response:
                     return response.status, _read(response, ends)
-        finally:
-            connection.close()
+        except (OSError, HTTPException, ValueError) as error:
+            return _why(error)
 
     @contextmanager
     def _connected(self, connection: HTTPConnection) -> Iterator[None]:
@@ -223,12 +220,6 @@ def sample_events(trigger: str) -> list[dict[str, object]]:
     name = trigger.title().replace("_", "")
     identifiers = [{"type": "BatchId", "value": "sandbox"}]
     return [{"event": name, "entityType": "IO", "entityRef": str(uuid.uuid4()), "identifiers": identifiers}]
-
-
-def _with_code(url: str, code: str) -> str:
-    parts = urlsplit(url)
-    query = f"{parts.query}&challengeCode={code}" if parts.query else f"challengeCode={code}"
-    return parts._replace(query=query, fragment="").geturl()
 
 
 def _read(response: HTTPResponse, ends: float) -> bytes:

@@ -339,19 +339,17 @@ def _is_receiver_url(url: str) -> bool:
 def load_data(path: Path) -> Holdings:
     """Read what the tenants held; nothing if there is no file. Raises `SandboxError` for an unusable file."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SandboxError(f"cannot read the data file {path}: {error}") from error
-    try:
-        document = json.loads(text)
+        document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != _FORMAT:
             raise ValueError(f"its format is not {_FORMAT}")
         return {
             tenant: tuple(_read_subscription(entry) for entry in entries)
             for tenant, entries in document["tenants"].items()
         }
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SandboxError(f"cannot read the data file {path}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # the error's text may quote the file, and so a secret: only its kind is shown
         raise SandboxError(
