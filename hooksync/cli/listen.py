@@ -6,6 +6,7 @@ events on; the main thread shows what came. Only who has a secret can fill its m
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -168,6 +169,7 @@ _Forward = tuple[Run, DeclaredSubscription] | None
 
 def listen(options: Options, world: World) -> ExitCode:
     """Receive until a signal, or so many genuine events."""
+    gc.enable()  # it runs for long
     known = find_secrets(options, world)
     if options.record is not None and not is_there(options.record):
         raise FileError(Problem(f"there is no folder {options.record}", "make it, or name another with --record"))

@@ -127,7 +127,7 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 
 
 def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
-    """Run a command of the package `commands`. Each loads its own modules alone, for start-up is measured."""
+    """Run a command of a module of its own. Each loads its own modules alone, for start-up is measured."""
     from importlib import import_module
 
     name = arguments.command
@@ -135,7 +135,7 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
         _import_http()
     from hooksync.commands.options import read_options
 
-    module = import_module(f"hooksync.commands.{_MODULES.get(name, name)}")
+    module = import_module(f"hooksync.{_MODULES.get(name, f'commands.{name}')}")
     command: Command = module.ACTIONS[arguments.action] if name == "state" else getattr(module, name)
     return command(read_options(arguments), world)
 
@@ -185,16 +185,6 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     return ExitCode(run(arguments, say, log, write, catch_signals))
 
 
-def _listen(arguments: argparse.Namespace, world: World) -> ExitCode:
-    import gc
-
-    from hooksync.cli.listen import listen
-    from hooksync.commands.options import read_options
-
-    gc.enable()  # it runs for long
-    return listen(read_options(arguments), world)
-
-
 def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.cli.terminal import catch_signals, wants_colour
     from hooksync.core.errors import ExitCode
@@ -222,15 +212,17 @@ def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-_MODULES = {  # of the package `commands`, where their names are not those of the commands
-    **dict.fromkeys(("plan", "apply"), "plan_apply"),
-    **dict.fromkeys(("init", "schema"), "validate"),
-    "verify": "receiving",
+_MODULES = {  # where they are not in the package `commands`, by the names of the commands
+    **dict.fromkeys(("plan", "apply"), "commands.plan_apply"),
+    **dict.fromkeys(("init", "schema"), "commands.validate"),
+    "verify": "commands.receiving",
+    "listen": "cli.listen",
 }
-_COMMANDS: dict[str, Callable[[argparse.Namespace, World], ExitCode]] = {  # those that need no package `commands`
+_COMMANDS: dict[
+    str, Callable[[argparse.Namespace, World], ExitCode]
+] = {  # those without options in commands/options.py
     "secret": _secret,
     "sandbox": _sandbox,
     "demo": _demo,
-    "listen": _listen,
     "completion": _completion,
 }

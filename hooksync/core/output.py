@@ -257,18 +257,13 @@ def _draft(path: str, data: bytes, mode: int) -> Iterator[str]:
 def delete_drafts(path: str, made_before: float | None = None) -> None:
     """Delete the drafts of a file that killed runs left. `made_before`: by the file system's clock; None: all."""
     folder, name = os.path.split(path)
+    draft = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}\.tmp")
     with suppress(OSError):
         with os.scandir(folder or ".") as entries:
-            left = [entry for entry in entries if _is_draft(entry.name, name)]
+            left = [entry for entry in entries if draft.fullmatch(entry.name)]
         for entry in left:
             if made_before is None or entry.stat(follow_symlinks=False).st_mtime < made_before:
                 os.unlink(entry.path)
-
-
-def _is_draft(entry: str, name: str) -> bool:
-    random = entry.removeprefix(f".{name}.").removesuffix(".tmp")
-    is_so_named = entry == f".{name}.{random}.tmp" and len(random) == 2 * _RANDOM_BYTES
-    return is_so_named and set(random) <= set("0123456789abcdef")
 
 
 def _sync_folder(folder: str) -> None:

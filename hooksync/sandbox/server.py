@@ -78,21 +78,18 @@ class Sandbox(LoopbackServer):
         self._calls: list[Call] = []
         self._in_flight = 0
         self._faults = FaultScript(map(read_fault, options.faults))
-        self._latency = options.latency
-        self._log = options.log
+        self._options = options
         self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
         self._sender = WebhookSender(options.challenge_timeout)
         traits = read_traits(options.traits)
         held = load_data(options.data) if options.data else {}
         save = partial(save_data, options.data) if options.data else None
         lag = ListLag(options.list_lag_additions, options.list_lag_removals, options.clock)
-        self._repeats = options.repeats if Trait.REPEAT_EVENTS in traits else ()
-        self._tenancies = Tenancies(held, traits, save, lag, options.new_id)
         self._rules = Rules(
             accounts=Accounts(
                 options.accounts, options.token_seconds, options.clock, takes_codes_once=Trait.TOTP_ONCE in traits
             ),
-            tenancies=self._tenancies,
+            tenancies=Tenancies(held, traits, save, lag, options.new_id),
             challenge=self._challenge,
             traits=traits,
             triggers=(*TRIGGERS, *options.extra_triggers),
@@ -120,7 +117,7 @@ class Sandbox(LoopbackServer):
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
-        return self._tenancies.held_by(tenant)
+        return self._rules.tenancies.held_by(tenant)
 
     def seed(
         self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True, *, lags: bool = False
@@ -130,14 +127,14 @@ class Sandbox(LoopbackServer):
         `trigger`: as on the wire. `lags`: whether the list may lag, as it does after a call.
         """
         made = Subscription(url, trigger, secret, include_identifiers)
-        return self._tenancies.add(tenant, made, lags=lags, is_checked=False).id
+        return self._rules.tenancies.add(tenant, made, lags=lags, is_checked=False).id
 
     def remove(self, tenant: str, subscription_id: str, *, lags: bool = False) -> None:
         """Remove a subscription without a call. Raises `Refusal` for an unknown id.
 
         `lags`: whether the list may lag, as it does after a call.
         """
-        self._tenancies.remove(tenant, subscription_id, lags=lags)
+        self._rules.tenancies.remove(tenant, subscription_id, lags=lags)
 
     def add_fault(self, spec: str) -> None:
         """Add a fault. Raises `SandboxError` for an unknown one."""
@@ -153,7 +150,7 @@ class Sandbox(LoopbackServer):
         `events`: what happens; None: something to an asset.
         """
         events = sample_events(trigger) if events is None else events
-        held = [(tenant, each) for tenant in self._tenants for each in self._tenancies.held_by(tenant)]
+        held = [(tenant, each) for tenant in self._tenants for each in self._rules.tenancies.held_by(tenant)]
         return tuple(self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger)
 
     def _keep_firing(self, seconds: float) -> None:
@@ -181,17 +178,18 @@ class Sandbox(LoopbackServer):
 
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
         body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
-        for pause in (*self._repeats, None):
+        repeats = self._options.repeats if Trait.REPEAT_EVENTS in self._options.traits else ()
+        for pause in (*repeats, None):
             delivery = self._sender.deliver(subscription, body)
             result = delivery.status or delivery.reason
-            self._log({"kind": "event", "what": what, "url": subscription.url, "result": result})
+            self._options.log({"kind": "event", "what": what, "url": subscription.url, "result": result})
             if delivery.status in TAKEN or pause is None or self.stopping.wait(pause):
                 break
         return delivery
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = self._sender.challenge(url, secret)
-        self._log({"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"})
+        self._options.log({"kind": "challenge", "what": "POST", "url": url, "result": reason or "passed"})
         return reason
 
     def _respond(self, connection: Connection, request: Request) -> None:
@@ -211,7 +209,9 @@ class Sandbox(LoopbackServer):
             call.status = answer.status if answer else None
             self._in_flight -= 1
         result, took = call.status or "cut", time.monotonic() - call.arrived
-        self._log({"kind": "call", "what": f"{call.method} {call.path}", "result": result, "seconds": round(took, 3)})
+        self._options.log(
+            {"kind": "call", "what": f"{call.method} {call.path}", "result": result, "seconds": round(took, 3)}
+        )
         if answer is None:
             connection.cut()
         else:
@@ -221,7 +221,7 @@ class Sandbox(LoopbackServer):
         """Carry out a request, or misbehave; None if the connection is to be cut."""
         if course.drops_token:
             self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
-        if self._stops_within(self._latency + course.waits_before):
+        if self._stops_within(self._options.latency + course.waits_before):
             return None
         answer = None
         for _ in range(course.carries_out):
