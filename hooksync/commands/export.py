@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
+from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, free_variables, slug
 from hooksync.commands.options import Options
 from hooksync.commands.setup import Prepared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
@@ -26,7 +26,7 @@ from hooksync.core.model import (
     UnsubscribeLimit,
 )
 from hooksync.core.output import is_there
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
@@ -47,63 +47,48 @@ _HEAD = """\
 _NOWHERE = Location("the command line", 1, 1)  # never shown: its values are checked first
 
 
-class Export(Record, frozen=True):
-    """The result of an export."""
+def export(options: Options, world: World, write: Callable[[str], None] | None = None) -> ExitCode:
+    """Show what is live as a hooks file. DONE when every tenancy was read.
 
-    text: str  # "": nothing could be read
-    needs: tuple[Need, ...]  # in the order of the file
-    warnings: tuple[Problem, ...]
-    unread: tuple[UnreadTenancy, ...]
-
-
-def export(options: Options, world: World) -> ExitCode:
-    """Show what is live as a hooks file. DONE when every tenancy was read."""
-    made = make_export(options, world)
+    `write`: takes the text of the file instead; not called where a part of it could not be read.
+    """
+    fetched, warnings = _read(options, world)
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
-    if made.text:
-        world.terminal.result(made.text)
-    explain(made, world)
-    return ExitCode.ERROR if made.unread else ExitCode.DONE
+    variables, redactor = free_variables(one.tenancy for one in fetched), world.output.redactor
+    tenancies = [
+        one if isinstance(one, UnreadTenancy) else ExportedTenancy(one.tenancy, one.live, variables, redactor)
+        for one in fetched
+    ]
+    exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
+    unread = [one for one in tenancies if isinstance(one, UnreadTenancy)]
+    if write is None and exported:
+        world.terminal.result(export_text(tenancies))
+    elif write and not unread:
+        write(export_text(tenancies))
+    for warning in (*warnings, *(warning for one in exported for warning in one.warnings)):
+        world.terminal.warn(warning)
+    if needs := [need for one in exported for need in one.needs]:  # in the order of the file
+        width = max(len(need.variable) for need in needs)
+        lines = (f"  {need.variable:{width}}  {need.what}" for need in needs)
+        world.terminal.message("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
+    for one in unread:
+        for problem in one.error.problems:
+            world.terminal.message(f"error: {one.tenancy.name}: {problem}")
+    if write and unread:
+        world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
+    return ExitCode.ERROR if unread else ExitCode.DONE
 
 
-def make_export(options: Options, world: World) -> Export:
-    """Read the chosen tenancies, and write them as a hooks file."""
+def _read(options: Options, world: World) -> tuple[tuple[Fetched, ...], tuple[Problem, ...]]:
+    """Read the chosen tenancies; with the warnings of the files that choose them."""
     reads_files = _reads_files(options, world)
     prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), ())
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism) as run:
         with world.terminal.progress("reading", len(run.tenancies)) as step:
             fetched = run.read(step)
-        if not reads_files:
-            fetched = tuple(_as_logged_in(one, run) for one in fetched)
-    variables = free_variables(one.tenancy for one in fetched)
-    tenancies = [
-        one
-        if isinstance(one, UnreadTenancy)
-        else ExportedTenancy(one.tenancy, one.live, variables, world.output.redactor)
-        for one in fetched
-    ]
-    exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
-    return Export(
-        text=export_text(tenancies) if exported else "",
-        needs=tuple(need for one in exported for need in one.needs),
-        warnings=(*prepared.warnings, *(warning for one in exported for warning in one.warnings)),
-        unread=tuple(one for one in fetched if isinstance(one, UnreadTenancy)),
-    )
-
-
-def explain(made: Export, world: World) -> None:
-    """Show warnings, the variables to set, and errors, on standard error."""
-    for warning in made.warnings:
-        world.terminal.warn(warning)
-    if made.needs:
-        width = max(len(need.variable) for need in made.needs)
-        lines = (f"  {need.variable:{width}}  {need.what}" for need in made.needs)
-        world.terminal.message("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
-    for one in made.unread:
-        for problem in one.error.problems:
-            world.terminal.message(f"error: {one.tenancy.name}: {problem}")
+        return fetched if reads_files else tuple(_as_logged_in(one, run) for one in fetched), prepared.warnings
 
 
 _HOW_TO_SET = (

@@ -34,7 +34,8 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     if options.adopts:
         done, asked = executed.adopted, executed.adoption
         view = replace(view, adopted=AdoptedCounts(asked.asked, len(done), asked.unchallenged))
-    text = _report(view, options, world)
+    is_json = options.format == "json"
+    text = report_json(view, find_origin(world.environ)) if is_json or options.report else ""
     is_written = _save(text, options.report, world)  # first: it is written even if standard output fails
     is_written &= _show(text, view, options, world)
     if view.adopted:
@@ -47,13 +48,6 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
         return code
     has_changed = any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in view.tenancies)
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
-
-
-def _report(view: RunView, options: Options, world: World) -> str:
-    """Write the report as JSON, if it is shown or saved."""
-    if options.format != "json" and not options.report:
-        return ""
-    return report_json(view, find_origin(world.environ))
 
 
 def _show(report: str, view: RunView, options: Options, world: World) -> bool:
@@ -133,13 +127,12 @@ def show_problems(view: RunView, world: World, *, refused: str, told: RunView | 
     for problem in view.all_warnings:
         if problem not in known:
             world.terminal.warn(problem)
-    for problem in view.refusals:
+    errors = [
+        (f"error: {one.tenancy.name}", each) for one in view.tenancies if one.error for each in one.error.problems
+    ]
+    for what, problem in [*((refused, each) for each in view.refusals), *errors]:
         if problem not in known:
-            world.terminal.message(f"{refused}: {problem}")
-    for tenancy in view.tenancies:
-        for problem in tenancy.error.problems if tenancy.error else ():
-            if problem not in known:
-                world.terminal.message(f"error: {tenancy.tenancy.name}: {problem}")
+            world.terminal.message(f"{what}: {problem}")
     if view.state_error:
         world.terminal.message(f"error: {view.state_error}")
 

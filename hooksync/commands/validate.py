@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
 from hooksync.config.files import DEFAULT_FILES, read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.model import Location
 from hooksync.core.output import is_there
 from hooksync.core.redaction import printable
 from hooksync.core.schema import schema_text
@@ -20,7 +21,6 @@ from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import TenancyDeclaration
-    from hooksync.config.document import Judge
 
 FORMAT = "hooksync.validation/1"
 
@@ -32,8 +32,13 @@ def validate(options: Options, world: World) -> ExitCode:
     from hooksync.config.declarations import nothing_in, select, share_of
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
 
+    judges = []
     try:
-        document = read_document(read_sources(options.files, world.stdin), *_judges(options))
+        if options.policy:
+            from hooksync.config.policy import read_policy  # only here: many runs have none
+
+            judges.append(read_policy(options.policy).breaches)
+        document = read_document(read_sources(options.files, world.stdin), *judges)
     except FileError as error:
         if options.format == "json":
             world.terminal.result(_json((), error.problems, ()), "json")
@@ -45,31 +50,18 @@ def validate(options: Options, world: World) -> ExitCode:
         world.terminal.warn(warning)
     if options.format == "json":
         world.terminal.result(_json(entries, (), document.warnings), "json")
-    else:
-        world.terminal.result(_text(options.files, entries))
+        return ExitCode.DONE
+    tenancies = "1 tenancy" if len(entries) == 1 else f"{len(entries)} tenancies"
+    number = _count(entries)
+    what = f"{tenancies}, {number} {'subscription' if number == 1 else 'subscriptions'}"
+    world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
-
-
-def _judges(options: Options) -> Iterator[Judge]:
-    if options.policy:
-        from hooksync.config.policy import read_policy  # only here: many runs have none
-
-        yield read_policy(options.policy).breaches
 
 
 def schema(options: Options, world: World) -> ExitCode:
     """Show a JSON Schema."""
     world.terminal.result(schema_text(options.kind), "json")
     return ExitCode.DONE
-
-
-def _text(files: Sequence[str], entries: Sequence[TenancyDeclaration]) -> str:
-    """State that the files are valid, and count what they declare."""
-    tenancies, subscriptions = len(entries), _count(entries)
-    return (
-        f"{printable(', '.join(files))}: valid: {tenancies} {'tenancy' if tenancies == 1 else 'tenancies'}, "
-        f"{subscriptions} {'subscription' if subscriptions == 1 else 'subscriptions'}.\n"
-    )
 
 
 def _json(entries: Sequence[TenancyDeclaration], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
@@ -91,14 +83,8 @@ def _count(entries: Sequence[TenancyDeclaration]) -> int:
 
 
 def _problem_json(problem: Problem) -> dict[str, object]:
-    where = problem.where
-    return {
-        "file": where.file if where else None,
-        "line": where.line if where else None,
-        "column": where.column if where else None,
-        "what": problem.what,
-        "fix": problem.fix,
-    }
+    where = dict(zip(Location._fields, problem.where or (None,) * 3, strict=True))
+    return {**where, "what": problem.what, "fix": problem.fix}
 
 
 def init(options: Options, world: World) -> ExitCode:
@@ -107,7 +93,10 @@ def init(options: Options, world: World) -> ExitCode:
         if is_there(path):  # before any call; checked again while writing
             raise FileError(_exists(path))
     if options.is_from_live:
-        return _init_from_live(options, world)
+        from hooksync.commands.export import export
+
+        # what is live is nobody else's business on this machine
+        return export(options, world, lambda text: _write(options.path, text, world, 0o600))
     if options.server or options.tenant or options.tenancies or options.names_files:
         what = "--server, --tenant, --file and --tenancy need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
@@ -119,22 +108,6 @@ def init(options: Options, world: World) -> ExitCode:
 
 def _exists(path: str) -> Problem:
     return Problem(f"{path} exists already, and was left as it is", "name another file: hooksync init PATH")
-
-
-def _init_from_live(options: Options, world: World) -> ExitCode:
-    """Write what is live; nothing at all if a part of it could not be read."""
-    from hooksync.commands.export import explain, make_export
-
-    made = make_export(options, world)
-    if world.stop.is_set():
-        return ExitCode.INTERRUPTED
-    if made.unread:
-        explain(made, world)
-        world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
-        return ExitCode.ERROR
-    _write(options.path, made.text, world, 0o600)  # what is live is nobody else's business on this machine
-    explain(made, world)
-    return ExitCode.DONE
 
 
 def _write(path: str, text: str, world: World, mode: int = 0o644) -> None:
