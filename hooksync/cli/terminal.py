@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Level = Literal["error", "warning"]
 
+_CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 TITLE = "hooksync"  # of annotations
 _IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
@@ -169,14 +170,7 @@ def _wait_for_input() -> None:
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:
     """Join lines, each with the colour of its style."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(force_terminal=True, color_system="standard", highlight=False, markup=False, emoji=False)
-    with console.capture() as capture:
-        for style, text in lines:
-            console.print(Text(text, style=style), soft_wrap=True)
-    return capture.get()
+    return "".join(f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n" for style, text in lines)
 
 
 def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:

@@ -11,7 +11,7 @@ from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
 from hooksync.report.view import RunView, StepView, TenancyView
 
-Style = Literal["", "green", "yellow", "red", "dim"]  # as rich spells them
+Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
 
 _SYMBOLS: dict[Action, str] = {"subscribe": "+", "resubscribe": "+/-", "unsubscribe": "-", "keep": "=", "leave": "."}
