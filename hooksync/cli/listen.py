@@ -17,8 +17,8 @@ from threading import Lock
 from hooksync.cli.terminal import catch_signals
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
-from hooksync.commands.setup import timestamp
 from hooksync.config.files import HEADERS
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import DeclaredSubscription, Trigger
 from hooksync.core.output import is_there
@@ -80,7 +80,7 @@ class _Listener(http_server.LoopbackServer):
             else:
                 forwarded, answer = str(found.status), answer._replace(status=found.status)
         with self._sending:  # so that all is shown in the order in which it is answered
-            self._arrived.put(Seen(timestamp(self._world), answer, request, forwarded))
+            self._arrived.put(Seen(rfc3339(self._world.clock.now()), answer, request, forwarded))
             connection.send(http_server.Answer(answer.status, answer.body))
 
 

@@ -8,8 +8,9 @@ from itertools import groupby, islice
 
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import open_receiver
-from hooksync.commands.setup import prepare, read_state, timestamp
+from hooksync.commands.setup import prepare, read_state
 from hooksync.config.secret_sources import doubts_about
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import replace
@@ -55,7 +56,7 @@ def check(options: Options, world: World) -> ExitCode:
 def _check_receiver(options: Options, world: World) -> CheckView:
     with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
         hooks = [*_hooks([declared], "auto", run)]
-        return CheckView((), timestamp(world), receivers=tuple(_challenged(hooks, run, step)))
+        return CheckView((), rfc3339(world.clock.now()), receivers=tuple(_challenged(hooks, run, step)))
 
 
 def _check_files(options: Options, world: World) -> CheckView:
@@ -66,7 +67,7 @@ def _check_files(options: Options, world: World) -> CheckView:
     private = prepared.private_receivers
     with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:
         checks = _look(run, world, path, found.state)
-    return CheckView(checks, timestamp(world), (*prepared.warnings, *found.warnings))
+    return CheckView(checks, rfc3339(world.clock.now()), (*prepared.warnings, *found.warnings))
 
 
 def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hooksync.commands.options import Options
-from hooksync.commands.setup import Session, timestamp
+from hooksync.commands.setup import Session
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -109,7 +110,7 @@ def run_view(tenancies: Sequence[TenancyView], session: Session, warnings: Seque
     sources = printable(session.options.saved_plan or ", ".join(session.options.files))
     return RunView(
         tuple(tenancies),
-        timestamp(session.world),
+        rfc3339(session.world.clock.now()),
         sources,
         (*session.warnings, *warnings),
         session.planner.place,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
-from hooksync.config.declarations import Shard, TenancyDeclaration, check_replaced, nothing_in, select, share_of
+from hooksync.config.declarations import TenancyDeclaration, check_replaced, nothing_in, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
-from hooksync.config.resolve import resolve, same_tenancy_problems, url_environment_values
-from hooksync.core.clock import rfc3339
-from hooksync.core.errors import FileError, Problem, Refused
+from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.core.errors import Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record
@@ -176,7 +174,8 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     entries = share_of(chosen, options.shard)
     private = hold_to_policy(options.policy, entries, world)
     world.output.redactor.learn(url_environment_values(entries, world.environ))
-    tenancies, warnings = _resolved(entries, chosen, options.shard, world)
+    whole = chosen if options.shard and options.shard.total > 1 else ()
+    tenancies, warnings = resolve(entries, world.environ, whole)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
     declared = frozenset(entry.name for entry in document.tenancies)
@@ -193,24 +192,3 @@ def hold_to_policy(policy: str | None, entries: Sequence[TenancyDeclaration], wo
     if breaches := tuple(dict.fromkeys(allowed.breaches(entries, world.environ))):
         raise Refused(*breaches)
     return "quoted" if allowed.allow_private_receivers else "refused"
-
-
-def timestamp(world: World) -> str:
-    """Return the time of now, as RFC 3339."""
-    return rfc3339(datetime.fromtimestamp(world.clock.now(), UTC))
-
-
-def _resolved(
-    entries: Sequence[TenancyDeclaration], chosen: Sequence[TenancyDeclaration], shard: Shard | None, world: World
-) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
-    """Fill in the values of the environment. `chosen`: with the tenancies of other shards, to compare with."""
-    if shard is None or shard.total == 1:
-        return resolve(entries, world.environ)
-    same = tuple(same_tenancy_problems(chosen, world.environ))
-    try:
-        resolved = resolve(entries, world.environ)
-    except FileError as error:
-        raise FileError(*dict.fromkeys((*same, *error.problems))) from error
-    if same:
-        raise FileError(*same)
-    return resolved

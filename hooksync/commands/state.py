@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from typing import cast
 
 from hooksync.commands.options import Options
@@ -265,7 +264,7 @@ def _line(each: StateEntry | Intent) -> str:
 def _time(seconds: int | None) -> str | None:
     """Write a time, if it is known. `seconds`: since 1970; 0: not known."""
     try:
-        return rfc3339(datetime.fromtimestamp(seconds, UTC)) if seconds else None
+        return rfc3339(seconds) if seconds else None
     except (OverflowError, ValueError, OSError):  # by a wrong clock
         return str(seconds)
 

@@ -21,15 +21,16 @@ Environment = Mapping[str, str]
 
 
 def resolve(
-    entries: Sequence[TenancyDeclaration], environ: Environment
+    entries: Sequence[TenancyDeclaration], environ: Environment, whole: Sequence[TenancyDeclaration] = ()
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in what the environment says. Returns the tenancies and new warnings, in the order of the entries.
 
-    Raises FileError with every problem.
+    `whole`: what the entries are a shard of, for names of the same tenancy. Raises FileError with every problem.
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
-    problems = [problem for filling in fillings for problem in filling.problems]
+    problems = [*same_tenancy_problems(whole, environ)]
+    problems += [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
     problems += _twice(known)
     if problems:

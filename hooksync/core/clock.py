@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import TYPE_CHECKING, TypeVar, cast
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -37,9 +35,9 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
-def rfc3339(moment: datetime) -> str:
-    """Write a time of UTC to the second, e.g. `2026-03-01T12:00:00Z`."""
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def rfc3339(seconds: float) -> str:
+    """Write a time to the second, e.g. `2026-03-01T12:00:00Z`. `seconds`: since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def within(seconds: float, do: Callable[[], T]) -> T:

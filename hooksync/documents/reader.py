@@ -175,7 +175,7 @@ def _check_age(fields: Fields, path: str, max_age: timedelta | None, now: dateti
     made, end = _time(fields, "created_at"), _time(fields, "expires_at")
     if made is None or (max_age is None and end is None):
         return
-    made_at, now_at = fields["created_at"], rfc3339(now)
+    made_at, now_at = fields["created_at"], rfc3339(now.timestamp())
     if max_age is not None and now - made > max_age:
         what = f"{path} is older than --max-age allows ({max_age}): it was made at {made_at}, now it is {now_at}"
         raise Refused(Problem(what, _MAKE_AGAIN))

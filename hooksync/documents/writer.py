@@ -43,7 +43,8 @@ def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -
     document = _head(view, PLAN_FORMAT)
     document["id"] = options.id
     document["commit"] = options.commit
-    document["expires_at"] = rfc3339(datetime.fromisoformat(view.created_at) + sealing.SIGNED_FOR) if key else None
+    end = datetime.fromisoformat(view.created_at) + sealing.SIGNED_FOR
+    document["expires_at"] = rfc3339(end.timestamp()) if key else None
     document["options"] = {
         "prune": options.prunes,
         "replace": list(options.replace),

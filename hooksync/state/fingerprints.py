@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from hooksync.core.errors import FileError, Problem
@@ -96,36 +97,25 @@ def stretch(wanted: Wanted) -> Key:
         raise FileError(Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)) from None
 
 
-def derive_keys(wanted: Collection[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:
-    """Derive the key of each distinct pair, once.
-
-    `width`: how many at a time, at most; more than there are processors would only use memory.
-    """
-    distinct = tuple(dict.fromkeys(wanted))
-    threads = max(1, min(width, os.cpu_count() or 1, len(distinct)))
-    if threads == 1:
-        return {each: derive(each) for each in distinct}
-    from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
-
-    try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
-            return dict(zip(distinct, pool.map(derive, distinct), strict=True))
-    except RuntimeError:  # the system has no more threads
-        return {each: derive(each) for each in distinct}
-
-
 class KeyRing:
     """The keys that a run has derived so far, so that none is derived twice."""
 
     def __init__(self, width: int, derive: Callable[[Wanted], Key] = stretch) -> None:
-        self._width = width
+        """`width`: how many at a time, at most; more than there are processors would only use memory."""
+        self._width = min(width, os.cpu_count() or 1)
         self._derive = derive
         self._keys: dict[Wanted, Key] = {}
 
     def derive(self, wanted: Iterable[Wanted]) -> None:
         """Derive the keys that are not there yet, side by side."""
         missing = [each for each in dict.fromkeys(wanted) if each not in self._keys]
-        self._keys |= derive_keys(missing, self._width, self._derive)
+        if (threads := min(self._width, len(missing))) > 1:
+            from concurrent.futures import ThreadPoolExecutor  # only here: most runs do not need it
+
+            with suppress(RuntimeError), ThreadPoolExecutor(threads, thread_name_prefix="scrypt") as pool:
+                self._keys |= zip(missing, pool.map(self._derive, missing), strict=True)
+                return
+        self._keys |= {each: self._derive(each) for each in missing}  # or the system has no more threads
 
     def key(self, secret: Secret, salt: Salt) -> Key:
         """Return a key that was derived before."""

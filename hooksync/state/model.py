@@ -48,9 +48,8 @@ class StateEntry(_Made, frozen=True, kw_only=True):
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
-        kinds = (True, False) if self.is_found else (False,)  # older ones that were found have that of the others
-        marks = [fingerprint(key, self.tenancy, self.id, is_found=kind) for kind in kinds]
-        return any(hmac.compare_digest(self.fingerprint, mark) for mark in marks)
+        mark = fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
+        return hmac.compare_digest(self.fingerprint, mark)
 
 
 class Intent(_Made, frozen=True):

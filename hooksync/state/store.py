@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from threading import Event
 from typing import Protocol
 
@@ -41,7 +40,7 @@ class Holder(Record, frozen=True):
 
     def __str__(self) -> str:
         """Say who, where, in which run of a CI, and since when."""
-        when = rfc3339(datetime.fromtimestamp(self.since, UTC))
+        when = rfc3339(self.since)
         where = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'} (process {self.process})"
         return printable(f"{where}{f' in {self.ci_run}' if self.ci_run else ''} since {when}")
 

@@ -7,6 +7,7 @@ import hmac
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,16 @@ from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
-from hooksync.state.fingerprints import Key, Salt, Wanted, derive_keys, stretch
+from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, stretch
 
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
 SALT, OTHER_SALT = Salt("env:A#61616161", b"a" * 16), Salt("env:B#62626262", b"b" * 16)
+
+
+def derive_keys(wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:
+    ring = KeyRing(width, derive)
+    ring.derive(wanted)
+    return {each: ring.key(*each) for each in wanted}
 
 
 def expected(secret: str, salt: Salt, *parts: bytes) -> bytes:

@@ -17,7 +17,7 @@ from hooksync.core.errors import FileError
 from hooksync.core.model import Secret
 from hooksync.core.record import replace
 from hooksync.core.schema import read_schema
-from hooksync.state.fingerprints import derive_keys
+from hooksync.state.fingerprints import stretch
 from hooksync.state.format import read_state, state_text
 from hooksync.state.model import State
 from tests.state_makers import SALT, URL_SALT, entry, intent, removed, state, states
@@ -111,7 +111,7 @@ def test_a_new_entry_changes_no_other_line_but_for_a_comma() -> None:
 
 def test_no_secret_and_no_url_is_in_the_text() -> None:
     secret = Secret("a-shared-secret-nobody-may-see")
-    [key] = derive_keys([(secret, SALT)], 1).values()
+    key = stretch((secret, SALT))
     text = state_text(state(entry(key=key), intent(key=key)))
     for hidden in (secret.reveal(), secret.reveal().encode().hex(), key._value.hex(), "example.org"):
         assert hidden not in text
