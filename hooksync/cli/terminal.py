@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Literal, cast
+from itertools import count
+from typing import TYPE_CHECKING, Literal
 
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.output import Form, Output, escaped
@@ -132,29 +133,17 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Show the progress of some calls, on a terminal. From here on an interrupt lets them end."""
+        """Count some calls while they are made, on a terminal. From here on an interrupt lets them end."""
         self._interrupts.is_graceful = True
         if self._is_verbose or total == 0 or not sys.stderr.isatty():
             yield lambda: None
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        screen = cast("IO[str]", self._output.screen())
-        moves_by_itself = _can_start_threads()
-        with Progress(*columns, console=Console(file=screen), transient=True, auto_refresh=moves_by_itself) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.update(task, advance=1, refresh=not moves_by_itself)
-        self._output.message("", end="")  # if the bar could not be written, nothing more is tried, at exit neither
-
-
-def _can_start_threads() -> bool:
-    try:
-        threading.Thread(target=int, daemon=True).start()
-    except RuntimeError:  # the system has no more of them
-        return False
-    return True
+        numbers = count(1)
+        self._output.progress(f"{what} 0/{total}")
+        try:
+            yield lambda: self._output.progress(f"{what} {next(numbers)}/{total}")
+        finally:
+            self._output.message("", end="")
 
 
 def _wait_for_input() -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, TextIO
+from typing import Literal
 
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import is_open_already
@@ -41,14 +41,17 @@ class Output:
         self._known: tuple[frozenset[str], dict[str, str], frozenset[bytes]] = frozenset(), {}, frozenset()
         self._harmless = ""  # the last text in which nothing was found
         self._lock = threading.Lock()
+        self._erase = ""  # what removes the progress that is shown
 
     def result(self, text: str, form: Form = "text") -> None:
         """Write to standard output. Raises OutputLost if that fails."""
+        if self._erase:
+            self._say("")
         try:
             sys.stdout.write(escaped(self.masked(text, form), form))
             sys.stdout.flush()
         except OSError as error:
-            sys.stdout = _Stream()  # or else Python tries again at exit, and prints a complaint
+            sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
             if isinstance(error, BrokenPipeError):
                 raise OutputLost from error
             what = f"standard output cannot be written: {os_reason(error)}"
@@ -63,17 +66,18 @@ class Output:
         """Write a command of ours to GitHub's runner. No other line begins as one."""
         self._say(printable(self.masked(command, "text")) + "\n")
 
-    def screen(self) -> io.TextIOBase:
-        """Return a terminal for a progress bar, which moves the cursor and shows words of ours alone."""
-        return _Stream(sys.stderr)
+    def progress(self, text: str) -> None:
+        """Show words of ours in the last line of a terminal, until anything else is written."""
+        self._say(text, stays=False)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, stays: bool = True) -> None:
         with self._lock:
             try:
-                sys.stderr.write(text)
+                sys.stderr.write(self._erase + text)
                 sys.stderr.flush()
             except OSError:
-                sys.stderr = _Stream()
+                sys.stderr = _Nowhere()
+            self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
     def write_file(self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False) -> None:
         """Replace a JSON file as a whole or not at all: a reader finds the old or the new one, also after a crash.
@@ -185,24 +189,10 @@ def _escaped_line(line: str, *, keeps_colours: bool) -> str:
     return _COMMAND.sub(r"\1\\x3a", "".join(parts))
 
 
-class _Stream(io.TextIOBase):
-    """A terminal that may go away: a window is closed, a line is cut. None: what is written is discarded."""
-
-    def __init__(self, terminal: TextIO | None = None) -> None:
-        self._terminal = terminal
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # by which a progress bar chooses its characters
-        return self._terminal.encoding if self._terminal else "ascii"
-
-    def isatty(self) -> bool:
-        return self._terminal is not None
+class _Nowhere(io.TextIOBase):
+    """Takes the place of a stream that cannot be written to: what is written is discarded."""
 
     def write(self, text: str) -> int:
-        with suppress(OSError):
-            if self._terminal:
-                self._terminal.write(text)
-                self._terminal.flush()
         return len(text)
 
 

@@ -105,6 +105,16 @@ def test_of_many_values_each_is_found_wherever_it_stands(value: str, before: str
     assert value not in output.masked(f"{before}{value}{after}") or value in "***"
 
 
+def test_progress_stands_until_anything_else_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output()
+    output.progress("reading 1/2")
+    output.message("warning: slow")
+    output.progress("reading 2/2")
+    output.result("done\n")
+    erased = f"\r{' ' * len('reading 1/2')}\r"
+    assert capsys.readouterr() == ("done\n", f"reading 1/2{erased}warning: slow\nreading 2/2{erased}")
+
+
 def test_a_short_value_is_no_part_of_a_word() -> None:
     assert knowing("planned").masked("unplanned") == "unplanned"
 

@@ -88,7 +88,6 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~core.schema"},
     "deepdiff": {"~reconcile.diff"},
-    "rich": {"~cli.terminal"},
     "shtab": {"~cli.arguments"},
     "pyotp": {"~service.auth"},
     "obstore": {"~state.cloud_vault"},

@@ -34,14 +34,13 @@ sys.stderr.write("loaded: " + " ".join(sorted(set(sys.modules) - before)))
 sys.exit(code)
 """
 
-OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "rich", "pyotp", "shtab"])
+OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "filelock", "pyotp", "shtab"])
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
     "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
     "deepdiff": {"asyncio", "concurrent.futures", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
     "filelock": {"asyncio", "concurrent.futures", "dataclasses"},  # before 4.2
     "shtab": {"importlib.metadata"},
-    "rich": {"attr", "dataclasses"},  # older ones, where attrs is installed
 }
 REMOTE = {"hooksync.state.remote_store", "hooksync.state.git_vault", "hooksync.state.cloud_vault", "obstore"}
 WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server"}, REMOTE, *BROUGHT.values())
