@@ -155,11 +155,9 @@ class _Log(Record, frozen=True):
         try:
             for name, data in ((path + HEADERS, headers.encode("latin-1")), (path, seen.request.body)):
                 self.world.output.create_file(name, data, mode=0o600)
-        except FileExistsError:
-            self.world.terminal.message(f"error: {printable(path)} is there already")
-            return None
-        except FileError as error:
-            self.world.terminal.message(f"error: {error}")
+        except (FileExistsError, FileError) as error:
+            what = f"{printable(path)} is there already" if isinstance(error, FileExistsError) else error
+            self.world.terminal.message(f"error: {what}")
             return None
         return path
 

@@ -78,18 +78,6 @@ def shown(live: LiveSubscription) -> str:
     return printable(f"{live.url.shown} {live.trigger.shown}")
 
 
-def _by_identity(live: Iterable[LiveSubscription]) -> list[list[LiveSubscription]]:
-    """Group by identity, sorted; the order in which the service lists them means nothing."""
-    found: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-    for one in live:
-        found[one.key].append(one)
-
-    def worth(live: LiveSubscription) -> tuple[bool, bool, str]:
-        return live.include_identifiers is not True, live.include_identifiers is None, live.url.full
-
-    return [sorted(found[key], key=worth) for key in sorted(found)]
-
-
 def _fault(live: LiveSubscription) -> str | None:
     """Return the reason why a live subscription cannot be declared, if there is one."""
     if fault := url_fault(closed(live.url.full)):
@@ -98,6 +86,10 @@ def _fault(live: LiveSubscription) -> str | None:
     if named != live.trigger or not _DECLARABLE.fullmatch(live.trigger.wire):
         return "a hooks file cannot hold the name of its trigger"
     return None
+
+
+def _rank(live: LiveSubscription) -> tuple[bool, bool, str]:
+    return live.include_identifiers is not True, live.include_identifiers is None, live.url.full
 
 
 _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the declared name or ""
@@ -123,8 +115,11 @@ class ExportedTenancy:
         self._declared_names = {one.name for one in tenancy.subscriptions}  # not used for an entry yet
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
-        for candidates in _by_identity(owned):
-            self._add(candidates)
+        by_key: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
+        for one in sorted(owned, key=_rank):
+            by_key[one.key].append(one)
+        for key in sorted(by_key):  # the order in which the service lists them means nothing
+            self._add(by_key[key])
         self.entries = tuple(self._entries())
 
     def _add(self, candidates: Sequence[LiveSubscription]) -> None:

@@ -80,7 +80,7 @@ def _apply_saved(path: str, options: Options, world: World) -> ExitCode:
     from hooksync.config.files import read_plan
     from hooksync.documents.reader import read_saved_plan
 
-    key = _key(world)
+    key = plan_key(world.environ.get(KEY_VARIABLE))
     now = datetime.fromtimestamp(world.clock.now(), UTC)
     data = read_plan(path)
     world.output.public.append(data)
@@ -142,10 +142,6 @@ def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | N
     raise Refused(Problem(what, fix))
 
 
-def _key(world: World) -> PlanKey | None:
-    return plan_key(world.environ.get(KEY_VARIABLE))
-
-
 def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
     """Make each tenancy's plan again from what is live now."""
     from hooksync.documents.replay import rebuild
@@ -174,8 +170,8 @@ def _document(view: RunView, session: Session) -> str:
         allows_mass_unsubscribe=options.allows_mass_unsubscribe,
         state=mark_of(state) if state else None,
     )
-    text = plan_json(view, made_with, _key(session.world) if options.out else None)
-    return session.world.output.checked(text, "the plan")
+    key = plan_key(session.world.environ.get(KEY_VARIABLE)) if options.out else None
+    return session.world.output.checked(plan_json(view, made_with, key), "the plan")
 
 
 def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from hooksync.commands.options import Options
 from hooksync.commands.setup import Session
@@ -18,6 +19,7 @@ from hooksync.report.text import adopted_line, report_lines
 from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_outcome, view_of_plan
 from hooksync.state.store import LockLost
 
+_REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
 NOT_SAVED = {  # why a plan is not saved
     ExitCode.INTERRUPTED: "it was interrupted",
     ExitCode.ERROR: "not every tenancy could be planned",
@@ -30,15 +32,19 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     options, world = session.options, session.world
     lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
     view = run_view([_finished(one, executed) for one in planned], session, executed.warnings)
-    view = replace(view, not_adopted=executed.adoption.problems)
-    view = replace(view, unconfirmed=executed.unconfirmed, state_error=executed.state_error or lost)
-    if options.adopts:
-        done, asked = executed.adopted, executed.adoption
-        view = replace(view, adopted=AdoptedCounts(asked.asked, len(done), asked.unchallenged))
+    done, asked = executed.adopted, executed.adoption
+    view = replace(
+        view,
+        not_adopted=asked.problems,
+        unconfirmed=executed.unconfirmed,
+        state_error=executed.state_error or lost,
+        adopted=AdoptedCounts(asked.asked, len(done), asked.unchallenged) if options.adopts else None,
+    )
     is_json = options.format == "json"
     text = report_json(view, find_origin(world.environ)) if is_json or options.report else ""
-    is_written = _save(text, options.report, world)  # first: it is written even if standard output fails
-    is_written &= _show(text, view, options, world)
+    # the report first: it is written even if standard output fails
+    is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
+    is_written &= _is_out(partial(_show, text, view, options, world), world)
     if view.adopted:
         world.terminal.message(adopted_line(view))
     show_problems(view, world, refused="refused", told=told)
@@ -51,34 +57,26 @@ def end_apply(planned: Sequence[Planned], executed: ExecutionResult, session: Se
     return ExitCode.PARTLY_APPLIED if has_changed else ExitCode.ERROR
 
 
-def _show(report: str, view: RunView, options: Options, world: World) -> bool:
-    """Show the result, and return whether that worked: what was done stands anyway. `report`: as JSON."""
-    try:
-        if options.format == "json":
-            world.terminal.result(report, "json")
-        elif options.format == "markdown":
-            from hooksync.report.markdown import report_markdown
+def _show(report: str, view: RunView, options: Options, world: World) -> None:
+    """Show the result. `report`: as JSON."""
+    if options.format == "json":
+        world.terminal.result(report, "json")
+    elif options.format == "markdown":
+        from hooksync.report.markdown import report_markdown
 
-            world.terminal.result(report_markdown(view, shows_kept=options.shows_kept), "markdown")
-        else:
-            world.terminal.show([("", ""), *report_lines(view)] if view.has_changes else [])
-    except OutputLost as error:
-        for problem in error.problems:
+        world.terminal.result(report_markdown(view, shows_kept=options.shows_kept), "markdown")
+    else:
+        world.terminal.show([("", ""), *report_lines(view)] if view.has_changes else [])
+
+
+def _is_out(write: Callable[[], None], world: World) -> bool:
+    """Write a result, and return whether that worked: what was done stands anyway."""
+    try:
+        write()
+    except (OutputLost, FileError) as error:
+        for each in error.problems:
+            problem = Problem(f"the report {each.what}", _REPORT_FIX) if isinstance(error, FileError) else each
             world.terminal.message(f"error: {problem}")
-        return False
-    return True
-
-
-def _save(text: str, path: str | None, world: World) -> bool:
-    """Write the report to its file, if it has one, and return whether that worked: what was done stands anyway."""
-    if path is None:
-        return True
-    try:
-        world.output.write_file(path, text)
-    except FileError as error:
-        fix = "what was done is on standard output; check that the report's folder exists and can be written to"
-        for problem in error.problems:
-            world.terminal.message(f"error: {Problem(f'the report {problem.what}', fix)}")
         return False
     return True
 
