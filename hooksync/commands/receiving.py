@@ -38,8 +38,8 @@ from hooksync.core.urls import masked_url, outline, split_netloc
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers
-from hooksync.state.fingerprints import declared_digest, fingerprint, stretch
-from hooksync.state.model import State, StateEntry
+from hooksync.state.fingerprints import declared_digest, stretch
+from hooksync.state.model import State, entry_for
 from hooksync.state.store import update
 
 VERIFY_FORMAT = "hooksync.verify/1"
@@ -145,19 +145,11 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
             raise Refused(Problem(what, fix))
         [one] = fitting
         salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
-        mark = fingerprint((world.stretch or stretch)((known.secrets[signers[0]], salt)), one.tenancy, identifier)
-        entry = made.get(one.address) or StateEntry(
-            tenancy=one.tenancy,
-            id=identifier,
-            address=one.address,
-            run=max(1, state.last_run),
-            salt="",
-            fingerprint=b"",
-            declared=declared_digest(state.url_salt, one.key),
-            include_identifiers=one.include_identifiers,
-        )
+        key = (world.stretch or stretch)((known.secrets[signers[0]], salt))
+        run, digest = max(1, state.last_run), declared_digest(state.url_salt, one.key)
+        entry = made.get(one.address) or entry_for(one, identifier, run, digest, is_found=False)
         found.append(one.address)
-        return state.knowing(replace(entry, salt=salt.id, fingerprint=mark, is_found=False), salt)
+        return state.knowing(replace(entry, is_found=False).made_with(key, salt), salt)
 
     found: list[str] = []
     with hold_run_lock(store, options.lock_timeout, world):

@@ -15,8 +15,8 @@ from hooksync.core.record import replace
 from hooksync.reconcile.diff import is_known_by_others
 from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import Planner
-from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, intent_fingerprint
-from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry
+from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
+from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry, entry_for
 from hooksync.state.store import LockLost, StateStore, kept_aside, update
 
 
@@ -142,17 +142,9 @@ class Journal:
     def _entry(
         self, declared: DeclaredSubscription, identifier: str, state: State, *, is_found: bool = False
     ) -> StateEntry:
-        return StateEntry(
-            tenancy=declared.tenancy,
-            id=identifier,
-            address=declared.address,
-            run=self._run or max(1, state.last_run),
-            salt=self._salts[declared.secret].id,
-            fingerprint=fingerprint(self._key(declared), declared.tenancy, identifier, is_found=is_found),
-            declared=declared_digest(state.url_salt, declared.key),
-            include_identifiers=declared.include_identifiers,
-            is_found=is_found,
-        )
+        run, digest = self._run or max(1, state.last_run), declared_digest(state.url_salt, declared.key)
+        entry = entry_for(declared, identifier, run, digest, is_found=is_found)
+        return entry.made_with(self._key(declared), self._salts[declared.secret])
 
     def _key(self, declared: DeclaredSubscription) -> Key:
         secret = self._planner.secrets.find(declared.secret)

@@ -21,7 +21,7 @@ from hooksync.core.model import (
 )
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
-from hooksync.state.model import Intent, State, StateEntry, is_recent
+from hooksync.state.model import Intent, State, StateEntry, entry_for, is_recent
 
 
 class History(Record, frozen=True):
@@ -69,18 +69,8 @@ class History(Record, frozen=True):
         The flag beside it: whether only the list told of it; then its secret is unknown.
         """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
-        new = {
-            identifier: StateEntry(
-                id=identifier,
-                tenancy=declared.tenancy,
-                address=declared.address,
-                run=this_run,
-                salt="",  # nobody derives a key: `states` tells of the secret
-                fingerprint=b"",
-                declared=self.digest_of(declared.key),
-                include_identifiers=declared.include_identifiers,
-                is_found=is_found,
-            )
+        new = {  # nobody derives a key of them: `states` tells of the secret
+            identifier: entry_for(declared, identifier, this_run, self.digest_of(declared.key), is_found=is_found)
             for identifier, (declared, is_found) in made.items()
         }
         states: dict[str, SecretState] = {

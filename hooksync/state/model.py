@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from hooksync.core.model import SecretRef
+from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import Record, field, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint, intent_fingerprint, make_salt
 
@@ -50,6 +50,20 @@ class StateEntry(_Made, frozen=True, kw_only=True):
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
         mark = fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
         return hmac.compare_digest(self.fingerprint, mark)
+
+    def made_with(self, key: Key, salt: Salt) -> StateEntry:
+        """Return this entry with the fingerprint of a secret. `key`: of the secret, derived under the salt."""
+        mark = fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
+        return replace(self, salt=salt.id, fingerprint=mark)
+
+
+def entry_for(one: DeclaredSubscription, identifier: str, run: int, digest: bytes, *, is_found: bool) -> StateEntry:
+    """Return an entry of a live subscription that is as declared, without a fingerprint of its secret.
+
+    `digest`: its `declared_digest`.
+    """
+    flag = one.include_identifiers
+    return StateEntry(one.tenancy, one.address, run, "", b"", digest, (), flag, id=identifier, is_found=is_found)
 
 
 class Intent(_Made, frozen=True):
