@@ -122,19 +122,13 @@ class Sandbox(LoopbackServer):
     def seed(
         self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True, *, lags: bool = False
     ) -> str:
-        """Add a subscription, without checks or a challenge; returns its id.
-
-        `trigger`: as on the wire. `lags`: whether the list may lag, as it does after a call.
-        """
+        """Add a subscription without a challenge; return its id. `trigger`: as on the wire; `lags`: as after a call."""
         made = Subscription(url, trigger, secret, include_identifiers)
-        return self._rules.tenancies.add(tenant, made, lags=lags, is_checked=False).id
+        return self._rules.tenancies.add(tenant, made, by_hand=not lags).id
 
-    def remove(self, tenant: str, subscription_id: str, *, lags: bool = False) -> None:
-        """Remove a subscription without a call. Raises `Refusal` for an unknown id.
-
-        `lags`: whether the list may lag, as it does after a call.
-        """
-        self._rules.tenancies.remove(tenant, subscription_id, lags=lags)
+    def remove(self, tenant: str, subscription_id: str) -> None:
+        """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
+        self._rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
     def add_fault(self, spec: str) -> None:
         """Add a fault. Raises `SandboxError` for an unknown one."""

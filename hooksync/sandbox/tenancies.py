@@ -155,40 +155,35 @@ class Tenancies:
                 if kept.listed_from <= now < kept.listed_until
             )
 
-    def add(
-        self, tenant: str, subscription: Subscription, *, lags: bool = True, is_checked: bool = True
-    ) -> Subscription:
-        """Keep a subscription, and return it as it is kept, with an id. Raises `Refusal` for a duplicate, if so chosen.
+    def add(self, tenant: str, subscription: Subscription, *, by_hand: bool = False) -> Subscription:
+        """Keep a subscription, and return it as it is kept, with an id.
 
-        `lags`: whether the list may lag. `is_checked`: whether a duplicate is refused, with the trait for it.
+        Raises `Refusal` for a duplicate, with the trait for it. `by_hand`: not checked so, and listed at once.
         """
         url = normalised(subscription.url) if Trait.NORMALISE_URLS in self._traits else subscription.url
         with self._lock:
-            others = self._held(tenant) if is_checked and Trait.REFUSE_DUPLICATES in self._traits else ()
+            others = self._held(tenant) if Trait.REFUSE_DUPLICATES in self._traits and not by_hand else ()
             if any((each.url, each.trigger) == (url, subscription.trigger) for each in others):
                 raise Refusal(409, f"there is already a subscription for {url} and {subscription.trigger}")
             made = replace(subscription, url=url, id=self.new_id())
-            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(self._lag.additions, lags))
+            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(self._lag.additions, by_hand))
             self._saved()
         return made
 
-    def remove(self, tenant: str, subscription_id: str, *, lags: bool = True) -> None:
-        """Remove a subscription. Raises `Refusal` for an id that this tenant does not have.
-
-        `lags`: whether the list may lag.
-        """
+    def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
+        """Remove a subscription; by hand, the list shows it at once. Raises `Refusal` for an id it does not have."""
         with self._lock:
             all_kept, now = self._kept.get(tenant, {}), self._lag.clock()
             kept = all_kept.get(subscription_id)
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
-            kept.listed_until = self._after(self._lag.removals, lags)
+            kept.listed_until = self._after(self._lag.removals, by_hand)
             self._kept[tenant] = {id_: each for id_, each in all_kept.items() if each.listed_until > now}
             self._saved()
 
-    def _after(self, seconds: float, lags: bool) -> float:
+    def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
-        return self._lag.clock() + seconds if lags and seconds else -math.inf
+        return self._lag.clock() + seconds if seconds and not by_hand else -math.inf
 
     def _held(self, tenant: str) -> tuple[Subscription, ...]:
         return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until == math.inf)

@@ -505,10 +505,10 @@ def test_duplicate_is_refused_though_the_list_does_not_show_the_first() -> None:
 def test_list_shows_what_is_done_by_hand_at_once_where_it_is_to() -> None:
     service = lagging(additions=5, removals=5)
     one = Subscription("https://a/", "MOVED", "secret")
-    kept = service.tenancies.add("DEMO", one, lags=False)
-    gone = service.tenancies.add("DEMO", one, lags=False)
+    kept = service.tenancies.add("DEMO", one, by_hand=True)
+    gone = service.tenancies.add("DEMO", one, by_hand=True)
     assert [each["id"] for each in service.list()] == [kept.id, gone.id]
-    service.tenancies.remove("DEMO", gone.id, lags=False)
+    service.tenancies.remove("DEMO", gone.id, by_hand=True)
     assert [each["id"] for each in service.list()] == [kept.id]
 
 
@@ -522,7 +522,7 @@ def test_ids_come_from_where_they_are_to() -> None:
 def test_what_is_added_by_hand_may_be_a_duplicate_though_the_service_refuses_them() -> None:
     tenancies = Tenancies({}, read_traits(["refuse-duplicates"]), None)
     one = Subscription("https://a/", "MOVED", "secret")
-    assert len({tenancies.add("DEMO", one, is_checked=False).id for _ in range(2)}) == 2
+    assert len({tenancies.add("DEMO", one, by_hand=True).id for _ in range(2)}) == 2
 
 
 # Bits and pieces
