@@ -431,7 +431,7 @@ def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_n
     place = small.place
     (small.before / "report.json").write_text("old")
     with open(small.before / "hooks.yaml", "a", encoding="utf-8") as hooks:  # a report larger than the room that a run
-        hooks.write(f"        description: {'x' * 8000}\n")  # gives back when it has let go of the lock
+        hooks.write(f"        description: {chr(0x1F4D6) * 1024}\n")  # gives back when it has let go of the lock
     with small.start("apply", "--yes", "--format", "json", "--report", "report.json", fill=False) as process:
         while not calls(place, "subscribe"):
             assert process.poll() is None, process.communicate()
