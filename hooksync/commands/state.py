@@ -17,7 +17,7 @@ from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.backends import state_place
-from hooksync.state.format import read_state
+from hooksync.state.format import STATE_FORMAT, read_state
 from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
@@ -38,15 +38,11 @@ def show(options: Options, world: World) -> ExitCode:
     store = find_state(options, world)
     stored = _read(store)
     state, holder = _inspected(stored, store, world), store.holder()
-    document = json.loads(stored.text)
-    about: dict[str, object] = {"state": store.where, "state_format": document["format"]}
-    about |= {"serial": state.serial, "last_run": state.last_run, "signed": "signature" in document}
+    about: dict[str, object] = {"state": store.where, "state_format": STATE_FORMAT, "serial": state.serial}
+    about |= {"last_run": state.last_run, "signed": "signature" in json.loads(stored.text)}
     if options.format == "json":
-        about |= {
-            "format": LIST_FORMAT,
-            "entries": [*map(_fields, state.entries)],
-            "intents": [*map(_fields, state.intents)],
-        }
+        about |= {"format": LIST_FORMAT, "entries": [*map(_fields, state.entries)]}
+        about |= {"intents": [*map(_fields, state.intents)]}
         about |= {"run_lock": {**asdict(holder), "since": _time(holder.since)} if holder else None}
         world.terminal.result(json.dumps(about, indent=2, sort_keys=True) + "\n", "json")
         return ExitCode.DONE

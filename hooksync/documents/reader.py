@@ -118,9 +118,6 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timede
         document = _parse(data)
         _check_format(document)
         warnings = _check_seals(document, path, key)
-        if "id" not in document:
-            what = f"{path} was made by an older hooksync: it does not say which server and tenant it was made for"
-            raise Refused(Problem(what, _MAKE_AGAIN))
         fields = check_document("plan", document)
         _check_age(fields, path, max_age, now)
         return _saved_plan(fields, path, warnings)
@@ -143,8 +140,6 @@ def _parse(data: bytes) -> dict[str, Any]:
 def _check_format(document: Fields) -> None:
     found = document.get("format")
     if found == PLAN_FORMAT:
-        if "lock" in document and "state" not in document:
-            raise InvalidDocument("it was made by an older hooksync, which called the state a lock")
         return
     if isinstance(found, str) and found.startswith("hooksync.plan/"):
         raise InvalidDocument(f"its format is not {PLAN_FORMAT}: create and apply it with the same hooksync")

@@ -600,7 +600,6 @@ LINE = "must be one line of text"
     ("change", "said"),
     [
         (lambda it: it.pop("state"), "the plan: state is missing"),
-        (lambda it: it.update(lock=it.pop("state")), "it was made by an older hooksync, which called the state a lock"),
         (put("state", ""), f"the plan: state {LINE}, or null"),
         (put("state", "a\x1b[2J"), f"the plan: state {LINE}, or null"),
         (put("tenancies", {}), "the plan: tenancies must be a list"),

@@ -209,17 +209,16 @@ def test_a_variable_that_is_not_set_where_the_plan_is_applied_is_an_error(place:
     assert "${BOX} is not set" in run.err
 
 
-def test_a_plan_of_an_older_hooksync_is_refused_for_it_is_not_bound(place: Place) -> None:
-    def as_before(document: dict[str, Any]) -> None:
-        for name in ("id", "commit", "expires_at"):
-            del document[name]
-        for name in ("binding", "server_declared", "tenant_declared"):
-            del document["tenancies"][0][name]
+@pytest.mark.parametrize("name", ["id", "binding"])
+def test_a_plan_that_does_not_say_what_it_was_made_for_is_not_valid(place: Place, name: str) -> None:
+    def unbound(document: dict[str, Any]) -> None:
+        for part in (document, document["tenancies"][0]):
+            part.pop(name, None)
 
-    alter(save(place), as_before)
-    said = refusal(place)
-    assert "was made by an older hooksync" in said
-    assert "fix: create it again" in said
+    alter(save(place), unbound)
+    run = place.run("apply", "plan.json")
+    assert (run.code, run.out) == (1, "")
+    assert f"{name} is missing" in run.err
 
 
 def test_a_signed_plan_that_is_not_checked_warns_of_its_urls_and_is_bound_to_its_server(
