@@ -148,7 +148,9 @@ def _as_logged_in(one: Fetched, run: Run) -> Fetched:
 def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
     """Write a hooks file. A tenancy that could not be read is a comment in it."""
     lines = ["version: 1"]
-    if extra := _extra_triggers(tenancies):
+    entries = (entry for one in tenancies if isinstance(one, ExportedTenancy) for entry in one.entries)
+    used = {trigger.wire for entry in entries for trigger in entry.triggers}
+    if extra := sorted(used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())):
         lines.append(f"extra_triggers: [{', '.join(map(scalar, extra))}]")
     lines.append("tenancies:")
     for one in tenancies:
@@ -237,10 +239,3 @@ def _entry(entry: ExportedEntry) -> Iterator[str]:
 
 def _reference(ref: SecretRef) -> str:
     return f"{{{ref.kind}: {scalar(ref.name)}}}"
-
-
-def _extra_triggers(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> list[str]:
-    known = {*TRIGGER_NAMES, *TRIGGER_NAMES.values()}
-    exported = (one for one in tenancies if isinstance(one, ExportedTenancy))
-    used = {trigger.wire for one in exported for entry in one.entries for trigger in entry.triggers}
-    return sorted(used - known)

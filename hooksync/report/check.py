@@ -234,7 +234,11 @@ def check_json(view: CheckView) -> str:
 
 def check_markdown(view: CheckView) -> str:
     """Write a check as one table; if it is too large, the findings that are not ok come first."""
-    findings = list(_findings(view))
+    findings = [
+        (each, _row(*map(escaped, (name, subject, each.subject, each.mark, each.detail, each.fix))))
+        for name, subject, several in view.parts()
+        for each in several
+    ]
     head = [marker("check"), "### hooksync check", "", _row(*_HEAD), _row(*("---" for _ in _HEAD))]
     room = ROOM - size(head) - size([_summary(view)]) - COUNT_ROOM
     if size(row for _, row in findings) > room:
@@ -243,14 +247,6 @@ def check_markdown(view: CheckView) -> str:
     left = len(findings) - number
     more = [f"{left} more left out here.", ""] if left else []
     return "\n".join([*head, *(row for _, row in findings[:number]), "", *more, _summary(view)]) + "\n"
-
-
-def _findings(view: CheckView) -> Iterator[tuple[Finding, str]]:
-    """Pair every finding with its row of the table."""
-    for name, subject, findings in view.parts():
-        for each in findings:
-            texts = (name, subject, each.subject, each.mark, each.detail, each.fix)
-            yield each, _row(*map(escaped, texts))
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
