@@ -19,10 +19,12 @@ class Counts:
 
     def __init__(self) -> None:
         self.attacks: Counter[str] = Counter()
+        self.nightly = 0  # of them, played by no lane
         self.through: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self.attacks = Counter(item.path.stem for item in items)
+        self.nightly = sum(item.get_closest_marker("nightly") is not None for item in items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -34,8 +36,8 @@ def main(arguments: list[str]) -> int:
     counts = Counts()
     with redirect_stdout(sys.stderr):
         only = ["--collect-only", "-qq"] if "--count" in arguments else []
-        code = pytest.main(["-q", "-p", "no:xdist", *only, str(FOLDER)], plugins=[counts])
-    sys.stdout.write(page(counts.attacks, counts.through))
+        code = pytest.main(["-q", "-p", "no:xdist", "-m", "", *only, str(FOLDER)], plugins=[counts])
+    sys.stdout.write(page(counts.attacks, counts.nightly, counts.through))
     return 1 if code or counts.through else 0
 
 

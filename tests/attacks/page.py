@@ -14,10 +14,11 @@ HEAD = """\
 
 <!-- Made by `python -m tests.attacks`; not to be edited. -->
 
-What somebody might do to hooksync, played with each change: real calls over real sockets, against a service, a receiver
-or a proxy that says what an attack plants, byte by byte, and hooks files, plans, states and policies made to harm. Most
-attacks are made from tables, every text to plant in every field and every format, and run the commands within the
-tests' process; each family that has to do with processes (time, memory, signals, files) runs whole ones, too.
+What somebody might do to hooksync, played with each change, of the largest families a part (`python -m tests.attacks`
+plays all): real calls over real sockets, against a service, a receiver or a proxy that says what an attack plants, byte
+by byte, and hooks files, plans, states and policies made to harm. Most attacks are made from tables, every text to
+plant in every field and every format, and run the commands within the tests' process; each family that has to do with
+processes (time, memory, signals, files) runs whole ones, too.
 
 An attack gets through when a secret, a password, a token or a key in a URL is shown in any form that can be decoded,
 when something arrives where nothing may, when a text steers a terminal or a CI runner or is markup in a comment, when
@@ -34,11 +35,11 @@ the attacks of its family get through then. [The threat model](threat-model.md) 
 """
 
 
-def page(attacks: Mapping[str, int], through: Sequence[str]) -> str:
-    """Write the page. `attacks`: the number of each file; `through`: the tests of those that got through."""
+def page(attacks: Mapping[str, int], nightly: int, through: Sequence[str]) -> str:
+    """Write the page. `attacks`: the number of each file; `nightly`: of those that campaigns alone play."""
     rows = [f"| {_name(each)} | {attacks.get(each, 0):,} | {_what(each)} |" for each in FAMILIES]
     total = sum(attacks.get(each, 0) for each in FAMILIES)
-    summary = f"**{total:,} attacks, {len(through)} through.**"
+    summary = f"**{total:,} attacks, {len(through)} through; {total - nightly:,} of them with each change.**"
     failed = "".join(f"\n- got through: `{each}`" for each in through)
     return HEAD.format(summary=summary + failed, rows="\n".join(rows))
 

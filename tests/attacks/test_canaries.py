@@ -145,7 +145,7 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize(("field", "form", "shown", "value"), sampled(ATTACKS, 25))
+@pytest.mark.parametrize(("field", "form", "shown", "value"), sampled(ATTACKS, 25, 3))
 def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(field: str, form: str, shown: str, value: str) -> None:
     scene = PLANTS[field][0](f"{STEERING} {FORMS[form](value)} and more")
     seen = play(SHOWN[shown], Scene(**{**vars(scene), "environ": {**ENVIRON, **scene.environ}}))

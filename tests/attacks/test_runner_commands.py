@@ -44,7 +44,7 @@ TEXTS = {
 ATTACKS = [(field, text, shown) for field, (_, places) in FIELDS.items() for text, shown in product(TEXTS, places)]
 
 
-@pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25))
+@pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25, 2))
 def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(field: str, text: str, shown: str) -> None:
     scene = FIELDS[field][0](TEXTS[text])
     seen = play(SHOWN[shown], scene)
@@ -87,7 +87,7 @@ for _name, _setting in {
     )
 
 
-@pytest.mark.parametrize(("field", "text"), sampled(product(HOOKS_PLANTS, TEXTS), 25))
+@pytest.mark.parametrize(("field", "text"), sampled(product(HOOKS_PLANTS, TEXTS), 25, 2))
 def test_nothing_in_a_hooks_file_is_a_command_when_a_pull_request_of_a_stranger_is_validated(
     field: str, text: str
 ) -> None:

@@ -141,7 +141,7 @@ def _refused(command: str, server: str, source: str) -> str:
     return seen.run.err
 
 
-@pytest.mark.parametrize(("name", "command", "source"), sampled(product(NOT_THIS_MACHINE, COMMANDS, SOURCES), 25))
+@pytest.mark.parametrize(("name", "command", "source"), sampled(product(NOT_THIS_MACHINE, COMMANDS, SOURCES), 25, 3))
 def test_plain_http_goes_to_no_name_that_only_looks_like_this_machine(name: str, command: str, source: str) -> None:
     _refused(command, f"http://{name}:8080", source)
 
@@ -155,7 +155,9 @@ def test_a_server_that_is_read_in_two_ways_is_refused(url: str, command: str, so
     _refused(command, url.replace("{port}", "443"), source)
 
 
-@pytest.mark.parametrize(("host", "command", "source"), sampled(product(LOOK_ALIKE, COMMANDS, SOURCES), 25), ids=ascii)
+@pytest.mark.parametrize(
+    ("host", "command", "source"), sampled(product(LOOK_ALIKE, COMMANDS, SOURCES), 25, 3), ids=ascii
+)
 def test_a_host_that_looks_like_another_is_refused(host: str, command: str, source: str) -> None:
     said = _refused(command, f"https://{host}", source)
     assert not said or source != "in the file" or LOOK_ALIKE[host] in said
