@@ -74,7 +74,7 @@ BREAKS = {
     "encodings": Break(
         "look for values in clear alone",
         "core/redaction.py",
-        "        if self._is_encoded_in(looked_at, masked, self._short):\n            return NOT_SHOWN\n",
+        "        if self._is_encoded_in(looked_at, shown, self._short):\n            return NOT_SHOWN\n",
         "",
     ),
     "yaml": Break(
