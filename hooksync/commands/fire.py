@@ -11,7 +11,7 @@ from functools import partial
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import open_receiver
 from hooksync.config.files import read_event
-from hooksync.config.secret_sources import SecretSources, generate_secret
+from hooksync.config.secret_sources import generate_secret
 from hooksync.core.errors import ExitCode
 from hooksync.core.model import HookUrl, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, asdict, replace
@@ -81,7 +81,7 @@ def fire(options: Options, world: World) -> ExitCode:
     given = read_event(options.event, world.stdin)[0] if options.event else None
     with open_receiver(options, world) as (run, receiver):
         secrets = run.secrets.find_all(options.secrets or (receiver.secret,))
-        world.output.redactor.learn(SecretSources(world.environ).values(secrets))
+        world.output.redactor.learn(run.secrets.values())
         trigger = Trigger.named(options.trigger) if options.trigger else receiver.trigger
         now = datetime.fromtimestamp(world.clock.now(), UTC)
         make = partial(make_event, trigger.wire or "FULL_TEXT_INDEXED", now)

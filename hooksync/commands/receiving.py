@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hooksync.commands.options import Options
-from hooksync.commands.setup import hold_to_policy
+from hooksync.commands.setup import hold_to_policy, read_files
 from hooksync.commands.state import find_state
 from hooksync.config.declarations import (
-    Document,
     Settings,
     SubscriptionDeclaration,
     TenancyDeclaration,
@@ -26,8 +25,7 @@ from hooksync.config.declarations import (
     select,
     url_problem,
 )
-from hooksync.config.document import read_document
-from hooksync.config.files import read_event, read_sources
+from hooksync.config.files import read_event
 from hooksync.config.resolve import resolve_subscriptions, url_environment_values
 from hooksync.config.secret_sources import SecretCache, SecretSources
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
@@ -75,7 +73,7 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     declared: dict[SecretRef, list[str]] = {}
     chosen: tuple[TenancyDeclaration, ...] = ()
     if options.names_files or not options.secrets:
-        document = _read_files(options, world)
+        document = read_files(options, world)
         chosen = select(document, options.tenancies, options.targets)
         hold_to_policy(options.policy, chosen, world)
         for tenancy in chosen:
@@ -89,14 +87,8 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     if not (given or found):
         raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
     accepted = tuple(given or found)
-    world.output.redactor.learn(SecretSources(world.environ).values([*given, *found]))
+    world.output.redactor.learn(cache.values())
     return KnownSecrets(accepted, {**given, **found}, declared, chosen)
-
-
-def _read_files(options: Options, world: World) -> Document:
-    sources = read_sources(options.files, world.stdin)
-    world.output.public += [source.data for source in sources]
-    return read_document(sources)
 
 
 def verify(options: Options, world: World) -> ExitCode:
@@ -200,7 +192,7 @@ def _named_by_address(options: Options, world: World) -> TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not options.address:
         raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
-    document = _read_files(options, world)
+    document = read_files(options, world)
     globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
     refuse_unmatched("ADDRESS", globs, addresses(document.tenancies), "address")
     return select(document, (), globs)[0]

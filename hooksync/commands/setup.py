@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
-from hooksync.config.declarations import TenancyDeclaration, check_replaced, nothing_in, select, share_of
+from hooksync.config.declarations import Document, TenancyDeclaration, check_replaced, nothing_in, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
@@ -166,9 +166,7 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
     A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
     `replaced`: globs of addresses, each of which must match something.
     """
-    sources = read_sources(options.files, world.stdin)
-    world.output.public += [source.data for source in sources]
-    document = read_document(sources)
+    document = read_files(options, world)
     chosen = select(document, options.tenancies, options.targets)
     check_replaced(chosen, replaced)
     entries = share_of(chosen, options.shard)
@@ -180,6 +178,13 @@ def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> 
         world.terminal.message(nothing_in(options.shard))
     declared = frozenset(entry.name for entry in document.tenancies)
     return Prepared(tenancies, (*document.warnings, *warnings), declared, private)
+
+
+def read_files(options: Options, world: World) -> Document:
+    """Read hooks files; what they say in clear is no secret to the exit. Raises FileError with every problem."""
+    sources = read_sources(options.files, world.stdin)
+    world.output.public += [source.data for source in sources]
+    return read_document(sources)
 
 
 def hold_to_policy(policy: str | None, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:

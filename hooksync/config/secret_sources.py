@@ -133,6 +133,10 @@ class SecretCache:
         """Return those that are found."""
         return {ref: each for ref, each in self._look_up(refs).items() if isinstance(each, Secret)}
 
+    def values(self) -> list[str]:
+        """Return all that were found so far: for the redactor and nothing else."""
+        return [each.reveal() for each in self._found.values() if isinstance(each, Secret)]
+
     def not_set(self, refs: Iterable[SecretRef]) -> frozenset[SecretRef]:
         """Return the references whose secret is missing or cannot be used."""
         return frozenset(ref for ref, each in self._look_up(refs).items() if isinstance(each, SecretError))
