@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
-from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.clock import Clock
 from hooksync.core.model import CredentialRefs, SecretRef, Server
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Authenticator, UsedCodes
@@ -22,16 +22,15 @@ ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
 REFS = [SecretRef("env", f"PRESERVICA_{name}", HERE) for name in ("USERNAME", "PASSWORD", "2FA_TOKEN")]
 
 
-class Patience(threading.Event):
-    """A stop that notes for how long it was waited on, and lets nobody wait."""
+class Patience(Clock):
+    """A clock that notes for how long it was waited, and lets nobody wait."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float | None] = []
+        self.waits: list[float] = []
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.append(timeout)
-        return self.is_set()
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return stop.is_set()
 
 
 @dataclass
@@ -40,19 +39,19 @@ class Clients:
 
     transport: Transport = field(default_factory=lambda: Transport(Timeouts(), 8, {}))
     redactor: Redactor = field(default_factory=Redactor)
-    stop: threading.Event = field(default_factory=Patience)
+    stop: threading.Event = field(default_factory=threading.Event)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     records: list[CallRecord] = field(default_factory=list)
     tenant: str | None = "DEMO"
     method: str = "password"
-    clock: Clock = SYSTEM_CLOCK
+    clock: Clock = field(default_factory=Patience)
     used: UsedCodes = field(default_factory=UsedCodes)  # by all clients, as in one run
 
     @property
-    def waits(self) -> list[float | None]:
-        assert isinstance(self.stop, Patience)
-        return self.stop.waits
+    def waits(self) -> list[float]:
+        assert isinstance(self.clock, Patience)
+        return self.clock.waits
 
     @property
     def results(self) -> list[str]:

@@ -61,13 +61,15 @@ class Interrupts:
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop  # set by a signal
         self.exit_code = ExitCode.INTERRUPTED  # of the signal that came
+        self._has_come = False  # not asked of `stop`: a second signal may come while that is being set
         self.is_graceful = False  # True once calls may be under way: then a signal sets `stop` instead of raising
 
     def handle(self, number: int) -> None:
         """Handle a signal."""
         self.exit_code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED
-        if self.stop.is_set():
+        if self._has_come:
             os._exit(self.exit_code)
+        self._has_come = True
         self.stop.set()
         if not self.is_graceful:
             raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 
+_LOOK = 0.05  # seconds between two looks at a stop
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds; doubled from one to the next
 
 
@@ -28,8 +29,15 @@ class Clock:
         return time.monotonic()
 
     def wait(self, stop: Event, seconds: float) -> bool:
-        """Wait, and return whether `stop` was set before the time was over."""
-        return stop.wait(seconds)
+        """Wait, and return whether `stop` was set before the time was over.
+
+        Looks at it now and then. A signal's handler runs in the main thread and sets `stop`: if that thread were in
+        `stop.wait`, it could hold the lock that `set` takes, and wait for itself for ever.
+        """
+        end = time.monotonic() + seconds
+        while not stop.is_set() and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK))
+        return stop.is_set()
 
 
 SYSTEM_CLOCK = Clock()

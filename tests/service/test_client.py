@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hooksync.core.clock import Clock
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
@@ -212,17 +213,17 @@ class Restarting(Patience):
         super().__init__()
         self.start = start
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
         if not self.waits:
             self.start()
-        return super().wait(timeout)
+        return super().wait(stop, seconds)
 
 
 @pytest.mark.parametrize("call", ["list", "unsubscribe", "subscribe"])
 def test_a_service_that_restarts_is_waited_for(clients: Clients, start: Start, call: str) -> None:
     box = start()
     again: list[Sandbox] = []
-    clients.stop = Restarting(lambda: again.append(start(port=int(box.url.rpartition(":")[2]))))
+    clients.clock = Restarting(lambda: again.append(start(port=int(box.url.rpartition(":")[2]))))
     client = clients.client(box.url)
     client.list_subscriptions()
     box.close()
@@ -280,13 +281,15 @@ def test_after_a_stop_nothing_is_repeated(clients: Clients, start: Start) -> Non
 
 
 def test_a_stop_ends_a_wait_at_once(stack: ExitStack, start: Start) -> None:
-    class Announced(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
+    class Announced(Clock):
+        def wait(self, stop: threading.Event, seconds: float) -> bool:
             waiting.set()
-            return super().wait(timeout)
+            return super().wait(stop, seconds)
 
-    waiting, stop = threading.Event(), Announced()
-    clients = Clients(stop=stop, policy=RetryPolicy(first_wait=3000, longest_wait=3000, window=100_000))
+    waiting, stop = threading.Event(), threading.Event()
+    clients = Clients(
+        stop=stop, clock=Announced(), policy=RetryPolicy(first_wait=3000, longest_wait=3000, window=100_000)
+    )
     stack.callback(clients.transport.close)
     box = start("status-503@list:*")
     with ThreadPoolExecutor(1) as threads:

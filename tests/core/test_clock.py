@@ -1,0 +1,48 @@
+"""Waiting, and being interrupted while one waits."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from hooksync.cli.terminal import Interrupts
+from hooksync.core.clock import SYSTEM_CLOCK
+
+_LINES = 24  # more than a wait takes to come to its second pause
+
+
+@pytest.mark.parametrize("line", range(1, _LINES))
+@pytest.mark.timeout(20)
+def test_a_signal_in_any_line_of_a_wait_ends_it(line: int) -> None:
+    """As on a terminal: Ctrl-C came between two lines of the wait, and the handler waited for a lock held there."""
+    interrupts = Interrupts(threading.Event())
+    interrupts.is_graceful = True
+    passed = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal passed
+        passed += event == "line"
+        if passed == line and not interrupts.stop.is_set():
+            sys.settrace(None)
+            interrupts.handle(signal.SIGINT)
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        is_stopped = SYSTEM_CLOCK.wait(interrupts.stop, 1.0)
+    finally:
+        sys.settrace(former)
+    assert is_stopped
+
+
+def test_a_wait_without_a_stop_ends_in_time() -> None:
+    start = time.monotonic()
+    assert not SYSTEM_CLOCK.wait(threading.Event(), 0.12)
+    assert time.monotonic() - start >= 0.12
