@@ -16,7 +16,6 @@ from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.reconcile.fates import Creation, CreationEvent, Removal
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
     Keep,
@@ -29,7 +28,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     is_idle,
 )
-from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Service, StepRunner, fills
+from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Creation, Removal, Service, StepRunner, fills
 from hooksync.service.worker_pool import WorkerPool
 
 Live = tuple[LiveSubscription, ...]
@@ -86,7 +85,7 @@ class Execution(Record, frozen=True):
             self._post(again, removes_first=True)
         for runner in blocked.values():
             if runner.has_conflict and runner.creation is Creation.UNTRIED:
-                runner.on_creation(CreationEvent.NO_ANSWER)  # it may be this very one: the list will tell
+                runner.creation = Creation.LOST  # it may be this very one: the list will tell
         told = Counter(runner.new_id for runner in self._makers() if runner.new_id)
         for runner in self._makers():
             if runner.new_id and told[runner.new_id] > 1:  # one id for two of them proves neither

@@ -1,15 +1,19 @@
-"""One step on its way: the calls that it makes, and what became of them. Touches only the service it is given."""
+"""One step on its way: the calls that it makes, and what became of them. Touches only the service it is given.
+
+A step makes a subscription, removes one, or does both. What became of each half is its fate, one of a few; the result
+of the step follows from the two fates alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from enum import Enum, auto
+from typing import Protocol, TypeAlias
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
 from hooksync.core.record import replace
 from hooksync.core.urls import is_respelling
-from hooksync.reconcile.fates import ActiveStep, Creation, CreationEvent, Removal, RemovalEvent, result_of
 from hooksync.reconcile.plan import Outcome, Resubscribe, Result, Subscribe, Unsubscribe
 
 CONFLICT = 409
@@ -32,6 +36,34 @@ STILL_LISTED = Problem(
     "the service answered that it is removed, and it is still listed",
     "plan again in a while: hooksync counts it as gone for 15 minutes, and removes it again if it is listed then",
 )
+
+
+ActiveStep: TypeAlias = Subscribe | Resubscribe | Unsubscribe
+
+
+class Creation(Enum):
+    """What became of the new subscription."""
+
+    UNTRIED = auto()
+    LOST = auto()  # no answer, or none that makes sense: the list will tell
+    ACCEPTED = auto()  # a success answer, but no id that can be believed
+    MADE = auto()  # it exists, under an id that an answer or the list told
+    REFUSED = auto()  # certainly not made
+    UNKNOWN = auto()  # it may have been made: a server error was the answer, or the list did not tell
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may exist without this run knowing its id."""
+        return self in (Creation.LOST, Creation.ACCEPTED, Creation.UNKNOWN)
+
+
+class Removal(Enum):
+    """What became of the live subscription that has to go."""
+
+    UNTRIED = auto()
+    UNKNOWN = auto()  # it may be gone, or may go yet: the list will tell
+    REFUSED = auto()  # certainly not removed
+    GONE = auto()  # by an answer or by the list; the list may lag behind the answer
 
 
 class Service(Protocol):
@@ -81,7 +113,7 @@ class StepRunner:
     @property
     def needs_list(self) -> bool:
         """Whether only the list can tell how to go on."""
-        is_stuck = self.creation is Creation.UNTRIED and self.removal.is_open
+        is_stuck = self.creation is Creation.UNTRIED and self.removal is Removal.UNKNOWN
         return is_stuck or self.creation in (Creation.LOST, Creation.ACCEPTED)
 
     @property
@@ -122,20 +154,20 @@ class StepRunner:
     @property
     def is_behind(self) -> bool:
         """Whether the list does not show what was answered, and may do so yet."""
-        return not self.is_held and (self.is_unlisted or self.is_still_listed or self.removal.is_open)
+        return not self.is_held and (self.is_unlisted or self.is_still_listed or self.removal is Removal.UNKNOWN)
 
     @property
     def result(self) -> Result:
-        """What the step came to so far."""
-        return result_of(self.step, self.creation, self.removal)
-
-    def on_creation(self, event: CreationEvent) -> None:
-        """Let the fate of the creation follow from an event."""
-        self.creation = self.creation.after(event)
-
-    def on_removal(self, event: RemovalEvent) -> None:
-        """Let the fate of the removal follow from an event."""
-        self.removal = self.removal.after(event)
+        """What the step came to so far: done if all that it needs is, half-done if one of two is."""
+        halves = []
+        if not isinstance(self.step, Unsubscribe):
+            halves.append(self.creation in (Creation.MADE, Creation.ACCEPTED))
+        if not isinstance(self.step, Subscribe):
+            halves.append(self.removal is Removal.GONE)
+        if any(halves):
+            return "done" if all(halves) else "half-done"
+        is_tried = (self.creation, self.removal) != (Creation.UNTRIED, Removal.UNTRIED)
+        return "failed" if is_tried else "not-attempted"
 
     def create(self, service: Service, secret: Secret, known: frozenset[str], *, removes_first: bool) -> None:
         """Make the new subscription. `known`: ids that existed before, so that an old one is not taken for new."""
@@ -155,7 +187,7 @@ class StepRunner:
             if identifier and identifier not in known:
                 self.told(identifier)
             else:
-                self.on_creation(CreationEvent.ACCEPTED)
+                self.creation = Creation.ACCEPTED
 
     def remove(self, service: Service) -> bool:
         """Remove the live subscription that has to go; True when the service answers that it is gone."""
@@ -163,15 +195,15 @@ class StepRunner:
         try:
             service.unsubscribe(self.step.live.id)
         except HooksyncError as error:
-            is_open = isinstance(error, AnswerLost) or _is_broken(error)
-            self.on_removal(RemovalEvent.NO_ANSWER if is_open else RemovalEvent.REFUSED)
             if self.removal is Removal.GONE:
                 return True  # the first answer stands
+            is_open = isinstance(error, AnswerLost) or _is_broken(error)
+            self.removal = Removal.UNKNOWN if is_open else Removal.REFUSED
             self._explain(error)
             if self.creation is Creation.MADE:
                 self.fix = f"run apply again: it removes the old one and keeps the new one ({self.fix})"
             return False
-        self.on_removal(RemovalEvent.REMOVED)
+        self.removal = Removal.GONE
         return True
 
     def hold_back(self, awaited: Sequence[str]) -> None:
@@ -187,13 +219,13 @@ class StepRunner:
 
     def told(self, identifier: str) -> None:
         """Note that an answer told this id for the new subscription."""
-        self.on_creation(CreationEvent.FOUND)
+        self.creation = Creation.MADE
         self.new_id = self.told_id = identifier
         self.detail = self.fix = ""
 
     def found(self, identifier: str) -> None:
         """Note that the list shows the new subscription under this id."""
-        self.on_creation(CreationEvent.FOUND)
+        self.creation = Creation.MADE
         self.new_id = identifier
         self.is_listed = self.was_listed = True
         self.is_found = identifier != self.told_id
@@ -208,7 +240,7 @@ class StepRunner:
 
     def disprove(self) -> None:
         """Note that the id which an answer told cannot be believed."""
-        self.on_creation(CreationEvent.DISPROVED)
+        self.creation = Creation.ACCEPTED
         self.new_id = None
 
     def learn(self, live: Mapping[str, LiveSubscription]) -> None:
@@ -225,8 +257,8 @@ class StepRunner:
         self.old_was_listed |= is_there
         if self.removal is Removal.UNTRIED:
             return  # where it is not there, somebody else removed it
-        if is_there or self.old_was_listed:  # that a list lacks what no list has shown says nothing
-            self.on_removal(RemovalEvent.LISTED if is_there else RemovalEvent.UNLISTED)
+        if self.old_was_listed and not is_there:  # that a list lacks what no list has shown says nothing
+            self.removal = Removal.GONE
         self.is_still_listed = is_there and self.removal is Removal.GONE
         if self.removal is Removal.GONE and self.result == "done":
             self.detail = self.fix = ""
@@ -245,7 +277,7 @@ class StepRunner:
     def give_up(self, why: str) -> None:
         """Note that this run will not find the new one, or find out about it."""
         if self.creation.is_open:
-            self.on_creation(CreationEvent.GIVEN_UP)
+            self.creation = Creation.UNKNOWN
         self.detail = f"{self.detail}; {why}" if self.detail else why
         self.fix = NEXT_RUN
 
@@ -273,15 +305,18 @@ class StepRunner:
             is_unlisted=self.is_unlisted,
             is_removed=self.removal is Removal.GONE,
             may_be_made=self.creation.is_open,
-            may_be_removed=self.removal.is_open,
+            may_be_removed=self.removal is Removal.UNKNOWN,
         )
 
     def _not_created(self, error: HooksyncError) -> None:
         self._explain(error)
         if isinstance(error, AnswerLost):
-            self.on_creation(CreationEvent.NO_ANSWER)
+            self.creation = Creation.LOST
             return
-        self.on_creation(CreationEvent.BROKE if _is_broken(error) else CreationEvent.REFUSED)
+        is_known = self.creation is Creation.UNTRIED and not _is_broken(
+            error
+        )  # else the first try may have got through
+        self.creation = Creation.REFUSED if is_known else Creation.UNKNOWN
         if self.removal is Removal.GONE:
             self.detail = f"the old one was removed, and the new one could not be made: {self.detail}"
             self.fix = f"this subscription is missing now: {self.fix}, then run apply again"

@@ -125,7 +125,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "report failed steps as done",
-        "reconcile/fates.py",
+        "reconcile/step_runner.py",
         'return "failed" if is_tried else "not-attempted"',
         'return "done" if is_tried else "not-attempted"',
     ),
