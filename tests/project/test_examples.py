@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 
 EXAMPLES = ROOT / "examples"
-NAMES = ["minimal", "several-tenancies", "staging-and-production"]
-POLICY = EXAMPLES / "staging-and-production.policy.yaml"  # beside the folder: in it, it would be a hooks file
+NAMES = ["minimal", "several-tenancies"]
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
@@ -50,7 +49,7 @@ def environment(name: str, url: str) -> dict[str, str]:
 
 def test_there_are_no_other_examples() -> None:
     assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted(
-        [*NAMES, "ci", "kubernetes", "receivers", POLICY.name]
+        [*NAMES, "ci", "kubernetes", "receivers", REPOSITORY.name]
     )
 
 
@@ -65,7 +64,8 @@ def test_an_example_names_its_schema_for_editors(path: Path) -> None:
     first, *_ = path.read_text(encoding="utf-8").splitlines()
     _, _, schema = first.partition("# yaml-language-server: $schema=")
     kind = "policy" if path.name.endswith("policy.yaml") else "hooks"
-    assert (path.parent / schema).resolve() == ROOT / "schemas" / f"{kind}.schema.json"
+    home = REPOSITORY if REPOSITORY in path.parents else ROOT / "schemas"  # a copy has its own, as its README says
+    assert (path.parent / schema).resolve() == home / f"{kind}.schema.json"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,31 +92,15 @@ def test_a_vendor_is_left_alone_in_the_example_with_prefixes(box: Sandbox) -> No
     }  # fmt: skip
 
 
-def test_the_job_for_staging_needs_no_key_to_production(box: Sandbox) -> None:
-    everything = environment("staging-and-production", box.url)
-    environ = {name: value for name, value in everything.items() if name.startswith("STAGING")}
-    done = hooksync(
-        ["plan", "-f", "examples/staging-and-production", "--tenancy", "archive-staging", "--no-state"], environ
-    )
-    assert (done.code, done.err) == (0, "")
+REPOSITORY = EXAMPLES / "staging-and-production"  # to be copied whole
 
 
-def test_the_example_of_a_policy_allows_its_hooks_files_and_no_others() -> None:
-    both = {"STAGING_SERVER": "preview.preservica.com", "PRODUCTION_SERVER": "evil.example"}
-    named = ["-f", "examples/staging-and-production", "--policy", str(POLICY)]
-    assert hooksync(["validate", *named], {}).code == 0
-    done = hooksync(["plan", *named], environment("staging-and-production", "unused") | both)
-    assert (done.code, "the server, with ${PRODUCTION_SERVER} filled in, leads to a host, which" in done.err) == (
-        3,
-        True,
-    )
-
-
-def test_the_workflow_of_the_example_sets_what_each_job_needs() -> None:
-    text = (EXAMPLES / "staging-and-production" / "README.md").read_text(encoding="utf-8")
-    workflow = yaml.safe_load(re.findall("```yaml\n(.*?)```", text, re.DOTALL)[0])
-    assert ROOT / workflow["env"]["HOOKSYNC_POLICY"] == POLICY
-    needed = {name for name in variables("staging-and-production") if not name.endswith("SERVER")}
-    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-    given = {name for step in steps for name in step.get("env", {})}
-    assert given == needed - {"PRESERVICA_USERNAME", "PRESERVICA_PASSWORD"}
+def test_the_example_of_a_policy_allows_its_hooks_files_and_no_others(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(REPOSITORY, tmp_path / "copy"))
+    command = ["validate", "-f", "staging", "-f", "production", "--policy", "policy.yaml"]
+    allowed = hooksync(command, {}, copy)
+    assert (allowed.code, allowed.err) == (0, "")
+    hooks = copy / "production" / "hooks.yaml"
+    hooks.write_text(hooks.read_text(encoding="utf-8").replace("https://archive.", "https://evil."), encoding="utf-8")
+    refused = hooksync(command, {}, copy)
+    assert (refused.code, "evil.example.net" in refused.err) == (1, True)
