@@ -20,7 +20,7 @@ from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, plan_key
-from hooksync.documents.writer import PlannedWith, plan_json
+from hooksync.documents.writer import PlannedWith, PlanOptions, plan_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.executor import ExecutionResult, ask_receivers
@@ -119,11 +119,11 @@ def _open_saved(
         raise Refused(*others)
     return open_session(
         Prepared(tenancies, (*saved.warnings, *warnings), private_receivers=private),
-        DiffOptions(saved.prunes, is_targeted=saved.is_targeted),
+        DiffOptions(saved.options.prune, is_targeted=saved.options.targeted),
         options,
         world,
         state=_state_of(saved, options, is_signed=key is not None) if options.uses_state else None,
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.allows_mass_unsubscribe,
+        allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.options.allow_mass_unsubscribe,
         is_apply=True,
         planned=saved.state_mark,
     )
@@ -164,10 +164,7 @@ def _document(view: RunView, session: Session) -> str:
     made_with = PlannedWith(
         id=token_hex(16),
         commit=find_commit(options.files[0]),
-        prunes=options.prunes,
-        replace=options.replace,
-        is_targeted=bool(options.targets),
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe,
+        options=PlanOptions(options.prunes, options.replace, bool(options.targets), options.allows_mass_unsubscribe),
         state=mark_of(state) if state else None,
     )
     key = plan_key(session.world.environ.get(KEY_VARIABLE)) if options.out else None

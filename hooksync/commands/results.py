@@ -16,7 +16,7 @@ from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict
 from hooksync.reconcile.plan import Planned, UnreadTenancy, not_attempted
 from hooksync.report.text import adopted_line, report_lines
-from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_outcome, view_of_plan
+from hooksync.report.view import AdoptedCounts, RunView, TenancyView, view_of_plan
 from hooksync.state.store import LockLost
 
 _REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
@@ -95,7 +95,7 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
     name = one.tenancy.name
     verdict = executed.verdicts.get(name, NOT_ASKED)
     outcome = executed.outcomes.get(name) or not_attempted(one)
-    view = view_of_outcome(outcome, (*one.refusals, *verdict.refusals), verdict.answers)
+    view = view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers, outcome)
     steps = (
         replace(step, secret_state="same") if step.action == "keep" and step.address in executed.adopted else step
         for step in view.steps

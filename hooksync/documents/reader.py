@@ -6,7 +6,6 @@ text: it is checked by its seals, by `schemas/plan.schema.json`, here for what a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +16,12 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
     CredentialRefs,
+    HookUrl,
+    LiveSubscription,
     Location,
     PlainFields,
     PlainSettings,
     SecretRef,
-    SecretState,
     Trigger,
     UnsubscribeLimit,
     address_of,
@@ -31,49 +31,17 @@ from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault, shown_server
-from hooksync.documents.sealing import digest, signature_of
-from hooksync.documents.writer import PLAN_FORMAT
+from hooksync.documents.writer import PLAN_FORMAT, PlanOptions, digest, signature_of
 from hooksync.reconcile.plan import Action, Change
+from hooksync.report.view import StepView
 from hooksync.state.integrity import Mark
 
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines
 
 _MAKE_AGAIN = "create it again with `hooksync plan --out`"
 _DECLARING: tuple[Action, ...] = ("subscribe", "resubscribe", "keep")  # the actions that are about a declared one
-_PLACE = re.compile(r"(?P<file>.+):(?P<line>[1-9][0-9]{0,8}):(?P<column>[1-9][0-9]{0,8})")
 
 Fields = Mapping[str, Any]  # an object of the document, which fits the schema
-
-
-class LiveRow(Record, frozen=True):
-    """What was live when the plan was made, as it may be shown."""
-
-    url: str
-    trigger: str  # on the wire
-    include_identifiers: bool | None
-
-
-class SavedSecret(Record, frozen=True):
-    """What was known of a secret."""
-
-    state: SecretState
-
-
-class SavedStep(Record, frozen=True):
-    """One step, by address and id."""
-
-    action: Action
-    address: str | None
-    id: str | None
-    reasons: tuple[str, ...]
-    changes: tuple[Change, ...]
-    secret: SavedSecret | None
-    replaces_url: str | None = None  # the old one, for a move
-
-    @property
-    def secret_state(self) -> SecretState:
-        """What was known of the live one's secret."""
-        return self.secret.state if self.secret else "unknown"
 
 
 class Binding(Record, frozen=True):
@@ -90,8 +58,8 @@ class SavedTenancy(Record, frozen=True):
     entry: TenancyDeclaration  # as if a hooks file declared it
     binding: Binding
     live_digest: str
-    live: Mapping[str, LiveRow] | None  # by id; None: the plan does not tell
-    steps: tuple[SavedStep, ...]
+    live: Mapping[str, LiveSubscription]  # by id; as they may be shown
+    steps: tuple[StepView, ...]
 
 
 class SavedPlan(Record, frozen=True):
@@ -101,11 +69,9 @@ class SavedPlan(Record, frozen=True):
     is_signed: bool
     tenancies: tuple[SavedTenancy, ...]
     state: str | None
-    prunes: bool
-    is_targeted: bool
-    allows_mass_unsubscribe: bool
-    state_mark: Mark | None = None  # of the state that it was made with; None: there was none, or it is not told
-    warnings: tuple[Problem, ...] = ()
+    options: PlanOptions
+    state_mark: Mark | None  # of the state that it was made with; None: there was none
+    warnings: tuple[Problem, ...]
 
 
 def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timedelta | None, now: datetime) -> SavedPlan:
@@ -120,7 +86,7 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timede
         warnings = _check_seals(document, path, key)
         fields = check_document("plan", document)
         _check_age(fields, path, max_age, now)
-        return _saved_plan(fields, path, warnings)
+        return _saved_plan(fields, warnings)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
     except RecursionError:  # what can be parsed cannot always be written again, for its digest
@@ -139,11 +105,10 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 def _check_format(document: Fields) -> None:
     found = document.get("format")
-    if found == PLAN_FORMAT:
-        return
-    if isinstance(found, str) and found.startswith("hooksync.plan/"):
-        raise InvalidDocument(f"its format is not {PLAN_FORMAT}: create and apply it with the same hooksync")
-    raise InvalidDocument(f"it is not a saved plan: its format is not {PLAN_FORMAT}")
+    if found != PLAN_FORMAT:
+        is_plan = isinstance(found, str) and found.startswith("hooksync.plan/")
+        way = "create and apply it with the same hooksync" if is_plan else "it is not a saved plan"
+        raise InvalidDocument(f"its format is not {PLAN_FORMAT}: {way}")
 
 
 def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tuple[Problem, ...]:
@@ -189,51 +154,62 @@ def _time(fields: Fields, name: str) -> datetime | None:
         raise InvalidDocument(f"the plan: {name} is not a date and time") from None
 
 
-def _saved_plan(fields: Fields, path: str, warnings: tuple[Problem, ...]) -> SavedPlan:
-    options = fields.get("options", {})
-    tenancies = tuple(_tenancy(each, f"tenancies[{n}]", path) for n, each in enumerate(fields["tenancies"]))
+def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
+    tenancies = tuple(_tenancy(each, f"tenancies[{n}]") for n, each in enumerate(fields["tenancies"]))
     if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
         raise InvalidDocument("the plan: two tenancies have the same name")
-    return SavedPlan(
-        id=fields["id"],
-        is_signed="signature" in fields,
-        tenancies=tenancies,
-        state=fields["state"],
-        prunes=options.get("prune", True),
-        is_targeted=options.get("targeted", False),
-        allows_mass_unsubscribe=options.get("allow_mass_unsubscribe", False),
-        state_mark=Mark(mark["lineage"], mark["serial"]) if (mark := fields.get("state_serial")) else None,
-        warnings=warnings,
-    )
+    options, mark = convert(fields["options"], PlanOptions), convert(fields["state_serial"], Mark | None)
+    return SavedPlan(fields["id"], "signature" in fields, tenancies, fields["state"], options, mark, warnings)
 
 
-def _tenancy(fields: Fields, where: str, path: str) -> SavedTenancy:
+def _tenancy(fields: Fields, where: str) -> SavedTenancy:
     """Read one tenancy. Raises InvalidDocument, or FileError where a rule of hooks files is broken."""
-    if fields["error"] is not None or fields["live_digest"] is None:
+    if fields["error"] is not None or fields["live_digest"] is None or fields["live"] is None:
         raise InvalidDocument(f"{where} could not be read when the plan was made: there is nothing to apply")
-    place, steps = _place(fields, path), fields["steps"]
+    place, steps = _place(fields["place"]), fields["steps"]
     declared = tuple(
-        _subscription(step, fields["name"], f"{where}.steps[{n}]", path)
+        _subscription(step, fields["name"], f"{where}.steps[{n}]")
         for n, step in enumerate(steps)
         if step["action"] in _DECLARING
     )
     entry = TenancyDeclaration(fields["name"], _settings(fields, where, place), declared, place)
     if problems := [*declarations.tenancy_problems(entry)]:
         raise FileError(*problems)
-    saved = convert(steps, tuple[SavedStep, ...])
+    live = {row["id"]: _live(row) for row in fields["live"]}
+    saved = tuple(_step(step, live) for step in steps)
     _check_steps(saved, where)
-    rows = fields.get("live")
-    live = None if rows is None else {row["id"]: convert(row, LiveRow) for row in rows}
     return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], live, saved)
 
 
-def _place(fields: Fields, path: str) -> Location:
-    """Return the place in a hooks file; where the document has none, the plan itself."""
-    found = _PLACE.fullmatch(fields.get("place") or "")
-    return Location(found["file"], int(found["line"]), int(found["column"])) if found else Location(path, 1, 1)
+def _live(row: Fields) -> LiveSubscription:
+    shown = HookUrl(row["url"], row["url"])
+    return LiveSubscription(
+        row["id"], shown, Trigger(row["trigger"]), row["include_identifiers"], row.get("listed", True)
+    )
 
 
-def _binding(fields: Fields, steps: Sequence[SavedStep], where: str) -> Binding:
+def _step(fields: Fields, live: Mapping[str, LiveSubscription]) -> StepView:
+    secret = fields["secret"] or {"ref": None, "state": "unknown"}
+    read = {
+        "trigger": Trigger(fields["trigger"]),
+        "reasons": tuple(fields["reasons"]),
+        "changes": convert(fields["changes"], tuple[Change, ...]),
+        "secret": secret["ref"] and _reference(secret["ref"], None),
+        "secret_state": secret["state"],
+        "receiver": None,  # of another time
+        "is_awaited": fields["id"] in live and not live[fields["id"]].is_listed,
+        "place": None,  # that of its declaration
+    }
+    return StepView(**(given_fields(StepView, fields) | read))
+
+
+def _place(text: str) -> Location:
+    """Read a place in a hooks file."""
+    file, line, column = text.rsplit(":", 2)
+    return Location(file, int(line), int(column))
+
+
+def _binding(fields: Fields, steps: Sequence[StepView], where: str) -> Binding:
     bound = convert(fields["binding"], Binding)
     if (shown_server(bound.server), bound.tenant) != (fields["server"], fields["tenant"]):
         raise InvalidDocument(f"{where}: server and tenant are not those of the binding")
@@ -243,14 +219,18 @@ def _binding(fields: Fields, steps: Sequence[SavedStep], where: str) -> Binding:
 
 
 def _settings(fields: Fields, where: str, place: Location) -> Settings:
-    given = given_fields(PlainSettings, fields)
-    refs = {name: _reference(fields["credentials"][name], place) for name in ("username", "password", "totp")}
-    given["credentials"] = CredentialRefs(**refs, method=fields["credentials"]["method"])
-    given["owns"] = _owns(fields.get("owns", "all"), where)
-    if "limit" in given:
-        given["limit"] = convert(given["limit"], UnsubscribeLimit)
+    login, owns = fields["credentials"], fields["owns"]
+    refs = {name: _reference(login[name], place) for name in ("username", "password", "totp")}
+    for fault in map(prefix_fault, owns if isinstance(owns, list) else ()):
+        if fault:
+            raise InvalidDocument(f"{where}: a prefix of owns {fault}")
+    read = {
+        "credentials": CredentialRefs(**refs, method=login["method"]),
+        "owns": None if isinstance(owns, str) else tuple(owns),
+        "limit": convert(fields["limit"], UnsubscribeLimit),
+    }
     server, tenant = (_written(fields, name, where, place) for name in ("server_declared", "tenant_declared"))
-    return Settings(server=server, tenant=tenant, **given)
+    return Settings(server=server, tenant=tenant, **(given_fields(PlainSettings, fields) | read))
 
 
 def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
@@ -261,22 +241,13 @@ def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
         raise InvalidDocument(f"{where}: {name} has {error}") from None
 
 
-def _reference(fields: Fields, place: Location) -> SecretRef:
+def _reference(fields: Fields, place: Location | None) -> SecretRef:
     """Read `{"env": NAME}` or `{"file": PATH}`; the path starts at the current folder."""
     return SecretRef("env", fields["env"], place) if "env" in fields else SecretRef("file", fields["file"], place)
 
 
-def _owns(prefixes: str | Sequence[str], where: str) -> tuple[str, ...] | None:
-    if isinstance(prefixes, str):
-        return None
-    for prefix in prefixes:
-        if fault := prefix_fault(prefix):
-            raise InvalidDocument(f"{where}: a prefix of owns {fault}")
-    return tuple(prefixes)
-
-
-def _subscription(step: Fields, tenancy: str, where: str, path: str) -> SubscriptionDeclaration:
-    place, trigger = _place(step, path), Trigger(step["trigger"])
+def _subscription(step: Fields, tenancy: str, where: str) -> SubscriptionDeclaration:
+    place, trigger = _place(step["place"]), Trigger(step["trigger"])
     if step["address"] != address_of(tenancy, step["name"], trigger):
         raise InvalidDocument(f"{where}: address does not fit name and trigger")
     return SubscriptionDeclaration(
@@ -289,7 +260,7 @@ def _subscription(step: Fields, tenancy: str, where: str, path: str) -> Subscrip
     )
 
 
-def _check_steps(steps: tuple[SavedStep, ...], where: str) -> None:
+def _check_steps(steps: tuple[StepView, ...], where: str) -> None:
     """Hold that each declared and each live subscription is in one step, and that a duplicate has its original."""
     declared = [step.address for step in steps if step.action in _DECLARING]
     ids = [step.id for step in steps if step.id is not None]

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hooksync.config.declarations import Written
 from hooksync.core.errors import Problem, some_of
 from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
-from hooksync.core.record import asdict, replace
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import owns_url, shown_server
-from hooksync.documents.reader import LiveRow, SavedPlan, SavedStep, SavedTenancy
-from hooksync.documents.sealing import live_digest, url_digest
+from hooksync.documents.reader import SavedPlan, SavedTenancy
+from hooksync.documents.writer import live_digest, live_row, url_digest
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import FetchedTenancy
+from hooksync.report.view import StepView
 from hooksync.state.history import History
 
-_UNKNOWN = LiveRow("unknown", "unknown", None)
 _PLAN_ANEW = "create a new plan, review it, and apply that"
 
 
@@ -35,7 +35,7 @@ def rebuild(
     """Make the saved plan again from what is live now. Refused where that is not what the plan was made for."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
     refusals = [*_another_tenant(saved, fetched), *_moved(saved, fetched), *_not_owned(saved, fetched)]
-    found = {identifier: live.get(identifier) or _placeholder(saved, identifier) for identifier in _ids(saved)}
+    found = {identifier: live.get(identifier) or _gone(saved, identifier) for identifier in _ids(saved)}
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals:
         refusals = [*_rotated(plan), *reasons_against(plan)]
@@ -90,7 +90,7 @@ def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Pr
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is no longer live as it was when the plan was made."""
     name = fetched.tenancy.name
-    live = {each.id: LiveRow(each.url.shown, each.trigger.wire, each.include_identifiers) for each in fetched.live}
+    live = {each.id: each for each in fetched.live}
     if saved.live_digest != live_digest(fetched.live):
         what = f"{name}: what is live has changed since the plan was made: {_differences(saved, live)}"
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
@@ -100,11 +100,12 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
         yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
 
 
-def _differences(saved: SavedTenancy, live: Mapping[str, LiveRow]) -> str:
+def _differences(saved: SavedTenancy, live: Mapping[str, LiveSubscription]) -> str:
     """Name the ids that were added, are gone, and have changed, these with their fields."""
-    then = saved.live if saved.live is not None else {id_: live.get(id_) or _UNKNOWN for id_ in _ids(saved)}
     added, gone, changed = list[str](), list[str](), defaultdict[str, list[str]](list)
-    for (id_, *field), _, _ in compare(*({id_: asdict(row) for id_, row in rows.items()} for rows in (then, live))):
+    for (id_, *field), _, _ in compare(
+        *({id_: live_row(replace(one, is_listed=True)) for id_, one in rows.items()} for rows in (saved.live, live))
+    ):
         if field:
             changed[str(id_)].append(".".join(map(str, field)))
         else:
@@ -139,18 +140,18 @@ def _steps(
     declared = {each.address: each for each in tenancy.subscriptions}
     for step in saved.steps:
         match step:
-            case SavedStep("subscribe", str(address)):
+            case StepView("subscribe", str(address)):
                 yield Subscribe(declared[address], step.secret_state)
-            case SavedStep("resubscribe", str(address), str(id_)):
+            case StepView("resubscribe", str(address), id=str(id_)):
                 one, old = declared[address], found[id_]
                 yield Resubscribe(
                     one, old, step.reasons, step.changes, step.secret_state, is_move=step.replaces_url is not None
                 )
-            case SavedStep("keep", str(address), str(id_)):  # its state is what this machine's state and secrets say
+            case StepView("keep", str(address), id=str(id_)):  # its state is what this machine's state and secrets say
                 yield Keep(declared[address], found[id_], history.state_of(declared[address], found[id_]))
-            case SavedStep("unsubscribe", address, str(id_)):
+            case StepView("unsubscribe", address, id=str(id_)):
                 yield Unsubscribe(found[id_], step.reasons[0], declared[address] if address else None)
-            case SavedStep("leave", _, str(id_)):
+            case StepView("leave", id=str(id_)):
                 yield Leave(found[id_], step.reasons[0])
             case _:
                 raise AssertionError(step.action)  # `reader` refuses all others
@@ -160,10 +161,10 @@ def _ids(saved: SavedTenancy) -> list[str]:
     return [step.id for step in saved.steps if step.id is not None]
 
 
-def _placeholder(saved: SavedTenancy, identifier: str) -> LiveSubscription:
+def _gone(saved: SavedTenancy, identifier: str) -> LiveSubscription:
     """Return what stands for a subscription that is gone, so that the report can show a refused plan."""
-    row = (saved.live or {}).get(identifier) or _UNKNOWN
-    return LiveSubscription(identifier, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
+    unknown = LiveSubscription(identifier, HookUrl("unknown", "unknown"), Trigger("unknown"), None)
+    return saved.live.get(identifier, unknown)
 
 
 def _listed(word: str, ids: Iterable[str]) -> str:

@@ -1,22 +1,36 @@
-"""A plan or a report as JSON text, versioned: `hooksync.plan/1` and `hooksync.report/1`. Pure.
+"""A plan, a report or a list as JSON text, versioned; and what seals a plan: digests, its signature. Pure.
 
 Adding a field makes no new version; changing one does. The formats are described in `schemas/`. Each step is on one
-line: it can be read and compared, and is encoded once, for the text and the digest.
+line: it can be read and compared, and is encoded once, for the text and the digest. No value of the environment goes
+into a digest, but whole URLs into those that bind, which have a key. A signature prevents those who can write a plan's
+file from redirecting events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from os.path import join
+
+import msgspec.json
 
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import LiveSubscription, PlainSettings, Tenancy
+from hooksync.core.model import (
+    CredentialRefs,
+    DeclaredSubscription,
+    LiveSubscription,
+    PlainSettings,
+    SecretRef,
+    Tenancy,
+)
 from hooksync.core.record import Record, asdict, fields_of
 from hooksync.core.signing import PlanKey
-from hooksync.documents import sealing
-from hooksync.documents.sealing import Blocks, Lines, Pairs, Sections, encode, encode_line, reference
+from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -24,38 +38,48 @@ from hooksync.state.integrity import Mark
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
+SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
+
+encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
+_encode_fast = msgspec.json.Encoder(order="sorted").encode
+
+_LINES_AT_ONCE = 256  # that are written and hashed together: less work for each, and little memory
+
+_DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
+_URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
+
+
+class PlanOptions(Record, frozen=True):
+    """The flags that a plan is made with, for the run that carries it out."""
+
+    prune: bool
+    replace: tuple[str, ...]
+    targeted: bool
+    allow_mass_unsubscribe: bool
 
 
 class PlannedWith(Record, frozen=True):
-    """What a plan was made with, for the run that carries it out: its flags, and what tells it from other plans."""
+    """What a plan was made with, and what tells it from other plans."""
 
     id: str  # 32 hexadecimal digits, random
     commit: str | None  # of the hooks file's repository
-    prunes: bool
-    replace: tuple[str, ...]
-    is_targeted: bool
-    allows_mass_unsubscribe: bool
+    options: PlanOptions
     state: Mark | None = None  # of the state; None: there was none
 
 
-def plan_json(view: RunView, options: PlannedWith, key: PlanKey | None = None) -> str:
+def plan_json(view: RunView, made_with: PlannedWith, key: PlanKey | None = None) -> str:
     """Write a plan; signed, where there is a key."""
     document = _head(view, PLAN_FORMAT)
-    document["id"] = options.id
-    document["commit"] = options.commit
-    end = datetime.fromisoformat(view.created_at) + sealing.SIGNED_FOR
+    document["id"] = made_with.id
+    document["commit"] = made_with.commit
+    end = datetime.fromisoformat(view.created_at) + SIGNED_FOR
     document["expires_at"] = rfc3339(end.timestamp()) if key else None
-    document["options"] = {
-        "prune": options.prunes,
-        "replace": list(options.replace),
-        "targeted": options.is_targeted,
-        "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
-    }
-    document["state_serial"] = asdict(options.state) if options.state else None
-    document["tenancies"] = Blocks(_tenancy(tenancy, options.id, key) for tenancy in view.tenancies)
+    document["options"] = asdict(made_with.options)
+    document["state_serial"] = asdict(made_with.state) if made_with.state else None
+    document["tenancies"] = Blocks(_tenancy(tenancy, made_with.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
-        document["signature"] = sealing.signature_of(document, key)
+        document["signature"] = signature_of(document, key)
     return _sealed(document)
 
 
@@ -77,16 +101,18 @@ def _head(view: RunView, form: str) -> Sections:
         "hooksync_version": __version__,
         "state": view.state,
         "state_missing": view.is_state_missing,
+        "sources": view.sources,
         "refusals": Lines(encode(problem.line) for problem in view.refusals),
         "warnings": Lines(encode(problem.line) for problem in view.all_warnings),
+        "undeclared": [problem.line for problem in view.undeclared],
     }
     return Sections(fields)
 
 
 def _sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
-    document["digest"] = sealing.digest(document)
-    return "".join((*sealing.json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
+    document["digest"] = digest(document)
+    return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
@@ -99,7 +125,7 @@ def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
 
 def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
     """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
-    urls = sorted((one.address, sealing.url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
+    urls = sorted((one.address, url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
     pairs = Pairs(  # both are plain text: names, and hexadecimal digits
         f'"{address}":"{digest_of_url}"' for address, digest_of_url in urls
     )
@@ -118,11 +144,11 @@ def _tenancy_fields(view: TenancyView) -> Sections:
         "server_declared": tenancy.server.declared,
         "tenant_declared": tenancy.tenant_declared,
         "place": str(tenancy.location),
-        "credentials": sealing.credential_references(tenancy.credentials),
+        "credentials": credential_references(tenancy.credentials),
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": asdict(tenancy.limit),
-        "live": None if live is None else Lines(encode_line(_live(one)) for one in live),
-        "live_digest": None if view.live is None else sealing.live_digest(view.live),
+        "live": None if live is None else Lines(encode_line(live_row(one)) for one in live),
+        "live_digest": None if view.live is None else live_digest(view.live),
         "live_count": None if view.live is None else len(view.live),
         "declared_count": len(tenancy.subscriptions),
         "error": None if view.error is None else _error(view.error),
@@ -162,7 +188,8 @@ def _step(step: StepView) -> dict[str, object]:
     }
 
 
-def _live(live: LiveSubscription) -> dict[str, object]:
+def live_row(live: LiveSubscription) -> dict[str, object]:
+    """Write a live subscription as it may be shown."""
     return {
         "id": live.id,
         "url": live.url.shown,
@@ -187,3 +214,103 @@ def _counted(view: RunView | TenancyView, counts: Mapping[str, int], names: tupl
 
 def _error(error: HooksyncError) -> str:
     return "; ".join(problem.line for problem in error.problems)
+
+
+class Sections(dict[str, object]):
+    """An object of a document, each of whose fields starts a line."""
+
+
+class Blocks(list[Sections]):
+    """A list of a document, each of whose items is an object of several lines."""
+
+
+class Lines(list[str]):
+    """A list of a document, each of whose items is a line that is encoded already, so that it is done once."""
+
+    brackets = "[]"
+
+
+class Pairs(Lines):
+    """An object of a document, each of whose fields is such a line; they are sorted by whoever makes it."""
+
+    brackets = "{}"
+
+
+def encode_line(fields: dict[str, object]) -> str:
+    """Write an object without floats as canonical JSON, five times as fast where nothing in it is escaped."""
+    try:
+        line = _encode_fast(fields)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
+        return encode(fields)
+    return line.decode() if line.isascii() and b"\\" not in line else encode(fields)
+
+
+def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
+    """Sign all of a document but its digest and its signature."""
+    rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
+    return key.sign(_DOMAIN, json_parts(Sections(rest)))
+
+
+def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:
+    """Return what binds a plan to the URL of a declared subscription and does not tell the URL.
+
+    Made under the plan key; where there is none, under the plan's id, which is random: nobody can prepare for it.
+    """
+    bound = "\n".join((plan_id, declared.address, declared.url.full)).encode("utf-8", "surrogatepass")
+    made = hmac.digest(key.value if key else bytes.fromhex(plan_id), _URL_DOMAIN + bound, "sha256")
+    return f"hmac-sha256:{made.hex()}"
+
+
+def live_digest(live: Iterable[LiveSubscription]) -> str:
+    """Return the digest of what was live, in any order. What may be a key in a URL is left out."""
+    rows = sorted((s.id, masked_url(s.url.full), s.trigger.wire, str(s.include_identifiers)) for s in live)
+    return digest(rows)
+
+
+def digest(data: object) -> str:
+    """Return the SHA-256 of data in its canonical JSON."""
+    made = hashlib.sha256()
+    for part in json_parts(data):
+        made.update(part.encode())
+    return "sha256:" + made.hexdigest()
+
+
+def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
+    """Write data as JSON, in parts: a document of ten thousand steps is not held a second time for its digest.
+
+    `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
+    """
+    inner = None if margin is None else f"{margin}  "
+    between = f",{inner or ''}"
+    if isinstance(data, Sections):
+        brackets, colon = "{}", ":" if margin is None else ": "
+        for number, name in enumerate(sorted(data)):
+            yield f"{between if number else brackets[0] + (inner or '')}{encode(name)}{colon}"
+            yield from json_parts(data[name], inner)
+    elif isinstance(data, Lines):
+        # many at once are less work, but a copy: of a digest, parts are dropped; of a text, they are kept and joined
+        brackets, number = data.brackets, _LINES_AT_ONCE if margin is None else 1
+        for start in range(0, len(data), number):
+            yield between if start else brackets[0] + (inner or "")
+            yield data[start] if number == 1 else between.join(data[start : start + number])
+    elif isinstance(data, Blocks):
+        brackets = "[]"
+        for number, item in enumerate(data):
+            yield between if number else f"[{inner or ''}"
+            yield from json_parts(item, inner)
+    else:
+        yield encode(data)
+        return
+    yield f"{margin or ''}{brackets[1]}" if data else brackets
+
+
+def reference(ref: SecretRef) -> dict[str, str]:
+    """Write a reference that holds without the hooks file: a relative path starts at the current folder."""
+    is_relative = ref.kind == "file" and ref.base and not ref.name.startswith("~")
+    return {ref.kind: join(ref.base, ref.name) if is_relative else ref.name}
+
+
+def credential_references(refs: CredentialRefs) -> dict[str, object]:
+    """Write credentials by reference."""
+    fields = {"username": refs.username, "password": refs.password, "totp": refs.totp}
+    return {**{name: reference(ref) for name, ref in fields.items()}, "method": refs.method}

@@ -16,7 +16,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, S
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ADOPT_FIX
-from hooksync.report.markdown import COUNT_ROOM, ROOM, escaped, fitting, marker, size
+from hooksync.report.markdown import table_page
 from hooksync.report.text import Line, Style
 from hooksync.service.receivers import Kind, ProbeResult, ProbeTarget
 
@@ -234,19 +234,12 @@ def check_json(view: CheckView) -> str:
 
 def check_markdown(view: CheckView) -> str:
     """Write a check as one table; if it is too large, the findings that are not ok come first."""
-    findings = [
-        (each, _row(*map(escaped, (name, subject, each.subject, each.mark, each.detail, each.fix))))
+    rows = (
+        (name, subject, each.subject, each.mark, each.detail, each.fix)
         for name, subject, several in view.parts()
         for each in several
-    ]
-    head = [marker("check"), "### hooksync check", "", _row(*_HEAD), _row(*("---" for _ in _HEAD))]
-    room = ROOM - size(head) - size([_summary(view)]) - COUNT_ROOM
-    if size(row for _, row in findings) > room:
-        findings.sort(key=lambda pair: pair[0].mark == "ok")
-    number = fitting(([row] for _, row in findings), room)
-    left = len(findings) - number
-    more = [f"{left} more left out here.", ""] if left else []
-    return "\n".join([*head, *(row for _, row in findings[:number]), "", *more, _summary(view)]) + "\n"
+    )
+    return table_page("check", _HEAD, rows, _summary(view), fine="ok")
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
@@ -319,7 +312,3 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
 
 def _finding_json(each: Finding) -> dict[str, object]:
     return {"subject": each.subject, "state": each.mark, "detail": each.detail or None, "fix": each.fix or None}
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -173,6 +173,26 @@ def _cut(text: str) -> str:
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
 
 
+def table_page(kind: str, head: Sequence[str], rows: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
+    """Write a table as a page of its own, and count the rows for which there is no room.
+
+    `fine`: what stands in rows that come last where not all fit.
+    """
+    first = [marker(kind), f"### hooksync {kind}", "", _row(head), _row(["---" for _ in head])]
+    written = [(fine in each, _row(map(escaped, map(_cut, each)))) for each in rows]
+    room = ROOM - size(first) - size([end]) - COUNT_ROOM
+    if size(row for _, row in written) > room:
+        written.sort(key=lambda pair: pair[0])
+    number = fitting(([row] for _, row in written), room)
+    left = len(written) - number
+    more = [f"{left} more left out here.", ""] if left else []
+    return "\n".join([*first, *(row for _, row in written[:number]), "", *more, end]) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def marker(kind: str) -> str:
     """Write the invisible marker by which a bot finds its own comment."""
     return f"<!-- hooksync:{kind} -->"

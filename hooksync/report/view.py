@@ -208,32 +208,28 @@ def _that_are(names: Sequence[str]) -> str:
 
 
 def view_of_plan(
-    plan: TenancyPlan | UnreadTenancy, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.answers
+    plan: TenancyPlan | UnreadTenancy,
+    refusals: Sequence[Problem] = (),
+    answers: ProbeResults = NOT_ASKED.answers,
+    outcome: TenancyOutcome | None = None,
 ) -> TenancyView:
-    """View one tenancy's plan, or the error that prevented it."""
-    match plan:
-        case UnreadTenancy(tenancy, error):
-            return TenancyView(tenancy, (), None, error)
-        case TenancyPlan(tenancy, live, steps, history):
-            views = tuple(view_of_step(step, None, answers) for step in steps)
-            listed = history.still_listed
-            length = _id_length(live)
-            return TenancyView(tenancy, views, live, refusals=tuple(refusals), still_listed=listed, id_length=length)
+    """View one tenancy's plan, with what became of it, or the error that prevented it."""
+    if isinstance(plan, UnreadTenancy):
+        return TenancyView(plan.tenancy, (), None, plan.error)
+    results = outcome.outcomes if outcome else [None] * len(plan.steps)
+    return TenancyView(
+        plan.tenancy,
+        tuple(view_of_step(step, result, answers) for step, result in zip(plan.steps, results, strict=True)),
+        plan.live,
+        refusals=tuple(refusals),
+        outcome=outcome,
+        differences=tuple(map(view_of_step, outcome.differences)) if outcome else (),
+        still_listed=plan.history.still_listed,
+        id_length=id_length(plan.live),
+    )
 
 
-def view_of_outcome(
-    outcome: TenancyOutcome, refusals: Sequence[Problem] = (), answers: ProbeResults = NOT_ASKED.answers
-) -> TenancyView:
-    """View the outcome of one tenancy's plan."""
-    plan = outcome.plan
-    steps = tuple(view_of_step(result.step, result, answers) for result in outcome.outcomes)
-    differences = tuple(map(view_of_step, outcome.differences))
-    listed = plan.history.still_listed
-    length = _id_length(plan.live)
-    return TenancyView(plan.tenancy, steps, plan.live, None, tuple(refusals), outcome, differences, listed, length)
-
-
-def _id_length(live: Sequence[LiveSubscription]) -> int:
+def id_length(live: Sequence[LiveSubscription]) -> int:
     """Measure how much of their ids tells all of a tenancy apart."""
     length = _SHORTEST_ID
     while len({one.id[:length] for one in live}) < len(live):

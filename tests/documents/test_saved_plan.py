@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, Refused
 from hooksync.core.signing import PlanKey, plan_key
 from hooksync.documents.reader import read_saved_plan
-from hooksync.documents.sealing import digest, signature_of
+from hooksync.documents.writer import digest, signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import SandboxOptions
@@ -126,13 +126,6 @@ def test_a_saved_plan_keeps_how_long_to_wait_for_the_list(place: Place) -> None:
     run = place.run("apply", "plan.json", "--format", "json")
     assert_valid(run.out, "report")
     assert run.json["tenancies"][0]["consistency_wait"] == 7
-
-
-def test_a_plan_that_says_nothing_of_the_wait_for_the_list_is_carried_out_with_30_seconds(place: Place) -> None:
-    save(place)
-    alter(place.folder / "plan.json", lambda it: it["tenancies"][0].pop("consistency_wait"))
-    run = place.run("apply", "plan.json", "--format", "json")
-    assert run.json["tenancies"][0]["consistency_wait"] == 30
 
 
 def test_a_plan_applied_twice_is_stale_the_second_time(place: Place) -> None:
@@ -242,11 +235,7 @@ def test_the_plan_of_an_older_or_newer_hooksync_is_read(place: Place, version: s
     def change(document: dict[str, Any]) -> None:
         document["hooksync_version"] = version
         for tenancy in document["tenancies"]:
-            if version == "99.0":
-                tenancy["news"] = {"a": [1, None, 0.5]}
-            else:
-                for name in ("owns", "limit", "live", "place"):
-                    del tenancy[name]
+            tenancy["news"] = {"a": [1, None, 0.5]}
 
     alter(save(place), change)
     assert place.run("apply", "plan.json").code == 0
@@ -550,6 +539,7 @@ def a_plan() -> dict[str, Any]:
         url = f"https://fn.example.net/{number}"
         return {**common, **(named if is_named else unnamed)} | {
             "action": action, "id": identifier, "place": place, "url": url,
+            "replaces_url": None, "description": None, "owner": None,
         }  # fmt: skip
 
     actions = ("subscribe", "resubscribe", "unsubscribe", "keep", "leave")
@@ -563,11 +553,14 @@ def a_plan() -> dict[str, Any]:
         "server_declared": "${HOST}", "tenant_declared": None, "binding": binding,
         "live_digest": "sha256:" + "0" * 64, "live": live, "owns": "all", "limit": {"percent": 50, "number": None},
         "replacement": "create-first", "probe": "auto", "steps": steps, "error": None, "place": "hooks.yaml:3:5",
-        "live_count": 4, "declared_count": 3, "summary": dict.fromkeys(actions, 1),
+        "live_count": 4, "declared_count": 3, "summary": dict.fromkeys((*actions, "secret_unknown"), 1),
+        "prune": True, "unknown_secret": "warn", "consistency_wait": 30,
     }  # fmt: skip
     return {
         "format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy],
-        "hooksync_version": "1.0", "summary": dict.fromkeys(actions, 1),
+        "hooksync_version": "1.0", "summary": dict.fromkeys((*actions, "secret_unknown"), 1), "state_missing": False,
+        "state_serial": None, "sources": "hooks.yaml", "undeclared": [],
+        "options": {"prune": True, "replace": [], "targeted": False, "allow_mass_unsubscribe": False},
         "refusals": [], "warnings": [], "id": "0" * 32, "commit": None, "expires_at": None,
     }  # fmt: skip
 
@@ -626,6 +619,8 @@ LINE = "must be one line of text"
         (put("tenancies", 0, "credentials", "method", "none"),
          f"{ONE}.credentials: method must be one of password, external"),
         (put("tenancies", 0, "live_digest", "sha256:"), f"{ONE}: live_digest must be sha256: and 64 digits"),
+        (put("tenancies", 0, "place", "hooks.yaml"), f"{ONE}: place must be a place: file:line:column"),
+        (in_step(1, "place", "hooks.yaml:0:1"), f"{STEPS[1]}: place must be a place: file:line:column"),
         (put("tenancies", 0, "live_digest", None), f"{ONE} could not be read when the plan was made"),
         (put("tenancies", 0, "error", "401"), f"{ONE} could not be read when the plan was made"),
         (put("tenancies", 0, "limit", "number", 5), f"{ONE}: limit is not as it must be (How many"),

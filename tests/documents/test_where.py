@@ -13,7 +13,7 @@ import pytest
 
 from hooksync.core.model import Server
 from hooksync.core.signing import plan_key
-from hooksync.documents.sealing import digest, signature_of, url_digest
+from hooksync.documents.writer import digest, signature_of, url_digest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.conftest import HIDDEN, HOOKS, Place

@@ -16,8 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.record import replace
-from hooksync.documents.sealing import digest, encode, encode_line
-from hooksync.documents.writer import PlannedWith, plan_json
+from hooksync.documents.writer import PlannedWith, PlanOptions, digest, encode, encode_line, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.report.view import RunView, view_of_plan
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -297,9 +296,7 @@ def test_steps_tell_description_and_owner_where_something_is_declared() -> None:
     texts = [
         plan_json(
             RunView((view_of_plan(plan),), "2026-01-02T03:04:05Z", "hooks.yaml"),
-            PlannedWith(
-                id="0" * 32, commit=None, prunes=True, replace=(), is_targeted=False, allows_mass_unsubscribe=False
-            ),
+            PlannedWith("0" * 32, None, PlanOptions(True, (), False, False)),
         )
         for plan in plans
     ]

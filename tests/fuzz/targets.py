@@ -19,12 +19,12 @@ from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import has_fast_parser, read_yaml
 from hooksync.core.errors import FileError, Problem, Refused
-from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
 from hooksync.documents.reader import SavedPlan, SavedTenancy, read_saved_plan
 from hooksync.documents.replay import elsewhere, rebuild
-from hooksync.documents.sealing import digest, signature_of
+from hooksync.documents.writer import digest, signature_of
 from hooksync.receiver import sign_challenge
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
@@ -190,12 +190,7 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
 
 def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
     """Demand that a plan that was let through can be made again, whether what was live still is or not."""
-    rows = (saved.live or {}).items()
-    live = (
-        LiveSubscription(id_, HookUrl(row.url, row.url), Trigger(row.trigger), row.include_identifiers)
-        for id_, row in rows
-    )
-    for found in (tuple(live), ()):
+    for found in (tuple(saved.live.values()), ()):
         planned = rebuild(
             saved, FetchedTenancy(tenancy, found), NOTHING, lambda plan: unsafe_reasons(plan, len(plan.live))
         )

@@ -91,7 +91,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "shtab": {"~cli.arguments"},
     "pyotp": {"~service.auth"},
     "obstore": {"~state.cloud_vault"},
-    "msgspec": {"documents.sealing", "core.record", "core.schema", "service.worker_pool"},
+    "msgspec": {"documents.writer", "core.record", "core.schema", "service.worker_pool"},
 }
 WRITING = {  # all else goes through core.output; each of these writes words of our own, or what it made up itself
     "cli.main": "file stream",  # missing streams, --version before anything is loaded, the last resort

@@ -15,7 +15,7 @@ from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.check import CheckView, Finding, TenancyCheck, check_markdown
 from hooksync.report.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
-from hooksync.report.view import RunView, TenancyView, view_of_outcome, view_of_plan
+from hooksync.report.view import RunView, TenancyView, view_of_plan
 from hooksync.state.history import History
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy
@@ -141,12 +141,12 @@ def test_a_plan_to_the_letter() -> None:
 def test_a_failed_apply_to_the_letter() -> None:
     plan = make_plan(tenancy(declared("https://ours.example/alert", name="alert")), (), DiffOptions())
     outcome = TenancyOutcome(plan, (Outcome(plan.steps[0], "failed", "it broke", "fix it"),), plan.steps)
-    assert report_markdown(view(view_of_outcome(outcome))) == FAILED
+    assert report_markdown(view(view_of_plan(outcome.plan, outcome=outcome))) == FAILED
     assert_well_formed(FAILED)
 
 
 def test_what_was_not_tried_does_not_look_done() -> None:
-    text = report_markdown(view(view_of_outcome(not_attempted(the_plan()))))
+    text = report_markdown(view(view_of_plan(the_plan(), outcome=not_attempted(the_plan()))))
     assert text.count("!     outcome              not tried\n") == 3
 
 
@@ -220,7 +220,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))
     results = tuple(Outcome(step, "failed", text, text, (bad,)) for step in plan.steps)
-    made = view_of_outcome(TenancyOutcome(plan, results, plan.steps, text), [bad])
+    made = view_of_plan(plan, [bad], outcome=TenancyOutcome(plan, results, plan.steps, text))
     return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
 
 

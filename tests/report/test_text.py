@@ -10,12 +10,12 @@ from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.core.record import replace
-from hooksync.documents.sealing import live_digest
+from hooksync.documents.writer import live_digest
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.report.markdown import plan_markdown
 from hooksync.report.text import plain, plan_lines, question, report_lines
-from hooksync.report.view import RunView, view_of_outcome, view_of_plan
+from hooksync.report.view import RunView, view_of_plan
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
@@ -147,7 +147,7 @@ def finished(*results: str, **settings: object) -> RunView:
         Outcome(step, result, detail="it broke" if result in ("failed", "half-done") else "", fix="fix it")  # type: ignore[arg-type]
         for step, result in zip(plan.steps, results, strict=True)  # type: ignore[attr-defined]
     )
-    return view(view_of_outcome(TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
+    return view(view_of_plan(plan, outcome=TenancyOutcome(plan, outcomes, **settings)))  # type: ignore[arg-type]
 
 
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
