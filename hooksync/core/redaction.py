@@ -184,14 +184,14 @@ def _forms(value: str) -> Iterator[bytes]:
 
 def _decoded(whole: bytes, masked: bytes) -> Iterator[bytes]:
     """Yield all that a text may be decoded to. `masked`: without what stands there in clear, which escapes leave."""
-    yield masked
+    yield masked.replace(b"\0", b"")  # before a backslash takes what follows it along
     level = [(whole, masked)]
     for _ in range(_DEPTH):
         following = []
         for text, without in level:
             plain = _unescaped(without)
             if plain != without:
-                yield plain
+                yield plain.replace(b"\0", b"")
                 following.append((plain, plain))
             legible: list[bytes] = []
             for made in _runs(text):

@@ -99,6 +99,7 @@ def are_few(names: list[str]) -> bool:
 @given(st.lists(st.sampled_from(sorted(ENCODERS)), min_size=1, max_size=3).filter(are_few), PRINTABLE, AROUND, AROUND)
 @settings(max_examples=300)
 @example(["base64 of the form"], "tr%41ps&amp;more\\n", "", "")
+@example(["UTF-16"], "0000000\\", "", "")
 def test_no_composition_of_encodings_lets_a_secret_through(
     names: list[str], secret: str, before: str, after: str
 ) -> None:
