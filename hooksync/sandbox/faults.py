@@ -12,24 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
-from enum import Enum, auto
 
 from hooksync.sandbox.http_server import Answer, Request, SandboxError, html_answer, json_answer
 from hooksync.sandbox.tenancies import CALL_NAMES, Lie
 
-_SPEC = re.compile(r"(?P<kind>[a-z0-9.-]+)@(?P<call>[a-z0-9-]+)(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?")
-_NUMBERED = re.compile(r"(?P<kind>.+)-(?P<number>\d+(\.\d+)?)")
+_SPEC = re.compile(
+    r"(?P<kind>(?P<name>[a-z0-9-]+?)(-(?P<number>\d+(\.\d+)?))?)@(?P<call>[a-z0-9-]+)"
+    r"(:(?P<times>\d{1,9}|\*))?(:(?P<skip>\d{1,9}))?"
+)
 _BIG = 10_000_000  # bytes
 _ELSEWHERE = ("Location", "/elsewhere")
 LONGEST = 86_400  # seconds that anything may take
-
-
-class Sends(Enum):
-    """How much of an answer goes out."""
-
-    ALL = auto()
-    HALF = auto()  # of the body, although its whole length was announced; then the connection is cut
-    NOTHING = auto()  # the connection is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +35,15 @@ class Misbehaviour:
     waits_before: float = 0.0  # seconds, before the call is carried out
     waits_after: float = 0.0  # seconds, before the answer goes out
     drops_token: bool = False  # whether the token that the call bears is dropped
-    sends: Sends = Sends.ALL
+    is_cut: bool = False  # the connection, instead of an answer
+    is_halved: bool = False  # the body, although its whole length was announced; then the connection is cut
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A misbehaviour, the call that it happens to, and how often."""
 
-    kind: str  # without its number
+    kind: str  # a name in `KINDS`
     call: str  # a name in `CALL_NAMES`, or "any"
     number: float = 0.0  # a status or seconds, as the kind has it
     times: int | None = 1  # None: for ever
@@ -57,8 +51,7 @@ class Fault:
 
     def misbehave(self, request: Request) -> Misbehaviour:
         """Return how a request goes wrong."""
-        kinds = NUMBERED_KINDS if self.kind in NUMBERED_KINDS else PLAIN_KINDS
-        return kinds[self.kind](self.number, request)
+        return KINDS[self.kind](self.number, request)
 
 
 class FaultScript:
@@ -106,24 +99,17 @@ def read_fault(spec: str) -> Fault:
         raise SandboxError(f'fault "{spec}" is not of the form KIND@CALL[:TIMES[:SKIP]], e.g. status-503@list:2')
     if match["call"] not in (*CALL_NAMES, "any"):
         raise SandboxError(f'fault "{spec}": unknown call "{match["call"]}"; known: {", ".join(CALL_NAMES)}, any')
-    kind, number = _read_kind(spec, match["kind"])
-    times = None if match["times"] == "*" else int(match["times"] or 1)
-    return Fault(kind, match["call"], number, times, int(match["skip"] or 0))
-
-
-def _read_kind(spec: str, written: str) -> tuple[str, float]:
-    if written in PLAIN_KINDS:
-        return written, 0.0
-    match = _NUMBERED.fullmatch(written)
-    if match is None or match["kind"] not in NUMBERED_KINDS:
-        known = ", ".join([*(f"{kind}-N" for kind in NUMBERED_KINDS), *PLAIN_KINDS])
-        raise SandboxError(f'fault "{spec}": unknown kind "{written}"; known: {known}')
-    number = float(match["number"])
-    if match["kind"] in ("status", "gateway") and number not in range(200, 600):
+    forms = {match["kind"], *(f"{match['name']}-{unit}" for unit in "NS" if match["number"])}
+    kind = next((each for each in KINDS if each in forms), None)
+    if kind is None:
+        raise SandboxError(f'fault "{spec}": unknown kind "{match["kind"]}"; known: {", ".join(KINDS)}')
+    number = 0.0 if kind == match["kind"] else float(match["number"])
+    if kind.endswith("-N") and number not in range(200, 600):
         raise SandboxError(f'fault "{spec}": {match["number"]} is not an HTTP status from 200 to 599')
     if number > LONGEST:
         raise SandboxError(f'fault "{spec}": {match["number"]} seconds are more than a day')
-    return match["kind"], number
+    times = None if match["times"] == "*" else int(match["times"] or 1)
+    return Fault(kind, match["call"], number, times, int(match["skip"] or 0))
 
 
 def _says(status: float, *headers: tuple[str, str]) -> Misbehaviour:
@@ -136,26 +122,24 @@ def _echoes(request: Request) -> Misbehaviour:
     return Misbehaviour(answer=json_answer(400, {"message": message, "headers": dict(request.headers)}))
 
 
-_Kind = Callable[[float, Request], Misbehaviour]
-
-NUMBERED_KINDS: dict[str, _Kind] = {
-    "status": lambda status, _: _says(status),
-    "gateway": lambda status, _: Misbehaviour(answer=html_answer(int(status))),
-    "retry-after": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
-    "retry-after-date": lambda seconds, _: _says(429, ("Retry-After", formatdate(time.time() + seconds, usegmt=True))),
-    "busy": lambda seconds, _: _says(503, ("Retry-After", f"{seconds:g}")),
-    "slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_before=seconds),
-    "commit-slow": lambda seconds, _: Misbehaviour(carries_out=1, waits_after=seconds),
-}
-PLAIN_KINDS: dict[str, _Kind] = {
-    "cut": lambda *_: Misbehaviour(sends=Sends.NOTHING),
-    "commit-cut": lambda *_: Misbehaviour(carries_out=1, sends=Sends.NOTHING),
+KINDS: dict[str, Callable[[float, Request], Misbehaviour]] = {  # one that ends with -N takes a status, with -S seconds
+    "status-N": lambda status, _: _says(status),
+    "gateway-N": lambda status, _: Misbehaviour(answer=html_answer(int(status))),
+    "retry-after-S": lambda seconds, _: _says(429, ("Retry-After", f"{seconds:g}")),
+    "retry-after-date-S": lambda seconds, _: _says(
+        429, ("Retry-After", formatdate(time.time() + seconds, usegmt=True))
+    ),
+    "busy-S": lambda seconds, _: _says(503, ("Retry-After", f"{seconds:g}")),
+    "slow-S": lambda seconds, _: Misbehaviour(carries_out=1, waits_before=seconds),
+    "commit-slow-S": lambda seconds, _: Misbehaviour(carries_out=1, waits_after=seconds),
+    "cut": lambda *_: Misbehaviour(is_cut=True),
+    "commit-cut": lambda *_: Misbehaviour(carries_out=1, is_cut=True),
     "commit-502": lambda *_: Misbehaviour(carries_out=1, answer=html_answer(502)),
-    "half-body": lambda *_: Misbehaviour(carries_out=1, sends=Sends.HALF),
+    "half-body": lambda *_: Misbehaviour(carries_out=1, is_halved=True),
     "doubled": lambda *_: Misbehaviour(carries_out=2),
-    "lie-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.FALSE_ID),
-    "same-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.SAME_ID),
-    "commit-same-id": lambda *_: Misbehaviour(carries_out=1, lie=Lie.KEPT_SAME_ID),
+    "lie-id": lambda *_: Misbehaviour(carries_out=1, lie="false-id"),
+    "same-id": lambda *_: Misbehaviour(carries_out=1, lie="same-id"),
+    "commit-same-id": lambda *_: Misbehaviour(carries_out=1, lie="kept-same-id"),
     "expired-token": lambda *_: Misbehaviour(answer=_says(401).answer, drops_token=True),
     "empty-body": lambda *_: Misbehaviour(answer=Answer(200)),
     "not-json": lambda *_: Misbehaviour(answer=Answer(200, b"all is well, but this is not JSON")),

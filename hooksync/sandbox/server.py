@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.command import FIRE_PATH
-from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, Sends, read_fault
+from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
 from hooksync.sandbox.receiver import TAKEN, Delivery, WebhookSender, event_body, sample_events
 from hooksync.sandbox.tenancies import (
@@ -209,7 +209,7 @@ class Sandbox(LoopbackServer):
         if answer is None:
             connection.cut()
         else:
-            connection.send(answer, half=course.sends is Sends.HALF)
+            connection.send(answer, half=course.is_halved)
 
     def _run_through(self, course: Misbehaviour, request: Request) -> Answer | None:
         """Carry out a request, or misbehave; None if the connection is to be cut."""
@@ -220,7 +220,7 @@ class Sandbox(LoopbackServer):
         answer = None
         for _ in range(course.carries_out):
             answer = self._rules.answer(request, course.lie)
-        if self._stops_within(course.waits_after) or course.sends is Sends.NOTHING:
+        if self._stops_within(course.waits_after) or course.is_cut:
             return None
         return course.answer or answer
 

@@ -20,9 +20,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
@@ -32,6 +33,9 @@ from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError,
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
 SHORT_TRIGGERS = {"INDEXED": "FULL_TEXT_INDEXED", "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR"}  # pyPreservica's
 
+# Which id the answer to a new subscription tells, where it is not the right one: one that nothing has, and nothing is
+# kept; that of the newest one, and nothing is kept; likewise, but the new one is kept, under an id of its own.
+Lie = Literal["false-id", "same-id", "kept-same-id"]
 # Challenges a URL under a secret; returns why the receiver failed, None if it passed.
 Challenge = Callable[[str, str], str | None]
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
@@ -72,14 +76,6 @@ class Trait(StrEnum):
     TOTP_ONCE = "totp-once"  # a code of an account
     NO_CHALLENGE = "no-challenge"
     REPEAT_EVENTS = "repeat-events"  # those that were not answered with 2xx
-
-
-class Lie(Enum):
-    """Which id the answer to a new subscription tells, where it is not the right one."""
-
-    FALSE_ID = auto()  # one that nothing has: nothing is kept
-    SAME_ID = auto()  # that of the newest one: nothing is kept
-    KEPT_SAME_ID = auto()  # likewise, but the new one is kept, under an id of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +269,9 @@ class Rules:
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         held = self.tenancies.held_by(tenant) if lie else ()
-        is_kept = lie in (None, Lie.KEPT_SAME_ID)
+        is_kept = lie in (None, "kept-same-id")
         made = self.tenancies.add(tenant, wanted) if is_kept else replace(wanted, id=self.tenancies.new_id())
-        if held and lie is not Lie.FALSE_ID:
+        if held and lie != "false-id":
             made = replace(made, id=held[-1].id)
         document = self.tenancies.describe(made)
         if lie is None and Trait.ANSWER_WITHOUT_ID in self.traits:

@@ -373,7 +373,7 @@ CARRIED_OUT = frozenset(
     | {"lie-id", "same-id", "commit-same-id"}
 )
 UNHEARD = frozenset({"killed", "commit-killed", "garbage", "bug", "commit-bug"})
-LIES = {"lie-id": Lie.FALSE_ID, "same-id": Lie.SAME_ID, "commit-same-id": Lie.KEPT_SAME_ID}
+LIES: dict[str, Lie] = {"lie-id": "false-id", "same-id": "same-id", "commit-same-id": "kept-same-id"}
 
 
 def _named(body: bytes) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import ExitCode
-from hooksync.sandbox.faults import NUMBERED_KINDS, PLAIN_KINDS
+from hooksync.sandbox.faults import KINDS
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Trait
 from tests.command_line import ROOT, hooksync
@@ -90,7 +90,7 @@ def kinds(cells: tuple[Cell, ...]) -> set[str]:
 
 @pytest.mark.parametrize("cells", [make_cells(), few_cells()], ids=["all", "few"])
 def test_every_fault_and_every_trait_that_the_sandbox_knows_is_in_the_matrix(cells: tuple[Cell, ...]) -> None:
-    assert kinds(cells) == {*NUMBERED_KINDS, *PLAIN_KINDS}
+    assert kinds(cells) == KINDS.keys()
     assert {trait for cell in cells for trait in cell.way.traits} | OTHER_TRAITS == set(Trait)
     assert {cell.way for cell in cells} == set(WAYS)
     main = [cell for cell in cells if cell.table == MAIN.name]
