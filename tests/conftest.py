@@ -64,6 +64,11 @@ tenancies:
 """
 
 
+def impatient(hooks: str) -> str:
+    """Say of each tenancy of a hooks file that its list never lags, so that nothing is waited for."""
+    return hooks.replace("    subscriptions:", "    consistency_wait: 0\n    subscriptions:")
+
+
 @dataclass
 class Place:
     """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds them."""

@@ -42,6 +42,7 @@ _HEAD = """\
 # It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
 # To use it: save it as hooks.yaml, set the variables that the export listed, then
 #   hooksync plan             says "No changes."
+#   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
 """
 _NOWHERE = Location("the command line", 1, 1)  # never shown: its values are checked first

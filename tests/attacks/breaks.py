@@ -105,8 +105,8 @@ BREAKS = {
     "signals": Break(
         "go on after a signal",
         "cli/terminal.py",
-        "        if self.stop.is_set():\n            os._exit(self.exit_code)\n        self.stop.set()\n",
-        "        return\n",
+        "            os._exit(self.exit_code)\n        self._has_come = True\n        self.stop.set()\n",
+        "            return\n        self._has_come = True\n        return\n",
     ),
 }
 

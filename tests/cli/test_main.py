@@ -14,7 +14,7 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place, impatient
 from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
 from tests.terminals import Terminal
@@ -289,6 +289,7 @@ def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
     "fault", ["commit-cut@subscribe", "commit-502@subscribe", "cut@subscribe", "half-body@subscribe"]
 )
 def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str) -> None:
+    place.write(impatient(HOOKS))
     place.box.add_fault(fault)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err

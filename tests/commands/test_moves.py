@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import HOOKS, SECRET, Place
+from tests.conftest import HOOKS, SECRET, Place, impatient
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 BOTH = HOOKS
@@ -235,14 +235,15 @@ def test_a_move_out_of_what_is_owned_leaves_the_old_place_alone(made_one: Place)
 
 
 def test_what_a_failed_removal_left_is_removed_as_replaced(made_one: Place) -> None:
-    made_one.write(moved(ONE))
+    one = impatient(moved(ONE))
+    made_one.write(one)
     made_one.box.add_fault("status-500@unsubscribe")
     run = made_one.run("apply", "--yes")
     assert run.code == 4
     assert "half done: resubscribe prod/catalogue/MOVED" in run.out
     assert "-   catalogue (url changed)" in run.out
-    report = applied(made_one, moved(ONE), "--no-prune")
-    assert [one for one in steps(report) if one[0] != "keep"] == [
+    report = applied(made_one, one, "--no-prune")
+    assert [each for each in steps(report) if each[0] != "keep"] == [
         ("unsubscribe", "prod/catalogue/MOVED", ["url changed"])
     ]
     assert held(made_one) == [("to=new", SECRET)]

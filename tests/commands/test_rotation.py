@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.server import SandboxOptions
-from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place
+from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, impatient
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
@@ -119,6 +119,7 @@ def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
 
 def test_a_failing_removal_is_finished_by_the_next_run_which_keeps_the_newer(made: Place) -> None:
     rotate(made)
+    made.write(impatient(ONE))
     [old] = made.box.subscriptions("DEMO")
     made.box.add_fault("status-500@unsubscribe")
     run = made.run("apply", "--yes")

@@ -52,7 +52,7 @@ def end(process: Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("pair", sampled(range(20), 20))
+@pytest.mark.parametrize("pair", sampled(range(20), 20, 3))
 def test_of_two_applies_at_once_one_works_and_nothing_is_doubled(place: Place, pair: int) -> None:
     with place.popen(*APPLY) as first, place.popen(*APPLY) as second:
         ends = [end(process) for process in (first, second)]
