@@ -9,8 +9,8 @@ from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint,
 from hooksync.state.model import Intent, Removed, State, StateEntry
 
 KEY = Key(b"k" * 32)
-SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
-URL_SALT = b"u" * 16
+SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
+URL_SALT = "75" * 16
 DECLARED = declared_digest(URL_SALT, SubscriptionKey("https://hooks.example.org/a", Trigger("MOVED")))
 
 
@@ -45,8 +45,8 @@ def state(*records: StateEntry | Intent | Removed, last_run: int = 1, salts: tup
 
 TENANCIES = st.sampled_from(["prod", "test", "archive-prod", "archive"])
 TEXTS = st.text(min_size=1, max_size=12) | st.sampled_from(["a\nb", '"', "ü", "\x1b[2J"])
-DIGESTS = st.binary(min_size=32, max_size=32)
-SALT_BYTES = st.binary(min_size=16, max_size=16)
+DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
+SALT_BYTES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 TIMES = st.integers(0, 2**53 - 1)
 
 
@@ -62,9 +62,8 @@ def states(draw: st.DrawFn) -> State:
     known = draw(st.lists(salts(), min_size=1, max_size=4, unique_by=lambda salt: salt.id))
     names = st.sampled_from([salt.id for salt in known])
     runs = st.integers(1, last_run)
-    tenancies, flags = TENANCIES | TEXTS, st.none() | st.booleans()
-    since = st.none() | TIMES
-    of_entry = {"id": TEXTS, "include_identifiers": flags, "is_found": st.booleans(), "unlisted_since": since}
+    tenancies, flags = TENANCIES | TEXTS, st.booleans()
+    of_entry = {"id": TEXTS, "include_identifiers": flags, "is_found": flags, "unlisted_since": TIMES}
     entries = st.builds(StateEntry, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, **of_entry)
     seen = st.lists(TEXTS, max_size=3).map(tuple)
     intents = st.builds(Intent, tenancies, TEXTS, runs, names, DIGESTS, DIGESTS, seen, flags, TIMES)

@@ -204,10 +204,10 @@ def _replaced(stored: Stored | None, store: StateStore, *, is_forced: bool) -> I
 def _check_push(given: State, found: Inspected, where: str) -> None:
     """Raise Refused for an older or another state than what is there, FileError where a signature would be lost."""
     before = found.trusted(reads=False, writes=True)
-    if before is None or (given.lineage == before.lineage and given.serial >= before.serial):
+    if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
     what = f"what is to be pushed is older than {where}: its serial is {given.serial}, and {before.serial} there"
-    if given.lineage != before.lineage:
+    if given.url_salt != before.url_salt:
         what = f"what is to be pushed is another state than {where}, not an earlier or later one"
     fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
     raise Refused(Problem(what, fix))
@@ -257,7 +257,7 @@ def _line(each: StateEntry | Intent) -> str:
     return printable("  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes)))
 
 
-def _time(seconds: int | None) -> str | None:
+def _time(seconds: int) -> str | None:
     """Write a time, if it is known. `seconds`: since 1970; 0: not known."""
     try:
         return rfc3339(seconds) if seconds else None

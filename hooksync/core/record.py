@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from msgspec import Struct, convert, field
+from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import asdict, force_setattr, replace
 
-__all__ = ["Record", "asdict", "convert", "field", "fields_of", "force_setattr", "given_fields", "replace"]
+__all__ = [
+    "Record",
+    "asdict",
+    "convert",
+    "field",
+    "fields_of",
+    "force_setattr",
+    "given_fields",
+    "replace",
+    "to_builtins",
+]
 
 
 class Record(Struct, frozen=True):

@@ -27,7 +27,7 @@ class Journal:
         """`planner`: of the run; its state is as it was before anything was listed."""
         self._store = store
         self._planner = planner
-        self._before = planner.state or State(0, b"")
+        self._before = planner.state or State(0, "")
         self._salts: dict[SecretRef, Salt] = {}
         self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing
@@ -109,7 +109,7 @@ class Journal:
             made.append(replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen))
         made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
         for done, declared, identifier in _made(outcome, ids):
-            since = now if done.is_unlisted else None
+            since = now if done.is_unlisted else 0
             seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
             entry = self._entry(declared, identifier, state, is_found=done.is_found)
             made.append(replace(entry, unlisted_since=since, seen=seen))
@@ -174,7 +174,7 @@ def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) ->
     addresses = {step.live.id: step.declared.address for step in one.steps if isinstance(step, Keep)}
     for entry in state.entries_of(one.tenancy.name).values():
         address = addresses.get(entry.id, entry.address)
-        since = None if ids and entry.id in ids else entry.unlisted_since
+        since = 0 if ids and entry.id in ids else entry.unlisted_since
         seen = entry.seen if ids is None else tuple(each for each in entry.seen if each in ids)
         better = replace(entry, address=address, unlisted_since=since, seen=seen)
         if better != entry:

@@ -18,7 +18,6 @@ from hooksync.core.model import Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record
 
 SALT_BYTES = 16
-COST_N, COST_R, COST_P = 2**15, 8, 1  # of scrypt: 32 MiB and about 0.1 s; the schema of the state has them, too
 
 # They say "lock", the former name of the state, and must never change: every fingerprint that was written depends on
 # them.
@@ -37,9 +36,9 @@ class Key:
     def __init__(self, value: bytes) -> None:
         self._value = value
 
-    def sign(self, *parts: str) -> bytes:
-        """Return the HMAC-SHA256 of the parts. The same text split at other places gives another one."""
-        return hmac.digest(self._value, _joined(parts), "sha256")
+    def sign(self, *parts: str) -> str:
+        """Return the HMAC-SHA256 of the parts, as hex. The same text split at other places gives another one."""
+        return hmac.digest(self._value, _joined(parts), "sha256").hex()
 
     def __repr__(self) -> str:
         return "Key(***)"
@@ -54,7 +53,10 @@ class Salt(Record, frozen=True):
     HIDDEN = ("salt",)
 
     id: str  # the reference and the first bytes: "env:HOOK_SECRET#1f2e3d4c"; each salt has an id of its own
-    salt: bytes
+    salt: str  # hex
+    n: int = 2**15  # of scrypt: 32 MiB and about 0.1 s; the schema of the state allows no other cost
+    r: int = 8
+    p: int = 1
 
     def __hash__(self) -> int:
         return hash(self.id)  # hash enough, ten thousand times over
@@ -65,10 +67,10 @@ Wanted: TypeAlias = tuple[Secret, Salt]
 
 def make_salt(ref: SecretRef, random_bytes: bytes) -> Salt:
     """Make a salt for a reference."""
-    return Salt(f"{ref}#{random_bytes[:4].hex()}", random_bytes)
+    return Salt(f"{ref}#{random_bytes[:4].hex()}", random_bytes.hex())
 
 
-def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> bytes:
+def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> str:
     """Bind a secret to one live subscription of one tenancy: copied to another, the fingerprint matches nothing.
 
     `is_found`: only a list told of it; its fingerprint never passes for that of one which an answer told of.
@@ -76,22 +78,22 @@ def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = Fal
     return key.sign(_FOUND if is_found else _ENTRY, tenancy, identifier)
 
 
-def intent_fingerprint(key: Key, tenancy: str, address: str) -> bytes:
+def intent_fingerprint(key: Key, tenancy: str, address: str) -> str:
     """Bind a secret to an address that has no live id yet."""
     return key.sign(_INTENT, tenancy, address)
 
 
-def declared_digest(url_salt: bytes, key: SubscriptionKey) -> bytes:
+def declared_digest(url_salt: str, key: SubscriptionKey) -> str:
     """Return what tells declared subscriptions apart without keeping their URLs."""
-    return hmac.digest(url_salt, _joined((_DECLARED, key.url, key.trigger.wire)), "sha256")
+    return hmac.digest(bytes.fromhex(url_salt), _joined((_DECLARED, key.url, key.trigger.wire)), "sha256").hex()
 
 
 def stretch(wanted: Wanted) -> Key:
     """Derive the key of one secret under one salt; takes about 0.1 s. Raises FileError where there is no memory."""
     secret, salt = wanted
-    value, costs = secret.reveal().encode(), {"n": COST_N, "r": COST_R, "p": COST_P}
+    value, salted, costs = secret.reveal().encode(), bytes.fromhex(salt.salt), {"n": salt.n, "r": salt.r, "p": salt.p}
     try:
-        return Key(hashlib.scrypt(value, salt=salt.salt, **costs, maxmem=_MEMORY, dklen=_KEY_BYTES))
+        return Key(hashlib.scrypt(value, salt=salted, **costs, maxmem=_MEMORY, dklen=_KEY_BYTES))
     except (MemoryError, ValueError):  # OpenSSL's word for it is a ValueError
         fix = "free some memory, or give --parallelism 1: then one is made at a time"
         raise FileError(Problem("no memory for the fingerprint of a secret, which takes 32 MiB", fix)) from None

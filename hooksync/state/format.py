@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
-from hooksync.core.record import asdict
+from hooksync.core.record import convert, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import PlanKey, parse_json
-from hooksync.state.fingerprints import COST_N, COST_P, COST_R, Salt
-from hooksync.state.model import Intent, Removed, State, StateEntry
+from hooksync.state.model import Intent, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
@@ -28,7 +27,6 @@ _WAY_OUT = (
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _FORMAT = re.compile(r"hooksync\.([a-z]{1,20})/([0-9]{1,20})")
-M = TypeVar("M", StateEntry, Intent)
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -47,15 +45,7 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
         document = _parse(text, path)
         _check_format(document)
         fields = check_document("state", document)
-        state = State(
-            last_run=fields["last_run"],
-            url_salt=bytes.fromhex(fields["url_salt"]),
-            salts=tuple(Salt(name, bytes.fromhex(item["salt"])) for name, item in fields["salts"].items()),
-            entries=tuple(_made(StateEntry, each) for each in fields["entries"]),
-            intents=tuple(_made(Intent, each) for each in fields.get("intents", ())),
-            removed=tuple(Removed(**each) for each in fields.get("removed", ())),
-            serial=fields.get("serial", 0),
-        )
+        state = convert(fields, State)
         _check_whole(state)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _WAY_OUT)) from None
@@ -68,49 +58,16 @@ def signature_of(state: State, key: PlanKey) -> str:
 
 
 def state_text(state: State, key: PlanKey | None = None) -> str:
-    """Write a state, signed where there is a key; the same state always gives the same text.
-
-    A field that is new to the format is left out where it says nothing: signatures are made of this text.
-    """
-    cost = {"n": COST_N, "r": COST_R, "p": COST_P}
-    salts = [f"{_encode(salt.id)}: {_encode({**cost, 'salt': salt.salt.hex()})}" for salt in state.salts]
-    fields = {
-        "entries": _block("[]", [_encode(_fields(entry)) for entry in state.entries]),
-        "format": _encode(STATE_FORMAT),
-        "intents": _block("[]", [_encode(_fields(intent)) for intent in state.intents]),
-        "last_run": _encode(state.last_run),
-        **({"removed": _block("[]", [_encode(asdict(each)) for each in state.removed])} if state.removed else {}),
-        "salts": _block("{}", salts),
-        **({"serial": _encode(state.serial)} if state.serial else {}),
-        **({"signature": _encode(signature_of(state, key))} if key else {}),
-        "url_salt": _encode(state.url_salt.hex()),
-    }
-    return "{\n" + ",\n".join(f'  "{name}": {value}' for name, value in fields.items()) + "\n}\n"
+    """Write a state, signed where there is a key; the same state always gives the same text, of which it is made."""
+    fields = {"format": STATE_FORMAT, **to_builtins(state), **({"signature": signature_of(state, key)} if key else {})}
+    return "{\n" + ",\n".join(f'  "{name}": {_written(fields[name])}' for name in sorted(fields)) + "\n}\n"
 
 
-def _made(kind: type[M], fields: Mapping[str, Any]) -> M:
-    """Read an entry or an intent, as `_fields` writes it."""
-    read = {"is_found" if name == "found" else name: value for name, value in fields.items()}
-    read |= {name: bytes.fromhex(fields[name]) for name in ("fingerprint", "declared")}
-    return kind(**read | {"seen": tuple(fields.get("seen", ()))})
-
-
-def _fields(each: StateEntry | Intent) -> dict[str, object]:
-    """Write what says something; an intent always tells what was seen before."""
-    written = {name: value for name, value in asdict(each).items() if value is not None and value != ()}
-    written |= {"fingerprint": each.fingerprint.hex(), "declared": each.declared.hex()}
-    if isinstance(each, StateEntry):
-        return {**written, "found": True} if written.pop("is_found") else written
-    if not each.at:
-        del written["at"]
-    return {**written, "seen": each.seen}
-
-
-def _block(brackets: str, lines: Sequence[str]) -> str:
-    """Write records one on a line."""
-    if not lines:
-        return brackets
-    return brackets[0] + "\n    " + ",\n    ".join(lines) + "\n  " + brackets[1]
+def _written(value: object) -> str:
+    """Write a value; of several records, each on a line of its own."""
+    if not isinstance(value, tuple) or not value:
+        return _encode(value)
+    return "[\n    " + ",\n    ".join(map(_encode, value)) + "\n  ]"
 
 
 def _parse(text: str, path: str) -> dict[str, Any]:
@@ -155,6 +112,7 @@ def _check_format(document: Mapping[str, Any]) -> None:
 
 def _check_whole(state: State) -> None:
     """Check what a schema cannot: each record is there once, and names a salt that exists and a run that has begun."""
+    _check_once("salts", ((salt.id,) for salt in state.salts))
     salts = state.salts_by_id()
     records: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
     for each in records:

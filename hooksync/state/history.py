@@ -30,7 +30,7 @@ class History(Record, frozen=True):
     HIDDEN = ("url_salt",)
 
     made: Mapping[str, StateEntry | Intent] = field(default_factory=dict)  # by live id
-    url_salt: bytes = b""
+    url_salt: str = ""  # hex
     states: Mapping[str, SecretState] = field(default_factory=dict)  # by live id; only of what the state knows
     not_set: frozenset[SecretRef] = frozenset()  # references without a value in this run
     siblings: Mapping[str, str] = field(default_factory=dict)  # live id -> address that shows its reference has changed
@@ -53,7 +53,7 @@ class History(Record, frozen=True):
         made = self.made.get(live.id)
         return made is not None and not made.is_found
 
-    def digest_of(self, key: SubscriptionKey) -> bytes:
+    def digest_of(self, key: SubscriptionKey) -> str:
         """Return the digest under which the state keeps a URL and a trigger."""
         return declared_digest(self.url_salt, key)
 
@@ -116,7 +116,7 @@ def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscripti
     if not _removed_lately(state, tenancy, now).isdisjoint(shown):
         return True
     entries = state.entries_of(tenancy)
-    made_by: dict[bytes, int] = {}  # the newest run that is known to have made it
+    made_by: dict[str, int] = {}  # the newest run that is known to have made it
     for entry in entries.values():
         made_by[entry.declared] = max(entry.run, made_by.get(entry.declared, 0))
     young = [
@@ -126,7 +126,7 @@ def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscripti
     ]
     if not young:
         return False
-    ids: defaultdict[bytes, set[str]] = defaultdict(set)
+    ids: defaultdict[str, set[str]] = defaultdict(set)
     for each in shown.values():
         ids[declared_digest(state.url_salt, each.key)].add(each.id)
     return any(not ids[intent.declared].difference(intent.seen, entries) for intent in young)
@@ -134,8 +134,7 @@ def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscripti
 
 def _unlisted(state: State, tenancy: str, now: float) -> list[StateEntry]:
     """Return what an answer told to be made a short time ago, and no list has shown yet."""
-    entries = state.entries_of(tenancy).values()
-    return [each for each in entries if each.unlisted_since is not None and is_recent(each.unlisted_since, now)]
+    return [each for each in state.entries_of(tenancy).values() if is_recent(each.unlisted_since, now)]
 
 
 def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
@@ -167,7 +166,7 @@ def recall(
     if state is None:
         return History(not_set=not_set)
     entries = state.entries_of(tenancy)
-    intents: defaultdict[bytes, list[Intent]] = defaultdict(list)
+    intents: defaultdict[str, list[Intent]] = defaultdict(list)
     for intent in sorted(state.intents_of(tenancy), key=lambda each: each.run):  # whatever the address was then
         intents[intent.declared].append(intent)
     made: dict[str, StateEntry | Intent] = {}

@@ -39,7 +39,7 @@ class Mark(Record, frozen=True):
 
 def mark_of(state: State) -> Mark:
     """Return what tells a state, and its version, from others."""
-    return Mark(hashlib.sha256(f"hooksync.state/1 lineage\n{state.lineage}".encode()).hexdigest(), state.serial)
+    return Mark(hashlib.sha256(f"hooksync.state/1 lineage\n{state.url_salt}".encode()).hexdigest(), state.serial)
 
 
 class Inspected(Record, frozen=True):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 
 from hooksync.core.model import DeclaredSubscription, SecretRef
-from hooksync.core.record import Record, field, force_setattr, replace
+from hooksync.core.record import Record, force_setattr, replace
 from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint, intent_fingerprint, make_salt
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
@@ -19,9 +20,9 @@ RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or 
 def is_recent(at: int, now: float) -> bool:
     """Whether a list may not yet show what happened then; a time that a wrong clock put far ahead is not recent.
 
-    Both in seconds since 1970.
+    Both in seconds since 1970; `at`: 0: it is not known to have happened, or a list has shown it.
     """
-    return abs(now - at) < RECENT
+    return at != 0 and abs(now - at) < RECENT
 
 
 class _Made(Record, frozen=True):
@@ -33,18 +34,18 @@ class _Made(Record, frozen=True):
     address: str
     run: int  # a higher one is newer
     salt: str  # id of the Salt
-    fingerprint: bytes  # of the secret, bound to what is known of the subscription
-    declared: bytes  # `declared_digest` of what is made
+    fingerprint: str  # of the secret, bound to what is known of the subscription
+    declared: str  # `declared_digest` of what is made
     seen: tuple[str, ...] = ()  # live ids of that identity before it was made; of an entry: if only a list told of it
-    include_identifiers: bool | None = None  # as it is sent; None: not known, an older state
+    include_identifiers: bool = True  # as it is sent
 
 
-class StateEntry(_Made, frozen=True, kw_only=True):
+class StateEntry(_Made, frozen=True, kw_only=True, rename={"is_found": "found"}):
     """A live subscription that hooksync made or adopted; its fingerprint is bound to tenancy and id."""
 
     id: str  # the live one's
     is_found: bool = False  # no answer told its id, only a list: somebody else may have made it
-    unlisted_since: int | None = None  # when it was made, seconds since 1970; None: a list has shown it
+    unlisted_since: int = 0  # when it was made, seconds since 1970; 0: a list has shown it
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
@@ -57,13 +58,13 @@ class StateEntry(_Made, frozen=True, kw_only=True):
         return replace(self, salt=salt.id, fingerprint=mark)
 
 
-def entry_for(one: DeclaredSubscription, identifier: str, run: int, digest: bytes, *, is_found: bool) -> StateEntry:
+def entry_for(one: DeclaredSubscription, identifier: str, run: int, digest: str, *, is_found: bool) -> StateEntry:
     """Return an entry of a live subscription that is as declared, without a fingerprint of its secret.
 
     `digest`: its `declared_digest`.
     """
     flag = one.include_identifiers
-    return StateEntry(one.tenancy, one.address, run, "", b"", digest, (), flag, id=identifier, is_found=is_found)
+    return StateEntry(one.tenancy, one.address, run, "", "", digest, (), flag, id=identifier, is_found=is_found)
 
 
 class Intent(_Made, frozen=True):
@@ -118,19 +119,18 @@ class Settlement(Record, frozen=True):
         return (intent.tenancy, intent.run) == (self.tenancy, self.run)
 
 
-class State(Record, frozen=True):
+class State(Record, frozen=True, dict=True):
     """Everything that hooksync remembers, always in the same order."""
 
-    HIDDEN = ("url_salt", "_entries")
+    HIDDEN = ("url_salt",)
 
     last_run: int  # 0: none yet
-    url_salt: bytes  # of every `declared` in this state
+    url_salt: str  # hex; of every `declared` in this state, and its lineage: all later versions of it have the same
     salts: tuple[Salt, ...] = ()
     entries: tuple[StateEntry, ...] = ()
     intents: tuple[Intent, ...] = ()
     removed: tuple[Removed, ...] = ()
     serial: int = 0  # one higher with each write that changes anything
-    _entries: dict[str, dict[str, StateEntry]] = field(default_factory=dict)  # by tenancy, by live id
 
     def __post_init__(self) -> None:
         put = force_setattr  # the class is frozen otherwise
@@ -138,19 +138,17 @@ class State(Record, frozen=True):
         put(self, "entries", tuple(sorted(self.entries, key=lambda entry: (entry.tenancy, entry.address, entry.id))))
         put(self, "intents", tuple(sorted(self.intents, key=_place)))
         put(self, "removed", tuple(sorted(self.removed, key=lambda each: (each.tenancy, each.id))))
+
+    @cached_property
+    def _by_tenancy(self) -> Mapping[str, Mapping[str, StateEntry]]:
         index: dict[str, dict[str, StateEntry]] = {}
         for entry in self.entries:
             index.setdefault(entry.tenancy, {})[entry.id] = entry
-        put(self, "_entries", index)
-
-    @property
-    def lineage(self) -> str:
-        """What all later versions of a state have in common: a secret of it, as hexadecimal digits."""
-        return self.url_salt.hex()
+        return index
 
     def entries_of(self, tenancy: str) -> Mapping[str, StateEntry]:
         """Return a tenancy's entries by live id."""
-        return self._entries.get(tenancy, {})
+        return self._by_tenancy.get(tenancy, {})
 
     def intents_of(self, tenancy: str) -> tuple[Intent, ...]:
         """Return the intents that runs left in a tenancy, by address, the newest last."""
@@ -186,22 +184,16 @@ class State(Record, frozen=True):
             given[ref] = usable[str(ref)]
         return given
 
-    def gone(self, tenancy: str, live_ids: Iterable[str] | None, now: float | None = None) -> frozenset[str]:
+    def gone(self, tenancy: str, live_ids: Iterable[str] | None, now: float) -> frozenset[str]:
         """Return the ids of entries that are not live any more; none where it is not known what is live.
 
         To be asked of the state as it was before the live ones were listed: what others make meanwhile is not gone.
-        Nor is what was made so recently that the list may not show it yet. `now`: seconds since 1970; None: not known,
-        then nothing that no list has shown is gone.
+        Nor is what was made so recently that the list may not show it yet. `now`: seconds since 1970.
         """
         if live_ids is None:
             return frozenset()
-        listed = frozenset(live_ids)
-        return frozenset(
-            entry.id
-            for entry in self.entries_of(tenancy).values()
-            if entry.id not in listed
-            if entry.unlisted_since is None or not (now is None or is_recent(entry.unlisted_since, now))
-        )
+        entries = self.entries_of(tenancy).values()
+        return frozenset(each.id for each in entries if not is_recent(each.unlisted_since, now)).difference(live_ids)
 
     def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Begin a run: its number is the new `last_run`, and replaces the one that the intents come with.

@@ -168,7 +168,7 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     for _ in range(_MOST_WRITES):
         serials, stored = integrity.serials(), store.read()
         before = integrity.inspect(stored.text if stored else None, store.where, serials=serials).trusted(writes=True)
-        before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES))
+        before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
         after = change(before)
         if not stored and after == before:
             return after

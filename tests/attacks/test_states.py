@@ -153,8 +153,8 @@ def listed(place: Place) -> list[str]:
 
 def forged_intents(document: dict[str, Any]) -> None:
     """Pass what is live off as what a killed run has made."""
-    fields = ("tenancy", "address", "run", "salt", "fingerprint", "declared")
-    document["intents"] = [{name: entry[name] for name in fields} | {"seen": []} for entry in document["entries"]]
+    fields = ("tenancy", "address", "run", "salt", "fingerprint", "declared", "seen", "include_identifiers")
+    document["intents"] = [{name: entry[name] for name in fields} | {"at": 0} for entry in document["entries"]]
     document["entries"] = []
 
 
@@ -169,9 +169,9 @@ def all_removed(document: dict[str, Any]) -> None:
 
 
 def another_salt(document: dict[str, Any]) -> None:
-    [(name, salt)] = document["salts"].items()
-    document["salts"] = {f"{name}0": {**salt, "salt": "00" * 16}}
-    each_entry(salt=f"{name}0")(document)
+    [salt] = document["salts"]
+    salt |= {"id": f"{salt['id']}0", "salt": "00" * 16}
+    each_entry(salt=salt["id"])(document)
 
 
 def an_id_more(document: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ def an_id_more(document: dict[str, Any]) -> None:
 
 
 FORGERIES: dict[str, Change] = {
-    "entries are dropped": lambda it: it.update(entries=[], salts={}),
+    "entries are dropped": lambda it: it.update(entries=[], salts=[]),
     "one entry is dropped": lambda it: it["entries"].pop(),
     "fingerprints are zeros": ALL_CHANGED,
     "fingerprints are swapped": swapped,
@@ -244,8 +244,8 @@ def test_what_was_only_found_cannot_be_passed_off_as_made(place: Place) -> None:
     place.write(HOOKS)
     assert place.run("apply", "--yes").code == 0
     document = json.loads(path_of(place).read_text())
-    assert [entry.get("found") for entry in document["entries"]] == [True, True]
-    forge(place, lambda it: [entry.pop("found") for entry in it["entries"]])
+    assert [entry["found"] for entry in document["entries"]] == [True, True]
+    forge(place, lambda it: [entry.update(found=False) for entry in it["entries"]])
     told_of_the_rotation(place)
 
 
@@ -269,10 +269,12 @@ def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_f
 
     def salts(number: int) -> Change:
         def change(document: dict[str, Any]) -> None:
-            [salt] = list(document["salts"].values())[:1]
+            salt = document["salts"][0]
+            document["salts"] = [
+                {**salt, "id": f"env:CATALOGUE_SECRET#{each}", "salt": f"{each:032x}"} for each in range(number)
+            ]
             for index, entry in enumerate(document["entries"]):
                 entry["salt"] = f"env:CATALOGUE_SECRET#{index % number}"
-                document["salts"][entry["salt"]] = {**salt, "salt": f"{index % number:032x}"}
 
         return change
 
@@ -290,7 +292,7 @@ def test_a_forged_state_costs_no_more_scrypt_than_twice_what_is_declared_and_a_f
 @pytest.mark.parametrize(("name", "cost"), [("n", 2**17), ("n", 2**10), ("r", 2), ("r", 2**20), ("p", 4), ("p", 10**9)])
 def test_no_state_chooses_the_cost_of_scrypt(place: Place, name: str, cost: int) -> None:
     made(place, HOOKS)
-    forge(place, lambda it: [salt.update({name: cost}) for salt in it["salts"].values()])
+    forge(place, lambda it: [salt.update({name: cost}) for salt in it["salts"]])
     before = len(place.box.calls)
     run = place.run("plan")
     assert (run.code, len(place.box.calls)) == (1, before)

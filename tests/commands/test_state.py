@@ -46,7 +46,7 @@ UNLISTED = replace(entry(*THIRD), unlisted_since=NOW)
 MEANT = replace(intent(name="website"), at=NOW)
 WHOLE = replace(state(MADE, FOUND, UNLISTED, MEANT), serial=7)
 SETTLED = replace(WHOLE, intents=())
-ANOTHER = replace(SETTLED, url_salt=b"x" * 16)
+ANOTHER = replace(SETTLED, url_salt="78" * 16)
 
 ADDRESSES = "prod/alert/MOVED, prod/catalogue/MOVED, prod/website/MOVED, ..."
 EVERY_ACTION = [
@@ -207,8 +207,8 @@ def test_as_json_it_says_the_same(kept: Folder) -> None:
 def test_it_shows_nothing_to_guess_secrets_with(kept: Folder, format: str) -> None:
     shown = kept.run("show", "--format", format).out
     keys = [SALT.salt, URL_SALT, MADE.fingerprint, MEANT.fingerprint, MADE.declared]
-    assert not [key for key in keys if key.hex() in shown]
-    assert KEY.sign("x").hex() not in shown
+    assert not [key for key in keys if key in shown]
+    assert KEY.sign("x") not in shown
 
 
 def test_an_empty_one_says_so(folder: Folder) -> None:
@@ -315,7 +315,7 @@ def test_what_is_there_and_damaged_is_replaced_only_by_force(folder: Folder) -> 
     ("text", "what"),
     [
         ("", "new.json"),
-        (state_text(WHOLE)[:-3], "new.json:16:"),
+        (state_text(WHOLE)[:-3], "new.json:17:"),
         (f"<<<<<<< ours\n{state_text(WHOLE)}", "conflict"),
         (state_text(WHOLE).replace("state/1", "state/2"), "hooksync.state/2"),
         (state_text(WHOLE).replace('"last_run": 1', '"last_run": 1, "more": 1'), "more"),

@@ -30,11 +30,14 @@ from tests.makers import HERE, tenancy
 
 CANARY = "c4nary-0123456789-in-a-field"
 RAW = re.compile(
-    r"body|continuation|environ|full|headers|hidden|identity|instance|key|password|secret|seed|token|totp|url|value"
+    r"body|continuation|declared|environ|fingerprint|full|headers|hidden|identity|instance|key|password|secret|seed|token"
+    r"|totp|url|value|(url_)?salt"
 )
 PLAIN = re.compile(r"\b(bytes|str|object|Any)\b")  # what a secret may be in its plain form
 # with variables unfilled or query values hidden; the page of a CI run
 MAY_BE_SHOWN = {"ExportedEntry.url", "LiveRow.url", "StepView.url", "Origin.url"}
+MAY_BE_SHOWN |= {f"{kind}.salt" for kind in ("_Made", "StateEntry", "Intent")}  # its id
+MAY_BE_SHOWN |= {"Prepared.declared", "Server.declared"}  # addresses; as it is written
 MAY_BE_SHOWN |= {"hooksync.receiver.Answer.body", "hooksync.receiver.Answer.headers"}  # what anybody is answered
 CONTAINERS = (dict, list, set, str, bytes)
 

@@ -31,8 +31,8 @@ OURS, THEIRS = "https://hooks.example.org", "https://vendor.example"
 SPELT_OTHERWISE = "https://Hooks.Example.org:443"
 TENANT = "DEMO"
 TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
-SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
-URL_SALT = b"u" * 16
+SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
+URL_SALT = "75" * 16
 HOOKS = """\
 version: 1
 defaults: {secret: {env: HOOK_SECRET}}
@@ -140,7 +140,7 @@ def prepare(way: Way, folder: Path) -> None:
         made = list(_seed(box, way))
     if way.uses_state:
         names = FORMER_NAMES if way.moves else {}
-        state = _old_state(made, names, knows_flags=way.edits_flag)
+        state = _old_state(made, names)
         (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
 
 
@@ -168,14 +168,14 @@ def _seed(box: Sandbox, way: Way) -> Iterator[Subscription]:
             yield one
 
 
-def _old_state(made: Iterable[Subscription], names: Mapping[str, str], *, knows_flags: bool) -> State:
+def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
     entries = []
     for one in made:
         name = one.url.rpartition("/")[2]
         address = f"prod/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
         mark = fingerprint(key_of(one.secret), "prod", one.id)
         digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
-        flag = one.include_identifiers if knows_flags else None  # as in a state of an older version
+        flag = one.include_identifiers
         entries.append(StateEntry("prod", address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag))
     return State(1, URL_SALT, (SALT,), tuple(entries))
 

@@ -59,13 +59,13 @@ _ALIASES = "version: 1\nx-0: &x0 {a: b}\nx-1: &x1 {c: [d]}\n" + "".join(
     f"x-{n}: &x{n} {{p{n}: *x{n - 1}, q: *x{n - 1}, <<: [*x{n - 2}, *x{n - 1}]}}\n" for n in range(2, 12)
 )
 
-_SALT = Salt("env:HOOK_SECRET#73737373", b"s" * 16)
+_SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
 _STATE = State(
     last_run=7,
-    url_salt=b"u" * 16,
+    url_salt="75" * 16,
     salts=(_SALT,),
-    entries=(StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, b"f" * 32, b"d" * 32, id="1" * 32),),
-    intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, b"f" * 32, b"d" * 32, ("2" * 32,)),),
+    entries=(StateEntry("prod", "prod/catalogue/MOVED", 1, _SALT.id, "f" * 64, "d" * 64, id="1" * 32),),
+    intents=(Intent("prod", "prod/other/MOVED", 7, _SALT.id, "f" * 64, "d" * 64, ("2" * 32,)),),
 )
 
 _STEP = {
@@ -127,7 +127,7 @@ def seeds(target: str) -> list[bytes]:
         case "state":
             return [
                 *(state_text(replace(_STATE, serial=3), key).encode() for key in (None, PlanKey(b"k" * 16))),
-                state_text(State(0, b"u" * 16)).encode(),
+                state_text(State(0, "75" * 16)).encode(),
                 b"<<<<<<< HEAD\n{}\n=======\n",
             ]
         case "plan":

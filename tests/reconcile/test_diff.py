@@ -263,7 +263,7 @@ def test_a_glob_of_addresses_minds_letter_case() -> None:
 
 def remembering(**made: tuple[int, DeclaredSubscription]) -> History:
     """A state that says of live ids which run made them, for which declared subscription."""
-    empty = History(url_salt=b"salt")
+    empty = History(url_salt="5a17")
     known = {each: Made(run, one.address, empty.digest_of(one.key)) for each, (run, one) in made.items()}
     return replace(empty, made=known)
 

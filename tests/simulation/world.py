@@ -60,7 +60,7 @@ class Killed(BaseException):
 def cheap_key(wanted: tuple[Secret, Salt]) -> Key:
     """Make a key by one HMAC where scrypt would take 0.1 s."""
     secret, salt = wanted
-    return Key(hmac.digest(salt.salt, secret.reveal().encode(), hashlib.sha256))
+    return Key(hmac.digest(salt.salt.encode(), secret.reveal().encode(), hashlib.sha256))
 
 
 class Pool(WorkerPool):

@@ -18,7 +18,7 @@ from hooksync.core.model import Secret
 from hooksync.state.fingerprints import Key, KeyRing, Salt, Wanted, stretch
 
 ONE, TWO = Secret("the-first-shared-secret"), Secret("the-second-shared-secret")
-SALT, OTHER_SALT = Salt("env:A#61616161", b"a" * 16), Salt("env:B#62626262", b"b" * 16)
+SALT, OTHER_SALT = Salt("env:A#61616161", "61" * 16), Salt("env:B#62626262", "62" * 16)
 
 
 def derive_keys(wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key] = stretch) -> dict[Wanted, Key]:
@@ -27,10 +27,10 @@ def derive_keys(wanted: list[Wanted], width: int, derive: Callable[[Wanted], Key
     return {each: ring.key(*each) for each in wanted}
 
 
-def expected(secret: str, salt: Salt, *parts: bytes) -> bytes:
-    key = hashlib.scrypt(secret.encode(), salt=salt.salt, n=2**15, r=8, p=1, maxmem=2**28, dklen=32)
+def expected(secret: str, salt: Salt, *parts: bytes) -> str:
+    key = hashlib.scrypt(secret.encode(), salt=bytes.fromhex(salt.salt), n=2**15, r=8, p=1, maxmem=2**28, dklen=32)
     message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    return hmac.new(key, message, "sha256").digest()
+    return hmac.new(key, message, "sha256").hexdigest()
 
 
 def test_a_key_is_what_scrypt_makes_of_the_secret() -> None:
@@ -118,6 +118,6 @@ def test_what_goes_wrong_reaches_the_caller() -> None:
 def test_what_is_derived_shows_neither_secret_nor_key() -> None:
     keys = derive_keys([(ONE, SALT)], 1)
     shown = f"{keys} {keys!r} {list(keys.values())} {keys[ONE, SALT]}"
-    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=SALT.salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
+    stretched = hashlib.scrypt(b"the-first-shared-secret", salt=b"a" * 16, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
     for hidden in ("the-first-shared-secret", stretched.hex(), repr(stretched)):
         assert hidden not in shown

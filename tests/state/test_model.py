@@ -20,7 +20,7 @@ from tests.state_makers import KEY, SALT, TENANCIES, TEXTS, URL_SALT, entry, int
 T = TypeVar("T")
 
 OTHER_KEY = Key(b"o" * 32)
-OTHER_SALT = Salt("env:OTHER#6f6f6f6f", b"o" * 16)
+OTHER_SALT = Salt("env:OTHER#6f6f6f6f", "6f" * 16)
 REFS = [SecretRef("env", name) for name in ("A", "B", "C")] + [SecretRef("file", "a#b")]
 
 
@@ -66,7 +66,7 @@ def test_a_declared_digest_tells_url_trigger_and_state_apart() -> None:
         declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("MOVED"))),
         declared_digest(URL_SALT, SubscriptionKey("https://a/", Trigger("bMOVED"))),
         declared_digest(URL_SALT, SubscriptionKey("https://a/b", Trigger("INDEXED"))),
-        declared_digest(b"v" * 16, SubscriptionKey("https://a/b", Trigger("MOVED"))),
+        declared_digest("76" * 16, SubscriptionKey("https://a/b", Trigger("MOVED"))),
     }
     assert len(digests) == 4
 
@@ -84,8 +84,7 @@ def test_a_key_shows_nothing_and_cannot_be_taken_away() -> None:
 def test_nothing_in_a_state_shows_its_digests() -> None:
     one = state(entry(), intent())
     for hidden in (entry().fingerprint, intent().fingerprint, entry().declared, SALT.salt, URL_SALT):
-        assert repr(hidden) not in repr(one)
-        assert hidden.hex() not in repr(one)
+        assert hidden not in repr(one)
 
 
 # --- salts
@@ -174,17 +173,17 @@ def test_an_entry_is_written_over_by_the_newer_one_of_its_id() -> None:
 
 def test_what_is_not_live_any_more_is_gone_and_nothing_is_where_nobody_looked() -> None:
     one = state(entry(), entry(identifier="2" * 32), entry("test", "3" * 32))
-    assert one.gone("prod", ["2" * 32, "9" * 32]) == {"1" * 32}
-    assert one.gone("prod", iter(())) == {"1" * 32, "2" * 32}
-    assert one.gone("prod", None) == frozenset()
-    assert one.gone("elsewhere", []) == frozenset()
+    assert one.gone("prod", ["2" * 32, "9" * 32], NOW) == {"1" * 32}
+    assert one.gone("prod", iter(()), NOW) == {"1" * 32, "2" * 32}
+    assert one.gone("prod", None, NOW) == frozenset()
+    assert one.gone("elsewhere", [], NOW) == frozenset()
 
 
 def test_what_another_run_made_since_the_state_was_read_is_not_gone() -> None:
     before = state(entry(identifier="1" * 32))
     live_when_listed = ["5" * 32]
     meanwhile = before.settled([Settlement("prod", 1, (entry(identifier="2" * 32),))], [SALT])
-    after = meanwhile.settled([Settlement("prod", 2, gone=before.gone("prod", live_when_listed))], [SALT])
+    after = meanwhile.settled([Settlement("prod", 2, gone=before.gone("prod", live_when_listed, NOW))], [SALT])
     assert [each.id for each in after.entries] == ["2" * 32]
 
 
@@ -202,7 +201,6 @@ def test_what_no_list_has_shown_yet_is_not_gone_while_it_is_recent() -> None:
     one = state(replace(entry(), unlisted_since=NOW), entry(identifier="2" * 32))
     assert one.gone("prod", [], NOW + RECENT - 1) == {"2" * 32}
     assert one.gone("prod", [], NOW + RECENT) == {"1" * 32, "2" * 32}
-    assert one.gone("prod", []) == {"2" * 32}
     assert one.gone("prod", ["1" * 32], NOW + RECENT) == {"2" * 32}
 
 

@@ -104,7 +104,7 @@ def assert_next_run_finishes(place: Place, posts: int) -> None:
     assert len(place.box.subscriptions("DEMO")) == 2
     state = state_of(place.folder)
     assert (len(state["entries"]), state["intents"]) == (2, [])
-    found = {entry["address"] for entry in state["entries"] if entry.get("found")}
+    found = {entry["address"] for entry in state["entries"] if entry["found"]}
     for step in again.json["tenancies"][0]["steps"]:
         if step["outcome"] != "done":
             assert step["secret"]["state"] == ("unknown" if step["address"] in found else "same")
