@@ -140,7 +140,11 @@ def test_a_workflow_may_do_nothing_that_a_job_does_not_ask_for(path: Path) -> No
         for scope, access in job["permissions"].items()
         if access != "read"
     }
-    allowed = {"hooksync-plan": {("plan", "pull-requests")}, "hooksync-apply": {("apply", "contents")}}
+    allowed = {
+        "hooksync-plan": {("plan", "pull-requests")},
+        "hooksync-apply": {("apply", "contents")},
+        "hooksync-drift": {("drift", "issues")},
+    }
     assert written == allowed.get(path.stem, set())
 
 
@@ -428,11 +432,11 @@ def test_github_plans_saves_applies_and_finds_drift(over_http: Runner, place: Pl
 
     runner.new_machine()
     same = runner.step("Look for drift")
-    assert (same.returncode, runner.outputs["drift"]) == (0, {"drift": "false"}), same.stderr
+    assert (same.returncode, runner.outputs["drift"]) == (0, {"exit-code": "0", "drift": "false"}), same.stderr
 
     meddle(place)
     drifted = runner.step("Look for drift")
-    assert (drifted.returncode, runner.outputs["drift"]) == (2, {"drift": "true"})
+    assert (drifted.returncode, runner.outputs["drift"]) == (2, {"exit-code": "2", "drift": "true"})
     assert "::error title=Live is not as declared::" in drifted.stdout
     assert len(live(place)) == 1
 
@@ -531,7 +535,7 @@ def test_github_fails_the_check_of_a_plan_that_would_be_refused_and_comments_why
     assert "**apply would refuse**" in body
     assert "limits.unsubscribe" in body
     drift = runner.step("Look for drift")
-    assert (drift.returncode, runner.outputs["drift"]) == (3, {})
+    assert (drift.returncode, runner.outputs["drift"]) == (3, {"exit-code": "3"})
     assert "::error title=hooksync apply would refuse::" in drift.stdout
 
 
@@ -554,7 +558,7 @@ def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Pla
     assert "changes" not in runner.outputs["plan"]
     assert not (runner.temp / "hooksync" / "plan.json").exists()
     drift = runner.step("Look for drift")
-    assert (drift.returncode, runner.outputs["drift"]) == (1, {})
+    assert (drift.returncode, runner.outputs["drift"]) == (1, {"exit-code": "1"})
     assert "::error title=hooksync could not tell::" in drift.stdout
 
 
@@ -576,6 +580,82 @@ def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) 
     assert not (place.folder / "gone").exists()
     document = json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
     assert ([each["name"] for each in document["tenancies"]], document["state"]) == (["prod"], None)
+
+
+ODD = "--timeout=5 $(touch gone)"  # one argument
+GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or another
+    (
+        {
+            "shard": "2/3", "tenancy": "a-*\n\nb", "replace": "a/b/*", "no-prune": "true",
+            "allow-mass-unsubscribe": "true", "adopt": "true", "probe": "true", "state": "s3://BUCKET/KEY",
+            "max-age": "2h", "args": f"{ODD}\n\n--all",
+        },
+        {
+            "--tenancy=a-* --tenancy=b --shard=2/3": "Validate, Plan, Look for drift",
+            "--no-prune --allow-mass-unsubscribe": "Plan, Look for drift",
+            "--replace=a/b/*": "Plan",
+            "--adopt": "Apply",
+            "--probe --state=s3://BUCKET/KEY": "Plan, Look for drift, Apply",
+            f"{ODD} --all": "Validate, Plan, Look for drift, Apply",
+            "2h": "Apply",
+        },
+    ),
+    (
+        {"no-prune": "false", "allow-mass-unsubscribe": "", "adopt": "false", "probe": "false", "state": "none"},
+        {"--no-probe --no-state": "Plan, Look for drift, Apply"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("inputs", "expected"), GIVEN, ids=["on", "off"])
+def test_github_hands_an_input_to_the_steps_that_it_is_for(
+    runner: Runner, inputs: dict[str, str], expected: dict[str, str]
+) -> None:
+    runner.script("hooksync", 'printf "%s\\n" "$@" >"$RUNNER_TEMP/arguments"\n')
+    (runner.temp / "hooksync").mkdir()
+
+    def arguments(step: str, given: dict[str, str]) -> list[str]:
+        runner.inputs = given
+        assert runner.step(step).returncode == 0
+        return (runner.temp / "arguments").read_text(encoding="utf-8").splitlines()
+
+    for name in ("Validate", "Plan", "Look for drift", "Apply"):
+        usual = arguments(name, {"state": ""})
+        changed = [each for each in arguments(name, inputs) if each not in usual]
+        assert " ".join(changed) == " ".join(part for part, steps in expected.items() if name in steps)
+    assert not [*runner.folder.rglob("gone"), *runner.place.folder.rglob("gone")]
+
+
+@pytest.mark.parametrize("name", ["no-prune", "allow-mass-unsubscribe", "probe"])
+def test_github_takes_true_and_false_and_nothing_else(runner: Runner, name: str) -> None:
+    runner.inputs = {name: "yes"}
+    done = runner.step("Plan")
+    assert (done.returncode, done.stdout) == (64, f"::error title=Invalid input::{name} is true or false\n")
+
+
+@pytest.mark.slow
+def test_github_adopts_what_is_live(runner: Runner, place: Place) -> None:
+    place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}", "MOVED", SECRET)
+    runner.inputs = {"adopt": "true", "args": "--all\n--target=*/MOVED"}
+    assert runner.step("Plan").returncode == 0
+    runner.inputs["args"] = "--all"
+    applied = runner.step("Apply")
+    assert (applied.returncode, "adopted: 1 of 1 " in applied.stdout) == (0, True), applied.stdout
+
+
+def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(runner: Runner, place: Place) -> None:
+    forged = "https://old.example.org/\n::error::forged"
+    place.box.seed("DEMO", forged, "MOVED", "a-secret-of-others-0123456789")
+    runner.inputs = {"no-prune": "true"}
+    assert runner.step("Plan").returncode == 0
+    outcome = runner.step("Apply")
+    drift = runner.step("Look for drift")
+    for done, group in ((outcome, "Outcome: Applied: 2 "), (drift, "Difference: No changes.")):
+        first, *rest = done.stdout.splitlines()
+        assert first.startswith(f"::group::{group}"), first
+        assert rest[-1] == "::endgroup::"
+        assert not [line for line in rest[:-1] if line.lstrip().startswith("::")]
+        assert "\n".join(rest[:-1]) in runner.summary.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -738,6 +818,19 @@ def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
     assert find(runner, [PULL], [{**RUN, "head_branch": "another"}]) is None
 
 
+@pytest.mark.slow
+def test_github_finds_the_plan_that_a_merge_queue_made(runner: Runner) -> None:
+    queued = {**RUN, "id": 12, "head_branch": "gh-readonly-queue/main/pr-7-base-sha"}
+    asked = [{"head_sha=merge-sha", "event=merge_group"}, {"head_sha=head-sha", "event=pull_request"}]
+    assert find(runner, [PULL], [RUN, queued]) == "12"
+    assert asked[0] <= set(runner.calls()[-1]["args"])
+    assert find(runner, [PULL], [RUN]) == "11"  # a branch without a queue
+    assert asked[1] <= set(runner.calls()[-1]["args"])
+    assert find(runner, [{**PULL, "head": {**PULL["head"], "repo": None}}], [queued]) == "12"  # a fork's, approved
+    assert find(runner, [PULL], [{**queued, "run_started_at": "2030-01-02T12:00:01Z"}]) is None
+    assert find(runner, [PULL], [{**queued, "head_branch": "gh-readonly-queue/release/pr-7-base-sha"}]) is None
+
+
 @pytest.mark.parametrize(
     "difference",
     [
@@ -751,6 +844,129 @@ def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
 @pytest.mark.slow
 def test_github_takes_no_plan_of_another_pull_request(runner: Runner, difference: dict[str, Any]) -> None:
     assert find(runner, [{**PULL, **difference}], [RUN]) is None
+
+
+# --- GitHub: the issue about drift
+
+ISSUES = "repos/OWNER/REPOSITORY/issues"
+OPEN = f"{ISSUES}?state=open&creator=github-actions%5Bbot%5D&per_page=100"
+
+
+class Tracker:
+    """The issues of a repository, as far as one is about drift."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.issue: dict[str, Any] | None = None
+        runner.inputs |= {
+            "issue": "true",
+            "python": sys.executable,
+            "issue-labels": "drift\n",
+            "issue-assignees": "ada",
+        }
+
+    def night(self, *others: dict[str, Any]) -> tuple[int, list[str]]:
+        """Look for drift, and tell; give the exit code, and what was done to issues."""
+        code = self.runner.step("Look for drift").returncode
+        return code, self.tell(*others)
+
+    def tell(self, *others: dict[str, Any]) -> list[str]:
+        mine = [self.issue] if self.issue else []
+        self.runner.answer({OPEN: [list(others), mine], ISSUES: [{"number": 5}]})
+        before = len(self.runner.calls())
+        done = self.runner.step("Tell of drift", GITHUB_RUN_ID="77")
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.calls = [each for each in self.runner.calls()[before:] if each["given"]]
+        for each in self.calls:
+            if each["args"][3] in (ISSUES, f"{ISSUES}/5"):
+                new = {"number": 5, "user": {"login": "github-actions[bot]"}, **(self.issue or {}), **each["given"]}
+                self.issue = None if new.get("state") == "closed" else new
+        verbs = {ISSUES: "opened", f"{ISSUES}/5": "changed", f"{ISSUES}/5/comments": "commented"}
+        return [verbs[each["args"][3]] for each in self.calls]
+
+
+@pytest.mark.slow
+def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_closes_it(
+    runner: Runner, place: Place
+) -> None:
+    apply_by_hand(runner)
+    tracker = Tracker(runner)
+    assert tracker.night() == (0, [])
+    meddle(place)
+    assert tracker.night() == (2, ["opened"])
+    made = tracker.calls[0]["given"]
+    assert (made["title"], made["labels"], made["assignees"]) == ("Drift: hooksync-plan", ["drift"], ["ada"])
+    assert "/OWNER/REPOSITORY/actions/runs/77)" in made["body"]
+    assert "```diff" in made["body"]
+    assert tracker.night() == (2, [])  # the same drift is told once
+
+    meddle(place)
+    assert tracker.night() == (2, ["changed", "commented"])
+    assert "The difference has changed" in tracker.calls[1]["given"]["body"]
+    assert tracker.night() == (2, [])
+
+    place.box.add_fault("status-500@list:*")
+    assert tracker.night() == (1, ["changed", "commented"])
+    assert tracker.issue
+    assert tracker.issue["title"] == "Drift: hooksync-plan"
+    assert "could not tell" in tracker.issue["body"]
+    assert "What follows was seen before." in tracker.issue["body"]
+    assert "```diff" in tracker.issue["body"]
+    assert tracker.night() == (1, [])
+    place.box.end_faults()
+    assert tracker.night() == (2, ["changed"])  # the difference is the one that was told
+    assert "could not tell" not in tracker.issue["body"]
+
+    apply_by_hand(runner)
+    assert tracker.night() == (0, ["changed", "commented"])
+    assert tracker.issue is None
+    assert tracker.night() == (0, [])
+
+
+def test_github_says_in_an_issue_that_it_could_not_tell_and_calls_that_no_drift(runner: Runner, place: Place) -> None:
+    over_the_limit(place)
+    tracker = Tracker(runner)
+    assert tracker.night() == (3, ["opened"])
+    made = tracker.calls[0]["given"]
+    assert made["title"] == "Drift unknown: hooksync-plan"
+    assert "an apply would be refused" in made["body"]
+    assert "limits.unsubscribe" in made["body"]
+    assert tracker.night() == (3, [])
+    runner.outputs["drift"] = {}  # the job ended before
+    assert tracker.tell() == ["changed", "commented"]
+    runner.inputs["args"] = "--no-prune"
+    assert tracker.night() == (2, ["changed", "commented"])
+    assert tracker.issue
+    assert tracker.issue["title"] == "Drift: hooksync-plan"
+
+
+def test_github_takes_no_other_issue_for_its_own(runner: Runner, place: Place) -> None:
+    tracker = Tracker(runner)
+    assert tracker.night() == (2, ["opened"])
+    ours, tracker.issue = tracker.issue, None
+    assert ours
+    others = (
+        {"user": {"login": "somebody"}},
+        {"pull_request": {}},
+        {"body": None},
+        {"body": "<!-- hooksync:drift 0 -->"},
+    )
+    assert tracker.tell(*({**ours, **other} for other in others)) == ["opened"]
+    for name, value in (("artifact", "other"), ("tenancy", "prod"), ("files", "./hooks.yaml"), ("shard", "1/1")):
+        runner.inputs |= {name: value}
+        tracker.issue = ours
+        assert tracker.tell() == ["opened"]
+        del runner.inputs[name]
+    tracker.issue = ours
+    assert tracker.tell() == []
+
+
+def test_github_says_why_an_issue_could_not_be_made(runner: Runner) -> None:
+    tracker = Tracker(runner)
+    assert tracker.runner.step("Look for drift").returncode == 2
+    runner.answer({OPEN: ["no"], "404": []})
+    done = runner.step("Tell of drift", GITHUB_RUN_ID="77")
+    assert (done.returncode, "::error title=GitHub refused::" in done.stdout) == (1, True)
 
 
 # --- GitLab

@@ -6,10 +6,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 markdown=$FOLDER/apply.md status=0
-hooksync apply "$FOLDER/plan.json" "${state[@]}" \
+hooksync apply "$FOLDER/plan.json" "${adopt[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
 
-cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+show Outcome "$markdown"
 case $status in
     0) ;;
     3) echo "::error title=hooksync refused the plan::Nothing was changed. Start this workflow by hand for a new plan." ;;

@@ -1,17 +1,50 @@
 # shellcheck shell=bash
-# Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync.
-# FILES, TENANCY and REPLACE hold one a line; STATE is git:BRANCH, an object's URL, a path, or "none".
+# Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync, and shows what
+# it prints. FILES, TENANCY, REPLACE and ARGS hold one a line; STATE is git:BRANCH, an object's URL, a path, or "none".
 # shellcheck disable=SC2016,SC2034 # the helper is for git to expand, the arrays are for those who source this
-selection=() replace=() state=()
-while IFS= read -r line; do
-    [ -z "$line" ] || selection+=("--file=$line")
-done <<<"${FILES:-}"
-while IFS= read -r line; do
-    [ -z "$line" ] || selection+=("--tenancy=$line")
-done <<<"${TENANCY:-}"
-while IFS= read -r line; do
-    [ -z "$line" ] || replace+=("--replace=$line")
-done <<<"${REPLACE:-}"
+
+# Put each line of $2, after the flag $3, into the array named $1. No shell looks at the lines.
+lines() {
+    local -n array=$1
+    local line
+    while IFS= read -r line; do
+        [ -z "$line" ] || array+=("${3:-}$line")
+    done <<<"$2"
+}
+
+# Put a flag into the array named $1: $4 where the input $2, with the value $3, is true; $5, if there is one, where false.
+switch() {
+    local -n array=$1
+    case $3 in
+        true) array+=("$4") ;;
+        false) [ -z "${5:-}" ] || array+=("$5") ;;
+        "") ;;
+        *)
+            echo "::error title=Invalid input::$2 is true or false"
+            exit 64
+            ;;
+    esac
+}
+
+# Show $2, what hooksync printed: in the log, folded under $1 and what it comes to, and in the job's summary. No line of
+# it is a command to the runner: hooksync sees to that.
+show() {
+    echo "::group::$1: $(sed -n '4{s/<[^>]*>//g;p}' "$2")"
+    sed '1{/^<!--/d}' "$2"
+    echo "::endgroup::"
+    cat "$2" >>"$GITHUB_STEP_SUMMARY"
+}
+
+selection=() planning=() replace=() probe=() adopt=() state=() more=()
+lines selection "${FILES:-}" --file=
+lines selection "${TENANCY:-}" --tenancy=
+lines selection "${SHARD:-}" --shard=
+lines replace "${REPLACE:-}" --replace=
+lines more "${ARGS:-}"
+switch planning no-prune "${NO_PRUNE:-}" --no-prune
+switch planning allow-mass-unsubscribe "${ALLOW_MASS_UNSUBSCRIBE:-}" --allow-mass-unsubscribe
+switch probe probe "${PROBE:-}" --probe --no-probe
+switch adopt adopt "${ADOPT:-}" --adopt
 case ${STATE:-} in
     "") ;;
     none) state=(--no-state) ;;

@@ -7,9 +7,12 @@ set -euo pipefail
 
 mkdir -p "$FOLDER"
 markdown=$FOLDER/drift.md status=0
-hooksync plan "${selection[@]}" "${state[@]}" --detailed-exitcode --format markdown >"$markdown" || status=$?
+rm -f "$FOLDER/drift.json"
+hooksync plan "${selection[@]}" "${planning[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
+    --detailed-exitcode --out "$FOLDER/drift.json" --format markdown >"$markdown" || status=$?
 
-cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+show Difference "$markdown"
+echo "exit-code=$status" >>"$GITHUB_OUTPUT"
 case $status in
     0) echo "drift=false" >>"$GITHUB_OUTPUT" ;;
     2)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plan, save the plan, and put it into the job's summary. Succeeds with and without changes; fails where hooksync
+# Plan, save the plan, and show it in the log and in the job's summary. Succeeds with and without changes; fails where hooksync
 # refuses the plan (exit 3), and then saves none: the summary and the comment say why.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
@@ -7,10 +7,10 @@ set -euo pipefail
 
 mkdir -p "$FOLDER"
 plan=$FOLDER/plan.json markdown=$FOLDER/plan.md status=0
-hooksync plan "${selection[@]}" "${replace[@]}" "${state[@]}" \
+hooksync plan "${selection[@]}" "${planning[@]}" "${replace[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --detailed-exitcode --out "$plan" --format markdown >"$markdown" || status=$?
 
-cat "$markdown" >>"$GITHUB_STEP_SUMMARY"
+show Plan "$markdown"
 {
     case $status in
         0) echo "changes=false" ;;

@@ -4,4 +4,4 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
-hooksync validate "${selection[@]}"
+hooksync validate "${selection[@]}" "${more[@]}"

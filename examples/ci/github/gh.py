@@ -1,0 +1,29 @@
+"""Talk to GitHub through `gh`, which every hosted runner has, and say what to look at where it refuses."""
+
+import json
+import subprocess
+
+
+def gh(*arguments: str, given: object = None) -> list[dict]:
+    """Call GitHub's API; give what all pages of the answer hold. `given`: to be sent, as JSON."""
+    done = subprocess.run(  # noqa: S603, a list and no shell
+        ["gh", "api", *arguments, *(["--input", "-"] if given else [])],  # noqa: S607, the runner's own
+        input=json.dumps(given) if given else None,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print("::error title=GitHub refused::See the line above, and the job's permissions: action.yml tells which.")  # noqa: T201
+        raise SystemExit(1)
+    found, rest = [], done.stdout.strip()
+    while rest:
+        page, end = json.JSONDecoder().raw_decode(rest)
+        found += page if isinstance(page, list) else [page]
+        rest = rest[end:].lstrip()
+    return found
+
+
+def fitting(text: str, otherwise: str) -> str:
+    """Give the text if GitHub takes so much as a body, or else what stands for it."""
+    return text if len(text) <= 65_536 else otherwise
