@@ -1,9 +1,9 @@
-"""The command line: its commands, with their flags; argv in, options out; its completion. Prints and ends nothing.
+"""The command line: its commands, with their flags; argv in, options out. Prints and ends nothing.
 
 What the help says of each command stands in commands.txt: what it does in a line, an example, and, where one line does
 not say enough, a description; what it says of each flag and of each other argument, and what stands for its value, in
 flags.txt, by the option strings (what follows a colon tells one from another). A flag's `dest` is the name of the field
-in commands/options.py that takes its value. Scripts for shells are made of the parser by shtab, and ask for names.
+in commands/options.py that takes its value.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from hooksync.config.declarations import read_shard
 from hooksync.config.files import DEFAULT_FILES, default_file
@@ -25,21 +25,15 @@ from hooksync.core.schema import SCHEMA_KINDS
 SHELLS = ("bash", "zsh", "fish")
 
 _WIDTH = 79  # columns of a help text
-_MOST_PARALLEL = 64
-_LONGEST_WAIT = 86400
 _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-_COMPLETED_AS_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars of files
-_COMPLETED_AS = {
-    "tenancies": "tenancies",
-    **dict.fromkeys(("targets", "replace", "new", "globs", "address"), "addresses"),
-}  # by a flag's dest
-_SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
+_ALIKE = 0.7  # of 1, for difflib: what was perhaps meant
 
 _SELECTION = ("--tenancy", "--shard", "--target")
-_CALLING = ("--timeout", "--parallelism", "--color", "-v --verbose")
+_CALLING = ("--timeout", "--parallelism", "--color|--no-color", "-v --verbose")
 _FILES = ("-f --file", "--policy")
+_YES = "-y --yes --auto-approve"
 _LIVE = (*_FILES, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
 _PLANNING = (
     *(*_FILES, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
@@ -51,7 +45,7 @@ _STATE = ("-f --file:of the state", "--state", "--debug:of an action")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
     "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
     "plan": (*_PLANNING, "--detailed-exitcode", "--out", "--debug"),
-    "apply": ("saved_plan", "--max-age", *_PLANNING, "--yes", "--adopt", "--lock-timeout", "--report", "--debug"),
+    "apply": ("saved_plan", "--max-age", *_PLANNING, _YES, "--adopt", "--lock-timeout", "--report", "--debug"),
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
@@ -71,12 +65,13 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
     "state push": ("path:of a state", "--force", "--lock-timeout", *_STATE),
-    "state unlock": ("id", "--yes", *_STATE),
+    "state unlock": ("id", _YES, *_STATE),
     "state move": ("old", "new", "--lock-timeout", *_STATE),
-    "state forget": ("globs", "--yes", "--lock-timeout", *_STATE),
+    "state forget": ("globs", _YES, "--lock-timeout", *_STATE),
     "secret": ("--debug",),
     "secret generate": (),
     "schema": ("--kind", "--debug"),
+    "version": ("--format", "--debug"),
     "sandbox": ("--debug",),
     "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox", "--debug:of an action"),
     "demo": ("--debug",),
@@ -92,25 +87,21 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
 
 
-def _number(kind: type[float], fits: Callable[[float], bool], name: str) -> Callable[[str], float]:
-    """Make what reads a number in a range. `name`: argparse says "invalid NAME value: ..."."""
+def _number(kind: type[float], least: float, most: float) -> Callable[[str], float]:
+    """Make what reads a number in a range."""
 
     def read(text: str) -> float:
         number = kind(text)
-        if not fits(number):
+        if not least <= number <= most:
             raise ValueError
         return number
 
-    read.__name__ = name
+    read.__name__ = f"number from {least} to {most}"  # argparse says "invalid NAME value: ..."
     return read
 
 
 duration.__name__ = "duration (a number with s, m, h or d)"
-_seconds = _number(float, lambda number: 0 < number <= 3600, "number of seconds (more than 0, at most 3600)")
-_wait = _number(float, lambda number: 0 <= number <= _LONGEST_WAIT, f"number of seconds (from 0 to {_LONGEST_WAIT})")
-_repeat = _number(int, lambda number: 1 <= number <= 1000, "number from 1 to 1000")
-_port = _number(int, lambda number: 0 <= number <= 65535, "port")
-_parallelism = _number(int, lambda number: 1 <= number <= _MOST_PARALLEL, f"number from 1 to {_MOST_PARALLEL}")
+_repeat = _number(int, 1, 1000)
 
 
 def _reference(text: str) -> SecretRef:
@@ -147,16 +138,17 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     # how the result is shown, and how calls are made
     "--format": _choice("text", "json"),
     "--format:markdown too": _choice("text", "json", "markdown"),
-    "--timeout": {"type": _seconds, "default": 30.0},
-    "--parallelism": {"type": _parallelism, "default": 8},
+    "--timeout": {"type": _number(float, 0.001, 3600), "default": 30.0},
+    "--parallelism": {"type": _number(int, 1, 64), "default": 8},
     "--color": _choice("auto", "always", "never"),
+    "--no-color": {"action": "store_const", "const": "never", "dest": "color"},
     "-v --verbose": _switch("verbose"),
     "--debug": _switch("is_debugging"),
     # before the action, it counts too
     "--debug:of an action": {**_switch("is_debugging"), "default": argparse.SUPPRESS},
     # the state
     "--no-state": {"action": "store_false", "dest": "uses_state"},
-    "--lock-timeout": {"type": _wait},
+    "--lock-timeout": {"type": _number(float, 0, 86400)},
     "--force": _switch("is_forced"),
     "globs": {"nargs": "+"},
     # plan and apply
@@ -169,7 +161,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--detailed-exitcode": _switch("has_detailed_exit_code"),
     "saved_plan": {"nargs": "?"},
     "--max-age": {"type": duration},
-    "--yes": _switch("is_confirmed"),
+    _YES: _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
     # the receiver's side
     "address": {"nargs": "?"},
@@ -177,7 +169,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--repeat": {"type": _repeat, "default": 1},
     "--slow": _switch("is_slow"),
     "--suite": _switch("is_suite"),
-    "--port": {"type": _port, "default": 0},
+    "--port": {"type": _number(int, 0, 65535), "default": 0},
     "--exit-after": {"type": _repeat},
     "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
     "--record-state": _switch("records_state"),
@@ -202,6 +194,31 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         layout = partial(argparse.RawDescriptionHelpFormatter, max_help_position=26, width=_WIDTH)
         super().__init__(**{"formatter_class": layout, "allow_abbrev": False, **settings})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse what is not known, with what was perhaps meant. Of `--flag=value` the value may be a secret."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            kind, known = ("flag", self._option_string_actions) if name.startswith("-") else ("argument", ())
+            self._refuse(f"unknown {kind} {name}", name, known)
+        for action in self._actions:  # last, for a mistyped flag may be why it is missing
+            if action.nargs == argparse.PARSER and not getattr(found, action.dest) and self.prog != "hooksync sandbox":
+                self._refuse(f"{action.metavar} is missing", "", action.choices or (), names_all=True)
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = action.option_strings[-1] if action.option_strings else (action.metavar or action.dest)
+            self._refuse(f'unknown {str(name).lower()} "{value}"', value, action.choices, names_all=True)
+
+    def _refuse(self, what: str, text: str, known: Iterable[str], *, names_all: bool = False) -> NoReturn:
+        """Raise UsageError. `names_all`: all that is known, where nothing is alike."""
+        from difflib import get_close_matches  # a large module, needed for mistakes alone
+
+        guesses = get_close_matches(text.lower(), known, 1, _ALIKE)
+        meant = f"did you mean {guesses[0]}? " if guesses else f"choose from {', '.join(known)}; " if names_all else ""
+        raise UsageError(Problem(what, f"{meant}see `{self.prog} --help`"))
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(Problem(message, f"see `{self.prog} --help`"))
@@ -271,7 +288,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     line, example, exit_codes = texts["hooksync"]
     parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser, required=True)}
+    groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)}
     for name, flags in _COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group and only not in (None, group):
@@ -282,8 +299,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         if only not in (None, group or name):
             continue
         if any(each.startswith(f"{name} ") for each in _COMMANDS):
-            groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser, required=True)
-            groups[name].required = name != "sandbox"  # without an action it runs
+            groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
         if name == "sandbox":
             from hooksync.sandbox.command import add_arguments
 
@@ -297,7 +313,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 def _help_texts() -> dict[str, tuple[str, str, str]]:
     """Read what the help says: by the command, a line, an example, and a description, which may be empty."""
     texts = {}
-    for section in _packaged("commands.txt").removeprefix("[").split("\n["):
+    for section in packaged("commands.txt").removeprefix("[").split("\n["):
         name, _, text = section.partition("]\n")
         line, _, text = text.partition("\n")
         example, _, description = text.rstrip("\n").partition("\n\n")
@@ -314,7 +330,7 @@ def _add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
             group.add_argument(*flag.partition(":")[0].split(), **{**words[flag], **_FLAGS.get(flag, {})})
 
 
-def _packaged(name: str) -> str:
+def packaged(name: str) -> str:
     """Read a text of this package."""
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
@@ -324,59 +340,8 @@ def _packaged(name: str) -> str:
 def _words() -> dict[str, dict[str, str]]:
     """Read what the help says of each flag, with what stands for its value."""
     words = {}
-    for section in re.split(r"\n(?! )", _packaged("flags.txt").rstrip("\n")):
+    for section in re.split(r"\n(?! )", packaged("flags.txt").rstrip("\n")):
         head, *lines = section.split("\n")
         flag, _, metavar = head.partition(" = ")
         words[flag] = {"help": " ".join(map(str.strip, lines)), **({"metavar": metavar} if metavar else {})}
     return words
-
-
-def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Write the script that makes a shell complete this parser's commands, flags and values. Changes the parser."""
-    import shtab  # of use to no other command
-
-    for action in _actions(parser):
-        if shell == "zsh" and action.nargs != 0:  # its `--flag=` takes the value in the same word or in the next
-            action.option_strings = [f"{name}=" if name.startswith("--") else name for name in action.option_strings]
-        if action.metavar in _COMPLETED_AS_FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
-        elif action.dest in _COMPLETED_AS:
-            action.complete = _asking(_COMPLETED_AS[action.dest])  # type: ignore[attr-defined]
-    script = f"{shtab.complete(parser, shell)}\n"
-    if shell == "bash":
-        return f"{script}\n{_packaged('completion.bash')}"
-    return script.replace("[-1] == eval ", "[-1] == (eval|file) ")  # in zsh, for `source` as well as for `eval`
-
-
-def words(kind: str, file: str, stdin: BinaryIO) -> list[str]:
-    """List the tenancies or addresses that a hooks file declares. Raises FileError if it is not valid."""
-    from hooksync.config.declarations import addresses
-    from hooksync.config.document import read_document
-    from hooksync.config.files import read_sources
-
-    tenancies = read_document(read_sources([file], stdin)).tenancies
-    found = [one.name for one in tenancies] if kind == "tenancies" else addresses(tenancies)
-    return [word for word in found if _SAFE.fullmatch(word)]
-
-
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                yield from _actions(child)
-
-
-def _asking(kind: str) -> dict[str, object]:
-    """Tell shtab how each shell asks hooksync for names while one types."""
-    ask = f"hooksync completion --words {kind} 2>/dev/null"
-    name = f"_hooksync_{kind}"
-    return {
-        "bash": name,
-        "zsh": name,
-        "fish": f"({ask})",
-        "preamble": {
-            "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
-            "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
-        },
-    }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from hooksync.commands.options import Options
-    from hooksync.core.errors import ExitCode, HooksyncError
+    from hooksync.core.errors import ExitCode
     from hooksync.core.output import Output
     from hooksync.reconcile.context import World
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run hooksync and return its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     _open_missing_streams()
-    if arguments in (["--version"], ["-V"]):  # answered before anything is imported
+    if arguments in (["--version"], ["-V"], ["version"]):  # answered before anything is imported
         return _print_version()
     try:
         return _run_to_end(arguments)
@@ -51,13 +51,18 @@ def _run_to_end(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding, nothing is lost
+            if sys.platform == "win32" and not stream.isatty():  # what is read again is as on any other system
+                stream.reconfigure(encoding="utf-8", newline="\n")
     try:
         code = _run(arguments, begun, output)
     except HooksyncError as error:
-        _show_error(error, output)
+        from hooksync.cli.terminal import show_problem
+
+        for problem in error.problems:
+            show_problem(problem, "error", output)
         code = error.exit_code
-    except KeyboardInterrupt as interrupt:
-        code = ExitCode.TERMINATED if type(interrupt).__name__ == "Terminated" else ExitCode.INTERRUPTED
+    except KeyboardInterrupt:  # before signals are handled, or after
+        code = ExitCode.INTERRUPTED
     except Exception as error:  # a bug, or this machine has no more memory, threads or handles
         with suppress(Exception):  # its kind, not its text; where there is no memory for that, nothing
             output.message(unforeseen_text(error, is_debugging="--debug" in arguments))
@@ -89,16 +94,6 @@ def _print_version() -> int:
     return 0
 
 
-def _show_error(error: HooksyncError, output: Output) -> None:
-    """Show the problems of an error: one in a file after its place, as compilers do, any other after "error:"."""
-    from hooksync.cli.terminal import annotation_lines
-
-    for problem in error.problems:
-        output.message(str(problem) if problem.where else f"error: {problem}")
-    for line in annotation_lines(error.problems):
-        output.annotate(line)
-
-
 def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
     """Run one command, with its terminal, and with signals handled."""
     import os
@@ -122,7 +117,10 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
     is_debugging = getattr(arguments, "is_debugging", False)
     world = World(os.environ, sys.stdin.buffer, terminal, stop, begun=begun, is_debugging=is_debugging, output=output)
     with catch_signals(interrupts.handle):
-        code = _COMMANDS.get(arguments.command, _run_command)(arguments, world)
+        try:
+            code = _COMMANDS.get(arguments.command, _run_command)(arguments, world)
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
     return interrupts.exit_code if code == ExitCode.INTERRUPTED else code
 
 
@@ -132,7 +130,10 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
 
     name = arguments.command
     if name in ("plan", "apply"):
-        _import_http()
+        # The largest module first, at the top of the stack: CPython keeps frames in chunks of 16 KiB, and sixty frames
+        # of imports further down, calls that `re` makes by the thousand cross from one into the next, which is asked of
+        # the system and given back each time: 10 to 20 of the 160 ms that a small plan took.
+        import hooksync.service.http  # noqa: F401
     from hooksync.commands.options import read_options
 
     module = import_module(f"hooksync.{_MODULES.get(name, f'commands.{name}')}")
@@ -140,14 +141,32 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
     return command(read_options(arguments), world)
 
 
-def _import_http() -> None:
-    """Import the largest module first, at the top of the stack.
+def _version(arguments: argparse.Namespace, world: World) -> ExitCode:
+    import json
+    import platform
+    import re
+    from importlib.metadata import distributions
 
-    CPython keeps frames in chunks of 16 KiB. If it is imported where it is needed, beneath sixty frames of imports,
-    calls that `re` makes by the thousand cross from one chunk into the next, which is asked of the system and given
-    back each time: 10 to 20 of the 160 ms that a small plan took.
-    """
-    import hooksync.service.http  # noqa: F401
+    from hooksync.core.errors import ExitCode
+
+    if arguments.format == "text":
+        return ExitCode(_print_version())
+    installed = {str(each.name).lower(): each for each in distributions()}
+    needed = installed["hooksync"].requires if "hooksync" in installed else None
+    names = [
+        re.split("[^A-Za-z0-9._-]", each)[0]
+        for each in needed or ()
+        if not re.search("extra == .(dev|test|servers)", each)
+    ]
+    document = {
+        "format": "hooksync.version/1",
+        "hooksync_version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: installed[name].version if name in installed else None for name in names},
+    }
+    world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+    return ExitCode.DONE
 
 
 def _secret(arguments: argparse.Namespace, world: World) -> ExitCode:
@@ -160,6 +179,7 @@ def _secret(arguments: argparse.Namespace, world: World) -> ExitCode:
 
 def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
     import gc
+    from functools import partial
 
     from hooksync.cli.terminal import catch_signals
     from hooksync.config.files import read_event
@@ -174,14 +194,12 @@ def _sandbox(arguments: argparse.Namespace, world: World) -> ExitCode:
         shown = {name: masked_url(str(value)) if name == "url" else value for name, value in entry.items()}
         world.output.message(log_line(shown, as_json=is_json), form="json" if is_json else "text")
 
-    def write(path: str, text: str) -> None:
-        world.output.create_file(path, text, mode=0o600)
-
     gc.enable()  # it runs for long
     is_json = arguments.json_log
     if arguments.action:
         body = read_event(arguments.event, world.stdin)[0] if arguments.event else b"{}"
         return ExitCode(fire(arguments, body, say, log))
+    write = partial(world.output.create_file, mode=0o600)
     return ExitCode(run(arguments, say, log, write, catch_signals))
 
 
@@ -191,25 +209,9 @@ def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
     from hooksync.sandbox.demo import run_demo
 
     def announce(line: str) -> None:
-        world.terminal.result(f"{line}\n", "coloured")  # those of the commands that it shows
+        world.terminal.result(f"{line}\n", "coloured")  # as the commands that it shows
 
     return ExitCode(run_demo(announce, catch_signals, is_coloured=wants_colour()))
-
-
-def _completion(arguments: argparse.Namespace, world: World) -> ExitCode:
-    from hooksync.cli.arguments import completion_script, make_parser, words
-    from hooksync.core.errors import ExitCode, HooksyncError
-
-    if not arguments.words:
-        world.terminal.result(completion_script(make_parser(), arguments.shell))
-        return ExitCode.DONE
-    [file] = arguments.files
-    try:
-        found = words(arguments.words, file, world.stdin) if file != "-" else []
-    except HooksyncError:  # for `hooksync validate` to say; here it would appear in the middle of a typed line
-        return ExitCode.ERROR
-    world.terminal.result("".join(f"{word}\n" for word in found))
-    return ExitCode.DONE
 
 
 _MODULES = {  # where they are not in the package `commands`, by the names of the commands
@@ -217,6 +219,7 @@ _MODULES = {  # where they are not in the package `commands`, by the names of th
     **dict.fromkeys(("init", "schema"), "commands.validate"),
     "verify": "commands.receiving",
     "listen": "cli.listen",
+    "completion": "cli.completion",
 }
 _COMMANDS: dict[
     str, Callable[[argparse.Namespace, World], ExitCode]
@@ -224,5 +227,5 @@ _COMMANDS: dict[
     "secret": _secret,
     "sandbox": _sandbox,
     "demo": _demo,
-    "completion": _completion,
+    "version": _version,
 }

@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.output import Form, Output, escaped
+from hooksync.core.output import Output, escaped
 from hooksync.core.redaction import printable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Level = Literal["error", "warning"]
 
 _CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}  # of ECMA-48, by the style
+_COLOUR_ABLE = ("WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI")  # set by Windows' terminals that are
+_TOLD_EVERY = 5.0  # seconds between two lines of progress where there is no terminal
 _LOOK = 0.2  # seconds between two looks for a signal while an answer is waited for
 TITLE = "hooksync"  # of annotations
 _IN_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}  # escapes of annotations
@@ -35,12 +38,13 @@ _NOTICE = b"\ninterrupted: nothing new starts; waiting for what is under way (on
 def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
     """Hand SIGINT and SIGTERM to a function, instead of what Python does with them. For the main thread.
 
-    SIGHUP counts as SIGTERM; one that is ignored stays so, for that is what nohup is for. Windows has none.
+    SIGHUP, and Windows' Ctrl-Break, count as SIGTERM; what is ignored stays so, for that is what nohup is for.
     `handle`: takes the signal's number; runs between any two instructions, so it may take no lock.
     """
     meanings = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM}
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        meanings[signal.SIGHUP] = signal.SIGTERM
+    for each in (getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)):
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            meanings[each] = signal.SIGTERM
     former = {
         each: signal.signal(each, lambda number, _: handle(meanings[signal.Signals(number)])) for each in meanings
     }
@@ -49,10 +53,6 @@ def catch_signals(handle: Callable[[int], None]) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came before any call was made."""
 
 
 class Interrupts:
@@ -72,7 +72,7 @@ class Interrupts:
         self._has_come = True
         self.stop.set()
         if not self.is_graceful:
-            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt
         with suppress(OSError):  # standard error may be closed
             os.write(2, _NOTICE)  # print may be in the middle of a line
 
@@ -80,15 +80,16 @@ class Interrupts:
 class ConsoleTerminal:
     """The terminal of a command line. Safe among threads."""
 
-    def __init__(self, output: Output, interrupts: Interrupts, colour: str, *, is_verbose: bool) -> None:
+    def __init__(
+        self, output: Output, interrupts: Interrupts, colour: str, *, is_verbose: bool, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._output = output
+        self.result, self.message = output.result, output.message
         self._interrupts = interrupts
         self._is_coloured = colour == "always" or (colour == "auto" and wants_colour())
         self._is_verbose = is_verbose
-
-    def result(self, text: str, form: Form = "text") -> None:
-        """Show a result that is never coloured, on standard output."""
-        self._output.result(text, form)
+        self._clock = clock
+        self._told_at = clock.monotonic()  # how far it is, in a line of its own
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show lines for people, each after its style, on standard output."""
@@ -97,15 +98,9 @@ class ConsoleTerminal:
         else:
             self._output.result("".join(f"{text}\n" for _, text in lines))
 
-    def message(self, text: str) -> None:
-        """Show anything else, on standard error."""
-        self._output.message(text)
-
     def warn(self, problem: Problem) -> None:
-        """Show a warning; in GitHub Actions beside its line as well."""
-        self.message(f"warning: {problem}")
-        for line in annotation_lines([problem], "warning"):
-            self._output.annotate(line)
+        """Show a warning."""
+        show_problem(problem, "warning", self._output)
 
     def can_ask(self) -> bool:
         """Whether there is somebody to ask: answers come from standard input, questions go to standard error."""
@@ -135,17 +130,24 @@ class ConsoleTerminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """Count some calls while they are made, on a terminal. From here on an interrupt lets them end."""
+        """Count some calls while they are made. From here on an interrupt lets them end."""
         self._interrupts.is_graceful = True
-        if self._is_verbose or total == 0 or not sys.stderr.isatty():
+        if self._is_verbose or total == 0:
             yield lambda: None
             return
         numbers = count(1)
-        self._output.progress(f"{what} 0/{total}")
+        show = self._output.progress if sys.stderr.isatty() else self._tell_seldom
+        show(f"{what} 0/{total}")
         try:
-            yield lambda: self._output.progress(f"{what} {next(numbers)}/{total}")
+            yield lambda: show(f"{what} {next(numbers)}/{total}")
         finally:
             self._output.message("", end="")
+
+    def _tell_seldom(self, text: str) -> None:
+        """Tell how far a long run is where there is no terminal, as in CI: a line every few seconds."""
+        if (now := self._clock.monotonic()) >= self._told_at + _TOLD_EVERY:
+            self._told_at = now
+            self._output.message(text)
 
 
 def _wait_for_input() -> None:
@@ -164,14 +166,14 @@ def coloured(lines: Sequence[tuple[str, str]]) -> str:
     return "".join(f"\x1b[{_CODES[style]}m{text}\x1b[0m\n" if style else f"{text}\n" for style, text in lines)
 
 
-def annotation_lines(problems: Iterable[Problem], level: Level = "error") -> list[str]:
-    """Write annotations, in GitHub Actions: problems beside their lines in the files of the repository.
+def show_problem(problem: Problem, level: Level, output: Output) -> None:
+    """Show a problem: one in a file after its place, as compilers do; in GitHub Actions beside its line as well.
 
-    They go to standard error, which the runner reads too (actions/runner, ScriptHandler.cs): the result stays clean.
+    An annotation goes to standard error, which the runner reads too (actions/runner, ScriptHandler.cs).
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return []
-    return list(filter(None, (annotation(level, problem) for problem in problems)))
+    output.message(str(problem) if problem.where and level == "error" else f"{level}: {problem}")
+    if os.environ.get("GITHUB_ACTIONS") == "true" and (command := annotation(level, problem)):
+        output.annotate(command)
 
 
 def annotation(level: Level, problem: Problem) -> str | None:
@@ -198,5 +200,9 @@ def _path_in_repository(path: str) -> str:
 
 
 def wants_colour() -> bool:
-    """Whether to colour: only on a terminal, and not if NO_COLOR is set (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Whether to colour: as NO_COLOR and FORCE_COLOR say (no-color.org, force-color.org), else on a terminal."""
+    get = os.environ.get
+    if get("NO_COLOR") or get("FORCE_COLOR"):
+        return not get("NO_COLOR") and get("FORCE_COLOR") not in ("0", "false")
+    is_able = os.name != "nt" or any(map(get, _COLOUR_ABLE))
+    return sys.stdout.isatty() and get("TERM") != "dumb" and is_able

@@ -75,6 +75,8 @@ class Options(Record, frozen=True):
     path: str = "-"  # of the file: init writes it, push and verify read it
     is_from_live: bool = False  # init
     kind: SchemaKind = "hooks"  # schema
+    shell: str | None = None  # completion: whose script to print; None: `words`
+    words: str = "addresses"  # completion: or "tenancies"
 
 
 def read_options(arguments: argparse.Namespace) -> Options:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import completion_script, make_parser
+from hooksync.cli.arguments import make_parser
+from hooksync.cli.completion import completion_script
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled
 
@@ -60,7 +61,7 @@ tenancies:
 """
 CASES = [
     ("hooksync pl", {"plan"}),
-    ("hooksync plan --no-", {"--no-prune", "--no-state", "--no-probe"}),
+    ("hooksync plan --no-", {"--no-prune", "--no-state", "--no-probe", "--no-color"}),
     ("hooksync plan --format ", {"text", "json", "markdown"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync validate --format ", {"text", "json"}),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import threading
 from collections import Counter
 
 import pytest
+import requests
 
 from hooksync import __version__
 from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
+from hooksync.core.schema import check_document
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.clocks import JumpingClock
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, impatient
 from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
@@ -386,6 +390,15 @@ def test_validate_tells_all_problems_as_json_too(place: Place) -> None:
         (("plan", "--timeout", "-1"), "timeout"),
         (("plan", "--format", "yaml"), "format"),
         (("apply", "--out", "x"), "--out"),
+        (("plna",), 'unknown command "plna"\n  fix: did you mean plan? see'),
+        (("--verson",), "unknown flag --verson\n  fix: did you mean --version? see"),
+        (("plan", "--tenacy", "x"), "unknown flag --tenacy\n  fix: did you mean --tenancy? see `hooksync plan --help`"),
+        (("plan", "--format", "jsn"), 'unknown --format "jsn"\n  fix: did you mean json? see'),
+        (("state", "shw"), 'unknown action "shw"\n  fix: did you mean show? see `hooksync state --help`'),
+        (("state",), "ACTION is missing\n  fix: choose from show, pull,"),
+        (("state", "move", "a", "b", "--stat", "x"), "did you mean --state?"),
+        (("completion", "tcsh"), "choose from bash, zsh, fish;"),
+        (("plan", "hooks.yaml"), "unknown argument hooks.yaml"),
     ],
 )
 def test_wrong_usage_exits_with_64_and_says_where_help_is(
@@ -397,10 +410,30 @@ def test_wrong_usage_exits_with_64_and_says_where_help_is(
     assert "--help" in run.err
 
 
+def test_of_a_mistyped_flag_the_value_is_not_repeated(place: Place) -> None:
+    assert SECRET not in place.run("fire", "--secrte", SECRET, f"--secrt={SECRET}").err
+
+
 def test_version_and_help_go_to_standard_output(place: Place) -> None:
     assert place.run("--version").out == f"hooksync {__version__}\n"
+    assert place.run("version").out == place.run("version", "--format", "text").out == f"hooksync {__version__}\n"
     assert place.run("--help").out.startswith("usage: hooksync")
     assert place.run("apply", "--help").code == 0
+
+
+def test_version_as_json_tells_what_a_report_of_a_bug_needs(place: Place) -> None:
+    about = place.run("version", "--format", "json").json
+    check_document("version", about)
+    assert about["hooksync_version"] == __version__
+    assert about["python"] == platform.python_version()
+    assert about["libraries"]["requests"] == requests.__version__
+    assert {"pyyaml", "pyotp", "obstore"} <= set(about["libraries"])
+    assert not {"hooksync", "pytest", "ruff", "flask"} & set(about["libraries"])
+
+
+@pytest.mark.parametrize("flag", ["-y", "--yes", "--auto-approve"])
+def test_each_name_of_yes_is_a_yes(place: Place, flag: str) -> None:
+    assert place.run("apply", flag).code == 0
 
 
 def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
@@ -410,9 +443,42 @@ def test_verbose_tells_each_call_with_status_and_duration(place: Place) -> None:
     assert " POST /api/accesstoken/login -> 200 (" in lines[0]
 
 
-def test_colour_is_asked_for_or_on_a_terminal(place: Place) -> None:
-    assert "\x1b[" not in place.run("plan").out
-    assert "\x1b[32m+   catalogue" in place.run("plan", "--color", "always").out
+@pytest.mark.parametrize(
+    ("flags", "environ", "is_coloured"),
+    [
+        ((), {}, False),
+        (("--color", "always"), {"NO_COLOR": "1"}, True),
+        ((), {"FORCE_COLOR": "1", "TERM": "dumb"}, True),
+        ((), {"FORCE_COLOR": "0"}, False),
+        ((), {"FORCE_COLOR": "3", "NO_COLOR": "1"}, False),
+        ((), {"FORCE_COLOR": "3", "NO_COLOR": ""}, True),
+        (("--no-color",), {"FORCE_COLOR": "1"}, False),
+        (("--color", "never"), {"FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_colour_is_asked_for_by_flag_or_variable_or_on_a_terminal(
+    place: Place, flags: tuple[str, ...], environ: dict[str, str], *, is_coloured: bool
+) -> None:
+    place.environ |= environ
+    assert ("\x1b[32m+   catalogue" in place.run("plan", *flags).out) == is_coloured
+
+
+def test_without_a_terminal_a_long_run_tells_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = JumpingClock()
+    terminal = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock)
+    for what, seconds in (("reading", 2.6), ("applying", 1.0)):
+        with terminal.progress(what, 4) as advance:
+            for _ in range(4):
+                clock.advance(seconds)
+                advance()
+    assert capsys.readouterr() == ("", "reading 2/4\nreading 4/4\n")
+    quick = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=False, clock=clock)
+    verbose = ConsoleTerminal(Output(), Interrupts(threading.Event()), "never", is_verbose=True, clock=clock)
+    for other, seconds in ((quick, 4.9), (verbose, 60.0)):
+        with other.progress("reading", 1) as advance:
+            clock.advance(seconds)
+            advance()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(place: Place) -> None:

@@ -88,7 +88,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~core.schema"},
     "deepdiff": {"~reconcile.diff"},
-    "shtab": {"~cli.arguments"},
+    "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
     "obstore": {"~state.cloud_vault"},
     "msgspec": {"documents.writer", "core.record", "core.schema", "service.worker_pool"},
