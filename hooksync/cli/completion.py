@@ -12,10 +12,7 @@ from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.reconcile.context import World
 
 _FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars
-_NAMES = {  # by a flag's dest
-    "tenancies": "tenancies",
-    **dict.fromkeys(("targets", "replace", "old", "new", "globs", "address"), "addresses"),
-}
+_NAMES = ("GLOB", "ADDRESS", "OLD", "NEW")  # metavars of addresses, and of globs of these or of tenancies
 _SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 
 
@@ -42,25 +39,27 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Write the script that makes a shell complete this parser's commands, flags and values. Changes the parser."""
     import shtab  # of use to no other command
 
-    for action in _actions(parser):
+    for action in all_actions(parser):
         if shell == "zsh" and action.nargs != 0:  # its `--flag=` takes the value in the same word or in the next
             action.option_strings = [f"{name}=" if name.startswith("--") else name for name in action.option_strings]
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
-        elif action.dest in _NAMES:
-            action.complete = _asking(_NAMES[action.dest])  # type: ignore[attr-defined]
+        elif action.metavar in _NAMES:
+            kind = "tenancies" if action.dest == "tenancies" else "addresses"
+            action.complete = _asking(kind)  # type: ignore[attr-defined]
     script = f"{shtab.complete(parser, shell)}\n"
     if shell == "bash":
         return f"{script}\n{packaged('completion.bash')}"
     return script.replace("[-1] == eval ", "[-1] == (eval|file) ")  # in zsh, for `source` as well as for `eval`
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Give the flags and arguments of all commands."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
-                yield from _actions(child)
+                yield from all_actions(child)
 
 
 def _asking(kind: str) -> dict[str, object]:
