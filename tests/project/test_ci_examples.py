@@ -30,6 +30,7 @@ from tests.command_line import ROOT
 from tests.conftest import HIDDEN, SECRET, Place
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
+from tests.gitlab_ci import load_template
 
 ACTION = ROOT / "action.yml"
 GITHUB = ROOT / "examples" / "ci" / "github"
@@ -209,7 +210,7 @@ def test_the_plan_is_looked_for_where_the_workflow_makes_it() -> None:
 def test_the_page_speaks_of_what_there_is() -> None:
     page = (ROOT / "docs" / "gitops.md").read_text(encoding="utf-8")
     jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z]+)`", page)}
-    assert jobs <= set(gitlab(image="IMAGE"))
+    assert jobs <= set(gitlab())
     assert set(re.findall(r"`(hooksync-\w+\.yml)`", page)) == {path.name for path in WORKFLOWS}
     held = set(re.findall(r"secrets\.(\w+)", "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)))
     assert all(f"`{name}`" in page for name in held)
@@ -544,8 +545,8 @@ def test_gitlab_fails_the_preview_of_a_plan_that_would_be_refused_and_shows_why(
     over_the_limit(place)
     for name in ("preview", "plan"):
         assert run_gitlab(runner, name).returncode == 3
-        assert "**apply would refuse**" in (place.folder / "hooksync-plan.md").read_text(encoding="utf-8")
-    assert gitlab(image="IMAGE")["hooksync:preview"]["artifacts"]["when"] == "always"
+        assert "limits.unsubscribe" in (place.folder / "hooksync-plan.txt").read_text(encoding="utf-8")
+    assert gitlab()["hooksync:preview"]["artifacts"]["when"] == "always"
     assert not (place.folder / "hooksync-plan.json").exists()
 
 
@@ -972,21 +973,12 @@ def test_github_says_why_an_issue_could_not_be_made(runner: Runner) -> None:
 # --- GitLab
 
 
-def gitlab(**inputs: str) -> dict[str, Any]:
-    """Load the template as GitLab does: fill in its inputs, then extend its jobs."""
-    header, jobs = (GITLAB / "hooksync.yml").read_text(encoding="utf-8").split("\n---\n")
-    declared = yaml.safe_load(header)["spec"]["inputs"]
-    values = {name: inputs.get(name, (each or {}).get("default")) for name, each in declared.items()}
-    used = re.findall(r"\$\[\[ ([\w-]+)\.([\w-]+) \]\]", jobs)
-    assert {name for _, name in used} == set(declared)
-    document = yaml.safe_load(re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda found: values[found[1]], jobs))
-    base = document.pop(".hooksync")
-    assert all(job.pop("extends") == ".hooksync" for job in document.values())
-    return {name: {**base, **job} for name, job in document.items()}
+def gitlab(**inputs: object) -> dict[str, Any]:
+    return load_template(GITLAB / "hooksync.yml", image="IMAGE", **inputs)
 
 
-def run_gitlab(runner: Runner, name: str) -> subprocess.CompletedProcess[str]:
-    job = gitlab(image="IMAGE")[f"hooksync:{name}"]
+def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.CompletedProcess[str]:
+    job = gitlab(**inputs)[f"hooksync:{name}"]
     predefined = {
         "CI_SERVER_URL": runner.server,
         "CI_JOB_TOKEN": runner.inputs.get("github-token", ""),
@@ -999,19 +991,38 @@ def run_gitlab(runner: Runner, name: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_gitlab_jobs_are_well_behaved() -> None:
-    jobs = gitlab(image="IMAGE")
-    for job in jobs.values():
-        assert {"rules", "script", "timeout", "image"} <= set(job)
+    jobs = gitlab()
+    for name, job in jobs.items():
+        assert {"rules", "script", "timeout", "image", "stage"} <= set(job)
         assert job["image"]["entrypoint"] == [""]
         assert "$[[" not in json.dumps(job)
-        assert all("$" not in line or re.search(r'"\$HOOKSYNC_\w+"', line) for line in job["script"])
+        for script in (*job["before_script"], *job["script"]):
+            subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+        # a fork's merge request has no environment; nothing but the apply has that of production
+        assert job.get("environment") == {
+            "hooksync:validate": None, "hooksync:apply": {"name": "production"},
+        }.get(name, {"name": "planning", "action": "access"})  # fmt: skip
     apply = jobs["hooksync:apply"]
-    assert apply["resource_group"] == "hooksync"
-    assert apply["interruptible"] is False
-    assert apply["rules"][-1] == {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH", "when": "manual"}
+    assert (apply["resource_group"], apply["interruptible"]) == ("hooksync", False)
+    assert [rule.get("when") for rule in apply["rules"]] == ["never", "manual", "manual", "manual"]
+    without = [{key: each for key, each in rule.items() if each != "manual"} for rule in apply["rules"]]
+    assert without == jobs["hooksync:plan"]["rules"]  # where there is no plan, a pipeline that needs it is invalid
     assert apply["needs"] == ["hooksync:plan"]
     assert not [name for name, job in jobs.items() if "cache" in job]
-    assert "environment" not in jobs["hooksync:validate"]
+
+
+def test_gitlab_has_each_job_twice_where_the_template_is_included_twice() -> None:
+    staging = gitlab(name="staging", stage="staging", environment="staging", apply="on_success")
+    assert set(staging) == {name.replace("hooksync:", "staging:") for name in gitlab()}
+    apply = staging["staging:apply"]
+    assert (apply["needs"], apply["environment"], apply["resource_group"]) == (
+        ["staging:plan"],
+        {"name": "staging"},
+        "staging",
+    )
+    assert {rule.get("when") for rule in apply["rules"]} == {"never", "on_success"}
+    paths = [path for job in staging.values() for path in job.get("artifacts", {}).get("paths", ())]
+    assert all(path.startswith("staging-") or "unsaved" in path for path in paths)
 
 
 def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
@@ -1021,34 +1032,39 @@ def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
     assert set(include["inputs"]) == needed
 
 
-@pytest.mark.slow
-def test_gitlab_plans_applies_and_finds_drift(over_http: Runner, place: Place) -> None:
-    runner = over_http
-    for name in ("validate", "preview", "plan"):
-        done = run_gitlab(runner, name)
-        assert done.returncode == 0, done.stderr
-    assert MARKER in (place.folder / "hooksync-plan.md").read_text(encoding="utf-8").splitlines()[0]
-    assert live(place) == []
-    applied = run_gitlab(runner, "apply")
-    assert applied.returncode == 0, applied.stderr
-    assert json.loads((place.folder / "hooksync-report.json").read_text(encoding="utf-8"))["summary"]["done"] == 2
-    assert runner.keeps_state()
-    runner.check_out()
-    assert run_gitlab(runner, "drift").returncode == 0
-    meddle(place)
-    assert run_gitlab(runner, "drift").returncode == 2
-    assert run_gitlab(runner, "apply").returncode == 3
-    assert len(live(place)) == 1
+GITLAB_INPUTS = {
+    "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false", "state": "none",
+    "no-prune": "true", "allow-mass-unsubscribe": "true", "adopt": "true", "args": "--all\n--target=`touch gone` a",
+}  # fmt: skip
+
+
+def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, place: Place) -> None:
+    runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
+    shared = ["--no-probe", "--allow-mass-unsubscribe"]
+    asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
+    assert asked == [
+        *("plan", "--no-state", *shared, "--no-prune", "--shard=2/8", "--tenancy=archive-*"),
+        *("--tenancy=$(touch gone)", "--replace=a/b/*", "--all", "--target=`touch gone` a", "state="),
+    ]
+    assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
+        *asked[:-1], "--detailed-exitcode", "state=",
+    ]  # fmt: skip
+    applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
+    assert applied[:6] == ["apply", "hooksync-plan.json", "--no-state", *shared, "--adopt"]
+    assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
+    assert not (place.folder / "gone").exists()
 
 
 def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: Place) -> None:
     place.write("version: 1\n", "hooksync.policy.yaml")  # of the merge request: allows anything
     place.write((place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example"))
     done = run_gitlab(runner, "preview")
-    assert (done.returncode, "the server leads to evil.example, which the policy does not allow" in done.stderr) == (
+    assert (done.returncode, "the server leads to evil.example, which the policy does not allow" in done.stdout) == (
         3,
         True,
     )
+    without = run_gitlab(runner, "preview", policy="policies/none.yaml")
+    assert (without.returncode, "error: the branch main has no policy" in without.stderr) == (1, True)
     assert place.box.calls == ()
 
 

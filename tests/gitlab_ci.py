@@ -1,0 +1,163 @@
+"""A project on GitLab for tests: gitlab-ci-local reads its `.gitlab-ci.yml` and runs the jobs, each in a shell.
+
+It is looked for on PATH, or named by HOOKSYNC_TEST_GITLAB (`npm install gitlab-ci-local`, which wants Node 22). What it
+does not play is GitLab's own: protected branches and environments, resource groups, images.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.backends import find_program
+from tests.git_servers import PASSWORD, Remote
+
+Variables = Mapping[str, Mapping[str, str]]  # by name, the values by environment; "*": every one
+STATUS = re.compile(r"(?m)^ *(PASS|FAIL) +(\S+)")
+
+
+def load_template(path: Path, **inputs: object) -> dict[str, Any]:
+    """Load a template as GitLab does: fill in its inputs, then extend its jobs."""
+    header, jobs = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    values = {name: inputs.get(name, each.get("default")) for name, each in header["spec"]["inputs"].items()}
+    assert set(inputs) <= set(values)
+    assert set(re.findall(r"\$\[\[ inputs\.([\w-]+) \]\]", path.read_text(encoding="utf-8"))) == set(values)
+
+    def fill(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {fill(name): fill(each) for name, each in node.items()}
+        if isinstance(node, list):
+            return [fill(each) for each in node]
+        if not isinstance(node, str):
+            return node
+        if whole := re.fullmatch(r"\$\[\[ inputs\.([\w-]+) \]\]", node):
+            return values[whole[1]]
+        return re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda found: str(values[found[1]]), node)
+
+    document = fill(jobs)
+    visible = {name: job for name, job in document.items() if not name.startswith(".")}
+    return {name: document[job.pop("extends")] | job for name, job in visible.items()}
+
+
+@dataclass
+class Pipeline:
+    """A pipeline that has run: a checkout with its artifacts, and what became of its jobs."""
+
+    project: Project
+    folder: Path
+    settings: dict[str, str | None]  # variables that GitLab sets; None: does not set
+    jobs: dict[str, str] = field(default_factory=dict)  # PASS or FAIL; a manual one that nobody started has none
+    output: str = ""
+
+    def log(self, job: str) -> str:
+        """Give what a job said."""
+        return "\n".join(re.findall(rf"(?m)^{re.escape(job)} +> (.*)$", self.output))
+
+    def artifact(self, name: str) -> str:
+        """Read what some job declares as an artifact."""
+        (found,) = (self.folder / ".gitlab-ci-local" / "artifacts").glob(f"*/{name}")
+        return found.read_text(encoding="utf-8")
+
+    def listed(self) -> list[str]:
+        """Say which jobs there are, without running one."""
+        said = self.project.run(self.folder, self.settings, "--list-csv")
+        assert "\nname;" in said, said
+        return sorted(re.findall(r"(?m)^([\w-]+:[\w-]+);", said))
+
+    def start(self, *jobs: str) -> dict[str, str]:
+        """Push the button of manual jobs, on a runner that has artifacts alone; without any, run the others."""
+        self.project.remote.git("clean", "-dfqx", "--exclude=/.gitlab-ci-local*", at=self.folder)
+        for kept in (self.folder / ".gitlab-ci-local" / "artifacts").glob("*"):
+            shutil.copytree(kept, self.folder, dirs_exist_ok=True)
+        self.output = self.project.run(self.folder, self.settings, *jobs)
+        found = {name: status for status, name in STATUS.findall(self.output)}
+        self.jobs |= found
+        return found
+
+
+@dataclass
+class Project:
+    """A project whose repository is served over HTTP, and wants the job's token."""
+
+    remote: Remote
+    environ: Mapping[str, str]
+    variables: Variables
+    includes: Mapping[str, str] = field(default_factory=dict)  # files of other projects, by project/ref/path
+    hidden: tuple[str, ...] = ()  # what no job may say
+    pipelines: int = 0
+
+    def commit(self, files: Mapping[str, str], branch: str = "main") -> str:
+        """Commit files on top of a branch, or of main where it is new."""
+        exists = self.remote.git("branch", "--list", branch)
+        head = f"commit refs/heads/{branch}\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata 6\nChange\n"
+        text = head + f"from refs/heads/{branch if exists else 'main'}^0\n"
+        for name, content in files.items():
+            text += f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n"
+        self.remote.git("fast-import", "--quiet", data=text)
+        return self.remote.head(branch)
+
+    def merge(self, branch: str) -> None:
+        """Merge a branch that is up to date, as one commit."""
+        tree = self.remote.git("rev-parse", f"{branch}^{{tree}}")
+        merged = self.remote.git("commit-tree", tree, "-p", "main", "-m", f"Merge {branch}")
+        self.remote.git("update-ref", "refs/heads/main", merged)
+
+    def pipeline(self, source: str, branch: str = "main", starts: bool = True) -> Pipeline:
+        """Run the pipeline of a push, a merge request, a schedule or a user ("web") on a runner that knows nothing."""
+        self.pipelines += 1
+        folder = self.remote.folder / f"build-{self.pipelines}"
+        self.remote.git("clone", "--quiet", f"--branch={branch}", str(self.remote.path), str(folder), at=folder.parent)
+        self.remote.git("config", "remote.origin.url", self.remote.url, at=folder)
+        self.remote.git("remote", "add", "gcl-origin", "http://127.0.0.1/group/project.git", at=folder)
+        if branch == "main":  # what a push brought is what differs from the commit before
+            self.remote.git("update-ref", "refs/remotes/origin/main", "HEAD^", at=folder)
+        for name, text in self.includes.items():
+            path = folder / ".gitlab-ci-local" / "includes" / "127.0.0.1" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        values = {name: {"values": each} for name, each in self.variables.items()}
+        (folder / ".gitlab-ci-local-variables.yml").write_text(yaml.safe_dump(values), encoding="utf-8")
+        is_review = source == "merge_request_event"
+        pipeline = Pipeline(
+            self,
+            folder,
+            {
+                "CI_PIPELINE_SOURCE": source,
+                "CI_COMMIT_BRANCH": None if is_review else branch,
+                "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1217" if is_review else None,
+                "CI_SERVER_URL": self.remote.url.rpartition("/")[0],
+                "CI_PROJECT_URL": self.remote.url.removesuffix(".git"),
+                "CI_PROJECT_DIR": str(folder),
+                "CI_JOB_TOKEN": PASSWORD,
+            },
+        )
+        if starts:
+            pipeline.start()
+        return pipeline
+
+    def run(self, folder: Path, settings: Mapping[str, str | None], *jobs: str) -> str:
+        """Run gitlab-ci-local; give all that it says."""
+        program = find_program("HOOKSYNC_TEST_GITLAB", "gitlab-ci-local", "npm install gitlab-ci-local, with Node 22")
+        given = ["--no-json-schema-validation"] if self.pipelines > 1 else []  # once is enough
+        given += [f"--variable={name}={value}" for name, value in settings.items() if value is not None]
+        given += [f"--unset-variable={name}" for name, value in settings.items() if value is None]
+        done = subprocess.run(
+            [program, "--force-shell-executor", "--no-color", "--max-job-name-padding=0", *given, *jobs],
+            cwd=folder,
+            env={**self.environ, "HOME": self.remote.environ["HOME"], "GIT_CONFIG_NOSYSTEM": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
+        )
+        assert not [hidden for hidden in self.hidden if hidden in done.stdout]
+        return done.stdout

@@ -1,0 +1,207 @@
+"""The pipelines for GitLab, run as they stand: gitlab-ci-local reads their files, in a repository that is served."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.server import SandboxOptions
+from tests.command_line import PASSWORD, ROOT
+from tests.conftest import HIDDEN, HOOKS, Place
+from tests.git_servers import Remote, missing_program, served
+from tests.gitlab_ci import Project
+
+GITLAB = ROOT / "examples" / "ci" / "gitlab"
+EXAMPLE = ROOT / "examples" / "staging-and-production"
+TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
+STATE = "hooksync-state"
+PROGRAMS = {
+    "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
+    # gitlab-ci-local copies files by it: all of them for containers, of which there are none, and artifacts
+    "rsync": """\
+for each; do case $each in --files-from=*) list=${each#*=} ;; esac; done
+[ -z "$list" ] || tar -cf - -T "$list" | tar -xf - -C "$each"
+""",
+}
+
+
+@pytest.fixture
+def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with nothing in it yet. Its variables have scopes, and lead to the sandbox."""
+    if lack := missing_program():
+        pytest.skip(lack)
+    folder = tmp_path_factory.mktemp("runner")
+    for name, text in PROGRAMS.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    held = {name: place.environ[name] for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")}
+    environ = {name: value for name, value in place.environ.items() if name not in held}
+    environ |= {"PATH": f"{folder}:{environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    variables = {name: {"planning*": value, "production": value} for name, value in held.items()}
+    project = Project(Remote(tmp_path_factory.mktemp("remote")), environ, variables, hidden=HIDDEN)
+    with served(project.remote):
+        (Path(project.remote.environ["HOME"]) / ".gitconfig").unlink()  # only the token of the job opens it
+        yield project
+
+
+def policy_for(place: Place) -> str:
+    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("catalogue")))
+    return f'version: 1\nservers: ["{server}"]\nreceivers: ["{receiver}"]\nallow_private_receivers: true\n'
+
+
+def set_up(project: Project, place: Place, **inputs: str) -> None:
+    """Commit the example of one environment."""
+    pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
+    pipeline += "".join(f"      {name}: {value}\n" for name, value in inputs.items())
+    project.commit({".gitlab-ci.yml": pipeline, "hooksync.yml": TEMPLATE, "hooksync.policy.yaml": policy_for(place)})
+
+
+def live(place: Place, tenant: str = "DEMO") -> list[str]:
+    return sorted(each.trigger for each in place.box.subscriptions(tenant))
+
+
+def meddle(place: Place, tenant: str = "DEMO") -> None:
+    """Change the tenancy behind hooksync's back."""
+    place.box.remove(tenant, place.box.subscriptions(tenant)[0].id)
+
+
+@pytest.mark.slow
+def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: Place) -> None:
+    set_up(project, place)
+    project.commit({"hooks.yaml": HOOKS}, "change")
+    review = project.pipeline("merge_request_event", "change")
+    assert review.jobs == {"hooksync:validate": "PASS", "hooksync:preview": "PASS"}, review.output
+    assert "2 to subscribe" in review.log("hooksync:preview")
+    assert "2 to subscribe" in review.artifact("hooksync-plan.txt")
+
+    project.merge("change")
+    merged = project.pipeline("push")
+    assert merged.jobs == {"hooksync:plan": "PASS"}, merged.output
+    assert "2 to subscribe" in merged.log("hooksync:plan")
+    assert live(place) == []
+    assert merged.start("hooksync:apply") == {"hooksync:apply": "PASS"}, merged.output
+    assert "Verified: live matches declared." in merged.log("hooksync:apply")
+    assert json.loads(merged.artifact("hooksync-report.json"))["summary"]["done"] == 2
+    assert live(place) == ["FULL_TEXT_INDEXED", "MOVED"]
+    assert project.remote.log(STATE)
+
+    assert project.pipeline("schedule").jobs == {"hooksync:drift": "PASS"}
+    meddle(place)
+    drift = project.pipeline("schedule")
+    assert drift.jobs == {"hooksync:drift": "FAIL"}
+    assert "1 to subscribe" in drift.log("hooksync:drift")
+
+    again = project.pipeline("web")  # nothing changed in the repository
+    meddle(place)
+    assert again.start("hooksync:apply") == {"hooksync:apply": "FAIL"}, again.output
+    assert "Applied: nothing" in again.log("hooksync:apply")
+    assert "has changed since the plan was made" in again.log("hooksync:apply")
+    assert live(place) == []
+
+
+@pytest.mark.slow
+def test_there_is_a_plan_where_the_files_the_policy_or_the_pipeline_changed(project: Project, place: Place) -> None:
+    set_up(project, place)
+    review, merged = ["hooksync:preview", "hooksync:validate"], ["hooksync:apply", "hooksync:plan"]
+    project.commit({"README.md": "Nothing of hooksync's.\n"}, "other")
+    assert project.pipeline("merge_request_event", "other", starts=False).listed() == []
+    project.merge("other")
+    assert project.pipeline("push", starts=False).listed() == []
+    assert project.pipeline("web", starts=False).listed() == merged
+    assert project.pipeline("schedule", starts=False).listed() == ["hooksync:drift"]
+    for name in ("hooks.yaml", "hooksync.policy.yaml", ".gitlab-ci.yml"):
+        text = project.remote.git("show", f"main:{name}")
+        project.commit({name: f"{text}\n# changed\n"}, f"change-{name}")
+        asked = project.pipeline("merge_request_event", f"change-{name}", starts=False)
+        assert asked.listed() == review, name
+    asked.settings["CI_MERGE_REQUEST_SOURCE_PROJECT_ID"] = "of-a-fork"
+    assert asked.listed() == ["hooksync:validate"]
+    assert project.pipeline("push", "change-hooks.yaml", starts=False).listed() == []
+    project.merge("change-hooks.yaml")
+    assert project.pipeline("push", starts=False).listed() == merged
+
+
+# --- the example of two environments
+
+USERS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}  # each for one tenant
+SECRETS = {user: f"the-secret-of-{user}-0123456789" for user in USERS}
+ACCOUNTS = tuple(Account(f"{user}@example.org", PASSWORD, (tenant,)) for user, tenant in USERS.items())
+
+
+def example(place: Place) -> dict[str, str]:
+    """Read the files of the example, with the sandbox and the receiver where it has placeholders."""
+    names = (".gitlab-ci.yml", "policy.yaml", "staging/hooks.yaml", "production/hooks.yaml")
+    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("")))
+    files = {}
+    for name in names:
+        text = (EXAMPLE / name).read_text(encoding="utf-8")
+        text = re.sub(r"https://(\w+)\.example\.net/hooks/", lambda found: place.receiver.url(f"{found[1]}-"), text)
+        text = re.sub(r"https://\w+\.example\.net/", place.receiver.url(""), text)
+        text = re.sub(r"server: (?:preview|eu)\.preservica\.com", f'server: "{place.box.url}"', text)
+        text = re.sub(r"(?:preview|eu)\.preservica\.com", f'"{server}"', text)
+        files[name] = re.sub(r"(?:staging|archive)\.example\.net", f'"{receiver}"', text)
+    files["policy.yaml"] += "allow_private_receivers: true\n"
+    return files
+
+
+def with_example(project: Project, place: Place) -> dict[str, str]:
+    """Commit the example but for its hooks files; give the variables of each environment their values."""
+    files = example(place)
+    project.commit({name: text for name, text in files.items() if not name.endswith("hooks.yaml")})
+    for each in ("staging-catalogue", "staging-alert", "archive-catalogue", "archive-alert"):
+        place.receiver.set_secret(each, SECRETS["staging" if each.startswith("staging") else "production"])
+    values = {
+        user: {"PRESERVICA_USERNAME": f"{user}@example.org", "PRESERVICA_PASSWORD": PASSWORD,
+               "HOOK_SECRET": SECRETS[user]}
+        for user in USERS
+    }  # fmt: skip
+    names = values["staging"]
+    project.variables = {
+        name: {scope: values[user][name] for user in USERS for scope in (user, f"planning/{user}")} for name in names
+    }
+    (include, *_) = yaml.safe_load(files[".gitlab-ci.yml"])["include"]
+    project.includes = {f"{include['project']}/{include['ref']}/{include['file']}": TEMPLATE}
+    return {name: text for name, text in files.items() if name.endswith("hooks.yaml")}
+
+
+@pytest.mark.parametrize("options", [SandboxOptions(accounts=ACCOUNTS)], indirect=True)
+@pytest.mark.slow
+def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(project: Project, place: Place) -> None:
+    hooks = with_example(project, place)
+    project.commit(hooks, "change")
+    review = project.pipeline("merge_request_event", "change")
+    asked = {f"{user}:{job}" for user in USERS for job in ("validate", "preview")}
+    assert review.jobs == dict.fromkeys(asked, "PASS"), review.output
+    assert "3 to subscribe" in review.artifact("production-plan.txt")
+    assert [live(place, tenant) for tenant in USERS.values()] == [[], []]
+
+    project.merge("change")
+    merged = project.pipeline("push")
+    assert merged.jobs == {"staging:plan": "PASS", "staging:apply": "PASS", "production:plan": "PASS"}, merged.output
+    assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 0]
+    assert merged.start("production:apply") == {"production:apply": "PASS"}, merged.output
+    assert "Verified: live matches declared." in merged.log("production:apply")
+    assert [len(live(place, tenant)) for tenant in USERS.values()] == [3, 3]
+    assert {f"hooksync-state-{user}" for user in USERS} <= set(
+        project.remote.git("branch", "--format=%(refname:short)").split()
+    )
+
+    moved = hooks["production/hooks.yaml"].replace("/archive-alert", "/archive-catalogue?of=alerts")
+    project.commit({"production/hooks.yaml": moved}, "move")
+    project.merge("move")
+    merged = project.pipeline("push")
+    assert merged.jobs == {"production:plan": "PASS"}, merged.output  # nothing of staging has changed
+    assert "url changed" in merged.log("production:plan")
+    meddle(place, "ARCHIVE")
+    before = live(place, "ARCHIVE")
+    assert merged.start("production:apply") == {"production:apply": "FAIL"}, merged.output
+    assert "has changed since the plan was made" in merged.log("production:apply")
+    assert live(place, "ARCHIVE") == before
+    assert project.pipeline("schedule").jobs == {"staging:drift": "PASS", "production:drift": "FAIL"}
