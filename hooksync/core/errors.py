@@ -103,9 +103,10 @@ class SecretError(HooksyncError):
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
-    def __init__(self, *problems: Problem, reason: str = "") -> None:
+    def __init__(self, *problems: Problem, reason: str = "", kind: str = "cut") -> None:
         super().__init__(*problems)
         self.reason = reason or self.summary  # what happened, without the call that it happened to
+        self.kind = kind  # of what kept a call from being answered; see http_errors
 
 
 class AnswerLost(ServiceError):

@@ -26,7 +26,7 @@ import urllib3.util.connection
 
 from hooksync.core.clock import within
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.service.http_errors import AddressRefused, BadBundle, Flood, SlowLookUp
+from hooksync.service.http_errors import AddressRefused, Flood, SlowLookUp, Unreachable
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
@@ -231,7 +231,7 @@ class Connections(requests.adapters.HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def tls(self) -> ssl.SSLContext:
-        """Return the one context of all connections, made when it is first needed. Raises BadBundle."""
+        """Return the one context of all connections, made when it is first needed. Raises Unreachable."""
         with self._mutex:
             self._made = self._made or make_tls(self._environ)
             return self._made
@@ -262,7 +262,7 @@ class Connections(requests.adapters.HTTPAdapter):
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE.
 
-    Raises BadBundle.
+    Raises Unreachable for a certificate bundle that cannot be used.
     """
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
@@ -285,6 +285,6 @@ def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
             f"the certificate bundle {place} of {variable} cannot be used: {reason}",
             f"point {variable} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it",
         )
-        failure = BadBundle(problem)
+        failure = Unreachable(problem, kind="bundle")
     if failure is not None:
         raise failure

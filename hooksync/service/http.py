@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, get_args
 from urllib.parse import urlsplit
 
 import requests
@@ -16,11 +16,11 @@ import urllib3.exceptions
 import urllib3.util
 
 from hooksync import __version__
-from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.errors import AnswerLost, Problem, ServiceError
 from hooksync.core.record import Record, field
 from hooksync.core.urls import is_loopback, literal_address, split_port
 from hooksync.service.connections import Connections, LookUp, Reach, bounded_call
-from hooksync.service.http_errors import Flood, Interim, NoProxy, explain
+from hooksync.service.http_errors import Flood, Interim, MaybeSent, Unreachable, explain
 
 USER_AGENT = f"hooksync/{__version__}"
 _CHUNK = 65536  # bytes
@@ -135,7 +135,7 @@ class Transport:
     def _proxies_for(self, base_url: str) -> dict[str, str]:
         """Find the proxies for a server, as requests does: in the process's environment and the system's settings.
 
-        Loopback has none, whatever the environment says. Raises NoProxy for an invalid address.
+        Loopback has none, whatever the environment says. Raises Unreachable for an invalid address.
         """
         if base_url not in self._proxies:
             host = urlsplit(base_url).hostname or ""
@@ -144,14 +144,16 @@ class Transport:
             proxy = requests.utils.select_proxy(base_url, found)
             if proxy and not _is_proxy(proxy):
                 what = "the proxy cannot be used: its address is invalid"
-                raise NoProxy(Problem(what, "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"))
+                fix = "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"
+                raise Unreachable(Problem(what, fix), kind="proxy")
             self._proxies[base_url] = found
         return self._proxies[base_url]
 
     def _failure(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
         connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
         kind, what, fix = explain(error, (connect, call, request.answer_limit), is_connected=is_connected)
-        return kind(Problem(f"{request}: {what}", fix), reason=what)
+        failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
+        return failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
 
 
 def _read(response: requests.Response, limit: int) -> Iterator[bytes]:

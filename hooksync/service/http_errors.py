@@ -9,11 +9,12 @@ import errno
 import re
 import ssl
 from collections.abc import Iterator
+from typing import Literal
 
 import requests.exceptions
 import urllib3.exceptions
 
-from hooksync.core.errors import AnswerLost, ServiceError
+from hooksync.core.errors import ServiceError
 
 _NETWORK = "check the network, the proxy settings and the server's name"
 _RESOLVER = "check this machine's DNS"
@@ -23,59 +24,15 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.
 _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
-Explanation = tuple[type[ServiceError], str, str]  # the kind of failure, what happened, how to fix it
+NeverSent = Literal[
+    "no-name", "slow-name", "refused", "no-route", "forbidden", "proxy", "tls", "certificate", "bundle", "bug"
+]
+MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]  # the call may have been carried out
+Explanation = tuple[NeverSent | MaybeSent, str, str]  # the kind of failure, what happened, how to fix it
 
 
 class Unreachable(ServiceError):
     """The call was never sent: no name, no connection, no trust."""
-
-
-class NoName(Unreachable):
-    """The server's name does not resolve, or its address is invalid."""
-
-
-class SlowName(NoName):
-    """The server's name was not resolved in time."""
-
-
-class ConnectionRefused(Unreachable):
-    """Nothing listens there."""
-
-
-class NoRoute(Unreachable):
-    """The server cannot be reached from this network."""
-
-
-class ForbiddenAddress(NoRoute):
-    """The server's address is one that this call may not go to."""
-
-
-class NoProxy(Unreachable):
-    """The proxy on the way cannot be used."""
-
-
-class NoTls(Unreachable):
-    """No TLS connection could be made."""
-
-
-class UntrustedCertificate(NoTls):
-    """The server's certificate does not lead to a known root, is for another name, or is out of date."""
-
-
-class BadBundle(NoTls):
-    """The certificate bundle that the environment names cannot be used."""
-
-
-class NoConnection(AnswerLost):
-    """No connection was made in time."""
-
-
-class TimedOut(AnswerLost):
-    """The answer was not complete in time."""
-
-
-class TooLarge(AnswerLost):
-    """The answer is larger than any valid one. Asking again would bring the same."""
 
 
 class Flood(OSError):
@@ -114,19 +71,19 @@ def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit:
         match cause:
             case Flood():
                 what = f"the answer is larger than {answer_limit} bytes"
-                return TooLarge, what, "check that the server is Preservica itself, not a portal or a proxy"
+                return "too-large", what, "check that the server is Preservica itself, not a portal or a proxy"
             case Interim():
                 what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
-                return AnswerLost, what, _GATEWAYS
+                return "cut", what, _GATEWAYS
             case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
-                return TimedOut, f"no complete answer within {call:g} s", "try again, or give a longer --timeout"
+                return "time-out", f"no complete answer within {call:g} s", "try again, or give a longer --timeout"
             case ssl.SSLError():
-                return AnswerLost, f"the TLS connection broke{_reason(cause)}", _NETWORK
+                return "cut", f"the TLS connection broke{_reason(cause)}", _NETWORK
             case urllib3.exceptions.DecodeError():
-                return AnswerLost, "the answer's compression is broken", _GATEWAYS
+                return "cut", "the answer's compression is broken", _GATEWAYS
             case urllib3.exceptions.InvalidHeader():
-                return AnswerLost, "the answer's headers are invalid", "check that the server speaks http on this port"
-    return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
+                return "cut", "the answer's headers are invalid", "check that the server speaks http on this port"
+    return "cut", "the connection was cut before the answer was complete", _NETWORK
 
 
 def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explanation:
@@ -134,32 +91,32 @@ def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explan
         match cause:
             case ssl.SSLCertVerificationError():
                 what = f"the certificate is not trusted: {cause.verify_message}"
-                return UntrustedCertificate, what, _fix_for_certificate(cause.verify_code)
+                return "certificate", what, _fix_for_certificate(cause.verify_code)
             case AddressRefused(args=(kind, fix)):
-                return ForbiddenAddress, f"the address is {kind}: no call is made to it", fix
+                return "forbidden", f"the address is {kind}: no call is made to it", fix
             case SlowLookUp():
-                return SlowName, f"the server's name was not resolved within {connect:g} s", _RESOLVER
+                return "slow-name", f"the server's name was not resolved within {connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():
-                return NoName, "the server's name does not resolve", _NETWORK
+                return "no-name", "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return ConnectionRefused, "the server refuses connections", f"{_NETWORK}, and the port"
+                return "refused", "the server refuses connections", f"{_NETWORK}, and the port"
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-                return NoRoute, "the server cannot be reached from this network", _NETWORK
+                return "no-route", "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
-                return NoConnection, f"no connection within {connect:g} s", _NETWORK
+                return "no-connection", f"no connection within {connect:g} s", _NETWORK
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return AnswerLost, "no TLS connection could be made: it was cut", _NETWORK
+                return "cut", "no TLS connection could be made: it was cut", _NETWORK
             case ssl.SSLError():
                 what = f"no TLS connection could be made{_reason(cause)}"
-                return NoTls, what, "check that the server speaks https on this port"
+                return "tls", what, "check that the server speaks https on this port"
             case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
-                return NoName, "the server's address cannot be used", "check `server` in the file"
+                return "no-name", "the server's address cannot be used", "check `server` in the file"
     system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
     if system is not None and not isinstance(system, ConnectionError):
-        return AnswerLost, f"no connection could be made: {system.strerror}", _NETWORK
+        return "cut", f"no connection could be made: {system.strerror}", _NETWORK
     if isinstance(causes[0], ValueError):
-        return Unreachable, f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
-    return AnswerLost, "the connection was cut before the answer was complete", _NETWORK
+        return "bug", f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
+    return "cut", "the connection was cut before the answer was complete", _NETWORK
 
 
 def _proxy_trouble(causes: tuple[BaseException, ...], connect: float) -> Explanation | None:
@@ -167,26 +124,26 @@ def _proxy_trouble(causes: tuple[BaseException, ...], connect: float) -> Explana
     for cause in causes:
         if isinstance(cause, requests.exceptions.InvalidSchema):
             what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
-            return NoProxy, what, "pip install 'requests[socks]', or name an http proxy"
+            return "proxy", what, "pip install 'requests[socks]', or name an http proxy"
         if isinstance(cause, OSError) and (refused := _TUNNEL_REFUSED.match(str(cause))):
             what = f"the proxy cannot be used: it answers {refused[1]}"
             wants_password = refused[1] == "407"
-            return NoProxy, what, f"{PROXY_FIX}; it wants a name and a password" if wants_password else PROXY_FIX
+            return "proxy", what, f"{PROXY_FIX}; it wants a name and a password" if wants_password else PROXY_FIX
     if not any(isinstance(c, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for c in causes):
         return None
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
                 what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
-                return NoProxy, what, _fix_for_certificate(cause.verify_code)
+                return "proxy", what, _fix_for_certificate(cause.verify_code)
             case SlowLookUp():
                 what = f"the proxy cannot be used: its name was not resolved within {connect:g} s"
-                return NoProxy, what, f"{PROXY_FIX}, and {_RESOLVER}"
+                return "proxy", what, f"{PROXY_FIX}, and {_RESOLVER}"
             case urllib3.exceptions.NameResolutionError():
-                return NoProxy, "the proxy cannot be used: its name does not resolve", PROXY_FIX
+                return "proxy", "the proxy cannot be used: its name does not resolve", PROXY_FIX
             case ConnectionRefusedError():
-                return NoProxy, "the proxy cannot be used: it refuses connections", PROXY_FIX
-    return NoProxy, "the proxy cannot be used", PROXY_FIX
+                return "proxy", "the proxy cannot be used: it refuses connections", PROXY_FIX
+    return "proxy", "the proxy cannot be used", PROXY_FIX
 
 
 def _fix_for_certificate(code: int) -> str:

@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Literal, NoReturn
 from urllib.parse import quote
@@ -22,8 +22,8 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.service import http_errors
 from hooksync.service.http import Answer, Request
+from hooksync.service.http_errors import PROXY_FIX
 from hooksync.service.retry import CallContext
 from hooksync.service.worker_pool import WorkerPool
 
@@ -46,24 +46,25 @@ _NOT_QUOTED = (
 _DNS = "check the host's name, and this machine's DNS"
 _ROUTE = "check the network, and where it may be reached from"
 _FIREWALL = "check the network: a firewall may block this machine"
-_HTTPS = "check that it speaks https on this port"
-_A_PAGE = "check the URL: this looks like a web page or a download"
-_FAILURES: Sequence[tuple[type[ServiceError], FailureKind, str, str]] = (  # the first that fits counts
-    (http_errors.SlowName, "no-name", "its name was not resolved in time", _DNS),
-    (http_errors.NoName, "no-name", "its name does not resolve", _DNS),
-    (http_errors.ConnectionRefused, "refused", "it refuses connections", "check that it runs, and the port"),
-    (http_errors.NoRoute, "no-route", "it cannot be reached from this network", _ROUTE),
-    (http_errors.NoProxy, "proxy", "the proxy on the way to it cannot be used", http_errors.PROXY_FIX),
-    (http_errors.NoTls, "tls", "no TLS connection can be made, or it breaks off", _HTTPS),
-    (http_errors.NoConnection, "no-connection", "it takes no connection in time", _FIREWALL),
-    (http_errors.TimedOut, "time-out", "it does not answer in time", "check that it runs, or give a longer --timeout"),
-    (http_errors.TooLarge, "too-large", "its answer is too large", _A_PAGE),
-    (ServiceError, "cut", "its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
-)
+_FAILURES: Mapping[str, tuple[FailureKind, str, str]] = {  # by the kind of http_errors; "": in its own words
+    "slow-name": ("no-name", "its name was not resolved in time", _DNS),
+    "no-name": ("no-name", "its name does not resolve", _DNS),
+    "refused": ("refused", "it refuses connections", "check that it runs, and the port"),
+    "no-route": ("no-route", "it cannot be reached from this network", _ROUTE),
+    "forbidden": ("no-route", "", ""),
+    "proxy": ("proxy", "the proxy on the way to it cannot be used", PROXY_FIX),
+    "tls": ("tls", "no TLS connection can be made, or it breaks off", "check that it speaks https on this port"),
+    "certificate": ("tls", "", ""),
+    "bundle": ("tls", "", ""),
+    "no-connection": ("no-connection", "it takes no connection in time", _FIREWALL),
+    "time-out": ("time-out", "it does not answer in time", "check that it runs, or give a longer --timeout"),
+    "too-large": ("too-large", "its answer is too large", "check the URL: this looks like a web page or a download"),
+    "cut": ("cut", "its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
+}
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
     "wrong-secret": "wrong-secret",
-    **{kind: "unreachable" for _, kind, _, _ in _FAILURES if kind != "too-large"},
+    **{kind: "unreachable" for kind, _, _ in _FAILURES.values() if kind != "too-large"},
 }
 _STATUS_FIXES = {
     **dict.fromkeys(
@@ -154,12 +155,9 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
 
 def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
-    kind, what, fix = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
-    if isinstance(error, http_errors.BadBundle | http_errors.ForbiddenAddress):  # without a URL
-        return ProbeResult(kind, error.reason, error.problems[0].fix)
-    if isinstance(error, http_errors.UntrustedCertificate):  # the reason may quote the certificate
-        return ProbeResult(kind, context.redactor.quote(error.reason), error.problems[0].fix)
-    return ProbeResult(kind, what, fix)
+    kind, what, fix = _FAILURES.get(error.kind, _FAILURES["cut"])
+    # its own words are without a URL, and may quote a certificate
+    return ProbeResult(kind, what or context.redactor.quote(error.reason), fix or error.problems[0].fix)
 
 
 def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:

@@ -19,13 +19,19 @@ from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import shown_server
 from hooksync.service.http import Answer, Network, Request
-from hooksync.service.http_errors import ConnectionRefused, NoName, NoRoute, TooLarge
 
 PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
 TOO_MANY = 429
 BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
 
+_NEVER_SENT = (
+    "no-name",
+    "slow-name",
+    "no-route",
+    "forbidden",
+    "refused",
+)  # kinds that pass where there was a way before
 _LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
 
 
@@ -140,15 +146,11 @@ class Caller:
         return replace(last, repeats=repeat, follows_lost=follows_lost)
 
     def _may_repeat(self, last: Answer | ServiceError, rule: RetryRule) -> bool:
-        match last:
-            case Answer():
-                return last.status in rule.statuses
-            case NoName() | NoRoute() | ConnectionRefused():  # nothing was sent
-                return self._was_reached
-            case TooLarge():
-                return False
-            case _:
-                return rule.repeats_lost and isinstance(last, AnswerLost)
+        if isinstance(last, Answer):
+            return last.status in rule.statuses
+        if last.kind in _NEVER_SENT:
+            return self._was_reached
+        return rule.repeats_lost and isinstance(last, AnswerLost) and last.kind != "too-large"  # it would be so again
 
     def _try(self, request: Request) -> Answer | ServiceError:
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"

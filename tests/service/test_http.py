@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import requests
@@ -27,16 +28,7 @@ from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
 from hooksync.service.connections import LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
-from hooksync.service.http_errors import (
-    ConnectionRefused,
-    ForbiddenAddress,
-    NoName,
-    NoProxy,
-    SlowName,
-    TooLarge,
-    Unreachable,
-    explain,
-)
+from hooksync.service.http_errors import MaybeSent, Unreachable, explain
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
 SECRET = "s3cret-body-0123456789"
@@ -118,7 +110,7 @@ def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
     timeouts: Timeouts, released: threading.Event
 ) -> None:
     error = failure_of(Transport(timeouts, 4, {}, hanging(released)), get("http://service.example"))
-    assert isinstance(error, SlowName)
+    assert error.kind == "slow-name"
     assert isinstance(error, Unreachable)
     assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
     assert "DNS" in error.problems[0].fix
@@ -128,7 +120,7 @@ def test_a_proxy_s_name_is_waited_for_no_longer(released: threading.Event, monke
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     transport = Transport(Timeouts(connect=0.1), 4, {}, hanging(released))
     error = failure_of(transport, get("http://service.example"))
-    assert isinstance(error, NoProxy)
+    assert error.kind == "proxy"
     assert error.summary == "GET /x: the proxy cannot be used: its name was not resolved within 0.1 s"
 
 
@@ -140,21 +132,21 @@ def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:
         assert transport.send(get("http://service.example:81")).status == 200
         assert wire.header("Host") == "service.example:81"
         error = failure_of(Transport(Timeouts(), 4, {}, at(closed.getsockname()[1])), get("http://service.example"))
-    assert isinstance(error, ConnectionRefused)
+    assert error.kind == "refused"
 
 
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "no such name"), NoName),
-        (OSError(errno.EMFILE, "Too many open files"), AnswerLost),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), "no-name"),
+        (OSError(errno.EMFILE, "Too many open files"), "cut"),
     ],
 )
-def test_a_look_up_that_fails_says_why(failure: OSError, kind: type[ServiceError]) -> None:
+def test_a_look_up_that_fails_says_why(failure: OSError, kind: str) -> None:
     def look_up(*_: object) -> list[tuple[object, ...]]:
         raise failure
 
-    assert isinstance(failure_of(Transport(Timeouts(), 4, {}, look_up), get("http://service.example")), kind)
+    assert failure_of(Transport(Timeouts(), 4, {}, look_up), get("http://service.example")).kind == kind
 
 
 def test_a_name_without_an_address_is_no_connection() -> None:
@@ -170,7 +162,7 @@ def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serv
     answers = iter([at(wire.port)(), at(wire.port)()])
     transport = Transport(Timeouts(), 4, {}, lambda *_: next(answers))
     failure = failure_of(transport, Request("POST", "http://rebound.example", "/", may_be_private=False))
-    assert isinstance(failure, ForbiddenAddress)
+    assert failure.kind == "forbidden"
     assert wire.request_lines == []
     assert len(list(answers)) == 1  # its name was looked up once
 
@@ -187,7 +179,7 @@ def test_a_connection_that_another_call_opened_is_judged_again(serve: Serve) -> 
     transport = Transport(Timeouts(), 4, {}, at(wire.port))
     transport.send(get("http://service.example"))
     failure = failure_of(transport, Request("POST", "http://service.example", "/", may_be_private=False))
-    assert isinstance(failure, ForbiddenAddress)
+    assert failure.kind == "forbidden"
     assert wire.request_lines == ["GET /x HTTP/1.1"]
 
 
@@ -199,7 +191,7 @@ def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
 ) -> None:
     proxy = serve(saying(OK))
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    assert isinstance(failure_of(make(), get(f"http://{host}")), ForbiddenAddress)
+    assert failure_of(make(), get(f"http://{host}")).kind == "forbidden"
     assert proxy.request_lines == []
     request = Request("POST", "http://receiver.example", "/", may_be_private=False)
     assert make().send(request).reach == "public"  # nobody but the proxy knows
@@ -451,7 +443,7 @@ def test_a_server_that_does_not_read_does_not_hold_a_call_for_ever(make: Make) -
 def test_a_body_larger_than_allowed_is_refused_and_not_read_to_its_end(make: Make, serve: Serve) -> None:
     wire = serve(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65536))
     error = failure_of(make(), get(wire.url, limit=100_000))
-    assert isinstance(error, TooLarge)
+    assert error.kind == "too-large"
     assert "GET /x: the answer is larger than 100000 bytes" in str(error)
 
 
@@ -476,14 +468,13 @@ def test_the_limit_counts_what_a_body_is_decompressed(make: Make, serve: Serve, 
     for _ in range(layers):
         body = gzip.compress(body)
     wire = serve(saying(answer(body, "200 OK", "Content-Encoding: " + ", ".join(["gzip"] * layers))))
-    assert isinstance(failure_of(make(), get(wire.url)), TooLarge)
+    assert failure_of(make(), get(wire.url)).kind == "too-large"
 
 
 def test_a_body_of_just_the_limit_is_taken(make: Make, serve: Serve) -> None:
     wire = serve(saying(answer(b"x" * 5000)))
     assert len(make().send(get(wire.url, limit=5000)).body) == 5000
-    with pytest.raises(TooLarge):
-        make().send(get(wire.url, limit=4999))
+    assert failure_of(make(), get(wire.url, limit=4999)).kind == "too-large"
 
 
 # proxies
@@ -741,11 +732,11 @@ def test_every_exception_has_words_and_a_connected_call_is_never_said_not_to_hav
     assert what
     assert fix
     assert "key" not in what
-    assert issubclass(kind, AnswerLost if is_connected else ServiceError)
+    assert kind in get_args(MaybeSent) or not is_connected
 
 
 def test_exceptions_that_hold_each_other_are_walked_once() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__context__, other.__context__ = other, one
     other.args = (one,)
-    assert explain(one, (1, 2, 3), is_connected=False)[0] is Unreachable
+    assert explain(one, (1, 2, 3), is_connected=False)[0] == "bug"

@@ -35,7 +35,7 @@ from hooksync.sandbox.tenancies import (
     read_traits,
 )
 from hooksync.service.http import Answer, Request
-from hooksync.service.http_errors import ConnectionRefused, TimedOut
+from hooksync.service.http_errors import Unreachable
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
@@ -314,9 +314,9 @@ class Process(MemoryTerminal):
             case "cut" | "commit-cut" | "late-calls":
                 return AnswerLost(Problem("the connection was cut before the answer was complete", "try again"))
             case "slow" | "late":
-                return TimedOut(Problem("no complete answer in time", "try again"))
+                return AnswerLost(Problem("no complete answer in time", "try again"), kind="time-out")
             case "unreachable":
-                return ConnectionRefused(Problem("the server refuses connections", "try again"))
+                return Unreachable(Problem("the server refuses connections", "try again"), kind="refused")
             case "status" | "commit-status":
                 retry_after = "3" if number in (429, 503) else None
                 return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
