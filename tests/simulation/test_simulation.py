@@ -58,7 +58,7 @@ def test_a_failing_history_shrinks_to_what_it_fails_by() -> None:
     assert (small.tenancies, small.declared, small.live) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("each", sampled(BREAKS, 1, 3), ids=lambda each: each.name)
+@pytest.mark.parametrize("each", sampled([(each,) for each in BREAKS], 1, 3), ids=lambda each: each.name)
 @pytest.mark.slow
 def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path) -> None:
     copy_broken(each, tmp_path)
