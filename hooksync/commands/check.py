@@ -32,9 +32,9 @@ from hooksync.report.check import (
 )
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
-from hooksync.state.backends import state_place
 from hooksync.state.fingerprints import KeyRing
 from hooksync.state.model import State
+from hooksync.state.store import state_place
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 

@@ -27,8 +27,8 @@ from hooksync.reconcile.executor import ExecutionResult, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
 from hooksync.report.text import plain, plan_lines, question
 from hooksync.report.view import RunView
-from hooksync.state.backends import is_harmless, state_place
 from hooksync.state.integrity import mark_of
+from hooksync.state.store import is_harmless, state_place
 
 if TYPE_CHECKING:
     from hooksync.documents.reader import SavedPlan

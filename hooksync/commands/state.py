@@ -13,15 +13,14 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
 from hooksync.core.model import address_matches
 from hooksync.core.output import Form
-from hooksync.core.record import asdict, replace
+from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
-from hooksync.state.backends import state_place
 from hooksync.state.format import STATE_FORMAT, read_state
 from hooksync.state.integrity import Inspected
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import MOST_BYTES, Changed, StateStore, Stored, update, written_text
+from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, Stored, state_place, update, written_text
 
 LIST_FORMAT = "hooksync.state-list/1"
 
@@ -43,7 +42,7 @@ def show(options: Options, world: World) -> ExitCode:
     if options.format == "json":
         about |= {"format": LIST_FORMAT, "entries": [*map(_fields, state.entries)]}
         about |= {"intents": [*map(_fields, state.intents)]}
-        about |= {"run_lock": {**asdict(holder), "since": _time(holder.since)} if holder else None}
+        about |= {"run_lock": {**fields_of(Holder, holder), "since": _time(holder.since)} if holder else None}
         world.terminal.result(json.dumps(about, indent=2, sort_keys=True) + "\n", "json")
         return ExitCode.DONE
     about |= {"signed": "yes" if about["signed"] else "no"}

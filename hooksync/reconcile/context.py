@@ -77,7 +77,7 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
     """Find what keeps the state that has this place; None: without a state. `file`: the first hooks file, or "-"."""
     if place is None or world.stores:
         return world.stores(place) if place and world.stores else None
-    from hooksync.state.backends import open_store  # only here: `validate` has no state
+    from hooksync.state.store import open_store  # only here: `validate` has no state
 
     return open_store(place, world.environ, file, world.output, world.clock)
 

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused, os_reason
+from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.core.record import asdict
-from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
-from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, too_large
+from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, read_holder, too_large
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -60,7 +59,7 @@ class LocalStore:
 
     @contextmanager
     def hold(self, holder: Holder) -> Iterator[None]:
-        """Hold the run lock, or raise Busy at once. Where its folder cannot be written to, nothing is held."""
+        """Hold the run lock, or raise Busy at once. Where its folder cannot be written to, it is not held."""
         try:
             lock = self._acquire(0)
         except TimeoutError:
@@ -141,10 +140,9 @@ class LocalStore:
             lock.release()
 
     def _holder(self) -> Holder | None:
-        """Read who holds the run lock; None where that is not known, or the file is not as we write it."""
-        with suppress(OSError, ValueError, TypeError, OverflowError, InvalidDocument):
-            holder = Holder(**parse_json(read_file(f"{self._beside}.json", _MOST_WORDS).decode()))
-            return holder if str(holder) else None  # one that cannot be shown is not known
+        """Read who holds the run lock; None where that is not known."""
+        with suppress(OSError, ValueError):
+            return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS))
         return None
 
     def _content(self) -> bytes | None:

@@ -12,12 +12,11 @@ from threading import Event, RLock, Thread
 from typing import Protocol
 
 from hooksync.core.clock import Backoff, Clock
-from hooksync.core.errors import FileError, InvalidDocument, Problem
+from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.core.signing import parse_json
 from hooksync.state.integrity import Integrity
-from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run
+from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run, read_holder
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
 
@@ -56,28 +55,17 @@ class Vault(Protocol):
         """
 
 
-class _Lock(Record, frozen=True):
+class RunLock(Holder, frozen=True):
     """A run lock as it is written."""
 
-    holder: Holder
     renewed: int = 0  # by the holder's clock, seconds since 1970
     expiry: float = EXPIRY  # seconds that it holds without being renewed
     count: int = 0  # of renewals, so that no two texts are the same
 
     @property
     def text(self) -> str:
-        rest = {"renewed": self.renewed, "expiry": self.expiry, "count": self.count}
-        return json.dumps({**asdict(self.holder), **rest}, sort_keys=True)
-
-
-def _read_lock(text: str | None) -> _Lock | None:
-    """Read who holds the run lock; None where that is not known, or it is not as we write it."""
-    with suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError, InvalidDocument):
-        fields = parse_json(text or "")
-        rest = {name: fields.pop(name) for name in ("renewed", "expiry", "count")}
-        lock = _Lock(Holder(**fields), int(rest["renewed"]), float(rest["expiry"]), int(rest["count"]))
-        return lock if str(lock.holder) else None  # one that cannot be shown is not known
-    return None
+        """Write it."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 class RemoteStore:
@@ -109,7 +97,7 @@ class RemoteStore:
         self._expiry = expiry
         self._has_thread = has_thread
         self._known: tuple[Content, str] | None = None  # what the vault held when it was last asked or written
-        self._lock: _Lock | None = None  # held by this run
+        self._lock: RunLock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
         self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
         self._seen: tuple[str, float] | None = None  # the lock of another run, and since when it is unchanged
@@ -167,19 +155,18 @@ class RemoteStore:
 
     def holder(self) -> Holder | None:
         """Return who held the run lock when it was last read; None where nobody did, or it is not known."""
-        lock = _read_lock(self._known[0].lock) if self._known else None
-        return lock.holder if lock else None
+        return _lock_of(self._known)
 
     def unlock(self, identifier: str) -> Holder:
         """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
         while True:
             found = self._vault.get()
-            lock = _read_lock(found[0].lock) if found else None
-            if found is None or lock is None or lock.holder.id != identifier:
+            lock = _lock_of(found)
+            if found is None or lock is None or lock.id != identifier:
                 raise no_such_run(self.where, identifier)
             with suppress(Changed):
-                self._vault.put(replace(found[0], lock=None), found[1], f"run lock taken away from {lock.holder}")
-                return lock.holder
+                self._vault.put(replace(found[0], lock=None), found[1], f"run lock taken away from {lock}")
+                return lock
 
     def _take(self, holder: Holder) -> None:
         for _ in range(_MOST_RACES):
@@ -187,7 +174,7 @@ class RemoteStore:
             content = self._known[0] if self._known else Content()
             if content.lock is not None:
                 self._check_expired(content.lock)
-            lock = _Lock(holder, int(self._clock.now()), self._expiry)
+            lock = RunLock(**asdict(holder), renewed=int(self._clock.now()), expiry=self._expiry)
             try:
                 self._write(replace(content, lock=lock.text), f"run lock taken by {holder}")
             except Changed:
@@ -199,21 +186,18 @@ class RemoteStore:
 
     def _check_expired(self, text: str) -> None:
         """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
-        lock, now = _read_lock(text), self._clock.monotonic()
+        lock, now = read_holder(RunLock, text), self._clock.monotonic()
         if self._seen is None or self._seen[0] != text:
             self._seen = text, now
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
-        holder = lock.holder if lock else None
         left = self._seen[1] + expiry - now
         if left > 0:
             is_old = lock is None or abs(self._clock.now() - lock.renewed) > expiry
-            who = holder.id if holder else "ID"
+            who = lock.id if lock else "ID"
             advice = f"if that run has ended, `hooksync state unlock {who} --state {self.where}`"
             pause = min(_LONGEST_POLL, expiry / 10)
-            raise Busy(holder, advice, pause=pause, patience=left + pause if is_old else 0.0)
-        self._tell(
-            f"note: the run lock of {holder or 'another run'} was not renewed for {expiry:g} seconds: taken over"
-        )
+            raise Busy(lock, advice, pause=pause, patience=left + pause if is_old else 0.0)
+        self._tell(f"note: the run lock of {lock or 'another run'} was not renewed for {expiry:g} seconds: taken over")
 
     def _is_fresh(self) -> bool:
         """Whether the lock was renewed a short time ago. The time of day goes on while a machine sleeps."""
@@ -265,7 +249,7 @@ class RemoteStore:
         while True:
             before = self._known
             try:
-                return self._write(content, f"{what} by {self._lock.holder}")
+                return self._write(content, f"{what} by {self._lock}")
             except Changed:
                 self._check_ours()
                 if before and self._known and before[0].state != self._known[0].state:
@@ -279,9 +263,9 @@ class RemoteStore:
 
     def _check_ours(self) -> None:
         """Raise LockLost unless what the vault holds now has the lock of this run."""
-        lock = _read_lock(self._known[0].lock) if self._known else None
-        if self._lock and (lock is None or lock.holder.id != self._lock.holder.id):
-            taken = f"taken over by {lock.holder}" if lock else "taken away"
+        lock = _lock_of(self._known)
+        if self._lock and (lock is None or lock.id != self._lock.id):
+            taken = f"taken over by {lock}" if lock else "taken away"
             self._lost = Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX)
             raise LockLost(self._lost)
 
@@ -300,3 +284,7 @@ class RemoteStore:
             if found != former:
                 raise Changed from None
             raise
+
+
+def _lock_of(found: tuple[Content, str] | None) -> RunLock | None:
+    return read_holder(RunLock, found[0].lock or "") if found else None

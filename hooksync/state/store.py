@@ -1,28 +1,39 @@
-"""Where a state lives: what any backend must do, and the run lock that keeps two applies apart.
+"""Where a state lives, how it is read and changed there, and the run lock that keeps two applies apart.
 
-A backend writes only over what was read, so that nothing of another run is ever lost, with a run lock or without.
+Each place writes only over what was read, so that nothing of another run is ever lost, with a run lock or without.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from hooksync.core.clock import Clock, rfc3339
-from hooksync.core.errors import FileError, Interrupted, Problem, Refused
-from hooksync.core.output import escaped
-from hooksync.core.record import Record, field, replace
+from hooksync.core.clock import SYSTEM_CLOCK, Clock, rfc3339
+from hooksync.core.errors import FileError, Interrupted, InvalidDocument, Problem, Refused, UsageError
+from hooksync.core.output import Output, escaped
+from hooksync.core.record import Record, convert, field, replace
 from hooksync.core.redaction import printable
+from hooksync.core.signing import parse_json
 from hooksync.state.fingerprints import SALT_BYTES
 from hooksync.state.format import state_text
-from hooksync.state.integrity import Inspected, Integrity, Mark
+from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity
 from hooksync.state.model import LARGEST_RUN, State
+
+if TYPE_CHECKING:
+    from hooksync.state.local_store import LocalStore
+    from hooksync.state.remote_store import RemoteStore, Vault
+
+StateStore: TypeAlias = "LocalStore | RemoteStore"  # of one state: a file; a branch, or an object in a bucket
 
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
+EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
+
+_SUFFIX = ".state.json"
+_CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
 _POLL = 0.2  # seconds between two tries to get the run lock
 _MOST_WRITES = 1000  # tries; each that fails means that another run has written
@@ -43,6 +54,17 @@ class Holder(Record, frozen=True):
         when = rfc3339(self.since)
         where = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'} (process {self.process})"
         return printable(f"{where}{f' in {self.ci_run}' if self.ci_run else ''} since {when}")
+
+
+H = TypeVar("H", bound=Holder)
+
+
+def read_holder(kind: type[H], text: str | bytes) -> H | None:
+    """Read who holds the run lock; None where that is not known, or it is not as we write it."""
+    with suppress(ValueError, OverflowError, InvalidDocument):
+        holder = convert(parse_json(text if isinstance(text, str) else text.decode()), kind)
+        return holder if str(holder) else None  # one that cannot be shown is not known
+    return None
 
 
 class Busy(Exception):
@@ -73,39 +95,74 @@ class Stored(Record, frozen=True):
     version: str  # changes whenever the text does
 
 
-class StateStore(Protocol):
-    """A place for one state: a file, a branch, an object in a bucket."""
+def open_store(
+    where: str, environ: Mapping[str, str], file: str, output: Output, clock: Clock = SYSTEM_CLOCK
+) -> StateStore:
+    """Find what keeps a state: `git:BRANCH`, `s3://BUCKET/KEY`, `az://CONTAINER/KEY`, `gs://BUCKET/KEY`, or a path.
 
-    @property
-    def where(self) -> str:
-        """Name it as the user does."""
+    `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through. Nothing is reached yet.
+    Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
+    """
+    from hooksync.state.local_store import LocalStore  # here, as it needs this module
 
-    integrity: Integrity  # what its state is held against
+    store: StateStore = LocalStore(where)
+    if vault := _find_vault(where, environ, file):
+        from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
 
-    @property
-    def aside(self) -> str | None:
-        """Return the path of a file to keep a state in that cannot be written; None: there is no use in that."""
+        store = RemoteStore(vault, clock, output.message, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=_expiry(environ))
+    store.integrity = find_integrity(environ, output)
+    return store
 
-    def read(self) -> Stored | None:
-        """Read what is there now; None where there is nothing. Raises FileError."""
 
-    def write(self, text: str, version: str | None) -> None:
-        """Write if what is there still has this version (None: there is nothing), as a whole or not at all.
+def _find_vault(where: str, environ: Mapping[str, str], file: str) -> Vault | None:
+    if where.startswith("git:"):
+        from hooksync.state.git_vault import GitVault
 
-        Raises Changed if it has not, FileError if it cannot be written; then it is as it was.
-        """
+        return GitVault(where, os.path.dirname(_stem(file)) or ".", environ)
+    if where.startswith(_CLOUDS):
+        from hooksync.state.cloud_vault import CloudVault
 
-    def hold(self, holder: Holder) -> AbstractContextManager[None]:
-        """Hold the run lock, or raise Busy at once. Where nothing can be written it is not held: `write` says why."""
+        return CloudVault(where, environ)
+    if "://" in where:
+        fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
+        raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))
+    return None
 
-    def holder(self) -> Holder | None:
-        """Return who held the run lock when the state was last read; None where nobody did, or it is not known."""
 
-    def check(self) -> None:
-        """Raise LockLost where the run lock that is held may be another run's by now. Safe among threads."""
+def _stem(file: str) -> str:
+    """Return the path that what lies beside a hooks file begins with. `file`: a folder of them, too; or "-"."""
+    if file == "-" or os.path.isdir(file):
+        return os.path.join("" if file == "-" else file, "hooks")
+    return os.path.splitext(file)[0]
 
-    def unlock(self, identifier: str) -> Holder:
-        """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
+
+def _expiry(environ: Mapping[str, str]) -> float:
+    """Return the seconds for which a run lock holds without being renewed."""
+    text = environ.get(EXPIRY_VARIABLE) or "60"
+    if not text.isdecimal() or not 2 <= int(text) <= 3600:
+        raise UsageError(Problem(f"{EXPIRY_VARIABLE} is not a number of seconds from 2 to 3600", "unset it, or set 60"))
+    return float(text)
+
+
+def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:
+    """Return where a run's state is: as the flag says, else beside the first hooks file, or in its directory.
+
+    None: the run keeps no state. For standard input there is no default.
+    """
+    if disabled:
+        return None
+    first = file_arguments[0] if file_arguments else "-"
+    if flag is not None or first == "-":
+        return flag
+    return f"{_stem(first)}{_SUFFIX}"
+
+
+def is_harmless(where: str) -> bool:
+    """Whether any plan may have a state created there: by the name of a default one, in the current folder or below."""
+    if where.startswith("git:") or "://" in where or not where.endswith(_SUFFIX):
+        return False
+    here = os.path.join(os.path.realpath(os.curdir), "")
+    return os.path.join(os.path.realpath(os.path.dirname(where)), "").startswith(here)
 
 
 @contextmanager

@@ -42,7 +42,6 @@ TOUCHES = {
     "reconcile.journal": "os",  # random salts
     "state": "",
     "state.fingerprints": "os",  # the number of processors
-    "state.backends": "os",
     "state.git_vault": "os subprocess",
     "state.integrity": "os",  # what this machine has seen
     "state.local_store": "os",

@@ -152,7 +152,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "take the lock of another run for one's own",
         "state/remote_store.py",
-        "        if self._lock and (lock is None or lock.holder.id != self._lock.holder.id):",
+        "        if self._lock and (lock is None or lock.id != self._lock.id):",
         "        if False:",
         begin=400,
     ),

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from hooksync.core.errors import FileError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.state.backends import state_place
 from hooksync.state.format import state_text
 from hooksync.state.local_store import PATIENCE, LocalStore
 from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
-from hooksync.state.store import MOST_BYTES
+from hooksync.state.store import MOST_BYTES, state_place
 from hooksync.state.store import load as load_store
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
