@@ -11,12 +11,13 @@ import codecs
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import yaml
 from yaml import events
 
-from hooksync.config.yaml_nodes import EventMark, OpenList, OpenMap, Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap, fill
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
 
@@ -39,6 +40,7 @@ _MOST_EVENTS = 2_000_000  # values, names and brackets in one file; 10,000 subsc
 _MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
+_PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
 
 
@@ -66,10 +68,11 @@ def read_yaml(file: str, data: bytes, *, fast: bool = has_fast_parser) -> tuple[
     try:
         builder.take_all(loader.get_event)
     except yaml.YAMLError as error:
+        builder.give_up()
         raise FileError(*builder.problems, _syntax_problem(file, text, error)) from None  # it may quote the text
     finally:
         loader.dispose()
-    return builder.top_level(), tuple(builder.problems)
+    return builder.top_level(), tuple(sorted(builder.problems, key=attrgetter("where")))
 
 
 @lru_cache(maxsize=1024)
@@ -117,16 +120,20 @@ class _Builder:
     def __init__(self, file: str, most_aliased: int) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self._root = OpenList(YamlList(), None)
-        self._top: OpenMap | OpenList = self._root
-        self._stack: list[tuple[OpenMap | OpenList, _Anchor | None, int]] = []  # container, its anchor, nodes before it
+        self._root = YamlList()
+        self._items: list[object] = self._root  # of the innermost open node; of a mapping keys and values in turn
+        self._places = self._root.places  # their marks
+        # open nodes, the items of each, its anchor, and the nodes before it
+        self._stack: list[tuple[YamlMap | YamlList, list[object], _Anchor | None, int]] = [
+            (self._root, self._root, None, 0)
+        ]
         self._anchors: dict[str, _Anchor] = {}
         self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
         self._aliased = 0
         self._most_aliased = most_aliased
         self._steps: dict[type, Callable[[Event], None]] = {
-            events.MappingStartEvent: lambda event: self._open(OpenMap(YamlMap(), self._top, self._add_problem), event),
-            events.SequenceStartEvent: lambda event: self._open(OpenList(YamlList(), self._top), event),
+            events.MappingStartEvent: lambda event: self._open(YamlMap(), [], event),
+            events.SequenceStartEvent: lambda event: self._open(node := YamlList(), node, event),
             events.MappingEndEvent: self._close,
             events.SequenceEndEvent: self._close,
             events.AliasEvent: self._take_alias,
@@ -136,7 +143,7 @@ class _Builder:
         }
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
-        """Take events to the end of the stream. EventMark for speed: it sees every node of the file."""
+        """Take events to the end of the stream."""
         scalar = events.ScalarEvent
         for _ in range(_MOST_EVENTS):
             event = next_event()
@@ -147,7 +154,9 @@ class _Builder:
                     value = read_plain(value)
                 if event.anchor is not None or event.tag is not None:
                     self._adorn(value, event)
-                self._top.take(value, event.start_mark)
+                self._items.append(value)  # as `_take` does
+                mark = event.start_mark
+                self._places.extend((mark.line, mark.column))
             elif kind is events.StreamEndEvent:
                 return
             else:
@@ -155,40 +164,56 @@ class _Builder:
         what = f"more than {_MOST_EVENTS:,} values, names and brackets in one file"
         self._stop(event, what, "spread the tenancies, or the subscriptions of one, over several files")
 
+    def give_up(self) -> None:
+        """Look for problems in what was not closed."""
+        for node, items, *_ in self._stack:
+            if isinstance(node, YamlMap):
+                fill(node, items, self._add_problem, self._is_private)
+
     def top_level(self) -> YamlMap:
         """Return what was built. Raises FileError if that is not a mapping."""
-        node = self._root.node[0] if self._root.node else None
+        node = self._root[0] if self._root else None
         if isinstance(node, YamlMap):
             return node
         fix = "begin with `version: 1`"
         if node is None:
             raise FileError(*self.problems, Problem("the file is empty", fix, Location(self.file, 1, 1)))
         kind = "a list" if isinstance(node, YamlList) else "a single value"
-        where = Location(self.file, *self._root.node.item_mark(0))
+        where = Location(self.file, *self._root.item_mark(0))
         raise FileError(*self.problems, Problem(f"the top level is {kind}, not a mapping", fix, where))
 
-    def _open(self, frame: OpenMap | OpenList, event: Event) -> None:
-        if len(self._stack) >= _DEEPEST:
+    def _take(self, value: object, event: Event) -> None:
+        self._items.append(value)
+        self._places.extend((event.start_mark.line, event.start_mark.column))
+
+    def _open(self, node: YamlMap | YamlList, items: list[object], event: Event) -> None:
+        if len(self._stack) > _DEEPEST:
             self._stop(event, f"nested deeper than {_DEEPEST} levels", "look for a stray `[` or `{`; seven are enough")
-        anchor = self._adorn(frame.node, event) if event.anchor is not None or event.tag is not None else None
-        self._top.take(frame.node, event.start_mark)
-        self._stack.append((self._top, anchor, self._nodes))
-        self._top = frame
+        anchor = self._adorn(node, event) if event.anchor is not None or event.tag is not None else None
+        self._take(node, event)
+        self._items, self._places = items, node.places
+        self._stack.append((node, items, anchor, self._nodes))
 
     def _close(self, event: Event) -> None:
-        if merged := self._top.close():
+        node, items, anchor, nodes_before = self._stack.pop()
+        if isinstance(node, YamlMap) and (merged := fill(node, items, self._add_problem, self._is_private)):
             self._bring_in(merged, event)
-        self._nodes += len(self._top.node)
-        parent, anchor, nodes_before = self._stack.pop()
+        self._nodes += len(node)
         if anchor:
             anchor.size = 1 + self._nodes - nodes_before
-        self._top = parent
+        outer, self._items, _, _ = self._stack[-1]
+        self._places = outer.places
+
+    def _is_private(self) -> bool:
+        """Whether what stands here may be a secret: by the keys that it hangs under."""
+        keys = (items[-2] for node, items, *_ in self._stack if isinstance(node, YamlMap) and len(items) % 2 == 0)
+        return any(isinstance(key, str) and _PRIVATE.search(key) for key in keys)
 
     def _adorn(self, node: object, event: Event) -> _Anchor | None:
         """Note an anchor, refuse a tag."""
         if event.tag is not None:
             fix = "remove it; between quotes a leading ! is text"
-            self._add_problem(event.start_mark, "tags (`!...`) are not supported", fix)
+            self._add_problem(_mark(event), "tags (`!...`) are not supported", fix)
         if event.anchor is None:
             return None
         anchor = _Anchor(node, 1 if isinstance(event, events.ScalarEvent) else 0)
@@ -199,14 +224,14 @@ class _Builder:
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
             fix = "between quotes a leading * is text"
-            self._add_problem(event.start_mark, "no anchor (`&name`) of this name is defined above", fix)
-            self._top.take(None, event.start_mark)
+            self._add_problem(_mark(event), "no anchor (`&name`) of this name is defined above", fix)
+            self._take(None, event)
         elif anchor.size == 0:
             self._stop(event, "an alias inside the node that it refers to", "move the anchor to another node")
         else:
             self._nodes += anchor.size - 1  # the alias itself is counted when what it stands in is closed
             self._bring_in(anchor.size, event)
-            self._top.take(anchor.node, event.start_mark)
+            self._take(anchor.node, event)
 
     def _bring_in(self, size: int, event: Event) -> None:
         self._aliased += size
@@ -215,17 +240,21 @@ class _Builder:
             self._stop(event, what, "write fewer aliases of aliases")
 
     def _start_document(self, event: Event) -> None:
-        if self._root.node:
+        if self._root:
             self._stop(event, "a second document (`---`) in one file", "give each document a file of its own")
 
-    def _add_problem(self, mark: EventMark, what: str, fix: str) -> None:
-        self.problems.append(Problem(what, fix, Location(self.file, mark.line + 1, mark.column + 1)))
+    def _add_problem(self, mark: Mark, what: str, fix: str) -> None:
+        self.problems.append(Problem(what, fix, Location(self.file, *mark)))
         if len(self.problems) >= _MOST_PROBLEMS:
             raise FileError(*self.problems)
 
     def _stop(self, event: Event, what: str, fix: str) -> None:
-        self._add_problem(event.start_mark, what, fix)
+        self._add_problem(_mark(event), what, fix)
         raise FileError(*self.problems)
+
+
+def _mark(event: Event) -> Mark:
+    return event.start_mark.line + 1, event.start_mark.column + 1
 
 
 _DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")

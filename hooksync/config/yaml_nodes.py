@@ -7,10 +7,10 @@ because a file with 10,000 subscriptions has 200,000 of them, and few are ever a
 from __future__ import annotations
 
 import re
-import sys
 from array import array
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from sys import intern
+from typing import cast
 
 from hooksync.core.record import Record
 
@@ -87,106 +87,55 @@ class YamlList(list[object]):
         return "YamlList(...)"
 
 
-EventMark = Any  # as PyYAML makes it: where a node begins, by its `line` and `column`, 0-based
-Report = Callable[[EventMark, str, str], None]  # where, what, fix
-
-_PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
+Report = Callable[[Mark, str, str], None]  # where, what, fix
 _QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
 
 
-class OpenList:
-    """A list that is being filled."""
+def fill(node: YamlMap, items: Sequence[object], report: Report, is_private: Callable[[], bool]) -> int:
+    """Give a mapping, which has their marks already, its keys and values, in turn. Returns how many `<<` brought in.
 
-    __slots__ = ("node", "outer")
-
-    def __init__(self, node: YamlList, outer: OpenMap | OpenList | None) -> None:
-        self.node = node
-        self.outer = outer
-
-    def take(self, value: object, mark: EventMark) -> None:
-        """Append the next item."""
-        self.node.append(value)
-        self.node.places.extend((mark.line, mark.column))
-
-    def close(self) -> int:
-        """Nothing is left to do."""
-        return 0
-
-    def is_private(self) -> bool:
-        """Whether what stands in it may be a secret."""
-        return self.outer is not None and self.outer.is_private()
-
-
-class OpenMap:
-    """A mapping that is being filled: a key, its value, a key, its value."""
-
-    __slots__ = ("_column", "_is_value_next", "_key", "_line", "_merges", "_report", "node", "outer")
-
-    def __init__(self, node: YamlMap, outer: OpenMap | OpenList, report: Report) -> None:
-        self.node = node
-        self.outer = outer
-        self._report = report
-        self._is_value_next = False
-        self._key: str | None = None  # the latest; `<<` for a merge, None: what stands under it is dropped
-        self._line = self._column = 0  # of the latest key
-        self._merges: list[tuple[object, EventMark]] | None = None
-
-    def take(self, value: object, mark: EventMark) -> None:
-        """Take the next key or value."""
-        if not self._is_value_next:
-            self._is_value_next = True
-            self._line = mark.line
-            self._column = mark.column
-            if type(value) is str and value not in self.node and value != "<<":
-                self._key = sys.intern(value)
-            else:
-                self._key = self._merge_key(value, mark)
-            return
-        self._is_value_next = False
-        key = self._key
-        if key is not None and key != "<<":
-            self.node[key] = value
-            self.node.places.extend((self._line, self._column, mark.line, mark.column))
-        elif key and self._merges is not None:
-            self._merges.append((value, mark))
-
-    def is_private(self) -> bool:
-        """Whether what stands under its latest key may be a secret."""
-        return bool(_PRIVATE.search(self._key or "")) or self.outer.is_private()
-
-    def close(self) -> int:
-        """Merge what `<<` names: own keys win, then the earlier of a list. Returns the number of keys brought in."""
-        before = len(self.node)
-        for value, mark in self._merges or ():
-            sources = value if isinstance(value, YamlList) else [value]
-            mappings = [source for source in sources if isinstance(source, YamlMap)]
-            for source in mappings:
-                for key in [key for key in source if key not in self.node]:
-                    self.node.add(key, source[key], source.place(key))
-            if len(mappings) < len(sources):
-                self._report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
-        return len(self.node) - before
-
-    def _merge_key(self, value: object, mark: EventMark) -> str | None:
-        """Sort out a key that is not plainly a new text: the first `<<`, or a problem."""
-        if value == "<<" and self._merges is None:
-            self._merges = []
-            return "<<"
-        if not isinstance(value, str):
-            self._report(mark, *_untextual_key(value))
-        elif value == "<<":
-            self._report(mark, "duplicate key <<", "merge several with a list: `<<: [*one, *two]`")
+    Own keys win, then the earlier of a list. `is_private`: whether no key may be quoted.
+    """
+    keys, values = items[::2], items[1::2]
+    try:
+        node.update(zip(map(intern, cast(list[str], keys)), values))  # noqa: B905  for speed
+        if len(node) == len(values) and "<<" not in node:
+            return 0
+    except TypeError:
+        pass  # a key is no text
+    node.clear()
+    places, node.places = node.places, array("I")
+    merges: list[tuple[object, Mark]] = []
+    for start, (key, value) in enumerate(zip(keys, values, strict=False)):
+        line, column, value_line, value_column = places[start * _PAIR : (start + 1) * _PAIR]
+        if key == "<<" and not merges:
+            merges.append((value, (value_line + 1, value_column + 1)))
+        elif isinstance(key, str) and key != "<<" and key not in node:
+            node.add(key, value, (line, column, value_line, value_column))
         else:
-            line, column = self.node.key_mark(value)
-            name = f' "{value}"' if _QUOTABLE.fullmatch(value) and not self.outer.is_private() else ""
-            self._report(mark, f"duplicate key{name}, first at {line}:{column}", "keep one of the two")
-        return None
+            report((line + 1, column + 1), *_key_problem(node, key, is_private))
+    own = len(node)
+    for merged, mark in merges:
+        sources = merged if isinstance(merged, YamlList) else [merged]
+        mappings = [source for source in sources if isinstance(source, YamlMap)]
+        for source in mappings:
+            for name in [name for name in source if name not in node]:
+                node.add(name, source[name], source.place(name))
+        if len(mappings) < len(sources):
+            report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
+    return len(node) - own
 
 
-def _untextual_key(value: object) -> tuple[str, str]:
-    if isinstance(value, YamlMap | YamlList):
+def _key_problem(node: YamlMap, key: object, is_private: Callable[[], bool]) -> tuple[str, str]:
+    if isinstance(key, YamlMap | YamlList):
         return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
-    if value is None:
+    if key is None:
         return "a key is missing", "write a name before the colon"
-    kind = "true or false" if isinstance(value, bool) else "a number" if isinstance(value, int | float) else "a date"
+    if key == "<<":
+        return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
+    if isinstance(key, str):
+        line, column = node.key_mark(key)
+        name = f' "{key}"' if _QUOTABLE.fullmatch(key) and not is_private() else ""
+        return f"duplicate key{name}, first at {line}:{column}", "keep one of the two"
+    kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
     return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
