@@ -176,7 +176,7 @@ class FileReader:
             self.problems += error.problems
             return
         self.problems += problems
-        if not schema_check("hooks")(data):
+        if schema_check("hooks")(data):
             self.data, self.is_whole, self.has_all_triggers = data, not problems, True
             return
         # only here: a file that fits needs none of this

@@ -79,7 +79,7 @@ class Policy(Record, frozen=True):
 def read_policy(path: str) -> Policy:
     """Read a policy. Raises FileError with every problem."""
     data, problems = read_yaml(path, read_policy_text(path))
-    if problems or schema_check("policy")(data):
+    if problems or not schema_check("policy")(data):
         from hooksync.config.schema_errors import find_schema_errors  # only here: a file that fits needs none of this
 
         errors = find_schema_errors(data, path, read_schema("policy"))

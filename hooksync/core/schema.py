@@ -1,12 +1,11 @@
 """The JSON Schemas that hooksync ships, a check compiled from each, and what is wrong with what does not fit.
 
-They are compiled to functions, a microsecond a field, that find the first violation; only the keywords that they use
-are supported, any other one is an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an
+They are compiled to functions, a microsecond a field, that tell whether data fit; only the keywords that they use are
+supported, any other one is an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an
 integer, and true is not 1.
 
-Of a hooks file that does not fit, `find_errors` asks jsonschema for every error; its messages are never used, for they
-quote the data, which may be a secret. Of an untrusted document only the first one is named, by its place and the rule:
-jsonschema takes seconds for a large one, and keeps every error of alternatives.
+Where data do not fit, `find_errors` asks jsonschema; its messages are never used, for they quote the data, which may be
+a secret. Of an untrusted document only one error is named, by its place and the rule.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from functools import cache
+from itertools import islice
 from operator import ge, le
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 Schema = Mapping[str, Any]
-Check = Callable[[Any], "Violation | None"]  # None: the data fit
+Check = Callable[[Any], bool]  # whether data fit
 SchemaKind = Literal["hooks", "plan", "report", "state", "policy", "receiver", "version"]
 SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 _LONGEST_QUOTE = 80  # characters
+_MOST_ERRORS = 100  # of a document, that are looked at
 _PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
 
 
@@ -59,13 +60,14 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
 
 @cache
 def schema_check(kind: SchemaKind) -> Check:
-    """Return the function that finds what does not fit a packaged schema. Raises FileError where there is none."""
+    """Return the function that tells what fits a packaged schema. Raises FileError where there is none."""
     return compile_schema(read_schema(kind))
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
-    """Return a document that fits its schema. Raises InvalidDocument, which names the first thing that does not fit."""
-    if found := schema_check(kind)(document):
+    """Return a document that fits its schema. Raises InvalidDocument, which names the outermost error."""
+    if not schema_check(kind)(document):
+        found = min(islice(find_errors(read_schema(kind), document), _MOST_ERRORS), key=lambda each: len(each.path))
         raise InvalidDocument(_explained(found, document, f"the {kind}"))
     return cast(Mapping[str, Any], document)
 
@@ -81,24 +83,18 @@ def quoted(text: object) -> str:
 class Violation(NamedTuple):
     """One place where data does not fit its schema."""
 
-    keyword: str  # of the schema; by `find_errors`, "propertyNames" for all that is about a name
+    keyword: str  # of the schema; "propertyNames" for all that is about a name
     schema: Schema  # the part that holds the keyword
-    path: tuple[str | int, ...] = ()  # from the top; by `find_errors`, for "propertyNames", down to the name
-    # by `find_errors` alone:
-    argument: object = None  # what the schema says under the keyword
-    instance: object = None  # what stands there; for "propertyNames", the name
+    path: tuple[str | int, ...]  # from the top; for "propertyNames", down to the name
+    argument: object  # what the schema says under the keyword
+    instance: object  # what stands there; for "propertyNames", the name
 
     def __repr__(self) -> str:
         return f"Violation({self.keyword!r}, path={self.path!r})"
 
-    def within(self, where: str | int) -> Violation:
-        """Return the same, of a field or an item of something larger."""
-        return Violation(self.keyword, self.schema, (where, *self.path))
-
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
-_LAST = ("$ref", "allOf", "if", "items")  # what a value must be itself is said before what holds for its parts
 _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
     "object": ("an object", dict),
     "array": ("a list", list),
@@ -111,7 +107,7 @@ _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
 
 
 def compile_schema(schema: Schema) -> Check:
-    """Make a function that finds what does not fit. Raises KeyError for a keyword that is not supported."""
+    """Make a function that tells what fits. Raises KeyError for a keyword that is not supported."""
     return _Compiler(schema).compile(schema)
 
 
@@ -126,11 +122,17 @@ def find_errors(schema: Schema, data: object) -> Iterator[Violation]:
         """Look for errors only in what the compiled check refuses: that is fast, jsonschema is not."""
         if isinstance(argument, dict) and isinstance(instance, dict):
             check = compiler.compile(argument)
-            instance = {name: value for name, value in instance.items() if check(value)}
+            instance = {name: value for name, value in instance.items() if not check(value)}
         yield from base.VALIDATORS["additionalProperties"](validator, argument, instance, holder)
 
+    def only_unfit_items(validator: Any, argument: Any, instance: Any, _: Any) -> Any:
+        check = compiler.compile(argument)
+        for index, item in enumerate(instance if isinstance(instance, list) else ()):
+            if not check(item):
+                yield from validator.descend(item, argument, path=index)
+
     checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    keywords = {"additionalProperties": only_unfit}
+    keywords = {"additionalProperties": only_unfit, "items": only_unfit_items}
     validator = jsonschema.validators.extend(base, keywords, type_checker=checker)  # type: ignore[no-untyped-call]
     for error in cast("Draft202012Validator", validator(schema)).iter_errors(data):
         keyword, path = str(error.validator), tuple(error.absolute_path)
@@ -150,8 +152,7 @@ class _Compiler:
         """Make the check of one schema, of the checks of its keywords."""
         if id(schema) not in self._made:
             self._made[id(schema)] = lambda value: self._made[id(schema)](value)  # until it is made: it may name itself
-            keywords = sorted((each for each in schema if each not in _SAYS_NOTHING), key=_LAST.__contains__)
-            checks = [self._keyword(keyword, schema) for keyword in keywords]
+            checks = [self._keyword(keyword, schema) for keyword in schema if keyword not in _SAYS_NOTHING]
             if _FIELDS.intersection(schema):
                 checks.append(self._fields(schema))
             self._made[id(schema)] = _all_of(checks)
@@ -159,33 +160,35 @@ class _Compiler:
 
     def _keyword(self, keyword: str, schema: Schema) -> Check:
         """Make the check of one keyword of a schema."""
-        argument, broken = schema[keyword], Violation(keyword, schema)
+        argument = schema[keyword]
         match keyword:
             case "propertyNames":
                 name_check = self.compile(argument)
-                return lambda value: broken if isinstance(value, dict) and any(map(name_check, value)) else None
+                return lambda value: not isinstance(value, dict) or all(map(name_check, value))
             case "items":
-                return _items(self.compile(argument))
+                item_check = self.compile(argument)
+                return lambda value: not isinstance(value, list) or all(map(item_check, value))
             case "$ref":
                 return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
             case "not":
                 unwanted = self.compile(argument)
-                return lambda value: None if unwanted(value) else broken
+                return lambda value: not unwanted(value)
             case "if":
                 condition, then = self.compile(argument), self.compile(schema["then"])
-                return lambda value: None if condition(value) else then(value)
+                return lambda value: not condition(value) or then(value)
             case "allOf":
                 return _all_of([self.compile(each) for each in argument])
             case "anyOf":
-                return _any_of([self.compile(each) for each in argument], broken)
+                checks = [self.compile(each) for each in argument]
+                return lambda value: any(check(value) for check in checks)
             case "oneOf":
                 checks = [self.compile(each) for each in argument]
-                return lambda value: None if sum(not check(value) for check in checks) == 1 else broken
+                return lambda value: sum(check(value) for check in checks) == 1
             case _:
-                return _RULES[keyword](argument, broken)
+                return _RULES[keyword](argument)
 
     def _fields(self, schema: Schema) -> Check:
-        """Check the values of an object by their names. An unknown name is said before what is wrong with others."""
+        """Check the values of an object by their names."""
         patterns = [
             (re.compile(key).search, self.compile(each)) for key, each in schema.get("patternProperties", {}).items()
         ]
@@ -193,24 +196,20 @@ class _Compiler:
             name: _all_of([self.compile(each), *(check for search, check in patterns if search(name))])
             for name, each in schema.get("properties", {}).items()
         }
-        find, unknown = known.get, Violation("additionalProperties", schema)
         rest = schema.get("additionalProperties", True)
-        others: Check = self.compile(rest) if isinstance(rest, dict) else lambda value: None if rest else unknown
+        others: Check = self.compile(rest) if isinstance(rest, dict) else lambda value: rest
 
-        def is_known(name: str) -> bool:
-            return name in known or any(search(name) for search, _ in patterns)
-
-        def check_fields(value: Any) -> Violation | None:
+        def check_fields(value: Any) -> bool:
             if not isinstance(value, dict):
-                return None
+                return True
             for name, held in value.items():
-                check = find(name)
+                check = known.get(name)
                 if check is None:
                     matched = [each for search, each in patterns if search(name)]
                     check = _all_of(matched) if matched else others
-                if found := check(held):
-                    return found.within(name) if rest is not False or all(map(is_known, value)) else unknown
-            return None
+                if not check(held):
+                    return False
+            return True
 
         return check_fields
 
@@ -219,80 +218,55 @@ def _all_of(checks: Sequence[Check]) -> Check:
     """Join checks; loops and generators cost more than the checks, so that the usual numbers are written out."""
     match checks:
         case []:
-            return lambda value: None
+            return lambda value: True
         case [check]:
             return check
         case [first, second]:
-            return lambda value: first(value) or second(value)
+            return lambda value: first(value) and second(value)
         case [first, second, third]:
-            return lambda value: first(value) or second(value) or third(value)
+            return lambda value: first(value) and second(value) and third(value)
         case [first, second, third, *more]:
             rest = _all_of(more)
-            return lambda value: first(value) or second(value) or third(value) or rest(value)
+            return lambda value: first(value) and second(value) and third(value) and rest(value)
     raise AssertionError(checks)
 
 
-def _any_of(checks: Sequence[Check], broken: Violation) -> Check:
-    def check_any(value: Any) -> Violation | None:
-        for check in checks:
-            if not check(value):
-                return None
-        return broken
-
-    return check_any
-
-
-def _items(check: Check) -> Check:
-    def check_items(value: Any) -> Violation | None:
-        if not isinstance(value, list) or not any(map(check, value)):
-            return None
-        return next(found.within(index) for index, item in enumerate(value) if (found := check(item)))
-
-    return check_items
-
-
-def _type(names: str | list[str], broken: Violation) -> Check:
+def _type(names: str | list[str]) -> Check:
     kinds = tuple(_TYPES[name][1] for name in ([names] if isinstance(names, str) else names))
     if float in kinds:
         kinds += (int,)
     if int in kinds:  # of which bool is a kind
-        return lambda value: None if type(value) in kinds else broken
+        return lambda value: type(value) in kinds
     kind = kinds[0] if len(kinds) == 1 else kinds
-    return lambda value: None if isinstance(value, kind) else broken
+    return lambda value: isinstance(value, kind)
 
 
-def _enum(choices: list[object], broken: Violation) -> Check:
+def _enum(choices: list[object]) -> Check:
     kinds, wanted = {type(choice) for choice in choices}, set(choices)  # by kind too: True is not 1
-    return lambda value: None if type(value) in kinds and value in wanted else broken
+    return lambda value: type(value) in kinds and value in wanted
 
 
-def _pattern(pattern: str, broken: Violation) -> Check:
+def _pattern(pattern: str) -> Check:
     search = re.compile(pattern).search
-    return lambda value: broken if isinstance(value, str) and search(value) is None else None
+    return lambda value: not isinstance(value, str) or search(value) is not None
 
 
-def _required(names: list[str], broken: Violation) -> Check:
+def _required(names: list[str]) -> Check:
     wanted = frozenset(names)
-    return lambda value: None if not isinstance(value, dict) or wanted <= value.keys() else broken
+    return lambda value: not isinstance(value, dict) or wanted <= value.keys()
 
 
-def _size(kind: type[Sized], is_enough: Callable[[int, int], bool]) -> Callable[[int, Violation], Check]:
-    def rule(limit: int, broken: Violation) -> Check:
-        return lambda value: broken if isinstance(value, kind) and not is_enough(len(value), limit) else None
-
-    return rule
+def _size(kind: type[Sized], is_enough: Callable[[int, int], bool]) -> Callable[[int], Check]:
+    return lambda limit: lambda value: not isinstance(value, kind) or is_enough(len(value), limit)
 
 
-def _bound(is_within: Callable[[float, float], bool]) -> Callable[[float, Violation], Check]:
-    def rule(limit: float, broken: Violation) -> Check:
-        return lambda value: broken if type(value) in (int, float) and not is_within(value, limit) else None
-
-    return rule
+def _bound(is_within: Callable[[float, float], bool]) -> Callable[[float], Check]:
+    return lambda limit: lambda value: type(value) not in (int, float) or is_within(value, limit)
 
 
-_RULES: dict[str, Callable[[Any, Violation], Check]] = {
+_RULES: dict[str, Callable[[Any], Check]] = {
     "type": _type,
-    "const": lambda value, broken: _enum([value], broken),
+    "const": lambda value: _enum([value]),
     "enum": _enum,
     "pattern": _pattern,
     "required": _required,
@@ -310,7 +284,7 @@ _RULES: dict[str, Callable[[Any, Violation], Check]] = {
 def _explained(found: Violation, value: Any, document: str) -> str:
     """Name what does not fit. `value`: the document; `document`: what it is called."""
     holder, name = "", ""
-    for where in found.path:
+    for where in found.path[:-1] if found.keyword == "propertyNames" else found.path:
         value, holder, name = value[where], _joined(holder, name), ""
         if isinstance(where, str) and _PLAIN_NAME.fullmatch(where):
             name = where
