@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, free_variables, slug
 from hooksync.commands.options import Options
-from hooksync.commands.setup import Prepared, prepare
+from hooksync.commands.setup import Declared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
@@ -84,7 +84,9 @@ def export(options: Options, world: World, write: Callable[[str], None] | None =
 def _read(options: Options, world: World) -> tuple[tuple[Fetched, ...], tuple[Problem, ...]]:
     """Read the chosen tenancies; with the warnings of the files that choose them."""
     reads_files = _reads_files(options, world)
-    prepared = prepare(options, world) if reads_files else Prepared((_named_tenancy(options, world),), ())
+    prepared = (
+        prepare(options, world) if reads_files else Declared((_named_tenancy(options, world),), (), options, world)
+    )
     timeout, parallelism = options.timeout, options.parallelism
     with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism) as run:
         with world.terminal.progress("reading", len(run.tenancies)) as step:

@@ -1,210 +1,131 @@
-"""The commands `plan`, `apply` and `apply PLAN`: files -> live -> plan -> result -> exit code.
+"""The commands `plan`, `apply` and `apply PLAN`: each shows and saves what the function of its name comes to.
 
 Prints nothing and ends nothing: results go to the terminal it is given; each command returns an exit code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from secrets import token_hex
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
+from hooksync.commands import library
+from hooksync.commands.library import Plan, Report, Result
 from hooksync.commands.options import Options
-from hooksync.commands.results import NOT_SAVED, end_apply, plan_exit_code, planned_view, run_view, show_problems
-from hooksync.commands.setup import Prepared, Session, hold_to_policy, open_session, prepare
-from hooksync.config.files import find_commit
-from hooksync.config.resolve import resolve, url_environment_values
-from hooksync.core.errors import ExitCode, Problem, Refused, UsageError
-from hooksync.core.record import replace
+from hooksync.commands.setup import prepare, prepare_saved
+from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
 from hooksync.core.redaction import printable
-from hooksync.core.signing import KEY_VARIABLE, PlanKey, plan_key
-from hooksync.documents.writer import PlannedWith, PlanOptions, plan_json
 from hooksync.reconcile.context import World
-from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.executor import ExecutionResult, ask_receivers
-from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy
-from hooksync.report.text import plain, plan_lines, question
-from hooksync.report.view import RunView
-from hooksync.state.integrity import mark_of
-from hooksync.state.store import is_harmless, state_place
+from hooksync.report.text import adopted_line, plain, question
 
-if TYPE_CHECKING:
-    from hooksync.documents.reader import SavedPlan
+_REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
+_NOT_SAVED = {  # why a plan is not saved
+    ExitCode.INTERRUPTED: "it was interrupted",
+    ExitCode.ERROR: "not every tenancy could be planned",
+    ExitCode.REFUSED: "apply would refuse it",
+}
 
 
 def plan(options: Options, world: World) -> ExitCode:
     """Fetch, compare and show; with --out, save what was shown."""
-    with _open(options, world) as session:
-        planned = session.plan()
-        verdicts = ask_receivers(planned, session.run, world.terminal) if options.probes else {}
-        plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        refs = [declared.secret for one in plans for declared in one.tenancy.subscriptions]
-        doubts = [*session.run.secrets.doubts(refs)]
-        doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
-    view = run_view([planned_view(one, verdicts) for one in planned], session, doubts)
-    document = _document(view, session)
-    if options.format == "text":
-        world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
-    elif options.format == "json":
-        world.terminal.result(document, "json")
-    else:
-        from hooksync.report.markdown import plan_markdown
-
-        world.terminal.result(plan_markdown(view, shows_kept=options.shows_kept), "markdown")
-    show_problems(view, world, refused="apply would refuse")
-    code = plan_exit_code(view, session)
-    if options.out and code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
+    made = library.plan(prepare(options, world))
+    document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
+    _show(made, document, options, world)
+    _show_problems(made, world, refused="apply would refuse")
+    if options.out and made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
         world.output.write_file(options.out, document)
         world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
     elif options.out:
-        world.terminal.message(f"not saved: {printable(options.out)} was not written, because {NOT_SAVED[code]}")
-    return code
+        why = _NOT_SAVED[made.exit_code]
+        world.terminal.message(f"not saved: {printable(options.out)} was not written, because {why}")
+    return made.exit_code
 
 
 def apply(options: Options, world: World) -> ExitCode:
-    """Plan, ask, carry it out and verify; or carry out a saved plan."""
-    if options.saved_plan is not None:
-        return _apply_saved(options.saved_plan, options, world)
-    with _open(options, world, is_apply=True) as session:
-        if options.adopts and not session.planner.place:
-            raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
-        planned = session.plan(waits=True)
-        executed, told = _carry_out(planned, session, is_confirmed=options.is_confirmed)
-    return end_apply(planned, executed, session, told)
+    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
+    if options.saved_plan is None:
+        declared = prepare(options, world)
+    else:
+        from hooksync.config.files import read_plan  # only here: for what was saved
+
+        declared = prepare_saved(read_plan(options.saved_plan), options, world)
+    shown: list[Plan] = []
+
+    def confirm(made: Plan) -> bool:
+        shown.append(made)
+        return _confirm(made, options, world)
+
+    done = library.apply(declared, confirm=confirm)
+    return _end(done, options, world, shown[0])
 
 
-def _apply_saved(path: str, options: Options, world: World) -> ExitCode:
-    """Carry out a saved plan without asking. Raises Refused or FileError, before any call, if it cannot be trusted."""
-    from hooksync.config.files import read_plan
-    from hooksync.documents.reader import read_saved_plan
-
-    key = plan_key(world.environ.get(KEY_VARIABLE))
-    now = datetime.fromtimestamp(world.clock.now(), UTC)
-    data = read_plan(path)
-    world.output.public.append(data)
-    saved = read_saved_plan(data, path, key, options.max_age, now)
-    with _open_saved(saved, options, world, key) as session:
-        planned = _replay(saved, session)
-        executed, told = _carry_out(planned, session, is_confirmed=True)
-    return end_apply(planned, executed, session, told)
-
-
-def _open(options: Options, world: World, *, is_apply: bool = False) -> AbstractContextManager[Session]:
-    """Open a session on hooks files."""
-    prepared = prepare(options, world, replaced=options.replace)
-    return open_session(
-        prepared,
-        DiffOptions(options.prunes, options.replace, is_targeted=bool(options.targets)),
-        options,
-        world,
-        state=state_place(options.files, options.state, disabled=not options.uses_state),
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe,
-        is_apply=is_apply,
-    )
-
-
-def _open_saved(
-    saved: SavedPlan, options: Options, world: World, key: PlanKey | None
-) -> AbstractContextManager[Session]:
-    """Open a session on a saved plan; the environment is filled in by the rules of hooks files."""
-    from hooksync.documents.replay import elsewhere
-
-    entries = [one.entry for one in saved.tenancies]
-    world.output.redactor.learn(url_environment_values(entries, world.environ))
-    private = hold_to_policy(options.policy, entries, world)
-    tenancies, warnings = resolve(entries, world.environ)
-    if others := tuple(elsewhere(saved, tenancies, key)):
-        raise Refused(*others)
-    return open_session(
-        Prepared(tenancies, (*saved.warnings, *warnings), private_receivers=private),
-        DiffOptions(saved.options.prune, is_targeted=saved.options.targeted),
-        options,
-        world,
-        state=_state_of(saved, options, is_signed=key is not None) if options.uses_state else None,
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.options.allow_mass_unsubscribe,
-        is_apply=True,
-        planned=saved.state_mark,
-    )
-
-
-def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:
-    """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
-    place = options.state or saved.state
-    usual = state_place(options.files, options.state, disabled=False)
-    if place is None or is_signed or place == usual or is_harmless(place):
-        return place
-    from shlex import quote  # only here
-
-    what = f"the plan is not signed, and its state is no *.state.json in this folder or below: {place}"
-    fix = f"if that is the right place, give --state {quote(place)}; or sign plans: set {KEY_VARIABLE}"
-    raise Refused(Problem(what, fix))
-
-
-def _replay(saved: SavedPlan, session: Session) -> tuple[Planned, ...]:
-    """Make each tenancy's plan again from what is live now."""
-    from hooksync.documents.replay import rebuild
-
-    fetched = session.fetch(waits=True)
-    histories = session.planner.recall(fetched)
-    return tuple(
-        now
-        if isinstance(now, UnreadTenancy)
-        else rebuild(then, now, histories[now.tenancy.name], session.planner.reasons_against)
-        for then, now in zip(saved.tenancies, fetched, strict=True)
-    )
-
-
-def _document(view: RunView, session: Session) -> str:
-    """Write the plan as JSON, if it is shown or saved; signed, if it is saved."""
-    options, state = session.options, session.planner.state
-    if options.format != "json" and not options.out:
-        return ""
-    made_with = PlannedWith(
-        id=token_hex(16),
-        commit=find_commit(options.files[0]),
-        options=PlanOptions(options.prunes, options.replace, bool(options.targets), options.allows_mass_unsubscribe),
-        state=mark_of(state) if state else None,
-    )
-    key = plan_key(session.world.environ.get(KEY_VARIABLE)) if options.out else None
-    return session.world.output.checked(plan_json(view, made_with, key), "the plan")
-
-
-def _carry_out(planned: Sequence[Planned], session: Session, *, is_confirmed: bool) -> tuple[ExecutionResult, RunView]:
-    """Find out what stands against plans, show them with it, ask, and carry them out.
-
-    Returns what became of them, and what was shown before. Where nobody can be asked, no receiver is challenged.
-    """
-    executor, world = session.executor(), session.world
-    asks = not is_confirmed and any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
-    if asks and not world.terminal.can_ask():
-        fix = "give --yes if the plan is as wanted"
-        nobody = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
-        return nobody, _show_plan(planned, nobody, session, asks=False)
-    prepared = executor.prepare(planned)
-    asks &= not world.stop.is_set()
-    shown = _show_plan(planned, prepared, session, asks=asks)
-    asks &= any(view.is_ready for view in shown.tenancies)
-    if asks and not world.terminal.ask(f'{question(shown)} Only "yes" is taken for an answer: '):
-        return replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes')), shown
-    return executor.execute(planned, prepared), shown
-
-
-def _show_plan(planned: Sequence[Planned], prepared: ExecutionResult, session: Session, *, asks: bool) -> RunView:
-    """Show an apply's plan and what stands against it, before it is carried out; returns what was shown.
+def _confirm(made: Plan, options: Options, world: World) -> bool:
+    """Show an apply's plan and what stands against it, and ask whether to carry it out.
 
     The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to standard error.
     """
-    options, terminal = session.options, session.world.terminal
-    plan = run_view([planned_view(one, prepared.verdicts) for one in planned], session, prepared.warnings)
-    lines = plan_lines(plan, shows_kept=options.shows_kept)
+    is_asked_about = not (made.declared.options.is_confirmed or made.is_interrupted) and world.terminal.can_ask()
+    asks = is_asked_about and any(one.is_ready for one in made.tenancies)
+    lines = made.lines(shows_kept=options.shows_kept)
     if options.format == "text":
-        terminal.show(lines)
+        world.terminal.show(lines)
     elif asks:
-        terminal.message(plain(lines))
-    errors = prepared.errors
-    tenancies = (replace(one, error=one.error or errors.get(one.tenancy.name)) for one in plan.tenancies)
-    shown = replace(plan, tenancies=tuple(tenancies), not_adopted=prepared.adoption.problems)
-    show_problems(shown, session.world, refused="refused")
-    return shown
+        world.terminal.message(plain(lines))
+    _show_problems(made, world, refused="refused")
+    return not asks or world.terminal.ask(f'{question(made)} Only "yes" is taken for an answer: ')
+
+
+def _end(done: Report, options: Options, world: World, told: Plan) -> ExitCode:
+    """Show the result of an apply and write its report. `told`: the plan that was shown before."""
+    text = done.to_json() if options.format == "json" or options.report else ""
+    # the report first: it is written even if standard output fails
+    is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
+    is_written &= _is_out(partial(_show, done, text, options, world), world)
+    if done.adopted:
+        world.terminal.message(adopted_line(done))
+    _show_problems(done, world, refused="refused", told=told)
+    if done.cause and done.cause is not done.state_error:
+        world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))
+    if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
+        return done.exit_code
+    return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
+
+
+def _show(result: Result, document: str, options: Options, world: World) -> None:
+    """Show a result. `document`: as JSON."""
+    if options.format == "json":
+        world.terminal.result(document, "json")
+    elif options.format == "markdown":
+        world.terminal.result(result.markdown(shows_kept=options.shows_kept), "markdown")
+    elif isinstance(result, Plan):
+        world.terminal.show(result.lines(shows_kept=options.shows_kept))
+    else:  # the plan was shown before
+        world.terminal.show([("", ""), *result.lines()] if result.has_changes else [])
+
+
+def _is_out(write: Callable[[], None], world: World) -> bool:
+    """Write a result, and return whether that worked: what was done stands anyway."""
+    try:
+        write()
+    except (OutputLost, FileError) as error:
+        for each in error.problems:
+            problem = Problem(f"the report {each.what}", _REPORT_FIX) if isinstance(error, FileError) else each
+            world.terminal.message(f"error: {problem}")
+        return False
+    return True
+
+
+def _show_problems(result: Result, world: World, *, refused: str, told: Plan | None = None) -> None:
+    """Show warnings, refusals and errors, each with its fix. `told`: whose problems were shown before."""
+    known = {*told.all_warnings, *told.refusals} if told else set()
+    known.update(problem for error in (told.errors if told else ()) for problem in error.problems)
+    for problem in result.all_warnings:
+        if problem not in known:
+            world.terminal.warn(problem)
+    errors = [
+        (f"error: {one.tenancy.name}", each) for one in result.tenancies if one.error for each in one.error.problems
+    ]
+    for what, problem in [*((refused, each) for each in result.refusals), *errors]:
+        if problem not in known:
+            world.terminal.message(f"{what}: {problem}")
+    if result.state_error:
+        world.terminal.message(f"error: {result.state_error}")

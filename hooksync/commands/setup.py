@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
@@ -14,8 +15,9 @@ from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.core.errors import Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
-from hooksync.core.record import Record
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
+from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
@@ -25,9 +27,10 @@ from hooksync.service.retry import PrivateReceivers
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.integrity import Inspected, Mark
 from hooksync.state.model import State
-from hooksync.state.store import StateStore, inspect
+from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
+    from hooksync.documents.reader import SavedPlan
     from hooksync.reconcile.executor import Executor
 
 _MOST_UNDECLARED = 5  # tenancies that are named
@@ -38,13 +41,29 @@ _UNDECLARED_FIX = (
 )
 
 
-class Prepared(Record, frozen=True):
-    """What files and environment say."""
+class Declared(Record, frozen=True):
+    """What hooks files and the environment say, or a saved plan; and how it is to be planned and applied."""
+
+    HIDDEN = ("world", "saved")
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
-    declared: frozenset[str] | None = None  # names of all tenancies of the files, chosen or not; None: not known
+    options: Options
+    world: World
+    names: frozenset[str] | None = None  # of all tenancies of the files, chosen or not; None: not known
     private_receivers: PrivateReceivers = "challenged"
+    saved: SavedPlan | None = None  # is carried out as it is, instead of a new plan
+
+    @property
+    def is_targeted(self) -> bool:
+        """Whether only some of what the files declare is looked at."""
+        return self.saved.options.targeted if self.saved else bool(self.options.targets)
+
+    @property
+    def state(self) -> str | None:
+        """What names the place of the state; None: without one."""
+        options = self.options
+        return state_place(options.files, options.state, disabled=not options.uses_state)
 
 
 class Session(Record, frozen=True):
@@ -52,15 +71,14 @@ class Session(Record, frozen=True):
 
     run: Run
     planner: Planner
-    options: Options
-    world: World
+    declared: Declared
     warnings: tuple[Problem, ...]  # of the files, and of a state that went back
     store: StateStore | None
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
     def fetch(self, *, waits: bool) -> tuple[Fetched, ...]:
         """Read the tenancies. `waits`: for a list that lags behind what the state knows; what it lacks is added."""
-        with self.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
+        with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
             fetched = self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
         return self.planner.bridge(fetched)
 
@@ -73,51 +91,41 @@ class Session(Record, frozen=True):
         from hooksync.reconcile.executor import Executor
         from hooksync.reconcile.journal import Journal
 
-        journal = Journal(self.store, self.planner) if self.store else None
-        return Executor(self.run, self.planner.options, journal, self.world.terminal, self.options.probes)
+        journal, declared = Journal(self.store, self.planner) if self.store else None, self.declared
+        return Executor(self.run, self.planner.options, journal, declared.world.terminal, declared.options.probes)
 
 
 @contextmanager
-def open_session(
-    prepared: Prepared,
-    diff: DiffOptions,
-    options: Options,
-    world: World,
-    *,
-    state: str | None,
-    allows_mass_unsubscribe: bool,
-    is_apply: bool,
-    planned: Mark | None = None,
-) -> Iterator[Session]:
+def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     """Read the state and open the run. Raises FileError for a state that cannot be read: no plan is made without it.
 
-    `state`: where it is; None: without a state; `planned`: the one that a saved plan was made with. An apply holds its
-    run lock all the while. Raises Refused where another run holds it.
+    An apply holds the run lock of the state all the while. Raises Refused where another run holds it.
     """
-    store = find_store(state, options.files[0], world)
+    options, world = declared.options, declared.world
+    store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        found = read_state(store, planned, writes=is_apply)
-        warnings = (*prepared.warnings, *_unsaved(store), *found.warnings)
+        found = read_state(store, declared.saved.state_mark if declared.saved else None, writes=is_apply)
+        warnings = (*declared.warnings, *_unsaved(store), *found.warnings)
         with open_run(
-            prepared.tenancies,
+            declared.tenancies,
             world,
             timeout=options.timeout,
             parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
-            private=prepared.private_receivers,
+            private=declared.private_receivers,
         ) as run:
             planner = Planner(
-                diff,
-                allows_mass_unsubscribe,
+                DiffOptions(options.prunes, options.replace, is_targeted=declared.is_targeted),
+                options.allows_mass_unsubscribe,
                 found.state,
                 run.secrets,
                 KeyRing(options.parallelism, world.stretch or stretch),
                 adopts=options.adopts,
-                place=state,
+                place=declared.state,
                 clock=world.clock,
                 trusts_state=bool(store and store.integrity.key),
             )
-            yield Session(run, planner, options, world, warnings, store, _undeclared(found.state, prepared))
+            yield Session(run, planner, declared, warnings, store, _undeclared(found.state, declared.names))
 
 
 def _unsaved(store: StateStore | None) -> Iterator[Problem]:
@@ -126,12 +134,11 @@ def _unsaved(store: StateStore | None) -> Iterator[Problem]:
         yield Problem(f"{store.aside} holds what an earlier run could not write", _UNSAVED_FIX)
 
 
-def _undeclared(state: State | None, prepared: Prepared) -> tuple[Problem, ...]:
+def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[Problem, ...]:
     """Warn of tenancies that the state knows and no file declares: what is live there goes on, and nobody looks.
 
-    All files count, so that what only this run leaves out is not warned of.
+    `declared`: by all files, so that what only this run leaves out is not warned of.
     """
-    declared = prepared.declared
     if state is None or declared is None:
         return ()
     left = {name: len(found) for name, found in state.addresses_by_tenancy().items() if name not in declared}
@@ -160,24 +167,78 @@ def read_state(store: StateStore | None, planned: Mark | None = None, *, writes:
     return found
 
 
-def prepare(options: Options, world: World, *, replaced: Sequence[str] = ()) -> Prepared:
+def prepare(options: Options, world: World) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
-    `replaced`: globs of addresses, each of which must match something.
     """
     document = read_files(options, world)
     chosen = select(document, options.tenancies, options.targets)
-    check_replaced(chosen, replaced)
+    check_replaced(chosen, options.replace)
     entries = share_of(chosen, options.shard)
-    private = hold_to_policy(options.policy, entries, world)
-    world.output.redactor.learn(url_environment_values(entries, world.environ))
     whole = chosen if options.shard and options.shard.total > 1 else ()
-    tenancies, warnings = resolve(entries, world.environ, whole)
+    names = frozenset(entry.name for entry in document.tenancies)
+    declared = _resolved(entries, document.warnings, options, world, whole=whole, names=names)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
-    declared = frozenset(entry.name for entry in document.tenancies)
-    return Prepared(tenancies, (*document.warnings, *warnings), declared, private)
+    return declared
+
+
+def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
+    """Read a saved plan; the environment is filled in by the rules of hooks files.
+
+    Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
+    """
+    from hooksync.documents.reader import read_saved_plan  # only here, as replay below: for what was saved
+    from hooksync.documents.replay import elsewhere
+
+    key = plan_key(world.environ.get(KEY_VARIABLE))
+    world.output.public.append(data)
+    now = datetime.fromtimestamp(world.clock.now(), UTC)
+    saved = read_saved_plan(data, options.saved_plan or "the plan", key, options.max_age, now)
+    declared = _resolved([one.entry for one in saved.tenancies], saved.warnings, options, world)
+    if others := tuple(elsewhere(saved, declared.tenancies, key)):
+        raise Refused(*others)
+    state = _state_of(saved, options, is_signed=key is not None) if options.uses_state else None
+    as_saved = replace(
+        options,
+        is_confirmed=True,
+        prunes=saved.options.prune,
+        replace=(),
+        allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.options.allow_mass_unsubscribe,
+        state=state,
+        uses_state=state is not None,
+    )
+    return replace(declared, options=as_saved, saved=saved)
+
+
+def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:
+    """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
+    place = options.state or saved.state
+    usual = state_place(options.files, options.state, disabled=False)
+    if place is None or is_signed or place == usual or is_harmless(place):
+        return place
+    from shlex import quote  # only here
+
+    what = f"the plan is not signed, and its state is no *.state.json in this folder or below: {place}"
+    fix = f"if that is the right place, give --state {quote(place)}; or sign plans: set {KEY_VARIABLE}"
+    raise Refused(Problem(what, fix))
+
+
+def _resolved(
+    entries: Sequence[TenancyDeclaration],
+    warnings: Sequence[Problem],
+    options: Options,
+    world: World,
+    *,
+    whole: Sequence[TenancyDeclaration] = (),
+    names: frozenset[str] | None = None,
+) -> Declared:
+    """Hold what is declared to the policy, and fill in the environment."""
+    world.output.redactor.learn(url_environment_values(entries, world.environ))
+    private = hold_to_policy(options.policy, entries, world)
+    tenancies, more = resolve(entries, world.environ, whole)
+    return Declared(tenancies, (*warnings, *more), options, world, names, private)
 
 
 def read_files(options: Options, world: World) -> Document:

@@ -48,7 +48,7 @@ class Output:
         if self._erase:
             self._say("")
         try:
-            sys.stdout.write(escaped(self.masked(text, form), form))
+            sys.stdout.write(self.safe(text, form))
             sys.stdout.flush()
         except OSError as error:
             sys.stdout = _Nowhere()  # or else Python tries again at exit, and prints a complaint
@@ -60,7 +60,7 @@ class Output:
 
     def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
         """Write to standard error. If that fails, the command goes on."""
-        self._say(escaped(self.masked(text.rstrip("\n"), form), form) + end)
+        self._say(self.safe(text.rstrip("\n"), form) + end)
 
     def annotate(self, command: str) -> None:
         """Write a command of ours to GitHub's runner. No other line begins as one."""
@@ -85,7 +85,7 @@ class Output:
         A symbolic link is replaced itself, unless it is followed; a device, a pipe or an open descriptor
         (/dev/stdout) is written to. Raises FileError when it cannot be done.
         """
-        data = escaped(self.masked(text, "json"), "json").encode()
+        data = self.safe(text, "json").encode()
         try:
             folder, name = os.path.split(path)
             target = os.path.realpath(path) if follows_link else os.path.join(os.path.realpath(folder), name)
@@ -119,6 +119,10 @@ class Output:
             fix = "give another name to what holds it: text output shows *** there"
             raise FileError(Problem(f"{what} would hold a secret, or what fills in a URL, so it was not written", fix))
         return text
+
+    def safe(self, text: str, form: Form = "text") -> str:
+        """Return a text as it may leave: masked and escaped."""
+        return escaped(self.masked(text, form), form)
 
     def masked(self, text: str, form: Form = "text") -> str:
         """Mask what no reader may see. JSON stays JSON."""

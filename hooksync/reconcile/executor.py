@@ -16,7 +16,7 @@ from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Keep, Outcome, Planned, Resubscribe, TenancyOutcome, TenancyPlan, is_idle
-from hooksync.reconcile.session import Run
+from hooksync.reconcile.session import Run, Settled
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 
 if TYPE_CHECKING:  # `plan` challenges receivers and carries nothing out
@@ -94,7 +94,9 @@ class Executor(Record, frozen=True):
         not_set = self.run.secrets.not_set(declared.secret for plan in read for declared in plan.to_be_adopted)
         return replace(result, adoption=judge_adoption(read, verdicts, not_set))
 
-    def execute(self, planned: Sequence[Planned], prepared: ExecutionResult) -> ExecutionResult:
+    def execute(
+        self, planned: Sequence[Planned], prepared: ExecutionResult, settled: Settled = lambda outcome: None
+    ) -> ExecutionResult:
         """Do what is ready to be done and what `prepare` found nothing against; intents are written first."""
         if self.run.pool.stop.is_set():
             return prepared
@@ -105,7 +107,7 @@ class Executor(Record, frozen=True):
                 self.journal.begin(ready)
             if ready:
                 self.run.begun.set()
-            outcomes = self._apply(ready, prepared.verdicts)
+            outcomes = self._apply(ready, prepared.verdicts, settled)
             result = replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
             return replace(result, adopted=self._settle(plans, result))
         except FileError as error:
@@ -127,11 +129,13 @@ class Executor(Record, frozen=True):
                 errors[plan.tenancy.name] = error
         return ready, errors
 
-    def _apply(self, plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict]) -> dict[str, TenancyOutcome]:
+    def _apply(
+        self, plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict], settled: Settled
+    ) -> dict[str, TenancyOutcome]:
         """Make the calls."""
         total = sum(not is_idle(step) for plan in plans for step in plan.steps)
         with self.terminal.progress("applying", total) as advance:
-            outcomes = self.run.apply(plans, self.options, advance)
+            outcomes = self.run.apply(plans, self.options, advance, settled)
         return {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}
 
     def _settle(self, plans: Sequence[TenancyPlan], result: ExecutionResult) -> frozenset[str]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Advance = Callable[[], None]
+Settled = Callable[[TenancyOutcome], None]  # is told of each tenancy that is done with, on any thread
 IsBehind = Callable[[str, Sequence[LiveSubscription]], bool]  # by a tenancy's name and what it lists
 
 
@@ -107,7 +108,9 @@ class Run(Record, frozen=True):
             return tenancy
         return replace(tenancy, tenant=told)
 
-    def apply(self, plans: Sequence[TenancyPlan], options: DiffOptions, advance: Advance) -> dict[str, TenancyOutcome]:
+    def apply(
+        self, plans: Sequence[TenancyPlan], options: DiffOptions, advance: Advance, settled: Settled
+    ) -> dict[str, TenancyOutcome]:
         """Carry out plans, tenancies side by side; returns the outcomes by the tenancy's name.
 
         `options`: those that the plans were made with. Every secret that they need was looked up before.
@@ -122,7 +125,7 @@ class Run(Record, frozen=True):
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
         with type(self.pool)(self.parallelism, Event()) as coordinators:
-            outcomes = coordinators.run("", [partial(self._carry_out, execution(plan)) for plan in plans])
+            outcomes = coordinators.run("", [partial(self._carry_out, execution(plan), settled) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
 
     def give_up(self, error: Exception) -> Problem:
@@ -131,9 +134,11 @@ class Run(Record, frozen=True):
         self.unforeseen.append(error)
         return error.problems[0] if isinstance(error, HooksyncError) else unforeseen(error)
 
-    def _carry_out(self, execution: Execution) -> TenancyOutcome:
+    def _carry_out(self, execution: Execution, settled: Settled) -> TenancyOutcome:
         try:
-            return execution.run()
+            outcome = execution.run()
+            settled(outcome)
+            return outcome
         except Exception as error:
             return execution.abandoned(self.give_up(error).what)
 

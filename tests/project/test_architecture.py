@@ -32,7 +32,7 @@ TOUCHES = {
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
-    "commands.plan_apply": "random",  # the id of a plan is random
+    "commands.library": "os random",  # the process's environment; the id of a plan is random
     "commands.receiving": "random",  # salts
     "commands.validate": "open os",  # the file that init writes
     "documents": "",

@@ -45,9 +45,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "exit 0 always",
-        "commands/results.py",
-        "    if any(outcome.has_changed for outcome in tried):\n        return ExitCode.PARTLY_APPLIED",
-        "    if any(outcome.has_changed for outcome in tried):\n        return ExitCode.DONE",
+        "commands/library.py",
+        "        if self.has_changed:\n            return ExitCode.PARTLY_APPLIED",
+        "        if self.has_changed:\n            return ExitCode.DONE",
     ),
     Break(
         "call every secret the same",

@@ -1,0 +1,374 @@
+"""Plan and apply as functions: what `import hooksync` gives, and what the commands are written on.
+
+Nothing here prints, asks or ends anything, or handles a signal: what happens on the way is told to the terminal of the
+world, or to the functions that `load` is given; what comes of it is in a `Plan` or a `Report`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+
+from hooksync.commands.options import Options
+from hooksync.commands.setup import Declared, Session, open_session, prepare, prepare_saved
+from hooksync.config.files import find_commit
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.record import replace
+from hooksync.core.redaction import printable
+from hooksync.core.signing import KEY_VARIABLE, plan_key
+from hooksync.documents.writer import PlannedWith, PlanOptions, plan_json, report_json
+from hooksync.reconcile.context import World, find_origin
+from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict, ask_receivers
+from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
+from hooksync.report.text import Line, plain, plan_lines, report_lines
+from hooksync.report.view import (
+    AdoptedCounts,
+    RunView,
+    StepView,
+    TenancyView,
+    view_of_plan,
+    view_of_step,
+)
+from hooksync.state.integrity import Mark, mark_of
+from hooksync.state.store import LockLost
+
+if TYPE_CHECKING:
+    from hooksync.core.output import Output
+
+Names = str | Sequence[str]
+
+
+class Settings(TypedDict, total=False):
+    """What `load` takes besides: each does what the flag of the commands does, and has its default."""
+
+    tenancies: Names  # --tenancy
+    targets: Names  # --target
+    policy: str | None
+    state: str | None
+    uses_state: bool  # --no-state
+    lock_timeout: float | None  # seconds
+    timeout: float  # seconds
+    parallelism: int
+    replace: Names
+    prunes: bool  # --no-prune
+    allows_mass_unsubscribe: bool
+    adopts: bool
+    probes: bool | None
+
+
+class Result(RunView, frozen=True, kw_only=True):
+    """What a plan or an apply comes to. All that it shows may be shown to anybody."""
+
+    HIDDEN = ("declared",)
+
+    declared: Declared
+    is_interrupted: bool
+
+    @property
+    def summary(self) -> Counter[str]:
+        """The numbers of steps: in a plan by what is to be done, in a report by what became of them."""
+        return self.results() or self.counts()
+
+    def lines(self, *, shows_kept: bool = False) -> list[Line]:
+        """Write it for people: lines, each with its style. What cannot be begun is planned all the same."""
+        tenancies = (replace(one, error=None) if one.live is not None else one for one in self.tenancies)
+        return plan_lines(replace(self, tenancies=tuple(tenancies)), shows_kept=shows_kept)
+
+    def text(self, *, shows_kept: bool = False) -> str:
+        """Write it for people."""
+        return self._output.safe(plain(self.lines(shows_kept=shows_kept)))
+
+    def markdown(self, *, shows_kept: bool = False) -> str:
+        """Write it for a comment of a pull request."""
+        from hooksync.report.markdown import plan_markdown, report_markdown  # only here: most runs write none
+
+        write = report_markdown if isinstance(self, Report) else plan_markdown
+        return self._output.safe(write(self, shows_kept=shows_kept), "markdown")
+
+    @property
+    def _output(self) -> Output:
+        return self.declared.world.output
+
+
+class Plan(Result, frozen=True, kw_only=True):
+    """What has to be done. `apply` carries out exactly this, or refuses it."""
+
+    id: str
+    made_with: Mark | None  # of the state; None: there was none
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command's: what apply would refuse fails before it is merged, not after."""
+        if self.is_interrupted:
+            return ExitCode.INTERRUPTED
+        if self.has_failed:
+            return ExitCode.ERROR
+        if self.is_refused:
+            return ExitCode.REFUSED
+        is_pending = self.has_changes and self.declared.options.has_detailed_exit_code
+        return ExitCode.CHANGES_PENDING if is_pending else ExitCode.DONE
+
+    def to_json(self, *, is_signed: bool = True) -> str:
+        """Write it as `hooksync.plan/1`, as `plan --out` saves it. Raises FileError where it would hold a secret.
+
+        `is_signed`: with HOOKSYNC_PLAN_KEY, where that is set.
+        """
+        options = self.declared.options
+        flags = PlanOptions(options.prunes, options.replace, self.is_targeted, options.allows_mass_unsubscribe)
+        made_with = PlannedWith(self.id, find_commit(options.files[0]), flags, self.made_with)
+        key = plan_key(self.declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
+        return self._output.safe(self._output.checked(plan_json(self, made_with, key), "the plan"), "json")
+
+
+class Report(Result, frozen=True, kw_only=True):
+    """What became of a plan: each step has an `outcome`."""
+
+    cause: Exception | None  # what ended the run as an interrupt does: what nobody foresaw, or a run lock that was lost
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command's: partly applied is worse than not at all."""
+        if self.is_interrupted and not self.cause:
+            return ExitCode.INTERRUPTED
+        tried = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
+        is_wrong = self.cause or self.has_failed or self.is_refused
+        if all(outcome.is_as_declared for outcome in tried) and not is_wrong:
+            return ExitCode.DONE
+        if self.has_changed:
+            return ExitCode.PARTLY_APPLIED
+        if self.cause or self.has_failed or self.results()["failed"] or not self.is_refused:
+            return ExitCode.ERROR
+        return ExitCode.REFUSED
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether anything was changed, or may have been."""
+        return any(tenancy.outcome and tenancy.outcome.has_changed for tenancy in self.tenancies)
+
+    def lines(self, *, shows_kept: bool = False) -> list[Line]:
+        """Write it for people: lines, each with its style."""
+        return report_lines(self) if self.has_changes else super().lines(shows_kept=shows_kept)
+
+    def to_json(self) -> str:
+        """Write it as `hooksync.report/1`."""
+        return self._output.safe(report_json(self, find_origin(self.declared.world.environ)), "json")
+
+
+R = TypeVar("R", bound=Result)
+
+
+def load(
+    files: Names | Path | Sequence[Path] = "hooks.yaml",
+    *,
+    environ: Mapping[str, str] | None = None,
+    stop: Event | None = None,
+    on_progress: Callable[[str, int, int], object] = lambda what, done, total: None,
+    on_message: Callable[[str], None] = lambda text: None,
+    **settings: Unpack[Settings],
+) -> Declared:
+    """Read hooks files, and fill in the environment. Raises HooksyncError with every problem.
+
+    `environ`: instead of the process's own; `stop`: to be set as an interrupt of what is made of this; `on_progress`:
+    is told what is done, how many calls were made and of how many, on any thread; `on_message`: what else is to be
+    said on the way, such as that a run lock is waited for.
+    """
+    given = {name: _several(value) if name in _SEVERAL else value for name, value in settings.items()}
+    options = Options(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
+    world = World(
+        os.environ if environ is None else environ, io.BytesIO(), _Program(on_message, on_progress), stop or Event()
+    )
+    return prepare(options, world)
+
+
+_SEVERAL = ("tenancies", "targets", "replace")
+
+
+def _several(given: object) -> tuple[str, ...]:
+    return tuple(map(str, given if isinstance(given, Sequence) and not isinstance(given, str) else [given]))
+
+
+class _Program:
+    """The terminal of a program, which is told what goes on; what comes of a run is returned, and shown by nobody."""
+
+    def __init__(self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], object]) -> None:
+        self.message, self._on_progress = on_message, on_progress
+
+    def _nothing(self, *_: object, **__: object) -> None:
+        pass
+
+    result = show = warn = watch = _nothing
+
+    def can_ask(self) -> bool:
+        return True  # `confirm` answers
+
+    def ask(self, question: str) -> bool:
+        return False
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        numbers = count(1)
+        yield lambda: (self._on_progress(what, next(numbers), total), None)[1]
+
+
+def plan(declared: Declared) -> Plan:
+    """Read the tenancies and compare: changes nothing. That one cannot be read is in the plan, and raises nothing.
+
+    Raises HooksyncError where nothing can be planned, such as for a state that cannot be read.
+    """
+    options = declared.options
+    with open_session(declared, is_apply=False) as session:
+        planned = session.plan()
+        verdicts = ask_receivers(planned, session.run, declared.world.terminal) if options.probes else {}
+        plans = [one for one in planned if isinstance(one, TenancyPlan)]
+        doubts = [*session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)]
+        doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
+    return _plan([_planned(one, verdicts) for one in planned], session, doubts)
+
+
+def apply(
+    what: Declared | Plan,
+    *,
+    confirm: Callable[[Plan], bool] = lambda plan: True,
+    on_step: Callable[[StepView], object] = lambda step: None,
+) -> Report:
+    """Plan and carry it out, or carry out exactly a plan that was made before, and verify. Raises HooksyncError.
+
+    `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`: is given each step
+    with its outcome once its tenancy is done with, on any thread.
+    """
+    if isinstance(what, Plan):
+        before = what.declared
+        what = prepare_saved(what.to_json().encode(), before.options, before.world)
+    if what.options.adopts and not what.state:
+        raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
+
+    def settled(outcome: TenancyOutcome) -> None:
+        for each in outcome.outcomes:
+            on_step(view_of_step(each.step, each))
+
+    with open_session(what, is_apply=True) as session:
+        planned = _replay(session) if what.saved else session.plan(waits=True)
+        executed = _execute(planned, session, confirm, settled)
+    return _report(planned, executed, session)
+
+
+def _replay(session: Session) -> tuple[Planned, ...]:
+    """Make each tenancy's plan again from what is live now."""
+    from hooksync.documents.replay import rebuild  # only here: for what was saved
+
+    saved = session.declared.saved
+    fetched = session.fetch(waits=True)
+    histories = session.planner.recall(fetched)
+    return tuple(
+        now
+        if isinstance(now, UnreadTenancy)
+        else rebuild(then, now, histories[now.tenancy.name], session.planner.reasons_against)
+        for then, now in zip(saved.tenancies if saved else (), fetched, strict=True)
+    )
+
+
+def _execute(
+    planned: Sequence[Planned],
+    session: Session,
+    confirm: Callable[[Plan], bool],
+    settled: Callable[[TenancyOutcome], None],
+) -> ExecutionResult:
+    """Find out what stands against plans, let them be confirmed with it, and carry them out.
+
+    Where nobody can be asked, no receiver is challenged.
+    """
+    executor, options = session.executor(), session.declared.options
+    is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
+    if is_ready and not options.is_confirmed and not session.declared.world.terminal.can_ask():
+        fix = "give --yes if the plan is as wanted"
+        prepared = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
+    else:
+        prepared = executor.prepare(planned)
+    views = [_planned(one, prepared.verdicts) for one in planned]
+    tenancies = [replace(one, error=one.error or prepared.errors.get(one.tenancy.name)) for one in views]
+    shown = _plan(tenancies, session, prepared.warnings, prepared.adoption.problems)
+    if not confirm(shown) and any(one.is_ready for one in tenancies):
+        prepared = replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes'))
+    return prepared if prepared.unconfirmed else executor.execute(planned, prepared, settled)
+
+
+def _planned(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
+    """View the plan of one tenancy."""
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
+    return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers)
+
+
+def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
+    """View what became of one tenancy's plan."""
+    if isinstance(one, UnreadTenancy):
+        return view_of_plan(one)
+    name = one.tenancy.name
+    verdict = executed.verdicts.get(name, NOT_ASKED)
+    outcome = executed.outcomes.get(name) or not_attempted(one)
+    view = view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers, outcome)
+    steps = (
+        replace(step, secret_state="same") if step.action == "keep" and step.address in executed.adopted else step
+        for step in view.steps
+    )
+    return replace(view, steps=tuple(steps), error=executed.errors.get(name))
+
+
+def _plan(
+    tenancies: Sequence[TenancyView],
+    session: Session,
+    warnings: Sequence[Problem],
+    not_adopted: tuple[Problem, ...] = (),
+) -> Plan:
+    state = session.planner.state
+    mark = mark_of(state) if state else None
+    return _result(Plan, tenancies, session, warnings, not_adopted=not_adopted, id=token_hex(16), made_with=mark)
+
+
+def _report(planned: Sequence[Planned], executed: ExecutionResult, session: Session) -> Report:
+    """Bring together what became of plans."""
+    cause, asked = next(iter(executed.unforeseen), None), executed.adoption
+    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
+    adopted = AdoptedCounts(asked.asked, len(executed.adopted), asked.unchallenged)
+    return _result(
+        Report,
+        [_finished(one, executed) for one in planned],
+        session,
+        executed.warnings,
+        not_adopted=asked.problems,
+        unconfirmed=executed.unconfirmed,
+        state_error=executed.state_error or lost,
+        adopted=adopted if session.declared.options.adopts else None,
+        cause=lost or cause,
+    )
+
+
+def _result(
+    kind: type[R], tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem], **more: Any
+) -> R:
+    """View a whole run, as of now."""
+    declared, options, planner = session.declared, session.declared.options, session.planner
+    return kind(
+        tuple(tenancies),
+        rfc3339(declared.world.clock.now()),
+        printable(options.saved_plan or ", ".join(options.files)),
+        (*session.warnings, *warnings),
+        planner.place,
+        adopts=options.adopts,
+        is_state_missing=planner.place is not None and planner.state is None,
+        is_targeted=declared.is_targeted,
+        undeclared=session.undeclared,
+        declared=declared,
+        is_interrupted=declared.world.stop.is_set(),
+        **more,
+    )
