@@ -22,6 +22,7 @@ from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 
 README = ROOT / "README.md"
+COMPARISON = ROOT / "docs" / "compare.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 HELP = re.compile(r"(?<=<!-- help -->\n).*(?=<!-- end of help -->)", re.DOTALL)
 WIDEST = 80  # columns of a help text
@@ -196,12 +197,20 @@ def test_exit_codes_in_the_readme_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))
 def test_a_link_leads_somewhere(page: Path, target: str) -> None:
     if target.startswith("https://"):
-        assert re.match(r"https://(preservica\.com|pypreservica\.|jcarr\.|keepachangelog\.com|semver\.org)\b", target)
+        known = r"preservica\.com|pypreservica\.|jcarr\.|keepachangelog\.com|semver\.org"
+        others = r"github\.com|octodns\.readthedocs\.io|developer\.(konghq|hashicorp)\.com|docs\.dnscontrol\.org"
+        assert re.match(rf"https://({known}{f'|{others}' if page == COMPARISON else ''})\b", target)
         return
     path, _, anchor = target.partition("#")
     leads_to = (page.parent / path).resolve() if path else page
     assert leads_to.exists()
     assert not anchor or anchor in headings(leads_to)
+
+
+def test_the_comparison_lists_each_source_that_it_names_and_no_other() -> None:
+    claims, _, sources = text_of(COMPARISON).partition("\n## Sources\n")
+    named = {each for group in re.findall(r" \[((?:[okdt]\d+(?:, )?)+)\]", claims) for each in group.split(", ")}
+    assert named == set(re.findall(r"\b[okdt]\d+\b", re.sub(r"\(https[^)]*\)", "", sources)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
