@@ -11,8 +11,7 @@ from hooksync.core.model import CredentialRefs, SecretRef, Server
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import CallContext, CallRecord, RetryPolicy
+from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Timeouts, Transport
 from tests.makers import HERE, tenancy
 
 USERNAME = "archivist@example.org"

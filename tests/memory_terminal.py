@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
-    from hooksync.service.retry import CallRecord
+    from hooksync.service.http import CallRecord
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from hooksync.core.output import Output, escaped
 from hooksync.core.redaction import printable
 
 if TYPE_CHECKING:
-    from hooksync.service.retry import CallRecord
+    from hooksync.service.http import CallRecord
 
 Level = Literal["error", "warning"]
 

@@ -23,7 +23,7 @@ from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
-from hooksync.service.retry import PrivateReceivers
+from hooksync.service.http import PrivateReceivers
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.integrity import Inspected, Mark
 from hooksync.state.model import State

@@ -13,8 +13,7 @@ from hooksync.core.record import Record, field
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
-    from hooksync.service.http import Network, Timeouts
-    from hooksync.service.retry import CallRecord, RetryPolicy
+    from hooksync.service.http import CallRecord, Network, RetryPolicy, Timeouts
     from hooksync.service.worker_pool import WorkerPool
     from hooksync.state.fingerprints import Key, Wanted
     from hooksync.state.store import StateStore

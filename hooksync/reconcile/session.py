@@ -24,8 +24,7 @@ from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.planner import Fetched, FetchedTenancy
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import Timeouts, Transport, proxy_credentials
-from hooksync.service.retry import CallContext, PrivateReceivers, RetryPolicy
+from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Timeouts, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.store import LockLost
 

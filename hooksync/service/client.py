@@ -14,9 +14,19 @@ from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import TRIGGER_NAMES, DeclaredSubscription, HookUrl, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.service.auth import Authenticator, TokenSession
-from hooksync.service.http import Answer, Request
+from hooksync.service.http import (
+    BUSY_STATUSES,
+    CREATION,
+    READ,
+    REMOVAL,
+    TOO_MANY,
+    Answer,
+    CallContext,
+    Caller,
+    Request,
+    RetryRule,
+)
 from hooksync.service.responses import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
-from hooksync.service.retry import BUSY_STATUSES, CREATION, READ, REMOVAL, TOO_MANY, CallContext, Caller, RetryRule
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name

@@ -12,9 +12,8 @@ from datetime import datetime
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
 from hooksync.receiver import sign_challenge, sign_event, verify_event
-from hooksync.service.http import Answer, Request
+from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.receivers import LARGEST_ANSWER, ProbeResult, post, request_target
-from hooksync.service.retry import CallContext
 
 SIGNATURE = "Preservica-Signature"  # the header
 

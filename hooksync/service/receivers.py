@@ -22,9 +22,8 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
 from hooksync.core.urls import split_netloc
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
-from hooksync.service.http import Answer, Request
+from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.http_errors import PROXY_FIX
-from hooksync.service.retry import CallContext
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]

@@ -11,7 +11,7 @@ from hooksync.core.errors import InvalidDocument
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
 from hooksync.core.record import Record
 from hooksync.core.signing import parse_json
-from hooksync.service.retry import BUSY_STATUSES
+from hooksync.service.http import BUSY_STATUSES
 
 ROLES = ("ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER")  # one is enough
 _FIXES = {

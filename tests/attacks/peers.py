@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hooksync.receiver import sign_challenge
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.http import RetryPolicy
 from tests.conftest import HIDDEN, SECRET, URL_KEY, make_environ
 from tests.wire import Respond, Wire, answer, cutting, endless, make_certificate, saying
 

@@ -24,7 +24,7 @@ from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.http import RetryPolicy
 from tests.clocks import JumpingClock
 from tests.command_line import LOG_IN
 from tests.lanes import sampled
@@ -32,7 +32,7 @@ from tests.memory_terminal import MemoryTerminal
 from tests.stretching import stretch_cheaply
 
 if TYPE_CHECKING:
-    from hooksync.service.retry import CallRecord
+    from hooksync.service.http import CallRecord
 
 SECRET, NEW_SECRET = "s3cret-of-the-catalogue-0123456789", "n3w-secret-of-the-catalogue-0123456"
 PERSONS_SECRET = "a-secret-that-somebody-chose-by-hand"

@@ -23,8 +23,7 @@ from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Authenticator, LogIn, TokenSession
-from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import CallContext
+from hooksync.service.http import CallContext, Timeouts, Transport
 from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
 

@@ -25,7 +25,7 @@ from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
 from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.http import RetryPolicy
 from tests.clocks import JumpingClock
 from tests.faults.cells import Cell
 from tests.faults.posts import REPEATS
@@ -36,7 +36,7 @@ from tests.laws import Run
 from tests.memory_terminal import MemoryTerminal
 
 if TYPE_CHECKING:
-    from hooksync.service.retry import CallRecord
+    from hooksync.service.http import CallRecord
 
 QUICK = RetryPolicy(repeats=REPEATS, first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
 TIMEOUT, SHORT_TIMEOUT = 15.0, 0.8  # seconds; the short one where something is slow

@@ -29,8 +29,8 @@ from hooksync.receiver import sign_challenge
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.service import responses as answers
+from hooksync.service.http import read_retry_after
 from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disguise
-from hooksync.service.retry import read_retry_after
 from hooksync.state.format import read_state, state_text
 from hooksync.state.history import NOTHING
 from hooksync.state.integrity import Inspected, Integrity

@@ -49,10 +49,9 @@ TOUCHES = {
     "service": "",
     "service.connections": "os socket time",
     "service.events": "random",  # no two events are alike
-    "service.http": "socket",
+    "service.http": "random socket",
     "service.http_errors": "socket",
     "service.receivers": "random",
-    "service.retry": "random",
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",

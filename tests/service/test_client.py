@@ -20,8 +20,7 @@ from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.service.client import SUBSCRIPTIONS, Preservica
-from hooksync.service.http import Timeouts, Transport
-from hooksync.service.retry import CallRecord, RetryPolicy
+from hooksync.service.http import CallRecord, RetryPolicy, Timeouts, Transport
 from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
 from tests.wire import Wire, answer, cutting

@@ -22,7 +22,7 @@ from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, Secret
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import Subscription
-from hooksync.service.retry import RetryPolicy
+from hooksync.service.http import RetryPolicy
 from hooksync.state.format import read_state
 from hooksync.state.model import State
 from hooksync.state.remote_store import RemoteStore

@@ -44,7 +44,7 @@ from tests.laws import (
 )
 
 if TYPE_CHECKING:
-    from hooksync.service.retry import CallRecord
+    from hooksync.service.http import CallRecord
 
 AT_ONCE = (nothing_outside_owns_changes, same_means_same, no_secret_is_shown)  # laws that need not know who did what
 LATENCY = 0.02  # seconds, of each call, so that two processes are at work at the same time
