@@ -7,7 +7,7 @@ are checked while a file is read; those between subscriptions, tenancies and fil
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from typing import Literal, cast
 
@@ -44,7 +44,7 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     """Read hooks files together. Raises FileError with every problem, in the order of the files; `judge` finds more."""
     files = [FileReader(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
-    catalog = TriggerCatalog(extra, knows_all=not all(file.has_all_triggers for file in files))
+    catalog = TriggerCatalog(extra, knows_all=any(() in file.incomplete for file in files))
     parts = [part for file in files for part in file.read(catalog)]
     spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)  # in the order in which they first appear
     for part in parts:
@@ -161,7 +161,9 @@ class FileReader:
         self.problems: list[Problem] = []
         self.data = YamlMap()  # fits the schema
         self.is_whole = False  # whether all that the file says is in the data
-        self.has_all_triggers = False  # whether all that it says of extra_triggers is
+        self.incomplete: Set[tuple[str | int, ...]] = {
+            ()
+        }  # of which something is missing: by paths, () is the top level
         self._file = source.name
         self._folder = source.folder
         self._catalog = TriggerCatalog()
@@ -177,15 +179,15 @@ class FileReader:
             return
         self.problems += problems
         if schema_check("hooks")(data):
-            self.data, self.is_whole, self.has_all_triggers = data, not problems, True
+            self.data, self.is_whole, self.incomplete = data, not problems, frozenset()
             return
         # only here: a file that fits needs none of this
-        from hooksync.config.schema_errors import find_schema_errors, hides_triggers, recover
+        from hooksync.config.schema_errors import find_schema_errors, recover
 
         errors = find_schema_errors(data, self._file, read_schema("hooks"))
         places = {problem.where for problem in problems}
         self.problems += (error.problem for error in errors if error.problem.where not in places)
-        self.data, self.has_all_triggers = recover(data, errors), not hides_triggers(errors)
+        self.data, self.incomplete = recover(data, errors)
 
     def read(self, catalog: TriggerCatalog) -> tuple[TenancyPart, ...]:
         """Read what the file says of each tenancy."""
@@ -204,7 +206,7 @@ class FileReader:
         subscriptions = None
         if "subscriptions" in fields:
             entries = cast(YamlMap, fields["subscriptions"])
-            subscriptions = tuple(entry for each in entries if (entry := self._subscription(entries, each)))
+            subscriptions = tuple(entry for each in entries if (entry := self._subscription(entries, each, name)))
         return TenancyPart(name, settings, subscriptions, self._at(tenancies.key_mark(name)))
 
     def _settings(self, fields: YamlMap) -> Settings:
@@ -242,16 +244,18 @@ class FileReader:
                 valid.append(prefix)
         return tuple(valid) if len(valid) == len(prefixes) else None  # else no URL is blamed for an invalid prefix
 
-    def _subscription(self, subscriptions: YamlMap, name: str) -> SubscriptionDeclaration | None:
+    def _subscription(self, subscriptions: YamlMap, name: str, tenancy: str) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])
         where = self._at(subscriptions.key_mark(name))
         triggers = self._triggers(fields)
         if triggers is None:
             triggers = self._default_triggers
         secret = self._reference(fields, "secret") or self._default_secret
-        if triggers is None:
+        parts = [(), ("defaults",), ("tenancies", tenancy, "subscriptions", name)]
+        is_complete = not self.incomplete or self.incomplete.isdisjoint(parts)
+        if triggers is None and is_complete:
             self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
-        if secret is None:
+        if secret is None and is_complete:
             self._note(f'"{name}" has no secret', _ADD_REFERENCE, where)
         url = self._text(fields, "url")
         if url is None:

@@ -1,7 +1,7 @@
 """What does not fit the schema of hooks files, in words with a fix, and what can still be checked in such a file. Pure.
 
-Fields that do not fit are left out, so that the rest is checked in the same run; placeholders take their place, so that
-nothing is reported as missing. Such a file is always refused in the end: no placeholder is ever used for anything else.
+Fields that do not fit are left out, so that the rest is checked in the same run. Such a file is always refused
+in the end.
 
 Words are made from the keyword and the path alone. What stands in the file is never quoted, because it may be a secret.
 Exceptions: numbers and the like in fields that hold no secret, and unknown keys that look like names, outside of
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from itertools import islice
 from typing import cast
@@ -29,8 +29,6 @@ MOST_ERRORS = 1000  # in one file; nobody would read more
 _INDEPENDENT = {"version", "limits", "replacement", "probe", "prune", "unknown_secret", "consistency_wait"}
 _INDEPENDENT |= set(PlainFields.__struct_fields__)
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
-_SUBSCRIPTION_DEPTH = len(("tenancies", "NAME", "subscriptions", "NAME"))
-_NOWHERE = (0, 0, 0, 0)
 
 Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
@@ -110,24 +108,15 @@ def _unknown_keys(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaEr
             yield SchemaError(Problem(*words, where), *split_path(path), is_ignorable=not is_slip)
 
 
-def recover(data: YamlMap, errors: Sequence[SchemaError]) -> YamlMap:
-    """Copy what fits; an empty mapping where not all errors are known."""
+def recover(data: YamlMap, errors: Sequence[SchemaError]) -> tuple[YamlMap, Set[Path]]:
+    """Copy what fits. Returns, too, of which parts something that matters was left out: as `SchemaError.holder`."""
     if len(errors) >= MOST_ERRORS:
-        return YamlMap()
+        return YamlMap(), {()}
     dropped = {(*error.holder, error.fields[0]) for error in errors if error.fields}
-    incomplete = {error.holder for error in errors if not error.is_independent}
-    copy = _copy(data, (), dropped, incomplete)
-    if () in incomplete and "defaults" not in copy:  # what is wrong at the top may have been meant for defaults
-        copy.add("defaults", _with_placeholders(YamlMap()), _NOWHERE)
-    return copy
+    return _without(data, (), dropped), {error.holder for error in errors if not error.is_independent}
 
 
-def hides_triggers(errors: Sequence[SchemaError]) -> bool:
-    """Whether `extra_triggers` may be among what does not fit."""
-    return len(errors) >= MOST_ERRORS or any(error.holder == () and not error.is_independent for error in errors)
-
-
-def _copy(node: YamlMap, path: Path, dropped: set[Path], incomplete: set[Path]) -> YamlMap:
+def _without(node: YamlMap, path: Path, dropped: Set[Path]) -> YamlMap:
     copy = YamlMap()
     for key, value in node.items():
         below = (*path, key)
@@ -136,20 +125,8 @@ def _copy(node: YamlMap, path: Path, dropped: set[Path], incomplete: set[Path]) 
         if split_path(below)[1] not in _CONTAINERS:
             copy.add(key, value, node.place(key))
         elif isinstance(value, YamlMap):
-            copy.add(key, _copy(value, below, dropped, incomplete), node.place(key))
-    may_lack = path == ("defaults",) or len(path) == _SUBSCRIPTION_DEPTH
-    return _with_placeholders(copy) if may_lack and path in incomplete else copy
-
-
-def _with_placeholders(fields: YamlMap) -> YamlMap:
-    """Fill in for the fields of a subscription, or of defaults, that may have been left out."""
-    if "secret" not in fields:
-        secret = YamlMap()
-        secret.add("env", "", _NOWHERE)
-        fields.add("secret", secret, _NOWHERE)
-    if fields.keys().isdisjoint(("trigger", "triggers")):
-        fields.add("triggers", YamlList(), _NOWHERE)
-    return fields
+            copy.add(key, _without(value, below, dropped), node.place(key))
+    return copy
 
 
 def split_path(path: Path) -> tuple[Path, tuple[str, ...]]:
