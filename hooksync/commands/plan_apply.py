@@ -12,7 +12,7 @@ from hooksync.commands import library
 from hooksync.commands.library import Plan, Report, Result
 from hooksync.commands.options import Options
 from hooksync.commands.setup import prepare, prepare_saved
-from hooksync.core.errors import ExitCode, FileError, OutputLost, Problem, unforeseen_text
+from hooksync.core.errors import ExitCode, FileError, HooksyncError, OutputLost, Problem, unforeseen_text
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World
 from hooksync.report.text import adopted_line, plain, question
@@ -83,7 +83,7 @@ def _end(done: Report, options: Options, world: World, told: Plan) -> ExitCode:
     if done.adopted:
         world.terminal.message(adopted_line(done))
     _show_problems(done, world, refused="refused", told=told)
-    if done.cause and done.cause is not done.state_error:
+    if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))
     if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
         return done.exit_code
