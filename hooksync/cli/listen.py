@@ -10,8 +10,8 @@ import gc
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from queue import SimpleQueue
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 from threading import Lock
 
 from hooksync.cli.terminal import catch_signals
@@ -34,6 +34,7 @@ from hooksync.service.receivers import ProbeResult
 FORMAT = "hooksync.event/1"
 MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
 
+_LOOK = 1.0  # seconds
 _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
 _WRONG_SIGNATURE, _NO_ANSWER = 401, 502
@@ -162,6 +163,13 @@ class _Log(Record, frozen=True):
         return path
 
 
+def _next(arrived: SimpleQueue[Seen | int]) -> Seen | int:
+    """Wait for what arrives, and look for signals now and then: no wait of Windows hears one."""
+    while True:
+        with suppress(Empty):
+            return arrived.get(timeout=_LOOK)
+
+
 _Forward = tuple[Run, DeclaredSubscription] | None
 
 
@@ -184,7 +192,7 @@ def listen(options: Options, world: World) -> ExitCode:
             raise FileError(Problem(str(error), "free the port, or name another with --port")) from None
         first = known.told(known.accepted[0])
         world.terminal.message(f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}")
-        while not isinstance(seen := arrived.get(), int):
+        while not isinstance(seen := _next(arrived), int):
             log.show(seen)
             genuine += seen.answer.kind == "event"
             if genuine == options.exit_after:

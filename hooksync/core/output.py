@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+from hooksync.core.clock import SYSTEM_CLOCK, Backoff
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import is_open_already
 from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, masked, printable, utf_8
@@ -94,7 +95,7 @@ class Output:
                     stream.write(data)
                 return
             with _draft(target, data, mode) as draft:
-                os.replace(draft, target)
+                give_name(draft, target)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
 
@@ -215,7 +216,18 @@ def _name(draft: str, path: str) -> None:
         raise
     except OSError:  # a file system without links: take the name first
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.replace(draft, path)
+        give_name(draft, path)
+
+
+def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
+    """Put a draft in the place of a file. `patience`: seconds; Windows refuses while another program has that open."""
+    backoff = Backoff(patience, SYSTEM_CLOCK, threading.Event())
+    while True:
+        try:
+            return os.replace(draft, path)
+        except PermissionError:
+            if not backoff.wait():
+                raise
 
 
 def is_there(path: str) -> bool:
@@ -224,7 +236,8 @@ def is_there(path: str) -> bool:
 
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
-    fix = "check that its folder is there, may be written to and has free space; the old content is unchanged"
+    free = ", and that no other program has it open" if os.name == "nt" else ""
+    fix = f"check that its folder is there, may be written to and has free space{free}; the old content is unchanged"
     return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
 

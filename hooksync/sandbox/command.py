@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import shlex
+import time
 from collections.abc import Callable, Mapping
 
 TYPE_CHECKING = False
@@ -38,6 +39,7 @@ _HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 FIRE_PATH = "/sandbox/fire/"  # of the server, before a trigger
+_LOOK = 0.2  # seconds
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
@@ -105,16 +107,16 @@ def run(
             box = running.enter_context(Sandbox(options))
             given = {name: [value for value, _ in values.values()] for name, values in secrets.items()}
             receiver = running.enter_context(Receiver(given, args.receiver_port, log))
-            [account] = options.accounts
-            say(f"sandbox  {box.url}  tenants {' '.join(account.tenants)}")
+            say(f"sandbox  {box.url}  tenants {' '.join(options.accounts[0].tenants)}")
             for name in secrets:
                 say(f"receiver {receiver.url(name)}")
-            values = _values(args, box.url, account, secrets)
+            values = _values(args, box.url, options.accounts[0], secrets)
             say(_second_terminal(args, values, _hooks_file(secrets, receiver.url), write))
         except ValueError as error:
             log({"kind": "error", "result": str(error)})
             return code
-        arrived.get()
+        while arrived.empty():
+            time.sleep(_LOOK)  # a wait for what arrives would hear no signal on Windows
     return _DONE
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import threading
@@ -87,7 +88,7 @@ class LoopbackServer(ThreadingTCPServer):
     Raises `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
     """
 
-    allow_reuse_address = True
+    allow_reuse_address = os.name != "nt"  # where it lets several listen on one port
     request_queue_size = 512
 
     def __init__(self, port: int, respond: Callable[[Connection, Request], None]) -> None:

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 T = TypeVar("T")
 
+_LOOK = 1.0  # seconds between two looks whether a signal came, which no wait of Windows hears
+
 
 class _Batch(Struct):
     """Tasks that one caller waits for."""
@@ -88,7 +90,7 @@ class WorkerPool:
         while not is_done():
             if not self._lanes or (self._threads and not is_worker):
                 self._idle += is_worker
-                self._changed.wait()
+                self._changed.wait(_LOOK)
                 self._idle -= is_worker
                 continue
             batch, index = self._next()

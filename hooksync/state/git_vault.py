@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
-from subprocess import PIPE, Popen, TimeoutExpired
+from subprocess import PIPE, TimeoutExpired
+from tempfile import TemporaryDirectory
 from weakref import finalize
 
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
+from hooksync.core.programs import end, start
 from hooksync.core.redaction import Redactor, printable
 from hooksync.state.remote_store import Content
 from hooksync.state.store import MOST_BYTES, Changed
@@ -75,18 +74,15 @@ class _Git:
     def run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
         """Return exit code, output and what it says; `data`: for its input. Raises FileError if it does not end.
 
-        It has no terminal to ask on, nor do signals of ours reach it: what it writes is written.
+        No signal of ours reaches it: what it writes is written.
         """
         command = ["git", "-C", self.folder, *arguments]
         try:
-            with Popen(  # noqa: S603  no shell, and git looks at no file of the folder
-                command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self.environ, start_new_session=True
-            ) as process:
+            with start(command, self.environ, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
                 try:
                     out, told = process.communicate(data.encode(), self.patience)
                 except BaseException:
-                    with suppress(OSError):
-                        getattr(os, "killpg", os.kill)(process.pid, 9)  # with its children; Windows has no groups
+                    end(process)
                     raise
         except TimeoutExpired:
             raise self.error(arguments[0], f"no answer within {self.patience:g} seconds") from None
@@ -214,10 +210,11 @@ class GitVault:
         if place := dict(reversed(settings)).get(urls[0]):  # the state is read where it is written
             settings = [pair for pair in settings if pair[0] not in urls] + [(urls[1], place)]
         try:
-            own = tempfile.mkdtemp(prefix="hooksync-")
+            temporary = TemporaryDirectory(prefix="hooksync-", ignore_cleanup_errors=True)
         except OSError as error:
             raise user.error("init", os_reason(error)) from None
-        finalize(self, shutil.rmtree, own, ignore_errors=True)
+        finalize(self, temporary.cleanup)
+        own = temporary.name
         user.read("init", "--quiet", "--bare", "--template=", f"--object-format={form}", own)
         git = _Git(self.where, top, {**user.environ, "GIT_DIR": own}, user.patience)
         for pair in git.settings():  # the user's and the system's hold there, too

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
-from hooksync.core.output import SHORTEST_MASKED, Form, Output, escaped
+from hooksync.core.output import SHORTEST_MASKED, Form, Output, escaped, give_name
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
 
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -150,6 +150,27 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         assert reader.read() == "old and long"  # whoever reads it reads on in the old one
     assert target.read_bytes() == '"né"\n'.encode()
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["plan.json"]
+
+
+def test_a_file_that_another_program_has_open_is_replaced_once_that_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, which refuses until then."""
+    (tmp_path / "draft").write_text("new")
+    replace, refusals = os.replace, iter([True, False])
+
+    def refuse_first(source: str, target: str) -> None:
+        if next(refusals):
+            raise PermissionError(13, "Access is denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_first)
+    give_name(str(tmp_path / "draft"), str(tmp_path / "plan.json"), patience=30.0)
+    assert (tmp_path / "plan.json").read_text() == "new"
+    refusals = iter([True])
+    with pytest.raises(FileError, match=r"plan\.json cannot be written: access is denied\n  fix: check that"):
+        Output().write_file(str(tmp_path / "plan.json"), "newer")
     assert os.listdir(tmp_path) == ["plan.json"]
 
 

@@ -58,6 +58,7 @@ TOUCHES = {
     "config.secret_sources": "random",
     "core": "",
     "core.output": "open os stdio",
+    "core.programs": "os signal subprocess",
     "core.clock": "time",
     "core.reading": "open os",
     "core.schema": "open os",

@@ -169,4 +169,4 @@ def test_where_no_lock_can_be_had_only_what_has_nothing_to_do_works(place: Place
 def test_a_time_to_wait_that_is_none_is_wrong_usage(place: Place, seconds: str) -> None:
     run = place.run(*APPLY, "--lock-timeout", seconds)
     assert run.code == 64
-    assert "number of seconds (from 0 to 86400)" in run.err
+    assert "number from 0 to 86400" in run.err

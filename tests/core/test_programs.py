@@ -1,0 +1,35 @@
+"""Other programs: where one is looked for, and that it ends with its children."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from hooksync.core.programs import end, find_by_path, start
+
+PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
+
+
+def test_on_windows_a_program_of_the_current_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("clone", "bin"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "git.exe").touch()
+    monkeypatch.chdir(tmp_path / "clone")
+    environ = {"PATH": os.pathsep.join(["", ".", str(tmp_path / "bin")])}
+    for name in ("git", "git.exe", str(tmp_path / "bin" / "git")):
+        assert find_by_path(name, environ) == str(tmp_path / "bin" / "git.exe")
+    assert find_by_path(os.path.join(".", "git"), environ) == os.path.join(".", "git.exe")
+    for name, path in (("git", {"PATH": "."}), ("git", {}), ("gh", environ)):
+        with pytest.raises(FileNotFoundError):
+            find_by_path(name, path)
+
+
+def test_a_program_ends_with_its_children() -> None:
+    with start([sys.executable, "-c", PARENT], os.environ, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        end(process)
+        process.communicate(timeout=30)  # a child that lived on would keep the pipes open
+    end(process)  # and nothing is left to end
