@@ -43,6 +43,9 @@ def load_template(path: Path, **inputs: object) -> dict[str, Any]:
 
     document = fill(jobs)
     visible = {name: job for name, job in document.items() if not name.startswith(".")}
+    for job in visible.values():
+        parts = [part if isinstance(part, list) else [part] for part in job["script"]]  # GitLab flattens lists in lists
+        job["script"] = [line for part in parts for line in part]
     return {name: document[job.pop("extends")] | job for name, job in visible.items()}
 
 
