@@ -1111,15 +1111,30 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place) 
     }
     assert env["HOOKSYNC_STATE"] == STATE
 
-    def run(stage: str) -> int:
+    def run(stage: str, **parameters: str) -> int:
         script = runner.folder / "script.sh"
         script.write_text(scripts[stage], encoding="utf-8")
-        return runner.bash(str(script), env, "sh", "-e").returncode  # as Jenkins, but for its -x
+        return runner.bash(str(script), env | parameters, "sh", "-e").returncode  # as Jenkins, but for its -x
 
     assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
     assert [run("Apply"), run("Drift"), len(live(place)), runner.keeps_state()] == [0, 0, 2, True]
     meddle(place)
     assert [run("Drift"), run("Apply"), len(live(place))] == [2, 3, 1]
+
+    over_the_limit(place)
+    assert [run("Plan"), run("Plan", ALLOW_MASS_UNSUBSCRIBE="true")] == [3, 0]
+    before = {each.id for each in place.box.subscriptions("DEMO")}
+    assert run("Plan", REPLACE="prod/*", ALLOW_MASS_UNSUBSCRIBE="true") == 0
+    assert run("Apply", ADOPT="true") == 0
+    assert not {each.id for each in place.box.subscriptions("DEMO")} & before
+
+
+def test_jenkins_reads_no_parameter_that_it_does_not_have() -> None:
+    text = JENKINSFILE.read_text(encoding="utf-8")
+    declared = re.findall(r"(?:string|booleanParam)\(name: '(\w+)'", text)
+    assert all(f"${name}" in text for name in declared)
+    known = {*declared, *re.findall(r"^ +(\w+) = ", text, re.MULTILINE), "PRESERVICA_USR", "PRESERVICA_PSW"}
+    assert set(re.findall(r"\$\{?([A-Z]\w+)", "".join(jenkins_scripts().values()))) <= known
 
 
 # --- pre-commit, Docker, Kubernetes
