@@ -30,12 +30,18 @@ from tests.project.test_architecture import MODULES, foreign_imports, imports
 
 CI = ROOT / ".github" / "workflows" / "ci.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
-WORKFLOWS += sorted((ROOT / "examples" / "ci" / "github" / "workflows").glob("*.y*ml"))
+WORKFLOWS += sorted((ROOT / "examples").glob("**/workflows/*.y*ml"))
 ACTION = ROOT / "action.yml"
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.suffix == "")
 MAY_WRITE = {  # workflow, job, what it may write: why
     ("hooksync-plan.yml", "plan", "pull-requests"): "the plan is shown as a comment of the pull request",
     ("hooksync-apply.yml", "apply", "contents"): "the state is on a branch",
+    ("hooksync-drift.yml", "drift", "issues"): "one issue tells of drift",
+    ("staging-and-production/hooksync-plan.yml", "staging", "pull-requests"): "as with one environment",
+    ("staging-and-production/hooksync-plan.yml", "production", "pull-requests"): "the same",
+    ("staging-and-production/hooksync-apply.yml", "staging", "contents"): "the same",
+    ("staging-and-production/hooksync-apply.yml", "production", "contents"): "the same",
+    ("staging-and-production/hooksync-drift.yml", "drift", "issues"): "the same",
     ("lock.yml", "propose", "contents"): "the branch with newer versions",
     ("lock.yml", "propose", "pull-requests"): "the pull request from it",
     ("release.yml", "attest", "attestations"): "the provenance is kept with the repository",
@@ -105,15 +111,16 @@ def test_no_workflow_is_forgotten_here() -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_workflow_may_read_the_code_at_most_and_a_job_write_what_the_table_says(path: Path) -> None:
     assert load(path)["permissions"] in ({}, {"contents": "read"})
+    title = path.name if path.parts[-4] != "staging-and-production" else f"{path.parts[-4]}/{path.name}"
     written = {
-        (path.name, job, scope) for job, each in jobs_of(path).items() for scope in writes_of(each.get("permissions"))
+        (title, job, scope) for job, each in jobs_of(path).items() for scope in writes_of(each.get("permissions"))
     }
-    assert written == {key for key in MAY_WRITE if key[0] == path.name}
+    assert written == {key for key in MAY_WRITE if key[0] == title}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(path: Path) -> None:
-    assert events_of(path) <= {"pull_request", "push", "schedule", "workflow_dispatch"}
+    assert events_of(path) <= {"pull_request", "merge_group", "push", "schedule", "workflow_dispatch"}
 
 
 @pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
