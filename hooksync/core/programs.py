@@ -29,7 +29,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
             return
         taskkill = os.path.join(os.environ["SYSTEMROOT"], "System32", "taskkill.exe")  # Windows has no such groups
-        subprocess.run([taskkill, "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)  # noqa: S603
+        subprocess.run([taskkill, "/F", "/T", "/PID", str(process.pid)], capture_output=True)  # noqa: S603  no shell
 
 
 def find_by_path(program: str, environ: Mapping[str, str]) -> str:
