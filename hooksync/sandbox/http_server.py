@@ -11,8 +11,9 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import responses
@@ -95,8 +96,8 @@ class LoopbackServer(ThreadingTCPServer):
         self.respond = respond  # answers a request through `Connection.send`, or cuts the connection
         self.stopping = threading.Event()
         self.connections = 0  # accepted so far
-        self.open: dict[socket.socket, int] = {}  # the connections, with their numbers
-        self._open_lock = threading.Lock()
+        self.open: set[socket.socket] = set()  # the connections
+        self.lock = threading.Lock()  # for both
         self._crashes: list[Exception] = []
         try:
             super().__init__(("127.0.0.1", port), Connection)
@@ -116,7 +117,7 @@ class LoopbackServer(ThreadingTCPServer):
         self.stopping.set()
         self.shutdown()
         self._thread.join()
-        with self._open_lock:
+        with self.lock:
             for connection in self.open:
                 cut(connection)
         self.server_close()
@@ -128,26 +129,10 @@ class LoopbackServer(ThreadingTCPServer):
         if host.lower() not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
             raise Refusal(421, f"this server is 127.0.0.1:{self.port} and answers to no other name")
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Give the connection its number before its thread starts."""
-        with self._open_lock:
-            self.connections += 1
-            self.open[request] = self.connections
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection and forget it."""
-        with self._open_lock:
-            self.open.pop(request, None)
-        super().shutdown_request(request)
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection until one side closes it."""
-        try:
-            super().finish_request(request, client_address)
-        except OSError:
-            pass  # the other side closed the connection, or the server stops
-        except Exception as error:
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep an unexpected error; that the other side closes the connection, or the server stops, is none."""
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, OSError):
             self._crashes.append(error)
 
 
@@ -159,9 +144,20 @@ class Connection(BaseHTTPRequestHandler):
     server: LoopbackServer
 
     def setup(self) -> None:
-        """Give the connection its number."""
+        """Give the connection its number, and let the server know it."""
         super().setup()
-        self.number = self.server.open[self.request]
+        with self.server.lock:
+            self.server.connections += 1
+            self.number = self.server.connections
+            self.server.open.add(self.connection)
+            if self.server.stopping.is_set():  # it may have cut the others already
+                cut(self.connection)
+
+    def finish(self) -> None:
+        """Let the server forget the connection."""
+        super().finish()
+        with self.server.lock:
+            self.server.open.discard(self.connection)
 
     def do_any(self) -> None:
         """Read one request and respond to it; one that cannot be read is refused, and the connection closed."""
@@ -202,37 +198,31 @@ class Connection(BaseHTTPRequestHandler):
 
 def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
     """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        return b"".join(_read_chunks(stream))
-    length = read_number(headers.get("content-length", "0"))
-    if length is None:
-        raise Refusal(400, "Content-Length is not a number")
-    if length > MAX_BODY:
-        raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
-    return _read_exactly(stream, length)
-
-
-def _read_chunks(stream: io.BufferedIOBase) -> Iterator[bytes]:
-    total, size = 0, 1
-    while size:
-        found = _CHUNK_SIZE.match(stream.readline(1024))
-        if not found:
-            raise Refusal(400, "the chunks of the body are invalid")
-        size = int(found[0], 16)
-        total += size
-        if total > MAX_BODY:
+    is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    body = bytearray()
+    is_whole = False
+    while not is_whole:
+        size = _chunk_size(stream) if is_chunked else read_number(headers.get("content-length", "0"))
+        if size is None:
+            raise Refusal(400, "the length of the body, or of one of its chunks, is not a number")
+        if len(body) + size > MAX_BODY:
             raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
-        yield _read_exactly(stream, size)
-        stream.readline(1024 if size else 0)
-    while stream.readline(1024).strip():
+        piece = stream.read(size)
+        if len(piece) < size:
+            raise ConnectionError("the other side stopped in the middle of a body")
+        body += piece
+        is_whole = not (is_chunked and size)
+        if not is_whole:
+            stream.readline(1024)  # the end of the chunk
+    while is_chunked and stream.readline(1024).strip():
         pass  # trailers
+    return bytes(body)
 
 
-def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise ConnectionError("the other side stopped in the middle of a body")
-    return data
+def _chunk_size(stream: io.BufferedIOBase) -> int | None:
+    """Read the line before a chunk; None: it is invalid."""
+    found = _CHUNK_SIZE.match(stream.readline(1024))
+    return int(found[0], 16) if found else None
 
 
 def cut(connection: socket.socket) -> None:

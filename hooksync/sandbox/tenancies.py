@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -311,11 +311,7 @@ def read_traits(names: Iterable[str]) -> frozenset[Trait]:
 def normalised(url: str) -> str:
     """Normalise a URL: host in lower case, no default port, `/` for an empty path."""
     parts = urlsplit(url)
-    port = parts.port
-    host = parts.hostname or ""
-    netloc = f"[{host}]" if ":" in host else host
-    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
-        netloc = f"{netloc}:{port}"
+    netloc = parts.netloc.lower().removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
     return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
 
 
@@ -367,8 +363,7 @@ def save_data(path: Path, holdings: Holdings) -> None:
 
 def _read_subscription(entry: dict[str, object]) -> Subscription:
     """Read one entry. Raises KeyError or TypeError."""
-    values = {each.name: entry[each.name] for each in fields(Subscription)}
-    for name, value in values.items():
-        if not isinstance(value, bool if name == "include_identifiers" else str):
-            raise TypeError(name)
-    return Subscription(**values)  # type: ignore[arg-type]  # checked just now
+    made = Subscription(**entry)  # type: ignore[arg-type]  # checked in a moment
+    if [*map(type, astuple(made))] != [str, str, str, bool, str]:
+        raise TypeError
+    return made
