@@ -142,9 +142,7 @@ def test_verify_goes_on_without_a_declared_secret_that_is_not_set_and_says_so(tm
         ),
         (BODY, "no hex", "the signature is not the hex of an HMAC-SHA256, which has 64 digits"),
         (BODY, sign_challenge(SECRET.encode(), BODY), "env:HOOK_SECRET signed the body alone: preservica-webhook-auth"),
-        (BODY + b"\r\n", SIGNATURE, "env:HOOK_SECRET signed it, and then the body was changed: white space at its end"),
-        (BODY.replace(b" ", b""), SIGNATURE, "the body was changed: its JSON was read and written again"),
-        (BODY.decode().encode("latin-1"), SIGNATURE, "the body was changed: its encoding"),
+        (BODY + b"\r\n", SIGNATURE, "another secret, or the body was changed on its way"),
     ],
 )
 def test_verify_says_what_can_be_told_where_no_secret_signed_an_event(
