@@ -49,7 +49,7 @@ def environment(name: str, url: str) -> dict[str, str]:
 
 def test_there_are_no_other_examples() -> None:
     assert sorted(path.name for path in EXAMPLES.iterdir()) == sorted(
-        [*NAMES, "ci", "kubernetes", "receivers", REPOSITORY.name]
+        [*NAMES, "ci", "kubernetes", "receivers", "reconcile.py", REPOSITORY.name]
     )
 
 

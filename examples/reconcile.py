@@ -1,0 +1,38 @@
+"""Plan what a hooks file declares and, with --apply, carry it out: hooksync as a library. See docs/library.md."""
+
+import signal
+import sys
+import threading
+
+import hooksync
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit code that the command would have."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())  # hooksync handles no signal by itself
+    try:
+        declared = hooksync.load("hooks.yaml", stop=stop, on_message=print)
+        plan = hooksync.plan(declared)
+        print(plan.text(), end="")
+        for problem in (*plan.all_warnings, *plan.refusals):
+            print(f"note: {problem.what}")
+        if "--apply" not in arguments or not plan.has_changes:
+            return plan.exit_code
+        report = hooksync.apply(plan, on_step=tell)
+    except hooksync.HooksyncError as error:
+        for problem in error.problems:
+            print(f"error: {problem.what}\n  fix: {problem.fix}")
+        return error.exit_code
+    print(report.text(), end="")
+    return report.exit_code
+
+
+def tell(step: hooksync.Step) -> None:
+    """Say what became of a step."""
+    result = step.outcome.result if step.outcome else "planned"
+    print(f"{result}: {step.action} {step.address or step.id}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

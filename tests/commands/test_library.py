@@ -1,0 +1,174 @@
+"""hooksync as a library: what its functions return, raise and tell, and what they leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hooksync
+from tests.command_line import ROOT, run_python
+from tests.conftest import HIDDEN, HOOKS, Place
+
+OTHER = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
+
+
+def load(place: Place, **more: Any) -> hooksync.Declared:
+    return hooksync.load(place.folder / "hooks.yaml", environ=place.environ, **more)
+
+
+def live(place: Place) -> int:
+    return len(place.box.subscriptions("DEMO"))
+
+
+def test_what_is_declared_is_planned_and_applied(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    progress: list[tuple[str, int, int]] = []
+    declared = load(place, on_progress=lambda *what: progress.append(what))
+    plan = hooksync.plan(declared)
+    assert (plan.has_changes, plan.summary["subscribe"], plan.exit_code, live(place)) == (True, 2, 0, 0)
+    assert [(step.action, step.address) for step in plan.steps] == [
+        ("subscribe", "prod/catalogue/INDEXED"),
+        ("subscribe", "prod/catalogue/MOVED"),
+    ]
+    told: list[hooksync.Step] = []
+    report = hooksync.apply(declared, on_step=told.append)
+    assert (report.exit_code, report.summary, live(place)) == (0, {"done": 2}, 2)
+    assert sorted((step.address, step.outcome.result) for step in told if step.outcome) == [
+        ("prod/catalogue/INDEXED", "done"),
+        ("prod/catalogue/MOVED", "done"),
+    ]
+    assert {("reading", 1, 1), ("applying", 2, 2)} <= set(progress)
+    after = hooksync.plan(declared)
+    assert (after.has_changes, after.summary) == (False, {"keep": 2})
+    assert after.text().startswith("No changes. 1 tenancy matches ")
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_a_plan_and_a_report_are_what_the_commands_write(place: Place) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = "a-key-that-signs-plans-0123456789"
+    plan = hooksync.plan(load(place))
+    saved = place.folder / "plan.json"
+    saved.write_text(plan.to_json(), encoding="utf-8")
+    assert plan.to_json() == saved.read_text(encoding="utf-8")
+    assert place.run("plan").out == plan.text().replace(f"{place.folder}/", "")
+    assert place.run("plan", "--format", "markdown").out == plan.markdown()
+    assert place.run("apply", str(saved)).code == 0
+    report = hooksync.apply(load(place, replace="prod/catalogue/MOVED"))
+    document = json.loads(report.to_json())
+    assert (document["format"], document["summary"]["done"]) == ("hooksync.report/1", 1)
+    assert "Applied: 1 done" in report.text()
+    assert "Applied: 1 done" in report.markdown()
+
+
+def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
+    first, second = hooksync.plan(load(place)), hooksync.plan(load(place))
+    assert hooksync.apply(first).exit_code == 0
+    stale = hooksync.apply(second)
+    assert (stale.exit_code, live(place)) == (3, 2)
+    assert "what is live has changed since the plan was made" in stale.refusals[0].what
+    place.write(OTHER)
+    shown: list[hooksync.Plan] = []
+    one = hooksync.plan(load(place, allows_mass_unsubscribe=True))
+    refused = hooksync.apply(one, confirm=lambda plan: bool(shown.append(plan)))
+    assert (refused.exit_code, refused.unconfirmed is not None, live(place)) == (3, True, 2)
+    assert shown[0].summary == one.summary == {"unsubscribe": 1, "keep": 1}
+
+
+def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> None:
+    assert hooksync.apply(load(place)).exit_code == 0
+    place.write(OTHER)
+    assert hooksync.plan(load(place, prunes=False)).summary == {"keep": 1, "leave": 1}
+    assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {"keep": 1, "leave": 1}
+    assert hooksync.plan(load(place, uses_state=False)).secret_unknown == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "what"),
+    [
+        (HOOKS.replace("INDEXED", "INDEXD"), {}, 'unknown trigger "INDEXD"'),
+        (HOOKS.replace("${BOX}", "${NOT_SET}"), {}, "${NOT_SET}"),
+        (HOOKS, {"tenancies": "other"}, "matches no tenancy"),
+        (HOOKS, {"policy": "/none/policy.yaml"}, "the policy /none/policy.yaml cannot be read"),
+    ],
+    ids=["file", "environment", "selection", "policy"],
+)
+def test_what_is_wrong_is_raised_with_each_problem(
+    place: Place, text: str, settings: dict[str, str], what: str
+) -> None:
+    place.write(text)
+    with pytest.raises(hooksync.HooksyncError) as raised:
+        load(place, **settings)
+    [problem, *_] = raised.value.problems
+    assert what in problem.what
+    assert problem.fix
+
+
+def test_a_setting_that_there_is_not_is_an_error_of_the_program(place: Place) -> None:
+    with pytest.raises(TypeError, match="prune"):
+        load(place, prune=False)
+
+
+def test_a_tenancy_that_cannot_be_read_is_in_the_plan(place: Place) -> None:
+    place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
+    plan = hooksync.plan(load(place))
+    assert (plan.exit_code, len(plan.errors), plan.has_changes) == (1, 1, False)
+
+
+def test_a_stop_ends_a_run_as_an_interrupt_does(place: Place) -> None:
+    stop = threading.Event()
+    declared = load(place, stop=stop)
+    report = hooksync.apply(declared, confirm=lambda plan: not stop.set())
+    assert (report.exit_code, report.is_interrupted, live(place)) == (130, True, 0)
+
+
+def test_a_function_of_the_program_that_fails_ends_the_run_with_a_report(place: Place) -> None:
+    def fail(step: object) -> None:
+        raise ZeroDivisionError
+
+    report = hooksync.apply(load(place), on_step=fail)
+    assert (report.exit_code, live(place)) == (4, 2)
+    assert isinstance(report.cause, ZeroDivisionError)
+
+
+def test_nothing_of_the_process_is_changed(place: Place) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)], dict(os.environ), Path.cwd()
+    hooksync.apply(load(place))
+    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)], dict(os.environ), Path.cwd()
+    assert before == after
+
+
+def test_what_is_public_shows_no_secret(place: Place) -> None:
+    declared = load(place)
+    plan = hooksync.plan(declared)
+    report = hooksync.apply(plan)
+    shown = [repr(each) + str(each) for each in (declared, plan, report, *plan.steps, *report.steps)]
+    shown += [each for result in (plan, report) for each in (result.text(), result.markdown(), result.to_json())]
+    assert not [hidden for hidden in HIDDEN for text in shown if hidden in text]
+
+
+def test_the_public_names_are_there_and_no_others() -> None:
+    assert all(getattr(hooksync, name) for name in hooksync.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'plans'"):
+        hooksync.plans  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    run = run_python(["-c", "import sys; b = set(sys.modules); import hooksync; print(set(sys.modules) - b)"], {})
+    assert run.out == "{'hooksync'}\n"
+
+
+def test_the_example_plans_and_applies(place: Place) -> None:
+    script = str(ROOT / "examples" / "reconcile.py")
+    planned = run_python([script], place.environ, place.folder)
+    assert (planned.code, live(place)) == (0, 0), planned.err
+    assert "Plan: 2 to subscribe" in planned.out
+    applied = run_python([script, "--apply"], place.environ, place.folder)
+    assert (applied.code, live(place)) == (0, 2), applied.err
+    assert "done: subscribe prod/catalogue/MOVED" in applied.out
+    place.environ["PRESERVICA_USERNAME"] = ""
+    assert run_python([script], place.environ, place.folder).code == 1
