@@ -46,6 +46,15 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows
     "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
     "plan": (*_PLANNING, "--detailed-exitcode", "--out", "--debug"),
     "apply": ("saved_plan", "--max-age", *_PLANNING, _YES, "--adopt", "--lock-timeout", "--report", "--debug"),
+    "show": (
+        "path:of a plan",
+        "--format:markdown too",
+        "--all",
+        "--detailed-exitcode",
+        "--color|--no-color",
+        "--debug",
+    ),
+    "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state", "--debug"),
     "export": (*_LIVE, "--shard", "--debug"),
     "init": ("path", "--from-live", *_LIVE, "--debug"),
     "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
@@ -177,6 +186,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--secret": {**_several("secrets"), "type": _reference},
     # the others
     "path": {"nargs": "?", "default": "hooks.yaml"},
+    "--coverage": _switch("shows_coverage"),
     "--from-live": _switch("is_from_live"),
     "--kind": _choice(*SCHEMA_KINDS),
     "shell": {"nargs": "?", "choices": SHELLS},

@@ -1,4 +1,4 @@
-"""The command `export`: shows live tenancies as a hooks file. Changes nothing; prints nothing itself.
+"""The commands `export` and `list`: show what is live, as a hooks file and as it is. Change nothing, print nothing.
 
 Every text from outside goes into the file through `scalar` or `_comment`, so it stays a text on its line.
 """
@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from hooksync.commands import library
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, free_variables, slug
 from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import show_problems
 from hooksync.commands.setup import Declared, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
@@ -30,10 +32,12 @@ from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
+from hooksync.documents.writer import list_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched
-from hooksync.reconcile.session import Run, open_run
+from hooksync.reconcile.session import open_run
+from hooksync.report.listing import list_lines, list_markdown, targeted
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
@@ -81,17 +85,44 @@ def export(options: Options, world: World, write: Callable[[str], None] | None =
     return ExitCode.ERROR if unread else ExitCode.DONE
 
 
+def list_live(options: Options, world: World) -> ExitCode:
+    """Show what is live, or who subscribes to which trigger: a view of the plan. DONE when every tenancy was read."""
+    declared = _declare(options, world)
+    made = library.plan(declared)
+    tenancies = [replace(one, refusals=()) for one in made.tenancies]  # nothing is to be carried out
+    if options.targets:
+        tenancies = [targeted(one) for one in tenancies]
+    if declared.names is None:
+        tenancies = [replace(one, tenancy=_as_logged_in(one.tenancy)) for one in tenancies]
+    view = replace(made, tenancies=tuple(tenancies))
+    if options.format == "text":
+        world.terminal.show(list_lines(view, shows_coverage=options.shows_coverage))
+    elif options.format == "json":
+        world.terminal.result(list_json(view), "json")
+    else:
+        world.terminal.result(list_markdown(view, shows_coverage=options.shows_coverage), "markdown")
+    show_problems(view, world, refused="refused")
+    return ExitCode.INTERRUPTED if view.is_interrupted else ExitCode.ERROR if view.errors else ExitCode.DONE
+
+
 def _read(options: Options, world: World) -> tuple[tuple[Fetched, ...], tuple[Problem, ...]]:
     """Read the chosen tenancies; with the warnings of the files that choose them."""
-    reads_files = _reads_files(options, world)
-    prepared = (
-        prepare(options, world) if reads_files else Declared((_named_tenancy(options, world),), (), options, world)
-    )
-    timeout, parallelism = options.timeout, options.parallelism
-    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism) as run:
-        with world.terminal.progress("reading", len(run.tenancies)) as step:
-            fetched = run.read(step)
-        return fetched if reads_files else tuple(_as_logged_in(one, run) for one in fetched), prepared.warnings
+    declared = _declare(options, world)
+    progress = world.terminal.progress("reading", len(declared.tenancies))
+    opened = open_run(declared.tenancies, world, timeout=options.timeout, parallelism=options.parallelism)
+    with opened as run, progress as step:
+        fetched = run.read(step)
+    if declared.names is None:
+        fetched = tuple(replace(one, tenancy=_as_logged_in(one.tenancy)) for one in fetched)
+    return fetched, declared.warnings
+
+
+def _declare(options: Options, world: World) -> Declared:
+    """Choose the tenancies to read: those of hooks files, or the one that is named, of which no state is known."""
+    if _reads_files(options, world):
+        return prepare(options, world)
+    uses_state = options.uses_state and options.state is not None
+    return Declared((_named_tenancy(options, world),), (), replace(options, uses_state=uses_state), world)
 
 
 _HOW_TO_SET = (
@@ -104,11 +135,18 @@ _HOW_TO_SET = (
 def _reads_files(options: Options, world: World) -> bool:
     """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
     if options.server or options.tenant:
-        if options.tenancies or options.shard or options.names_files:
-            fix = "leave out either --server and --tenant, or --file, --tenancy and --shard"
-            raise UsageError(Problem("--server and --tenant cannot be combined with --file, --tenancy or --shard", fix))
+        if options.tenancies or options.targets or options.shard or options.names_files:
+            others = "--target" if options.targets else "--file, --tenancy or --shard"
+            fix = f"leave out either --server and --tenant, or {others}"
+            raise UsageError(Problem(f"--server and --tenant cannot be combined with {others}", fix))
         return False
-    asks_for_files = options.names_files or options.tenancies or options.shard or world.environ.get("HOOKSYNC_FILE")
+    asks_for_files = (
+        options.names_files
+        or options.tenancies
+        or options.targets
+        or options.shard
+        or world.environ.get("HOOKSYNC_FILE")
+    )
     if asks_for_files or is_there(options.files[0]):
         return True
     if world.environ.get("PRESERVICA_SERVER"):
@@ -139,13 +177,11 @@ def _written(text: str) -> Written:
     return Written(parse_template(escape(text)), _NOWHERE)
 
 
-def _as_logged_in(one: Fetched, run: Run) -> Fetched:
+def _as_logged_in(one: Tenancy) -> Tenancy:
     """Name a tenancy after the tenant of the log-in, if no tenant was named."""
-    tenant = run.clients[one.tenancy.name].tenant
-    if one.tenancy.tenant_declared or not tenant or not tenant.isprintable():
+    if one.tenant_declared or not one.tenant or not one.tenant.isprintable():
         return one
-    name = slug(tenant, one.tenancy.name).lower()
-    return replace(one, tenancy=replace(one.tenancy, name=name, tenant=tenant, tenant_declared=escape(tenant)))
+    return replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
 
 
 def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:

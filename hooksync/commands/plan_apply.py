@@ -1,4 +1,4 @@
-"""The commands `plan`, `apply` and `apply PLAN`: each shows and saves what the function of its name comes to.
+"""The commands `plan`, `show PLAN`, `apply` and `apply PLAN`: each shows what the function of its name comes to.
 
 Prints nothing and ends nothing: results go to the terminal it is given; each command returns an exit code.
 """
@@ -11,11 +11,15 @@ from functools import partial
 from hooksync.commands import library
 from hooksync.commands.library import Plan, Report, Result
 from hooksync.commands.options import Options
-from hooksync.commands.setup import prepare, prepare_saved
+from hooksync.commands.setup import Declared, prepare, prepare_saved, read_saved
+from hooksync.config.files import read_plan
+from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, OutputLost, Problem, unforeseen_text
+from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World
 from hooksync.report.text import adopted_line, plain, question
+from hooksync.report.view import RunView
 
 _REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
 _NOT_SAVED = {  # why a plan is not saved
@@ -30,7 +34,7 @@ def plan(options: Options, world: World) -> ExitCode:
     made = library.plan(prepare(options, world))
     document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
     _show(made, document, options, world)
-    _show_problems(made, world, refused="apply would refuse")
+    show_problems(made, world, refused="apply would refuse")
     if options.out and made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
         world.output.write_file(options.out, document)
         world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
@@ -40,13 +44,26 @@ def plan(options: Options, world: World) -> ExitCode:
     return made.exit_code
 
 
+def show(options: Options, world: World) -> ExitCode:
+    """Show a saved plan as `plan` showed it, and say whether `apply` would take it by its age. Needs no environment."""
+    data = read_plan(options.path)
+    saved, too_old = read_saved(data, options.path, options, world)
+    fields = fields_of(RunView, saved.view)
+    declared = Declared((), (), options, world)
+    made = Plan(**fields, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
+    _show(made, data.decode("utf-8-sig"), options, world)
+    show_problems(replace(made, warnings=(*saved.warnings, *made.warnings)), world, refused="apply would refuse")
+    until = f" until {rfc3339(saved.expires_at.timestamp())}" if saved.expires_at else ", however old it is"
+    verdict = f"apply refuses it: {too_old}" if too_old else f"apply takes it{until}, if nothing has changed since"
+    world.terminal.message(f"{printable(options.path)} was made at {made.created_at}; {verdict}")
+    return made.exit_code
+
+
 def apply(options: Options, world: World) -> ExitCode:
     """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
-        from hooksync.config.files import read_plan  # only here: for what was saved
-
         declared = prepare_saved(read_plan(options.saved_plan), options, world)
     shown: list[Plan] = []
 
@@ -70,7 +87,7 @@ def _confirm(made: Plan, options: Options, world: World) -> bool:
         world.terminal.show(lines)
     elif asks:
         world.terminal.message(plain(lines))
-    _show_problems(made, world, refused="refused")
+    show_problems(made, world, refused="refused")
     return not asks or world.terminal.ask(f'{question(made)} Only "yes" is taken for an answer: ')
 
 
@@ -82,7 +99,7 @@ def _end(done: Report, options: Options, world: World, told: Plan) -> ExitCode:
     is_written &= _is_out(partial(_show, done, text, options, world), world)
     if done.adopted:
         world.terminal.message(adopted_line(done))
-    _show_problems(done, world, refused="refused", told=told)
+    show_problems(done, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))
     if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
@@ -114,7 +131,7 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
     return True
 
 
-def _show_problems(result: Result, world: World, *, refused: str, told: Plan | None = None) -> None:
+def show_problems(result: Result, world: World, *, refused: str, told: Plan | None = None) -> None:
     """Show warnings, refusals and errors, each with its fix. `told`: whose problems were shown before."""
     known = {*told.all_warnings, *told.refusals} if told else set()
     known.update(problem for error in (told.errors if told else ()) for problem in error.problems)

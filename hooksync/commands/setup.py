@@ -189,13 +189,12 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
 
     Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
     """
-    from hooksync.documents.reader import read_saved_plan  # only here, as replay below: for what was saved
-    from hooksync.documents.replay import elsewhere
+    from hooksync.documents.replay import elsewhere  # only here: for what was saved
 
     key = plan_key(world.environ.get(KEY_VARIABLE))
-    world.output.public.append(data)
-    now = datetime.fromtimestamp(world.clock.now(), UTC)
-    saved = read_saved_plan(data, options.saved_plan or "the plan", key, options.max_age, now)
+    saved, too_old = read_saved(data, options.saved_plan or "the plan", options, world)
+    if too_old:
+        raise Refused(too_old)
     declared = _resolved([one.entry for one in saved.tenancies], saved.warnings, options, world)
     if others := tuple(elsewhere(saved, declared.tenancies, key)):
         raise Refused(*others)
@@ -210,6 +209,15 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
         uses_state=state is not None,
     )
     return replace(declared, options=as_saved, saved=saved)
+
+
+def read_saved(data: bytes, path: str, options: Options, world: World) -> tuple[SavedPlan, Problem | None]:
+    """Read a saved plan; with the reason why it is too old, if it is. `path`: for messages."""
+    from hooksync.documents.reader import age_problem, read_saved_plan  # only here: for what was saved
+
+    world.output.public.append(data)
+    saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))
+    return saved, age_problem(saved, path, options.max_age, datetime.fromtimestamp(world.clock.now(), UTC))
 
 
 def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:

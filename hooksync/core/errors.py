@@ -121,10 +121,10 @@ class Rejected(ServiceError):
         self.status = status  # the HTTP status
 
 
-def some_of(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str], most: int = _MOST_NAMED) -> str:
     """Name the first few, and count the others."""
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def os_reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ text: it is checked by its seals, by `schemas/plan.schema.json`, here for what a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,24 +16,27 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
     CredentialRefs,
+    DeclaredSubscription,
     HookUrl,
     LiveSubscription,
     Location,
     PlainFields,
     PlainSettings,
     SecretRef,
+    Server,
+    Tenancy,
     Trigger,
     UnsubscribeLimit,
     address_of,
 )
-from hooksync.core.record import Record, convert, given_fields
+from hooksync.core.record import Record, convert, fields_of, given_fields
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault, shown_server
 from hooksync.documents.writer import PLAN_FORMAT, PlanOptions, digest, signature_of
 from hooksync.reconcile.plan import Action, Change
-from hooksync.report.view import StepView
+from hooksync.report.view import RunView, StepView, TenancyView, id_length
 from hooksync.state.integrity import Mark
 
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines
@@ -71,22 +74,23 @@ class SavedPlan(Record, frozen=True):
     state: str | None
     options: PlanOptions
     state_mark: Mark | None  # of the state that it was made with; None: there was none
-    warnings: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]  # of its reading
+    created_at: datetime
+    expires_at: datetime | None
+    view: RunView  # as it was shown
 
 
-def read_saved_plan(data: bytes, path: str, key: PlanKey | None, max_age: timedelta | None, now: datetime) -> SavedPlan:
+def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
     """Read a saved plan; signed with the key where there is one. `path`: for messages.
 
-    Raises FileError where it is not valid, and Refused where it was altered, is not signed or is too old. Fields that
-    this version does not know are ignored.
+    Raises FileError where it is not valid, and Refused where it was altered or is not signed. Fields that this version
+    does not know are ignored. How old it may be is for `age_problem` to say.
     """
     try:
         document = _parse(data)
         _check_format(document)
         warnings = _check_seals(document, path, key)
-        fields = check_document("plan", document)
-        _check_age(fields, path, max_age, now)
-        return _saved_plan(fields, warnings)
+        return _saved_plan(check_document("plan", document), warnings)
     except InvalidDocument as error:
         raise FileError(Problem(f"{path}: {error}", _MAKE_AGAIN)) from None
     except RecursionError:  # what can be parsed cannot always be written again, for its digest
@@ -130,26 +134,24 @@ def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tu
     return ()
 
 
-def _check_age(fields: Fields, path: str, max_age: timedelta | None, now: datetime) -> None:
-    """Refuse a plan that is too old: by --max-age, or without it by what a signed plan says itself."""
-    made, end = _time(fields, "created_at"), _time(fields, "expires_at")
-    if made is None or (max_age is None and end is None):
-        return
-    made_at, now_at = fields["created_at"], rfc3339(now.timestamp())
+def age_problem(saved: SavedPlan, path: str, max_age: timedelta | None, now: datetime) -> Problem | None:
+    """Say why a plan is too old, if it is: by --max-age, or without it by what a signed plan says itself."""
+    made, end = saved.created_at, saved.expires_at
+    when = f"it was made at {saved.view.created_at}, now it is {rfc3339(now.timestamp())}"
     if max_age is not None and now - made > max_age:
-        what = f"{path} is older than --max-age allows ({max_age}): it was made at {made_at}, now it is {now_at}"
-        raise Refused(Problem(what, _MAKE_AGAIN))
+        return Problem(f"{path} is older than --max-age allows ({max_age}): {when}", _MAKE_AGAIN)
     if max_age is None and end is not None and now > end:
-        what = f"{path} expired at {fields['expires_at']}: it was made at {made_at}, now it is {now_at}"
-        raise Refused(Problem(what, f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"))
-    if now - made < -CLOCK_SKEW:
+        fix = f"{_MAKE_AGAIN}; --max-age allows an older one, e.g. --max-age 7d"
+        return Problem(f"{path} expired at {rfc3339(end.timestamp())}: {when}", fix)
+    if (max_age or end) is not None and now - made < -CLOCK_SKEW:
         what = f"{path} was made in the future, by this machine's clock: its age is not known"
-        raise Refused(Problem(what, "set the clocks of both machines"))
+        return Problem(what, "set the clocks of both machines")
+    return None
 
 
-def _time(fields: Fields, name: str) -> datetime | None:
+def _time(fields: Fields, name: str) -> datetime:
     try:
-        return datetime.fromisoformat(fields[name]) if fields[name] is not None else None
+        return datetime.fromisoformat(fields[name])
     except ValueError:
         raise InvalidDocument(f"the plan: {name} is not a date and time") from None
 
@@ -158,8 +160,44 @@ def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
     tenancies = tuple(_tenancy(each, f"tenancies[{n}]") for n, each in enumerate(fields["tenancies"]))
     if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
         raise InvalidDocument("the plan: two tenancies have the same name")
-    options, mark = convert(fields["options"], PlanOptions), convert(fields["state_serial"], Mark | None)
-    return SavedPlan(fields["id"], "signature" in fields, tenancies, fields["state"], options, mark, warnings)
+    options = convert(fields["options"], PlanOptions)
+    view = RunView(
+        tuple(map(_view, tenancies)),
+        fields["created_at"],
+        fields["sources"],
+        _problems(fields["warnings"]),
+        fields["state"],
+        _problems(fields["undeclared"]),
+        not_adopted=_problems(fields["refusals"]),
+        is_state_missing=fields["state_missing"],
+        is_targeted=options.targeted,
+    )
+    made, end = _time(fields, "created_at"), _time(fields, "expires_at") if fields["expires_at"] else None
+    mark, is_signed = convert(fields["state_serial"], Mark | None), "signature" in fields
+    return SavedPlan(fields["id"], is_signed, tenancies, fields["state"], options, mark, warnings, made, end, view)
+
+
+def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:
+    """Read what `Problem.line` writes."""
+    parts = (line.removesuffix(")").rpartition(" (fix: ") for line in lines)
+    return tuple(Problem(what, fix) for what, _, fix in parts)
+
+
+def _view(saved: SavedTenancy) -> TenancyView:
+    """View a tenancy with what may be shown of it: no environment is needed."""
+    entry, settings, live = saved.entry, saved.entry.settings, tuple(saved.live.values())
+    shown = [(one, HookUrl(one.url.template.text, one.url.template.text)) for one in entry.subscriptions]
+    declared = tuple(
+        DeclaredSubscription(
+            entry.name, one.name, url, one.triggers[0], one.secret, one.location, **fields_of(PlainFields, one)
+        )
+        for one, url in shown
+    )
+    server = Server(settings.server.template.text if settings.server else "", saved.binding.server)
+    tenant = saved.binding.tenant
+    plain = fields_of(PlainSettings, settings)
+    tenancy = Tenancy(entry.name, server, tenant, None, declared, entry.location, **plain)
+    return TenancyView(tenancy, saved.steps, live, id_length=id_length(live))
 
 
 def _tenancy(fields: Fields, where: str) -> SavedTenancy:

@@ -38,6 +38,7 @@ from hooksync.state.integrity import Mark
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
+LIST_FORMAT = "hooksync.list/1"
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
@@ -92,6 +93,33 @@ def report_json(view: RunView, origin: Origin) -> str:
     document["error"] = None if view.state_error is None else _error(view.state_error)
     document["run"] = asdict(origin)
     return _sealed(document)
+
+
+def list_json(view: RunView) -> str:
+    """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
+    from hooksync.report.listing import coverage, list_counts, listed  # only here: a plan does without
+
+    document = _head(view, LIST_FORMAT)
+    del document["refusals"]  # nothing is to be carried out
+    document["tenancies"] = Blocks(
+        Sections(
+            name=one.tenancy.name,
+            server=one.tenancy.server.shown,
+            tenant=one.tenancy.tenant,
+            declared_count=len(one.tenancy.subscriptions),
+            subscriptions=Lines(encode_line({**_listed(step), **live_row(live)}) for live, step in listed(one)),
+            error=None if one.error is None else _error(one.error),
+        )
+        for one in view.tenancies
+    )
+    document["coverage"] = Lines(encode_line({**asdict(one), "trigger": one.trigger.wire}) for one in coverage(view))
+    document["summary"] = list_counts(view)
+    return _sealed(document)
+
+
+def _listed(step: StepView) -> dict[str, object]:
+    fields = _step(step)
+    return {name: fields[name] for name in ("action", "address", "name", "reasons", "secret", "description", "owner")}
 
 
 def _head(view: RunView, form: str) -> Sections:

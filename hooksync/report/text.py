@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem, some_of
@@ -32,6 +32,14 @@ _MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 def plain(lines: Iterable[Line]) -> str:
     """Join lines without their styles."""
     return "".join(f"{text}\n" for _, text in lines)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
+    """Write a table, the head first."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
+    return [("" if number else "dim", line) for number, line in enumerate(lines)]
 
 
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
@@ -213,11 +221,11 @@ def plan_summary(view: RunView) -> str:
         number = len(view.tenancies)
         subject = "1 tenancy matches" if number == 1 else f"{number} tenancies match"
         if view.is_targeted:
-            subject = f"The targeted subscriptions of {_tenancies(number)} match"
+            subject = f"The targeted subscriptions of {tenancies_of(number)} match"
         kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown or view.unlisted else ""
         start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
         return f"{start}{subject} {view.sources}{kept}."
-    unread = f"; {_tenancies(len(view.errors))} not planned" if view.errors else ""
+    unread = f"; {tenancies_of(len(view.errors))} not planned" if view.errors else ""
     return (
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
         f"{counts['unsubscribe']} to unsubscribe; {_unchanged(counts['keep'], view)}{left}{unread}."
@@ -275,5 +283,6 @@ def _was_tried(tenancy: TenancyView) -> bool:
     return bool(results["done"] + results["failed"] + results["half-done"])
 
 
-def _tenancies(number: int) -> str:
+def tenancies_of(number: int) -> str:
+    """Count tenancies in words."""
     return "1 tenancy" if number == 1 else f"{number} tenancies"

@@ -132,12 +132,12 @@ class RunView(Record, _Counted, frozen=True):
     tenancies: tuple[TenancyView, ...]
     created_at: str  # RFC 3339
     sources: str  # the files, as the user named them
-    warnings: tuple[Problem, ...] = ()  # of the files and the secrets
+    warnings: tuple[Problem, ...] = ()  # of the files and the secrets; of a saved plan, all
     state: str | None = None  # path
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
     adopts: bool = False  # whether what is unknown is to be adopted
     adopted: AdoptedCounts | None = None  # None in a plan
-    not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted
+    not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted; of a saved plan, all refusals
     is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
     unconfirmed: Problem | None = None  # why it was not confirmed
@@ -163,7 +163,8 @@ class RunView(Record, _Counted, frozen=True):
             for step in tenancy.steps
             for warning in (step.outcome.warnings if step.outcome else ())
         )
-        return (*self.warnings, *self.undeclared, *self._unknown_warning(), *self._behind_warnings(), *otherwise)
+        made = (*self.undeclared, *self._unknown_warning(), *self._behind_warnings(), *otherwise)
+        return tuple(dict.fromkeys((*self.warnings, *made)))  # those of a saved plan hold all that it made
 
     def _unknown_warning(self) -> Iterator[Problem]:
         """Name the subscriptions whose secrets are unknown; where that is refused, the refusal names them."""

@@ -183,8 +183,7 @@ def fields_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 def test_a_plan_with_any_field_altered_is_refused_before_any_call(place: Place) -> None:
     place.box.seed("DEMO", "https://gone.example/x", "MOVED", SECRET)
     data = save(place).read_bytes()
-    now = datetime.now(UTC)
-    read_saved_plan(data, "plan.json", None, None, now)
+    read_saved_plan(data, "plan.json", None)
     for path in fields_of(json.loads(data)):
         document = json.loads(data)
         holder = document
@@ -192,7 +191,7 @@ def test_a_plan_with_any_field_altered_is_refused_before_any_call(place: Place) 
             holder = holder[key]
         holder[path[-1]] = "another"
         with pytest.raises(HooksyncError) as caught:
-            read_saved_plan(json.dumps(document).encode(), "plan.json", None, None, now)
+            read_saved_plan(json.dumps(document).encode(), "plan.json", None)
         assert isinstance(caught.value, Refused) or path == ("format",)
     alter(place.folder / "plan.json", lambda it: it.update(state="elsewhere.json"), seal=False)
     assert "altered" in refused_without_a_call(place).err
@@ -718,7 +717,7 @@ def test_whatever_stands_in_a_sealed_plan_is_read_or_refused_in_words(
 def problems_of(data: bytes) -> tuple[Problem, ...]:
     """Read a plan; anything but an error of ours comes through."""
     try:
-        read_saved_plan(data, "plan.json", None, timedelta(days=7), NOW)
+        read_saved_plan(data, "plan.json", None)
     except HooksyncError as error:
         return error.problems
     return ()
@@ -733,7 +732,7 @@ def test_the_plan_that_is_altered_here_can_be_read_as_it_is() -> None:
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_read_or_refused_in_words(data: bytes) -> None:
     with pytest.raises(HooksyncError):
-        read_saved_plan(data, "plan.json", None, None, NOW)
+        read_saved_plan(data, "plan.json", None)
 
 
 def test_a_signature_hangs_on_all_but_itself_and_the_digest() -> None:

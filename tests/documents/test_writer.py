@@ -128,7 +128,7 @@ def outcomes(document: dict[str, Any]) -> dict[str, str]:
     return {step["address"]: step["outcome"] for step in document["tenancies"][0]["steps"]}
 
 
-@pytest.mark.parametrize("kind", ["hooks", "plan", "report"])
+@pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
 def test_each_schema_is_a_schema_and_explains_every_field(kind: str) -> None:
     schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -156,7 +156,7 @@ def is_explained(field: dict[str, Any], schema: dict[str, Any]) -> bool:
     return "description" in schema.get("$defs", {}).get(name, {})
 
 
-@pytest.mark.parametrize("kind", ["plan", "report"])
+@pytest.mark.parametrize("kind", ["plan", "report", "list"])
 def test_a_field_more_is_no_other_version(kind: str) -> None:
     text = (ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8")
     assert "unevaluatedProperties" not in text

@@ -22,7 +22,7 @@ from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.documents.reader import SavedPlan, SavedTenancy, read_saved_plan
+from hooksync.documents.reader import SavedPlan, SavedTenancy, age_problem, read_saved_plan
 from hooksync.documents.replay import elsewhere, rebuild
 from hooksync.documents.writer import digest, signature_of
 from hooksync.receiver import sign_challenge
@@ -169,7 +169,9 @@ def _sealed(data: bytes) -> Iterator[bytes]:
 
 def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozenset[str]:
     try:
-        saved = read_saved_plan(text, "plan.json", key, max_age, NOW)
+        saved = read_saved_plan(text, "plan.json", key)
+        if problem := age_problem(saved, "plan.json", max_age, NOW):
+            raise Refused(problem)
     except (FileError, Refused) as error:
         for problem in error.problems:
             demand(LITERAL not in str(problem), "a message repeats a secret", problem)

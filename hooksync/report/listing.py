@@ -1,0 +1,147 @@
+"""What is live, as a list, and as a table of tenancies against triggers: views of the plan. Pure.
+
+Nothing is compared here: what is declared, and whether its secret is the same, is what the steps of the plan say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from hooksync.core.errors import some_of
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
+from hooksync.core.record import Record, replace
+from hooksync.core.redaction import printable
+from hooksync.report.markdown import table_page
+from hooksync.report.text import Line, state_lines, table_lines, tenancies_of
+from hooksync.report.view import RunView, StepView, TenancyView
+
+_HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
+_IDENTIFIERS = {True: "yes", False: "no", None: "not reported"}
+_STATES = ("same", "changed", "unknown", "not-set")
+_MOST_NAMED = 3  # in a cell
+
+Row = tuple[str, ...]
+
+
+class Covered(Record, frozen=True):
+    """Who subscribes to one trigger in one tenancy."""
+
+    tenancy: str
+    trigger: Trigger
+    live: tuple[str, ...]  # declared names
+    missing: tuple[str, ...]  # likewise, that are not live
+    not_declared: int  # live ones
+
+    def __str__(self) -> str:
+        names = some_of([*self.live, *(f"+{name}" for name in self.missing)], _MOST_NAMED)
+        others = f"{self.not_declared} not declared" if self.not_declared else ""
+        return ", ".join(filter(None, (names, others))) or "-"
+
+
+def targeted(view: TenancyView) -> TenancyView:
+    """Leave out what has no address, as --target does."""
+    steps = tuple(step for step in view.steps if step.address)
+    ids = {step.id for step in steps}
+    return replace(view, steps=steps, live=view.live and tuple(one for one in view.live if one.id in ids))
+
+
+def listed(view: TenancyView) -> list[tuple[LiveSubscription, StepView]]:
+    """Pair each live subscription with its step: by their addresses, then those without by their URLs."""
+    steps = {step.id: step for step in view.steps}
+    pairs = [(one, steps[one.id]) for one in view.live or ()]
+    return sorted(pairs, key=lambda pair: (not pair[1].address, pair[1].address or "", pair[0].key, pair[0].id))
+
+
+def coverage(view: RunView) -> list[Covered]:
+    """Say of each trigger, in each tenancy that could be read, who subscribes to it."""
+    read = [one for one in view.tenancies if one.live is not None]
+    return [_covered(one, trigger) for one in read for trigger in _triggers(view)]
+
+
+def _triggers(view: RunView) -> list[Trigger]:
+    """Name the known triggers, and then the others that are in use."""
+    known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
+    return [*known, *sorted({step.trigger for step in view.steps}.difference(known))]
+
+
+def _covered(view: TenancyView, trigger: Trigger) -> Covered:
+    steps = [step for step in view.steps if step.trigger == trigger]
+    live = tuple(step.name for step in steps if step.name and step.action in ("keep", "resubscribe"))
+    missing = tuple(step.name for step in steps if step.name and step.action == "subscribe")
+    return Covered(view.tenancy.name, trigger, live, missing, sum(step.name is None for step in steps))
+
+
+def list_counts(view: RunView) -> dict[str, int]:
+    """Count what is live, what of it is declared, what is declared and not live; and the secrets, by their states."""
+    counts = view.counts()
+    secrets = Counter[str](step.secret_state for step in view.steps if step.secret and step.id)
+    return {
+        "live": sum(len(one.live or ()) for one in view.tenancies),
+        "declared": counts["keep"] + counts["resubscribe"],
+        "not_live": counts["subscribe"],
+        **{f"secret_{state.replace('-', '_')}": secrets[state] for state in _STATES},
+    }
+
+
+def list_lines(view: RunView, *, shows_coverage: bool) -> list[Line]:
+    """Write the list, or who subscribes to which trigger, for people."""
+    table, summary = _coverage_table(view) if shows_coverage else _list_table(view)
+    return [*table_lines(table), ("", ""), ("", summary), *state_lines(view)]
+
+
+def list_markdown(view: RunView, *, shows_coverage: bool) -> str:
+    """Write the same as Markdown."""
+    (head, *rows), summary = _coverage_table(view) if shows_coverage else _list_table(view)
+    return table_page("list", head, rows, summary)
+
+
+def _list_table(view: RunView) -> tuple[Sequence[Row], str]:
+    """Make the list, without columns in which nothing stands, and sum it up."""
+    rows = [_HEAD, *(row for one in view.tenancies for row in _rows(one))]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:]) or len(rows) == 1]
+    counts = list_counts(view)
+    parts = [f"{counts['not_live']} declared and not live"] if counts["not_live"] else []
+    states = {state: counts[f"secret_{state.replace('-', '_')}"] for state in _STATES}
+    known = [f"{number} {state.replace('-', ' ')}" for state, number in states.items() if number]
+    parts += [f"secrets: {', '.join(known)}"] if known else []
+    return list(zip(*columns, strict=True)), _summary(view, f", {counts['declared']} of them declared", *parts)
+
+
+def _rows(view: TenancyView) -> Iterator[Row]:
+    for one, step in listed(view):
+        reasons = ", ".join(step.reasons)
+        yield (
+            view.tenancy.name,
+            one.id,
+            one.trigger.shown,
+            _IDENTIFIERS[one.include_identifiers],
+            step.secret_state.replace("-", " ") if step.secret else "",
+            f"{step.address} ({reasons})" if step.address and reasons else step.address or reasons,
+            one.url.shown,
+            step.owner or "",
+            step.description or "",
+        )
+
+
+def _coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
+    """Put tenancies against triggers, or triggers against tenancies, whichever is less wide; and sum it up."""
+    found, triggers = coverage(view), _triggers(view)
+    cells = {(one.tenancy, one.trigger): str(one) for one in found}
+    rows = [
+        (one.tenancy.name, *(cells.get((one.tenancy.name, each), "not read") for each in triggers))
+        for one in view.tenancies
+    ]
+    table = [("", *(each.shown for each in triggers)), *rows]
+    either = (table, list(zip(*table, strict=True)))
+    has = {one.trigger for one in found if one.live or one.not_declared}
+    nobody = [each.shown for each in triggers if each not in has]
+    parts = ["+ is declared and not live"] if any(one.missing for one in found) else []
+    parts += [f"nobody subscribes to {', '.join(nobody)}"] if nobody else []
+    return min(either, key=lambda each: max(len(text) for _, text in table_lines(each))), _summary(view, "", *parts)
+
+
+def _summary(view: RunView, more: str, *parts: str) -> str:
+    unread = len(view.errors)
+    head = f"List: {list_counts(view)['live']} live in {tenancies_of(len(view.tenancies) - unread)}{more}"
+    return printable("; ".join((head, *parts, *([f"{tenancies_of(unread)} not read"] if unread else [])))) + "."

@@ -1,0 +1,365 @@
+"""`hooksync list` and `hooksync show PLAN`: what is live, and what a saved plan holds. Neither changes anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.model import LiveSubscription, Tenancy
+from hooksync.core.record import replace
+from hooksync.documents.reader import read_saved_plan
+from hooksync.documents.writer import PlannedWith, PlanOptions, digest, list_json, plan_json
+from hooksync.reconcile.diff import DiffOptions, make_plan
+from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.report.listing import list_lines, list_markdown
+from hooksync.report.markdown import plan_markdown
+from hooksync.report.text import plain, plan_lines
+from hooksync.report.view import RunView, TenancyView, view_of_plan
+from hooksync.state.history import History
+from tests.command_line import ROOT, Run
+from tests.conftest import HOOKS, SECRET, Place
+from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
+
+KEY = "a-key-that-signs-plans-0123456789"
+DESCRIBED = "        owner: Digital Archive\n        description: Rebuilds the index\n"
+OLD = "https://old.example/hook?key=k3y-of-somebody-else"
+
+
+def listing(place: Place, *flags: str) -> dict[str, Any]:
+    """List as JSON, which fits its schema."""
+    run = place.run("list", "--format", "json", *flags)
+    assert run.code == 0, run.err
+    return checked(run.out)
+
+
+def checked(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    schema = json.loads((ROOT / "schemas" / "list.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+    assert document["digest"] == digest({name: value for name, value in document.items() if name != "digest"})
+    return document
+
+
+def view(*several: TenancyView, **fields: Any) -> RunView:
+    return RunView(several, "2026-01-02T03:04:05Z", "hooks.yaml", **fields)
+
+
+@pytest.fixture
+def lived_in(place: Place) -> Place:
+    """A tenancy with one of each: as declared, of another secret, twice, not declared, not ours; and one missing."""
+    owns = f'owns: ["{place.environ["RECEIVER"]}", "https://old.example"]'
+    place.write(HOOKS.replace("    subscriptions:", f"    {owns}\n    subscriptions:") + DESCRIBED)
+    assert place.run("apply", "--yes").code == 0
+    place.box.seed("DEMO", OLD, "MOVED", SECRET)
+    place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    return place
+
+
+def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: Place) -> None:
+    document = listing(lived_in)
+    [one] = document["tenancies"]
+    found = [(each["address"], each["action"], each["reasons"]) for each in one["subscriptions"]]
+    assert found == [
+        ("prod/catalogue/INDEXED", "keep", []),
+        ("prod/catalogue/MOVED", "keep", []),
+        (None, "unsubscribe", ["not declared"]),
+        (None, "leave", ["not ours"]),
+    ]
+    assert {each["id"] for each in one["subscriptions"]} == {each.id for each in lived_in.box.subscriptions("DEMO")}
+    assert [each["url"] for each in one["subscriptions"][1:3]] == [
+        "${RECEIVER}?code=${FN_KEY}",
+        f"{OLD.partition('=')[0]}=***",
+    ]
+    assert one["subscriptions"][0]["owner"] == "Digital Archive"
+    assert document["summary"] == {
+        "live": 4, "declared": 2, "not_live": 0,
+        "secret_same": 2, "secret_changed": 0, "secret_unknown": 0, "secret_not_set": 0,
+    }  # fmt: skip
+    text = lived_in.run("list").out
+    words = r"yes +same +prod/catalogue/INDEXED +\$\{RECEIVER\}\?code=\$\{FN_KEY\} +Digital Archive +Rebuilds the index"
+    assert re.search(f"^prod +[0-9a-f]{{32}}  INDEXED +{words}$", text, re.MULTILINE)
+    assert text.endswith("\n\nList: 4 live in 1 tenancy, 2 of them declared; secrets: 2 same.\n")
+    assert lived_in.run("list", "--format", "markdown").out.startswith(
+        "<!-- hooksync:list -->\n### hooksync list\n\n| tenancy | id | "
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "said"),
+    [
+        ({"CATALOGUE_SECRET": "another-secret-0123456789abcdef"}, (), "secrets: 2 changed."),
+        ({"CATALOGUE_SECRET": ""}, (), "secrets: 2 not set."),
+        ({}, ("--no-state",), "secrets: 2 unknown."),
+        ({}, ("--state", "other.state.json"), "There is no state at other.state.json"),
+        ({}, ("--target", "*/MOVED"), "List: 1 live in 1 tenancy, 1 of them declared; secrets: 1 same."),
+        ({"FN_KEY": "another-key-0123456789abcdef"}, (), "(url changed)"),
+    ],
+)  # fmt: skip
+def test_what_is_not_as_declared_is_told_and_nothing_is_done(
+    lived_in: Place, change: dict[str, str], flags: tuple[str, ...], said: str
+) -> None:
+    lived_in.environ |= change
+    before = lived_in.box.subscriptions("DEMO")
+    run = lived_in.run("list", *flags)
+    assert (run.code, said in run.out) == (0, True), run.out + run.err
+    assert lived_in.box.subscriptions("DEMO") == before
+    checked(lived_in.run("list", "--format", "json", *flags).out)
+
+
+def test_a_tenancy_that_cannot_be_read_does_not_stop_the_others(place: Place) -> None:
+    other = HOOKS.partition("  prod:")[2].replace("${BOX}", "127.0.0.1:1").replace("https", "http")
+    place.write(f"{HOOKS}  gone:{other}".replace("127.0.0.1:1", "https://127.0.0.1:1"))
+    place.box.seed("DEMO", OLD, "MOVED", SECRET)
+    run = place.run("list", "--format", "json", "--timeout", "1")
+    assert run.code == 1
+    assert "error: gone: " in run.err
+    document = checked(run.out)
+    assert [(one["name"], len(one["subscriptions"]), bool(one["error"])) for one in document["tenancies"]] == [
+        ("prod", 1, False),
+        ("gone", 0, True),
+    ]
+    assert {one["tenancy"] for one in document["coverage"]} == {"prod"}
+    assert place.run("list", "--coverage", "--timeout", "1").out.count("not read") >= 2
+
+
+def test_without_a_hooks_file_a_server_is_enough(place: Place) -> None:
+    (place.folder / "hooks.yaml").unlink()
+    place.environ["PRESERVICA_SERVER"] = place.box.url
+    place.box.seed("DEMO", OLD, "MOVED", SECRET)
+    [one] = listing(place)["tenancies"]
+    assert (one["name"], one["tenant"], one["declared_count"]) == ("demo", "DEMO", 0)
+    assert [each["reasons"] for each in one["subscriptions"]] == [["not declared"]]
+    assert not list(place.folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (("-f", "nowhere.yaml"), 1, "nowhere.yaml"),
+        (("--server", "eu.preservica.com", "--target", "*"), 64, "cannot be combined with"),
+        (("--server", "eu.preservica.com", "--shard", "1/2"), 64, "cannot be combined with"),
+        (("--tenancy", "none"), 64, "none"),
+        (("--target", "prod/none/*"), 64, "prod/none/*"),
+        (("--format", "yaml"), 64, "--format"),
+        (("--state", "hooks.yaml"), 1, "hooks.yaml"),
+        (("--policy", "nowhere.yaml"), 1, "nowhere.yaml"),
+        (("more",), 64, "more"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_listed_is_an_error(place: Place, flags: tuple[str, ...], code: int, said: str) -> None:
+    run = place.run("list", *flags)
+    assert (run.code, run.out) == (code, ""), run.err
+    assert said in run.err
+    assert "fix: " in run.err
+
+
+def of_names(name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0) -> TenancyView:
+    """A tenancy in which these names subscribe to INDEXED."""
+    several = [declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)]
+    there = [live(f"{n:032x}", f"https://hooks.example/{each}", INDEXED) for n, each in enumerate(names)]
+    there += [live(f"{n:032x}", f"https://x.example/{n}", Trigger("NEW")) for n in range(100, 100 + strange)]
+    return view_of_plan(make_plan(tenancy(*several, name=name), there, DiffOptions()))
+
+
+def test_coverage_names_who_subscribes_to_which_trigger() -> None:
+    seen = view(of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2), of_names("archive-test", "a"))
+    assert plain(list_lines(seen, shows_coverage=True)).splitlines() == [
+        "                         archive-prod        archive-test",
+        "MOVED                    -                   -",
+        "INDEXED                  a, b, c and 2 more  a",
+        "SECURITY_CHANGED         -                   -",
+        "INGEST_FAILED            -                   -",
+        "CHANGE_ASSET_VISIBILITY  -                   -",
+        "NEW                      2 not declared      -",
+        "",
+        "List: 7 live in 2 tenancies; + is declared and not live; nobody subscribes to MOVED, SECURITY_CHANGED, "
+        "INGEST_FAILED, CHANGE_ASSET_VISIBILITY.",
+    ]  # fmt: skip
+    rows = {(one["tenancy"], one["trigger"]): one for one in checked(list_json(seen))["coverage"]}
+    assert rows["archive-prod", "FULL_TEXT_INDEXED"]["live"] == ["a", "b", "c", "d"]
+    assert rows["archive-prod", "FULL_TEXT_INDEXED"]["missing"] == ["e"]
+    assert rows["archive-prod", "NEW"]["not_declared"] == 2
+    assert len(rows) == 2 * 6
+
+
+def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
+    many = [of_names(f"archive-{n}", "catalogue") for n in range(60)]
+    lines = plain(list_lines(view(*many), shows_coverage=True)).splitlines()
+    assert lines[0].split() == ["MOVED", "INDEXED", "SECURITY_CHANGED", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY"]
+    assert len(lines) == 1 + 60 + 2
+    assert max(map(len, lines[:61])) < 100
+    unread = view_of_plan(UnreadTenancy(tenancy(), ServiceError(Problem("no", "look"))))
+    assert "1 tenancy not read." in plain(list_lines(view(unread), shows_coverage=True))
+    assert list_lines(view(), shows_coverage=True)
+
+
+@settings(max_examples=50)
+@given(one=tenancies(), there=lists_of_live(), text=st.text())
+def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_shape(
+    one: Tenancy, there: tuple[LiveSubscription, ...], text: str
+) -> None:
+    there = tuple(replace(each, id=f"{each.id}{text}") for each in there)
+    seen = view(view_of_plan(make_plan(one, there, DiffOptions())))
+    document = checked(list_json(seen))
+    assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(each.id for each in there)
+    assert document["summary"]["live"] == len(there)
+    for shows_coverage in (False, True):
+        lines = plain(list_lines(seen, shows_coverage=shows_coverage)).splitlines()
+        assert all(line.isprintable() for line in lines)
+        assert shows_coverage or len(lines) == 1 + len(there) + 2
+        rows = [line for line in list_markdown(seen, shows_coverage=shows_coverage).split("\n") if line.startswith("|")]
+        assert len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not there")
+def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
+    lived_in.environ["CATALOGUE_SECRET"], text = SECRET, lived_in.run("list", "--no-state", "--format", "json").out
+    page = (ROOT / "docs" / "list.md").read_text(encoding="utf-8")
+    recipes = re.findall(r"^hooksync list --format json \| (jq .*)$", page, re.MULTILINE)
+    said = [
+        subprocess.run(["bash", "-c", each], input=text, capture_output=True, text=True, check=True).stdout.split()
+        for each in recipes
+    ]
+    ids = {each.url: each.id for each in lived_in.box.subscriptions("DEMO")}
+    assert set(said[0]) == {ids[OLD], ids["https://vendor.example/x"]}
+    assert said[1] == ["prod/catalogue/INDEXED", "prod/catalogue/MOVED"]
+    assert said[2] == [ids[OLD], "MOVED"]
+    assert said[3] == [
+        "prod",
+        "CHANGED_SECURITY_DESCRIPTOR",
+        "prod",
+        "INGEST_FAILED",
+        "prod",
+        "CHANGE_ASSET_VISIBILITY",
+    ]
+    assert said[4] == ["4"]
+    assert len(said) == 5
+
+
+# a saved plan
+
+
+def shown(place: Place, *flags: str) -> Run:
+    """Show a plan where there is nothing else: no hooks file, no environment, no service."""
+    (place.folder / "empty").mkdir(exist_ok=True)
+    kept = {name: value for name, value in place.environ.items() if name in ("PATH", "HOOKSYNC_PLAN_KEY")}
+    return replace_place(place, kept).run("show", "../plan.json", *flags)
+
+
+def replace_place(place: Place, environ: dict[str, str]) -> Place:
+    return Place(place.folder / "empty", place.box, place.receiver, environ)
+
+
+@pytest.mark.parametrize("flags", [(), ("--all",), ("--target", "*/MOVED"), ("--no-prune",), ("--no-state",)])
+def test_a_saved_plan_is_shown_as_it_was_printed(lived_in: Place, flags: tuple[str, ...]) -> None:
+    lived_in.box.seed("DEMO", "https://old.example/more", "MOVED", SECRET)
+    lived_in.write(
+        (lived_in.folder / "hooks.yaml").read_text().replace("[INDEXED, MOVED]", "[INDEXED, INGEST_FAILED, MOVED]")
+    )
+    calls = []
+    for form in ("text", "markdown", "json"):
+        planned = lived_in.run("plan", "--out", "plan.json", "--format", form, *flags)
+        assert planned.code == 0, planned.err
+        calls.append(len(lived_in.box.calls))
+        run = shown(lived_in, "--format", form, *(("--all",) if "--all" in flags else ()))
+        assert (run.code, run.out) == (0, planned.out)
+        assert len(lived_in.box.calls) == calls[-1]
+        assert all(line in run.err for line in planned.err.splitlines() if line.startswith("warning: "))
+        assert "; apply takes it, however old it is, if nothing has changed since" in run.err
+    has_changes = "No changes" not in planned.out and "--target" not in flags
+    assert shown(lived_in, "--detailed-exitcode").code == (2 if has_changes else 0)
+
+
+def change(place: Place, seal: bool = True, **fields: Any) -> None:
+    path = place.folder / "plan.json"
+    document = json.loads(path.read_text()) | fields
+    if seal:
+        document["digest"] = digest({name: value for name, value in document.items() if name != "digest"})
+    path.write_text(json.dumps(document))
+
+
+def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
+    place.environ["HOOKSYNC_PLAN_KEY"] = KEY
+    assert place.run("plan", "--out", "plan.json").code == 0
+    run = shown(place)
+    assert run.code == 0
+    assert "; apply takes it until 20" in run.err
+    place.environ["HOOKSYNC_PLAN_KEY"] = "another-key-of-plans-0123456789"
+    assert (shown(place).code, shown(place).out) == (3, "")
+    del place.environ["HOOKSYNC_PLAN_KEY"]
+    past = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    change(place, created_at=past, expires_at=past)
+    run = shown(place)
+    assert (run.code, "Plan: 2 to subscribe" in run.out) == (0, True)
+    assert f"was made at {past}; apply refuses it: " in run.err
+    assert f"expired at {past}" in run.err
+    assert "is signed, and its signature is not checked" in run.err
+
+
+def test_a_plan_that_apply_would_refuse_is_shown_with_the_reason(place: Place) -> None:
+    place.write(HOOKS.partition("      catalogue:")[0].replace("subscriptions:", "subscriptions: {}"))
+    place.box.seed("DEMO", OLD, "MOVED", SECRET)
+    planned = place.run("plan", "--format", "json")
+    (place.folder / "plan.json").write_text(planned.out)
+    run = shown(place)
+    assert (planned.code, run.code) == (3, 3)
+    assert "prod: would unsubscribe all it owns (1)" in run.err
+    assert "-   not declared" in run.out
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(None, 1), ("", 1), ("[]", 1), ('{"format": "hooksync.report/1"}', 1), ('{"format": "hooksync.plan/1"}', 3)],
+)
+def test_what_is_no_saved_plan_is_not_shown(place: Place, content: str | None, code: int) -> None:
+    if content is not None:
+        (place.folder / "plan.json").write_text(content)
+    run = shown(place)
+    assert (run.code, run.out) == (code, "")
+    assert "fix: " in run.err
+    for flags in ((), ("a", "b"), ("a", "--format", "x")):
+        assert place.run("show", *flags).code == 64
+
+
+def test_an_altered_plan_is_refused(place: Place) -> None:
+    assert place.run("plan", "--out", "plan.json").code == 0
+    change(place, seal=False, state="elsewhere.state.json")
+    assert (shown(place).code, shown(place).out) == (3, "")
+
+
+@settings(max_examples=50)
+@given(
+    one=tenancies(consistency_wait=0),
+    there=lists_of_live(),
+    is_targeted=st.booleans(),
+    states=st.data(),
+    shows_kept=st.booleans(),
+)
+def test_any_plan_is_shown_as_it_was_printed(
+    one: Tenancy, there: tuple[LiveSubscription, ...], is_targeted: bool, states: st.DataObject, shows_kept: bool
+) -> None:
+    known = st.dictionaries(st.sampled_from([each.id for each in there] or [""]), st.sampled_from(["same", "changed"]))
+    there = tuple(replace(each, is_listed=states.draw(st.booleans())) for each in there)
+    plan = make_plan(one, there, DiffOptions(is_targeted=is_targeted), History(states=states.draw(known)))
+    lines = st.builds(Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)"))
+    several = tuple(states.draw(st.lists(lines, max_size=3, unique=True)))
+    printed = view(
+        view_of_plan(plan, several), warnings=several, undeclared=several[:1], state="s", is_targeted=is_targeted,
+        is_state_missing=states.draw(st.booleans()),
+    )  # fmt: skip
+    options = PlanOptions(True, (), is_targeted, allow_mass_unsubscribe=False)
+    data = plan_json(printed, PlannedWith("0" * 32, None, options)).encode()
+    read = read_saved_plan(data, "plan.json", None).view
+    assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
+    assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(printed, shows_kept=shows_kept)
+    assert [str(each) for each in read.all_warnings] == [str(each) for each in printed.all_warnings]
