@@ -17,7 +17,7 @@ from hooksync.core.record import replace
 from hooksync.reconcile.context import World, find_store
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
-from hooksync.reconcile.planner import FetchedTenancy, Planner
+from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.report.check import (
     CheckView,
@@ -33,6 +33,7 @@ from hooksync.report.check import (
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
 from hooksync.state.fingerprints import KeyRing
+from hooksync.state.history import FetchedTenancy
 from hooksync.state.model import State
 from hooksync.state.store import state_place
 

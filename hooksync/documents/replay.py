@@ -19,9 +19,8 @@ from hooksync.documents.reader import SavedPlan, SavedTenancy
 from hooksync.documents.writer import live_digest, live_row, url_digest
 from hooksync.reconcile.diff import compare
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
-from hooksync.reconcile.planner import FetchedTenancy
 from hooksync.report.view import StepView
-from hooksync.state.history import History
+from hooksync.state.history import FetchedTenancy, History
 
 _PLAN_ANEW = "create a new plan, review it, and apply that"
 

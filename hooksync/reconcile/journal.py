@@ -16,7 +16,7 @@ from hooksync.reconcile.diff import is_known_by_others
 from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
-from hooksync.state.model import Intent, Removed, Settlement, State, StateEntry, entry_for
+from hooksync.state.model import NO_STATE, Intent, Removed, Settlement, State, StateEntry, entry_for
 from hooksync.state.store import LockLost, StateStore, kept_aside, update
 
 
@@ -27,7 +27,7 @@ class Journal:
         """`planner`: of the run; its state is as it was before anything was listed."""
         self._store = store
         self._planner = planner
-        self._before = planner.state or State(0, "")
+        self._before = planner.state or NO_STATE
         self._salts: dict[SecretRef, Salt] = {}
         self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing

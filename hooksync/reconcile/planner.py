@@ -25,19 +25,11 @@ from hooksync.reconcile.plan import (
     unsafe_reasons,
 )
 from hooksync.state.fingerprints import KeyRing, Wanted
-from hooksync.state.history import History, bridge, is_behind, recall
-from hooksync.state.model import State
+from hooksync.state.history import FetchedTenancy, History, bridge, is_behind, recall
+from hooksync.state.model import NO_STATE, State
 
 # salts that a state may ask for the work of: for each reference that is declared, and besides, where references changed
 MOST_SALTS, FEW_SALTS = 2, 8
-
-
-class FetchedTenancy(Record, frozen=True):
-    """A tenancy and its live subscriptions."""
-
-    tenancy: Tenancy
-    live: tuple[LiveSubscription, ...]
-    still_listed: tuple[str, ...] = ()  # ids that are listed and not in `live`: they were removed a short time ago
 
 
 Fetched: TypeAlias = FetchedTenancy | UnreadTenancy
@@ -56,21 +48,18 @@ class Planner(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     trusts_state: bool = False  # it is signed with the key of this run
 
+    @property
+    def _known(self) -> State:
+        return self.state or NO_STATE
+
     def bridge(self, fetched: Sequence[Fetched]) -> tuple[Fetched, ...]:
         """Let the state add what the lists do not show yet, and take away what they still show."""
         now = self.clock.now()
-        return tuple(one if isinstance(one, UnreadTenancy) else self._bridge_one(one, now) for one in fetched)
-
-    def _bridge_one(self, one: FetchedTenancy, now: float) -> FetchedTenancy:
-        live = bridge(self.state, one.tenancy, one.live, now)
-        if live is one.live:
-            return one
-        gone = {each.id for each in one.live}.difference(each.id for each in live)
-        return replace(one, live=live, still_listed=tuple(sorted(gone)))
+        return tuple(bridge(self._known, one, now) if isinstance(one, FetchedTenancy) else one for one in fetched)
 
     def is_behind(self, tenancy: str, listed: Sequence[LiveSubscription]) -> bool:
         """Whether a list lags behind what the state knows."""
-        return is_behind(self.state, tenancy, listed, self.clock.now())
+        return is_behind(self._known, tenancy, listed, self.clock.now())
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
@@ -87,18 +76,13 @@ class Planner(Record, frozen=True):
             declared.secret for one in read.values() for declared in one.tenancy.subscriptions
         )
         now = self.clock.now()
-        histories = {name: recall(self.state, name, one.live, not_set, now) for name, one in read.items()}
+        histories = {name: recall(self._known, one, not_set, now) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
-        histories = {
-            name: replace(history, states=states.get(name, {}), still_listed=read[name].still_listed)
-            for name, history in histories.items()
-        }
-        if not changed:
-            return histories
-        return {
-            name: replace(history, siblings=self._siblings(read[name], history, changed))
-            for name, history in histories.items()
-        }
+        for name, one in read.items():
+            history = replace(histories[name], states=states.get(name, {}))
+            siblings = self._siblings(one, history, changed) if changed else {}
+            histories[name] = replace(history, siblings=siblings)
+        return histories
 
     def _siblings(self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]) -> dict[str, str]:
         """Give the ids of what has an unknown secret, and the address that shows that its reference has changed.
@@ -131,13 +115,11 @@ class Planner(Record, frozen=True):
         Returns the states by tenancy and live id; and the references that have another value than before, each with
         an address that shows it, over all tenancies.
         """
-        if self.state is None:
-            return {}, {}
-        salts = self.state.salts_by_id()
+        salts = self._known.salts_by_id()
         comparable = [
             (declared, live, made, self.secrets.find(declared.secret), salts[made.salt])
             for one, history in read
-            for declared, live in self._pairs(one, history)
+            for declared, live in (self._pairs(one, history) if history.made else ())
             if (made := history.made.get(live.id))
         ]
         self._check_work({each[-2:] for each in comparable}, [one.tenancy for one, _ in read])

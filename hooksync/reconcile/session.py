@@ -21,11 +21,12 @@ from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
-from hooksync.reconcile.planner import Fetched, FetchedTenancy
+from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Timeouts, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.history import FetchedTenancy
 from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:

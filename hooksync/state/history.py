@@ -83,33 +83,35 @@ NOTHING = History()
 _NO_URL = HookUrl("(not listed yet)", "")
 
 
-def bridge(
-    state: State | None, tenancy: Tenancy, listed: tuple[LiveSubscription, ...], now: float
-) -> tuple[LiveSubscription, ...]:
-    """Return what is live: the list, with what it does not show yet, and without what it still shows.
+class FetchedTenancy(Record, frozen=True):
+    """A tenancy and its live subscriptions."""
+
+    tenancy: Tenancy
+    live: tuple[LiveSubscription, ...]
+    still_listed: tuple[str, ...] = ()  # ids that are listed and not in `live`: they were removed a short time ago
+
+
+def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
+    """Return what is live: what was listed, with what that does not show yet, and without what it still shows.
 
     `now`: seconds since 1970.
     """
-    if state is None:
-        return listed
+    tenancy = one.tenancy
     gone, unlisted = _removed_lately(state, tenancy.name, now), _unlisted(state, tenancy.name, now)
     if not (gone or unlisted):
-        return listed
-    seen = gone.union(each.id for each in listed)
+        return one
+    listed = {each.id for each in one.live}
     made_for = {declared_digest(state.url_salt, each.key): each for each in (tenancy.subscriptions if unlisted else ())}
-    return (
-        *(each for each in listed if each.id not in gone),
-        *(_as_made(entry, made_for.get(entry.declared)) for entry in unlisted if entry.id not in seen),
-    )
+    live = [each for each in one.live if each.id not in gone]
+    live += (_as_made(each, made_for.get(each.declared)) for each in unlisted if each.id not in gone | listed)
+    return FetchedTenancy(tenancy, tuple(live), tuple(sorted(gone & listed)))
 
 
-def is_behind(state: State | None, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
+def is_behind(state: State, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
     """Whether the list does not show what it should by the answers of the last quarter of an hour.
 
     Or what a run that was killed in that time may have made. `now`: seconds since 1970.
     """
-    if state is None:
-        return False
     shown = {each.id: each for each in listed}
     if any(entry.id not in shown for entry in _unlisted(state, tenancy, now)):
         return True
@@ -151,27 +153,20 @@ def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSu
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
 
 
-def recall(
-    state: State | None,
-    tenancy: str,
-    live: Iterable[LiveSubscription],
-    not_set: frozenset[SecretRef] = frozenset(),
-    now: float = 0.0,
-) -> History:
+def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now: float) -> History:
     """Gather what a state knows of live subscriptions; how their secrets compare is added by the planner.
 
     A live one that has no entry, was not there before a run that was killed, and is what that run was about to make,
     counts as made by it. One that was there before, and has no entry, was to be replaced by it.
     """
-    if state is None:
-        return History(not_set=not_set)
+    tenancy = one.tenancy.name
     entries = state.entries_of(tenancy)
     intents: defaultdict[str, list[Intent]] = defaultdict(list)
     for intent in sorted(state.intents_of(tenancy), key=lambda each: each.run):  # whatever the address was then
         intents[intent.declared].append(intent)
     made: dict[str, StateEntry | Intent] = {}
     unfinished = set[str]()
-    for subscription in live:
+    for subscription in one.live:
         if entry := entries.get(subscription.id):
             made[subscription.id] = entry
         elif intents:
@@ -186,4 +181,5 @@ def recall(
         not_set=not_set,
         unfinished=frozenset(unfinished),
         removed=_removed_lately(state, tenancy, now),
+        still_listed=one.still_listed,
     )

@@ -258,3 +258,6 @@ def _is_over(removed: Removed, end: Settlement | None) -> bool:
 
 def _place(intent: Intent) -> tuple[str, str, int]:
     return intent.tenancy, intent.address, intent.run
+
+
+NO_STATE = State(0, "")  # what is remembered where there is none
