@@ -21,6 +21,7 @@ from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.backends import backend, servers
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
+from tests.posix import NOT_ON_WINDOWS, missing_on_windows
 
 __all__ = ["backend", "servers"]  # fixtures of everybody
 
@@ -149,6 +150,25 @@ class ByFile(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
     return ByFile(config, log) if config.getvalue("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items if os.name == "nt" else ():
+        file, _, test = item.nodeid.removeprefix("tests/").partition("::")
+        for place in (file, f"{file}::{test.partition('[')[0]}"):
+            if place in NOT_ON_WINDOWS:
+                item.add_marker(pytest.mark.skip(reason=f"not on Windows: {NOT_ON_WINDOWS[place]}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[None]:
+    """On Windows, skip a test that meets what only POSIX has."""
+    try:
+        return (yield)
+    except Exception as error:
+        if what := missing_on_windows(error):
+            pytest.skip(f"not on Windows: it needs {what}")
+        raise
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import subprocess
 import sys
@@ -16,6 +15,8 @@ class Terminal:
     """A real terminal with hooksync on it."""
 
     def __init__(self, place: Place, *arguments: str, program: Sequence[str] = ("-m", "hooksync")) -> None:
+        import pty  # POSIX alone has it
+
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, *program, *arguments],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,10 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from tests.bench.figures import Sample
 from tests.command_line import LOG_IN
+
+if TYPE_CHECKING:
+    import resource
 
 T = TypeVar("T")
 
@@ -75,6 +77,8 @@ def interleave(subjects: Mapping[str, Callable[[], T]], rounds: int, *, warms_up
 
 def own_peak() -> float:
     """Give the peak memory of this process, in MiB."""
+    import resource  # POSIX alone has it
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _TO_BYTES / 1024**2
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pty
 import re
 import select
 import shlex
@@ -130,6 +129,8 @@ def complete(shell: str, line: str, folder: Path) -> set[str]:
 
 
 def complete_in_zsh(script: str, line: str, folder: Path) -> set[str]:
+    import pty  # POSIX alone has it
+
     (folder / "functions").mkdir(exist_ok=True)
     (folder / "functions" / "_hooksync").write_text(script)
     (folder / "setup.zsh").write_text(ZSH)

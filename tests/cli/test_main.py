@@ -524,11 +524,11 @@ def test_on_a_terminal_only_yes_is_a_yes(place: Place, answer: str, code: int, m
     assert "\x1b[32m+" in terminal.seen
 
 
-@pytest.mark.parametrize(("number", "code"), sampled([(signal.SIGINT, 130), (signal.SIGHUP, 143)], 2))
-def test_an_interrupt_at_the_question_is_a_no(place: Place, number: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(("name", "code"), sampled([("SIGINT", 130), ("SIGHUP", 143)], 2))
+def test_an_interrupt_at_the_question_is_a_no(place: Place, name: str, code: int) -> None:
     terminal = Terminal(place, "apply")
     terminal.read_until("for an answer: ")
-    terminal.process.send_signal(number)
+    terminal.process.send_signal(signal.Signals[name])
     assert terminal.finish() == code
     assert place.box.subscriptions("DEMO") == ()
 

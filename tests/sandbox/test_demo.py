@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,7 +66,7 @@ SETTINGS_OF_THE_USER = {
     "http_proxy": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
 }
-ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", signal.SIGABRT), 143)]
 
 
 @dataclass(frozen=True)
@@ -146,12 +143,21 @@ def read_until(process: subprocess.Popen[str], wanted: str) -> None:
 
 def own_terminal(its: int) -> None:
     """Make a terminal the one of a new process, so that it gets SIGHUP when that is closed."""
+    import fcntl  # POSIX alone has it, as the next
+    import termios
+
     fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+
+
+def open_terminal() -> tuple[int, int]:
+    import pty  # POSIX alone has it
+
+    return pty.openpty()
 
 
 def on_a_terminal(place: Place, **environ: str) -> str:
     """Give what the tour shows on a terminal."""
-    ours, its = pty.openpty()
+    ours, its = open_terminal()
     with place.start(stdout=its, environ=environ) as process, open(ours, "rb", buffering=0) as screen:
         os.close(its)
         shown = b""
@@ -205,7 +211,7 @@ def test_reader_that_goes_away_ends_it_and_nothing_is_left(place: Place) -> None
 
 
 def test_terminal_that_is_closed_ends_it_and_nothing_is_left(place: Place) -> None:
-    ours, its = pty.openpty()
+    ours, its = open_terminal()
     with place.start(stdin=its, stdout=its, stderr=its, preexec_fn=partial(own_terminal, its)) as process:
         os.close(its)
         shown = b""

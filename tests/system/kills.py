@@ -36,10 +36,10 @@ from tests.faults.witness import declared_of, remembered
 from tests.laws import Moment, Run, broken_by, broken_when_settled
 
 SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
-    signal.SIGKILL: None,
+    getattr(signal, "SIGKILL", signal.SIGABRT): None,
     signal.SIGTERM: 143,
     signal.SIGINT: 130,
-    signal.SIGHUP: 143,
+    getattr(signal, "SIGHUP", signal.SIGABRT): 143,
 }
 WAYS = (
     "create-first",

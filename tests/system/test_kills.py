@@ -23,7 +23,7 @@ def test_what_a_killed_run_leaves_is_put_right_by_the_next(kill: Kill) -> None:
     assert carry_out(kill).broken == ()
 
 
-@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGINT, signal.SIGHUP], 3))
+@pytest.mark.parametrize("number", sampled([each for each, code in SIGNALS.items() if code], 3))
 def test_a_run_that_is_asked_to_end_in_the_middle_says_so_and_is_put_right(number: signal.Signals) -> None:
     came = carry_out(Kill(0, "create-first", number, calls=5, delay=0.0))
     assert came.broken == ()
