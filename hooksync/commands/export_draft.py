@@ -14,7 +14,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRe
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.urls import closed, masked_pair, masked_path, normal_url, owns_url, split_netloc, url_fault
+from hooksync.core.urls import closed, masked_pair, masked_path, normal_url, owns_url, split_url, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
 _LONGEST = 60  # characters of a name, before a number that tells it from others
@@ -166,11 +166,10 @@ class ExportedTenancy:
             where = f"{self.tenancy.name}/{name}"
             secret = self._need(f"the secret of {where}", name, "secret")
             head, mark, query = live.url.full.partition("?")
-            scheme, separator, rest = head.partition("://")
-            netloc, path = split_netloc(rest)
+            _, _, path = split_url(head)
             segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
-            url = f"{escape(f'{scheme}{separator}{netloc}')}{segments}{mark}{pairs}"
+            url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
             if self._redactor.holds(url):  # a part of it that looks like any other came from a variable elsewhere
                 url = f"${{{self._need(f'the URL of {where}', name, 'url')}}}"
             self._made[identity] = url, SecretRef("env", secret)
@@ -206,7 +205,7 @@ def slug(text: str, otherwise: str) -> str:
 
 def name_of_url(url: str) -> str:
     """Name a receiver by its host and path, as a URL shows them."""
-    host, tail = split_netloc(normal_url(url).partition("://")[2])
+    _, host, tail = split_url(normal_url(url))
     return slug(_PORT.sub("", host) + tail.partition("?")[0], "hook")
 
 

@@ -32,7 +32,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretEr
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.template import parse_template
-from hooksync.core.urls import masked_url, outline, split_netloc
+from hooksync.core.urls import masked_url, outline, split_url
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers
@@ -207,7 +207,7 @@ def _named_by_flags(options: Options) -> TenancyDeclaration:
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
     if problem := url_problem(outline(template), "--url", None):
         raise UsageError(problem)
-    name, _ = split_netloc(masked_url(template.text).partition("://")[2])
+    _, name, _ = split_url(masked_url(template.text))
     entry = SubscriptionDeclaration(name, Written(template, _HERE), (Trigger(""),), options.secrets[0], _HERE)
     others = (replace(entry, secret=ref, triggers=()) for ref in options.secrets[1:])
     return TenancyDeclaration("", Settings(server=_NO_SERVER), (entry, *others), _HERE)

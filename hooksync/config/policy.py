@@ -61,11 +61,10 @@ class Policy(Record, frozen=True):
 
     def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
         globs: tuple[str, ...] | None = getattr(self, field)
-        scheme, _, rest = url.partition("://")
-        netloc, _ = urls.split_netloc(rest)
-        if globs is None or urls.OPEN in scheme + netloc or scheme.lower() not in urls.DEFAULT_PORTS:
+        scheme, netloc, _ = urls.split_url(url)
+        if globs is None or urls.OPEN in scheme + netloc or scheme not in urls.DEFAULT_PORTS:
             return  # not known yet, or no URL: that is told elsewhere
-        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme.lower()], globs):
+        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
             shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
             what = f"{filled_subject(noun, written.template)} leads to {shown}"
             yield self._problem(field, what, written.location)

@@ -31,25 +31,24 @@ def normal_url(url: str) -> str:
     """
     if _NORMAL.match(url):  # most are in it already
         return url
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    if not separator or scheme not in DEFAULT_PORTS:
+    scheme, netloc, tail = split_url(url)
+    if scheme not in DEFAULT_PORTS:
         return url
-    netloc, tail = split_netloc(rest)
     user, at, host = netloc.rpartition("@")
-    host = host.lower()
-    name, colon, port = host.rpartition(":")
-    if colon and (port == "" or port == str(DEFAULT_PORTS[scheme])):
-        host = name
+    host = re.sub(f":(?:{DEFAULT_PORTS[scheme]})?\\Z", "", host.lower())
     slash = "" if tail.startswith("/") else "/"
     return f"{scheme}://{user}{at}{host}{slash}{tail}"
 
 
-def split_netloc(rest: str) -> tuple[str, str]:
-    """Cut what follows `://` into user, host and port, and the rest from the first `/`, `?` or `#` on."""
+def split_url(url: str) -> tuple[str, str, str]:
+    """Cut a URL into its scheme, in lower case; user, host and port; and the rest from the first `/`, `?` or `#` on.
+
+    The scheme is empty where there is no `://`.
+    """
+    scheme, separator, rest = url.partition("://")
     found = _AFTER_NETLOC.search(rest)
     end = found.start() if found else len(rest)
-    return rest[:end], rest[end:]
+    return scheme.lower() if separator else "", rest[:end], rest[end:]
 
 
 _WITH_HOST = re.compile(
@@ -166,12 +165,10 @@ def url_fault(url: str) -> str | None:
         return "holds white space or a control character"
     if "#" in url:
         return "has a fragment (#)"
-    scheme, separator, rest = url.partition("://")
-    if OPEN in scheme:
+    scheme, netloc, _ = split_url(url)
+    if OPEN in (scheme or url):
         return None  # how it begins is open
-    if not separator or scheme.lower() not in DEFAULT_PORTS:
-        return "is neither http nor https"
-    return _netloc_fault(split_netloc(rest)[0])
+    return _netloc_fault(netloc) if scheme in DEFAULT_PORTS else "is neither http nor https"
 
 
 def prefix_fault(prefix: str) -> str | None:
@@ -185,19 +182,19 @@ def server_fault(server: str) -> str | None:
     """Why a text or an outline is not a server, to follow "the server"; None: it is valid."""
     if not _is_clean(server):
         return "holds white space or a control character"
-    scheme, netloc = _split_server(server)
+    scheme, netloc, tail = split_url(_with_scheme(server))
     if OPEN in scheme or ("://" not in server and OPEN in server):
         return None
     if scheme not in DEFAULT_PORTS:
         return "is neither a host nor a URL with http or https"
-    if split_netloc(netloc)[1]:
+    if tail:
         return "has a path, a query or a fragment"
     return _netloc_fault(netloc)
 
 
 def server_url(server: str) -> str:
     """Return the normal form of a server without fault: scheme, host and port, no slash at the end."""
-    return normal_url("://".join(_split_server(server))).removesuffix("/")
+    return normal_url(_with_scheme(server)).removesuffix("/")
 
 
 def shown_server(base_url: str) -> str:
@@ -207,11 +204,9 @@ def shown_server(base_url: str) -> str:
 
 def is_plain_http(url: str) -> bool:
     """Whether a URL or an outline goes over http to a host that is surely not this machine."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() != "http":
-        return False
-    host, _ = split_port(split_netloc(rest)[0])
-    return OPEN not in host and not is_loopback(host)
+    scheme, netloc, _ = split_url(url)
+    host, _ = split_port(netloc)
+    return scheme == "http" and OPEN not in host and not is_loopback(host)
 
 
 def is_loopback(host: str) -> bool:
@@ -245,16 +240,13 @@ def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
     head, is_open, _ = url.partition(OPEN)
     if prefixes is None or not is_open:
         return owns_url(prefixes, url)
-    _, _, rest = head.partition("://")
-    if not split_netloc(rest)[1]:
-        return True  # the host is open
-    return _is_under(prefixes, normal_url(head), is_open=True)
+    is_host_open = not split_url(head)[2]
+    return is_host_open or _is_under(prefixes, normal_url(head), is_open=True)
 
 
 def _is_under(prefixes: tuple[str, ...], url: str, *, is_open: bool) -> bool:
     """Whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
-    _, _, rest = url.partition("://")
-    netloc, tail = split_netloc(rest)
+    _, netloc, tail = split_url(url)
     if is_open and "?" not in tail:
         tail = tail[: tail.rfind("/") + 1]  # the last segment may go on
     if "@" in netloc or "\\" in url:
@@ -278,7 +270,7 @@ def _covers(prefix: str, url: str, *, is_open: bool) -> bool:
 def _normal_prefix(prefix: str) -> tuple[str, str]:
     """Return the normal form of a prefix, and its path."""
     normal = normal_url(prefix)
-    return normal, split_netloc(normal.partition("://")[2])[1]
+    return normal, split_url(normal)[2]
 
 
 def _has_dot_segments(tail: str) -> bool:
@@ -294,9 +286,9 @@ def _is_clean(text: str) -> bool:
     return " " not in text and text.replace(OPEN, "").isprintable()
 
 
-def _split_server(server: str) -> tuple[str, str]:
-    scheme, separator, netloc = server.removesuffix("/").partition("://")
-    return (scheme.lower(), netloc) if separator else ("https", scheme)
+def _with_scheme(server: str) -> str:
+    server = server.removesuffix("/")
+    return server if "://" in server else f"https://{server}"
 
 
 @lru_cache(maxsize=1024)

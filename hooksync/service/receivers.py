@@ -20,7 +20,7 @@ from urllib.parse import quote
 from hooksync.core.errors import ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, field, replace
-from hooksync.core.urls import split_netloc
+from hooksync.core.urls import split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.http import Answer, CallContext, Request
 from hooksync.service.http_errors import PROXY_FIX
@@ -119,7 +119,7 @@ class _Prober(Record, frozen=True):
     unreached: dict[str, ProbeResult] = field(default_factory=dict)  # by host and port
 
     def probe(self, target: ProbeTarget) -> ProbeResult:
-        server, _ = split_netloc(target[0].full.partition("://")[2])
+        _, server, _ = split_url(target[0].full)
         try:
             result = self.unreached.get(server) or _challenge(*target, self.context)
         finally:
@@ -198,8 +198,7 @@ def _request(url: str, code: str) -> Request:
 
 def request_target(url: str) -> tuple[str, str]:
     """Split a URL into scheme, host and port, and path and query as they are sent."""
-    scheme, _, rest = url.partition("#")[0].partition("://")
-    netloc, tail = split_netloc(rest)
+    scheme, netloc, tail = split_url(url.partition("#")[0])
     return f"{scheme}://{netloc}", quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
 
 
