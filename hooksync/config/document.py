@@ -283,23 +283,19 @@ class FileReader:
         return SecretRef(kind, name, self._at(fields.value_mark(key)), base)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
-        """Read `trigger` or `triggers`. None: neither is there."""
-        if "triggers" in fields:
-            names = cast(YamlList, fields["triggers"])
-            return self._known.get(tuple(names)) or self._check(
-                names, [self._at(names.item_mark(index)) for index in range(len(names))]
-            )
-        if "trigger" in fields:
-            name = fields["trigger"]
-            return self._known.get((name,)) or self._check([name], [self._at(fields.value_mark("trigger"))])
-        return None
-
-    def _check(self, names: list[object], places: list[Location]) -> tuple[Trigger, ...]:
-        """Look names up, and note those that are unknown or there twice."""
+        """Read `trigger` or `triggers`, and note those that are unknown or there twice. None: neither is there."""
+        key = "triggers" if "triggers" in fields else "trigger"
+        if key not in fields:
+            return None
+        written = fields[key]
+        names = cast(list[str], written) if isinstance(written, YamlList) else [cast(str, written)]
+        if known := self._known.get(tuple(names)):
+            return known
         noted = len(self.problems)
         found: dict[Trigger, str] = {}
-        for name, where in zip(cast(list[str], names), places, strict=True):
+        for index, name in enumerate(names):
             trigger = self._catalog.find(name)
+            where = self._at(written.item_mark(index) if isinstance(written, YamlList) else fields.value_mark(key))
             if trigger is None:
                 self._note(f'unknown trigger "{name}"', self._catalog.advice(name), where)
             elif trigger in found:
