@@ -104,16 +104,6 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
 
 
-class _Anchor:
-    """A node that aliases can name."""
-
-    __slots__ = ("node", "size")
-
-    def __init__(self, node: object, size: int) -> None:
-        self.node = node
-        self.size = size  # in nodes, those that aliases bring in counted too; 0 while the node is still open
-
-
 class _Builder:
     """Turns events into nodes. The open ones are on a stack; the lowest of them holds the top level."""
 
@@ -123,11 +113,9 @@ class _Builder:
         self._root = YamlList()
         self._items: list[object] = self._root  # of the innermost open node; of a mapping keys and values in turn
         self._places = self._root.places  # their marks
-        # open nodes, the items of each, its anchor, and the nodes before it
-        self._stack: list[tuple[YamlMap | YamlList, list[object], _Anchor | None, int]] = [
-            (self._root, self._root, None, 0)
-        ]
-        self._anchors: dict[str, _Anchor] = {}
+        # open nodes, the items of each, and the number of nodes before it
+        self._stack: list[tuple[YamlMap | YamlList, list[object], int]] = [(self._root, self._root, 0)]
+        self._anchors: dict[str, object] = {}  # nodes that aliases can name
         self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
         self._aliased = 0
         self._most_aliased = most_aliased
@@ -189,19 +177,19 @@ class _Builder:
     def _open(self, node: YamlMap | YamlList, items: list[object], event: Event) -> None:
         if len(self._stack) > _DEEPEST:
             self._stop(event, f"nested deeper than {_DEEPEST} levels", "look for a stray `[` or `{`; seven are enough")
-        anchor = self._adorn(node, event) if event.anchor is not None or event.tag is not None else None
+        if event.anchor is not None or event.tag is not None:
+            self._adorn(node, event)
         self._take(node, event)
         self._items, self._places = items, node.places
-        self._stack.append((node, items, anchor, self._nodes))
+        self._stack.append((node, items, self._nodes))
 
     def _close(self, event: Event) -> None:
-        node, items, anchor, nodes_before = self._stack.pop()
+        node, items, nodes_before = self._stack.pop()
         if isinstance(node, YamlMap) and (merged := fill(node, items, self._add_problem, self._is_private)):
             self._bring_in(merged, event)
         self._nodes += len(node)
-        if anchor:
-            anchor.size = 1 + self._nodes - nodes_before
-        outer, self._items, _, _ = self._stack[-1]
+        node.size = 1 + self._nodes - nodes_before
+        outer, self._items, _ = self._stack[-1]
         self._places = outer.places
 
     def _is_private(self) -> bool:
@@ -209,29 +197,27 @@ class _Builder:
         keys = (items[-2] for node, items, *_ in self._stack if isinstance(node, YamlMap) and len(items) % 2 == 0)
         return any(isinstance(key, str) and _PRIVATE.search(key) for key in keys)
 
-    def _adorn(self, node: object, event: Event) -> _Anchor | None:
+    def _adorn(self, node: object, event: Event) -> None:
         """Note an anchor, refuse a tag."""
         if event.tag is not None:
             fix = "remove it; between quotes a leading ! is text"
             self._add_problem(_mark(event), "tags (`!...`) are not supported", fix)
-        if event.anchor is None:
-            return None
-        anchor = _Anchor(node, 1 if isinstance(event, events.ScalarEvent) else 0)
-        self._anchors[event.anchor] = anchor
-        return anchor
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
 
     def _take_alias(self, event: Event) -> None:
-        anchor = self._anchors.get(event.anchor)
-        if anchor is None:
+        node = self._anchors.get(event.anchor, self)
+        size = node.size if isinstance(node, YamlMap | YamlList) else 1
+        if node is self:
             fix = "between quotes a leading * is text"
             self._add_problem(_mark(event), "no anchor (`&name`) of this name is defined above", fix)
             self._take(None, event)
-        elif anchor.size == 0:
+        elif size == 0:
             self._stop(event, "an alias inside the node that it refers to", "move the anchor to another node")
         else:
-            self._nodes += anchor.size - 1  # the alias itself is counted when what it stands in is closed
-            self._bring_in(anchor.size, event)
-            self._take(anchor.node, event)
+            self._nodes += size - 1  # the alias itself is counted when what it stands in is closed
+            self._bring_in(size, event)
+            self._take(node, event)
 
     def _bring_in(self, size: int, event: Event) -> None:
         self._aliased += size

@@ -30,11 +30,12 @@ class Timestamp(Record, frozen=True):
 class YamlMap(dict[str, object]):
     """A mapping. To jsonschema it is a dict like any other."""
 
-    __slots__ = ("_positions", "places")
+    __slots__ = ("_positions", "places", "size")
 
     def __init__(self) -> None:
         super().__init__()
         self.places = array("I")  # of every key, in order, _PAIR numbers
+        self.size = 0  # in nodes, those that aliases bring in counted too; 0 while it is read
         self._positions: dict[str, int] | None = None  # of every key; made when first asked for
 
     def add(self, key: str, value: object, place: tuple[int, int, int, int]) -> None:
@@ -71,11 +72,12 @@ class YamlMap(dict[str, object]):
 class YamlList(list[object]):
     """A list. To jsonschema it is a list like any other."""
 
-    __slots__ = ("places",)
+    __slots__ = ("places", "size")
 
     def __init__(self) -> None:
         super().__init__()
         self.places = array("I")  # of every item, in order, _MARK numbers
+        self.size = 0  # as that of a mapping
 
     def item_mark(self, index: int) -> Mark:
         """Where an item is written."""
