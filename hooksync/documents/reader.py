@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from hooksync.config import declarations
 from hooksync.config.declarations import Settings, SubscriptionDeclaration, TenancyDeclaration, Written
@@ -88,7 +88,6 @@ def read_saved_plan(data: bytes, path: str, key: PlanKey | None) -> SavedPlan:
     """
     try:
         document = _parse(data)
-        _check_format(document)
         warnings = _check_seals(document, path, key)
         return _saved_plan(check_document("plan", document), warnings)
     except InvalidDocument as error:
@@ -102,17 +101,12 @@ def _parse(data: bytes) -> dict[str, Any]:
         document = parse_json(data.decode("utf-8-sig"))
     except ValueError:  # the parser's message may quote the text
         raise InvalidDocument("it is not JSON, or it was cut short") from None
-    if not isinstance(document, dict):
-        raise InvalidDocument("it is not a saved plan")
-    return document
-
-
-def _check_format(document: Fields) -> None:
-    found = document.get("format")
-    if found != PLAN_FORMAT:
-        is_plan = isinstance(found, str) and found.startswith("hooksync.plan/")
-        way = "create and apply it with the same hooksync" if is_plan else "it is not a saved plan"
-        raise InvalidDocument(f"its format is not {PLAN_FORMAT}: {way}")
+    found = document.get("format") if isinstance(document, dict) else None
+    if found == PLAN_FORMAT:
+        return cast(dict[str, Any], document)
+    is_plan = isinstance(found, str) and found.startswith("hooksync.plan/")
+    way = "create and apply it with the same hooksync" if is_plan else "it is not a saved plan"
+    raise InvalidDocument(f"its format is not {PLAN_FORMAT}: {way}")
 
 
 def _check_seals(document: dict[str, Any], path: str, key: PlanKey | None) -> tuple[Problem, ...]:

@@ -5,7 +5,6 @@ No new plan is made: what was reviewed is done, or nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config.declarations import Written
@@ -16,8 +15,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import owns_url, shown_server
 from hooksync.documents.reader import SavedPlan, SavedTenancy
-from hooksync.documents.writer import live_digest, live_row, url_digest
-from hooksync.reconcile.diff import compare
+from hooksync.documents.writer import live_digest, url_digest
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.report.view import StepView
 from hooksync.state.history import FetchedTenancy, History
@@ -88,30 +86,29 @@ def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Pr
 
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is no longer live as it was when the plan was made."""
-    name = fetched.tenancy.name
     live = {each.id: each for each in fetched.live}
     if saved.live_digest != live_digest(fetched.live):
-        what = f"{name}: what is live has changed since the plan was made: {_differences(saved, live)}"
-        yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
-    elif set(_ids(saved)) != live.keys():
-        strange = set(_ids(saved)) ^ live.keys()
-        what = f"{name}: the plan's steps are not about what is live: {_listed('differs', strange)}"
-        yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
+        changes = _differences(*({id_: _fields(one) for id_, one in rows.items()} for rows in (saved.live, live)))
+        what = f"what is live has changed since the plan was made: {changes or 'a URL, trigger or flag'}"
+    elif strange := set(_ids(saved)) ^ live.keys():
+        what = f"the plan's steps are not about what is live: {_listed('differs', strange)}"
+    else:
+        return
+    yield Problem(f"{fetched.tenancy.name}: {what}", _PLAN_ANEW, fetched.tenancy.location)
 
 
-def _differences(saved: SavedTenancy, live: Mapping[str, LiveSubscription]) -> str:
+def _fields(live: LiveSubscription) -> dict[str, object]:
+    return {"url": live.url.shown, "trigger": live.trigger.wire, "include_identifiers": live.include_identifiers}
+
+
+def _differences(then: Mapping[str, Mapping[str, object]], now: Mapping[str, Mapping[str, object]]) -> str:
     """Name the ids that were added, are gone, and have changed, these with their fields."""
-    added, gone, changed = list[str](), list[str](), defaultdict[str, list[str]](list)
-    for (id_, *field), _, _ in compare(
-        *({id_: live_row(replace(one, is_listed=True)) for id_, one in rows.items()} for rows in (saved.live, live))
-    ):
-        if field:
-            changed[str(id_)].append(".".join(map(str, field)))
-        else:
-            (added if id_ in live else gone).append(str(id_))
-    fields = [f"{id_} ({', '.join(names)})" for id_, names in changed.items()]
-    said = [_listed(word, ids) for word, ids in (("added", added), ("gone", gone), ("changed", fields)) if ids]
-    return "; ".join(said) or "a URL, trigger or flag"
+    changed = []
+    for id_ in then.keys() & now.keys():
+        if names := [name for name, value in then[id_].items() if value != now[id_][name]]:
+            changed.append(f"{id_} ({', '.join(sorted(names))})")
+    found = (("added", now.keys() - then.keys()), ("gone", then.keys() - now.keys()), ("changed", changed))
+    return "; ".join(_listed(word, ids) for word, ids in found if ids)
 
 
 def _rotated(plan: TenancyPlan) -> Iterable[Problem]:

@@ -39,6 +39,8 @@ from hooksync.state.integrity import Mark
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
 LIST_FORMAT = "hooksync.list/1"
+_ABOUT = ("action", "address", "name", "reasons", "description", "owner")
+_AS_THEY_ARE = (*_ABOUT, "url", "replaces_url", "id", "include_identifiers")  # fields of a step
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
@@ -107,7 +109,7 @@ def list_json(view: RunView) -> str:
             server=one.tenancy.server.shown,
             tenant=one.tenancy.tenant,
             declared_count=len(one.tenancy.subscriptions),
-            subscriptions=Lines(encode_line({**_listed(step), **live_row(live)}) for live, step in listed(one)),
+            subscriptions=Lines(encode_line(_listed(*pair)) for pair in listed(one)),
             error=None if one.error is None else _error(one.error),
         )
         for one in view.tenancies
@@ -117,9 +119,9 @@ def list_json(view: RunView) -> str:
     return _sealed(document)
 
 
-def _listed(step: StepView) -> dict[str, object]:
+def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     fields = _step(step)
-    return {name: fields[name] for name in ("action", "address", "name", "reasons", "secret", "description", "owner")}
+    return {**{name: fields[name] for name in (*_ABOUT, "secret")}, **live_row(live)}
 
 
 def _head(view: RunView, form: str) -> Sections:
@@ -195,15 +197,8 @@ def _applied_tenancy(view: TenancyView) -> Sections:
 
 def _step(step: StepView) -> dict[str, object]:
     return {
-        "action": step.action,
-        "address": step.address,
-        "name": step.name,
-        "url": step.url,
-        "replaces_url": step.replaces_url,
+        **{name: getattr(step, name) for name in _AS_THEY_ARE},
         "trigger": step.trigger.wire,
-        "id": step.id,
-        "include_identifiers": step.include_identifiers,
-        "reasons": list(step.reasons),
         "changes": [asdict(change) for change in step.changes],
         "secret": {"ref": reference(step.secret), "state": step.secret_state} if step.secret else None,
         "receiver": {
@@ -211,8 +206,6 @@ def _step(step: StepView) -> dict[str, object]:
             "detail": (step.receiver.detail or None) if step.receiver else None,
         },
         "place": str(step.place) if step.place else None,
-        "description": step.description,
-        "owner": step.owner,
     }
 
 

@@ -18,7 +18,6 @@ from hooksync.report.view import RunView, StepView, TenancyView
 
 _HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
 _IDENTIFIERS = {True: "yes", False: "no", None: "not reported"}
-_STATES = ("same", "changed", "unknown", "not-set")
 _MOST_NAMED = 3  # in a cell
 
 Row = tuple[str, ...]
@@ -54,15 +53,11 @@ def listed(view: TenancyView) -> list[tuple[LiveSubscription, StepView]]:
 
 
 def coverage(view: RunView) -> list[Covered]:
-    """Say of each trigger, in each tenancy that could be read, who subscribes to it."""
-    read = [one for one in view.tenancies if one.live is not None]
-    return [_covered(one, trigger) for one in read for trigger in _triggers(view)]
-
-
-def _triggers(view: RunView) -> list[Trigger]:
-    """Name the known triggers, and then the others that are in use."""
+    """Say of each trigger, the known ones and then others, in each tenancy that could be read, who subscribes to it."""
     known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
-    return [*known, *sorted({step.trigger for step in view.steps}.difference(known))]
+    others = sorted({step.trigger for step in view.steps}.difference(known))
+    read = [one for one in view.tenancies if one.live is not None]
+    return [_covered(one, trigger) for one in read for trigger in (*known, *others)]
 
 
 def _covered(view: TenancyView, trigger: Trigger) -> Covered:
@@ -73,14 +68,13 @@ def _covered(view: TenancyView, trigger: Trigger) -> Covered:
 
 
 def list_counts(view: RunView) -> dict[str, int]:
-    """Count what is live, what of it is declared, what is declared and not live; and the secrets, by their states."""
+    """Count what is live, what of it is declared, what is declared and not live, and unknown secrets as a plan."""
     counts = view.counts()
-    secrets = Counter[str](step.secret_state for step in view.steps if step.secret and step.id)
     return {
         "live": sum(len(one.live or ()) for one in view.tenancies),
         "declared": counts["keep"] + counts["resubscribe"],
         "not_live": counts["subscribe"],
-        **{f"secret_{state.replace('-', '_')}": secrets[state] for state in _STATES},
+        "secret_unknown": view.secret_unknown,
     }
 
 
@@ -100,11 +94,10 @@ def _list_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Make the list, without columns in which nothing stands, and sum it up."""
     rows = [_HEAD, *(row for one in view.tenancies for row in _rows(one))]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:]) or len(rows) == 1]
-    counts = list_counts(view)
+    counts, states = list_counts(view), Counter(step.secret_state for step in view.steps if step.secret and step.id)
     parts = [f"{counts['not_live']} declared and not live"] if counts["not_live"] else []
-    states = {state: counts[f"secret_{state.replace('-', '_')}"] for state in _STATES}
-    known = [f"{number} {state.replace('-', ' ')}" for state, number in states.items() if number]
-    parts += [f"secrets: {', '.join(known)}"] if known else []
+    known = ", ".join(f"{number} {state.replace('-', ' ')}" for state, number in sorted(states.items()))
+    parts += [f"secrets: {known}"] if known else []
     return list(zip(*columns, strict=True)), _summary(view, f", {counts['declared']} of them declared", *parts)
 
 
@@ -126,18 +119,18 @@ def _rows(view: TenancyView) -> Iterator[Row]:
 
 def _coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Put tenancies against triggers, or triggers against tenancies, whichever is less wide; and sum it up."""
-    found, triggers = coverage(view), _triggers(view)
+    found = coverage(view)
     cells = {(one.tenancy, one.trigger): str(one) for one in found}
-    rows = [
-        (one.tenancy.name, *(cells.get((one.tenancy.name, each), "not read") for each in triggers))
-        for one in view.tenancies
+    triggers = dict.fromkeys(one.trigger for one in found)
+    names = [one.tenancy.name for one in view.tenancies]
+    table = [
+        ("", *(each.shown for each in triggers)),
+        *((name, *(cells.get((name, each), "not read") for each in triggers)) for name in names),
     ]
-    table = [("", *(each.shown for each in triggers)), *rows]
-    either = (table, list(zip(*table, strict=True)))
-    has = {one.trigger for one in found if one.live or one.not_declared}
-    nobody = [each.shown for each in triggers if each not in has]
+    nobody = triggers.keys() - {one.trigger for one in found if one.live or one.not_declared}
     parts = ["+ is declared and not live"] if any(one.missing for one in found) else []
-    parts += [f"nobody subscribes to {', '.join(nobody)}"] if nobody else []
+    parts += [f"nobody subscribes to {', '.join(each.shown for each in triggers if each in nobody)}"] if nobody else []
+    either = (table, list(zip(*table, strict=True)))
     return min(either, key=lambda each: max(len(text) for _, text in table_lines(each))), _summary(view, "", *parts)
 
 

@@ -18,7 +18,6 @@ from hooksync.report.text import (
     counts_of,
     failures,
     field_line,
-    left_alone_lines,
     name_width,
     plan_summary,
     result_words,
@@ -52,10 +51,7 @@ class _Block(Record, frozen=True):
 
     def lines(self, room: int, *, is_folded: bool) -> list[str]:
         """Write the items for which there is room, and count the others; nothing if there is room for none."""
-        whole = self._framed(self.items, is_folded=is_folded)
-        if size(whole) <= room:
-            return whole
-        frame = size(whole) - sum(map(size, self.items)) + COUNT_ROOM
+        frame = size(self._framed(self.items, is_folded=is_folded)) - sum(map(size, self.items)) + COUNT_ROOM
         number = fitting(self.items, room - frame)
         return self._framed(self.items[:number], is_folded=is_folded) if number else []
 
@@ -110,10 +106,10 @@ def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
     """Make a block of each tenancy that has something to show."""
     blocks = []
     for one in view.tenancies:
-        steps = shown_steps(one, shows_kept=shows_kept)
+        steps, left_alone = shown_steps(one, shows_kept=shows_kept)
         width = name_width(steps)
         items = [_item(step, one, width) for step in steps]
-        items += [(_line(text),) for _, text in left_alone_lines(one, shows_kept=shows_kept)]
+        items += [(_line(text),) for _, text in left_alone]
         if items or one.error:
             title = f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}: {counts_of(one)}"
             blocks.append(_Block(title, tuple(items) or (("!   nothing planned",),)))

@@ -108,7 +108,7 @@ def _unchanged(number: int, view: RunView) -> str:
 
 
 def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
-    shown, left_alone = shown_steps(view, shows_kept=shows_kept), left_alone_lines(view, shows_kept=shows_kept)
+    shown, left_alone = shown_steps(view, shows_kept=shows_kept)
     if not (shown or left_alone) and view.error is None:
         return
     yield "", printable(f"{view.tenancy.name}   {view.tenancy.where}   {counts_of(view)}")
@@ -124,21 +124,16 @@ def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
     yield "", ""
 
 
-def shown_steps(view: TenancyView, *, shows_kept: bool) -> list[StepView]:
-    """Leave out the kept ones, and those left alone where they are many, unless all are asked for."""
+def shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
+    """Leave out the kept ones, and count those left alone where they are many, unless all are asked for."""
     if shows_kept:
-        return list(view.steps)
-    is_long = view.counts()["leave"] > _MOST_LEFT_ALONE
-    return [step for step in view.steps if step.action != "keep" and not (is_long and step.action == "leave")]
-
-
-def left_alone_lines(view: TenancyView, *, shows_kept: bool) -> list[Line]:
-    """Count those left alone where they are too many to show one by one."""
+        return list(view.steps), []
     reasons = Counter(", ".join(step.reasons) for step in view.steps if step.action == "leave")
-    if shows_kept or reasons.total() <= _MOST_LEFT_ALONE:
-        return []
+    if reasons.total() <= _MOST_LEFT_ALONE:
+        return [step for step in view.steps if step.action != "keep"], []
     counted = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
-    return [("dim", printable(f".   {reasons.total()} left alone: {counted} (--all shows each)"))]
+    line = printable(f".   {reasons.total()} left alone: {counted} (--all shows each)")
+    return [step for step in view.steps if step.action not in ("keep", "leave")], [("dim", line)]
 
 
 def name_width(steps: Iterable[StepView]) -> int:
