@@ -41,50 +41,49 @@ _PLANNING = (
 )
 _RECEIVER = ("--url", "--secret")
 _SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
-_STATE = ("-f --file:of the state", "--state", "--debug:of an action")
-_COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags; an action follows its command
-    "validate": (*_FILES, "--format", *_SELECTION, "--debug"),
-    "plan": (*_PLANNING, "--detailed-exitcode", "--out", "--debug"),
-    "apply": ("saved_plan", "--max-age", *_PLANNING, _YES, "--adopt", "--lock-timeout", "--report", "--debug"),
-    "show": (
-        "path:of a plan",
-        "--format:markdown too",
-        "--all",
-        "--detailed-exitcode",
-        "--color|--no-color",
-        "--debug",
-    ),
-    "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state", "--debug"),
-    "export": (*_LIVE, "--shard", "--debug"),
-    "init": ("path", "--from-live", *_LIVE, "--debug"),
-    "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING, "--debug"),
+_STATE = ("-f --file:of the state", "--state")
+_COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; an action follows its command
+    "validate": (*_FILES, "--format", *_SELECTION),
+    "plan": (*_PLANNING, "--detailed-exitcode", "--out"),
+    "apply": ("saved_plan", "--max-age", *_PLANNING, _YES, "--adopt", "--lock-timeout", "--report"),
+    "show": ("path:of a plan", "--format:markdown too", "--all", "--detailed-exitcode", "--color|--no-color"),
+    "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state"),
+    "export": (*_LIVE, "--shard"),
+    "init": ("path", "--from-live", *_LIVE),
+    "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING),
     "fire": (
         *("address", *_RECEIVER, *_FILES, "--trigger:to send", "--event:to send", "--bad-signature", "--repeat"),
-        *("--slow", "--suite", "--format", "--json", *_CALLING, "--debug"),
+        *("--slow", "--suite", "--format", "--json", *_CALLING),
     ),
     "listen": (
-        *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
-        *("--timeout", "-v --verbose", "--debug"),
+        "--port",
+        *_SECRETS,
+        "--forward",
+        "--exit-after",
+        "--record",
+        "--json:lines",
+        "--timeout",
+        "-v --verbose",
     ),
     "verify": (
         *("path:of an event", "--signature", *_SECRETS, "--record-state", "--state", "--lock-timeout"),
-        *("--format", "--json", "--debug"),
+        *("--format", "--json"),
     ),
-    "state": ("--debug",),
+    "state": (),
     "state show": ("--format", *_STATE),
     "state pull": _STATE,
     "state push": ("path:of a state", "--force", "--lock-timeout", *_STATE),
     "state unlock": ("id", _YES, *_STATE),
     "state move": ("old", "new", "--lock-timeout", *_STATE),
     "state forget": ("globs", _YES, "--lock-timeout", *_STATE),
-    "secret": ("--debug",),
+    "secret": (),
     "secret generate": (),
-    "schema": ("--kind", "--debug"),
-    "version": ("--format", "--debug"),
-    "sandbox": ("--debug",),
-    "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox", "--debug:of an action"),
-    "demo": ("--debug",),
-    "completion": ("shell", "--words", "--debug"),
+    "schema": ("--kind",),
+    "version": ("--format",),
+    "sandbox": (),
+    "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox"),
+    "demo": (),
+    "completion": ("shell", "--words"),
 }
 
 
@@ -316,7 +315,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             add_arguments(command)
         if name == "completion":
             command.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
-        _add_flags(command, *flags)
+        _add_flags(command, *flags, "--debug:of an action" if group else "--debug")
     return parser
 
 

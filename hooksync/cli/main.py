@@ -136,10 +136,9 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
         import hooksync.service.http  # noqa: F401
     from hooksync.commands.options import read_options
 
-    module = import_module(f"hooksync.{_MODULES.get(name, f'commands.{name}')}")
-    command: Command = (
-        module.ACTIONS[arguments.action] if name == "state" else getattr(module, _FUNCTIONS.get(name, name))
-    )
+    place, _, function = _PLACES.get(name, f"commands.{name}").partition(":")
+    module = import_module(f"hooksync.{place}")
+    command: Command = module.ACTIONS[arguments.action] if name == "state" else getattr(module, function or name)
     return command(read_options(arguments), world)
 
 
@@ -216,20 +215,12 @@ def _demo(arguments: argparse.Namespace, world: World) -> ExitCode:
     return ExitCode(run_demo(announce, catch_signals, is_coloured=wants_colour()))
 
 
-_MODULES = {  # where they are not in the package `commands`, by the names of the commands
+_PLACES = {  # modules, with the function where it has another name; of commands that have no module of their name
     **dict.fromkeys(("plan", "apply", "show"), "commands.plan_apply"),
     **dict.fromkeys(("init", "schema"), "commands.validate"),
-    "list": "commands.export",
+    "list": "commands.export:list_live",
     "verify": "commands.receiving",
     "listen": "cli.listen",
     "completion": "cli.completion",
 }
-_FUNCTIONS = {"list": "list_live"}  # where they have other names than their commands
-_COMMANDS: dict[
-    str, Callable[[argparse.Namespace, World], ExitCode]
-] = {  # those without options in commands/options.py
-    "secret": _secret,
-    "sandbox": _sandbox,
-    "demo": _demo,
-    "version": _version,
-}
+_COMMANDS = {"secret": _secret, "sandbox": _sandbox, "demo": _demo, "version": _version}  # which take no Options

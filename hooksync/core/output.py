@@ -108,7 +108,8 @@ class Output:
             data = text.encode() if isinstance(text, str) else text
             self.checked(data.decode("utf-8", "replace"), path)
             with _draft(os.path.abspath(path), data, mode) as draft:
-                _name(draft, path)
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))  # takes the name, which replaces nothing
+                give_name(draft, path)
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
@@ -206,17 +207,6 @@ def _is_stream(path: str) -> bool:
     with suppress(OSError):
         return stat.S_IFMT(os.lstat(path).st_mode) in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)
     return False
-
-
-def _name(draft: str, path: str) -> None:
-    """Return a draft its name, which nothing else may have."""
-    try:
-        os.link(draft, path)  # unlike a renaming, it replaces nothing
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links: take the name first
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        give_name(draft, path)
 
 
 def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
