@@ -11,8 +11,8 @@ from datetime import datetime
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
 from hooksync.receiver import sign_challenge, sign_event, verify_event
-from hooksync.service.http import Answer, CallContext, Request
-from hooksync.service.receivers import LARGEST_ANSWER, ProbeResult, post, request_target
+from hooksync.service.http import Answer, CallContext
+from hooksync.service.receivers import ProbeResult, post
 
 SIGNATURE = "Preservica-Signature"  # the header
 
@@ -59,20 +59,18 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    base, path = request_target(url.full)
     headers = {"Content-Type": "application/json"}
     if sent.signature is not None:
         headers[SIGNATURE] = sent.signature
     body = _pieces(sent, context) if sent.is_chunked else sent.body
-    return post(Request("POST", base, path, headers, body, LARGEST_ANSWER), url, context, "event")
+    return post(url, context, "event", headers=headers, body=body)
 
 
 def pass_on(url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext) -> Answer | ProbeResult:
     """Send on what came, byte for byte, with its headers (names in lower case) but those of the one connection."""
-    base, path = request_target(url.full)
     kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
     sent = iter([body]) if "chunked" in headers.get("transfer-encoding", "").lower() else body
-    return post(Request("POST", base, path, kept, sent, LARGEST_ANSWER), url, context, "event")
+    return post(url, context, "event", headers=kept, body=sent)
 
 
 def _pieces(sent: Delivery, context: CallContext) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 import requests
@@ -83,16 +83,6 @@ class Answer(Record, frozen=True):
     def text(self) -> str:
         """The body as text of the service: to be redacted before it is shown."""
         return self.body.decode("utf-8", "replace")
-
-
-class Network(Protocol):
-    """What makes single calls; `Transport` is the real one."""
-
-    def send(self, request: Request) -> Answer:
-        """Make one call. Raises AnswerLost when it may have been carried out, Unreachable when it never was."""
-
-    def close(self) -> None:
-        """End all connections."""
 
 
 class Transport:
@@ -246,7 +236,7 @@ class CallRecord(Record, frozen=True):
 class CallContext(Record, frozen=True):
     """What all calls of a run share."""
 
-    transport: Network
+    transport: Transport
     redactor: Redactor
     stop: threading.Event  # set: no more repeats
     watch: Callable[[CallRecord], None]  # is told of every call

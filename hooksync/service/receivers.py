@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from hooksync.core.errors import ServiceError
 from hooksync.core.model import HookUrl, Secret
-from hooksync.core.record import Record, field, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.urls import split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.http import Answer, CallContext, Request
@@ -32,7 +32,7 @@ FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy"
 Kind = AnswerKind | FailureKind
 ProbeTarget = tuple[HookUrl, Secret]
 
-LARGEST_ANSWER = 64 * 1024  # bytes
+_LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
 _AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"  # in a path and a query; other characters are percent-encoded
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})  # kinds that hold for every receiver of the server
@@ -101,32 +101,23 @@ def probe_all(
     `advance`: called once for each that was challenged. Every wanted target is a key, however its URL is shown.
     """
     targets = tuple(wanted)
-    distinct: dict[tuple[str, Secret], ProbeTarget] = {}
-    for target in targets:
-        distinct.setdefault(_identity(target), target)
-    context.redactor.learn({secret.reveal() for _, secret in distinct.values()})
-    prober = _Prober(context, advance)
-    found = pool.run("receivers", [partial(prober.probe, target) for target in distinct.values()])
-    results: Mapping[tuple[str, Secret], ProbeResult | None] = dict(zip(distinct, found, strict=True))
-    return {target: result for target in targets if (result := results[_identity(target)]) is not None}
+    distinct = {(url.full, secret): (url, secret) for url, secret in targets}
+    context.redactor.learn({secret.reveal() for _, secret in distinct})
+    unreached: dict[str, ProbeResult] = {}  # by host and port: each is waited for once
 
-
-class _Prober(Record, frozen=True):
-    """Challenges receivers, and does not wait again for a server that takes no connection."""
-
-    context: CallContext
-    advance: Callable[[], None]
-    unreached: dict[str, ProbeResult] = field(default_factory=dict)  # by host and port
-
-    def probe(self, target: ProbeTarget) -> ProbeResult:
+    def probe(target: ProbeTarget) -> ProbeResult:
         _, server, _ = split_url(target[0].full)
         try:
-            result = self.unreached.get(server) or _challenge(*target, self.context)
+            result = unreached.get(server) or _challenge(*target, context)
         finally:
-            self.advance()
+            advance()
         if result.kind in _UNREACHED:
-            self.unreached[server] = result
+            unreached[server] = result
         return result
+
+    found = pool.run("receivers", [partial(probe, target) for target in distinct.values()])
+    results = dict(zip(distinct, found, strict=True))
+    return {(url, secret): result for url, secret in targets if (result := results[url.full, secret]) is not None}
 
 
 def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext) -> bool | None:
@@ -136,7 +127,7 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     an event is a JSON object, and hex digits are not, so the answer is of no use even to somebody who overhears it.
     """
     code = EVENT_PREFIX.decode("ascii") + secrets.token_hex(_CODE_BYTES)
-    answer = _send(url, code, context, "challenge that begins as an event does")
+    answer = post(url, context, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
         return None
     return signed_in_disguise(answer.status, answer.body, code, _key(secret))
@@ -161,7 +152,7 @@ def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
 
 def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
     code = secrets.token_hex(_CODE_BYTES)
-    answer = _send(url, code, context, "challenge")
+    answer = post(url, context, "challenge", code=code)
     if isinstance(answer, ProbeResult):
         return answer
     result = judge_answer(answer.status, answer.body, code, _key(secret))
@@ -178,33 +169,27 @@ def quoted_answer(answer: Answer, context: CallContext) -> str | None:
     return context.redactor.quote(answer.text) if is_open else None
 
 
-def _send(url: HookUrl, code: str, context: CallContext, what: str) -> Answer | ProbeResult:
-    return post(_request(url.full, code), url, context, what)
+def post(
+    url: HookUrl,
+    context: CallContext,
+    what: str,
+    *,
+    code: str = "",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | Iterable[bytes] | None = None,
+) -> Answer | ProbeResult:
+    """Call a receiver once, at a private address only where that is allowed. `what`: is sent, as it is recorded.
 
-
-def post(request: Request, url: HookUrl, context: CallContext, what: str) -> Answer | ProbeResult:
-    """Call a receiver once, at a private address only where that is allowed. `what`: is sent, as it is recorded."""
-    request = replace(request, may_be_private=context.private_receivers != "refused")
+    `code`: of a challenge, added to whatever query is there.
+    """
+    scheme, netloc, tail = split_url(url.full.partition("#")[0])
+    path = quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
+    if code:
+        _, question_mark, query = path.partition("?")
+        path += f"{'&' if query else '' if question_mark else '?'}challengeCode={code}"
+    is_open = context.private_receivers != "refused"
+    request = Request("POST", f"{scheme}://{netloc}", path, headers or {}, body, _LARGEST_ANSWER, is_open)
     return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
-
-
-def _request(url: str, code: str) -> Request:
-    """Make the request of a challenge: an empty POST, with the code added to whatever query is there."""
-    base, path = request_target(url)
-    _, question_mark, query = path.partition("?")
-    glue = "&" if query else "" if question_mark else "?"
-    return Request("POST", base, f"{path}{glue}challengeCode={code}", answer_limit=LARGEST_ANSWER)
-
-
-def request_target(url: str) -> tuple[str, str]:
-    """Split a URL into scheme, host and port, and path and query as they are sent."""
-    scheme, netloc, tail = split_url(url.partition("#")[0])
-    return f"{scheme}://{netloc}", quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
-
-
-def _identity(target: ProbeTarget) -> tuple[str, Secret]:
-    url, secret = target
-    return url.full, secret
 
 
 def _key(secret: Secret) -> bytes:

@@ -39,7 +39,6 @@ class WorkerPool:
         self._lanes: OrderedDict[str, deque[tuple[_Batch, int]]] = OrderedDict()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._closed = False
 
     def __enter__(self) -> WorkerPool:
@@ -57,22 +56,19 @@ class WorkerPool:
 
         Raises what a task raised, after all have ended: tasks are meant to return their failures.
         """
-        if not tasks:
-            return []
         batch = _Batch(tasks, [None for _ in tasks], len(tasks))
         with self._changed:
             if self._closed:
                 raise RuntimeError("the pool is closed")
-            queue = self._lanes.setdefault(lane, deque())
-            queue.extend((batch, index) for index in range(len(tasks)))
-            waiting = sum(map(len, self._lanes.values()))  # idle threads are about to take some of them
+            if tasks:
+                self._lanes.setdefault(lane, deque()).extend((batch, index) for index in range(len(tasks)))
             with suppress(RuntimeError):  # the system has no more threads
-                for _ in range(min(self.width - len(self._threads), waiting - self._idle)):
+                for _ in range(min(self.width - len(self._threads), len(tasks))):
                     thread = threading.Thread(target=self._work, daemon=True)
                     thread.start()
                     self._threads.append(thread)
             self._changed.notify_all()
-            self._serve(lambda: batch.left == 0)
+            self._serve(lambda: batch.left == 0, is_worker=not self._threads)
         if batch.failure is not None:
             raise batch.failure
         return cast("list[T | None]", batch.results)
@@ -82,16 +78,11 @@ class WorkerPool:
         with self._changed:
             self._serve(lambda: self._closed and not self._lanes, is_worker=True)
 
-    def _serve(self, is_done: Callable[[], bool], *, is_worker: bool = False) -> None:
-        """Run tasks until something is done. Takes and leaves with the lock, which is open while a task runs.
-
-        Whoever is no worker runs tasks only where there is none, and waits otherwise.
-        """
+    def _serve(self, is_done: Callable[[], bool], *, is_worker: bool) -> None:
+        """Wait until something is done; a worker runs tasks meanwhile. The lock is held but while one runs."""
         while not is_done():
-            if not self._lanes or (self._threads and not is_worker):
-                self._idle += is_worker
+            if not (self._lanes and is_worker):
                 self._changed.wait(_LOOK)
-                self._idle -= is_worker
                 continue
             batch, index = self._next()
             self._changed.release()

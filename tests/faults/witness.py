@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from hooksync.sandbox import http_server
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import call_name
-from hooksync.service.http import Answer, Network, Request, Timeouts, Transport
+from hooksync.service.http import Answer, Request, Timeouts, Transport
 from hooksync.state.format import read_state
 from tests.faults.scene import OURS, TENANT, declared_places, key_of, same_url, wanted
 from tests.faults.table import Way
@@ -36,7 +36,7 @@ class Witness:
         self._known |= {one.id: one for one in there}
         return there
 
-    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[Timeouts, int], Network]:
+    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[Timeouts, int], Transport]:
         """Return what makes the real network of a run of this name, and watches it."""
         return lambda timeouts, connections: _Watched(Transport(timeouts, connections, environ), name, self)
 
@@ -61,7 +61,7 @@ class Witness:
 class _Watched:
     """The real network of one run."""
 
-    def __init__(self, network: Network, name: str, witness: Witness) -> None:
+    def __init__(self, network: Transport, name: str, witness: Witness) -> None:
         self._network = network
         self._name = name
         self._witness = witness
