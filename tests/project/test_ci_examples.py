@@ -39,7 +39,9 @@ JENKINSFILE = ROOT / "examples" / "ci" / "jenkins" / "Jenkinsfile"
 KUBERNETES = ROOT / "examples" / "kubernetes"
 DOCKERFILE = ROOT / "Dockerfile"
 PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
-WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+TWO = ROOT / "examples" / "staging-and-production"  # environments, in a repository to be copied whole
+ONES = sorted((GITHUB / "workflows").glob("*.yml"))
+WORKFLOWS = [*ONES, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
 SCRIPTS = sorted(GITHUB.glob("*.sh"))
 YAML = [ACTION, PRE_COMMIT, *WORKFLOWS, *sorted(GITLAB.glob("*.yml")), GITLAB / ".gitlab-ci.yml"]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
@@ -83,8 +85,9 @@ def test_every_yaml_file_parses(path: Path) -> None:
 
 
 def test_no_file_is_forgotten_here() -> None:
-    found = {path for folder in ("ci", "kubernetes") for path in (ROOT / "examples" / folder).rglob("*")}
-    seen = {*ALL_FILES, KUBERNETES / "secrets.env.example", KUBERNETES / ".gitignore"}
+    found = {path for folder in ("ci", "kubernetes", TWO.name) for path in (ROOT / "examples" / folder).rglob("*")}
+    seen = {*ALL_FILES, KUBERNETES / "secrets.env.example", KUBERNETES / ".gitignore", TWO / "CODEOWNERS"}
+    seen |= {TWO / name for name in ("README.md", ".gitlab-ci.yml", "policy.yaml")} | {*TWO.glob("*/hooks.yaml")}
     assert {path for path in found if path.is_file() and "__pycache__" not in path.parts} <= seen
 
 
@@ -141,12 +144,10 @@ def test_a_workflow_may_do_nothing_that_a_job_does_not_ask_for(path: Path) -> No
         for scope, access in job["permissions"].items()
         if access != "read"
     }
-    allowed = {
-        "hooksync-plan": {("plan", "pull-requests")},
-        "hooksync-apply": {("apply", "contents")},
-        "hooksync-drift": {("drift", "issues")},
-    }
-    assert written == allowed.get(path.stem, set())
+    scope = {"hooksync-plan": "pull-requests", "hooksync-apply": "contents", "hooksync-drift": "issues"}[path.stem]
+    verb = path.stem.removeprefix("hooksync-")
+    jobs = {verb} if path in ONES or verb == "drift" else {"staging", "production"}
+    assert written == {(job, scope) for job in jobs}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
@@ -155,9 +156,9 @@ def test_a_workflow_ends_and_does_not_run_twice_at_once(path: Path) -> None:
     for job in workflow["jobs"].values():
         assert 0 < job["timeout-minutes"] <= 30
         assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
-        concurrency = workflow.get("concurrency") or job["concurrency"]
-        assert concurrency["group"].startswith("hooksync-")
-        assert concurrency["cancel-in-progress"] is (path.stem == "hooksync-plan")
+        if concurrency := workflow.get("concurrency") or (job["concurrency"] if "environment" in job else None):
+            assert concurrency["group"].startswith("hooksync-")
+            assert concurrency["cancel-in-progress"] is (path.stem == "hooksync-plan")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
@@ -166,7 +167,7 @@ def test_a_workflow_gives_forks_no_secrets_and_leaves_no_token_behind(path: Path
     assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
     for name, job in workflow["jobs"].items():
         holds_secrets = "secrets." in json.dumps(job)
-        assert holds_secrets == ("environment" in job) == (name != "validate")
+        assert holds_secrets == ("environment" in job) == (name not in ("validate", "show"))
         if holds_secrets and "pull_request" in triggers(workflow):
             assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
     for step in steps_of(path):
@@ -190,7 +191,7 @@ def test_a_workflow_uses_inputs_and_outputs_that_the_action_has(path: Path) -> N
     for step in steps_of(path):
         if step.get("uses") == SELF:
             assert set(step["with"]) <= set(inputs)
-            assert step["with"]["command"] in ("validate", "plan", "apply", "drift")
+            assert step["with"]["command"] in ("validate", "plan", "show", "apply", "drift")
 
 
 def test_the_action_reads_inputs_and_steps_that_exist() -> None:
@@ -212,7 +213,7 @@ def test_the_page_speaks_of_what_there_is() -> None:
     jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z]+)`", page)}
     assert jobs <= set(gitlab())
     assert set(re.findall(r"`(hooksync-\w+\.yml)`", page)) == {path.name for path in WORKFLOWS}
-    held = set(re.findall(r"secrets\.(\w+)", "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)))
+    held = set(re.findall(r"secrets\.(\w+)", "".join(path.read_text(encoding="utf-8") for path in ONES)))
     assert all(f"`{name}`" in page for name in held)
     assert f"({load(ACTION)['inputs']['max-age']['default'].replace('d', ' days')})" in page
     assert f"({load(ACTION)['inputs']['retention-days']['default']} days)" in page
@@ -717,7 +718,8 @@ def test_github_goes_on_without_no_policy_that_is_asked_for(runner: Runner) -> N
 def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: Runner) -> None:
     for path in WORKFLOWS:
         asked = [step["with"] for step in steps_of(path) if step.get("uses") == SELF]
-        assert all(one["policy"] == ".github/hooksync.policy.yaml" for one in asked)
+        policy = ".github/hooksync.policy.yaml" if path in ONES else "policy.yaml"
+        assert all(one["policy"] == policy for one in asked if one["command"] != "show")
     for policy in POLICIES:
         assert "CODEOWNERS" in policy.read_text(encoding="utf-8")
         hooks = KUBERNETES / "hooks.yaml"
@@ -727,7 +729,7 @@ def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: 
 def test_github_knows_its_commands(runner: Runner) -> None:
     (step,) = (each for each in steps_of(ACTION) if each["name"] == "Know the command")
     known = json.loads(re.search(r"fromJSON\('(.*?)'\)", step["if"])[1])  # type: ignore[index]
-    assert known == ["validate", "plan", "apply", "drift"]
+    assert known == ["validate", "plan", "show", "apply", "drift"]
     assert runner.bash(step["run"], {}).returncode == 1
 
 

@@ -5,19 +5,19 @@
 
 # Put each line of $2, after the flag $3, into the array named $1. No shell looks at the lines.
 lines() {
-    local -n array=$1
+    local -n into=$1
     local line
     while IFS= read -r line; do
-        [ -z "$line" ] || array+=("${3:-}$line")
+        [ -z "$line" ] || into+=("${3:-}$line")
     done <<<"$2"
 }
 
 # Put a flag into the array named $1: $4 where the input $2, with the value $3, is true; $5, if there is one, where false.
 switch() {
-    local -n array=$1
+    local -n flags=$1
     case $3 in
-        true) array+=("$4") ;;
-        false) [ -z "${5:-}" ] || array+=("$5") ;;
+        true) flags+=("$4") ;;
+        false) [ -z "${5:-}" ] || flags+=("$5") ;;
         "") ;;
         *)
             echo "::error title=Invalid input::$2 is true or false"

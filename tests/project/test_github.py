@@ -1,0 +1,298 @@
+"""The example of two environments on GitHub: its workflows run as they stand, from the pull request to production."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
+from tests.git_servers import Remote, missing_program
+from tests.github import GitHub, WorkflowRun
+
+EXAMPLE = ROOT / "examples" / "staging-and-production"
+TENANTS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}
+SERVERS = {"staging": "preview.preservica.com", "production": "eu.preservica.com"}
+RECEIVERS = {"staging": "staging.example.net", "production": "archive.example.net"}
+SECRETS = {each: f"secret-of-{each}-0123456789" for each in TENANTS}
+KEY = "k3y-that-signs-plans-0123456789"
+ALL = ["alert INGEST_FAILED", "catalogue FULL_TEXT_INDEXED", "catalogue MOVED"]
+
+
+@dataclass
+class Archive:
+    """A copy of the example, filled in for two sandboxes as its README says, and pushed to GitHub."""
+
+    github: GitHub
+    clone: Path
+    boxes: dict[str, Sandbox]
+    receivers: dict[str, Receiver]
+    looked: str = ""  # what the commands said that look at staging first
+    branches: int = 0
+
+    def git(self, *arguments: str) -> str:
+        return self.github.remote.git(*arguments, at=self.clone)
+
+    def type(self, script: str, folder: Path, **environ: str) -> str:
+        """Run commands that the README shows."""
+        known = {**self.github.remote.environ, "PYTHONPATH": str(ROOT), "HOOKSYNC": str(ROOT), **environ}
+        known["PATH"] = f"{self.github.programs}:{known['PATH']}"
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def fill_in(self, environment: str) -> None:
+        """Name the sandbox and the receivers where the example has placeholders."""
+        server, receiver = self.boxes[environment].url, self.receivers[environment].url("")[:-1]
+        host = RECEIVERS[environment]
+        for path in (self.clone / "policy.yaml", self.clone / environment / "hooks.yaml"):
+            text = path.read_text(encoding="utf-8")
+            for placeholder, value in (
+                (SERVERS[environment], server), (f"https://{host}/hooks", receiver), (f"https://{host}", receiver),
+                (host, receiver),
+            ):  # fmt: skip
+                text = text.replace(placeholder, value.removeprefix("http://") if path.name == "policy.yaml" else value)
+            path.write_text(text, encoding="utf-8")
+
+    def live(self, environment: str) -> list[str]:
+        held = self.boxes[environment].subscriptions(TENANTS[environment])
+        return sorted(f"{each.url.rpartition('/')[2]} {each.trigger}" for each in held)
+
+    def meddle(self, environment: str) -> None:
+        """Change a tenancy behind hooksync's back."""
+        box, tenant = self.boxes[environment], TENANTS[environment]
+        (alert,) = (each for each in box.subscriptions(tenant) if each.trigger == "INGEST_FAILED")
+        box.remove(tenant, alert.id)
+
+    def rotate(self, environment: str, secret: str) -> None:
+        """Change a secret where the jobs and the receivers have it."""
+        for name in (environment, f"planning-{environment}"):
+            self.github.environments[name]["HOOK_SECRET"] = secret
+        for name in ("catalogue", "alert"):
+            self.receivers[environment].set_secret(name, secret)
+
+    def edit(self, old: str, new: str, *environments: str) -> None:
+        for each in environments:
+            hooks = self.clone / each / "hooks.yaml"
+            text = hooks.read_text(encoding="utf-8")
+            assert old in text
+            hooks.write_text(text.replace(old, new), encoding="utf-8")
+
+    def propose(self) -> tuple[dict[str, Any], WorkflowRun]:
+        """Push what was edited on a branch of its own, open a pull request, and let it be planned."""
+        self.branches += 1
+        branch = "first-hooks" if self.branches == 1 else f"change-{self.branches}"
+        (script,) = commands_of("A change")
+        self.type(script.replace("first-hooks", branch), self.clone)
+        pull = self.github.propose(branch)
+        head = {**pull["head"], "repo": {"full_name": "OWNER/REPOSITORY"}}
+        payload = {"number": pull["number"], "head": head, "base": pull["base"]}
+        ref = f"refs/pull/{pull['number']}/merge"
+        run = self.github.start("hooksync-plan.yml", "pull_request", head["sha"], ref, pull_request=payload)
+        return pull, run
+
+    def merge(self, pull: dict[str, Any]) -> str:
+        self.git("checkout", "--quiet", "main")
+        self.git("merge", "--quiet", "--no-ff", "--message", "Merge", pull["head"]["ref"])
+        self.git("push", "--quiet", "origin", "main")
+        self.github.merge(pull, sha := self.git("rev-parse", "HEAD"))
+        return sha
+
+    def pushed(self) -> WorkflowRun:
+        return self.github.start("hooksync-apply.yml", "push", self.git("rev-parse", "main"))
+
+    def by_hand(self, **inputs: Any) -> WorkflowRun:
+        return self.github.start(
+            "hooksync-apply.yml", "workflow_dispatch", self.git("rev-parse", "main"), inputs=inputs
+        )
+
+    def night(self) -> WorkflowRun:
+        return self.github.start("hooksync-drift.yml", "schedule", self.git("rev-parse", "main"))
+
+    def apply(self) -> None:
+        """Have both environments as declared, from a clone."""
+        self.git("checkout", "--quiet", "main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "Declare hooks")
+        self.git("push", "--quiet", "origin", "main")
+        for each in TENANTS:
+            environ = {**self.github.environments[each], **self.github.remote.environ}
+            command = ["apply", "--yes", "--file", each, "--state", f"git:hooksync-state-{each}"]
+            done = hooksync(command, environ, self.clone)
+            assert done.code == 0, done.err
+
+
+def logs(run: WorkflowRun) -> str:
+    return "\n".join(f"--- {name}: {job.result}\n{job.log}" for name, job in run.jobs.items())
+
+
+def commands_of(section: str) -> list[str]:
+    """Give the commands that a section of the README shows, each block of them as one script."""
+    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    (part,) = re.findall(rf"^##+ {section}$(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```$", part, re.DOTALL | re.MULTILINE)]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    if lack := missing_program():
+        pytest.skip(lack)
+    remote = Remote(tmp_path)
+    remote.git("update-ref", "-d", "refs/heads/main")
+    with ExitStack() as stack:
+        boxes, receivers = {}, {}
+        for each, tenant in TENANTS.items():
+            boxes[each] = stack.enter_context(Sandbox(SandboxOptions((Account(tenants=(tenant,)),))))
+            receivers[each] = stack.enter_context(Receiver({name: [SECRETS[each]] for name in ("catalogue", "alert")}))
+        archive = Archive(GitHub(tmp_path, remote), tmp_path / "webhooks", boxes, receivers)
+        log_in = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD, "HOOKSYNC_PLAN_KEY": KEY}
+        for each, secret in SECRETS.items():
+            archive.github.environments |= {
+                name: {**log_in, "HOOK_SECRET": secret} for name in (each, f"planning-{each}")
+            }
+        archive.github.reviewed = {"production"}
+        copy, validate, look, commit = commands_of("Set it up")
+        archive.type(copy, tmp_path)
+        for each in TENANTS:
+            archive.fill_in(each)
+        with (archive.clone / "policy.yaml").open("a", encoding="utf-8") as policy:
+            policy.write("allow_private_receivers: true\n")
+        archive.looked = archive.type(f"{validate}{look}", archive.clone, **archive.github.environments["staging"])
+        archive.type(commit, archive.clone)
+        archive.git("remote", "add", "origin", remote.url)
+        archive.git("push", "--quiet", "origin", "main")
+        yield archive
+
+
+@pytest.mark.slow
+def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(archive: Archive) -> None:
+    assert "3 to subscribe" in archive.looked
+    pull, planned = archive.propose()
+    assert planned.results == dict.fromkeys(("validate", "staging", "production"), "success"), logs(planned)
+    (request,) = archive.github.known["issues"]
+    assert ["3 to subscribe" in each["body"] for each in request["comments"]] == [True, True]
+    assert archive.live("staging") == archive.live("production") == []
+
+    archive.merge(pull)
+    run = archive.pushed()
+    results = {"plan": "skipped", "show": "success", "staging": "success", "production": "waiting"}
+    assert run.results == results, logs(run)
+    assert (archive.live("staging"), archive.live("production")) == (ALL, [])
+    assert run.jobs["show"].summary.count("3 to subscribe") == 2  # what whoever approves can read
+    archive.github.go_on(run, "production")
+    assert run.results["production"] == "success", logs(run)
+    assert archive.live("production") == ALL
+    states = archive.git("ls-remote", "--heads", "origin", "hooksync-state-*").split()
+    assert [each for each in states if "/" in each] == [f"refs/heads/hooksync-state-{each}" for each in sorted(TENANTS)]
+    assert not [secret for secret in (*SECRETS.values(), KEY, PASSWORD) if secret in logs(run) + logs(planned)]
+
+    archive.receivers["staging"].set_secret("moved", SECRETS["staging"])
+    archive.edit("/catalogue", "/moved", "staging")
+    pull, planned = archive.propose()
+    assert "2 to resubscribe" in planned.jobs["staging"].log, logs(planned)
+    sha = archive.merge(pull)
+    queue = f"refs/heads/gh-readonly-queue/main/pr-{pull['number']}-{pull['base']['sha']}"
+    queued = archive.github.start("hooksync-plan.yml", "merge_group", sha, queue, merge_group={"head_sha": sha})
+    assert set(queued.results.values()) == {"success"}, logs(queued)
+    run = archive.pushed()
+    assert f"made by run {queued.number}." in run.jobs["show"].log
+    assert (run.results["staging"], run.results["production"]) == ("success", "skipped"), logs(run)  # nobody is asked
+    assert archive.live("staging") == ["alert INGEST_FAILED", "moved FULL_TEXT_INDEXED", "moved MOVED"]
+    assert archive.live("production") == ALL
+
+
+@pytest.mark.slow
+def test_a_stale_plan_is_refused_and_a_new_one_made_by_hand(archive: Archive) -> None:
+    archive.apply()
+    archive.edit("[INDEXED, MOVED]", "[INDEXED]", "production")
+    pull, _ = archive.propose()
+    archive.merge(pull)
+    archive.meddle("production")
+    run = archive.github.go_on(archive.pushed(), "production")
+    assert (run.results["staging"], run.results["production"]) == ("skipped", "failure"), logs(run)
+    assert "::error title=hooksync refused the plan::" in run.jobs["production"].log
+    assert "has changed since the plan was made" in run.jobs["production"].log
+
+    again = archive.by_hand(environment="production")
+    assert again.results == {"plan": "success", "show": "success", "staging": "skipped", "production": "waiting"}
+    archive.github.go_on(again, "production")
+    assert again.results["production"] == "success", logs(again)
+    assert archive.live("production") == ["alert INGEST_FAILED", "catalogue FULL_TEXT_INDEXED"]
+
+
+@pytest.mark.slow
+def test_drift_opens_an_issue_for_each_environment_until_an_apply_by_hand_which_rotates_secrets_too(
+    archive: Archive,
+) -> None:
+    archive.apply()
+    assert archive.night().results == {"drift staging": "success", "drift production": "success"}
+    archive.meddle("staging")
+    archive.meddle("production")
+    assert archive.night().results == {"drift staging": "failure", "drift production": "failure"}
+    titles = ["Drift: hooksync-plan-staging", "Drift: hooksync-plan-production"]
+    assert [each["title"] for each in archive.github.open_issues] == titles
+
+    archive.rotate("staging", "the-next-secret-0123456789")
+    before = {each.id for each in archive.boxes["staging"].subscriptions(TENANTS["staging"])}
+    run = archive.by_hand(environment="staging")
+    assert run.results["staging"] == "success", logs(run)
+    assert not before & {each.id for each in archive.boxes["staging"].subscriptions(TENANTS["staging"])}
+    assert archive.live("staging") == ALL
+    assert archive.night().results == {"drift staging": "success", "drift production": "failure"}
+    (left,) = archive.github.open_issues
+    assert (left["title"], left["comments"]) == (titles[1], [])
+
+
+@pytest.mark.slow
+def test_a_plan_that_would_be_refused_fails_its_check_and_is_not_applied(archive: Archive) -> None:
+    archive.apply()
+    archive.edit("[INDEXED, MOVED]", "[SECURITY_CHANGED]", "production")
+    pull, planned = archive.propose()
+    assert (planned.results["staging"], planned.results["production"]) == ("success", "failure"), logs(planned)
+    assert "limits.unsubscribe" in archive.github.known["issues"][-1]["comments"][-1]["body"]
+    archive.merge(pull)  # by somebody who may override the rules
+    run = archive.pushed()
+    assert (run.results["show"], run.results["staging"]) == ("failure", "skipped"), logs(run)
+    assert "::error title=No reviewed plan::" in run.jobs["show"].log
+    assert archive.live("production") == ALL
+
+
+def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -> None:
+    receiver = archive.receivers["staging"].url("").split("/")[2]
+    policy = archive.clone / "policy.yaml"
+    policy.write_text(policy.read_text(encoding="utf-8").replace(receiver, "127.0.0.1:1"), encoding="utf-8")
+    archive.edit(receiver, "127.0.0.1:1", "staging")
+    _, planned = archive.propose()
+    assert planned.results == {"validate": "failure", "staging": "skipped", "production": "skipped"}
+    assert "which the policy does not allow" in planned.jobs["validate"].log
+
+
+def test_the_readme_names_what_the_workflows_have() -> None:
+    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    workflows = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((EXAMPLE / ".github").rglob("*.yml"))]
+    jobs = [job for each in workflows for job in each["jobs"].values()]
+    environments = {job["environment"] for job in jobs if "environment" in job and "${{" not in job["environment"]}
+    assert environments == {*TENANTS, *(f"planning-{each}" for each in TENANTS)}
+    secrets = {*re.findall(r"secrets\.(\w+)", json.dumps(workflows))}
+    names = {each["name"] for each in workflows}
+    checks = {job["name"] for job in workflows[-1]["jobs"].values()}
+    for name in (*environments, *secrets, *checks):
+        assert f"`{name}`" in text
+    assert all(f"**{name}**" in text for name in names)
+    (shown,) = {job["name"] for job in jobs if job["name"].startswith("show")}
+    assert f"`{shown}`" in text
+    days = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]["max-age"]["default"]
+    assert days.replace("d", " days") in text
