@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock
-from hooksync.core.model import CredentialRefs, SecretRef, Server
+from hooksync.core.model import CredentialRefs, Server
+from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Authenticator, UsedCodes
 from hooksync.service.client import Preservica
@@ -18,7 +19,7 @@ USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ENVIRON = {"PRESERVICA_USERNAME": USERNAME, "PRESERVICA_PASSWORD": PASSWORD}
-REFS = [SecretRef("env", f"PRESERVICA_{name}", HERE) for name in ("USERNAME", "PASSWORD", "2FA_TOKEN")]
+REFS = [replace(getattr(CredentialRefs(), name), location=HERE) for name in ("username", "password", "totp")]
 
 
 class Patience(Clock):
@@ -61,7 +62,7 @@ class Clients:
         wanted = tenancy(
             server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs
         )
-        return Authenticator(wanted, SecretSources(self.environ).find, self.context(), self.used)
+        return Authenticator(wanted, SecretSources(self.environ).credential, self.context(), self.used)
 
     def context(self) -> CallContext:
         return CallContext(self.transport, self.redactor, self.stop, self.note, self.policy, self.clock)

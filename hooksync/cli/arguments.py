@@ -31,17 +31,18 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ALIKE = 0.7  # of 1, for difflib: what was perhaps meant
 
 _SELECTION = ("--tenancy", "--shard", "--target")
-_CALLING = ("--timeout", "--parallelism", "--color|--no-color", "-v --verbose")
-_FILES = ("-f --file", "--policy")
+_CALLING = ("--timeout", "--parallelism", "--color|--no-color", "-v --verbose", "--env-file")
+_FILES = ("-f --file", "--policy", "--allow-commands")
+_LOGGING_IN = (*_FILES, "--credentials")
 _YES = "-y --yes --auto-approve"
-_LIVE = (*_FILES, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
+_LIVE = (*_LOGGING_IN, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
 _PLANNING = (
-    *(*_FILES, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
+    *(*_LOGGING_IN, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
     *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
 )
 _RECEIVER = ("--url", "--secret")
 _SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
-_STATE = ("-f --file:of the state", "--state")
+_STATE = ("-f --file:of the state", "--state", "--env-file")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; an action follows its command
     "validate": (*_FILES, "--format", *_SELECTION),
     "plan": (*_PLANNING, "--detailed-exitcode", "--out"),
@@ -50,24 +51,18 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; 
     "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state"),
     "export": (*_LIVE, "--shard"),
     "init": ("path", "--from-live", *_LIVE),
-    "check": (*_FILES, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING),
+    "check": (*_LOGGING_IN, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING),
     "fire": (
         *("address", *_RECEIVER, *_FILES, "--trigger:to send", "--event:to send", "--bad-signature", "--repeat"),
         *("--slow", "--suite", "--format", "--json", *_CALLING),
     ),
     "listen": (
-        "--port",
-        *_SECRETS,
-        "--forward",
-        "--exit-after",
-        "--record",
-        "--json:lines",
-        "--timeout",
-        "-v --verbose",
+        *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
+        *("--timeout", "-v --verbose", "--env-file"),
     ),
     "verify": (
         *("path:of an event", "--signature", *_SECRETS, "--record-state", "--state", "--lock-timeout"),
-        *("--format", "--json"),
+        *("--format", "--json", "--env-file"),
     ),
     "state": (),
     "state show": ("--format", *_STATE),
@@ -115,6 +110,9 @@ _repeat = _number(int, 1, 1000)
 def _reference(text: str) -> SecretRef:
     """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
     kind, _, name = text.partition(":")
+    if kind in ("command", "keyring"):
+        fix = "give --secret env:NAME or --secret file:PATH; a program or a keyring is named in a hooks file only"
+        raise UsageError(Problem(f"--secret takes no {kind}", fix))
     if kind not in ("env", "file") or not name:
         raise UsageError(
             Problem("--secret is neither env:NAME nor file:PATH", "name where the secret is found, never it")
@@ -140,6 +138,8 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     # which files, and what of them
     "-f --file": {"action": "append", "dest": "files"},
     "-f --file:of the state": {"action": "append", "dest": "files"},
+    "--env-file": _several("env_files"),
+    "--allow-commands": _switch("allows_commands"),
     "--tenancy": _several("tenancies"),
     "--shard": {"type": read_shard},
     "--target": _several("targets"),

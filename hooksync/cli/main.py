@@ -136,10 +136,31 @@ def _run_command(arguments: argparse.Namespace, world: World) -> ExitCode:
         import hooksync.service.http  # noqa: F401
     from hooksync.commands.options import read_options
 
+    options = read_options(arguments)
+    if options.env_files or "credentials" in arguments:
+        world = _with_files(arguments, options, world)
     place, _, function = _PLACES.get(name, f"commands.{name}").partition(":")
     module = import_module(f"hooksync.{place}")
     command: Command = module.ACTIONS[arguments.action] if name == "state" else getattr(module, function or name)
-    return command(read_options(arguments), world)
+    return command(options, world)
+
+
+def _with_files(arguments: argparse.Namespace, options: Options, world: World) -> World:
+    """Add what files set to the environment, that of pyPreservica too where the command logs in."""
+    from hooksync.config.secret_sources import gather
+    from hooksync.core.record import replace
+
+    logs_in = "credentials" in arguments and getattr(arguments, "is_from_live", True)
+    credentials = (options.credentials or "") if logs_in else None
+    environ, origins, warnings = gather(options.env_files, credentials, world.environ)
+    for warning in warnings:
+        world.terminal.warn(warning)
+    for path in dict.fromkeys(origins.values()) if getattr(arguments, "verbose", False) else ():
+        names = ", ".join(name for name in origins if origins[name] == path)
+        world.terminal.message(f"{path} sets {names}")
+    hidden = ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN")
+    world.output.redactor.learn(environ[name] for name in hidden if name in origins)
+    return replace(world, environ=environ, origins=origins)
 
 
 def _version(arguments: argparse.Namespace, world: World) -> ExitCode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
 
@@ -61,7 +61,7 @@ def _check_receiver(options: Options, world: World) -> CheckView:
 
 
 def _check_files(options: Options, world: World) -> CheckView:
-    prepared = prepare(options, world)
+    prepared = prepare(options, world, needs_login=False)
     path = state_place(options.files, options.state, disabled=not options.uses_state)
     found = read_state(find_store(path, options.files[0], world))
     timeout, parallelism = options.timeout, options.parallelism
@@ -77,7 +77,8 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
     everything = [each for several in hooks for each in several]
     total = len(run.tenancies) + len({(url.full, secret) for url, secret in _targets(everything)})
     with world.terminal.progress("checking", total) as step:
-        found = run.pool.run("tenancies", [partial(_look_at_service, tenancy, run, step) for tenancy in run.tenancies])
+        look = partial(_look_at_service, run=run, origins=world.origins, advance=step)
+        found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
     services = [each or (judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
     secrets = _secret_states(run, [live for _, live in services], known, path)
@@ -142,9 +143,17 @@ def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run
 
 
 def _look_at_service(
-    tenancy: Tenancy, run: Run, advance: Callable[[], None]
+    tenancy: Tenancy, run: Run, origins: Mapping[str, str], advance: Callable[[], None]
 ) -> tuple[tuple[Finding, ...], tuple[LiveSubscription, ...]]:
-    """Check whether the server answers at all, without credentials; then log in and list."""
+    """Check whether the server answers at all, without credentials; then log in and list.
+
+    `origins`: by the names of variables, the files that set them.
+    """
+    refs = (tenancy.credentials.username, tenancy.credentials.password)
+    files = (origins.get(ref.name) if ref.kind == "env" else None for ref in refs)
+    login = ", ".join(
+        f"{ref.noun} {ref}{f' (of {file})' if file else ''}" for ref, file in zip(refs, files, strict=True)
+    )
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
     client, is_logged_in = run.clients[tenancy.name], False
     try:
@@ -155,8 +164,8 @@ def _look_at_service(
         client.log_in()
         is_logged_in = True
         live = client.list_subscriptions()
-        return judge_tenancy(tenancy, reach, live), live
+        return judge_tenancy(tenancy, reach, live, login=login), live
     except HooksyncError as error:
-        return judge_tenancy(tenancy, reach, None, error, is_logged_in=is_logged_in), ()
+        return judge_tenancy(tenancy, reach, None, error, is_logged_in=is_logged_in, login=login), ()
     finally:
         advance()

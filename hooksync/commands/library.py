@@ -61,6 +61,7 @@ class Settings(TypedDict, total=False):
     replace: Names
     prunes: bool  # --no-prune
     allows_mass_unsubscribe: bool
+    allows_commands: bool
     adopts: bool
     probes: bool | None
 

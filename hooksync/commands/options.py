@@ -26,6 +26,9 @@ class Options(Record, frozen=True):
     tenancies: tuple[str, ...] = ()  # globs of names
     targets: tuple[str, ...] = ()  # globs of addresses
     shard: Shard | None = None  # None: all tenancies
+    env_files: tuple[str, ...] = ()  # paths
+    credentials: str | None = None  # path of pyPreservica's credentials.properties; None: that of the working folder
+    allows_commands: bool = False  # without a policy
     policy: str | None = None  # path of what says which servers, receivers and secrets files may name; None: any
     # how calls are made
     timeout: float = 30.0  # seconds a call may take

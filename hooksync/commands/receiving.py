@@ -27,7 +27,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.files import read_event
 from hooksync.config.resolve import resolve_subscriptions, url_environment_values
-from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, replace
@@ -62,7 +62,7 @@ class KnownSecrets(Record, frozen=True):
 
     def document(self, ref: SecretRef) -> dict[str, object]:
         """Write the same as data."""
-        return {"secret": {ref.kind: ref.name}, "declared_for": list(self.declared_for.get(ref, ()))}
+        return {"secret": ref.written(), "declared_for": list(self.declared_for.get(ref, ()))}
 
 
 def find_secrets(options: Options, world: World) -> KnownSecrets:
@@ -75,14 +75,14 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     if options.names_files or not options.secrets:
         document = read_files(options, world)
         chosen = select(document, options.tenancies, options.targets)
-        hold_to_policy(options.policy, chosen, world)
+        hold_to_policy(options, chosen, world)
         for tenancy in chosen:
             for entry in tenancy.subscriptions:
                 declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
-    cache = SecretCache(SecretSources(world.environ))
+    cache = SecretSources(world.environ, world.stop)
     given = cache.find_all(options.secrets)
-    found = cache.known(declared)
-    for problem in cache.doubts(ref for ref in declared if ref not in found):
+    found, missing = cache.look_up(declared)
+    for problem in missing.values():
         world.terminal.warn(problem)
     if not (given or found):
         raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
@@ -177,7 +177,7 @@ def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Declare
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems(tenancy)):
         raise FileError(*problems)
-    private = hold_to_policy(options.policy, [tenancy], world)
+    private = hold_to_policy(options, [tenancy], world)
     if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote
         private = "quoted"
     world.output.redactor.learn(url_environment_values([tenancy], world.environ))

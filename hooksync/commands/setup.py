@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
-from hooksync.config.declarations import Document, TenancyDeclaration, check_replaced, nothing_in, select, share_of
+from hooksync.config.declarations import (
+    Document,
+    TenancyDeclaration,
+    check_replaced,
+    command_problems,
+    nothing_in,
+    select,
+    share_of,
+)
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
-from hooksync.config.resolve import resolve, url_environment_values
+from hooksync.config.resolve import resolve_run, url_environment_values
+from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.errors import Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
@@ -167,10 +176,11 @@ def read_state(store: StateStore | None, planned: Mark | None = None, *, writes:
     return found
 
 
-def prepare(options: Options, world: World) -> Declared:
+def prepare(options: Options, world: World, *, needs_login: bool = True) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
+    `needs_login`: a run without any log-in ends here, with all variables that are not set.
     """
     document = read_files(options, world)
     chosen = select(document, options.tenancies, options.targets)
@@ -178,7 +188,7 @@ def prepare(options: Options, world: World) -> Declared:
     entries = share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     names = frozenset(entry.name for entry in document.tenancies)
-    declared = _resolved(entries, document.warnings, options, world, whole=whole, names=names)
+    declared = _resolved(entries, document.warnings, options, world, whole=whole, names=names, needs_login=needs_login)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
     return declared
@@ -241,11 +251,12 @@ def _resolved(
     *,
     whole: Sequence[TenancyDeclaration] = (),
     names: frozenset[str] | None = None,
+    needs_login: bool = True,
 ) -> Declared:
     """Hold what is declared to the policy, and fill in the environment."""
     world.output.redactor.learn(url_environment_values(entries, world.environ))
-    private = hold_to_policy(options.policy, entries, world)
-    tenancies, more = resolve(entries, world.environ, whole)
+    private = hold_to_policy(options, entries, world)
+    tenancies, more = resolve_run(entries, world.environ, whole, needs_login=needs_login)
     return Declared(tenancies, (*warnings, *more), options, world, names, private)
 
 
@@ -256,13 +267,20 @@ def read_files(options: Options, world: World) -> Document:
     return read_document(sources)
 
 
-def hold_to_policy(policy: str | None, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:
-    """Raise Refused where files name what the policy does not allow. Returns what becomes of private receivers."""
-    if policy is None:
-        return "challenged"
-    from hooksync.config.policy import read_policy  # only here: many runs have none
+def hold_to_policy(options: Options, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:
+    """Raise Refused where files name what the policy does not allow, or, without one, the command line.
 
-    allowed = read_policy(policy)
-    if breaches := tuple(dict.fromkeys(allowed.breaches(entries, world.environ))):
-        raise Refused(*breaches)
-    return "quoted" if allowed.allow_private_receivers else "refused"
+    Returns what becomes of private receivers.
+    """
+    private: PrivateReceivers = "challenged"
+    breaches = () if options.allows_commands else command_problems(entries)
+    if options.policy:
+        from hooksync.config.policy import read_policy  # only here: many runs have none
+
+        policy = read_policy(options.policy)
+        is_found = not options.credentials and CREDENTIALS_FILE in world.origins.values()
+        breaches = policy.breaches(entries, world.environ, CREDENTIALS_FILE if is_found else "")
+        private = "quoted" if policy.allow_private_receivers else "refused"
+    if found := tuple(dict.fromkeys(breaches)):
+        raise Refused(*found)
+    return private

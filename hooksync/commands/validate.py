@@ -21,6 +21,7 @@ from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import TenancyDeclaration
+    from hooksync.config.document import Judge
 
 FORMAT = "hooksync.validation/1"
 
@@ -29,15 +30,15 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 
 def validate(options: Options, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment. Raises FileError with every problem."""
-    from hooksync.config.declarations import nothing_in, select, share_of
+    from hooksync.config.declarations import command_problems, nothing_in, select, share_of
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
 
-    judges = []
+    judges: list[Judge] = [] if options.allows_commands else [command_problems]
     try:
         if options.policy:
             from hooksync.config.policy import read_policy  # only here: many runs have none
 
-            judges.append(read_policy(options.policy).breaches)
+            judges = [read_policy(options.policy).breaches]
         document = read_document(read_sources(options.files, world.stdin), *judges)
     except FileError as error:
         if options.format == "json":

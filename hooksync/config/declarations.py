@@ -11,7 +11,7 @@ are looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hooksync.config.files import is_device, real_path
@@ -32,6 +32,12 @@ from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, serv
 
 MOST_SHARDS = 1000
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
+
+ON_DEVICE = (
+    "leads to what the system tells of processes or devices (/proc, /dev, /sys)",
+    "write the secret into a file of its own, or into a variable",
+)
+_NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"
 
 _FORM = re.compile("([0-9]+)/([0-9]+)")
 _SHOWN = 20  # characters of what was given instead
@@ -126,17 +132,27 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
 
 def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
-    variables, files = named_by(tenancy)
+    variables, refs = named_by(tenancy)
     for name, where in variables:
-        if name.upper().startswith("HOOKSYNC_"):  # Windows does not mind the case
+        if is_own(name):
             what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
             yield Problem(what, "give what you want to send a variable with another name", where)
-    devices = {ref for ref in {*files} if is_device(real_path(ref))}
-    yield from (device_problem(ref) for ref in files if ref in devices)
+    devices = {ref for ref in {*refs} if ref.kind == "file" and is_device(real_path(ref))}
+    yield from (reference_problem(ref, *ON_DEVICE) for ref in refs if ref in devices)
+
+
+def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse programs: who writes a hooks file, or a plan that is not signed, must not run anything by it."""
+    for tenancy in tenancies:
+        login = tenancy.settings.credentials
+        for ref in (login.username, login.password, login.totp, *(entry.secret for entry in tenancy.subscriptions)):
+            if ref.kind == "command":
+                fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
+                yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
 
 
 def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | None]], list[SecretRef]]:
-    """Give the variables that a tenancy names, each with its place, and the files.
+    """Give the variables that a tenancy names, each with its place, and where else it has its secrets from.
 
     Those that count where it names none are left out, in their places: PRESERVICA_PASSWORD as the password, and so on.
     """
@@ -149,13 +165,28 @@ def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | No
     for text, silent in texts:
         if text and text.template.literal is None:
             variables += ((name, text.location) for name in text.template.names if name != silent)
-    return variables, [ref for ref in refs if ref.kind == "file"]
+    return variables, [ref for ref in refs if ref.kind != "env"]
 
 
-def device_problem(ref: SecretRef) -> Problem:
-    """Say that a file is none that a secret may be read from."""
-    what = f"secret {ref} leads to what the system tells of processes or devices (/proc, /dev, /sys)"
-    return Problem(what, "write the secret into a file of its own, or into a variable", ref.location)
+def reference_problem(ref: SecretRef, state: str, fix: str) -> Problem:
+    """Say what is wrong with a credential or a secret, by where it is found. No credentials: name what needs none."""
+    needless = "" if ref.noun == "secret" else f"; {_NEEDS_NONE}"
+    return Problem(f"{ref.noun} {ref} {state}", f"{fix}{needless}", ref.location)
+
+
+def unset(name: str, environ: Mapping[str, str]) -> str:
+    """Say why a variable cannot be used; "": it can."""
+    return "" if environ.get(name) else "is empty" if name in environ else "is not set"
+
+
+def is_own(name: str) -> bool:
+    """Whether a variable is for hooksync itself, and goes nowhere else."""
+    return name.upper().startswith("HOOKSYNC_")  # Windows does not mind the case
+
+
+def set_fix(name: str) -> str:
+    """Say how to set a variable."""
+    return f"export {name}, or set it in a file that --env-file names"
 
 
 def duplicate_subscription_problems(

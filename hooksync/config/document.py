@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence, Set
 from itertools import islice
-from typing import Literal, cast
+from typing import cast
 
 from hooksync.config import declarations
 from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
@@ -18,6 +18,7 @@ from hooksync.config.yaml_loader import parser_warning, read_yaml
 from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
+    CREDENTIALS,
     TRIGGER_NAMES,
     CredentialRefs,
     Location,
@@ -84,10 +85,18 @@ def _identity(settings: Settings) -> Hashable:
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
+    """Warn of plain http, and of the log-in by a shared key.
+
+    Source of the latter: Preservica's developer posts on 7.6 (February 2025) and 8.1 (July 2025): acquire-external is
+    deprecated, since a leaked key logs in as any user.
+    """
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
     warnings = (declarations.http_warning(outline(url.template), "the URL", url.location) for url in plain)
-    return [warning for warning in warnings if warning]
+    external = (one.location for one in tenancies if one.settings.credentials.method == "external")
+    what = "method: external is deprecated since Preservica 7.6, and is to go before the LTS release after 8.1"
+    fix = "log in as a user of its own for hooksync, by password, and by TOTP if its second factor is set up"
+    return [*filter(None, warnings), *(Problem(what, fix, where) for where in external)]
 
 
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
@@ -216,7 +225,7 @@ class FileReader:
         if "credentials" in fields:
             login = cast(YamlMap, fields["credentials"])
             told = given_fields(CredentialRefs, login)
-            refs = {name: self._reference(login, name) for name in told if name != "method"}
+            refs = {name: self._reference(login, name, CREDENTIALS[name]) for name in told if name != "method"}
             given["credentials"] = CredentialRefs(**told | refs)
         match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
             case str(share):
@@ -274,13 +283,11 @@ class FileReader:
             self._note(f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where)
             return None
 
-    def _reference(self, fields: YamlMap, key: str) -> SecretRef | None:
-        """Read `{env: NAME}` or `{file: PATH}`. None: it is not there."""
+    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> SecretRef | None:
+        """Read where a secret is found. None: it is not there."""
         if key not in fields:
             return None
-        ((kind, name),) = cast(dict[Literal["env", "file"], str], fields[key]).items()
-        base = self._folder if kind == "file" else ""
-        return SecretRef(kind, name, self._at(fields.value_mark(key)), base)
+        return SecretRef.read(cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder)
 
     def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
         """Read `trigger` or `triggers`, and note those that are unknown or there twice. None: neither is there."""

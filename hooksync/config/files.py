@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -20,7 +21,7 @@ DEFAULT_FILES = ("hooks.yaml", "hooks.yml")
 STDIN = "<stdin>"
 MOST_BYTES = 32 * 1024 * 1024  # of one file; 10,000 subscriptions take 2 MiB
 MOST_PLAN_BYTES = 64 * 1024 * 1024  # of a saved plan; 10,000 subscriptions take 12 MiB
-MOST_POLICY_BYTES = 1024 * 1024
+MOST_SETTINGS_BYTES = 1024 * 1024  # of a policy, or of variables
 MOST_EVENT_BYTES = 16 * 1024 * 1024  # of a captured event
 HEADERS = ".headers"  # ends the name of the file that holds the headers of an event, beside its body
 
@@ -86,10 +87,14 @@ def read_plan(path: str) -> bytes:
     return _read_named(path, f"the plan {path}", (MOST_PLAN_BYTES, "plan fewer tenancies at once with --tenancy"), fix)
 
 
-def read_policy_text(path: str) -> bytes:
-    """Read the file of a policy. Raises FileError."""
-    fix = "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its format"
-    return _read_named(path, f"the policy {path}", (MOST_POLICY_BYTES, fix), fix)
+def read_settings(path: str, kind: str, fix: str) -> bytes:
+    """Read a small file that the command line names. Raises FileError."""
+    return _read_named(path, f"the {kind} {path}", (MOST_SETTINGS_BYTES, fix), fix)
+
+
+def others_may_read(path: str) -> bool:
+    """Whether any user of this machine may read a file; not known on Windows, whose files have other rights."""
+    return os.name == "posix" and bool(os.stat(path).st_mode & stat.S_IROTH)
 
 
 def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:

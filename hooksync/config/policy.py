@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from hooksync.config.declarations import TenancyDeclaration, Written, filled_subject, named_by
-from hooksync.config.files import lies_in, read_policy_text
+from hooksync.config.files import lies_in, read_settings
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Location
+from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import MissingVariableError, Template, parse_template
@@ -31,15 +31,26 @@ class Policy(Record, frozen=True):
     receivers: tuple[str, ...] | None = None
     environment: tuple[str, ...] | None = None  # globs of names; None: any
     secret_folders: tuple[str, ...] | None = None  # None: any
+    keyring_services: tuple[str, ...] | None = None  # globs of services in the keyring; None: any
+    allow_commands: bool = False
     allow_http: bool = False
     allow_private_receivers: bool = False
 
     def breaches(
-        self, tenancies: Sequence[TenancyDeclaration], environ: Mapping[str, str] | None = None
+        self, tenancies: Sequence[TenancyDeclaration], environ: Mapping[str, str] | None = None, login: str = ""
     ) -> Iterator[Problem]:
-        """Find what the policy does not allow. `environ`: to fill texts in with; None: as far as they are written."""
+        """Find what the policy does not allow. `environ`: to fill texts in with; None: as far as they are written.
+
+        `login`: path of a file that was found and gives what a tenancy does not say of its log-in, as if named there.
+        """
+        usual = CredentialRefs()
         for tenancy in tenancies:
-            settings, (variables, files) = tenancy.settings, named_by(tenancy)
+            settings, (variables, refs) = tenancy.settings, named_by(tenancy)
+            if login and {usual.username, usual.password} & {
+                settings.credentials.username,
+                settings.credentials.password,
+            }:
+                refs.append(SecretRef("file", login, tenancy.location))
             server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
             text = _filled(server.template, environ)
             if not urls.server_fault(text):
@@ -52,12 +63,20 @@ class Policy(Record, frozen=True):
             for name, where in variables if self.environment is not None else ():
                 if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
                     yield self._problem("environment", f"this names the variable {name}", where)
-            folders = self.secret_folders
-            refs = {*files} if folders is not None else set()
-            outside = {ref for ref in refs if not any(lies_in(ref, each, self.file) for each in folders or ())}
-            for ref in files:
-                if ref in outside:
-                    yield self._problem("secret_folders", f"{ref} leads to a folder", ref.location)
+            refused = {ref: breach for ref in {*refs} if (breach := self._breach_of(ref))}
+            yield from (self._problem(*refused[ref], ref.location) for ref in refs if ref in refused)
+
+    def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
+        """Judge where a secret is found besides variables; returns the field that does not allow it, and what it is."""
+        folders, services = self.secret_folders, self.keyring_services
+        match ref.kind:
+            case "file" if folders is not None and not any(lies_in(ref, each, self.file) for each in folders):
+                return "secret_folders", f"{ref} leads to a folder"
+            case "command" if not self.allow_commands:
+                return "allow_commands", f"{ref} runs a program"
+            case "keyring" if services is not None and not any(fnmatchcase(ref.parts[0], each) for each in services):
+                return "keyring_services", f"{ref} names a service"
+        return None
 
     def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
         globs: tuple[str, ...] | None = getattr(self, field)
@@ -77,7 +96,8 @@ class Policy(Record, frozen=True):
 
 def read_policy(path: str) -> Policy:
     """Read a policy. Raises FileError with every problem."""
-    data, problems = read_yaml(path, read_policy_text(path))
+    fix = "name a policy with --policy or HOOKSYNC_POLICY; `hooksync schema --kind policy` prints its format"
+    data, problems = read_yaml(path, read_settings(path, "policy", fix))
     if problems or not schema_check("policy")(data):
         from hooksync.config.schema_errors import find_schema_errors  # only here: a file that fits needs none of this
 

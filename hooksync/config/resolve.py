@@ -10,9 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config import declarations
-from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration, Written, filled_subject
+from hooksync.config.declarations import (
+    SubscriptionDeclaration,
+    TenancyDeclaration,
+    Written,
+    filled_subject,
+    reference_problem,
+    set_fix,
+    unset,
+)
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, Server, Tenancy
+from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, SecretRef, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
@@ -37,6 +45,45 @@ def resolve(
         raise FileError(*dict.fromkeys(problems))
     warnings = [warning for filling in fillings for warning in filling.warnings]
     return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
+
+
+def resolve_run(
+    entries: Sequence[TenancyDeclaration],
+    environ: Environment,
+    whole: Sequence[TenancyDeclaration] = (),
+    *,
+    needs_login: bool = True,
+) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
+    """Do the same for a run. Where it cannot be made, all variables that are not set are told with the other problems.
+
+    `needs_login`: nor can a run be made that could log in nowhere.
+    """
+    logins = [
+        _unset([entry.settings.credentials.username, entry.settings.credentials.password], entry, environ)
+        for entry in entries
+    ]
+    found, problems = None, list[Problem]()
+    try:
+        found = resolve(entries, environ, whole)
+    except FileError as error:
+        problems += error.problems
+    if found and not (needs_login and logins and all(logins)):
+        return found
+    for entry, login in zip(entries, logins, strict=True):
+        totp = entry.settings.credentials.totp
+        others = [*([totp] if totp.location else []), *(one.secret for one in entry.subscriptions)]
+        problems += login + _unset(others, entry, environ)
+    raise FileError(*sorted(dict.fromkeys(problems), key=lambda problem: problem.where or ("", 0, 0)))
+
+
+def _unset(refs: Iterable[SecretRef], entry: TenancyDeclaration, environ: Environment) -> list[Problem]:
+    """Name the variables that references need and that are not set, at the tenancy where it names none itself."""
+    problems = (
+        reference_problem(ref, state, set_fix(ref.name))
+        for ref in dict.fromkeys(refs)
+        if ref.kind == "env" and (state := unset(ref.name, environ))
+    )
+    return [replace(problem, where=problem.where or entry.location) for problem in problems]
 
 
 def resolve_subscriptions(entry: TenancyDeclaration, environ: Environment) -> tuple[DeclaredSubscription, ...]:
@@ -138,7 +185,7 @@ class _Filling:
         written = entry.url
         if written.template.literal is not None:
             return written.template.literal
-        url = self._fill(written)
+        url = self._fill(written, "URL")
         if url is None:
             return None
         text, subject, where = closed(url), filled_subject("the URL", written.template), written.location
@@ -164,15 +211,15 @@ class _Filling:
         for name in hidden:
             what = f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
             self._note(what, f"write the {field} there, or a variable that holds nothing else", written)
-        return None if hidden else self._fill(written)
+        return None if hidden else self._fill(written, field)
 
-    def _fill(self, written: Written) -> str | None:
+    def _fill(self, written: Written, noun: str) -> str | None:
         try:
             return written.template.fill(self._environ)
         except MissingVariableError as error:
             for name in error.names:
-                fix = f"export {name}, or give it a default: ${{{name}:-...}}; `hooksync validate` needs neither"
-                self._note(f"${{{name}}} is not set", fix, written)
+                fix = f"{set_fix(name)}, or give it a default: ${{{name}:-...}}; `hooksync validate` needs none of this"
+                self._note(f"{noun} variable ${{{name}}} is not set", fix, written)
             return None
 
     def _note(self, what: str, fix: str, written: Written | None = None) -> None:

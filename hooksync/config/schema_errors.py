@@ -35,7 +35,7 @@ Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
 _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
-_REFERENCE = "{env: NAME} or {file: PATH}"
+_REFERENCE = "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]} or {keyring: {service: NAME, username: NAME}}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
 
 _NO_TRIGGER = ("{label} is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}")
@@ -55,8 +55,11 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); t
     ("required", ""): ("{label} has no url", "url"),
     ("anyOf", ""): ("tenancies is missing", "tenancies"),
     ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
-    ("maxProperties", ""): ("{label} names both env and file", "keep one of the two"),
-    ("minProperties", "a reference"): ("{label} names neither env nor file", ""),
+    ("maxProperties", ""): ("{label} names more than one place", "keep one of them"),
+    ("minProperties", "a reference"): ("{label} names no place", ""),
+    ("required", "keyring"): ("{label} needs service and username", ""),
+    ("type", "trigger"): ("trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"),
+    ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
     ("minimum", ""): ("{label} is negative", ""),
     ("maximum", ""): ("{label} must be at most {argument}", ""),
     ("maxLength", ""): ("{label} has more than {argument:,} characters", "write a shorter one"),
@@ -185,6 +188,11 @@ class Refusal(Violation):
         """Whether a secret may stand here."""
         return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is about a secret or a credential as a whole."""
+        return self.is_private and len(self.fields) <= (1 if self.fields[0] == "secret" else 2)
+
 
 def word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
     """Word a key that the format does not have. Returns, too, whether one that it does have was probably meant."""
@@ -221,10 +229,12 @@ def _wrong_type(refusal: Refusal) -> Words:
         return "subscriptions is empty", "write `subscriptions: {}` if it has none"
     if refusal.instance is None:
         return f"{refusal.label} is empty", _fix(refusal)
-    if refusal.is_private and not isinstance(refusal.instance, dict | list) and refusal.field not in ("env", "file"):
+    if refusal.is_reference and not isinstance(refusal.instance, dict | list):
         kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
-        fix = f"write {refusal.field}: {_REFERENCE}, and keep the value there"
-        return f"{kind} is never written into the file", fix
+        return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
+    words = _WORDS.get(("type", refusal.field))
+    if words and isinstance(refusal.instance, list if refusal.field == "trigger" else str):
+        return words
     wanted = refusal.argument if isinstance(refusal.argument, list) else [refusal.argument]
     kinds = " or ".join(_KINDS[str(kind)] for kind in wanted)
     if "string" in wanted and not isinstance(refusal.instance, dict | list):
@@ -258,8 +268,8 @@ def _wrong_choice(refusal: Refusal) -> Words:
 
 
 def _fix(refusal: Refusal) -> str:
-    if refusal.is_private and refusal.field != "method" and refusal.field != "credentials":
-        return f"write {refusal.field}: {_REFERENCE}"
+    if refusal.is_private and refusal.field not in ("method", "credentials"):
+        return f"write {refusal.fields[0] if refusal.fields[0] == 'secret' else refusal.fields[1]}: {_REFERENCE}"
     if not refusal.fields and len(refusal.path) > 1:
         return "write its fields under it, indented"
     example = _examples().get(refusal.field or str(refusal.path[-1] if refusal.path else "version"))

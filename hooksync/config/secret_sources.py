@@ -1,4 +1,6 @@
-"""A reference becomes a secret here: from an environment variable or a file. New secrets are made here, too.
+"""A reference becomes a secret here: a variable, a file, a program or a keyring is read. New ones are made here, too.
+
+So is the environment, of what the process has and of what files set.
 
 Only this module looks a secret up; a message names the reference and never the value. It warns of what people leave in
 place by carelessness; it does not prove that a secret is strong.
@@ -8,19 +10,34 @@ from __future__ import annotations
 
 import re
 import secrets
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
+from io import StringIO
 from itertools import pairwise
+from threading import Event, Lock
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from hooksync.config.declarations import device_problem
-from hooksync.config.files import is_device, real_path
-from hooksync.core.errors import Problem, SecretError, os_reason
-from hooksync.core.model import Secret, SecretRef
+from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, set_fix, unset
+from hooksync.config.files import is_device, others_may_read, read_settings, real_path
+from hooksync.core.clock import within
+from hooksync.core.errors import FileError, Problem, SecretError, os_reason
+from hooksync.core.model import Location, Secret, SecretRef
+from hooksync.core.output import is_there
 from hooksync.core.reading import read_file
-from hooksync.core.record import Record
 
-_LARGEST_FILE = 64 * 1024  # bytes
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
+_PYPRESERVICA = {
+    "username": "PRESERVICA_USERNAME",
+    "password": "PRESERVICA_PASSWORD",
+    "tenant": "PRESERVICA_TENANT",
+    "server": "PRESERVICA_SERVER",
+    "twoFactorToken": "PRESERVICA_2FA_TOKEN",
+}
+_LARGEST = 64 * 1024  # bytes
 _RANDOM_BYTES = 32  # of a new secret; as many as HMAC-SHA256 uses
 SHORTEST_STRONG = 16  # bytes
 FIX = "make one with `hooksync secret generate`, and give it to the receiver too"
@@ -33,143 +50,189 @@ _WELL_KNOWN = re.compile(f"(?:{'|'.join(_WORDS)})+[0-9]{{0,4}}")  # such words a
 _SEPARATORS = re.compile("[^0-9a-z]+")
 
 
-class SecretSources(Record, frozen=True):
-    """Where secrets come from in this run."""
+class _Unusable(Exception):
+    """Why a reference leads to no secret, and how to fix it. Carries no value."""
 
-    HIDDEN = ("environ",)
 
-    environ: Mapping[str, str]
+class SecretSources:
+    """Finds the secrets of a run, each once. Safe among threads."""
+
+    def __init__(self, environ: Mapping[str, str], stop: Event | None = None, patience: float = 30.0) -> None:
+        """`stop`: once it is set, nothing is waited for; `patience`: seconds for a program or a keyring."""
+        self._environ = environ
+        self._stop = stop or Event()
+        self._patience = patience
+        self._found: dict[SecretRef, Secret | _Unusable] = {}
+        self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"SecretSources({len(self._found)} references)"
+
+    def credential(self, ref: SecretRef) -> Secret:
+        """Look any secret up, as it is. Raises SecretError when it is missing or cannot be used."""
+        with self._lock:
+            if ref not in self._found:
+                try:
+                    self._found[ref] = Secret(self._read(ref))
+                except _Unusable as reason:
+                    self._found[ref] = reason
+            found = self._found[ref]
+        if isinstance(found, _Unusable):
+            raise SecretError(reference_problem(ref, *found.args))
+        return found
 
     def find(self, ref: SecretRef) -> Secret:
-        """Look a secret up. Raises SecretError when it is not set, empty, or cannot be read."""
-        value = self._from_environment(ref) if ref.kind == "env" else _from_file(ref)
-        if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
-            raise SecretError(
-                Problem(f"secret {ref} is not UTF-8 text", "write the secret as printable ASCII", ref.location)
-            )
-        return Secret(value)
-
-    def find_shared(self, ref: SecretRef) -> Secret:
         """Look up a secret that signs. Service and receiver must see the same bytes: only printable ASCII will do.
 
         Raises SecretError when it is missing or holds another character.
         """
-        secret = self.find(ref)
-        if not all(" " <= character <= "~" for character in secret.reveal()):
-            raise SecretError(
-                Problem(
-                    f"secret {ref} holds characters outside printable ASCII",
-                    "services and receivers disagree on how to encode them: use letters, digits and punctuation",
-                    ref.location,
-                )
-            )
+        secret = self.credential(ref)
+        value = secret.reveal()
+        if not (value.isascii() and value.isprintable()):
+            fix = "services and receivers disagree on how to encode them: use letters, digits and punctuation"
+            raise SecretError(reference_problem(ref, "holds characters outside printable ASCII", fix))
         return secret
 
-    def values(self, refs: Iterable[SecretRef]) -> Iterator[str]:
-        """Return what references lead to, where they do: for the redactor and nothing else."""
-        for ref in dict.fromkeys(refs):
-            with suppress(SecretError):
-                yield self.find(ref).reveal()
-
-    def _from_environment(self, ref: SecretRef) -> str:
-        value = self.environ.get(ref.name, "")
-        if not value:
-            state = "is empty" if ref.name in self.environ else "is not set"
-            raise SecretError(
-                Problem(f"secret {ref} {state}", f"export {ref.name}, or point the field at a file", ref.location)
-            )
-        return value
-
-
-def _from_file(ref: SecretRef) -> str:
-    data = _read(ref)
-    if len(data) > _LARGEST_FILE:
-        raise SecretError(Problem(f"secret {ref} is larger than 64 KiB", "point at the right file", ref.location))
-    text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
-    value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    if not value:
-        raise SecretError(Problem(f"secret {ref} is empty", "write the secret into that file", ref.location))
-    return value
-
-
-def _read(ref: SecretRef) -> bytes:
-    path = real_path(ref)
-    if is_device(path):  # told before; a link may have changed since
-        raise SecretError(device_problem(ref))
-    try:
-        return read_file(path, _LARGEST_FILE)
-    except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
-        reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
-        fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
-        raise SecretError(Problem(f"secret {ref} cannot be read: {reason}", fix, ref.location)) from error
-
-
-class SecretCache:
-    """Knows the secrets that services and receivers share."""
-
-    def __init__(self, sources: SecretSources) -> None:
-        self._sources = sources
-        self._found: dict[SecretRef, Secret | SecretError] = {}
-        self._lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"SecretCache({len(self._found)} references)"
-
-    def find(self, ref: SecretRef) -> Secret:
-        """Return a secret. Raises SecretError when it is missing or cannot be used."""
-        found = self._look_up([ref])[ref]
-        if isinstance(found, SecretError):
-            raise found
-        return found
-
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Return several secrets. Raises one SecretError that names all that are missing."""
-        found = self._look_up(refs)
-        if errors := [each for each in found.values() if isinstance(each, SecretError)]:
-            raise SecretError(*(problem for error in errors for problem in error.problems))
-        return {ref: each for ref, each in found.items() if isinstance(each, Secret)}
-
-    def known(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
-        """Return those that are found."""
-        return {ref: each for ref, each in self._look_up(refs).items() if isinstance(each, Secret)}
-
-    def values(self) -> list[str]:
-        """Return all that were found so far: for the redactor and nothing else."""
-        return [each.reveal() for each in self._found.values() if isinstance(each, Secret)]
-
-    def not_set(self, refs: Iterable[SecretRef]) -> frozenset[SecretRef]:
-        """Return the references whose secret is missing or cannot be used."""
-        return frozenset(ref for ref, each in self._look_up(refs).items() if isinstance(each, SecretError))
+        """Return several secrets that sign. Raises one SecretError that names all that are missing."""
+        found, problems = self.look_up(refs)
+        if problems:
+            raise SecretError(*problems.values())
+        return found
 
     def doubts(self, refs: Iterable[SecretRef]) -> tuple[Problem, ...]:
         """Warn of missing secrets and of weak ones."""
-        found = self._look_up(refs).items()
-        doubts = (each.problems if isinstance(each, SecretError) else doubts_about(each, ref) for ref, each in found)
-        return tuple(problem for several in doubts for problem in several)
+        found, problems = self.look_up(refs)
+        return (*problems.values(), *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)))
 
-    def _look_up(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret | SecretError]:
-        """Look each up once in a run: what it is, or why it cannot be used."""
-        wanted = dict.fromkeys(refs)
+    def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
+        """Look these up, and return all that were found so far: for the redactor and nothing else."""
+        for ref in refs:
+            with suppress(SecretError):
+                self.credential(ref)
         with self._lock:
-            for ref in wanted:
-                if ref not in self._found:
-                    try:
-                        self._found[ref] = self._sources.find_shared(ref)
-                    except SecretError as error:
-                        self._found[ref] = error
-            return {ref: self._found[ref] for ref in wanted}
+            return [found.reveal() for found in self._found.values() if isinstance(found, Secret)]
+
+    def look_up(self, refs: Iterable[SecretRef]) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
+        """Look up secrets that sign: those that are found, and what is wrong with the others."""
+        found, problems = dict[SecretRef, Secret](), dict[SecretRef, Problem]()
+        for ref in dict.fromkeys(refs):
+            try:
+                found[ref] = self.find(ref)
+            except SecretError as error:
+                [problems[ref]] = error.problems
+        return found, problems
+
+    def _read(self, ref: SecretRef) -> str:
+        """Read a secret where it is. Raises _Unusable."""
+        read = {"env": self._from_environment, "command": self._from_command, "keyring": self._from_keyring}
+        value = read.get(ref.kind, _from_file)(ref)
+        if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
+            raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
+        return value
+
+    def _from_environment(self, ref: SecretRef) -> str:
+        if state := unset(ref.name, self._environ):
+            raise _Unusable(state, set_fix(ref.name))
+        return self._environ[ref.name]
+
+    def _from_command(self, ref: SecretRef) -> str:
+        """Run a program, without a shell, and take what it prints; that is quoted in no message.
+
+        It has no terminal and no input, and none of our own variables. It ends with its children when time is over, or
+        at a signal.
+        """
+        from hooksync.core import programs  # of use to few
+
+        program, environ = ref.parts[0], {name: self._environ[name] for name in self._environ if not is_own(name)}
+        fix = "run it yourself to see what it says; it may neither ask nor print anything but the secret"
+        try:  # unbuffered, for it may be left while it is read
+            process = programs.start(ref.parts, environ, **programs.OUTPUT_ALONE)
+        except (OSError, ValueError) as error:
+            reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
+            raise _Unusable(reason, "install it where PATH finds it, or write its whole path") from None
+        is_whole = False
+        try:
+            data, code = within(self._patience, partial(_output_of, process), self._stop)
+            is_whole = len(data) <= _LARGEST
+        except TimeoutError:
+            raise self._unanswered(program, fix) from None
+        finally:
+            if not is_whole:
+                programs.end(process)
+            process.wait()
+            cast(BinaryIO, process.stdout).close()
+        if code:
+            how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            raise _Unusable(f"cannot be read: {program} {how}", fix)
+        return _text_of(data, fix)
+
+    def _from_keyring(self, ref: SecretRef) -> str:
+        try:
+            import keyring  # of use to few
+        except ImportError:
+            fix = "pip install 'hooksync[keyring]'"
+            raise _Unusable("cannot be read: the package keyring is not installed", fix) from None
+        fix = "see that it is unlocked, and that `keyring --list-backends` finds one that works without a question"
+        try:
+            value = within(self._patience, partial(keyring.get_password, *ref.parts), self._stop)
+        except TimeoutError:
+            raise self._unanswered("the keyring", fix) from None
+        except Exception as error:  # each backend has its own, whose texts may hold anything
+            raise _Unusable(f"cannot be read: the keyring failed: {type(error).__name__}", fix) from None
+        if not value:
+            raise _Unusable("is not in the keyring", f"`keyring set {ref.name}` puts it there")
+        return value
+
+    def _unanswered(self, who: str, fix: str) -> _Unusable:
+        if self._stop.is_set():
+            return _Unusable("was not read: interrupted", "run it again")
+        return _Unusable(f"cannot be read: {who} did not end within {self._patience:g} seconds", fix)
+
+
+def _output_of(process: Popen[bytes]) -> tuple[bytes, int]:
+    """Read what a program prints, up to what is too much, and wait for its end."""
+    output, data = cast(BinaryIO, process.stdout), b""
+    while len(data) <= _LARGEST and (more := output.read(_LARGEST)):
+        data += more
+    return data, process.wait() if len(data) <= _LARGEST else 0
+
+
+def _from_file(ref: SecretRef) -> str:
+    path = real_path(ref)
+    if is_device(path):  # told before; a link may have changed since
+        raise _Unusable(*ON_DEVICE)
+    try:
+        return _text_of(read_file(path, _LARGEST), "write the secret into that file")
+    except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
+        reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
+        fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
+        raise _Unusable(f"cannot be read: {reason}", fix) from None
+
+
+def _text_of(data: bytes, empty_fix: str) -> str:
+    """Take a secret from what a file or a program gives: all but one line break at the end."""
+    if len(data) > _LARGEST:
+        raise _Unusable("is larger than 64 KiB", "see that it is the secret and nothing else")
+    text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
+    value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not value:
+        raise _Unusable("is empty", empty_fix)
+    return value
 
 
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
     """Warn of a secret that is well known, follows a pattern, or is short: one warning, of the worst."""
     value = secret.reveal()
     if _WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())):
-        return (Problem(f"secret {ref} is a well-known value", FIX, ref.location),)
-    if _is_pattern(value):
-        return (Problem(f"secret {ref} is a simple pattern", FIX, ref.location),)
-    if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
-        return (Problem(f"secret {ref} is shorter than {SHORTEST_STRONG} bytes", FIX, ref.location),)
-    return ()
+        fault = "is a well-known value"
+    elif _is_pattern(value):
+        fault = "is a simple pattern"
+    elif len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
+        fault = f"is shorter than {SHORTEST_STRONG} bytes"
+    else:
+        return ()
+    return (reference_problem(ref, fault, FIX),)
 
 
 def _is_pattern(value: str) -> bool:
@@ -180,6 +243,76 @@ def _is_pattern(value: str) -> bool:
         return False
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(value)}
     return steps in ({1}, {9})
+
+
+def gather(
+    env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+    """Add to the environment what files set and it does not; of files of variables, a later one counts more.
+
+    `credentials`: of pyPreservica; "": that of the working folder, if there is one and the environment has none of
+    its variables; None: none. Returns the environment, the files by the names of variables, and warnings.
+    Raises FileError.
+    """
+    values, origins, warnings = dict[str, str](), dict[str, str](), list[Problem]()
+    for path in env_files:
+        found = _variables_in(path)
+        values, origins = values | found, origins | dict.fromkeys(found, path)
+        if others_may_read(path):
+            warnings.append(Problem(f"{path} may be read by every user of this machine", f"chmod 600 {path}"))
+    values |= environ
+    is_found = credentials == "" and values.keys().isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE)
+    if credentials or is_found:
+        found = _credentials_in(credentials or CREDENTIALS_FILE)
+        values, origins = found | values, dict.fromkeys(found, credentials or CREDENTIALS_FILE) | origins
+    return values, {name: path for name, path in origins.items() if name not in environ}, warnings
+
+
+def _variables_in(path: str) -> dict[str, str]:
+    """Read a file of NAME=value lines, as python-dotenv reads it; `$` has no meaning. Raises FileError."""
+    from dotenv.parser import parse_stream  # of use to few
+
+    found, problems = dict[str, str](), list[Problem]()
+    data = read_settings(path, "env file", "name a file of NAME=value lines with --env-file")
+    for each in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
+        text, key, value = each.original.string, each.key, each.value
+        where = Location(path, each.original.line + text[: len(text) - len(text.lstrip())].count("\n"), 1)
+        if each.error or (key is not None and (value is None or "\0" in value)):
+            fix = "write NAME=value, on one line or between quotation marks"
+            problems.append(Problem("this is not of the form NAME=value", fix, where))
+        elif key is not None and is_own(key):
+            fix = "export it, or give the flag for it; such a file holds what hooks files refer to"
+            problems.append(Problem(f"{key} is for hooksync itself, and not read from a file", fix, where))
+        elif key is not None and value is not None:
+            found[key] = value
+    if problems:
+        raise FileError(*problems)
+    return found
+
+
+def _credentials_in(path: str) -> dict[str, str]:
+    """Read the log-in that pyPreservica's scripts use, as variables. Raises FileError.
+
+    Source: pyPreservica 4.2.2, common.py: UTF-8, configparser without interpolation, the section `credentials`.
+    """
+    from configparser import ConfigParser, Error
+
+    fix = "write it as pyPreservica reads it: UTF-8, [credentials], and below it username=..., password=... and so on"
+    config = ConfigParser(interpolation=None)
+    try:
+        config.read_string(_decoded(read_settings(path, "credentials file", fix), path, "utf-8"))
+    except Error as error:  # its text quotes the line
+        line = vars(error).get("lineno") or vars(error)["errors"][0][0]
+        raise FileError(Problem("this is not as pyPreservica reads it", fix, Location(path, line, 1))) from None
+    section = config["credentials"] if config.has_section("credentials") else {}
+    return {variable: section[name] for name, variable in _PYPRESERVICA.items() if name in section}
+
+
+def _decoded(data: bytes, path: str, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        raise FileError(Problem(f"{path} is not UTF-8 text", "save it as UTF-8")) from None
 
 
 def generate_secret() -> str:

@@ -48,8 +48,8 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def within(seconds: float, do: Callable[[], T]) -> T:
-    """Do what cannot be told when to end, in a thread that is left alone when the time is over.
+def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
+    """Do what cannot be told when to end, in a thread that is left alone when the time is over, or `stop` is set.
 
     Raises TimeoutError then, or what it raises.
     """
@@ -61,10 +61,11 @@ def within(seconds: float, do: Callable[[], T]) -> T:
         except BaseException as error:
             ends.append((None, error))
 
-    thread = Thread(target=work, daemon=True)
+    thread, end = Thread(target=work, daemon=True), time.monotonic() + seconds
     try:
         thread.start()
-        thread.join(seconds)
+        while thread.is_alive() and not (stop and stop.is_set()) and (left := end - time.monotonic()) > 0:
+            thread.join(min(left, _LOOK) if stop else left)
     except RuntimeError:  # no more threads can be had: better not bounded than not at all
         work()
     if not ends:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from hooksync.core.record import Record, force_setattr
 from hooksync.core.urls import masked_url, normal_url, shown_server
@@ -83,22 +83,40 @@ class SecretRef(Record, frozen=True):
 
     HIDDEN = ("base",)
 
-    kind: Literal["env", "file"]
-    name: str  # the variable's name, or the path as written
+    kind: Literal["env", "file", "command", "keyring"]
+    name: str  # the variable's name, the path as written, or the parts as they may be shown
     location: Location | None = None  # None: the default of a field that was left out
     base: str = ""  # folder that a relative path starts at
+    noun: str = "secret"  # what it is, for messages
+    parts: tuple[str, ...] = ()  # a program with its arguments, or service and username of a keyring
 
     def __eq__(self, other: object) -> bool:
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        return self.name == other.name and self.kind == other.kind and self.base == other.base
+        same = self.name == other.name and self.kind == other.kind and self.base == other.base
+        return same and self.parts == other.parts
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+    @classmethod
+    def read(
+        cls, written: Mapping[Any, Any], where: Location | None = None, noun: str = "secret", base: str = ""
+    ) -> SecretRef:
+        """Read a reference as hooks files and plans write it, which fits their schemas."""
+        ((kind, value),) = written.items()
+        parts = (value["service"], value["username"]) if kind == "keyring" else tuple(value) * (kind == "command")
+        return cls(kind, " ".join(parts) if parts else value, where, base if kind == "file" else "", noun, parts)
+
+    def written(self) -> dict[str, object]:
+        """Write it as hooks files and plans do."""
+        if self.kind == "keyring":
+            return {"keyring": dict(zip(("service", "username"), self.parts, strict=True))}
+        return {self.kind: list(self.parts) or self.name}
 
 
 class Trigger(NamedTuple):
@@ -190,12 +208,17 @@ class LiveSubscription(Record, frozen=True):
         return SubscriptionKey(self.url.identity, self.trigger)
 
 
+CREDENTIALS = {"username": "username", "password": "password", "totp": "TOTP seed"}  # fields, and what they are
+
+
 class CredentialRefs(Record, frozen=True):
     """How to log in to a tenancy, by reference; what the file leaves out has its usual variable."""
 
-    username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME")
-    password: SecretRef = SecretRef("env", "PRESERVICA_PASSWORD")  # the shared key where the method is "external"
-    totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN")  # only where the service demands a second factor
+    username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME", noun=CREDENTIALS["username"])
+    # the shared key where the method is "external"
+    password: SecretRef = SecretRef("env", "PRESERVICA_PASSWORD", noun=CREDENTIALS["password"])
+    # only where the service demands a second factor
+    totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN", noun=CREDENTIALS["totp"])
     method: LoginMethod = "password"
 
 

@@ -12,6 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 
+OUTPUT_ALONE = {"bufsize": 0, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+
+
 def start(command: Sequence[str], environ: Mapping[str, str], **streams: Any) -> subprocess.Popen[bytes]:
     """Start a program. It has no terminal to ask on, nor do signals of ours reach it. Raises OSError or ValueError."""
     hidden = 0

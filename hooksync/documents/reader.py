@@ -15,6 +15,7 @@ from hooksync.config.declarations import Settings, SubscriptionDeclaration, Tena
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
+    CREDENTIALS,
     CredentialRefs,
     DeclaredSubscription,
     HookUrl,
@@ -226,7 +227,7 @@ def _step(fields: Fields, live: Mapping[str, LiveSubscription]) -> StepView:
         "trigger": Trigger(fields["trigger"]),
         "reasons": tuple(fields["reasons"]),
         "changes": convert(fields["changes"], tuple[Change, ...]),
-        "secret": secret["ref"] and _reference(secret["ref"], None),
+        "secret": secret["ref"] and SecretRef.read(secret["ref"]),
         "secret_state": secret["state"],
         "receiver": None,  # of another time
         "is_awaited": fields["id"] in live and not live[fields["id"]].is_listed,
@@ -252,7 +253,7 @@ def _binding(fields: Fields, steps: Sequence[StepView], where: str) -> Binding:
 
 def _settings(fields: Fields, where: str, place: Location) -> Settings:
     login, owns = fields["credentials"], fields["owns"]
-    refs = {name: _reference(login[name], place) for name in ("username", "password", "totp")}
+    refs = {name: SecretRef.read(login[name], place, noun) for name, noun in CREDENTIALS.items()}
     for fault in map(prefix_fault, owns if isinstance(owns, list) else ()):
         if fault:
             raise InvalidDocument(f"{where}: a prefix of owns {fault}")
@@ -273,11 +274,6 @@ def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
         raise InvalidDocument(f"{where}: {name} has {error}") from None
 
 
-def _reference(fields: Fields, place: Location | None) -> SecretRef:
-    """Read `{"env": NAME}` or `{"file": PATH}`; the path starts at the current folder."""
-    return SecretRef("env", fields["env"], place) if "env" in fields else SecretRef("file", fields["file"], place)
-
-
 def _subscription(step: Fields, tenancy: str, where: str) -> SubscriptionDeclaration:
     place, trigger = _place(step["place"]), Trigger(step["trigger"])
     if step["address"] != address_of(tenancy, step["name"], trigger):
@@ -286,7 +282,7 @@ def _subscription(step: Fields, tenancy: str, where: str) -> SubscriptionDeclara
         name=step["name"],
         url=_written(step, "url", where, place),
         triggers=(trigger,),
-        secret=_reference(step["secret"]["ref"], place),
+        secret=SecretRef.read(step["secret"]["ref"], place),
         location=place,
         **given_fields(PlainFields, step),
     )

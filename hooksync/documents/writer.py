@@ -325,10 +325,10 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
     yield f"{margin or ''}{brackets[1]}" if data else brackets
 
 
-def reference(ref: SecretRef) -> dict[str, str]:
+def reference(ref: SecretRef) -> dict[str, object]:
     """Write a reference that holds without the hooks file: a relative path starts at the current folder."""
-    is_relative = ref.kind == "file" and ref.base and not ref.name.startswith("~")
-    return {ref.kind: join(ref.base, ref.name) if is_relative else ref.name}
+    is_relative = ref.base and not ref.name.startswith("~")
+    return {ref.kind: join(ref.base, ref.name)} if is_relative else ref.written()
 
 
 def credential_references(refs: CredentialRefs) -> dict[str, object]:

@@ -57,7 +57,7 @@ class World(Record, frozen=True):
 
     HIDDEN = ("environ",)
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str]  # of the process, and of files
     stdin: BinaryIO
     terminal: Terminal
     stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
@@ -69,6 +69,7 @@ class World(Record, frozen=True):
     begun: Event = field(default_factory=Event)  # set before the first change
     is_debugging: bool = False  # whether to show where an unforeseen error came from
     output: Output = field(default_factory=Output)  # the exit of all text; has the one redactor of the run
+    origins: Mapping[str, str] = field(default_factory=dict)  # by the names of variables: the files that set them
     stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt
 
 

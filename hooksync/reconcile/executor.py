@@ -91,7 +91,7 @@ class Executor(Record, frozen=True):
         if not adopts:
             return result
         read = [one for one in planned if isinstance(one, TenancyPlan)]
-        not_set = self.run.secrets.not_set(declared.secret for plan in read for declared in plan.to_be_adopted)
+        _, not_set = self.run.secrets.look_up(each.secret for plan in read for each in plan.to_be_adopted)
         return replace(result, adoption=judge_adoption(read, verdicts, not_set))
 
     def execute(
@@ -178,7 +178,7 @@ def ask_receivers(
     """
     plans = [one for one in _accepted(planned) if (adopts or one.is_ready) and one.tenancy.probe != "never"]
     asked = [each for plan in plans for each in (*plan.to_be_made, *(plan.to_be_adopted if adopts else ()))]
-    secrets = run.secrets.known(declared.secret for declared in asked)
+    secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets = [(declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets]
     with terminal.progress("asking receivers", len(set(targets))) as advance:
         answers = probe_all(targets, run.pool, run.context, advance)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from hooksync.config.secret_sources import SecretCache
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
@@ -41,7 +41,7 @@ class Planner(Record, frozen=True):
     options: DiffOptions
     allows_mass_unsubscribe: bool
     state: State | None
-    secrets: SecretCache
+    secrets: SecretSources
     ring: KeyRing
     adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
     place: str | None = ""  # of the state, for messages; None: none is kept
@@ -72,9 +72,8 @@ class Planner(Record, frozen=True):
     def recall(self, fetched: Sequence[Fetched]) -> dict[str, History]:
         """Gather what the state and this run's secrets say of each tenancy that could be read, by its name."""
         read = {one.tenancy.name: one for one in fetched if isinstance(one, FetchedTenancy)}
-        not_set = self.secrets.not_set(
-            declared.secret for one in read.values() for declared in one.tenancy.subscriptions
-        )
+        _, problems = self.secrets.look_up(each.secret for one in read.values() for each in one.tenancy.subscriptions)
+        not_set = frozenset(problems)
         now = self.clock.now()
         histories = {name: recall(self._known, one, not_set, now) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])

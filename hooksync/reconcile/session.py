@@ -12,7 +12,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Refused, ServiceError, unforeseen
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, Tenancy
@@ -59,19 +59,18 @@ def open_run(
     transport = make_network(timeouts, parallelism)
     policy, watch = world.patience or RetryPolicy(), world.terminal.watch
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
-    sources = SecretSources(world.environ)
+    secrets = SecretSources(world.environ, world.stop)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     refs += [tenancy.credentials.totp for tenancy in tenancies]
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
-    redactor.learn_later(lambda: sources.values(refs))  # a service may quote any of them, needed now or not
+    redactor.learn_later(lambda: secrets.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()
     clients = {
-        tenancy.name: Preservica(tenancy, Authenticator(tenancy, sources.find, context, used), context)
+        tenancy.name: Preservica(tenancy, Authenticator(tenancy, secrets.credential, context, used), context)
         for tenancy in tenancies
     }
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
-            secrets = SecretCache(sources)
             yield Run(
                 tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock=check_lock
             )
@@ -85,7 +84,7 @@ class Run(Record, frozen=True):
     tenancies: tuple[Tenancy, ...]
     parallelism: int
     clients: Mapping[str, Preservica]  # by the tenancy's name
-    secrets: SecretCache
+    secrets: SecretSources
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
     begun: Event = field(default_factory=Event)  # set before the first change

@@ -136,11 +136,12 @@ def judge_tenancy(
     error: HooksyncError | None = None,
     *,
     is_logged_in: bool = False,
+    login: str = "",
 ) -> tuple[Finding, ...]:
     """Judge each stage, from the name to the list. The stages after a failure are skipped.
 
     `reach`: whether the server answers at all; None: interrupted before. `live`: None: not listed. `error`: of the
-    log-in, or then of the list.
+    log-in, or then of the list. `login`: where its credentials come from.
     """
     broken = _broken_stage(reach, error, is_logged_in=is_logged_in) if live is None else None
     found = {stage: Finding(stage, "ok") for stage in _STAGES}
@@ -148,6 +149,7 @@ def judge_tenancy(
         found["tls"] = Finding("tls", "skipped", "plain http, as declared")
     if live is not None:
         found["list"] = Finding("list", "ok", f"{len(live)} live")
+    found["log-in"] = Finding("log-in", "ok", login)
     if broken:
         later = _STAGES[_STAGES.index(broken.subject) + 1 :]
         found |= {broken.subject: broken, **{stage: Finding(stage, "skipped") for stage in later}}
@@ -299,7 +301,7 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
         "name": subscription.name,
         "addresses": [each.address for each in check.subscriptions if each.tenancy],
         "url": subscription.url.shown,
-        "secret": {subscription.secret.kind: subscription.secret.name},
+        "secret": subscription.secret.written(),
         "receiver": {
             "state": answer.state if answer else "not-checked",
             "kind": answer.kind if answer else None,

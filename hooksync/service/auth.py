@@ -70,10 +70,8 @@ class Authenticator(Record, frozen=True):
 
     def _password(self, send: Send, code: str = "") -> LogIn:
         """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
-        form = {
-            "username": self._look_up(self.tenancy.credentials.username),
-            "password": self._credential(self.tenancy.credentials.password),
-        }
+        username, password = self._user_and_password()
+        form = {"username": username, "password": password}
         if self.tenancy.tenant:
             form["tenant"] = self.tenancy.tenant
         else:
@@ -108,8 +106,7 @@ class Authenticator(Record, frozen=True):
         if not self.tenancy.tenant:
             what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
             raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
-        username, timestamp = self._look_up(self.tenancy.credentials.username), str(int(self.context.clock.now()))
-        key = self._credential(self.tenancy.credentials.password)
+        (username, key), timestamp = self._user_and_password(), str(int(self.context.clock.now()))
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
         self.context.redactor.learn([digest])
@@ -129,10 +126,11 @@ class Authenticator(Record, frozen=True):
         """
         ref = self.tenancy.credentials.totp
         try:
-            seed = self._credential(ref)
+            seed = self.find(ref).reveal()
         except SecretError as error:
             what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
+        self.context.redactor.learn([seed])
         seed, now = seed.replace(" ", ""), self.context.clock.now()
         server = self.tenancy.server.base_url
         period = self.used.reserve(server, seed, now)
@@ -168,19 +166,19 @@ class Authenticator(Record, frozen=True):
         except ValueError:
             return None
 
-    def _look_up(self, ref: SecretRef) -> str:
-        """Look a credential up. Where it is missing, as for a pull request from a fork, name a command without them."""
-        try:
-            return self.find(ref).reveal()
-        except SecretError as error:
-            advice = "; `hooksync validate` needs no credentials: a pull request from a fork can run it"
-            problems = (replace(problem, fix=f"{problem.fix}{advice}") for problem in error.problems)
-            raise SecretError(*problems) from error
-
-    def _credential(self, ref: SecretRef) -> str:
-        value = self._look_up(ref)
-        self.context.redactor.learn([value])
-        return value
+    def _user_and_password(self) -> tuple[str, str]:
+        """Look both up. Raises one SecretError for both, at the tenancy's place where the file names neither."""
+        found, problems = list[str](), list[Problem]()
+        for ref in (self.tenancy.credentials.username, self.tenancy.credentials.password):
+            try:
+                found.append(self.find(ref).reveal())
+            except SecretError as error:
+                problems += (replace(one, where=one.where or self.tenancy.location) for one in error.problems)
+        if problems:
+            raise SecretError(*problems)
+        username, password = found
+        self.context.redactor.learn([password])
+        return username, password
 
     def _request(self, call: str, form: dict[str, str]) -> Request:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}

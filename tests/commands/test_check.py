@@ -57,7 +57,7 @@ prod   {place.box.url} / DEMO
 ok        name
 ok        connection
 skipped   tls                 plain http, as declared
-ok        log-in
+ok        log-in              username env:PRESERVICA_USERNAME, password env:PRESERVICA_PASSWORD
 ok        role
 ok        list                0 live
 
@@ -100,7 +100,7 @@ def test_a_credential_that_is_not_set_is_a_finding_of_the_log_in(place: Place) -
     run = check(place)
     assert run.code == 1
     assert states(run)["connection"] == "ok"
-    assert found(run, "log-in")["detail"] == "secret env:PRESERVICA_PASSWORD is not set"
+    assert found(run, "log-in")["detail"] == "password env:PRESERVICA_PASSWORD is not set"
     assert states(run, "catalogue")["receiver"] == "ok"
 
 

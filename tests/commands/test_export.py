@@ -353,7 +353,7 @@ def test_a_tenancy_that_cannot_be_read_is_a_comment_and_the_others_are_there(pla
     )
     run = place.run("export")
     assert run.code == 1
-    assert "  # away is missing, because it could not be read: secret env:NOT_THERE is not set" in run.out
+    assert "  # away is missing, because it could not be read: username env:NOT_THERE is not set" in run.out
     assert list(yaml.safe_load(run.out)["tenancies"]) == ["prod"]
     assert "error: away: " in run.err
     assert "`hooksync validate` needs no credentials" in run.err

@@ -45,7 +45,10 @@ receivers: [hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]
 environment: [HOOK_SECRET, "FN_*"]
 secret_folders: [/run/secrets]
 """
-FIELDS = ("servers", "receivers", "environment", "secret_folders", "allow_http", "allow_private_receivers")
+FIELDS = (
+    *("servers", "receivers", "environment", "secret_folders", "keyring_services"),
+    *("allow_commands", "allow_http", "allow_private_receivers"),
+)
 ANY = Policy("policy.yaml", {})
 WRITTEN = Written(parse_template("a literal text"), HERE)
 

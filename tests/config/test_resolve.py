@@ -118,9 +118,9 @@ def test_external_method_needs_a_tenant() -> None:
 
 def test_every_variable_that_is_missing_is_named() -> None:
     assert said_of(FILE.replace("BRAMA", "${TENANT}"), {"HOST": ""}) == [
-        "6:13: ${TENANT} is not set",
-        "10:14: ${HOST} is not set",
-        "10:14: ${FN_KEY} is not set",
+        "6:13: tenant variable ${TENANT} is not set",
+        "10:14: URL variable ${HOST} is not set",
+        "10:14: URL variable ${FN_KEY} is not set",
     ]
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keyring
 import pytest
 
 from hooksync.config.files import is_device
@@ -25,10 +30,22 @@ def file(path: str, base: str = "") -> SecretRef:
     return SecretRef("file", path, HERE, base)
 
 
+def command(*parts: str) -> SecretRef:
+    return SecretRef.read({"command": parts}, HERE)
+
+
+def shell(line: str) -> SecretRef:
+    return command("sh", "-c", line)
+
+
+def keyring_entry(username: str = "catalogue") -> SecretRef:
+    return SecretRef.read({"keyring": {"username": username, "service": "hooksync"}}, HERE)
+
+
 def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None, is_shared: bool = False) -> SecretError:
-    sources = SecretSources(environ or {})
+    sources = SecretSources(environ or {}, patience=0.2)
     with pytest.raises(SecretError) as caught:
-        (sources.find_shared if is_shared else sources.find)(ref)
+        (sources.find if is_shared else sources.credential)(ref)
     shown = "".join(traceback.format_exception(caught.value))
     chain: BaseException | None = caught.value
     while chain is not None:
@@ -42,9 +59,9 @@ def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None, is_shar
 
 def test_a_secret_comes_from_the_environment_as_it_is() -> None:
     sources = SecretSources({"HOOK_SECRET": f" {VALUE}\n"})
-    assert sources.find(env()) == Secret(f" {VALUE}\n")
+    assert sources.credential(env()) == Secret(f" {VALUE}\n")
     assert "v4lue" not in repr(sources)
-    assert "v4lue" not in repr(sources.find(env()))
+    assert "v4lue" not in repr(sources.credential(env()))
 
 
 def test_a_variable_that_is_not_set_is_told_from_an_empty_one() -> None:
@@ -75,22 +92,22 @@ def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
 )
 def test_one_newline_at_the_end_of_a_file_is_dropped_and_not_more(tmp_path: Path, content: bytes, value: str) -> None:
     (tmp_path / "secret").write_bytes(content)
-    assert SecretSources({}).find(file(str(tmp_path / "secret"))).reveal() == value
+    assert SecretSources({}).credential(file(str(tmp_path / "secret"))).reveal() == value
 
 
 def test_a_relative_path_starts_at_the_folder_of_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "secret").write_text(VALUE)
     sources = SecretSources({})
-    assert sources.find(file("sub/secret", str(tmp_path))).reveal() == VALUE
-    assert sources.find(file("../sub/secret", str(tmp_path / "sub"))).reveal() == VALUE
-    assert sources.find(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
+    assert sources.credential(file("sub/secret", str(tmp_path))).reveal() == VALUE
+    assert sources.credential(file("../sub/secret", str(tmp_path / "sub"))).reveal() == VALUE
+    assert sources.credential(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
 
 
 def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "secret").write_text(VALUE)
-    assert SecretSources({}).find(file("~/secret", "/elsewhere")).reveal() == VALUE
+    assert SecretSources({}).credential(file("~/secret", "/elsewhere")).reveal() == VALUE
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
@@ -151,4 +168,108 @@ def test_a_shared_secret_is_printable_ascii(bad: str) -> None:
 
 def test_all_of_printable_ascii_will_do() -> None:
     every = "".join(map(chr, range(32, 127)))
-    assert SecretSources({"HOOK_SECRET": every}).find_shared(env()).reveal() == every
+    assert SecretSources({"HOOK_SECRET": every}).find(env()).reveal() == every
+
+
+# programs
+
+
+def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:
+    sources = SecretSources({"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE})
+    assert sources.credential(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
+    assert sources.credential(shell("cat; echo x")).reveal() == "x"  # there is nothing to read
+    assert sources.credential(command("env")).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "VAULT_TOKEN=t"]
+    assert str(command("op", "read", "op://a b")) == "command:op read op://a b"
+    assert command("a", "b c") != command("a b", "c")
+
+
+def test_a_program_runs_once_in_a_run_whoever_asks_and_whatever_comes_of_it(tmp_path: Path) -> None:
+    sources = SecretSources(os.environ)
+    ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
+    for ask in (sources.credential, sources.find, sources.credential):
+        with pytest.raises(SecretError):
+            ask(ref)
+    assert sources.values([ref]) == []
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"),
+    [
+        (shell(f"echo {VALUE}; echo {VALUE} >&2; exit 3"), "sh ended with exit code 3"),
+        (shell(f"echo {VALUE}; kill -9 $$"), "sh was ended by signal 9"),
+        (command("no-such-program"), "no-such-program cannot be run: no such file or directory"),
+        (command("/etc/passwd"), "/etc/passwd cannot be run: permission denied"),
+        (shell(f"echo {VALUE}; sleep 60"), "sh did not end within 0.2 seconds"),
+        (command("true"), "is empty"),
+        (shell("echo"), "is empty"),
+        (shell("yes"), "is larger than 64 KiB"),
+        (shell("printf '\\377'"), "is not UTF-8 text"),
+    ],
+)
+def test_a_program_that_gives_no_secret_is_told_without_what_it_said(ref: SecretRef, said: str) -> None:
+    ref = SecretRef.read({"command": [part.replace(VALUE, "${A}") for part in ref.parts]}, HERE)
+    assert failure_of(ref, environ={"PATH": os.environ["PATH"], "A": VALUE}).summary.endswith(said)
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
+    tmp_path: Path, is_interrupted: bool
+) -> None:
+    stop, alive = threading.Event(), tmp_path / "alive"
+    os.mkfifo(alive)
+    sources = SecretSources(os.environ, stop, patience=60 if is_interrupted else 0.3)
+    asked = threading.Thread(target=lambda: sources.values([shell(f"exec 3> '{alive}'; echo >&3; sleep 60 & wait")]))
+    asked.start()
+    with alive.open() as held:
+        assert held.readline() == "\n"
+        if is_interrupted:
+            stop.set()
+        assert held.read() == ""  # once all that had it open have ended
+    asked.join(20)
+    assert not asked.is_alive()
+
+
+# keyrings
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Choose a keyring as keyring's users do."""
+
+    def choose(name: str) -> None:
+        monkeypatch.setenv("PYTHON_KEYRING_BACKEND", name)
+        keyring.core.init_backend()
+
+    monkeypatch.setenv("PASSWORD_IN_THE_KEYRING", VALUE)
+    yield choose
+    choose("keyring.backends.fail.Keyring")
+
+
+def test_a_keyring_gives_the_secret_of_an_entry(backend: Callable[[str], None]) -> None:
+    backend("tests.keyrings.Memory")
+    assert SecretSources({}).credential(keyring_entry()).reveal() == VALUE
+    assert "is not in the keyring" in failure_of(keyring_entry("another")).summary
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tests.keyrings.Locked", "the keyring failed: KeyringLocked"),
+        ("tests.keyrings.Waiting", "the keyring did not end within 0.2 seconds"),
+        ("keyring.backends.fail.Keyring", "the keyring failed: NoKeyringError"),
+        ("keyring.backends.null.Keyring", "is not in the keyring"),
+    ],
+)
+def test_a_keyring_that_gives_nothing_is_told_without_its_words(
+    backend: Callable[[str], None], name: str, said: str
+) -> None:
+    backend(name)
+    assert failure_of(keyring_entry()).summary.endswith(said)
+
+
+def test_without_the_package_keyring_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    error = failure_of(keyring_entry())
+    assert error.summary.endswith("the package keyring is not installed")
+    assert "pip install 'hooksync[keyring]'" in str(error)

@@ -17,7 +17,7 @@ import pytest
 from msgspec import Struct
 
 import hooksync
-from hooksync.config.secret_sources import SecretCache, SecretSources
+from hooksync.config.secret_sources import SecretSources
 from hooksync.config.yaml_nodes import YamlList, YamlMap
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
@@ -106,7 +106,7 @@ def test_a_field_that_may_hold_a_secret_is_in_no_repr(kind: type, name: str, wri
 def test_the_rule_finds_the_fields_that_are_known_to_hold_secrets() -> None:
     found = {f"{kind.__name__}.{name}" for kind, name, _ in FIELDS}
     known = {"HookUrl.full", "HookUrl.identity", "LogIn.token", "LogIn.hidden", "SecondFactor.continuation"}
-    known |= {"Request.body", "Request.headers", "Answer.body", "World.environ", "SecretSources.environ"}
+    known |= {"Request.body", "Request.headers", "Answer.body", "World.environ"}
     known |= {
         "PlanKey.value",
         "SubscriptionKey.url",
@@ -134,10 +134,10 @@ def hiding() -> Redactor:
     return redactor
 
 
-def cached() -> SecretCache:
-    cache = SecretCache(SecretSources({"NAME": CANARY}))
-    cache.find(SecretRef("env", "NAME", HERE))
-    return cache
+def looked_up() -> SecretSources:
+    sources = SecretSources({"NAME": CANARY})
+    sources.find(SecretRef("env", "NAME", HERE))
+    return sources
 
 
 def logged_in() -> TokenSession:
@@ -162,7 +162,7 @@ HOLDERS: dict[type, Callable[[], object]] = {  # classes that are no records and
     Secret: lambda: Secret(CANARY),
     Key: lambda: Key(CANARY.encode()),
     Redactor: hiding,
-    SecretCache: cached,
+    SecretSources: looked_up,
     TokenSession: logged_in,
     YamlMap: mapping,
     YamlList: sequence,

@@ -55,7 +55,7 @@ TOUCHES = {
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",
-    "config.secret_sources": "random",
+    "config.secret_sources": "os random",  # new secrets are random
     "core": "",
     "core.output": "open os stdio",
     "core.programs": "os signal subprocess",
@@ -89,6 +89,8 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "deepdiff": {"~reconcile.diff"},
     "shtab": {"~cli.completion"},
     "pyotp": {"~service.auth"},
+    "dotenv": {"~config.secret_sources"},
+    "keyring": {"~config.secret_sources"},
     "obstore": {"~state.cloud_vault"},
     "msgspec": {"documents.writer", "core.record", "core.schema", "service.worker_pool"},
 }

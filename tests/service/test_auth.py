@@ -141,7 +141,7 @@ def test_a_missing_password_is_an_error_that_names_its_variable(clients: Clients
     box = start()
     error = failure_of(clients.client(box.url).list_subscriptions)
     assert isinstance(error, SecretError)
-    assert "secret env:PRESERVICA_PASSWORD is not set" in error.summary
+    assert "password env:PRESERVICA_PASSWORD is not set" in error.summary
     assert "`hooksync validate` needs no credentials" in error.problems[0].fix
     assert names(box) == []
 
@@ -276,7 +276,7 @@ def test_services_that_are_not_the_same_get_the_same_code(clients: Clients, once
 
 def test_a_seed_that_is_not_set_is_asked_for(clients: Clients, start: Start) -> None:
     error = failure_of(clients.client(start(totp_seed=SEED).url).list_subscriptions)
-    assert "the account asks for a second factor, and secret env:PRESERVICA_2FA_TOKEN is not set" in error.summary
+    assert "the account asks for a second factor, and TOTP seed env:PRESERVICA_2FA_TOKEN is not set" in error.summary
     assert "set env:PRESERVICA_2FA_TOKEN to the base32 seed" in str(error)
 
 

@@ -1,0 +1,212 @@
+"""Secrets that programs and keyrings give: who may have a program run, and that whole commands work with them."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.conftest import HOOKS, SECRET, Place, Run
+from tests.documents.test_saved_plan import save
+
+NAMED = "{command: [sh, -c, 'echo x >> runs; echo $CATALOGUE']}"
+SHOWN = "command:sh -c echo x >> runs; echo $CATALOGUE"
+POLICY = "version: 1\nallow_private_receivers: true\nallow_http: true\n"
+EVERY = (
+    *("validate", "plan", "plan --probe", "apply --yes", "check", "fire prod/catalogue"),
+    *("verify event.json --signature 00", "listen --exit-after 1"),
+)
+
+
+@pytest.fixture
+def commanded(place: Place) -> Place:
+    """A place whose secret a program prints."""
+    place.write(HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED))
+    place.environ["CATALOGUE"] = place.environ.pop("CATALOGUE_SECRET")
+    place.write("{}", "event.json")
+    return place
+
+
+def runs(place: Place) -> int:
+    path = place.folder / "runs"
+    return path.read_text().count("x") if path.exists() else 0
+
+
+def refused(place: Place, run: Run, said: str) -> None:
+    """Hold that nothing ran and nobody was called."""
+    assert run.code in (1, 3)
+    assert said in run.err
+    assert "  fix: " in run.err
+    assert runs(place) == 0
+    assert place.box.calls == ()
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_no_program_runs_for_a_secret_unless_the_command_line_or_a_policy_allows_it(
+    commanded: Place, command: str
+) -> None:
+    said = f"hooks.yaml:10:17: secret {SHOWN} runs a program, which is not allowed"
+    refused(commanded, commanded.run(*command.split()), said)
+    commanded.write(POLICY, "policy.yaml")
+    said = f"hooks.yaml:10:17: {SHOWN} runs a program, which the policy does not allow (policy.yaml)"
+    refused(commanded, commanded.run(*command.split(), "--allow-commands", "--policy", "policy.yaml"), said)
+
+
+def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
+    place.write(HOOKS.replace("tenant: DEMO", "tenant: DEMO\n    credentials: {password: {command: [sh, login]}}"))
+    place.write(f"echo x >> runs; echo '{place.environ.pop('PRESERVICA_PASSWORD')}'", "login")
+    refused(place, place.run("export"), "password command:sh login runs a program, which is not allowed")
+    done = place.run("check", "--allow-commands", "--format", "json")
+    assert done.code == 0
+    [tenancy] = done.json["tenancies"]
+    [login] = [each for each in tenancy["findings"] if each["subject"] == "log-in"]
+    assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
+    exported = place.run("export", "--allow-commands")
+    assert "password: {command: [sh, login]}" in exported.out
+
+
+def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Place) -> None:
+    done = commanded.run("apply", "--yes", "--allow-commands")
+    assert (done.code, done.err) == (0, "")
+    assert f"secret               {SHOWN}\n" in done.out
+    assert runs(commanded) == 1
+    commanded.write(f"{POLICY}allow_commands: true\n", "policy.yaml")
+    done = commanded.run("check", "--policy", "policy.yaml", "--format", "json")
+    assert done.code == 0
+    [hook] = done.json["tenancies"][0]["subscriptions"]
+    assert hook["secret"] == {"command": ["sh", "-c", "echo x >> runs; echo $CATALOGUE"]}
+    assert runs(commanded) == 2
+
+
+def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(commanded: Place) -> None:
+    path = save(commanded, "--allow-commands")
+    document = json.loads(path.read_text())
+    refs = [step["secret"]["ref"] for step in document["tenancies"][0]["steps"]]
+    assert refs == [{"command": ["sh", "-c", "echo x >> runs; echo $CATALOGUE"]}] * 2
+    ran, called = runs(commanded), commanded.box.calls
+    done = commanded.run("apply", str(path))
+    assert (done.code, runs(commanded), commanded.box.calls) == (3, ran, called)
+    assert f"secret {SHOWN} runs a program, which is not allowed" in done.err
+    assert commanded.run("apply", str(path), "--allow-commands").code == 0
+    assert {each.secret for each in commanded.box.subscriptions("DEMO")} == {SECRET}
+
+
+def test_a_program_that_fails_is_told_with_its_line_and_nothing_is_changed(commanded: Place) -> None:
+    commanded.write(HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo $CATALOGUE >&2; exit 5']"))
+    done = commanded.run("apply", "--yes", "--allow-commands")
+    assert done.code == 1
+    assert (
+        "hooks.yaml:10:17: secret command:sh -c echo $CATALOGUE >&2; exit 5 cannot be read: sh ended with" in done.err
+    )
+    assert commanded.box.subscriptions("DEMO") == ()
+
+
+def test_an_interrupt_ends_a_run_that_waits_for_a_program(commanded: Place) -> None:
+    commanded.write(HOOKS.replace("env: CATALOGUE_SECRET", "command: [sh, -c, 'echo > here; sleep 60']"))
+    process = commanded.popen("plan", "--allow-commands")
+    while not (commanded.folder / "here").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("kind", ["command:sh", "keyring:hooksync"])
+def test_the_command_line_names_no_program_and_no_keyring(place: Place, kind: str) -> None:
+    run = place.run("fire", "--url", "http://127.0.0.1:1/", "--secret", kind, "--allow-commands")
+    assert run.code == 64
+    assert "give --secret env:NAME or --secret file:PATH" in run.err
+
+
+def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place) -> None:
+    place.write(HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}"))
+    place.environ["PASSWORD_IN_THE_KEYRING"] = place.environ.pop("CATALOGUE_SECRET")
+    place.environ["PYTHON_KEYRING_BACKEND"] = "tests.keyrings.Memory"
+    place.write(f"{POLICY}keyring_services: ['hook?ync', other]\n", "policy.yaml")
+    done = place.run_process("apply", "--yes", "--policy", "policy.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert "secret               keyring:hooksync catalogue\n" in done.out
+    assert {each.secret for each in place.box.subscriptions("DEMO")} == {SECRET}
+    place.write(f"{POLICY}keyring_services: [other]\n", "policy.yaml")
+    done = place.run("plan", "--policy", "policy.yaml")
+    assert done.code == 3
+    assert "keyring:hooksync catalogue names a service, which the policy does not allow (policy.yaml:4)" in done.err
+
+
+# files that set variables
+
+
+def test_all_that_is_not_set_is_told_at_once_by_its_kind_and_line(place: Place) -> None:
+    place.write(HOOKS.replace("    tenant: DEMO\n", "    tenant: ${TENANT}\n    credentials: {totp: {env: SEED}}\n"))
+    for name in [name for name in place.environ if name not in ("PATH", "RECEIVER")]:
+        del place.environ[name]
+    for command in ("plan", "apply --yes", "check", "export"):
+        run = place.run(*command.split())
+        assert (run.code, run.out) == (1, "")
+        lines = run.err.splitlines()
+        assert [line for line in lines if not line.startswith("  fix: ")] == [
+            "hooks.yaml:3:3: username env:PRESERVICA_USERNAME is not set",
+            "hooks.yaml:3:3: password env:PRESERVICA_PASSWORD is not set",
+            "hooks.yaml:4:13: server variable ${BOX} is not set",
+            "hooks.yaml:5:13: tenant variable ${TENANT} is not set",
+            "hooks.yaml:6:25: TOTP seed env:SEED is not set",
+            "hooks.yaml:9:14: URL variable ${FN_KEY} is not set",
+            "hooks.yaml:11:17: secret env:CATALOGUE_SECRET is not set",
+        ]
+        assert all("--env-file" in line for line in lines if line.startswith("  fix: "))
+
+
+def test_where_only_the_log_in_is_not_set_secrets_are_told_too_and_check_goes_on(place: Place) -> None:
+    for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET"):
+        del place.environ[name]
+    for command in ("plan", "apply --yes", "export"):
+        run = place.run(*command.split())
+        assert [line.partition(": ")[2] for line in run.err.splitlines() if "fix: " not in line] == [
+            "username env:PRESERVICA_USERNAME is not set",
+            "password env:PRESERVICA_PASSWORD is not set",
+            "secret env:CATALOGUE_SECRET is not set",
+        ]
+    run = place.run("check")
+    assert "username env:PRESERVICA_USERNAME is not set; password env:PRESERVICA_PASSWORD is not set" in run.out
+    assert "secret env:CATALOGUE_SECRET is not set" in run.out
+
+
+def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -> None:
+    names = ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET", "FN_KEY", "BOX")
+    text = "".join(f"{name}={place.environ.pop(name)}\n" for name in names)
+    place.write(text, ".env").chmod(0o600)
+    for command in ("plan -v", "apply --yes", "check", "export", "fire prod/catalogue"):
+        run = place.run(*command.split(), "--env-file", ".env")
+        assert run.code == 0, run.err
+        assert "warning" not in run.err
+        assert (f".env sets {', '.join(names)}\n" in run.err) == ("-v" in command)
+    assert place.run("verify", "--env-file", "none", "--signature", "00", "-").code == 1
+
+
+def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place: Place) -> None:
+    user, password = (place.environ.pop(f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD"))
+    server = place.environ["BOX"].removeprefix("http://")
+    place.write(
+        HOOKS.replace("    server: ${BOX}\n    tenant: DEMO\n", "").replace("  prod:", "  prod:\n    allow_http: true")
+    )
+    login = f"[credentials]\nusername={user}\npassword={password}\ntenant=DEMO\nserver=http://{server}\n"
+    place.write(login, "credentials.properties")
+    run = place.run("check", "-v")
+    assert run.code == 0
+    assert "log-in              username env:PRESERVICA_USERNAME (of credentials.properties), password env:" in run.out
+    assert "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, " in run.err
+    assert place.run("apply", "--yes").code == 0
+    policy = f"{POLICY}servers: ['{server}']\nsecret_folders: [elsewhere]\n"
+    place.write(policy, "policy.yaml")
+    run = place.run("plan", "--policy", "policy.yaml")
+    assert run.code == 3
+    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:5)" in run.err
+    assert place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code == 0
+    place.write(policy.replace("elsewhere", "."), "policy.yaml")
+    assert place.run("plan", "--policy", "policy.yaml").code == 0
+    place.write(policy.replace(server, "other.example"), "policy.yaml")
+    assert "leads to a host, which the policy does not allow" in place.run("plan", "--policy", "policy.yaml").err
+    place.write("password\n", "credentials.properties")
+    run = place.run("plan")
+    assert (run.code, "credentials.properties:1:1: this is not as pyPreservica reads it" in run.err) == (1, True)

@@ -1,0 +1,172 @@
+"""Files that set variables: those that --env-file names, and pyPreservica's credentials.properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from pyPreservica.common import AuthenticatedAPI
+
+from hooksync.config.secret_sources import gather
+from hooksync.core.errors import FileError
+
+VALUE = "v4lue-that-must-not-be-seen"
+LOGIN = "[credentials]\nusername=u@example.org\npassword=p%w$d ;x\ntenant=T\nserver=s.example\ntwoFactorToken=SEED\n"
+FOUND = {
+    "PRESERVICA_USERNAME": "u@example.org",
+    "PRESERVICA_PASSWORD": "p%w$d ;x",
+    "PRESERVICA_TENANT": "T",
+    "PRESERVICA_SERVER": "s.example",
+    "PRESERVICA_2FA_TOKEN": "SEED",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in FOUND:
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def write(name: str, text: str | bytes, mode: int = 0o600) -> str:
+    path = Path(name)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return name
+
+
+def values_of(text: str | bytes, environ: dict[str, str] | None = None) -> dict[str, str]:
+    return gather([write(".env", text)], None, environ or {})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("A=b\n\n# note\nexport C = d\r\nE=\n", {"A": "b", "C": "d", "E": ""}),
+        ("A=p$B${B}\\n\nB='$x # y'\nC=\"a\\nb\" # c\n", {"A": "p$B${B}\\n", "B": "$x # y", "C": "a\nb"}),
+        (b"\xef\xbb\xbfA=\xc3\xbc", {"A": "\u00fc"}),
+        ("A=1\nA=2\n", {"A": "2"}),
+        ("", {}),
+    ],
+)
+def test_a_file_of_variables_is_read_and_a_dollar_stays(text: str | bytes, values: dict[str, str]) -> None:
+    assert values_of(text) == values
+
+
+def test_the_environment_counts_first_and_of_several_files_the_last() -> None:
+    files = [write("one", "A=one\nB=one\nC=one\n"), write("two", "B=two\nC=two\n")]
+    environ, origins, warnings = gather(files, None, {"C": "", "D": "own"})
+    assert environ == {"A": "one", "B": "two", "C": "", "D": "own"}
+    assert (origins, warnings) == ({"A": "one", "B": "two"}, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (f"A=b\n\n\n{VALUE}\n", 4, "this is not of the form NAME=value"),
+        (f"A=b\n# x\n{VALUE} {VALUE}\n", 3, "this is not of the form NAME=value"),
+        (f"A='{VALUE}\n", 1, "this is not of the form NAME=value"),
+        (f"A={VALUE}\0\n", 1, "this is not of the form NAME=value"),
+        (f"A=b\nHOOKSYNC_PLAN_KEY={VALUE}\n", 2, "HOOKSYNC_PLAN_KEY is for hooksync itself, and not read from a file"),
+        ("hooksync_policy=\n", 1, "hooksync_policy is for hooksync itself, and not read from a file"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_variables_is_told_with_its_line_and_not_quoted(
+    text: str, line: int, said: str
+) -> None:
+    with pytest.raises(FileError) as caught:
+        values_of(text)
+    [problem] = caught.value.problems
+    assert (str(problem.where), problem.what) == (f".env:{line}:1", said)
+    assert VALUE not in str(caught.value)
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
+    with pytest.raises(FileError, match=r"the env file none cannot be read: no such file or directory"):
+        gather(["none"], None, {})
+    with pytest.raises(FileError, match=r"\.env is not UTF-8 text"):
+        values_of(b"A=\xff")
+    with pytest.raises(FileError, match="larger than 1 MiB"):
+        values_of(b"#" * (1024 * 1024 + 1))
+
+
+def test_a_file_of_variables_that_everybody_may_read_is_warned_of() -> None:
+    [warning] = gather([write(".env", "A=b\n", 0o644)], None, {})[2]
+    assert (warning.what, warning.fix) == (".env may be read by every user of this machine", "chmod 600 .env")
+    assert not gather([write(".env", "A=b\n", 0o640)], None, {})[2]
+
+
+# pyPreservica's
+
+
+class Found(Exception):
+    """What pyPreservica read."""
+
+
+class Reader(AuthenticatedAPI):  # type: ignore[misc]
+    """Reads as pyPreservica does, and logs in nowhere."""
+
+    def __token__(self) -> NoReturn:
+        names = {"USERNAME": "username", "PASSWORD": "password", "TENANT": "tenant", "SERVER": "server"}
+        names["2FA_TOKEN"] = "two_fa_secret_key"
+        raise Found({f"PRESERVICA_{name}": getattr(self, field) for name, field in names.items()})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOGIN,
+        LOGIN.replace("=", " : ").replace("username", "USERNAME").replace("\n", "\r\n"),
+        LOGIN.replace("tenant=T\n", "").replace("twoFactorToken=SEED\n", "; twoFactorToken=SEED\n# x\n"),
+        f"[DEFAULT]\ntenant=D\n[other]\npassword=x\n{LOGIN.replace('tenant=T', 'extra=%(tenant)s')}",
+        LOGIN.replace("p%w$d ;x", "one\n  two"),
+        LOGIN.replace("p%w$d ;x", '"quoted" \u00fc'),
+    ],
+)
+def test_credentials_are_read_as_pypreservica_reads_them(text: str) -> None:
+    write("credentials.properties", text)
+    with pytest.raises(Found) as caught:
+        Reader()
+    theirs = {name: value for name, value in caught.value.args[0].items() if value is not None}
+    environ, origins, _ = gather([], "", {})
+    assert environ == theirs
+    assert origins == dict.fromkeys(theirs, "credentials.properties")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"\ufeff{LOGIN}", 1),
+        (f"password={VALUE}\n", 1),
+        (f"[credentials]\nusername=u\n{VALUE}\n", 3),
+        (f"[credentials]\npassword=x\npassword={VALUE}\n", 3),
+        (f"[credentials]\npassword={VALUE}\n[credentials]\n", 3),
+    ],
+)
+def test_what_pypreservica_could_not_read_is_an_error_at_its_line(text: str, line: int) -> None:
+    with pytest.raises(FileError) as caught:
+        gather([], write("login", text), {})
+    assert caught.value.problems[0].where == ("login", line, 1)
+    assert VALUE not in str(caught.value) + repr(caught.value.__cause__)
+
+
+def test_credentials_of_the_working_folder_count_only_where_no_variable_of_theirs_is_set() -> None:
+    write("credentials.properties", LOGIN)
+    assert gather([], "", {})[0] == FOUND
+    assert gather([], None, {})[0] == {}
+    for name in FOUND:
+        assert gather([], "", {name: ""})[0] == {name: ""}
+        assert gather([write(".env", f"{name}=x\n")], "", {})[0] == {name: "x"}
+
+
+def test_credentials_that_are_named_fill_in_what_variables_leave_out() -> None:
+    path = write("login", LOGIN)
+    environ, origins, _ = gather([write(".env", "PRESERVICA_TENANT=E\n")], path, {"PRESERVICA_PASSWORD": "own"})
+    assert environ == {**FOUND, "PRESERVICA_PASSWORD": "own", "PRESERVICA_TENANT": "E"}
+    assert origins["PRESERVICA_USERNAME"] == "login"
+    assert origins["PRESERVICA_TENANT"] == ".env"
+    assert "PRESERVICA_PASSWORD" not in origins
+    with pytest.raises(FileError, match="the credentials file none cannot be read"):
+        gather([], "none", {})
