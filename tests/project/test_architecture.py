@@ -55,7 +55,7 @@ TOUCHES = {
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",
-    "config.secret_sources": "os random",  # new secrets are random
+    "config.secret_sources": "os random subprocess",  # text as a file, new secrets, and the type of a program
     "core": "",
     "core.output": "open os stdio",
     "core.programs": "os signal subprocess",
