@@ -57,14 +57,11 @@ class Tour:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     events: Mapping[str, Callable[[], None]] = field(default_factory=dict)  # what happens meanwhile
     signal: int | None = None  # that came: it is noted, so that it does not interrupt the cleaning up
-    _child: subprocess.Popen[str] | None = None  # the last command that was started
     _plan: list[str] = field(default_factory=list)  # the lines of the plan that was shown last
 
     def note(self, number: int) -> None:
-        """Handle a signal: it ends the command that runs, and then the tour."""
+        """Handle a signal: the tour ends after the command that runs, which a terminal sends it too."""
         self.signal = number
-        if self._child is not None:
-            self._child.terminate()
 
     def follow(self, script: Iterable[str]) -> None:
         """Show the script line by line, and do what it says. Raises Stopped after a signal, Unexpected."""
@@ -99,7 +96,7 @@ class Tour:
     def _run(self, arguments: Sequence[str]) -> tuple[str, int]:
         """Run hooksync to its end; returns its output and its exit code."""
         colour = ("--color", "always") if self.is_coloured and arguments[0] in _COLOURED else ()
-        with subprocess.Popen(  # noqa: S603  our own program
+        done = subprocess.run(  # noqa: S603  our own program
             [sys.executable, "-m", "hooksync", *arguments, *colour],
             cwd=self.folder,
             env=self.environ,
@@ -108,11 +105,9 @@ class Tour:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            process_group=0,  # Ctrl-C goes to the tour alone, which then ends the command
-        ) as child:
-            self._child = child
-            output, _ = child.communicate()
-        return output, child.returncode
+            check=False,
+        )
+        return done.stdout, done.returncode
 
     def _without_repetition(self, lines: list[str]) -> list[str]:
         """Leave out a plan that was shown just before: `apply` begins with what `plan` shows."""
