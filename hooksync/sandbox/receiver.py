@@ -100,15 +100,6 @@ class Receiver(LoopbackServer):
         connection.send(Answer(answer.status, answer.body))
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of one event."""
-
-    subscription_id: str
-    status: int | None  # of the receiver's answer; None: no answer
-    reason: str = ""  # why there was no answer
-
-
 class WebhookSender:
     """Calls receivers. Thread-safe; `close` ends the calls under way."""
 
@@ -127,17 +118,18 @@ class WebhookSender:
         answer = self._post(url, b"", {}, f"challengeCode={code}")
         return answer if isinstance(answer, str) else judge(*answer, code, secret)
 
-    def deliver(self, subscription: Subscription, body: bytes) -> Delivery:
-        """Send events to a subscription's receiver, signed and in chunks. `body`: as `event_body` makes it."""
+    def deliver(self, subscription: Subscription, body: bytes) -> int | str:
+        """Send events to a subscription's receiver, signed and in chunks. Returns its status, or why it did not answer.
+
+        `body`: as `event_body` makes it.
+        """
         headers = {
             "Content-Type": "application/json",
             "Transfer-Encoding": "chunked",
             "Preservica-Signature": receiver.sign_event(subscription.secret.encode("latin-1"), body),
         }
         answer = self._post(subscription.url, body, headers)
-        return (
-            Delivery(subscription.id, None, answer) if isinstance(answer, str) else Delivery(subscription.id, answer[0])
-        )
+        return answer if isinstance(answer, str) else answer[0]
 
     def close(self) -> None:
         """Cut every call that is under way, and allow no other."""

@@ -18,7 +18,7 @@ from hooksync.sandbox.accounts import Account, Accounts
 from hooksync.sandbox.command import FIRE_PATH
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
-from hooksync.sandbox.receiver import TAKEN, Delivery, WebhookSender, event_body, sample_events
+from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
 from hooksync.sandbox.tenancies import (
     SHORT_TRIGGERS,
     TOKEN_HEADER,
@@ -138,14 +138,15 @@ class Sandbox(LoopbackServer):
         """Let nothing go wrong any more."""
         self._faults.end()
 
-    def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> tuple[Delivery, ...]:
+    def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> dict[str, int | str]:
         """Let something happen: send it, signed, to all subscriptions for a trigger (as on the wire), one by one.
 
-        `events`: what happens; None: something to an asset.
+        Returns by their ids what came back, as `WebhookSender.deliver`. `events`: what happens; None: something to an
+        asset.
         """
         events = sample_events(trigger) if events is None else events
         held = [(tenant, each) for tenant in self._tenants for each in self._rules.tenancies.held_by(tenant)]
-        return tuple(self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger)
+        return {each.id: self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger}
 
     def _keep_firing(self, seconds: float) -> None:
         while seconds and not self.stopping.wait(seconds):
@@ -166,20 +167,21 @@ class Sandbox(LoopbackServer):
         if trigger not in self._rules.triggers:
             return json_answer(400, {"message": f"the trigger is not one of {', '.join(self._rules.triggers)}"})
         sent = self.fire(trigger, events)
-        lines = [f"{trigger} {each.subscription_id[:8]} -> {each.status or each.reason}" for each in sent]
+        lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
         message = "\n".join(lines or [f"nobody subscribes to {trigger}: hooksync apply comes first"])
-        return json_answer(200 if sent and all(each.status in TAKEN for each in sent) else 502, {"message": message})
+        return json_answer(
+            200 if sent and all(result in TAKEN for result in sent.values()) else 502, {"message": message}
+        )
 
-    def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> Delivery:
+    def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> int | str:
         body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
         repeats = self._options.repeats if Trait.REPEAT_EVENTS in self._options.traits else ()
         for pause in (*repeats, None):
-            delivery = self._sender.deliver(subscription, body)
-            result = delivery.status or delivery.reason
+            result = self._sender.deliver(subscription, body)
             self._options.log({"kind": "event", "what": what, "url": subscription.url, "result": result})
-            if delivery.status in TAKEN or pause is None or self.stopping.wait(pause):
+            if result in TAKEN or pause is None or self.stopping.wait(pause):
                 break
-        return delivery
+        return result
 
     def _challenge(self, url: str, secret: str) -> str | None:
         reason = self._sender.challenge(url, secret)

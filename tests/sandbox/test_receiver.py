@@ -144,6 +144,6 @@ def test_event_reaches_every_subscriber_of_its_trigger(start: Callable[..., Sand
     box.seed("DEMO", receiver.url("catalogue"), "INGEST_FAILED", NEW)
     box.seed("OTHER", receiver.url("alerts"), "MOVED", "another secret")
     deliveries = box.fire("MOVED", [EVENT])
-    assert [(each.subscription_id, each.status) for each in deliveries] == [(each, 200) for each in ids]
+    assert deliveries == dict.fromkeys(ids, 200)
     assert [document["subscriptionId"] for document in receiver.inbox("catalogue").events] == ids
     assert receiver.inbox("alerts").events == []
