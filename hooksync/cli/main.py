@@ -240,7 +240,7 @@ _PLACES = {  # modules, with the function where it has another name; of commands
     **dict.fromkeys(("plan", "apply", "show"), "commands.plan_apply"),
     **dict.fromkeys(("init", "schema"), "commands.validate"),
     "list": "commands.export:list_live",
-    "verify": "commands.receiving",
+    **dict.fromkeys(("verify", "fire"), "commands.receiving"),
     "listen": "cli.listen",
     "completion": "cli.completion",
 }
