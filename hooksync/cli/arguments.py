@@ -37,7 +37,7 @@ _LOGGING_IN = (*_FILES, "--credentials")
 _YES = "-y --yes --auto-approve"
 _LIVE = (*_LOGGING_IN, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
 _PLANNING = (
-    *(*_LOGGING_IN, "--format:markdown too", *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
+    *(*_LOGGING_IN, *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
     *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
 )
 _RECEIVER = ("--url", "--secret")
@@ -45,9 +45,19 @@ _SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
 _STATE = ("-f --file:of the state", "--state", "--env-file")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; an action follows its command
     "validate": (*_FILES, "--format", *_SELECTION),
-    "plan": (*_PLANNING, "--detailed-exitcode", "--out"),
-    "apply": ("saved_plan", "--max-age", *_PLANNING, _YES, "--adopt", "--lock-timeout", "--report"),
-    "show": ("path:of a plan", "--format:markdown too", "--all", "--detailed-exitcode", "--color|--no-color"),
+    "plan": ("--format:of a plan", *_PLANNING, "--detailed-exitcode", "--out"),
+    "apply": (
+        *("saved_plan", "--max-age", "--format:markdown too", *_PLANNING, _YES, "--adopt", "--lock-timeout"),
+        "--report",
+    ),
+    "show": (
+        "path:of a plan",
+        "--format:of a plan",
+        "--all",
+        "--detailed-exitcode",
+        "--color|--no-color",
+        "--env-file",
+    ),
     "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state"),
     "export": (*_LIVE, "--shard"),
     "init": ("path", "--from-live", *_LIVE),
@@ -146,6 +156,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     # how the result is shown, and how calls are made
     "--format": _choice("text", "json"),
     "--format:markdown too": _choice("text", "json", "markdown"),
+    "--format:of a plan": _choice("text", "json", "markdown", "html"),
     "--timeout": {"type": _number(float, 0.001, 3600), "default": 30.0},
     "--parallelism": {"type": _number(int, 1, 64), "default": 8},
     "--color": _choice("auto", "always", "never"),

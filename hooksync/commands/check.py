@@ -46,7 +46,8 @@ def check(options: Options, world: World) -> ExitCode:
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:
-        world.terminal.result(check_json(view) if options.format == "json" else check_markdown(view), options.format)
+        is_json = options.format == "json"
+        world.terminal.result(check_json(view) if is_json else check_markdown(view), "json" if is_json else "markdown")
     for warning in view.warnings:
         world.terminal.warn(warning)
     if world.stop.is_set():

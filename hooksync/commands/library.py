@@ -118,6 +118,12 @@ class Plan(Result, frozen=True, kw_only=True):
         is_pending = self.has_changes and self.declared.options.has_detailed_exit_code
         return ExitCode.CHANGES_PENDING if is_pending else ExitCode.DONE
 
+    def html(self) -> str:
+        """Write it as a page of its own, for reviewers."""
+        from hooksync.report.html import plan_html  # only here: as Markdown above
+
+        return self._output.safe(plan_html(self), "markdown")
+
     def to_json(self, *, is_signed: bool = True) -> str:
         """Write it as `hooksync.plan/1`, as `plan --out` saves it. Raises FileError where it would hold a secret.
 

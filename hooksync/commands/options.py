@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hooksync.core.model import SecretRef
     from hooksync.core.schema import SchemaKind
 
-Format = Literal["text", "json", "markdown"]
+Format = Literal["text", "json", "markdown", "html"]
 
 
 class Options(Record, frozen=True):

@@ -111,6 +111,8 @@ def _show(result: Result, document: str, options: Options, world: World) -> None
     """Show a result. `document`: as JSON."""
     if options.format == "json":
         world.terminal.result(document, "json")
+    elif options.format == "html" and isinstance(result, Plan):
+        world.terminal.result(result.html(), "markdown")
     elif options.format == "markdown":
         world.terminal.result(result.markdown(shows_kept=options.shows_kept), "markdown")
     elif isinstance(result, Plan):

@@ -80,13 +80,13 @@ def list_counts(view: RunView) -> dict[str, int]:
 
 def list_lines(view: RunView, *, shows_coverage: bool) -> list[Line]:
     """Write the list, or who subscribes to which trigger, for people."""
-    table, summary = _coverage_table(view) if shows_coverage else _list_table(view)
+    table, summary = coverage_table(view) if shows_coverage else _list_table(view)
     return [*table_lines(table), ("", ""), ("", summary), *state_lines(view)]
 
 
 def list_markdown(view: RunView, *, shows_coverage: bool) -> str:
     """Write the same as Markdown."""
-    (head, *rows), summary = _coverage_table(view) if shows_coverage else _list_table(view)
+    (head, *rows), summary = coverage_table(view) if shows_coverage else _list_table(view)
     return table_page("list", head, rows, summary)
 
 
@@ -117,7 +117,7 @@ def _rows(view: TenancyView) -> Iterator[Row]:
         )
 
 
-def _coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
+def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Put tenancies against triggers, or triggers against tenancies, whichever is less wide; and sum it up."""
     found = coverage(view)
     cells = {(one.tenancy, one.trigger): str(one) for one in found}

@@ -81,8 +81,8 @@ def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence
     """Put the parts together: what it comes to and the problems first, then as many blocks as there is room for."""
     texts = [summary, *(text for _, text in state_lines(view)), *([adopted_line(view)] if view.adopted else [])]
     lines = [marker(kind), f"### hooksync {kind}", "", *(each for text in texts for each in (sentence(_cut(text)), ""))]
-    for title, items in _problems(view, refused):
-        lines += _listed(title, items)
+    for title, problems in problems_of(view, refused):
+        lines += _listed(title, problems)
     lines += _fitted(blocks, ROOM - size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -133,25 +133,26 @@ def _outcome_lines(step: StepView) -> Iterator[str]:
     yield line if outcome.result == "done" else f"!{line[1:]}"
 
 
-def _problems(view: RunView, refused: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """List the problems, most urgent first."""
-    errors = [_listed_item(problem, t.tenancy.name) for t in view.tenancies if t.error for problem in t.error.problems]
-    errors += map(_listed_item, failures(view))
-    errors += [_listed_item(problem) for problem in (view.state_error.problems if view.state_error else ())]
-    yield "errors", errors
-    yield refused, [_listed_item(problem) for problem in view.refusals]
-    yield "warnings", [_listed_item(problem) for problem in view.all_warnings]
+def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, list[Problem]]]:
+    """List the problems under their titles, most urgent first."""
+    errors = [
+        Problem(f"{one.tenancy.name}: {each.headline}", each.fix)
+        for one in view.tenancies
+        if one.error
+        for each in one.error.problems
+    ]
+    errors += (*failures(view), *(view.state_error.problems if view.state_error else ()))
+    yield from (("errors", errors), (refused, [*view.refusals]), ("warnings", [*view.all_warnings]))
 
 
-def _listed_item(problem: Problem, subject: str = "") -> list[str]:
-    what = _cut(f"{subject}: {problem.headline}" if subject else problem.headline)
-    return [f"- {escaped(what)}", *([f"  fix: {escaped(_cut(problem.fix))}"] if problem.fix else [])]
-
-
-def _listed(title: str, items: list[list[str]]) -> list[str]:
+def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
     """Write a list of problems, and count those for which there is no room."""
-    if not items:
+    if not problems:
         return []
+    items = [
+        [f"- {escaped(_cut(each.headline))}", *([f"  fix: {escaped(_cut(each.fix))}"] if each.fix else [])]
+        for each in problems
+    ]
     number = fitting(items, _PROBLEMS_ROOM)
     left = len(items) - number
     more = [f"- {left} more left out here"] if left else []

@@ -1,0 +1,94 @@
+"""A plan as an HTML page: what others wrote is no markup, nothing is loaded, and a browser opens a large one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooksync.report.html import plan_html
+from hooksync.report.view import RunView
+from tests.conftest import Place
+from tests.report.test_markdown import HOSTILE, hostile_view, large, view
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+MEASURE = """<script>addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(() => {
+  const painted = performance.now()
+  words.value = "hook-77"
+  form.oninput()
+  const shown = [...document.querySelectorAll(".step")].filter(step => !step.hidden).length
+  document.title = `${Math.ceil(painted)} ms, ${shown} shown`
+})))</script></html>"""
+
+
+class Page(HTMLParser):
+    """Reads a page as a browser does, as far as tags, attributes and texts go."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.names: set[str] = set()
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.names.update(name for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@given(
+    st.text(min_size=1)
+    | st.text(alphabet="<>&\"'/=!-\n\u2028\u202e ", min_size=1)
+    | st.sampled_from([HOSTILE, "</script><b onload=x>", "-->"])
+)
+def test_whatever_a_text_holds_it_is_no_markup(text: str) -> None:
+    page, plain = (Page(plan_html(hostile_view(each))) for each in (text, "x"))
+    tags, usual = ([tag for tag in each.tags if tag != "tr"] for each in (page, plain))  # a wide table is turned
+    assert (tags, page.names) == (usual, plain.names)
+    assert "".join(page.text.split("\n")).isprintable()
+
+
+def test_a_page_loads_nothing_and_tells_all_there_is() -> None:
+    text = plan_html(view(large(30, "archive-prod"), large(3, "archive-test")))
+    page = Page(text)
+    assert not page.names & {"src", "href", "action", "srcset", "style"}
+    assert not re.search(r"@import|url\(|fetch|XMLHttp|innerHTML", text)
+    assert page.tags.count("section") == 2
+    assert page.tags.count("details") == 33 + 3  # each step, and the old ones
+    assert "Plan: 33 to subscribe" in page.text
+    assert "nobody subscribes to " in page.text
+    assert 'data-tenancy="archive-test"' in text
+
+
+def test_plan_and_show_write_the_same_page_and_apply_none(place: Place) -> None:
+    planned = place.run("plan", "--format", "html", "--out", "plan.json", "--color", "always")
+    assert planned.code == 0
+    assert planned.out.startswith("<!doctype html>\n")
+    assert "\x1b" not in planned.out
+    assert place.run("show", "plan.json", "--format", "html").out == planned.out
+    assert place.run("apply", "--format", "html").code == 64
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+def test_a_browser_opens_ten_thousand_steps_at_once_and_finds_one(tmp_path: Path) -> None:
+    many: RunView = view(*(large(500, f"archive-{n}") for n in range(20)))
+    path = tmp_path / "plan.html"
+    path.write_text(plan_html(many).replace("</html>", MEASURE))
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom")
+    done = subprocess.run(
+        [str(CHROMIUM), *flags, path.as_uri()], capture_output=True, text=True, check=True, timeout=60
+    )
+    [(painted, shown)] = re.findall("<title>([0-9]+) ms, ([0-9]+) shown</title>", done.stdout)
+    assert int(painted) < 2_000
+    assert int(shown) == 20
