@@ -37,6 +37,7 @@ TOUCHES = {
     "commands.validate": "open os",  # the file that init writes
     "documents": "",
     "report": "",
+    "report.html": "open os",  # the page that it fills in
     "reconcile": "",
     "reconcile.context": "os",  # the machine and the user that a report names
     "reconcile.journal": "os",  # random salts
