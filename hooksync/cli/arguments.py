@@ -38,7 +38,7 @@ _YES = "-y --yes --auto-approve"
 _LIVE = (*_LOGGING_IN, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
 _PLANNING = (
     *(*_LOGGING_IN, *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
-    *("--all", "--state|--no-state", "--probe|--no-probe", *_CALLING),
+    *("--all", "--state|--no-state", "--probe|--no-probe", "--notify", "--notify-as", "--metrics", *_CALLING),
 )
 _RECEIVER = ("--url", "--secret")
 _SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
@@ -117,18 +117,18 @@ duration.__name__ = "duration (a number with s, m, h or d)"
 _repeat = _number(int, 1, 1000)
 
 
-def _reference(text: str) -> SecretRef:
+def _reference(flag: str, text: str) -> SecretRef:
     """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
     kind, _, name = text.partition(":")
     if kind in ("command", "keyring"):
-        fix = "give --secret env:NAME or --secret file:PATH; a program or a keyring is named in a hooks file only"
-        raise UsageError(Problem(f"--secret takes no {kind}", fix))
+        fix = f"give {flag} env:NAME or {flag} file:PATH; a program or a keyring is named in a hooks file only"
+        raise UsageError(Problem(f"{flag} takes no {kind}", fix))
     if kind not in ("env", "file") or not name:
         raise UsageError(
-            Problem("--secret is neither env:NAME nor file:PATH", "name where the secret is found, never it")
+            Problem(f"{flag} is neither env:NAME nor file:PATH", "name where the secret is found, never it")
         )
     if kind == "env" and name.upper().startswith("HOOKSYNC_"):
-        raise UsageError(Problem(f"the variable {name} is for hooksync itself", "name another one with --secret"))
+        raise UsageError(Problem(f"the variable {name} is for hooksync itself", f"name another one with {flag}"))
     return SecretRef("env" if kind == "env" else "file", name)
 
 
@@ -180,6 +180,8 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--detailed-exitcode": _switch("has_detailed_exit_code"),
     "saved_plan": {"nargs": "?"},
     "--max-age": {"type": duration},
+    "--notify": {"type": partial(_reference, "--notify")},
+    "--notify-as": _choice("json", "slack", "teams"),
     _YES: _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
     # the receiver's side
@@ -193,7 +195,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
     "--record-state": _switch("records_state"),
     "--json": {"action": "store_const", "const": "json", "dest": "format"},
-    "--secret": {**_several("secrets"), "type": _reference},
+    "--secret": {**_several("secrets"), "type": partial(_reference, "--secret")},
     # the others
     "path": {"nargs": "?", "default": "hooks.yaml"},
     "--coverage": _switch("shows_coverage"),

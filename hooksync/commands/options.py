@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hooksync.config.declarations import Shard
     from hooksync.core.model import SecretRef
     from hooksync.core.schema import SchemaKind
+    from hooksync.report.monitoring import NoticeForm
 
 Format = Literal["text", "json", "markdown", "html"]
 
@@ -55,6 +56,9 @@ class Options(Record, frozen=True):
     saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
     max_age: timedelta | None = None  # apply: of the saved plan
     report: str | None = None  # apply: path to write the report at
+    notify: SecretRef | None = None  # where the URL is found that is told how it ended
+    notify_as: NoticeForm = "json"
+    metrics: str | None = None  # path to write metrics at
     probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says
     # the receiver's side
     url: str | None = None  # of a receiver; None: of hooks files

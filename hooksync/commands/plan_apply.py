@@ -5,23 +5,47 @@ Prints nothing and ends nothing: results go to the terminal it is given; each co
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from hooksync.commands import library
 from hooksync.commands.library import Plan, Report, Result
 from hooksync.commands.options import Options
 from hooksync.commands.setup import Declared, prepare, prepare_saved, read_saved
 from hooksync.config.files import read_plan
+from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, FileError, HooksyncError, OutputLost, Problem, unforeseen_text
+from hooksync.core.errors import (
+    ExitCode,
+    FileError,
+    HooksyncError,
+    OutputLost,
+    Problem,
+    SecretError,
+    unforeseen,
+    unforeseen_text,
+)
+from hooksync.core.model import Secret
+from hooksync.core.reading import read_file
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
-from hooksync.reconcile.context import World
+from hooksync.reconcile.context import World, find_origin
+from hooksync.reconcile.session import open_run
 from hooksync.report.text import adopted_line, plain, question
 from hooksync.report.view import RunView
 
+if TYPE_CHECKING:
+    from hooksync.report.monitoring import Ending
+
 _REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
+_NOTICE_TIMEOUT = 10.0  # seconds
+_NOTICE_FIX = "check that the variable or file holds the whole URL, as the chat or the webhook's owner gave it"
+_MOST_METRICS = 16 * 1024 * 1024  # bytes
+_METRICS_MODE = 0o644  # another user's exporter reads it
 _NOT_SAVED = {  # why a plan is not saved
     ExitCode.INTERRUPTED: "it was interrupted",
     ExitCode.ERROR: "not every tenancy could be planned",
@@ -31,6 +55,15 @@ _NOT_SAVED = {  # why a plan is not saved
 
 def plan(options: Options, world: World) -> ExitCode:
     """Fetch, compare and show; with --out, save what was shown."""
+    return _watched("plan", _plan, options, world)
+
+
+def apply(options: Options, world: World) -> ExitCode:
+    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
+    return _watched("apply", _apply, options, world)
+
+
+def _plan(options: Options, world: World) -> tuple[ExitCode, Plan]:
     made = library.plan(prepare(options, world))
     document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
     _show(made, document, options, world)
@@ -41,7 +74,7 @@ def plan(options: Options, world: World) -> ExitCode:
     elif options.out:
         why = _NOT_SAVED[made.exit_code]
         world.terminal.message(f"not saved: {printable(options.out)} was not written, because {why}")
-    return made.exit_code
+    return made.exit_code, made
 
 
 def show(options: Options, world: World) -> ExitCode:
@@ -59,8 +92,7 @@ def show(options: Options, world: World) -> ExitCode:
     return made.exit_code
 
 
-def apply(options: Options, world: World) -> ExitCode:
-    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
+def _apply(options: Options, world: World) -> tuple[ExitCode, Report]:
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
@@ -72,7 +104,7 @@ def apply(options: Options, world: World) -> ExitCode:
         return _confirm(made, options, world)
 
     done = library.apply(declared, confirm=confirm)
-    return _end(done, options, world, shown[0])
+    return _end(done, options, world, shown[0]), done
 
 
 def _confirm(made: Plan, options: Options, world: World) -> bool:
@@ -148,3 +180,71 @@ def show_problems(result: Result, world: World, *, refused: str, told: Plan | No
             world.terminal.message(f"{what}: {problem}")
     if result.state_error:
         world.terminal.message(f"error: {result.state_error}")
+
+
+def _watched(
+    command: Literal["plan", "apply"],
+    do: Callable[[Options, World], tuple[ExitCode, Result]],
+    options: Options,
+    world: World,
+) -> ExitCode:
+    """Run a command, and tell those who watch it how it ended: that it could not begin, too."""
+    if not (options.notify or options.metrics):
+        return do(options, world)[0]
+    from hooksync.report.monitoring import Ending  # only here: most runs are not watched
+
+    url, begun = _notice_url(options, world), world.clock.now()
+    problems: tuple[Problem, ...] = ()
+    code, result = ExitCode.INTERRUPTED, None
+    try:
+        code, result = do(options, world)
+        if isinstance(result, Report) and result.cause and not result.state_error:
+            problems = (unforeseen(result.cause),)
+    except HooksyncError as error:
+        code, problems = error.exit_code, error.problems
+        raise
+    except Exception as error:
+        code, problems = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR, (unforeseen(error),)
+        raise
+    finally:
+        ending = Ending(command, code, result, problems, begun, world.clock.now(), find_origin(world.environ))
+        if options.metrics:
+            _write_metrics(ending, options.metrics, world)
+        if url and options.notify and ending.event:
+            _notify(ending, options, url, world)
+    return code
+
+
+def _notice_url(options: Options, world: World) -> Secret | None:
+    """Find where notices go, before there is one: that it is not known is said in a run that goes well, too."""
+    try:
+        return SecretSources(world.environ, world.stop).credential(options.notify) if options.notify else None
+    except SecretError as error:
+        for problem in error.problems:
+            world.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))
+        return None
+
+
+def _notify(ending: Ending, options: Options, url: Secret, world: World) -> None:
+    from hooksync.service.events import send_notice
+
+    body = world.output.safe(json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json")
+    with open_run((), world, timeout=_NOTICE_TIMEOUT, parallelism=1) as run:
+        why = send_notice(url, body.encode(), str(options.notify), run.context)
+    if why:
+        world.terminal.warn(Problem(f"nobody was notified: {options.notify}: {why}", _NOTICE_FIX))
+
+
+def _write_metrics(ending: Ending, path: str, world: World) -> None:
+    """Write metrics over those of the run before, whose last success is kept where this run is none."""
+    from hooksync.report.monitoring import LAST_SUCCESS
+
+    before = None
+    with suppress(OSError, ValueError):  # there is none yet, or it is not ours
+        text = read_file(path, _MOST_METRICS).decode()
+        before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
+    try:
+        world.output.write_file(path, ending.metrics(before[1] if before else "0"), _METRICS_MODE)
+    except FileError as error:
+        for problem in error.problems:
+            world.terminal.warn(problem)

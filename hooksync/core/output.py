@@ -81,10 +81,10 @@ class Output:
             self._erase = "" if stays else f"\r{' ' * len(text)}\r"
 
     def write_file(self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False) -> None:
-        """Replace a JSON file as a whole or not at all: a reader finds the old or the new one, also after a crash.
+        """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
 
-        A symbolic link is replaced itself, unless it is followed; a device, a pipe or an open descriptor
-        (/dev/stdout) is written to. Raises FileError when it cannot be done.
+        It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is followed; a device, a
+        pipe or an open descriptor (/dev/stdout) is written to. Raises FileError when it cannot be done.
         """
         data = self.safe(text, "json").encode()
         try:

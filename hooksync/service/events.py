@@ -1,4 +1,7 @@
-"""Signed events: send one as Preservica does; find which secret made a signature, or say what is wrong with it."""
+"""Signed events: send one as Preservica does; find which secret made a signature, or say what is wrong with it.
+
+And notices of how a run ended, which are sent to a webhook in much the same way.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from datetime import datetime
 
 from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
+from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_challenge, sign_event, verify_event
-from hooksync.service.http import Answer, CallContext
+from hooksync.service.http import BUSY_STATUSES, Answer, CallContext
 from hooksync.service.receivers import ProbeResult, post
 
 SIGNATURE = "Preservica-Signature"  # the header
@@ -20,7 +24,10 @@ _OF_A_CONNECTION = (
     *("host", "connection", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding", "content-length"),
     *("accept-encoding", "proxy-authorization", "proxy-connection", "expect"),
 )
+_OF_JSON = {"Content-Type": "application/json"}
 _PIECES = 8  # that a body is sent in
+_NOTICE_PAUSE = 2.0  # seconds before the second try
+_SHORTEST_HIDDEN = 8  # characters of a path; a shorter one is no key
 _HEX = re.compile("[0-9A-Fa-f]{64}")
 
 
@@ -59,11 +66,32 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = {"Content-Type": "application/json"}
+    headers = {**_OF_JSON}
     if sent.signature is not None:
         headers[SIGNATURE] = sent.signature
     body = _pieces(sent, context) if sent.is_chunked else sent.body
     return post(url, context, "event", headers=headers, body=body)
+
+
+def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
+    """Send JSON to a URL that is a secret; once more where that may help. Returns why it did not arrive, or "".
+
+    `name`: what the call is recorded under, instead of the URL.
+    """
+    target = url.reveal()
+    if fault := url_fault(target):
+        return f"its URL {fault}"
+    if is_plain_http(target):
+        return "its URL begins with http, and is not on this machine: https is needed"
+    context.redactor.learn(each for each in (target, split_url(target)[2]) if len(each) >= _SHORTEST_HIDDEN)
+    for is_last in (False, True):
+        answer = post(HookUrl(name, target), context, "notice", headers=_OF_JSON, body=body)
+        if isinstance(answer, Answer) and answer.status in range(200, 300):
+            return ""
+        may_help = isinstance(answer, ProbeResult) or answer.status in BUSY_STATUSES
+        if is_last or not may_help or context.clock.wait(context.stop, _NOTICE_PAUSE):
+            break
+    return answer.detail if isinstance(answer, ProbeResult) else f"it answers {answer.status}"
 
 
 def pass_on(url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext) -> Answer | ProbeResult:

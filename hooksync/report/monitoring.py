@@ -1,0 +1,166 @@
+"""How a run ended, for those who watch it: a notice to a webhook or a chat, and metrics for Prometheus. Pure.
+
+Every text of a notice is one printable line of bounded length, which makes no mention and no markup.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.record import Record, asdict, replace
+from hooksync.core.redaction import printable
+from hooksync.reconcile.context import Origin
+from hooksync.report.text import applied_summary, failures, plan_summary
+from hooksync.report.view import RunView, TenancyView
+
+NoticeForm = Literal["json", "slack", "teams"]
+NOTICE_FORMAT = "hooksync.notice/1"
+LAST_SUCCESS = "hooksync_last_success_time_seconds"
+
+_LONGEST = 300  # characters of a line
+_MOST = 10  # tenancies, and problems
+_SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
+_EVENTS = {ExitCode.REFUSED: "refused", ExitCode.PARTLY_APPLIED: "partly-applied", ExitCode.INTERRUPTED: "interrupted"}
+_CARD = "application/vnd.microsoft.card.adaptive"
+_HELP = {
+    "hooksync_pending_steps": "Steps that a plan asks for, or that an apply did not get done.",
+    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
+    "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
+    "hooksync_declared_subscriptions": "Declared subscriptions.",
+    "hooksync_tenancy_unreadable": "1 for a tenancy that could not be read, or not be begun.",
+    "hooksync_tenancy_refused": "1 for a tenancy whose plan is refused.",
+    "hooksync_exit_code": "Exit code of the run.",
+    "hooksync_start_time_seconds": "When the run began.",
+    "hooksync_duration_seconds": "How long the run took.",
+    LAST_SUCCESS: "When the last run that exited with 0 or 2 ended; 0: none is known.",
+}
+
+
+class Ending(Record, frozen=True):
+    """How a command ended."""
+
+    command: Literal["plan", "apply"]
+    code: ExitCode
+    view: RunView | None  # None: it failed before there was one
+    problems: tuple[Problem, ...]  # that are not in the view
+    begun: float  # as the next, in seconds since 1970
+    ended: float
+    origin: Origin
+
+    @property
+    def event(self) -> str | None:
+        """What there is to tell; None: nothing."""
+        if self.code not in _SUCCESSES:
+            return _EVENTS.get(self.code, "failed")
+        if not (self.view and self.view.has_changes):
+            return None
+        return "drift" if self.command == "plan" else "applied"
+
+    def notice(self) -> dict[str, Any]:
+        """Write it as `hooksync.notice/1`."""
+        view, problems = self.view, list(self._all_problems())
+        concerned = [one for one in view.tenancies if one.has_changes or one.error or one.refusals] if view else []
+        summary = applied_summary if self.command == "apply" and view and view.has_changes else plan_summary
+        return {
+            "format": NOTICE_FORMAT,
+            "event": self.event,
+            "command": self.command,
+            "exit_code": int(self.code),
+            "created_at": rfc3339(self.ended),
+            "summary": _line(summary(view)) if view else "",
+            "counts": dict(view.results() or view.counts()) if view else {},
+            "tenancies": [_tenancy(one) for one in concerned[:_MOST]],
+            "tenancies_left_out": len(concerned[_MOST:]),
+            "problems": [_line(each.line) for each in problems[:_MOST]],
+            "problems_left_out": len(problems[_MOST:]),
+            "run": asdict(self.origin),
+        }
+
+    def payload(self, form: NoticeForm) -> object:
+        """Write it as its receiver takes it."""
+        told, url = self.notice(), self.origin.url
+        if form == "json":
+            return told
+        lines = [*_lines(told)]
+        if form == "slack":  # these three are all that has a meaning there where `mrkdwn` is off
+            text = "\n".join([*lines, *([url] if url else [])])
+            text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+        # what a workflow of Teams takes; a TextBlock would be read as Markdown
+        body = [{"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": line}]} for line in lines]
+        actions = [{"type": "Action.OpenUrl", "title": "Open the run", "url": url}] if url else []
+        card = {"type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions}
+        return {"type": "message", "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}]}
+
+    def metrics(self, last_success: str) -> str:
+        """Write it as Prometheus reads it. `last_success`: as it is written, of an earlier run."""
+        found: dict[str, dict[str, object]] = {name: {} for name in _HELP}
+        for one in self.view.tenancies if self.view else ():
+            for name, labels, value in _figures(one):
+                found[name][_labels(command=self.command, tenancy=one.tenancy.name, **labels)] = value
+        run = _labels(command=self.command)
+        found["hooksync_exit_code"][run] = int(self.code)
+        found["hooksync_start_time_seconds"][run] = f"{self.begun:.3f}"
+        found["hooksync_duration_seconds"][run] = f"{self.ended - self.begun:.3f}"
+        found[LAST_SUCCESS][run] = f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success
+        lines = []
+        for name, values in found.items():
+            lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
+            lines += [f"{name}{labels} {value}" for labels, value in values.items()]
+        return "\n".join([*lines, ""])
+
+    def _all_problems(self) -> Iterator[Problem]:
+        yield from self.problems
+        if view := self.view:
+            errors = ((one.tenancy.name, one.error.problems) for one in view.tenancies if one.error)
+            yield from (replace(each, what=f"{name}: {each.what}") for name, several in errors for each in several)
+            yield from (*(view.state_error.problems if view.state_error else ()), *view.refusals, *failures(view))
+
+
+def _tenancy(one: TenancyView) -> dict[str, object]:
+    counts = {name: number for name, number in (one.results() or one.counts()).items() if name != "unchanged"}
+    state = "unreadable" if one.live is None else "refused" if one.refusals or one.error else "planned"
+    return {"name": _line(one.tenancy.name), "where": _line(one.tenancy.where), "state": state, "counts": counts}
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """Write a notice in words."""
+    yield f"hooksync {told['command']}: {told['event']} (exit code {told['exit_code']})"
+    yield from filter(None, [told["summary"]])
+    for one in told["tenancies"]:
+        counts = [f"{number} {name}" for name, number in one["counts"].items()] or [one["state"]]
+        yield f"{one['name']} ({one['where']}): {', '.join(counts)}"
+    yield from told["problems"]
+    for what in ("tenancies", "problems"):
+        if left := told[f"{what}_left_out"]:
+            yield f"{left} more {what}"
+
+
+def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], int]]:
+    """Give the metrics of one tenancy, each with its further labels."""
+    is_undone = (step for step in one.steps if not (step.outcome and step.outcome.result in ("done", "unchanged")))
+    pending = Counter[str](step.action for step in is_undone)
+    live = one.outcome.last_live if one.outcome and one.outcome.last_live is not None else one.live
+    for action in ("subscribe", "resubscribe", "unsubscribe") if one.live is not None else ():
+        yield "hooksync_pending_steps", {"action": action}, pending[action]
+    if live is not None:
+        yield "hooksync_unknown_secrets", {}, one.secret_unknown
+        yield "hooksync_live_subscriptions", {}, len(live)
+    yield "hooksync_declared_subscriptions", {}, len(one.tenancy.subscriptions)
+    yield "hooksync_tenancy_unreadable", {}, int(bool(one.error))
+    yield "hooksync_tenancy_refused", {}, int(bool(one.refusals))
+
+
+def _labels(**values: str) -> str:
+    """Write labels; their values are escaped as JSON's are."""
+    escaped = {name: printable(text).replace("\\", "\\\\").replace('"', '\\"') for name, text in values.items()}
+    return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"
+
+
+def _line(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,251 @@
+"""Those who watch a run: what a webhook, a chat and Prometheus are told, when, and how little can go wrong by it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.record import replace
+from hooksync.reconcile.context import Origin
+from hooksync.reconcile.plan import UnreadTenancy
+from hooksync.report.monitoring import Ending, NoticeForm
+from hooksync.report.view import RunView, view_of_plan
+from tests.command_line import ROOT, Run
+from tests.conftest import HIDDEN, HOOKS, Place
+from tests.fakes import unreachable
+from tests.makers import tenancy
+from tests.wire import Respond, Wire, answer, cutting, saying
+
+KEY = "k3y-of-the-webhook-0123456789"
+RUN = {"GITHUB_RUN_ID": "17", "GITHUB_SERVER_URL": "https://u:p4ss@git.example", "GITHUB_REPOSITORY": "a/b"}
+ORIGIN = Origin("host", "user", "github", "https://git.example/a/b/actions/runs/17")
+
+
+@dataclass
+class Watched:
+    """A place with a webhook that is told of it."""
+
+    place: Place
+    wire: Wire
+
+    def run(self, *arguments: str) -> Run:
+        run = self.place.run(*arguments, "--notify", "env:WATCHER")
+        assert KEY not in run.out + run.err
+        return run
+
+    @property
+    def told(self) -> list[Any]:
+        return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.wire.requests]
+
+
+@pytest.fixture
+def respond(request: pytest.FixtureRequest) -> Respond:
+    """How the webhook answers; parametrize it indirectly to have another."""
+    return getattr(request, "param", saying(answer(b"ok")))
+
+
+@pytest.fixture
+def watched(place: Place, respond: Respond) -> Iterator[Watched]:
+    with Wire(respond) as wire:
+        place.environ |= {"WATCHER": f"{wire.url}/{KEY}?code={KEY}", **RUN}
+        yield Watched(place, wire)
+
+
+def figures(path: Path) -> dict[str, float]:
+    """Read metrics as Prometheus does; of those with labels, the tenancy and the action are in the name."""
+    found = {}
+    for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
+        assert (family.type, bool(family.documentation)) == ("gauge", True)
+        for sample in family.samples:
+            labels = [value for name, value in sample.labels.items() if name != "command"]
+            found[" ".join([sample.name.removeprefix("hooksync_"), *labels])] = sample.value
+    return found
+
+
+def test_a_webhook_is_told_of_drift_and_of_what_was_applied_and_of_nothing_else(watched: Watched) -> None:
+    assert watched.run("plan").code == 0
+    assert watched.run("apply", "--yes").code == 0
+    assert watched.run("plan").code == 0  # no changes
+    drift, applied = watched.told
+    assert (drift["event"], drift["counts"], drift["exit_code"]) == ("drift", {"subscribe": 2}, 0)
+    assert (applied["event"], applied["counts"], applied["command"]) == ("applied", {"done": 2}, "apply")
+    assert drift["summary"] == "Plan: 2 to subscribe, 0 to resubscribe, 0 to unsubscribe; 0 unchanged."
+    assert drift["tenancies"][0]["name"] == "prod"
+    assert drift["run"]["url"] == ORIGIN.url
+    assert watched.wire.request_lines[0] == f"POST /{KEY}?code={KEY} HTTP/1.1"
+    schema = json.loads((ROOT / "schemas" / "notice.schema.json").read_text(encoding="utf-8"))
+    for told in watched.told:
+        jsonschema.validate(told, schema)
+        assert not [hidden for hidden in HIDDEN if hidden in json.dumps(told)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "text", "event", "what"),
+    [
+        (
+            ["plan"],
+            {"PRESERVICA_PASSWORD": "wrong-password-0123"},
+            HOOKS,
+            "failed",
+            "prod: POST /api/accesstoken/login",
+        ),
+        (["plan"], {}, "version: 1\n", "failed", "hooks.yaml"),
+        (["apply", "none.json"], {}, HOOKS, "failed", "the plan none.json cannot be read"),
+        (["apply", "--yes"], {"CATALOGUE_SECRET": ""}, HOOKS, "failed", "secret env:CATALOGUE_SECRET is empty"),
+        (["apply"], {}, HOOKS, "refused", "not confirmed: there is no terminal to ask on"),
+        (["apply", "--yes"], {}, HOOKS.replace("    tenant", "    probe: require\n    tenant"), "refused", "not ready"),
+    ],
+    ids=["unreadable", "file", "saved plan", "secret", "unconfirmed", "receiver"],
+)
+def test_a_webhook_is_told_why_a_run_failed_or_was_refused(
+    watched: Watched, arguments: list[str], environ: dict[str, str], text: str, event: str, what: str
+) -> None:
+    watched.place.write(text)
+    watched.place.environ |= environ
+    if "probe" in text:
+        watched.place.receiver.set_secret("catalogue", "another-secret-0123456789")
+    run = watched.run(*arguments)
+    [told] = watched.told
+    assert (told["event"], told["exit_code"]) == (event, run.code)
+    assert what in told["problems"][0]
+    assert "warning: nobody" not in run.err
+
+
+@pytest.mark.parametrize(
+    ("respond", "tries", "why"),
+    [
+        (saying(answer(b"no " + KEY.encode(), "404 Not Found")), 1, "it answers 404"),
+        (saying(answer(b"", "302 Found", f"Location: http://127.0.0.1:1/{KEY}")), 1, "it answers 302"),
+        (saying(answer(b"", "503 Busy")), 2, "it answers 503"),
+        (cutting(b""), 2, "its answer breaks off, or is not HTTP"),
+    ],
+    ids=["404", "redirect", "busy", "cut"],
+    indirect=["respond"],
+)
+def test_a_notice_that_does_not_arrive_is_a_warning_and_changes_no_exit_code(
+    watched: Watched, tries: int, why: str
+) -> None:
+    run = watched.run("plan", "--detailed-exitcode", "-v")
+    assert (run.code, len(watched.wire.requests)) == (2, tries)
+    assert f"warning: nobody was notified: env:WATCHER: {why}\n  fix: check that the variable" in run.err
+    assert "receiver: POST env:WATCHER notice -> " in run.err
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("http://hooks.example.org/x", "its URL begins with http, and is not on this machine: https is needed"),
+        ("hooks.example.org/x", "its URL is neither http nor https"),
+        ("https://user:pass@hooks.example.org/x", "its URL holds user information (@)"),
+    ],
+)
+def test_only_a_url_that_keeps_its_key_is_called(place: Place, value: str, why: str) -> None:
+    place.environ["WATCHER"] = value
+    run = place.run("plan", "--notify", "env:WATCHER")
+    assert run.code == 0
+    assert f"warning: nobody was notified: env:WATCHER: {why}" in run.err
+    assert value not in run.err
+
+
+def test_a_reference_that_leads_nowhere_is_told_where_there_is_nothing_to_tell_too(place: Place) -> None:
+    place.write(HOOKS.partition("      catalogue:")[0].replace("subscriptions:", "subscriptions: {}"))
+    run = place.run("plan", "--notify", "file:none.txt")
+    assert (run.code, run.out[:11]) == (0, "No changes.")
+    assert run.err.startswith("warning: nobody can be notified: secret file:none.txt cannot be read: no such file")
+
+
+def test_the_url_itself_is_no_reference(place: Place) -> None:
+    run = place.run("plan", "--notify", f"https://hooks.example.org/{KEY}")
+    assert (run.code, KEY in run.err) == (64, False)
+    assert run.err.startswith("error: --notify is neither env:NAME nor file:PATH")
+
+
+def ending(*problems: Problem) -> Ending:
+    return Ending("plan", ExitCode.ERROR, None, problems, 0.0, 1.0, ORIGIN)
+
+
+HOSTILE = Problem(
+    "<!channel> & <https://evil.example|here> **[x](https://evil.example)**\u202e\x1b[31m\n<at>all</at>", "y"
+)
+
+
+def test_slack_is_told_in_words_that_ping_nobody() -> None:
+    told: Any = ending(HOSTILE).payload("slack")
+    text = told.pop("text")
+    assert told == {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+    assert text.splitlines()[0] == "hooksync plan: failed (exit code 1)"
+    assert text.splitlines()[-1] == ORIGIN.url
+    assert "&lt;!channel&gt; &amp; &lt;https://evil.example|here&gt;" in text
+    assert not {"<", ">", "\x1b", "\u202e"} & set(text)
+    assert len(text.splitlines()) == 3
+
+
+def test_teams_is_told_by_a_card_without_markdown() -> None:
+    told: Any = ending(HOSTILE).payload("teams")
+    [attachment] = told["attachments"]
+    card = attachment["content"]
+    assert (told["type"], attachment["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
+    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open the run", "url": ORIGIN.url}]
+    assert "msteams" not in card  # where mentions would be
+
+
+@pytest.mark.parametrize("form", ["json", "slack", "teams"])
+def test_a_notice_stays_small_whatever_happened(form: NoticeForm) -> None:
+    many = ending(*(Problem(f"{number} " + "語" * 500, "x" * 500) for number in range(100)))
+    assert len(json.dumps(many.payload(form), ensure_ascii=False).encode()) < 20_000  # Teams takes 28 KB
+    assert "90" in json.dumps(many.payload(form))
+
+
+def test_metrics_tell_what_is_pending_what_is_live_and_when_all_was_well(place: Place) -> None:
+    path = place.folder / "hooksync.prom"
+    place.run("plan", "--metrics", "hooksync.prom")
+    planned = figures(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert planned["pending_steps prod subscribe"] == planned["declared_subscriptions prod"] == 2
+    assert (planned["live_subscriptions prod"], planned["exit_code"]) == (0, 0)
+    place.run("apply", "--yes", "--metrics", "hooksync.prom")
+    applied = figures(path)
+    assert (applied["pending_steps prod subscribe"], applied["live_subscriptions prod"]) == (0, 2)
+    assert planned["last_success_time_seconds"] <= applied["last_success_time_seconds"]
+    place.run("plan", "--no-state", "--metrics", "hooksync.prom")
+    assert figures(path)["unknown_secrets prod"] == 2
+    success = figures(path)["last_success_time_seconds"]
+    place.environ["PRESERVICA_PASSWORD"] = "wrong-password-0123"
+    assert place.run("plan", "--metrics", "hooksync.prom").code == 1
+    failed = figures(path)
+    assert (failed["exit_code"], failed["tenancy_unreadable prod"]) == (1, 1)
+    assert failed["last_success_time_seconds"] == success
+    assert "pending_steps prod subscribe" not in failed
+    assert failed["start_time_seconds"] + failed["duration_seconds"] > success
+
+
+def test_metrics_of_a_run_that_could_not_begin_and_of_none_before(place: Place) -> None:
+    place.write("version: 2\n")
+    assert place.run("plan", "--metrics", "hooksync.prom").code == 1
+    found = figures(place.folder / "hooksync.prom")
+    assert (found["exit_code"], found["last_success_time_seconds"]) == (1, 0)
+
+
+def test_metrics_that_cannot_be_written_are_a_warning(place: Place) -> None:
+    run = place.run("plan", "--metrics", "none/hooksync.prom")
+    assert run.code == 0
+    assert "warning: none/hooksync.prom cannot be written: no such file or directory" in run.err
+
+
+def test_labels_are_read_as_they_were_meant(tmp_path: Path) -> None:
+    unread = view_of_plan(UnreadTenancy(tenancy(name='a"b\\c\n##[x] d'), unreachable()))
+    view = RunView((unread,), "2026-03-01T12:00:00Z", "hooks.yaml")
+    path = tmp_path / "hooksync.prom"
+    path.write_text(replace(ending(), view=view).metrics("0"), encoding="utf-8")
+    assert figures(path)['tenancy_unreadable a"b\\c\\n##\\x5bx] d'] == 1
