@@ -14,8 +14,7 @@ from typing import cast
 from hooksync.config import declarations
 from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.files import Source
-from hooksync.config.yaml_loader import parser_warning, read_yaml
-from hooksync.config.yaml_nodes import Mark, YamlList, YamlMap
+from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import (
     CREDENTIALS,

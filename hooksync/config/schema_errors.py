@@ -17,7 +17,7 @@ from functools import cache
 from itertools import islice
 from typing import cast
 
-from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
 from hooksync.core.record import Record

@@ -2,27 +2,32 @@
 
 Pure. Only this module knows PyYAML. It builds from the parser's events, in one pass and without recursion, because
 `yaml.safe_load` forgets places, takes the last of two equal keys and is ten times slower. No message quotes the text
-of a value: it may be a secret.
+of a value: it may be a secret. Keys are text, a key stands once, `<<` merges. Marks are kept in arrays, because a file
+with 10,000 subscriptions has 200,000 of them, and few are ever asked for.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from sys import intern
+from typing import Any, cast
 
 import yaml
 from yaml import events
 
-from hooksync.config.yaml_nodes import Mark, Timestamp, YamlList, YamlMap, fill
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import Location
+from hooksync.core.record import Record
 
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
+Mark = tuple[int, int]  # line and column, 1-based
+Report = Callable[[Mark, str, str], None]  # where, what, fix
 Event = Any  # one of yaml.events; by the stubs, some have no mark; those of the parsers have one
 
 _RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers  # by the first character: tags, each with its pattern
@@ -41,7 +46,74 @@ _MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small 
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
+_QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
+_MARK, _PAIR = 2, 4  # numbers that a mark takes up, and those of a key and its value
+_FEW = 16  # keys that are searched faster than a dictionary of them is made
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
+
+
+class Timestamp(Record, frozen=True):
+    """What YAML 1.1 reads as a date, or as a date with a time."""
+
+    text: str
+
+
+class YamlMap(dict[str, object]):
+    """A mapping. To jsonschema it is a dict like any other."""
+
+    __slots__ = ("_positions", "places", "size")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = array("I")  # of every key, in order, _PAIR numbers
+        self.size = 0  # in nodes, those that aliases bring in counted too; 0 while it is read
+        self._positions: dict[str, int] | None = None  # of every key; made when first asked for
+
+    def add(self, key: str, value: object, place: Iterable[int]) -> None:
+        """Take a new key. The place: line and column of the key, then of its value."""
+        self[key] = value
+        self.places.extend(place)
+
+    def place(self, key: str) -> Sequence[int]:
+        """Where a key and its value are written, as `add` took it."""
+        if len(self) <= _FEW:
+            start = list(self).index(key) * _PAIR
+        else:
+            if self._positions is None or len(self._positions) != len(self):
+                self._positions = {name: position for position, name in enumerate(self)}
+            start = self._positions[key] * _PAIR
+        return self.places[start : start + _PAIR]
+
+    def key_mark(self, key: str) -> Mark:
+        """Where a key is written; for a merged one, in the mapping that it came from."""
+        return cast(Mark, tuple(self.place(key)[:_MARK]))
+
+    def value_mark(self, key: str) -> Mark:
+        """Where the value of a key is written; for an alias, where the alias is."""
+        return cast(Mark, tuple(self.place(key)[_MARK:]))
+
+    def __repr__(self) -> str:
+        """Keep it short: jsonschema puts it into every message, and aliases can make a small file huge."""
+        return "YamlMap(...)"
+
+
+class YamlList(list[object]):
+    """A list. To jsonschema it is a list like any other."""
+
+    __slots__ = ("places", "size")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = array("I")  # of every item, in order, _MARK numbers
+        self.size = 0  # as that of a mapping
+
+    def item_mark(self, index: int) -> Mark:
+        """Where an item is written."""
+        return cast(Mark, tuple(self.places[index * _MARK : (index + 1) * _MARK]))
+
+    def __repr__(self) -> str:
+        """Keep it short, for the same reason as in YamlMap."""
+        return "YamlList(...)"
 
 
 def parser_warning(*, is_fast: bool = has_fast_parser) -> tuple[Problem, ...]:
@@ -104,6 +176,56 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
 
 
+def fill(node: YamlMap, items: Sequence[object], report: Report, is_private: Callable[[], bool]) -> int:
+    """Give a mapping, which has their marks already, its keys and values, in turn. Returns how many `<<` brought in.
+
+    Own keys win, then the earlier of a list. `is_private`: whether no key may be quoted.
+    """
+    rest: Iterator[Any] = iter(items)
+    try:
+        node.update(zip(map(intern, rest), rest))  # noqa: B905  for speed
+        if 2 * len(node) == len(items) and "<<" not in node:
+            return 0
+    except TypeError:
+        pass  # a key is no text
+    node.clear()
+    places, node.places = node.places, array("I")
+    merges: list[tuple[object, Mark]] = []
+    for start, (key, value) in enumerate(zip(items[::2], items[1::2], strict=False)):
+        place = places[start * _PAIR : (start + 1) * _PAIR]
+        if key == "<<" and not merges:
+            merges.append((value, cast(Mark, tuple(place[_MARK:]))))
+        elif isinstance(key, str) and key != "<<" and key not in node:
+            node.add(key, value, place)
+        else:
+            report(cast(Mark, tuple(place[:_MARK])), *_key_problem(node, key, is_private))
+    own = len(node)
+    for merged, mark in merges:
+        sources = merged if isinstance(merged, YamlList) else [merged]
+        mappings = [source for source in sources if isinstance(source, YamlMap)]
+        for source in mappings:
+            for name in [name for name in source if name not in node]:
+                node.add(name, source[name], source.place(name))
+        if len(mappings) < len(sources):
+            report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
+    return len(node) - own
+
+
+def _key_problem(node: YamlMap, key: object, is_private: Callable[[], bool]) -> tuple[str, str]:
+    if isinstance(key, YamlMap | YamlList):
+        return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
+    if key is None:
+        return "a key is missing", "write a name before the colon"
+    if key == "<<":
+        return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
+    if isinstance(key, str):
+        line, column = node.key_mark(key)
+        name = f' "{key}"' if _QUOTABLE.fullmatch(key) and not is_private() else ""
+        return f"duplicate key{name}, first at {line}:{column}", "keep one of the two"
+    kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
+    return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
+
+
 class _Builder:
     """Turns events into nodes. The open ones are on a stack; the lowest of them holds the top level."""
 
@@ -132,7 +254,7 @@ class _Builder:
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
         """Take events to the end of the stream."""
-        scalar = events.ScalarEvent
+        scalar, items, places = events.ScalarEvent, self._items, self._places
         for _ in range(_MOST_EVENTS):
             event = next_event()
             kind = type(event)
@@ -142,13 +264,14 @@ class _Builder:
                     value = read_plain(value)
                 if event.anchor is not None or event.tag is not None:
                     self._adorn(value, event)
-                self._items.append(value)  # as `_take` does
                 mark = event.start_mark
-                self._places.extend((mark.line, mark.column))
+                items.append(value)  # as `_take` does
+                places.extend((mark.line + 1, mark.column + 1))
             elif kind is events.StreamEndEvent:
                 return
             else:
                 self._steps[kind](event)
+                items, places = self._items, self._places
         what = f"more than {_MOST_EVENTS:,} values, names and brackets in one file"
         self._stop(event, what, "spread the tenancies, or the subscriptions of one, over several files")
 
@@ -172,7 +295,7 @@ class _Builder:
 
     def _take(self, value: object, event: Event) -> None:
         self._items.append(value)
-        self._places.extend((event.start_mark.line, event.start_mark.column))
+        self._places.extend(_mark(event))
 
     def _open(self, node: YamlMap | YamlList, items: list[object], event: Event) -> None:
         if len(self._stack) > _DEEPEST:

@@ -6,8 +6,15 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooksync.config.yaml_loader import has_fast_parser, parser_warning, read_plain, read_yaml
-from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import (
+    Timestamp,
+    YamlList,
+    YamlMap,
+    has_fast_parser,
+    parser_warning,
+    read_plain,
+    read_yaml,
+)
 from hooksync.core.errors import FileError, Problem
 from tests.command_line import run_python
 

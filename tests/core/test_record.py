@@ -18,7 +18,7 @@ from msgspec import Struct
 
 import hooksync
 from hooksync.config.secret_sources import SecretSources
-from hooksync.config.yaml_nodes import YamlList, YamlMap
+from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor

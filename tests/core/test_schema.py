@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooksync.config.schema_errors import find_schema_errors
-from hooksync.config.yaml_nodes import Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument
 from hooksync.core.schema import (
     SCHEMA_KINDS,
