@@ -106,12 +106,13 @@ class SecretSources:
         return (*problems.values(), *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)))
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
-        """Look these up, and return all that were found so far: for the redactor and nothing else."""
+        """Look these up, and return all that were found so far but usernames: for the redactor and nothing else."""
         for ref in refs:
             with suppress(SecretError):
                 self.credential(ref)
         with self._lock:
-            return [found.reveal() for found in self._found.values() if isinstance(found, Secret)]
+            found = [(ref.noun, each) for ref, each in self._found.items() if isinstance(each, Secret)]
+        return [each.reveal() for noun, each in found if noun != "username"]
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
         """Look up secrets that sign: those that are found, and what is wrong with the others."""

@@ -119,7 +119,7 @@ def test_a_reference_that_is_not_set_is_an_error_of_the_file(place: Place) -> No
     del place.environ["FN_KEY"]
     run = place.run("plan")
     assert (run.code, run.out) == (1, "")
-    assert run.err.startswith("hooks.yaml:8:14: ${FN_KEY} is not set\n  fix: ")
+    assert run.err.startswith("hooks.yaml:8:14: URL variable ${FN_KEY} is not set\n  fix: ")
 
 
 def test_nobody_listening_is_one_clear_error(place: Place) -> None:
