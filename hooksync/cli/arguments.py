@@ -52,6 +52,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; 
     ),
     "show": (
         "path:of a plan",
+        "--max-age:of apply",
         "--format:of a plan",
         "--all",
         "--detailed-exitcode",
@@ -182,6 +183,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--max-age": {"type": duration},
     "--notify": {"type": partial(_reference, "--notify")},
     "--notify-as": _choice("json", "slack", "teams"),
+    "--max-age:of apply": {"type": duration},
     _YES: _switch("is_confirmed"),
     "--adopt": _switch("adopts"),
     # the receiver's side
@@ -264,7 +266,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
             raise UsageError(Problem("--url needs --secret", "give --secret env:NAME or --secret file:PATH"))
     elif "url" in arguments and arguments.secrets:
         raise UsageError(Problem("--secret needs --url", "a hooks file names the secrets of its receivers itself"))
-    elif getattr(arguments, "max_age", None) is not None:
+    elif arguments.command == "apply" and arguments.max_age is not None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
     elif arguments.command == "completion" and not (arguments.shell or arguments.words):
         raise UsageError(Problem("the following arguments are required: shell", "see `hooksync completion --help`"))

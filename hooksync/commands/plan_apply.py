@@ -86,7 +86,8 @@ def show(options: Options, world: World) -> ExitCode:
     made = Plan(**fields, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
     _show(made, data.decode("utf-8-sig"), options, world)
     show_problems(replace(made, warnings=(*saved.warnings, *made.warnings)), world, refused="apply would refuse")
-    until = f" until {rfc3339(saved.expires_at.timestamp())}" if saved.expires_at else ", however old it is"
+    end = saved.created_at + options.max_age if options.max_age is not None else saved.expires_at
+    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
     verdict = f"apply refuses it: {too_old}" if too_old else f"apply takes it{until}, if nothing has changed since"
     world.terminal.message(f"{printable(options.path)} was made at {made.created_at}; {verdict}")
     return made.exit_code

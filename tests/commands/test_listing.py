@@ -293,6 +293,7 @@ def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
     run = shown(place)
     assert run.code == 0
     assert "; apply takes it until 20" in run.err
+    assert "; apply takes it until 20" in shown(place, "--max-age", "7d").err
     place.environ["HOOKSYNC_PLAN_KEY"] = "another-key-of-plans-0123456789"
     assert (shown(place).code, shown(place).out) == (3, "")
     del place.environ["HOOKSYNC_PLAN_KEY"]

@@ -652,7 +652,7 @@ def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(r
     assert runner.step("Plan").returncode == 0
     outcome = runner.step("Apply")
     drift = runner.step("Look for drift")
-    for done, group in ((outcome, "Outcome: Applied: 2 "), (drift, "Difference: No changes.")):
+    for done, group in ((outcome, "Applied: 2 "), (drift, "No changes.")):
         first, *rest = done.stdout.splitlines()
         assert first.startswith(f"::group::{group}"), first
         assert rest[-1] == "::endgroup::"

@@ -9,7 +9,7 @@ markdown=$FOLDER/apply.md status=0
 hooksync apply "$FOLDER/plan.json" "${adopt[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
 
-show Outcome "$markdown"
+show "$markdown"
 case $status in
     0) ;;
     3) echo "::error title=hooksync refused the plan::Nothing was changed. Start this workflow by hand for a new plan." ;;

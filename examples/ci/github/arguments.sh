@@ -26,13 +26,14 @@ switch() {
     esac
 }
 
-# Show $2, what hooksync printed: in the log, folded under $1 and what it comes to, and in the job's summary. No line of
-# it is a command to the runner: hooksync sees to that.
+# Show $1, what hooksync printed: in the log, folded under what it comes to, and in the job's summary. No line of it is a
+# command to the runner: hooksync sees to that.
 show() {
-    echo "::group::$1: $(sed -n '4{s/<[^>]*>//g;p}' "$2")"
-    sed '1{/^<!--/d}' "$2"
+    [ -s "$1" ] || return 0
+    echo "::group::$(sed -n '4{s/<[^>]*>//g;p}' "$1")"
+    sed '1{/^<!--/d}' "$1"
     echo "::endgroup::"
-    cat "$2" >>"$GITHUB_STEP_SUMMARY"
+    cat "$1" >>"$GITHUB_STEP_SUMMARY"
 }
 
 selection=() planning=() replace=() probe=() adopt=() state=() more=()

@@ -11,7 +11,7 @@ rm -f "$FOLDER/drift.json"
 hooksync plan "${selection[@]}" "${planning[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --detailed-exitcode --out "$FOLDER/drift.json" --format markdown >"$markdown" || status=$?
 
-show Difference "$markdown"
+show "$markdown"
 echo "exit-code=$status" >>"$GITHUB_OUTPUT"
 case $status in
     0) echo "drift=false" >>"$GITHUB_OUTPUT" ;;

@@ -10,7 +10,7 @@ plan=$FOLDER/plan.json markdown=$FOLDER/plan.md status=0
 hooksync plan "${selection[@]}" "${planning[@]}" "${replace[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --detailed-exitcode --out "$plan" --format markdown >"$markdown" || status=$?
 
-show Plan "$markdown"
+show "$markdown"
 {
     case $status in
         0) echo "changes=false" ;;

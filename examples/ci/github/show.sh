@@ -5,9 +5,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 markdown=$FOLDER/shown.md status=0
-hooksync show "$FOLDER/plan.json" "${more[@]}" --detailed-exitcode --format markdown >"$markdown" || status=$?
+hooksync show "$FOLDER/plan.json" "${more[@]}" \
+    --max-age "$MAX_AGE" --detailed-exitcode --format markdown >"$markdown" || status=$?
 
-show Plan "$markdown"
+show "$markdown"
 case $status in
     0) echo "changes=false" >>"$GITHUB_OUTPUT" ;;
     2) echo "changes=true" >>"$GITHUB_OUTPUT" ;;
