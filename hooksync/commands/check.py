@@ -78,7 +78,7 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
     everything = [each for several in hooks for each in several]
     total = len(run.tenancies) + len({(url.full, secret) for url, secret in _targets(everything)})
     with world.terminal.progress("checking", total) as step:
-        look = partial(_look_at_service, run=run, origins=world.origins, advance=step)
+        look = partial(_look_at_service, run, world.origins, step)
         found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
     services = [each or (judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
@@ -144,17 +144,14 @@ def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run
 
 
 def _look_at_service(
-    tenancy: Tenancy, run: Run, origins: Mapping[str, str], advance: Callable[[], None]
+    run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
 ) -> tuple[tuple[Finding, ...], tuple[LiveSubscription, ...]]:
     """Check whether the server answers at all, without credentials; then log in and list.
 
     `origins`: by the names of variables, the files that set them.
     """
     refs = (tenancy.credentials.username, tenancy.credentials.password)
-    files = (origins.get(ref.name) if ref.kind == "env" else None for ref in refs)
-    login = ", ".join(
-        f"{ref.noun} {ref}{f' (of {file})' if file else ''}" for ref, file in zip(refs, files, strict=True)
-    )
+    login = ", ".join(f"{ref.noun} {ref}" + f" (of {origins.get(ref.name)})" * (ref.name in origins) for ref in refs)
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)
     client, is_logged_in = run.clients[tenancy.name], False
     try:

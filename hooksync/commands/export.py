@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from hooksync.commands import library
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, free_variables, slug
@@ -278,11 +277,4 @@ def _entry(entry: ExportedEntry) -> Iterator[str]:
 
 
 def _reference(ref: SecretRef) -> str:
-    return _flow(ref.written())
-
-
-def _flow(value: Any) -> str:
-    """Write data on one line."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
-    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else scalar(value)
+    return json.dumps(ref.written()) if ref.parts else f"{{{ref.kind}: {scalar(ref.name)}}}"

@@ -19,7 +19,7 @@ from hooksync.config.declarations import (
 )
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
-from hooksync.config.resolve import resolve_run, url_environment_values
+from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.errors import Problem, Refused
 from hooksync.core.model import Tenancy
@@ -256,7 +256,7 @@ def _resolved(
     """Hold what is declared to the policy, and fill in the environment."""
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     private = hold_to_policy(options, entries, world)
-    tenancies, more = resolve_run(entries, world.environ, whole, needs_login=needs_login)
+    tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
     return Declared(tenancies, (*warnings, *more), options, world, names, private)
 
 

@@ -174,9 +174,11 @@ def reference_problem(ref: SecretRef, state: str, fix: str) -> Problem:
     return Problem(f"{ref.noun} {ref} {state}", f"{fix}{needless}", ref.location)
 
 
-def unset(name: str, environ: Mapping[str, str]) -> str:
-    """Say why a variable cannot be used; "": it can."""
-    return "" if environ.get(name) else "is empty" if name in environ else "is not set"
+def unset_problem(ref: SecretRef, environ: Mapping[str, str]) -> Problem | None:
+    """Say why a variable cannot be used; None: it can."""
+    if environ.get(ref.name):
+        return None
+    return reference_problem(ref, "is empty" if ref.name in environ else "is not set", set_fix(ref.name))
 
 
 def is_own(name: str) -> bool:
@@ -320,10 +322,7 @@ def read_shard(text: str) -> Shard:
     if not found:
         raise UsageError(Problem(f"{flag} is not of the form I/N", "write 2/8, say, for the second of 8 shards"))
     number, total = (int(min(float(digits), MOST_SHARDS + 1)) for digits in found.groups())  # however long they are
-    if not 1 <= total <= MOST_SHARDS:
-        fix = f"write I/N, where N is a number of shards from 1 to {MOST_SHARDS}"
-        raise UsageError(Problem(f"{flag} names {'no' if total == 0 else 'too many'} shards", fix))
-    if not 1 <= number <= total:
-        fix = f"give each process one of 1/{total} to {total}/{total}; a job that counts from 0 adds 1"
-        raise UsageError(Problem(f"{flag} is out of range: shards are counted from 1 to {total}", fix))
+    if not 1 <= number <= total <= MOST_SHARDS:
+        fix = f"write I/N: 1 to {MOST_SHARDS} shards, counted from 1 to N; a job that counts from 0 adds 1"
+        raise UsageError(Problem(f"{flag} is out of range", fix))
     return Shard(number, total)

@@ -15,12 +15,11 @@ from hooksync.config.declarations import (
     TenancyDeclaration,
     Written,
     filled_subject,
-    reference_problem,
     set_fix,
-    unset,
+    unset_problem,
 )
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, SecretRef, Server, Tenancy
+from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
@@ -29,11 +28,16 @@ Environment = Mapping[str, str]
 
 
 def resolve(
-    entries: Sequence[TenancyDeclaration], environ: Environment, whole: Sequence[TenancyDeclaration] = ()
+    entries: Sequence[TenancyDeclaration],
+    environ: Environment,
+    whole: Sequence[TenancyDeclaration] = (),
+    *,
+    needs_login: bool | None = None,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in what the environment says. Returns the tenancies and new warnings, in the order of the entries.
 
-    `whole`: what the entries are a shard of, for names of the same tenancy. Raises FileError with every problem.
+    `whole`: what the entries are a shard of, for names of the same tenancy. `needs_login`: for a run; True: which is
+    none where it could log in nowhere. Raises FileError with every problem, and for a run with all variables not set.
     """
     fillings = [_Filling(entry, environ) for entry in entries]
     tenancies = [filling.tenancy() for filling in fillings]
@@ -41,49 +45,26 @@ def resolve(
     problems += [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
     problems += _twice(known)
-    if problems:
-        raise FileError(*dict.fromkeys(problems))
+    unset = [] if needs_login is None else [_unset(entry, environ) for entry in entries]
+    if problems or (needs_login and unset and all(of_login for of_login, _ in unset)):
+        problems += (problem for several in unset for one in several for problem in one)
+        raise FileError(*sorted(dict.fromkeys(problems), key=lambda problem: problem.where or ("", 0, 0)))
     warnings = [warning for filling in fillings for warning in filling.warnings]
     return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
 
 
-def resolve_run(
-    entries: Sequence[TenancyDeclaration],
-    environ: Environment,
-    whole: Sequence[TenancyDeclaration] = (),
-    *,
-    needs_login: bool = True,
-) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
-    """Do the same for a run. Where it cannot be made, all variables that are not set are told with the other problems.
-
-    `needs_login`: nor can a run be made that could log in nowhere.
-    """
-    logins = [
-        _unset([entry.settings.credentials.username, entry.settings.credentials.password], entry, environ)
-        for entry in entries
+def _unset(entry: TenancyDeclaration, environ: Environment) -> list[list[Problem]]:
+    """Name the variables that are not set: of the log-in, and of secrets and a seed that is declared."""
+    login = entry.settings.credentials
+    others = [*([login.totp] if login.totp.location else []), *(one.secret for one in entry.subscriptions)]
+    return [
+        [
+            replace(problem, where=problem.where or entry.location)
+            for ref in dict.fromkeys(refs)
+            if ref.kind == "env" and (problem := unset_problem(ref, environ))
+        ]
+        for refs in ([login.username, login.password], others)
     ]
-    found, problems = None, list[Problem]()
-    try:
-        found = resolve(entries, environ, whole)
-    except FileError as error:
-        problems += error.problems
-    if found and not (needs_login and logins and all(logins)):
-        return found
-    for entry, login in zip(entries, logins, strict=True):
-        totp = entry.settings.credentials.totp
-        others = [*([totp] if totp.location else []), *(one.secret for one in entry.subscriptions)]
-        problems += login + _unset(others, entry, environ)
-    raise FileError(*sorted(dict.fromkeys(problems), key=lambda problem: problem.where or ("", 0, 0)))
-
-
-def _unset(refs: Iterable[SecretRef], entry: TenancyDeclaration, environ: Environment) -> list[Problem]:
-    """Name the variables that references need and that are not set, at the tenancy where it names none itself."""
-    problems = (
-        reference_problem(ref, state, set_fix(ref.name))
-        for ref in dict.fromkeys(refs)
-        if ref.kind == "env" and (state := unset(ref.name, environ))
-    )
-    return [replace(problem, where=problem.where or entry.location) for problem in problems]
 
 
 def resolve_subscriptions(entry: TenancyDeclaration, environ: Environment) -> tuple[DeclaredSubscription, ...]:

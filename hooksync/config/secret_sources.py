@@ -14,11 +14,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from io import StringIO
-from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, set_fix, unset
+from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
@@ -47,11 +46,8 @@ _WORDS = (
     "admin", "qwerty", "letmein", "my", "shared", "key", "token", "the", "your", "here", "sandbox", "catalogue",
 )  # fmt: skip
 _WELL_KNOWN = re.compile(f"(?:{'|'.join(_WORDS)})+[0-9]{{0,4}}")  # such words alone, and perhaps a year
+_COUNTED = "0123456789" * 100
 _SEPARATORS = re.compile("[^0-9a-z]+")
-
-
-class _Unusable(Exception):
-    """Why a reference leads to no secret, and how to fix it. Carries no value."""
 
 
 class SecretSources:
@@ -62,7 +58,7 @@ class SecretSources:
         self._environ = environ
         self._stop = stop or Event()
         self._patience = patience
-        self._found: dict[SecretRef, Secret | _Unusable] = {}
+        self._found: dict[SecretRef, Secret | SecretError] = {}
         self._lock = Lock()
 
     def __repr__(self) -> str:
@@ -74,11 +70,11 @@ class SecretSources:
             if ref not in self._found:
                 try:
                     self._found[ref] = Secret(self._read(ref))
-                except _Unusable as reason:
-                    self._found[ref] = reason
+                except SecretError as error:
+                    self._found[ref] = SecretError(*error.problems)  # without its context: that may hold anything
             found = self._found[ref]
-        if isinstance(found, _Unusable):
-            raise SecretError(reference_problem(ref, *found.args))
+        if isinstance(found, SecretError):
+            raise found
         return found
 
     def find(self, ref: SecretRef) -> Secret:
@@ -90,7 +86,7 @@ class SecretSources:
         value = secret.reveal()
         if not (value.isascii() and value.isprintable()):
             fix = "services and receivers disagree on how to encode them: use letters, digits and punctuation"
-            raise SecretError(reference_problem(ref, "holds characters outside printable ASCII", fix))
+            raise _unusable(ref, "holds characters outside printable ASCII", fix)
         return secret
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
@@ -125,16 +121,16 @@ class SecretSources:
         return found, problems
 
     def _read(self, ref: SecretRef) -> str:
-        """Read a secret where it is. Raises _Unusable."""
+        """Read a secret where it is. Raises SecretError."""
         read = {"env": self._from_environment, "command": self._from_command, "keyring": self._from_keyring}
         value = read.get(ref.kind, _from_file)(ref)
         if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
-            raise _Unusable("is not UTF-8 text", "write the secret as printable ASCII")
+            raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
         return value
 
     def _from_environment(self, ref: SecretRef) -> str:
-        if state := unset(ref.name, self._environ):
-            raise _Unusable(state, set_fix(ref.name))
+        if problem := unset_problem(ref, self._environ):
+            raise SecretError(problem)
         return self._environ[ref.name]
 
     def _from_command(self, ref: SecretRef) -> str:
@@ -151,13 +147,13 @@ class SecretSources:
             process = programs.start(ref.parts, environ, **programs.OUTPUT_ALONE)
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
-            raise _Unusable(reason, "install it where PATH finds it, or write its whole path") from None
+            raise _unusable(ref, reason, "install it where PATH finds it, or write its whole path") from None
         is_whole = False
         try:
             data, code = within(self._patience, partial(_output_of, process), self._stop)
             is_whole = len(data) <= _LARGEST
         except TimeoutError:
-            raise self._unanswered(program, fix) from None
+            raise self._unanswered(ref, program, fix) from None
         finally:
             if not is_whole:
                 programs.end(process)
@@ -165,30 +161,30 @@ class SecretSources:
             cast(BinaryIO, process.stdout).close()
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise _Unusable(f"cannot be read: {program} {how}", fix)
-        return _text_of(data, fix)
+            raise _unusable(ref, f"cannot be read: {program} {how}", fix)
+        return _text_of(data, ref, fix)
 
     def _from_keyring(self, ref: SecretRef) -> str:
         try:
             import keyring  # of use to few
         except ImportError:
             fix = "pip install 'hooksync[keyring]'"
-            raise _Unusable("cannot be read: the package keyring is not installed", fix) from None
+            raise _unusable(ref, "cannot be read: the package keyring is not installed", fix) from None
         fix = "see that it is unlocked, and that `keyring --list-backends` finds one that works without a question"
         try:
             value = within(self._patience, partial(keyring.get_password, *ref.parts), self._stop)
         except TimeoutError:
-            raise self._unanswered("the keyring", fix) from None
+            raise self._unanswered(ref, "the keyring", fix) from None
         except Exception as error:  # each backend has its own, whose texts may hold anything
-            raise _Unusable(f"cannot be read: the keyring failed: {type(error).__name__}", fix) from None
+            raise _unusable(ref, f"cannot be read: the keyring failed: {type(error).__name__}", fix) from None
         if not value:
-            raise _Unusable("is not in the keyring", f"`keyring set {ref.name}` puts it there")
+            raise _unusable(ref, "is not in the keyring", f"`keyring set {ref.name}` puts it there")
         return value
 
-    def _unanswered(self, who: str, fix: str) -> _Unusable:
+    def _unanswered(self, ref: SecretRef, who: str, fix: str) -> SecretError:
         if self._stop.is_set():
-            return _Unusable("was not read: interrupted", "run it again")
-        return _Unusable(f"cannot be read: {who} did not end within {self._patience:g} seconds", fix)
+            return _unusable(ref, "was not read: interrupted", "run it again")
+        return _unusable(ref, f"cannot be read: {who} did not end within {self._patience:g} seconds", fix)
 
 
 def _output_of(process: Popen[bytes]) -> tuple[bytes, int]:
@@ -199,26 +195,30 @@ def _output_of(process: Popen[bytes]) -> tuple[bytes, int]:
     return data, process.wait() if len(data) <= _LARGEST else 0
 
 
+def _unusable(ref: SecretRef, state: str, fix: str) -> SecretError:
+    return SecretError(reference_problem(ref, state, fix))
+
+
 def _from_file(ref: SecretRef) -> str:
     path = real_path(ref)
     if is_device(path):  # told before; a link may have changed since
-        raise _Unusable(*ON_DEVICE)
+        raise _unusable(ref, *ON_DEVICE)
     try:
-        return _text_of(read_file(path, _LARGEST), "write the secret into that file")
+        return _text_of(read_file(path, _LARGEST), ref, "write the secret into that file")
     except (OSError, ValueError) as error:  # ValueError: a null character, or half of a surrogate pair
         reason = os_reason(error) if isinstance(error, OSError) else "it is not a valid path"
         fix = "check the path (a relative one starts at the folder of the hooks file) and its permissions"
-        raise _Unusable(f"cannot be read: {reason}", fix) from None
+        raise _unusable(ref, f"cannot be read: {reason}", fix) from None
 
 
-def _text_of(data: bytes, empty_fix: str) -> str:
+def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
     """Take a secret from what a file or a program gives: all but one line break at the end."""
     if len(data) > _LARGEST:
-        raise _Unusable("is larger than 64 KiB", "see that it is the secret and nothing else")
+        raise _unusable(ref, "is larger than 64 KiB", "see that it is the secret and nothing else")
     text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
-        raise _Unusable("is empty", empty_fix)
+        raise _unusable(ref, "is empty", empty_fix)
     return value
 
 
@@ -238,12 +238,7 @@ def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
 
 def _is_pattern(value: str) -> bool:
     """Whether it is one character again and again, or digits that count up or down."""
-    if len(set(value)) == 1:
-        return True
-    if not (value.isascii() and value.isdigit()):
-        return False
-    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(value)}
-    return steps in ({1}, {9})
+    return len(set(value)) == 1 or (value.isdigit() and (value in _COUNTED or value[::-1] in _COUNTED))
 
 
 def gather(
@@ -255,18 +250,18 @@ def gather(
     its variables; None: none. Returns the environment, the files by the names of variables, and warnings.
     Raises FileError.
     """
-    values, origins, warnings = dict[str, str](), dict[str, str](), list[Problem]()
-    for path in env_files:
-        found = _variables_in(path)
-        values, origins = values | found, origins | dict.fromkeys(found, path)
-        if others_may_read(path):
-            warnings.append(Problem(f"{path} may be read by every user of this machine", f"chmod 600 {path}"))
-    values |= environ
-    is_found = credentials == "" and values.keys().isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE)
-    if credentials or is_found:
-        found = _credentials_in(credentials or CREDENTIALS_FILE)
-        values, origins = found | values, dict.fromkeys(found, credentials or CREDENTIALS_FILE) | origins
-    return values, {name: path for name, path in origins.items() if name not in environ}, warnings
+    layers = [(path, _variables_in(path)) for path in reversed([*env_files])]
+    known = {*environ}.union(*(found for _, found in layers))
+    if credentials or (credentials == "" and known.isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE)):
+        path = credentials or CREDENTIALS_FILE
+        layers.append((path, _credentials_in(path)))
+    values, origins = dict(environ), dict[str, str]()
+    for path, found in layers:
+        origins |= {name: path for name in found if name not in values}
+        values = found | values
+    open_files = [path for path in env_files if others_may_read(path)]
+    what = "may be read by every user of this machine"
+    return values, origins, [Problem(f"{path} {what}", f"chmod 600 {path}") for path in open_files]
 
 
 def _variables_in(path: str) -> dict[str, str]:
