@@ -61,7 +61,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; 
     ),
     "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state"),
     "export": (*_LIVE, "--shard"),
-    "init": ("path", "--from-live", *_LIVE),
+    "init": ("path", "--from-live", "--write-env", "--with-values", *_LIVE),
     "check": (*_LOGGING_IN, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING),
     "fire": (
         *("address", *_RECEIVER, *_FILES, "--trigger:to send", "--event:to send", "--bad-signature", "--repeat"),
@@ -202,6 +202,7 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "path": {"nargs": "?", "default": "hooks.yaml"},
     "--coverage": _switch("shows_coverage"),
     "--from-live": _switch("is_from_live"),
+    "--with-values": _switch("with_values"),
     "--kind": _choice(*SCHEMA_KINDS),
     "shell": {"nargs": "?", "choices": SHELLS},
     "--words": {"choices": ("tenancies", "addresses"), "help": argparse.SUPPRESS},

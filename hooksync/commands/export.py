@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from hooksync.commands import library
-from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, free_variables, slug
+from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
 from hooksync.commands.options import Options
 from hooksync.commands.plan_apply import show_problems
 from hooksync.commands.setup import Declared, prepare
@@ -42,9 +42,12 @@ from hooksync.report.listing import list_lines, list_markdown, targeted
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
+# yaml-language-server: $schema=./hooks.schema.json
+# Editors check this file by the line above, once `hooksync schema > hooks.schema.json` was run.
+#
 # Written by `hooksync export`: the webhook subscriptions that were live.
 # It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
-# To use it: save it as hooks.yaml, set the variables that the export listed, then
+# To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
@@ -52,10 +55,10 @@ _HEAD = """\
 _NOWHERE = Location("the command line", 1, 1)  # never shown: its values are checked first
 
 
-def export(options: Options, world: World, write: Callable[[str], None] | None = None) -> ExitCode:
+def export(options: Options, world: World, write: Callable[[str, Sequence[Need]], None] | None = None) -> ExitCode:
     """Show what is live as a hooks file. DONE when every tenancy was read.
 
-    `write`: takes the text of the file instead; not called where a part of it could not be read.
+    `write`: takes the text of the file instead, and what it needs; not called where a part of it could not be read.
     """
     fetched, warnings = _read(options, world)
     if world.stop.is_set():
@@ -67,13 +70,14 @@ def export(options: Options, world: World, write: Callable[[str], None] | None =
     ]
     exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
     unread = [one for one in tenancies if isinstance(one, UnreadTenancy)]
+    needs = [need for one in exported for need in one.needs]  # in the order of the file
     if write is None and exported:
         world.terminal.result(export_text(tenancies))
     elif write and not unread:
-        write(export_text(tenancies))
+        write(export_text(tenancies), needs)
     for warning in (*warnings, *(warning for one in exported for warning in one.warnings)):
         world.terminal.warn(warning)
-    if needs := [need for one in exported for need in one.needs]:  # in the order of the file
+    if needs:
         width = max(len(need.variable) for need in needs)
         lines = (f"  {need.variable:{width}}  {need.what}" for need in needs)
         world.terminal.message("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
@@ -127,7 +131,8 @@ def _declare(options: Options, world: World) -> Declared:
 
 _HOW_TO_SET = (
     "these parts of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
-    "set them in the secret store of your CI, or with `export NAME=...`; then `hooksync plan` says no changes,",
+    "set them in the secret store of your CI, with `export NAME=...`, or in a file for --env-file, which",
+    "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan` says no changes,",
     "and `hooksync apply --adopt` records that these secrets are in use.",
 )
 
@@ -199,6 +204,19 @@ def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
         else:
             lines += _tenancy_lines(one)
     return _HEAD + "\n" + "\n".join(lines) + "\n"
+
+
+def env_text(needs: Sequence[Need], file: str, *, with_values: bool) -> str:
+    """Write a file for --env-file, with each variable that a hooks file needs; what is not told stays empty.
+
+    python-dotenv reads it (a backslash and a single quote are escaped), and a shell where a value holds neither.
+    `file`: the path of the hooks file.
+    """
+    lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
+    for need in needs:
+        value = need.value.replace("\\", "\\\\").replace("'", "\\'") if with_values else ""
+        lines += ["", _comment(need.what), f"{need.variable}='{value}'"]
+    return "\n".join(lines) + "\n"
 
 
 def scalar(text: str) -> str:

@@ -1,6 +1,6 @@
 """What is live in a tenancy -> entries that declare it, with names, and what cannot be declared. Pure.
 
-No value of a URL's query is kept here, nor what looks like a key in its path: the name of a variable replaces it.
+A variable replaces each value of a URL's query and what looks like a key in its path; `Need` alone holds these.
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ class Names:
 class Need(Record, frozen=True):
     """A variable that the file refers to and that the user has to set."""
 
+    HIDDEN = ("value",)
+
     variable: str
-    what: str  # its value
+    what: str  # it stands for
+    value: str = ""  # as it is in the live URL; empty for a secret, which no service tells
 
 
 class ExportedEntry(Record, frozen=True):
@@ -164,14 +167,14 @@ class ExportedTenancy:
         identity = live.url.identity
         if identity not in self._made:
             where = f"{self.tenancy.name}/{name}"
-            secret = self._need(f"the secret of {where}", name, "secret")
+            secret = self._need(f"the secret of {where}", "", name, "secret")
             head, mark, query = live.url.full.partition("?")
             _, _, path = split_url(head)
             segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
             url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
             if self._redactor.holds(url):  # a part of it that looks like any other came from a variable elsewhere
-                url = f"${{{self._need(f'the URL of {where}', name, 'url')}}}"
+                url = f"${{{self._need(f'the URL of {where}', live.url.full, name, 'url')}}}"
             self._made[identity] = url, SecretRef("env", secret)
         return self._made[identity]
 
@@ -179,7 +182,8 @@ class ExportedTenancy:
         """Write one segment of a path, with a variable instead of what looks like a key."""
         if masked_path(segment) == segment and not self._redactor.holds(segment):
             return escape(segment)
-        return f"${{{self._need(f'a part of the path in the URL of {self.tenancy.name}/{name}', name, 'path')}}}"
+        what = f"a part of the path in the URL of {self.tenancy.name}/{name}"
+        return f"${{{self._need(what, segment, name, 'path')}}}"
 
     def _pair(self, pair: str, name: str) -> str:
         """Write one pair of a query with a variable instead of its value, or of all of it."""
@@ -188,13 +192,14 @@ class ExportedTenancy:
         key, equals, _ = masked_pair(pair).partition("=")
         key = key if equals and not self._redactor.holds(key) else ""
         what = f'the value of "{printable(key)}"' if key else "the query"
-        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", name, "url", key)
+        value = pair[len(key) + 1 :] if key else pair
+        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", value, name, "url", key)
         return f"{escape(key)}=${{{variable}}}" if key else f"${{{variable}}}"
 
-    def _need(self, what: str, name: str, *words: str) -> str:
+    def _need(self, what: str, value: str, name: str, *words: str) -> str:
         wanted = variable_name(name, *words)
         variable = self._variables.take(wanted, variable_name(self.tenancy.name, name, *words))
-        self.needs.append(Need(variable, what))
+        self.needs.append(Need(variable, what, value))
         return variable
 
 

@@ -20,6 +20,7 @@ from hooksync.core.schema import schema_text
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
+    from hooksync.commands.export_draft import Need
     from hooksync.config.declarations import TenancyDeclaration
     from hooksync.config.document import Judge
 
@@ -93,13 +94,14 @@ def init(options: Options, world: World) -> ExitCode:
     for path in DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,):
         if is_there(path):  # before any call; checked again while writing
             raise FileError(_exists(path))
+    if options.with_values and not options.write_env:
+        raise UsageError(Problem("--with-values needs --write-env", "name the file that the values go to"))
+    if options.write_env and is_there(options.write_env):
+        raise FileError(_exists(options.write_env, "--write-env FILE"))
     if options.is_from_live:
-        from hooksync.commands.export import export
-
-        # what is live is nobody else's business on this machine
-        return export(options, world, lambda text: _write(options.path, text, world, 0o600))
-    if options.server or options.tenant or options.tenancies or options.names_files:
-        what = "--server, --tenant, --file and --tenancy need --from-live"
+        return _init_from_live(options, world)
+    if options.server or options.tenant or options.tenancies or options.names_files or options.write_env:
+        what = "--server, --tenant, --file, --tenancy and --write-env need --from-live"
         raise UsageError(Problem(what, "give --from-live as well, or leave them out"))
     with open(os.path.join(os.path.dirname(__file__), "starter.yaml"), encoding="utf-8") as starter:
         _write(options.path, starter.read(), world)
@@ -107,13 +109,26 @@ def init(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def _exists(path: str) -> Problem:
-    return Problem(f"{path} exists already, and was left as it is", "name another file: hooksync init PATH")
+def _init_from_live(options: Options, world: World) -> ExitCode:
+    """Write what is live, which is nobody else's business on this machine; and what it needs, if asked to."""
+    from hooksync.commands.export import env_text, export
+
+    def write(text: str, needs: Sequence[Need]) -> None:
+        if options.write_env:
+            values = env_text(needs, options.path, with_values=options.with_values)
+            _write(options.write_env, values, world, 0o600, holds_secrets=options.with_values)
+        _write(options.path, text, world, 0o600)
+
+    return export(options, world, write)
 
 
-def _write(path: str, text: str, world: World, mode: int = 0o644) -> None:
+def _exists(path: str, other: str = "PATH") -> Problem:
+    return Problem(f"{path} exists already, and was left as it is", f"name another file: hooksync init {other}")
+
+
+def _write(path: str, text: str, world: World, mode: int = 0o644, *, holds_secrets: bool = False) -> None:
     try:
-        world.output.create_file(path, text, mode)
+        world.output.create_file(path, text, mode, holds_secrets=holds_secrets)
     except FileExistsError as error:
         raise FileError(_exists(path)) from error
     world.terminal.result(f"wrote {printable(path)}\n")

@@ -99,14 +99,16 @@ class Output:
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
             raise FileError(_unwritable(path, error)) from error
 
-    def create_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
+    def create_file(self, path: str, text: str | bytes, mode: int = 0o644, *, holds_secrets: bool = False) -> None:
         """Write a file that is not there yet, as a whole or not at all. Bytes: what came, as it came.
 
+        `holds_secrets`: because the user asked for just that, so that nothing is looked for in it.
         Raises FileExistsError where the name is taken, even at the last moment; FileError for the rest.
         """
         try:
             data = text.encode() if isinstance(text, str) else text
-            self.checked(data.decode("utf-8", "replace"), path)
+            if not holds_secrets:
+                self.checked(data.decode("utf-8", "replace"), path)
             with _draft(os.path.abspath(path), data, mode) as draft:
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))  # takes the name, which replaces nothing
                 give_name(draft, path)

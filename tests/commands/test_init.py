@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hooksync.commands.export import env_text
+from hooksync.commands.export_draft import Need
 from hooksync.core.errors import FileError
 from hooksync.core.output import Output
 from tests.command_line import hooksync
@@ -75,6 +81,50 @@ def test_from_live_writes_what_export_prints(place: Place) -> None:
     assert (place.folder / "live.yaml").read_text() == shown.out
     assert (place.folder / "live.yaml").stat().st_mode & 0o777 == 0o600 or os.name == "nt"
     assert place.run("plan", "-f", "live.yaml").out.startswith("No changes. 1 tenancy matches live.yaml; ")
+
+
+@pytest.mark.parametrize(("flags", "filled"), [((), False), (("--with-values",), True)])
+def test_from_live_writes_the_variables_too(place: Place, flags: tuple[str, ...], filled: bool) -> None:
+    place.box.seed("DEMO", "https://h.example/x?code=it's$HOME&tag=a%20b", "MOVED", SECRET)
+    place.environ["HOOKSYNC_FILE"] = "live.yaml"
+    run = place.run("init", "live.yaml", "--from-live", "--write-env", "live.env", *flags, "--server", place.box.url)
+    assert (run.code, run.out) == (0, "wrote live.env\nwrote live.yaml\n")
+    path = place.folder / "live.env"
+    assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
+    assert "it's" not in run.out + run.err + (place.folder / "live.yaml").read_text()
+    read = dotenv_values(path, interpolate=False)
+    assert read == {
+        "H_EXAMPLE_X_SECRET": "",
+        "H_EXAMPLE_X_URL_CODE": "it's$HOME" if filled else "",
+        "H_EXAMPLE_X_URL_TAG": "a%20b" if filled else "",
+    }
+    place.environ |= {name: value or SECRET for name, value in read.items() if value is not None}
+    assert place.run("plan", "--detailed-exitcode").code == (0 if filled else 2)
+
+
+@given(st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc", "Zl", "Zp"])))
+def test_any_value_is_read_as_it_was_written(value: str) -> None:
+    text = env_text([Need("X", "a part of a URL", value)], "hooks.yaml", with_values=True)
+    assert dotenv_values(stream=io.StringIO(text), interpolate=False) == {"X": value}
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "told"),
+    [
+        (("--with-values",), 64, "--with-values needs --write-env"),
+        (("--write-env", "new.env"), 64, "give --from-live as well"),
+        (("--from-live", "--write-env", "hooks.env"), 1, "hooks.env exists already, and was left as it is"),
+    ],
+)
+def test_variables_are_written_beside_what_is_live_and_over_nothing(
+    place: Place, flags: tuple[str, ...], code: int, told: str
+) -> None:
+    place.write("mine", "hooks.env")
+    run = place.run("init", "live.yaml", *flags)
+    assert run.code == code
+    assert told in run.err
+    assert not place.box.calls
+    assert not (place.folder / "live.yaml").exists()
 
 
 def test_from_live_asks_nothing_of_the_service_where_the_file_is_there(place: Place) -> None:
