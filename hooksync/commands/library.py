@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from secrets import token_hex
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
@@ -27,21 +26,16 @@ from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.documents.writer import PlannedWith, PlanOptions, plan_json, report_json
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Verdict, ask_receivers
+from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.text import Line, plain, plan_lines, report_lines
-from hooksync.report.view import (
-    AdoptedCounts,
-    RunView,
-    StepView,
-    TenancyView,
-    view_of_plan,
-    view_of_step,
-)
+from hooksync.report.view import AdoptedCounts, RunView, StepView, TenancyView, view_of_plan, view_of_step
 from hooksync.state.integrity import Mark, mark_of
 from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hooksync.core.output import Output
 
 Names = str | Sequence[str]
@@ -238,7 +232,7 @@ def plan(declared: Declared) -> Plan:
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         doubts = [*session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)]
         doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
-    return _plan([_planned(one, verdicts) for one in planned], session, doubts)
+    return _plan(planned, session, ExecutionResult(verdicts=verdicts, warnings=tuple(doubts)))
 
 
 def apply(
@@ -300,29 +294,40 @@ def _execute(
         prepared = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
     else:
         prepared = executor.prepare(planned)
-    views = [_planned(one, prepared.verdicts) for one in planned]
-    tenancies = [replace(one, error=one.error or prepared.errors.get(one.tenancy.name)) for one in views]
-    shown = _plan(tenancies, session, prepared.warnings, prepared.adoption.problems)
-    if not confirm(shown) and any(one.is_ready for one in tenancies):
+    shown = _plan(planned, session, prepared)
+    if not confirm(shown) and any(one.is_ready for one in shown.tenancies):
         prepared = replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes'))
     return prepared if prepared.unconfirmed else executor.execute(planned, prepared, settled)
 
 
-def _planned(one: Planned, verdicts: Mapping[str, Verdict]) -> TenancyView:
-    """View the plan of one tenancy."""
-    if isinstance(one, UnreadTenancy):
-        return view_of_plan(one)
-    verdict = verdicts.get(one.tenancy.name, NOT_ASKED)
-    return view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers)
+def _plan(planned: Sequence[Planned], session: Session, prepared: ExecutionResult) -> Plan:
+    state = session.planner.state
+    views = [_view(one, prepared) for one in planned]
+    return _result(Plan, views, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
 
 
-def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
-    """View what became of one tenancy's plan."""
+def _report(planned: Sequence[Planned], executed: ExecutionResult, session: Session) -> Report:
+    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
+    asked = executed.adoption
+    adopted = AdoptedCounts(asked.asked, len(executed.adopted), asked.unchallenged)
+    return _result(
+        Report,
+        [_view(one, executed, is_finished=True) for one in planned],
+        session,
+        executed,
+        state_error=executed.state_error or lost,
+        adopted=adopted if session.declared.options.adopts else None,
+        cause=lost or next(iter(executed.unforeseen), None),
+    )
+
+
+def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool = False) -> TenancyView:
+    """View one tenancy's plan, or what became of it."""
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
     name = one.tenancy.name
     verdict = executed.verdicts.get(name, NOT_ASKED)
-    outcome = executed.outcomes.get(name) or not_attempted(one)
+    outcome = executed.outcomes.get(name) or not_attempted(one) if is_finished else None
     view = view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers, outcome)
     steps = (
         replace(step, secret_state="same") if step.action == "keep" and step.address in executed.adopted else step
@@ -331,37 +336,8 @@ def _finished(one: Planned, executed: ExecutionResult) -> TenancyView:
     return replace(view, steps=tuple(steps), error=executed.errors.get(name))
 
 
-def _plan(
-    tenancies: Sequence[TenancyView],
-    session: Session,
-    warnings: Sequence[Problem],
-    not_adopted: tuple[Problem, ...] = (),
-) -> Plan:
-    state = session.planner.state
-    mark = mark_of(state) if state else None
-    return _result(Plan, tenancies, session, warnings, not_adopted=not_adopted, id=token_hex(16), made_with=mark)
-
-
-def _report(planned: Sequence[Planned], executed: ExecutionResult, session: Session) -> Report:
-    """Bring together what became of plans."""
-    cause, asked = next(iter(executed.unforeseen), None), executed.adoption
-    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    adopted = AdoptedCounts(asked.asked, len(executed.adopted), asked.unchallenged)
-    return _result(
-        Report,
-        [_finished(one, executed) for one in planned],
-        session,
-        executed.warnings,
-        not_adopted=asked.problems,
-        unconfirmed=executed.unconfirmed,
-        state_error=executed.state_error or lost,
-        adopted=adopted if session.declared.options.adopts else None,
-        cause=lost or cause,
-    )
-
-
 def _result(
-    kind: type[R], tenancies: Sequence[TenancyView], session: Session, warnings: Sequence[Problem], **more: Any
+    kind: type[R], tenancies: Sequence[TenancyView], session: Session, executed: ExecutionResult, **more: Any
 ) -> R:
     """View a whole run, as of now."""
     declared, options, planner = session.declared, session.declared.options, session.planner
@@ -369,9 +345,11 @@ def _result(
         tuple(tenancies),
         rfc3339(declared.world.clock.now()),
         printable(options.saved_plan or ", ".join(options.files)),
-        (*session.warnings, *warnings),
+        (*session.warnings, *executed.warnings),
         planner.place,
         adopts=options.adopts,
+        not_adopted=executed.adoption.problems,
+        unconfirmed=executed.unconfirmed,
         is_state_missing=planner.place is not None and planner.state is None,
         is_targeted=declared.is_targeted,
         undeclared=session.undeclared,

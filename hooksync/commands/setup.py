@@ -21,7 +21,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
-from hooksync.core.errors import Problem, Refused
+from hooksync.core.errors import Problem, Refused, some_of
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
@@ -42,7 +42,6 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.documents.reader import SavedPlan
     from hooksync.reconcile.executor import Executor
 
-_MOST_UNDECLARED = 5  # tenancies that are named
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
     "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
@@ -151,16 +150,12 @@ def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[
     if state is None or declared is None:
         return ()
     left = {name: len(found) for name, found in state.addresses_by_tenancy().items() if name not in declared}
-    names = sorted(left)
-    problems = [_undeclared_problem(left[name], f'tenancy "{printable(name)}"') for name in names[:_MOST_UNDECLARED]]
-    if others := names[_MOST_UNDECLARED:]:
-        problems.append(_undeclared_problem(sum(map(left.__getitem__, others)), f"{len(others)} more tenancies"))
-    return tuple(problems)
-
-
-def _undeclared_problem(number: int, where: str) -> Problem:
+    if not left:
+        return ()
+    number, names = sum(left.values()), [f'"{printable(name)}"' for name in sorted(left)]
     subscriptions = "1 subscription" if number == 1 else f"{number} subscriptions"
-    return Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX)
+    where = f"{'tenancy' if len(left) == 1 else f'{len(left)} tenancies:'} {some_of(names)}"
+    return (Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX),)
 
 
 def read_state(store: StateStore | None, planned: Mark | None = None, *, writes: bool = False) -> Inspected:
