@@ -41,6 +41,7 @@ _PLANNING = (
     *("--all", "--state|--no-state", "--probe|--no-probe", "--notify", "--notify-as", "--metrics", *_CALLING),
 )
 _RECEIVER = ("--url", "--secret")
+_PORTS = ("--port", "--port:of a sandbox", "--receiver-port")
 _SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
 _STATE = ("-f --file:of the state", "--state", "--env-file")
 _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; an action follows its command
@@ -86,7 +87,11 @@ _COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; 
     "secret generate": (),
     "schema": ("--kind",),
     "version": ("--format",),
-    "sandbox": (),
+    "sandbox": (
+        *("--port:of a sandbox", "--data", "--latency", "--fault", "--trait", "--events-every", "--list-lag"),
+        *("--extra-trigger", "--json-log", "--tenant:of a sandbox", "--username-env", "--password-env", "--totp-env"),
+        *("--role", "--token-seconds", "--receiver", "--receiver-port", "--write-hooks", "--shell"),
+    ),
     "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox"),
     "demo": (),
     "completion": ("shell", "--words"),
@@ -192,12 +197,23 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--repeat": {"type": _repeat, "default": 1},
     "--slow": _switch("is_slow"),
     "--suite": _switch("is_suite"),
-    "--port": {"type": _number(int, 0, 65535), "default": 0},
+    **{port: {"type": _number(int, 0, 65535), "default": 0} for port in _PORTS},
     "--exit-after": {"type": _repeat},
     "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
     "--record-state": _switch("records_state"),
     "--json": {"action": "store_const", "const": "json", "dest": "format"},
     "--secret": {**_several("secrets"), "type": partial(_reference, "--secret")},
+    # the sandbox
+    **{each: {"type": float, "default": 0.0} for each in ("--latency", "--events-every", "--list-lag")},
+    "--fault": _several("fault"),
+    "--trait": _several("trait"),
+    "--extra-trigger": _several("extra_trigger"),
+    "--json-log": _switch("json_log"),
+    "--tenant:of a sandbox": _several("tenant"),
+    "--role": _several("role"),
+    "--token-seconds": {"type": float, "default": 900.0},
+    "--receiver": _several("receiver"),
+    "--shell": {"choices": ("sh", "powershell"), "default": "powershell" if os.name == "nt" else "sh"},
     # the others
     "path": {"nargs": "?", "default": "hooks.yaml"},
     "--coverage": _switch("shows_coverage"),
@@ -326,9 +342,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         if any(each.startswith(f"{name} ") for each in _COMMANDS):
             groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
         if name == "sandbox":
-            from hooksync.sandbox.command import add_arguments
-
-            add_arguments(command)
+            command.epilog = packaged("../sandbox/help.txt")
         if name == "completion":
             command.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
         _add_flags(command, *flags, "--debug:of an action" if group else "--debug")

@@ -1,12 +1,11 @@
 """The command `hooksync sandbox`: a sandbox with receivers, until a signal comes, and what a second terminal needs.
 
 `hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints nor writes itself.
-What the help says of faults and traits stands in help.txt. The server is loaded where it starts: the help needs none.
+What the help says of faults and traits stands in help.txt. The server is loaded where it starts.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shlex
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from contextlib import AbstractContextManager
 
     from hooksync.sandbox.accounts import Account
@@ -41,41 +41,6 @@ _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 FIRE_PATH = "/sandbox/fire/"  # of the server, before a trigger
 _LOOK = 0.2  # seconds
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `hooksync sandbox`, and its help, to a parser."""
-    with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:
-        parser.epilog = file.read()
-    add = parser.add_argument_group("the service").add_argument
-    add("--port", type=int, default=0, metavar="N", help="its port (default: any free port)")
-    add("--data", metavar="PATH", help="keep the subscriptions in this file, secrets too")
-    add("--latency", type=float, default=0.0, metavar="MS", help="milliseconds that each call takes")
-    add("--fault", action="append", default=[], metavar="SPEC", help="make a call fail, see below")
-    add("--trait", action="append", default=[], metavar="NAME", help="behave in another way, see below")
-    text = "let something happen by itself: every S seconds each trigger that is subscribed to"
-    add("--events-every", type=float, default=0.0, metavar="S", help=text)
-    add("--list-lag", type=float, default=0.0, metavar="S", help="make the list late by seconds, see below")
-    add("--extra-trigger", action="append", default=[], metavar="NAME", help="accept this trigger too")
-    add("--json-log", action="store_true", help="log a JSON object a line, not text, on standard error")
-    add = parser.add_argument_group("the account").add_argument
-    add("--tenant", action="append", metavar="NAME", help=f"repeatable (default: {TENANT})")
-    add("--username-env", metavar="ENV", help=f"holds the name (default: {USERNAME})")
-    add("--password-env", metavar="ENV", help=f"holds the password (default: {_PASSWORD_ENV})")
-    add("--totp-env", metavar="ENV", help="holds a base32 seed: require a second factor")
-    add("--role", action="append", metavar="ROLE", help=f"repeatable (default: {ROLE})")
-    add("--token-seconds", type=float, default=900.0, metavar="S", help="lifetime of a token (default: 900)")
-    add = parser.add_argument_group("receivers").add_argument
-    text = (
-        "repeatable (default: catalogue); variables hold its secrets, the first answers challenges; none: one is made"
-    )
-    add("--receiver", action="append", default=[], metavar="NAME=ENV,...", help=text)
-    add("--receiver-port", type=int, default=0, metavar="N", help="their port")
-    add = parser.add_argument_group("a second terminal").add_argument
-    text = "write the hooks file here, and beside it what to export (.env); by default they are printed"
-    add("--write-hooks", metavar="FILE", help=text)
-    text = "whose lines these are (default: sh; on Windows powershell)"
-    add("--shell", choices=_SHELLS, default="powershell" if os.name == "nt" else "sh", help=text)
 
 
 def run(

@@ -19,8 +19,9 @@ import pytest
 import requests
 import yaml
 
+from hooksync.cli.arguments import Help, make_parser
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import add_arguments, log_line, read_options, run
+from hooksync.sandbox.command import log_line, read_options, run
 from hooksync.sandbox.faults import KINDS
 from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.server import Sandbox
@@ -87,9 +88,7 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., argparse.Namespace]:
     monkeypatch.delenv("SANDBOX_PASSWORD", raising=False)
 
     def parse(*arguments: str) -> argparse.Namespace:
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        return parser.parse_args(arguments)
+        return make_parser("sandbox").parse_args(["sandbox", *arguments])
 
     return parse
 
@@ -455,11 +454,10 @@ def test_port_that_is_taken_is_one_line_and_1(
     assert lines[0].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
-def test_help_fits_80_columns_and_names_every_kind_call_and_trait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    parser = argparse.ArgumentParser("hooksync sandbox", formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    text = parser.format_help()
+def test_help_fits_80_columns_and_names_every_kind_call_and_trait() -> None:
+    with pytest.raises(Help) as shown:
+        make_parser("sandbox").parse_args(["sandbox", "--help"])
+    text = str(shown.value)
     assert max(map(len, text.splitlines())) <= 80
     words = set(text.replace(",", " ").split())
     assert words >= {*KINDS, *CALL_NAMES, *Trait}
