@@ -163,7 +163,11 @@ def test_our_own_ci_knows_no_secret() -> None:
 
 
 def test_our_own_ci_runs_each_script_on_each_python_that_we_speak_of_and_again_every_week() -> None:
-    run = {step["run"]: job for job in jobs_of(CI).values() for step in job["steps"] if "run" in step}
+    jobs = jobs_of(CI)
+    other_systems = jobs.pop("elsewhere")
+    assert other_systems["strategy"]["matrix"]["system"] == ["windows-2025", "macos-15"]
+    assert 'pytest -q -n auto -m "not slow"' in other_systems["steps"][-1]["run"]
+    run = {step["run"]: job for job in jobs.values() for step in job["steps"] if "run" in step}
     assert set(run) == {".ci/run", ".ci/lowest", ".ci/audit"}
     spoken_of = re.findall(r"Programming Language :: Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
     assert run[".ci/run"]["strategy"]["matrix"]["python"] == spoken_of
@@ -520,7 +524,7 @@ def test_what_a_locked_package_needs_is_refused_unless_it_is_locked_too(scene: S
 def distributions(names: set[str]) -> set[str]:
     """Turn the names that are imported into those that are installed: yaml into pyyaml."""
     found = packages_distributions()
-    return {distribution.lower() for name in names for distribution in found[name]}
+    return {distribution.lower().replace("_", "-") for name in names for distribution in found[name]}
 
 
 def declared(*groups: list[str]) -> list[str]:
