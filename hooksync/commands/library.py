@@ -30,7 +30,7 @@ from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, ask_receiver
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.text import Line, plain, plan_lines, report_lines
 from hooksync.report.view import AdoptedCounts, RunView, StepView, TenancyView, view_of_plan, view_of_step
-from hooksync.state.integrity import Mark, mark_of
+from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
 from hooksync.state.fingerprints import KeyRing, stretch
-from hooksync.state.integrity import Inspected, Mark
+from hooksync.state.format import Inspected, Mark
 from hooksync.state.model import State
 from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 

@@ -16,8 +16,7 @@ from hooksync.core.output import Form
 from hooksync.core.record import fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
-from hooksync.state.format import STATE_FORMAT, read_state
-from hooksync.state.integrity import Inspected
+from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
 from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, Stored, state_place, update, written_text

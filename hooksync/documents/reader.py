@@ -38,7 +38,7 @@ from hooksync.core.urls import prefix_fault, shown_server
 from hooksync.documents.writer import PLAN_FORMAT, PlanOptions, digest, signature_of
 from hooksync.reconcile.plan import Action, Change
 from hooksync.report.view import RunView, StepView, TenancyView, id_length
-from hooksync.state.integrity import Mark
+from hooksync.state.format import Mark
 
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines
 

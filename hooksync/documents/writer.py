@@ -34,7 +34,7 @@ from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import Origin
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
-from hooksync.state.integrity import Mark
+from hooksync.state.format import Mark
 
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"

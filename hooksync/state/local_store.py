@@ -13,7 +13,7 @@ from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.core.record import asdict
-from hooksync.state.integrity import Integrity
+from hooksync.state.format import Integrity
 from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, read_holder, too_large
 
 if TYPE_CHECKING:

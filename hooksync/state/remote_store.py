@@ -15,7 +15,7 @@ from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import printable
-from hooksync.state.integrity import Integrity
+from hooksync.state.format import Integrity
 from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run, read_holder
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed

@@ -18,8 +18,7 @@ from hooksync.core.record import Record, convert, field, replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 from hooksync.state.fingerprints import SALT_BYTES
-from hooksync.state.format import state_text
-from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity
+from hooksync.state.format import Inspected, Integrity, Mark, find_integrity, state_text
 from hooksync.state.model import LARGEST_RUN, State
 
 if TYPE_CHECKING:

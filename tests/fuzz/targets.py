@@ -30,9 +30,8 @@ from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.service import responses as answers
 from hooksync.service.http import read_retry_after
 from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disguise
-from hooksync.state.format import read_state, state_text
+from hooksync.state.format import Inspected, Integrity, read_state, state_text
 from hooksync.state.history import NOTHING, FetchedTenancy
-from hooksync.state.integrity import Inspected, Integrity
 from hooksync.state.model import State
 from tests.fuzz.checks import LITERAL, check_problems, check_type, demand, outline, yaml_lines
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from hooksync.state.integrity import Integrity
+from hooksync.state.format import Integrity
 from hooksync.state.remote_store import Content
 from hooksync.state.store import Busy, Changed, Holder, Stored
 from tests.simulation.world import Process

@@ -14,8 +14,16 @@ from hooksync.core.errors import FileError
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.state.format import read_signed, read_state, state_text
-from hooksync.state.integrity import Inspected, Integrity, Mark, find_integrity, mark_of
+from hooksync.state.format import (
+    Inspected,
+    Integrity,
+    Mark,
+    find_integrity,
+    mark_of,
+    read_signed,
+    read_state,
+    state_text,
+)
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import LARGEST_RUN, State
 from hooksync.state.store import Stored, inspect, load, open_store, update

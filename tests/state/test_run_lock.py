@@ -17,8 +17,7 @@ import pytest
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.output import Output
 from hooksync.core.record import replace
-from hooksync.state.format import state_text
-from hooksync.state.integrity import Integrity
+from hooksync.state.format import Integrity, state_text
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Settlement, State
 from hooksync.state.store import Busy, Changed, Holder, Stored, load, run_lock, update
