@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from errno import errorcode
 from types import TracebackType
+from typing import Literal
 
 from hooksync.core.model import Location
 from hooksync.core.record import Record
@@ -100,13 +101,18 @@ class SecretError(HooksyncError):
     """A secret or a credential is missing or cannot be used."""
 
 
+NeverSent = Literal["no-name", "refused", "no-route", "proxy", "tls", "bug"]
+MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]
+FailureKind = NeverSent | MaybeSent  # what kept a call from being answered
+
+
 class ServiceError(HooksyncError):
     """The service could not be reached, refused, or gave an answer that cannot be understood."""
 
-    def __init__(self, *problems: Problem, reason: str = "", kind: str = "cut") -> None:
+    def __init__(self, *problems: Problem, reason: str = "", kind: FailureKind = "cut") -> None:
         super().__init__(*problems)
         self.reason = reason or self.summary  # what happened, without the call that it happened to
-        self.kind = kind  # of what kept a call from being answered; see http_errors
+        self.kind = kind
 
 
 class AnswerLost(ServiceError):

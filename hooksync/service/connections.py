@@ -285,6 +285,6 @@ def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
             f"the certificate bundle {place} of {variable} cannot be used: {reason}",
             f"point {variable} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it",
         )
-        failure = Unreachable(problem, kind="bundle")
+        failure = Unreachable(problem, kind="tls")
     if failure is not None:
         raise failure

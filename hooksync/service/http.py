@@ -23,12 +23,12 @@ import urllib3.util
 
 from hooksync import __version__
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
-from hooksync.core.errors import AnswerLost, Problem, ServiceError
+from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port
 from hooksync.service.connections import Connections, LookUp, Reach, bounded_call
-from hooksync.service.http_errors import Flood, Interim, MaybeSent, Unreachable, explain
+from hooksync.service.http_errors import Flood, Interim, Unreachable, explain
 
 PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
@@ -38,7 +38,7 @@ BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gatewa
 
 _CHUNK = 65536  # bytes
 _LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
-_NO_WAY = ("no-name", "slow-name", "no-route", "forbidden", "refused")  # kinds that pass where there was a way before
+_NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 

@@ -9,12 +9,11 @@ import errno
 import re
 import ssl
 from collections.abc import Iterator
-from typing import Literal
 
 import requests.exceptions
 import urllib3.exceptions
 
-from hooksync.core.errors import ServiceError
+from hooksync.core.errors import FailureKind, ServiceError
 
 _NETWORK = "check the network, the proxy settings and the server's name"
 _RESOLVER = "check this machine's DNS"
@@ -24,11 +23,7 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})\b")  # as http.
 _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
-NeverSent = Literal[
-    "no-name", "slow-name", "refused", "no-route", "forbidden", "proxy", "tls", "certificate", "bundle", "bug"
-]
-MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]  # the call may have been carried out
-Explanation = tuple[NeverSent | MaybeSent, str, str]  # the kind of failure, what happened, how to fix it
+Explanation = tuple[FailureKind, str, str]  # the kind of failure, what happened, how to fix it
 
 
 class Unreachable(ServiceError):
@@ -71,7 +66,7 @@ def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit:
         match cause:
             case Flood():
                 what = f"the answer is larger than {answer_limit} bytes"
-                return "too-large", what, "check that the server is Preservica itself, not a portal or a proxy"
+                return "too-large", what, "check the address: this looks like a page or a download"
             case Interim():
                 what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
                 return "cut", what, _GATEWAYS
@@ -91,15 +86,19 @@ def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explan
         match cause:
             case ssl.SSLCertVerificationError():
                 what = f"the certificate is not trusted: {cause.verify_message}"
-                return "certificate", what, _fix_for_certificate(cause.verify_code)
+                return "tls", what, _fix_for_certificate(cause.verify_code)
             case AddressRefused(args=(kind, fix)):
-                return "forbidden", f"the address is {kind}: no call is made to it", fix
+                return "no-route", f"the address is {kind}: no call is made to it", fix
             case SlowLookUp():
-                return "slow-name", f"the server's name was not resolved within {connect:g} s", _RESOLVER
+                return "no-name", f"the server's name was not resolved within {connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():
                 return "no-name", "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return "refused", "the server refuses connections", f"{_NETWORK}, and the port"
+                return (
+                    "refused",
+                    "the server refuses connections",
+                    "check that it runs, the port, and the proxies",
+                )
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
                 return "no-route", "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
@@ -110,7 +109,7 @@ def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explan
                 what = f"no TLS connection could be made{_reason(cause)}"
                 return "tls", what, "check that the server speaks https on this port"
             case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
-                return "no-name", "the server's address cannot be used", "check `server` in the file"
+                return "no-name", "the server's address cannot be used", "check the address in the file"
     system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
     if system is not None and not isinstance(system, ConnectionError):
         return "cut", f"no connection could be made: {system.strerror}", _NETWORK

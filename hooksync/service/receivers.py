@@ -14,21 +14,19 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, get_args
 from urllib.parse import quote
 
-from hooksync.core.errors import ServiceError
+from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import Record, replace
 from hooksync.core.urls import split_url
 from hooksync.receiver import EVENT_PREFIX, sign_challenge
 from hooksync.service.http import Answer, CallContext, Request
-from hooksync.service.http_errors import PROXY_FIX
 from hooksync.service.worker_pool import WorkerPool
 
 ReceiverState = Literal["ready", "wrong-secret", "wrong-answer", "unreachable"]
 AnswerKind = Literal["ready", "wrong-secret", "not-json", "wrong-shape", "not-hex", "not-echoed", "status", "redirect"]
-FailureKind = Literal["no-name", "refused", "no-route", "no-connection", "proxy", "tls", "time-out", "cut", "too-large"]
 Kind = AnswerKind | FailureKind
 ProbeTarget = tuple[HookUrl, Secret]
 
@@ -42,28 +40,10 @@ _NOT_QUOTED = (
     "to see what it says, write `allow_private_receivers: true` into a policy (--policy)",
 )
 
-_DNS = "check the host's name, and this machine's DNS"
-_ROUTE = "check the network, and where it may be reached from"
-_FIREWALL = "check the network: a firewall may block this machine"
-_FAILURES: Mapping[str, tuple[FailureKind, str, str]] = {  # by the kind of http_errors; "": in its own words
-    "slow-name": ("no-name", "its name was not resolved in time", _DNS),
-    "no-name": ("no-name", "its name does not resolve", _DNS),
-    "refused": ("refused", "it refuses connections", "check that it runs, and the port"),
-    "no-route": ("no-route", "it cannot be reached from this network", _ROUTE),
-    "forbidden": ("no-route", "", ""),
-    "proxy": ("proxy", "the proxy on the way to it cannot be used", PROXY_FIX),
-    "tls": ("tls", "no TLS connection can be made, or it breaks off", "check that it speaks https on this port"),
-    "certificate": ("tls", "", ""),
-    "bundle": ("tls", "", ""),
-    "no-connection": ("no-connection", "it takes no connection in time", _FIREWALL),
-    "time-out": ("time-out", "it does not answer in time", "check that it runs, or give a longer --timeout"),
-    "too-large": ("too-large", "its answer is too large", "check the URL: this looks like a web page or a download"),
-    "cut": ("cut", "its answer breaks off, or is not HTTP", "see its log; check the port, and http or https"),
-}
 _STATES: dict[Kind, ReceiverState] = {
     "ready": "ready",
     "wrong-secret": "wrong-secret",
-    **{kind: "unreachable" for kind, _, _ in _FAILURES.values() if kind != "too-large"},
+    **{kind: "unreachable" for kind in get_args(NeverSent) + get_args(MaybeSent) if kind != "too-large"},
 }
 _STATUS_FIXES = {
     **dict.fromkeys(
@@ -145,9 +125,8 @@ def probe_once(request: Request, context: CallContext, peer: str, shown: str) ->
 
 
 def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
-    kind, what, fix = _FAILURES.get(error.kind, _FAILURES["cut"])
-    # its own words are without a URL, and may quote a certificate
-    return ProbeResult(kind, what or context.redactor.quote(error.reason), fix or error.problems[0].fix)
+    """Its words are our own, and without a URL; but they may quote a certificate."""
+    return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
 
 
 def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:

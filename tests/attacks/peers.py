@@ -302,11 +302,6 @@ MISCHIEFS = {name: mischief for family in (*FAMILIES.values(), _HARMLESS) for na
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
-    _LATE: "it does not answer in time",
-    _CUT: "its answer breaks off, or is not HTTP",
-    _HEAD: "its answer breaks off, or is not HTTP",
-    _ENCODING: "its answer breaks off, or is not HTTP",
-    _HUGE: "its answer is too large",
     _NO_JSON: "its answer is not JSON",
     _SHAPE: "its answer is not a JSON object",
     _NOT_FOLLOWED: ", a redirect",

@@ -126,7 +126,7 @@ def test_listen_passes_genuine_events_on_byte_for_byte_with_their_headers_and_gi
     assert sent.headers["preservica-signature"] == sign_event(SECRET.encode(), body)
     with listening(*NAMED, "--forward", url) as one:
         assert one.send().status_code == 502
-        assert one.end()[1:] == ["  passed on: it refuses connections"]
+        assert one.end()[1:] == ["  passed on: the server refuses connections"]
 
 
 def test_what_listen_records_is_what_verify_and_fire_take(tmp_path: Path) -> None:

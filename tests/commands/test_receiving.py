@@ -242,7 +242,7 @@ def test_fire_says_why_there_is_no_answer_and_which_receiver_it_does_not_find(tm
     with answering(200) as (url, _):
         pass
     done = run("fire", "--url", url, *NAMED)
-    assert (done.code, "it refuses connections" in done.out) == (1, True)
+    assert (done.code, "the server refuses connections" in done.out) == (1, True)
     (tmp_path / "hooks.yaml").write_text(DECLARED)
     done = run("fire", "archive/none", "-f", str(tmp_path / "hooks.yaml"))
     assert (done.code, 'ADDRESS "archive/none/*" matches no address' in done.err) == (64, True)

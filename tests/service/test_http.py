@@ -25,10 +25,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync import __version__
-from hooksync.core.errors import AnswerLost, HooksyncError, ServiceError
+from hooksync.core.errors import AnswerLost, HooksyncError, MaybeSent, ServiceError
 from hooksync.service.connections import LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
-from hooksync.service.http_errors import MaybeSent, Unreachable, explain
+from hooksync.service.http_errors import Unreachable, explain
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
 SECRET = "s3cret-body-0123456789"
@@ -110,7 +110,7 @@ def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
     timeouts: Timeouts, released: threading.Event
 ) -> None:
     error = failure_of(Transport(timeouts, 4, {}, hanging(released)), get("http://service.example"))
-    assert error.kind == "slow-name"
+    assert error.kind == "no-name"
     assert isinstance(error, Unreachable)
     assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
     assert "DNS" in error.problems[0].fix
@@ -162,7 +162,7 @@ def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serv
     answers = iter([at(wire.port)(), at(wire.port)()])
     transport = Transport(Timeouts(), 4, {}, lambda *_: next(answers))
     failure = failure_of(transport, Request("POST", "http://rebound.example", "/", may_be_private=False))
-    assert failure.kind == "forbidden"
+    assert failure.kind == "no-route"
     assert wire.request_lines == []
     assert len(list(answers)) == 1  # its name was looked up once
 
@@ -179,7 +179,7 @@ def test_a_connection_that_another_call_opened_is_judged_again(serve: Serve) -> 
     transport = Transport(Timeouts(), 4, {}, at(wire.port))
     transport.send(get("http://service.example"))
     failure = failure_of(transport, Request("POST", "http://service.example", "/", may_be_private=False))
-    assert failure.kind == "forbidden"
+    assert failure.kind == "no-route"
     assert wire.request_lines == ["GET /x HTTP/1.1"]
 
 
@@ -191,7 +191,7 @@ def test_behind_a_proxy_an_address_is_judged_as_it_is_written(
 ) -> None:
     proxy = serve(saying(OK))
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    assert failure_of(make(), get(f"http://{host}")).kind == "forbidden"
+    assert failure_of(make(), get(f"http://{host}")).kind == "no-route"
     assert proxy.request_lines == []
     request = Request("POST", "http://receiver.example", "/", may_be_private=False)
     assert make().send(request).reach == "public"  # nobody but the proxy knows

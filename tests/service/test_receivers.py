@@ -247,7 +247,7 @@ def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> No
     result = challenge(url(f"https://nowhere.invalid/hook?code={URL_KEY}"), KEY, replace(context, transport=transport))
     released.set()
     assert (result.kind, result.state) == ("no-name", "unreachable")
-    assert result.detail == "its name was not resolved in time"
+    assert result.detail == "the server's name was not resolved within 0.1 s"
 
 
 def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
