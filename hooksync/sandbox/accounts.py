@@ -15,8 +15,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from hooksync.sandbox.command import PASSWORD, ROLE, TENANT, USERNAME
 from hooksync.sandbox.http_server import Refusal, SandboxError, read_number
+
+# Sample values for a server on loopback; they protect nothing.
+USERNAME = "archivist@example.org"
+PASSWORD = "sandbox-password"  # noqa: S105  shown in the help
+TENANT = "DEMO"
+ROLE = "ROLE_SDB_MANAGER_USER"
 
 WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
 

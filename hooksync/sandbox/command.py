@@ -1,33 +1,32 @@
 """The command `hooksync sandbox`: a sandbox with receivers, until a signal comes, and what a second terminal needs.
 
 `hooksync sandbox fire` has one that runs send an event. Reads the environment, and neither prints nor writes itself.
-What the help says of faults and traits stands in help.txt. The server is loaded where it starts.
+What the help says of faults and traits stands in help.txt.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from queue import SimpleQueue
+from urllib.parse import quote, urlsplit
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-    from contextlib import AbstractContextManager
+from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, USERNAME, Account
+from hooksync.sandbox.http_server import Log
+from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.server import FIRE_PATH, Sandbox, SandboxOptions
 
-    from hooksync.sandbox.accounts import Account
-    from hooksync.sandbox.http_server import Log
-    from hooksync.sandbox.server import SandboxOptions
-
-    Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
-
-# Sample values for a server on loopback; they protect nothing.
-USERNAME = "archivist@example.org"
-PASSWORD = "sandbox-password"  # noqa: S105  shown in the help
-TENANT = "DEMO"
-ROLE = "ROLE_SDB_MANAGER_USER"
+Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
 
 _PASSWORD_ENV = "SANDBOX_PASSWORD"  # noqa: S105  the variable that replaces it
 _SHELLS = {  # how each sets a variable, to a value or to that of another one; writes a file; does what a file says
@@ -38,7 +37,6 @@ _RECEIVER = re.compile("(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:=(?P<variables>.+))?"
 _HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
-FIRE_PATH = "/sandbox/fire/"  # of the server, before a trigger
 _LOOK = 0.2  # seconds
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
@@ -55,13 +53,6 @@ def run(
     `say` takes the addresses and should flush, for programs that wait for them; `log` what happens, errors too. `write`
     makes a file of its owner's alone, or raises FileExistsError. `catch_signals` hands each signal to a function.
     """
-    from contextlib import ExitStack
-    from dataclasses import replace
-    from queue import SimpleQueue
-
-    from hooksync.sandbox.receiver import Receiver
-    from hooksync.sandbox.server import Sandbox
-
     arrived: SimpleQueue[int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
     with catch_signals(arrived.put), ExitStack() as running:
         code = _WRONG_USAGE
@@ -87,9 +78,6 @@ def run(
 
 def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
     """Write what happened as a line, with the time."""
-    import json
-    from datetime import UTC, datetime
-
     at = f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:23]}Z"
     if as_json:
         return json.dumps({"at": at, **entry})
@@ -102,11 +90,6 @@ def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
 
 def read_options(args: argparse.Namespace) -> SandboxOptions:
     """Read how the sandbox is to behave. Raises ValueError for what is invalid."""
-    from pathlib import Path
-
-    from hooksync.sandbox.accounts import Account
-    from hooksync.sandbox.server import SandboxOptions
-
     password_env = _password_env(args)
     account = Account(
         username=_env(args.username_env) if args.username_env else USERNAME,
@@ -132,11 +115,6 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
 
 def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log: Log) -> int:
     """Have a running sandbox send an event, as this JSON has it; returns the exit code."""
-    import json
-    from contextlib import closing
-    from http.client import HTTPConnection, HTTPException
-    from urllib.parse import quote, urlsplit
-
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
         if server.scheme != "http" or server.hostname not in _LOOPBACK:

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.command import TENANT, USERNAME
+from hooksync.sandbox.accounts import TENANT, USERNAME, Account
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox, SandboxOptions

@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.command import FIRE_PATH
 from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
 from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
@@ -35,6 +34,7 @@ from hooksync.sandbox.tenancies import (
     save_data,
 )
 
+FIRE_PATH = "/sandbox/fire/"  # before a trigger
 _GOES_RIGHT = Misbehaviour(carries_out=1)
 
 
