@@ -205,9 +205,9 @@ _FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something e
     "--secret": {**_several("secrets"), "type": partial(_reference, "--secret")},
     # the sandbox
     **{each: {"type": float, "default": 0.0} for each in ("--latency", "--events-every", "--list-lag")},
-    "--fault": _several("fault"),
-    "--trait": _several("trait"),
-    "--extra-trigger": _several("extra_trigger"),
+    "--fault": _several("faults"),
+    "--trait": _several("traits"),
+    "--extra-trigger": _several("extra_triggers"),
     "--json-log": _switch("json_log"),
     "--tenant:of a sandbox": _several("tenant"),
     "--role": _several("role"),

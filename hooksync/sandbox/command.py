@@ -14,7 +14,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -98,19 +98,10 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
         roles=tuple(args.role or [ROLE]),
         totp_seed=_env(args.totp_env) if args.totp_env else None,
     )
-    return SandboxOptions(
-        accounts=(account,),
-        traits=frozenset(args.trait),
-        faults=tuple(args.fault),
-        latency=args.latency / 1000,
-        events_every=args.events_every,
-        token_seconds=args.token_seconds,
-        extra_triggers=tuple(args.extra_trigger),
-        list_lag_additions=args.list_lag,
-        list_lag_removals=args.list_lag,
-        port=args.port,
-        data=Path(args.data) if args.data else None,
-    )
+    given = {each.name: getattr(args, each.name) for each in fields(SandboxOptions) if each.name in args}
+    given |= {"latency": args.latency / 1000, "data": Path(args.data) if args.data else None}
+    lags = {"list_lag_additions": args.list_lag, "list_lag_removals": args.list_lag}
+    return SandboxOptions(**given, **lags, accounts=(account,))
 
 
 def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log: Log) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -43,11 +43,11 @@ class SandboxOptions:
     """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
 
     accounts: tuple[Account, ...] = (Account(),)
-    traits: frozenset[str] = frozenset()  # names in `tenancies.Trait`
-    faults: tuple[str, ...] = ()  # as `faults.read_fault` takes them
+    traits: Collection[str] = ()  # names in `tenancies.Trait`
+    faults: Sequence[str] = ()  # as `faults.read_fault` takes them
     latency: float = 0.0  # seconds that each call takes at least
     token_seconds: float = 900.0  # that a token is valid
-    extra_triggers: tuple[str, ...] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
+    extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
     challenge_timeout: float = 5.0  # seconds
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = make_id  # for each subscription that is kept
