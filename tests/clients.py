@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Clock
-from hooksync.core.model import CredentialRefs, Server
+from hooksync.core.model import CredentialRefs, Server, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import Authenticator, UsedCodes
+from hooksync.service.auth import Send, TokenSession, UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Timeouts, Transport
 from tests.makers import HERE, tenancy
@@ -57,19 +57,20 @@ class Clients:
     def results(self) -> list[str]:
         return [record.result for record in self.records]
 
-    def authenticator(self, url: str) -> Authenticator:
+    def tenancy(self, url: str) -> Tenancy:
         refs = CredentialRefs(*REFS, method=self.method)  # type: ignore[arg-type,misc]
-        wanted = tenancy(
-            server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs
-        )
-        return Authenticator(wanted, SecretSources(self.environ).credential, self.context(), self.used)
+        return tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs)
+
+    def session(self, url: str, send: Send) -> TokenSession:
+        find = SecretSources(self.environ).credential
+        return TokenSession(self.tenancy(url), self.context(), find, self.used, send)
 
     def context(self) -> CallContext:
         return CallContext(self.transport, self.redactor, self.stop, self.note, self.policy, self.clock)
 
-    def client(self, url: str) -> Preservica:
-        calls = self.authenticator(url)
-        return Preservica(calls.tenancy, calls, calls.context)
+    def client(self, url: str, **settings: object) -> Preservica:
+        wanted = replace(self.tenancy(url), **settings)
+        return Preservica(wanted, self.context(), SecretSources(self.environ).credential, self.used)
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

@@ -22,7 +22,7 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import TenancyOutcome, TenancyPlan, UnreadTenancy
 from hooksync.reconcile.planner import Fetched
-from hooksync.service.auth import Authenticator, UsedCodes
+from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
 from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Timeouts, Transport, proxy_credentials
 from hooksync.service.worker_pool import WorkerPool
@@ -65,10 +65,7 @@ def open_run(
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn_later(lambda: secrets.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()
-    clients = {
-        tenancy.name: Preservica(tenancy, Authenticator(tenancy, secrets.credential, context, used), context)
-        for tenancy in tenancies
-    }
+    clients = {each.name: Preservica(each, context, secrets.credential, used) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.core.model import Secret, SecretRef, Tenancy
-from hooksync.core.record import Record, field, replace
+from hooksync.core.record import replace
 from hooksync.core.urls import shown_server
 from hooksync.service.http import BUSY_STATUSES, Answer, CallContext, CallRecord, Request
 from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
@@ -46,107 +46,137 @@ class UsedCodes:
             return period
 
 
-class Authenticator(Record, frozen=True):
-    """Logs in to one tenancy."""
+class TokenSession:
+    """Logs in to one tenancy, and has the token that all its threads share.
 
-    tenancy: Tenancy
-    find: FindSecret
-    context: CallContext
-    used: UsedCodes = field(default_factory=UsedCodes)
+    Refused credentials are not tried again: accounts get locked.
+    """
 
-    def log_in(self, send: Send) -> LogIn:
+    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes, send: Send) -> None:
+        self.tenant = tenancy.tenant  # that the log-in led to
+        self._tenancy = tenancy
+        self._context = context
+        self._find = find
+        self._used = used
+        self._send = send
+        self._mutex = threading.Lock()
+        self._token: str | None = None
+        self._error: HooksyncError | None = None  # the latest
+        self._is_final = False  # trying again would fail alike, or lock the account
+        self._failures = 0
+
+    def __repr__(self) -> str:
+        return f"TokenSession({self._tenancy.name})"
+
+    def token(self, instead_of: str | None = None) -> str:
+        """Return a token; logs in where there is none yet, or only the one that the service just refused.
+
+        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token is returned; if
+        another thread's log-in failed while this one waited, the same error is raised.
+        """
+        failures = self._failures
+        with self._mutex:
+            if self._error is not None and (self._is_final or self._failures > failures):
+                raise self._error
+            if self._token is None or self._token == instead_of:
+                try:
+                    log_in = self._log_in()
+                except HooksyncError as error:
+                    self._failures += 1
+                    self._error = error
+                    is_refused = isinstance(error, Rejected) and error.status not in BUSY_STATUSES
+                    self._is_final = is_refused or isinstance(error, SecretError)
+                    raise
+                self._token, self.tenant = log_in.token, self.tenant or log_in.tenant
+            return self._token
+
+    def _log_in(self) -> LogIn:
         """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses.
 
         Only with a new code or timestamp anything is tried a second time.
         """
-        if self.tenancy.credentials.method == "external":
+        if self._tenancy.credentials.method == "external":
             with suppress(_Outdated):
-                return self._external(send)
-            return self._external(send)
+                return self._external()
+            return self._external()
         with suppress(_Outdated):
-            return self._password(send)
+            return self._password()
         code, _ = self._one_time_code()
-        return self._password(send, code)
+        return self._password(code)
 
-    def _password(self, send: Send, code: str = "") -> LogIn:
+    def _password(self, code: str = "") -> LogIn:
         """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
         username, password = self._user_and_password()
         form = {"username": username, "password": password}
-        if self.tenancy.tenant:
-            form["tenant"] = self.tenancy.tenant
+        if self._tenancy.tenant:
+            form["tenant"] = self._tenancy.tenant
         else:
             form["includeUserDetails"] = "true"
-        request = self._request("login", form)
-        answer = send(request)
+        request, answer = self._ask("login", form)
         refusal = read_refusal(answer.body) if answer.status != 200 else ""
         if isinstance(refusal, SecondFactor):
-            self.context.redactor.learn([refusal.continuation])
+            self._context.redactor.learn([refusal.continuation])
             if not code:
                 code, has_waited = self._one_time_code()
                 if has_waited:  # perhaps for longer than the continuation token lasts
-                    return self._password(send, code)
-            return self._second_factor(send, form["username"], refusal, code)
+                    return self._password(code)
+            return self._second_factor(form["username"], refusal, code)
         if refusal == "needs.2fa.setup":
             what = f"{request} -> {answer.status}: the account needs a second factor, and none is set up"
             raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
         return self._read(request, answer)
 
-    def _second_factor(self, send: Send, username: str, demand: SecondFactor, code: str) -> LogIn:
+    def _second_factor(self, username: str, demand: SecondFactor, code: str) -> LogIn:
         form = {
             "username": username,
-            "tenant": self.tenancy.tenant or demand.tenant or "",
+            "tenant": self._tenancy.tenant or demand.tenant or "",
             "continuationToken": demand.continuation,
             "twoFactorToken": code,
         }
-        doubt = f"the seed in {self.tenancy.credentials.totp} and this machine's clock"
-        log_in = self._exchange(send, "complete-2fa", form, doubt)
+        doubt = f"the seed in {self._tenancy.credentials.totp} and this machine's clock"
+        log_in = self._read(*self._ask("complete-2fa", form), doubt)
         return LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
-    def _external(self, send: Send) -> LogIn:
-        if not self.tenancy.tenant:
-            what = f"{self.tenancy.name}: logging in by external key needs the tenant's name"
-            raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self.tenancy.location))
-        (username, key), timestamp = self._user_and_password(), str(int(self.context.clock.now()))
+    def _external(self) -> LogIn:
+        if not self._tenancy.tenant:
+            what = f"{self._tenancy.name}: logging in by external key needs the tenant's name"
+            raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self._tenancy.location))
+        (username, key), timestamp = self._user_and_password(), str(int(self._context.clock.now()))
         recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
         digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
-        self.context.redactor.learn([digest])
-        form = {"username": username, "tenant": self.tenancy.tenant, "timestamp": timestamp, "hash": digest}
-        doubt = f"{self.tenancy.credentials.password} and this machine's clock"
-        return self._exchange(send, "acquire-external", form, doubt)
-
-    def _exchange(self, send: Send, call: str, form: dict[str, str], doubt: str) -> LogIn:
-        """Exchange a form that depends on the time for a token. `doubt`: what else may be wrong with it."""
-        request = self._request(call, form)
-        return self._read(request, send(request), doubt)
+        self._context.redactor.learn([digest])
+        form = {"username": username, "tenant": self._tenancy.tenant, "timestamp": timestamp, "hash": digest}
+        doubt = f"{self._tenancy.credentials.password} and this machine's clock"
+        return self._read(*self._ask("acquire-external", form), doubt)
 
     def _one_time_code(self) -> tuple[str, bool]:
         """Compute the six digits of the current period; of a later one, once it began, where they were used.
 
         Returns whether that had to be waited for, too. Raises ServiceError when the wait was interrupted.
         """
-        ref = self.tenancy.credentials.totp
+        ref = self._tenancy.credentials.totp
         try:
-            seed = self.find(ref).reveal()
+            seed = self._find(ref).reveal()
         except SecretError as error:
-            what = f"{self.tenancy.name}: the account asks for a second factor, and {error.summary}"
+            what = f"{self._tenancy.name}: the account asks for a second factor, and {error.summary}"
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
-        self.context.redactor.learn([seed])
-        seed, now = seed.replace(" ", ""), self.context.clock.now()
-        server = self.tenancy.server.base_url
-        period = self.used.reserve(server, seed, now)
+        self._context.redactor.learn([seed])
+        seed, now = seed.replace(" ", ""), self._context.clock.now()
+        server = self._tenancy.server.base_url
+        period = self._used.reserve(server, seed, now)
         code = self._code_of(seed, period * _PERIOD)
         if code is None:
-            what = f"{self.tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
+            what = f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
             raise SecretError(
                 Problem(what, "use the seed that Preservica shows when the second factor is set up", ref.location)
             )
-        self.context.redactor.learn([code])
+        self._context.redactor.learn([code])
         left = period * _PERIOD - now
         if left > 0:
-            peer = f"{self.tenancy.name} ({shown_server(server)})"
-            self.context.watch(CallRecord(peer, "one-time code", "waits for an unused one", left))
-            if self.context.clock.wait(self.context.stop, left):
-                what = f"{self.tenancy.name}: interrupted while it waited for the next one-time code"
+            peer = f"{self._tenancy.name} ({shown_server(server)})"
+            self._context.watch(CallRecord(peer, "one-time code", "waits for an unused one", left))
+            if self._context.clock.wait(self._context.stop, left):
+                what = f"{self._tenancy.name}: interrupted while it waited for the next one-time code"
                 raise ServiceError(Problem(what, "run it again"))
         return code, left > 0
 
@@ -155,7 +185,7 @@ class Authenticator(Record, frozen=True):
         try:
             import pyotp
         except ImportError as error:
-            what = f"{self.tenancy.name}: the account asks for a second factor, and pyotp is not installed"
+            what = f"{self._tenancy.name}: the account asks for a second factor, and pyotp is not installed"
             raise SecretError(Problem(what, "pip install 'hooksync[totp]'")) from error
 
         class Totp(pyotp.TOTP):
@@ -169,28 +199,30 @@ class Authenticator(Record, frozen=True):
     def _user_and_password(self) -> tuple[str, str]:
         """Look both up. Raises one SecretError for both, at the tenancy's place where the file names neither."""
         found, problems = list[str](), list[Problem]()
-        for ref in (self.tenancy.credentials.username, self.tenancy.credentials.password):
+        for ref in (self._tenancy.credentials.username, self._tenancy.credentials.password):
             try:
-                found.append(self.find(ref).reveal())
+                found.append(self._find(ref).reveal())
             except SecretError as error:
-                problems += (replace(one, where=one.where or self.tenancy.location) for one in error.problems)
+                problems += (replace(one, where=one.where or self._tenancy.location) for one in error.problems)
         if problems:
             raise SecretError(*problems)
         username, password = found
-        self.context.redactor.learn([password])
+        self._context.redactor.learn([password])
         return username, password
 
-    def _request(self, call: str, form: dict[str, str]) -> Request:
+    def _ask(self, call: str, form: dict[str, str]) -> tuple[Request, Answer]:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        return Request("POST", self.tenancy.server.base_url, f"{_PATH}/{call}", headers, urlencode(form).encode())
+        server = self._tenancy.server.base_url
+        request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
+        return request, self._send(request)
 
     def _read(self, request: Request, answer: Answer, doubt: str = "") -> LogIn:
         """Read the token of an answer. `doubt`: what else may be wrong, for credentials that depend on the time."""
-        credentials, kind, error = self.tenancy.credentials, Rejected, None
+        credentials, kind, error = self._tenancy.credentials, Rejected, None
         if answer.status == 200:
             try:
                 log_in = read_log_in(answer.body)
-                self.context.redactor.learn(log_in.hidden)
+                self._context.redactor.learn(log_in.hidden)
                 return log_in
             except NotUnderstood as reason:
                 error, fix = reason, "check that `server` is a Preservica server"
@@ -200,49 +232,6 @@ class Authenticator(Record, frozen=True):
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
             fix = fix_for_status(answer.status)
-        quoted = self.context.redactor.quote(answer.text) or "(an empty answer)"
+        quoted = self._context.redactor.quote(answer.text) or "(an empty answer)"
         remark = f"{error}: " if error else ""
         raise kind(Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix), answer.status) from error
-
-
-class TokenSession:
-    """The token that all threads of a tenancy share. Refused credentials are not tried again: accounts get locked."""
-
-    def __init__(self, authenticator: Authenticator, send: Send) -> None:
-        self._authenticator = authenticator
-        self._send = send
-        self._mutex = threading.Lock()
-        self._token: str | None = None
-        self._error: HooksyncError | None = None  # the latest
-        self._is_final = False  # trying again would fail alike, or lock the account
-        self._failures = 0
-        self.tenant: str | None = authenticator.tenancy.tenant
-
-    def __repr__(self) -> str:
-        return f"TokenSession({self._authenticator.tenancy.name})"
-
-    def token(self, instead_of: str | None = None) -> str:
-        """Return a token; logs in where there is none yet, or only the one that the service just refused.
-
-        `instead_of`: the refused one. If another thread has replaced it meanwhile, that new token is returned; if
-        another thread's log-in failed while this one waited, the same error is raised.
-        """
-        failures = self._failures
-        with self._mutex:
-            if self._error is not None and (self._is_final or self._failures > failures):
-                raise self._error
-            if self._token is None or self._token == instead_of:
-                self._token = self._log_in()
-            return self._token
-
-    def _log_in(self) -> str:
-        try:
-            log_in = self._authenticator.log_in(self._send)
-        except HooksyncError as error:
-            self._failures += 1
-            self._error = error
-            is_refused = isinstance(error, Rejected) and error.status not in BUSY_STATUSES
-            self._is_final = is_refused or isinstance(error, SecretError)
-            raise
-        self.tenant = self.tenant or log_in.tenant
-        return log_in.token

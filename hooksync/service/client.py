@@ -13,7 +13,7 @@ from urllib.parse import quote
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import TRIGGER_NAMES, DeclaredSubscription, HookUrl, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
-from hooksync.service.auth import Authenticator, TokenSession
+from hooksync.service.auth import FindSecret, TokenSession, UsedCodes
 from hooksync.service.http import (
     BUSY_STATUSES,
     CREATION,
@@ -39,11 +39,11 @@ _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 class Preservica:
     """One tenancy's service. Thread-safe; logs in at the first call, and again once when the token expires."""
 
-    def __init__(self, tenancy: Tenancy, authenticator: Authenticator, context: CallContext) -> None:
+    def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes) -> None:
         self._tenancy = tenancy
         self._caller = Caller(tenancy.name, context)
         self._redactor = context.redactor
-        self._session = TokenSession(authenticator, lambda request: self._caller.send(request, READ))
+        self._session = TokenSession(tenancy, context, find, used, lambda request: self._caller.send(request, READ))
 
     @property
     def tenant(self) -> str | None:

@@ -22,7 +22,7 @@ from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import Authenticator, LogIn, TokenSession
+from hooksync.service.auth import LogIn, TokenSession, UsedCodes
 from hooksync.service.http import CallContext, Timeouts, Transport
 from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
@@ -123,11 +123,6 @@ def test_what_is_hidden_is_a_field(kind: type[Record]) -> None:
     assert set(kind.HIDDEN) <= set(kind.__struct_fields__)
 
 
-def of_tenancy() -> Authenticator:
-    context = CallContext(Transport(Timeouts(), 1, {}), hiding(), threading.Event(), lambda record: None)
-    return Authenticator(tenancy(), lambda ref: Secret(CANARY), context)
-
-
 def hiding() -> Redactor:
     redactor = Redactor()
     redactor.learn([CANARY])
@@ -141,7 +136,10 @@ def looked_up() -> SecretSources:
 
 
 def logged_in() -> TokenSession:
-    session = TokenSession(of_tenancy(), lambda request: pytest.fail("no call is needed"))
+    context = CallContext(Transport(Timeouts(), 1, {}), hiding(), threading.Event(), lambda record: None)
+    session = TokenSession(
+        tenancy(), context, lambda ref: Secret(CANARY), UsedCodes(), lambda request: pytest.fail("no call is needed")
+    )
     session._token = CANARY
     return session
 

@@ -17,7 +17,7 @@ import pytest
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.auth import TokenSession, UsedCodes
+from hooksync.service.auth import UsedCodes
 from hooksync.service.http import Answer, Request
 from hooksync.service.http_errors import Unreachable
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
@@ -80,7 +80,7 @@ def test_the_form_is_what_pypreservica_sends(clients: Clients, stack: ExitStack,
     wire = stack.enter_context(Wire(saying(answer(b'{"token": "t0ken", "tenant": "DEMO"}'))))
     clients.tenant = tenant
     clients.environ["PRESERVICA_PASSWORD"] = "p&ss=w\u00f6rd +%"
-    clients.authenticator(wire.url).log_in(clients.transport.send)
+    clients.session(wire.url, clients.transport.send).token()
     form = dict(parse_qsl(wire.requests[0].partition(b"\r\n\r\n")[2].decode()))
     more = {"tenant": "DEMO"} if tenant else {"includeUserDetails": "true"}
     assert form == {"username": USERNAME, "password": "p&ss=w\u00f6rd +%", **more}
@@ -404,7 +404,7 @@ def lost() -> AnswerLost:
 def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> None:
     send = Scripted(yes("one"), yes("two"))
     send.go.set()
-    session = TokenSession(clients.authenticator("http://x"), send)
+    session = clients.session("http://x", send)
     assert session.token() == "one"
     assert [session.token(instead_of="one") for _ in range(5)] == ["two"] * 5
     assert session.token() == "two"
@@ -413,7 +413,7 @@ def test_whoever_finds_the_token_changed_uses_the_new_one(clients: Clients) -> N
 
 def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> None:
     send = Scripted(lost(), yes("later"))
-    session = TokenSession(clients.authenticator("http://x"), send)
+    session = clients.session("http://x", send)
     barrier = threading.Barrier(8)
 
     def token(_: int) -> object:
@@ -438,7 +438,7 @@ def test_threads_that_wait_for_a_log_in_share_its_failure(clients: Clients) -> N
 def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exception) -> None:
     send = Scripted(error, yes("one"))
     send.go.set()
-    session = TokenSession(clients.authenticator("http://x"), send)
+    session = clients.session("http://x", send)
     with pytest.raises(ServiceError):
         session.token()
     assert session.token() == "one"
@@ -447,7 +447,7 @@ def test_a_failure_of_the_moment_is_not_remembered(clients: Clients, error: Exce
 def test_a_session_shows_no_token(clients: Clients) -> None:
     send = Scripted(yes("t0ken-of-the-session"))
     send.go.set()
-    session = TokenSession(clients.authenticator("http://x"), send)
+    session = clients.session("http://x", send)
     session.token()
     assert "t0ken" not in repr(session)
     assert clients.redactor.clean("t0ken-of-the-session") == "***"

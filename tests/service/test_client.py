@@ -19,7 +19,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.service.client import SUBSCRIPTIONS, Preservica
+from hooksync.service.client import SUBSCRIPTIONS
 from hooksync.service.http import CallRecord, RetryPolicy, Timeouts, Transport
 from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
@@ -561,7 +561,7 @@ def test_a_live_url_is_shown_as_the_file_declares_it_or_without_what_must_not_be
         f"https://{TOLD.encode().hex()}.example/": NOT_SHOWN,
     }
     items = [{"id": str(number), "url": url, "triggerType": "MOVED"} for number, url in enumerate(urls)]
-    calls = clients.authenticator(serve(answer(json.dumps(items).encode())).url)
+    wire = serve(answer(json.dumps(items).encode()))
     explained = replace(WANTED, url=HookUrl("https://h.example/${KEY}", f"https://h.example/{TOLD}"))
-    client = Preservica(replace(calls.tenancy, subscriptions=(explained,)), calls, calls.context)
+    client = clients.client(wire.url, subscriptions=(explained,))
     assert [one.url.shown for one in client.list_subscriptions()] == list(urls.values())
