@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,12 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import plan
 from hooksync.core.errors import ExitCode, Problem
+from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
-from hooksync.reconcile.context import Origin
+from hooksync.reconcile.context import Origin, World
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.report.monitoring import Ending, NoticeForm
 from hooksync.report.view import RunView, view_of_plan
@@ -23,6 +28,7 @@ from tests.command_line import ROOT, Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable
 from tests.makers import tenancy
+from tests.memory_terminal import MemoryTerminal
 from tests.wire import Respond, Wire, answer, cutting, saying
 
 KEY = "k3y-of-the-webhook-0123456789"
@@ -118,6 +124,16 @@ def test_a_webhook_is_told_why_a_run_failed_or_was_refused(
     assert (told["event"], told["exit_code"]) == (event, run.code)
     assert what in told["problems"][0]
     assert "warning: nobody" not in run.err
+
+
+def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
+    stop = threading.Event()
+    terminal = MemoryTerminal(after_call=lambda record: stop.set())
+    world = World(watched.place.environ, io.BytesIO(), terminal, stop)
+    options = Options((str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER"))
+    assert plan(options, world) == ExitCode.INTERRUPTED
+    [told] = watched.told
+    assert (told["event"], told["exit_code"]) == ("interrupted", 130)
 
 
 @pytest.mark.parametrize(
