@@ -9,8 +9,8 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from functools import partial, wraps
+from typing import TYPE_CHECKING
 
 from hooksync.commands import library
 from hooksync.commands.library import Plan, Report, Result
@@ -53,17 +53,43 @@ _NOT_SAVED = {  # why a plan is not saved
 }
 
 
-def plan(options: Options, world: World) -> ExitCode:
+def _watched(do: Callable[[Options, World], tuple[ExitCode, Result]]) -> Callable[[Options, World], ExitCode]:
+    """Let those who watch a command be told how it ended: that it could not begin, too."""
+
+    @wraps(do)
+    def run(options: Options, world: World) -> ExitCode:
+        if not (options.notify or options.metrics):
+            return do(options, world)[0]
+        from hooksync.report.monitoring import Ending  # only here: most runs are not watched
+
+        url, begun = _notice_url(options, world), world.clock.now()
+        problems: tuple[Problem, ...] = ()
+        code, result = ExitCode.INTERRUPTED, None
+        try:
+            code, result = do(options, world)
+            if isinstance(result, Report) and result.cause and not result.state_error:
+                problems = (unforeseen(result.cause),)
+            return code
+        except HooksyncError as error:
+            code, problems = error.exit_code, error.problems
+            raise
+        except Exception as error:
+            code, problems = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR, (unforeseen(error),)
+            raise
+        finally:
+            origin = find_origin(world.environ)
+            ending = Ending(do.__name__, code, result, problems, begun, world.clock.now(), origin)
+            if options.metrics:
+                _write_metrics(ending, options.metrics, world)
+            if url and options.notify and ending.event:
+                _notify(ending, options, url, world)
+
+    return run
+
+
+@_watched
+def plan(options: Options, world: World) -> tuple[ExitCode, Plan]:
     """Fetch, compare and show; with --out, save what was shown."""
-    return _watched("plan", _plan, options, world)
-
-
-def apply(options: Options, world: World) -> ExitCode:
-    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
-    return _watched("apply", _apply, options, world)
-
-
-def _plan(options: Options, world: World) -> tuple[ExitCode, Plan]:
     made = library.plan(prepare(options, world))
     document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
     _show(made, document, options, world)
@@ -93,22 +119,19 @@ def show(options: Options, world: World) -> ExitCode:
     return made.exit_code
 
 
-def _apply(options: Options, world: World) -> tuple[ExitCode, Report]:
+@_watched
+def apply(options: Options, world: World) -> tuple[ExitCode, Report]:
+    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
         declared = prepare_saved(read_plan(options.saved_plan), options, world)
-    shown: list[Plan] = []
-
-    def confirm(made: Plan) -> bool:
-        shown.append(made)
-        return _confirm(made, options, world)
-
-    done = library.apply(declared, confirm=confirm)
-    return _end(done, options, world, shown[0]), done
+    told: set[Problem] = set()
+    done = library.apply(declared, confirm=lambda made: _confirm(made, options, world, told))
+    return _end(done, options, world, told), done
 
 
-def _confirm(made: Plan, options: Options, world: World) -> bool:
+def _confirm(made: Plan, options: Options, world: World, told: set[Problem]) -> bool:
     """Show an apply's plan and what stands against it, and ask whether to carry it out.
 
     The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to standard error.
@@ -120,12 +143,12 @@ def _confirm(made: Plan, options: Options, world: World) -> bool:
         world.terminal.show(lines)
     elif asks:
         world.terminal.message(plain(lines))
-    show_problems(made, world, refused="refused")
+    show_problems(made, world, refused="refused", told=told)
     return not asks or world.terminal.ask(f'{question(made)} Only "yes" is taken for an answer: ')
 
 
-def _end(done: Report, options: Options, world: World, told: Plan) -> ExitCode:
-    """Show the result of an apply and write its report. `told`: the plan that was shown before."""
+def _end(done: Report, options: Options, world: World, told: set[Problem]) -> ExitCode:
+    """Show the result of an apply and write its report. `told`: what was shown with its plan."""
     text = done.to_json() if options.format == "json" or options.report else ""
     # the report first: it is written even if standard output fails
     is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
@@ -166,54 +189,23 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
     return True
 
 
-def show_problems(result: Result, world: World, *, refused: str, told: Plan | None = None) -> None:
-    """Show warnings, refusals and errors, each with its fix. `told`: whose problems were shown before."""
-    known = {*told.all_warnings, *told.refusals} if told else set()
-    known.update(problem for error in (told.errors if told else ()) for problem in error.problems)
-    for problem in result.all_warnings:
-        if problem not in known:
-            world.terminal.warn(problem)
+def show_problems(result: Result, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
+    """Show warnings, refusals and errors, each with its fix. `told`: what was shown before; is added to."""
+    known = set() if told is None else told
     errors = [
         (f"error: {one.tenancy.name}", each) for one in result.tenancies if one.error for each in one.error.problems
     ]
-    for what, problem in [*((refused, each) for each in result.refusals), *errors]:
-        if problem not in known:
+    found = [*(("", each) for each in result.all_warnings), *((refused, each) for each in result.refusals), *errors]
+    for what, problem in found:
+        if problem in known:
+            continue
+        if what:
             world.terminal.message(f"{what}: {problem}")
+        else:
+            world.terminal.warn(problem)
+    known.update(problem for _, problem in found)
     if result.state_error:
         world.terminal.message(f"error: {result.state_error}")
-
-
-def _watched(
-    command: Literal["plan", "apply"],
-    do: Callable[[Options, World], tuple[ExitCode, Result]],
-    options: Options,
-    world: World,
-) -> ExitCode:
-    """Run a command, and tell those who watch it how it ended: that it could not begin, too."""
-    if not (options.notify or options.metrics):
-        return do(options, world)[0]
-    from hooksync.report.monitoring import Ending  # only here: most runs are not watched
-
-    url, begun = _notice_url(options, world), world.clock.now()
-    problems: tuple[Problem, ...] = ()
-    code, result = ExitCode.INTERRUPTED, None
-    try:
-        code, result = do(options, world)
-        if isinstance(result, Report) and result.cause and not result.state_error:
-            problems = (unforeseen(result.cause),)
-    except HooksyncError as error:
-        code, problems = error.exit_code, error.problems
-        raise
-    except Exception as error:
-        code, problems = ExitCode.PARTLY_APPLIED if world.begun.is_set() else ExitCode.ERROR, (unforeseen(error),)
-        raise
-    finally:
-        ending = Ending(command, code, result, problems, begun, world.clock.now(), find_origin(world.environ))
-        if options.metrics:
-            _write_metrics(ending, options.metrics, world)
-        if url and options.notify and ending.event:
-            _notify(ending, options, url, world)
-    return code
 
 
 def _notice_url(options: Options, world: World) -> Secret | None:

@@ -113,7 +113,9 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found = read_state(store, declared.saved.state_mark if declared.saved else None, writes=is_apply)
-        warnings = (*declared.warnings, *_unsaved(store), *found.warnings)
+        aside = store.aside if store and store.aside and is_there(store.aside) else None
+        unsaved = [Problem(f"{aside} holds what an earlier run could not write", _UNSAVED_FIX)] if aside else []
+        warnings = (*declared.warnings, *unsaved, *found.warnings)
         with open_run(
             declared.tenancies,
             world,
@@ -134,12 +136,6 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 trusts_state=bool(store and store.integrity.key),
             )
             yield Session(run, planner, declared, warnings, store, _undeclared(found.state, declared.names))
-
-
-def _unsaved(store: StateStore | None) -> Iterator[Problem]:
-    """Warn of a file that the last write of an earlier run went to."""
-    if store and store.aside and is_there(store.aside):
-        yield Problem(f"{store.aside} holds what an earlier run could not write", _UNSAVED_FIX)
 
 
 def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[Problem, ...]:

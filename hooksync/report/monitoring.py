@@ -43,7 +43,7 @@ _HELP = {
 class Ending(Record, frozen=True):
     """How a command ended."""
 
-    command: Literal["plan", "apply"]
+    command: str
     code: ExitCode
     view: RunView | None  # None: it failed before there was one
     problems: tuple[Problem, ...]  # that are not in the view
