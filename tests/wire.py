@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -88,6 +89,11 @@ class Wire(Loopback):
     @property
     def request_lines(self) -> list[str]:
         return [request.partition(b"\r\n")[0].decode("latin-1") for request in self.requests]
+
+    @property
+    def documents(self) -> list[Any]:
+        """The bodies of requests that are JSON."""
+        return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests]
 
     def header(self, name: str, request: int = -1) -> str | None:
         head = self.requests[request].partition(b"\r\n\r\n")[0].decode("latin-1")

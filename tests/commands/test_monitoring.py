@@ -50,7 +50,7 @@ class Watched:
 
     @property
     def told(self) -> list[Any]:
-        return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.wire.requests]
+        return self.wire.documents
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from tests.conftest import HIDDEN, SECRET, Place
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
 from tests.gitlab_ci import load_template
+from tests.wire import Wire
 
 ACTION = ROOT / "action.yml"
 GITHUB = ROOT / "examples" / "ci" / "github"
@@ -638,7 +639,7 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner, name: str)
 @pytest.mark.slow
 def test_github_adopts_what_is_live(runner: Runner, place: Place) -> None:
     place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}", "MOVED", SECRET)
-    runner.inputs = {"adopt": "true", "args": "--all\n--target=*/MOVED"}
+    runner.inputs = {"adopt": "true", "notify-as": "slack", "args": "--all\n--target=*/MOVED"}
     assert runner.step("Plan").returncode == 0
     runner.inputs["args"] = "--all"
     applied = runner.step("Apply")
@@ -1036,23 +1037,24 @@ def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
 
 GITLAB_INPUTS = {
     "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false", "state": "none",
-    "no-prune": "true", "allow-mass-unsubscribe": "true", "adopt": "true", "args": "--all\n--target=`touch gone` a",
+    "no-prune": "true", "allow-mass-unsubscribe": "true", "adopt": "true",
+    "notify-as": "slack", "args": "--all\n--target=`touch gone` a",
 }  # fmt: skip
 
 
 def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, place: Place) -> None:
     runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
-    shared = ["--no-probe", "--allow-mass-unsubscribe"]
+    shared, told = ["--no-probe", "--allow-mass-unsubscribe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
     asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
     assert asked == [
         *("plan", "--no-state", *shared, "--no-prune", "--shard=2/8", "--tenancy=archive-*"),
         *("--tenancy=$(touch gone)", "--replace=a/b/*", "--all", "--target=`touch gone` a", "state="),
     ]
     assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
-        *asked[:-1], "--detailed-exitcode", "state=",
+        *asked[:-1], *told, "--detailed-exitcode", "state=",
     ]  # fmt: skip
     applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
-    assert applied[:6] == ["apply", "hooksync-plan.json", "--no-state", *shared, "--adopt"]
+    assert applied[:8] == ["apply", "hooksync-plan.json", "--no-state", *shared, *told, "--adopt"]
     assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
     assert not (place.folder / "gone").exists()
 
@@ -1100,7 +1102,7 @@ def test_jenkins_interpolates_nothing_and_names_all_that_its_scripts_read() -> N
 
 
 @pytest.mark.slow
-def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place) -> None:
+def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, watcher: Wire) -> None:
     runner, scripts = over_http, jenkins_scripts()
     shared = JENKINSFILE.read_text(encoding="utf-8").partition("    stages {")[0]
     env = {
@@ -1110,18 +1112,28 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place) 
         "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
         "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
         "HOOKSYNC_POLICY": str(place.write(policy_for(place), "policy")),
+        "NOTIFY_URL": watcher.url,
     }
+    metrics = runner.folder / "metrics"
+    metrics.mkdir()
     assert env["HOOKSYNC_STATE"] == STATE
 
     def run(stage: str, **parameters: str) -> int:
         script = runner.folder / "script.sh"
-        script.write_text(scripts[stage], encoding="utf-8")
+        script.write_text(scripts[stage].replace(" /metrics/", f" {metrics}/"), encoding="utf-8")
         return runner.bash(str(script), env | parameters, "sh", "-e").returncode  # as Jenkins, but for its -x
 
     assert [run("Validate"), run("Plan"), len(live(place))] == [0, 0, 0]
     assert [run("Apply"), run("Drift"), len(live(place)), runner.keeps_state()] == [0, 0, 2, True]
     meddle(place)
     assert [run("Drift"), run("Apply"), len(live(place))] == [2, 3, 1]
+    assert [body["text"].partition("\n")[0] for body in watcher.documents] == [
+        "hooksync apply: applied (exit code 0)",
+        "hooksync plan: drift (exit code 2)",
+        "hooksync apply: refused (exit code 3)",
+    ]
+    assert {path.name for path in metrics.iterdir()} == {"hooksync-plan.prom", "hooksync-apply.prom"}
+    assert all('hooksync_pending_steps{command="' in path.read_text(encoding="utf-8") for path in metrics.iterdir())
 
     over_the_limit(place)
     assert [run("Plan"), run("Plan", ALLOW_MASS_UNSUBSCRIBE="true")] == [3, 0]
@@ -1271,11 +1283,41 @@ def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> 
     assert (state / "hooks.state.json").exists()
 
 
+@pytest.mark.slow
+def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, place: Place, watcher: Wire) -> None:
+    patch = load(KUBERNETES / "metrics.yml")
+    assert patch["metadata"] == load(KUBERNETES / "cronjob.yml")["metadata"]
+    (container,) = patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == pod_of("cronjob.yml")["containers"][0]["name"]
+    place.write(policy_for(place), "policy.yaml")
+    runner.script("python", f'exec "{sys.executable}" "$@"\n')
+    moved = {
+        "/etc/hooksync": str(place.folder),
+        "/etc/policy": str(place.folder),
+        "/var/lib/hooksync": str(runner.folder),
+    }
+    moved["http://pushgateway.monitoring:9091"] = watcher.url
+    command = [re.sub("|".join(moved), lambda found: moved[found[0]], each) for each in container["command"]]
+    command += command_of("cronjob.yml", moved)[1:]
+
+    for code in (0, 1):
+        if code:
+            place.box.add_fault("status-500@list:*")
+        done = runner.bash(shlex.join(command), {})
+        assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), done.stderr
+        head, _, body = watcher.requests[-1].partition(b"\r\n\r\n")
+        assert head.startswith(b"PUT /metrics/job/hooksync HTTP/1.1\r\n")
+        assert f'hooksync_exit_code{{command="apply"}} {code}\n'.encode() in body
+    assert b"hooksync_last_success_time_seconds" in body
+    assert b'hooksync_last_success_time_seconds{command="apply"} 0\n' not in body  # the first run is remembered
+
+
 def test_kubernetes_takes_one_of_the_two_cron_jobs() -> None:
     text = (KUBERNETES / "kustomization.yml").read_text(encoding="utf-8")
     instead = dict(re.findall(r"^  - (\S+) # for very many tenancies: (\S+)$", text, re.MULTILINE))
     assert instead == {"cronjob.yml": "sharded-cronjob.yml"}
     named = {*load(KUBERNETES / "kustomization.yml")["resources"], *instead.values()}
+    named |= set(re.findall(r"^# patches: \[\{path: (\S+)\}\]", text, re.MULTILINE))
     assert named == {path.name for path in KUBERNETES.glob("*.yml")} - {"kustomization.yml"}
     one, other = (load(KUBERNETES / cron) for cron in CRON_JOBS)
     assert one["metadata"] == other["metadata"]  # the one replaces the other, and never runs beside it

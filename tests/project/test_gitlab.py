@@ -17,6 +17,7 @@ from tests.command_line import PASSWORD, ROOT
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.git_servers import Remote, missing_program, served
 from tests.gitlab_ci import Project
+from tests.wire import Wire
 
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 EXAMPLE = ROOT / "examples" / "staging-and-production"
@@ -73,8 +74,9 @@ def meddle(place: Place, tenant: str = "DEMO") -> None:
 
 
 @pytest.mark.slow
-def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: Place) -> None:
-    set_up(project, place)
+def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: Place, watcher: Wire) -> None:
+    project.variables = {**project.variables, "NOTIFY_URL": {"planning": watcher.url, "production": watcher.url}}
+    set_up(project, place, **{"notify-as": "json"})
     project.commit({"hooks.yaml": HOOKS}, "change")
     review = project.pipeline("merge_request_event", "change")
     assert review.jobs == {"hooksync:validate": "PASS", "hooksync:preview": "PASS"}, review.output
@@ -104,6 +106,7 @@ def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: P
     assert "Applied: nothing" in again.log("hooksync:apply")
     assert "has changed since the plan was made" in again.log("hooksync:apply")
     assert live(place) == []
+    assert [body["event"] for body in watcher.documents] == ["applied", "drift", "refused"]
 
 
 @pytest.mark.slow
@@ -173,8 +176,11 @@ def with_example(project: Project, place: Place) -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [SandboxOptions(accounts=ACCOUNTS)], indirect=True)
 @pytest.mark.slow
-def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(project: Project, place: Place) -> None:
+def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(
+    project: Project, place: Place, watcher: Wire
+) -> None:
     hooks = with_example(project, place)
+    project.variables = {**project.variables, "NOTIFY_URL": {"*": watcher.url}}
     project.commit(hooks, "change")
     review = project.pipeline("merge_request_event", "change")
     asked = {f"{user}:{job}" for user in USERS for job in ("validate", "preview")}
@@ -205,3 +211,5 @@ def test_a_change_goes_to_staging_and_on_to_production_once_somebody_agrees(proj
     assert "has changed since the plan was made" in merged.log("production:apply")
     assert live(place, "ARCHIVE") == before
     assert project.pipeline("schedule").jobs == {"staging:drift": "PASS", "production:drift": "FAIL"}
+    told = [body["text"].partition("\n")[0].partition(" (")[0].removeprefix("hooksync ") for body in watcher.documents]
+    assert told == ["apply: applied", "apply: applied", "apply: refused", "plan: drift"]
