@@ -221,13 +221,10 @@ def judge(
     plan: TenancyPlan, secrets: Mapping[SecretRef, Secret], answers: Mapping[ProbeTarget, ProbeResult]
 ) -> Verdict:
     """Refuse a plan when a receiver holds another secret, or, under `probe: require`, is not ready; else warn."""
-    found: dict[str, ProbeResult] = {}
+    targets = {each.address: (each.url, secrets.get(each.secret)) for each in (*plan.to_be_made, *plan.to_be_adopted)}
+    found = {address: answers[url, key] for address, (url, key) in targets.items() if key and (url, key) in answers}
     refusals: dict[str, Problem] = {}
     warnings: dict[str, Problem] = {}
-    for declared in (*plan.to_be_made, *plan.to_be_adopted):
-        secret = secrets.get(declared.secret)
-        if secret and (answer := answers.get((declared.url, secret))):
-            found[declared.address] = answer
     for declared in plan.to_be_made:
         answer = found.get(declared.address)
         if answer and answer.state != "ready":

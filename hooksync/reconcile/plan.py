@@ -227,28 +227,24 @@ def unsafe_reasons(plan: TenancyPlan, owned: int, *, trusts_state: bool = True) 
     `owned`: how many live subscriptions are the tenancy's own. Duplicates and replaced ones do not count as removed;
     but what is removed first, and asked for by nothing but a state that anybody may have written, does.
     """
-    tenancy = plan.tenancy
+    tenancy, problems = plan.tenancy, []
+
+    def forbid(what: str, fix: str = "check the file; if this is meant, give --allow-mass-unsubscribe") -> None:
+        problems.append(Problem(f"{tenancy.name}: would {what}", fix, tenancy.location))
+
+    limit = f"more than limits.unsubscribe allows ({tenancy.limit})"
     removed = sum(isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps)
-    fix = "check the file; if this is meant, give --allow-mass-unsubscribe"
-    problems = []
-    if _is_over_limit(plan, removed, owned):
-        what = (
-            f"{tenancy.name}: would unsubscribe {removed} of the {owned} it owns, more than limits.unsubscribe allows"
-        )
-        problems.append(Problem(f"{what} ({tenancy.limit})", fix, tenancy.location))
     removes_first = tenancy.replacement == "remove-first" and not trusts_state
     again = sum(isinstance(step, Resubscribe) and step.is_by_state for step in plan.steps) if removes_first else 0
-    if again and not problems and _is_over_limit(plan, removed + again, owned):
-        what = (
-            f"{tenancy.name}: would remove and re-create {again} of {owned} on the word of a state that is not signed"
-        )
+    if _is_over_limit(plan, removed, owned):
+        forbid(f"unsubscribe {removed} of the {owned} it owns, {limit}")
+    elif again and _is_over_limit(plan, removed + again, owned):
         others = f", and unsubscribe {removed}" if removed else ""
-        sign = "check that the secrets have changed, then give --allow-mass-unsubscribe; or sign the state: set"
-        limit = f"more than limits.unsubscribe allows ({tenancy.limit})"
-        problems.append(Problem(f"{what}{others}: {limit}", f"{sign} {KEY_VARIABLE}", tenancy.location))
+        fix = "check that the secrets have changed, then give --allow-mass-unsubscribe; or sign the state: set"
+        what = f"remove and re-create {again} of {owned} on the word of a state that is not signed{others}: {limit}"
+        forbid(what, f"{fix} {KEY_VARIABLE}")
     if removed and not tenancy.subscriptions and removed == owned and tenancy.limit.percent != 100:
-        what = f"{tenancy.name}: would unsubscribe all it owns ({removed}), since none is declared"
-        problems.append(Problem(what, fix, tenancy.location))
+        forbid(f"unsubscribe all it owns ({removed}), since none is declared")
     return tuple(problems)
 
 

@@ -134,7 +134,7 @@ class GitVault:
         self._head = ""  # the last commit that was fetched or made
 
     def get(self) -> tuple[Content, str] | None:
-        """Fetch the branch; None where it is not there."""
+        """Fetch the branch, with its version; None where it is not there. Raises FileError."""
         git, remote = self._own_git
         found = [line.split("\t") for line in git.word("ls-remote", remote, self._ref).splitlines()]
         heads = [commit for commit, ref in found if ref == self._ref]  # ls-remote takes it for the end of a name
@@ -146,7 +146,10 @@ class GitVault:
         return self._content(git, self._head), self._head
 
     def put(self, content: Content, version: str | None, message: str) -> str:
-        """Push a commit upon the one of this version."""
+        """Push a commit upon the one of this version (None: there is no branch), and return its own.
+
+        Raises Changed where the branch has another version; FileError where nothing, or nothing for sure, is written.
+        """
         git, remote = self._own_git
         entries = ""
         for name, text in ((_STATE, content.state), (_LOCK, content.lock)):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem
@@ -17,6 +17,12 @@ from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.state.format import Integrity
 from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run, read_holder
+
+if TYPE_CHECKING:
+    from hooksync.state.cloud_vault import CloudVault
+    from hooksync.state.git_vault import GitVault
+
+Vault: TypeAlias = "GitVault | CloudVault"  # keeps one content, and replaces it as a whole if it has a known version
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
 
@@ -35,24 +41,6 @@ class Content(Record, frozen=True):
 
     state: str | None = None  # text of the state; None: there is none yet
     lock: str | None = None  # JSON about who holds the run lock; None: nobody does
-
-
-class Vault(Protocol):
-    """What can keep one content and replace it as a whole: a branch, an object in a bucket."""
-
-    @property
-    def where(self) -> str:
-        """Name it as the user does."""
-
-    def get(self) -> tuple[Content, str] | None:
-        """Fetch what is there now, with its version; None where there is nothing yet. Raises FileError."""
-
-    def put(self, content: Content, version: str | None, message: str) -> str:
-        """Write if what is there still has this version (None: there is nothing), and return the new version.
-
-        `message`: what happens, in one line, where the vault keeps a history. Raises Changed if what is there has
-        another version; FileError if it cannot be written, or it is not known whether it was.
-        """
 
 
 class RunLock(Holder, frozen=True):
