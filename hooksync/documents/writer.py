@@ -21,6 +21,7 @@ from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import (
+    CREDENTIALS,
     CredentialRefs,
     DeclaredSubscription,
     LiveSubscription,
@@ -45,8 +46,6 @@ SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed pl
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
 _encode_fast = msgspec.json.Encoder(order="sorted").encode
-
-_LINES_AT_ONCE = 256  # that are written and hashed together: less work for each, and little memory
 
 _DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
 _URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
@@ -79,7 +78,7 @@ def plan_json(view: RunView, made_with: PlannedWith, key: PlanKey | None = None)
     document["expires_at"] = rfc3339(end.timestamp()) if key else None
     document["options"] = asdict(made_with.options)
     document["state_serial"] = asdict(made_with.state) if made_with.state else None
-    document["tenancies"] = Blocks(_tenancy(tenancy, made_with.id, key) for tenancy in view.tenancies)
+    document["tenancies"] = Lines(_tenancy(tenancy, made_with.id, key) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.counts(), ACTIONS)
     if key:
         document["signature"] = signature_of(document, key)
@@ -89,7 +88,7 @@ def plan_json(view: RunView, made_with: PlannedWith, key: PlanKey | None = None)
 def report_json(view: RunView, origin: Origin) -> str:
     """Write the result of a plan."""
     document = _head(view, REPORT_FORMAT)
-    document["tenancies"] = Blocks(_applied_tenancy(tenancy) for tenancy in view.tenancies)
+    document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
     document["summary"] = _counted(view, view.results(), RESULTS)
     document["adopted"] = asdict(view.adopted) if view.adopted else None
     document["error"] = None if view.state_error is None else _error(view.state_error)
@@ -103,7 +102,7 @@ def list_json(view: RunView) -> str:
 
     document = _head(view, LIST_FORMAT)
     del document["refusals"]  # nothing is to be carried out
-    document["tenancies"] = Blocks(
+    document["tenancies"] = Lines(
         Sections(
             name=one.tenancy.name,
             server=one.tenancy.server.shown,
@@ -241,18 +240,14 @@ class Sections(dict[str, object]):
     """An object of a document, each of whose fields starts a line."""
 
 
-class Blocks(list[Sections]):
-    """A list of a document, each of whose items is an object of several lines."""
-
-
-class Lines(list[str]):
-    """A list of a document, each of whose items is a line that is encoded already, so that it is done once."""
+class Lines(list[object]):
+    """A list, each of whose items starts a line: an object of several, or a text that is encoded already."""
 
     brackets = "[]"
 
 
 class Pairs(Lines):
-    """An object of a document, each of whose fields is such a line; they are sorted by whoever makes it."""
+    """An object, each of whose fields is encoded already; they are sorted by whoever makes it."""
 
     brackets = "{}"
 
@@ -301,27 +296,18 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
 
     `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
     """
-    inner = None if margin is None else f"{margin}  "
-    between = f",{inner or ''}"
-    if isinstance(data, Sections):
-        brackets, colon = "{}", ":" if margin is None else ": "
-        for number, name in enumerate(sorted(data)):
-            yield f"{between if number else brackets[0] + (inner or '')}{encode(name)}{colon}"
-            yield from json_parts(data[name], inner)
-    elif isinstance(data, Lines):
-        # many at once are less work, but a copy: of a digest, parts are dropped; of a text, they are kept and joined
-        brackets, number = data.brackets, _LINES_AT_ONCE if margin is None else 1
-        for start in range(0, len(data), number):
-            yield between if start else brackets[0] + (inner or "")
-            yield data[start] if number == 1 else between.join(data[start : start + number])
-    elif isinstance(data, Blocks):
-        brackets = "[]"
-        for number, item in enumerate(data):
-            yield between if number else f"[{inner or ''}"
-            yield from json_parts(item, inner)
-    else:
+    if not isinstance(data, Sections | Lines):
         yield encode(data)
         return
+    inner = None if margin is None else f"{margin}  "
+    between, colon = f",{inner or ''}", ":" if margin is None else ": "
+    if isinstance(data, Sections):
+        brackets, items = "{}", ((f"{encode(name)}{colon}", data[name]) for name in sorted(data))
+    else:
+        brackets, items = data.brackets, (("", each) for each in data)
+    for number, (name, item) in enumerate(items):
+        yield f"{between if number else brackets[0] + (inner or '')}{name}"
+        yield from (item,) if isinstance(item, str) and not name else json_parts(item, inner)
     yield f"{margin or ''}{brackets[1]}" if data else brackets
 
 
@@ -333,5 +319,4 @@ def reference(ref: SecretRef) -> dict[str, object]:
 
 def credential_references(refs: CredentialRefs) -> dict[str, object]:
     """Write credentials by reference."""
-    fields = {"username": refs.username, "password": refs.password, "totp": refs.totp}
-    return {**{name: reference(ref) for name, ref in fields.items()}, "method": refs.method}
+    return {**{name: reference(getattr(refs, name)) for name in CREDENTIALS}, "method": refs.method}

@@ -240,21 +240,26 @@ def id_length(live: Sequence[LiveSubscription]) -> int:
 
 def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResults = NOT_ASKED.answers) -> StepView:
     """View one step. `answers`: those of the receivers that were challenged."""
+    live = None if isinstance(step, Subscribe) else step.live
+    is_awaited = bool(live and not live.is_listed)
     if isinstance(step, Unsubscribe | Leave):
-        return _view_of_undeclared(step, outcome)
+        one, of = step.live, step.duplicate_of if isinstance(step, Unsubscribe) else None
+        address, name = (of.address, of.name) if of else (None, None)
+        view = StepView(step.action, address, name, one.url.shown, one.trigger, one.id, one.include_identifiers)
+        return replace(view, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
     declared = step.declared
     view = StepView(
-        action=step.action,
-        address=declared.address,
-        name=declared.name,
-        url=declared.url.shown,
-        trigger=declared.trigger,
-        id=None if isinstance(step, Subscribe) else step.live.id,
-        is_awaited=not (isinstance(step, Subscribe) or step.live.is_listed),
-        include_identifiers=declared.include_identifiers,
+        step.action,
+        declared.address,
+        declared.name,
+        declared.url.shown,
+        declared.trigger,
+        live.id if live else None,
+        declared.include_identifiers,
         secret=declared.secret,
         secret_state=step.secret_state,
         receiver=None if isinstance(step, Keep) else answers.get(declared.address),
+        is_awaited=is_awaited,
         outcome=outcome,
         place=declared.location,
         description=declared.description,
@@ -264,19 +269,3 @@ def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResul
         return view
     old_url = step.live.url.shown if step.is_move else None
     return replace(view, replaces_url=old_url, reasons=step.reasons, changes=step.changes)
-
-
-def _view_of_undeclared(step: Unsubscribe | Leave, outcome: Outcome | None) -> StepView:
-    place_of = step.duplicate_of if isinstance(step, Unsubscribe) else None
-    return StepView(
-        action=step.action,
-        address=place_of.address if place_of else None,
-        name=place_of.name if place_of else None,
-        url=step.live.url.shown,
-        trigger=step.live.trigger,
-        id=step.live.id,
-        is_awaited=not step.live.is_listed,
-        include_identifiers=step.live.include_identifiers,
-        reasons=(step.reason,),
-        outcome=outcome,
-    )

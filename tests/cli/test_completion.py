@@ -171,7 +171,7 @@ def test_bash_completes_after_an_equals_sign(folder: Path) -> None:
     script = completion_script(make_parser(), "bash")
     for words, expected in [
         ("plan --format = ma", "markdown"),
-        ("plan --format =", "text\njson\nmarkdown"),
+        ("plan --format =", "text\njson\nmarkdown\nhtml"),
         ("plan --tenancy = mu", "museum"),
     ]:
         text = f"{script}\nCOMP_WORDS=(hooksync {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n_hooksync\n"

@@ -27,6 +27,7 @@ from hooksync.documents.replay import elsewhere, rebuild
 from hooksync.documents.writer import digest, signature_of
 from hooksync.receiver import sign_challenge
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
+from hooksync.report.text import plan_lines
 from hooksync.service import responses as answers
 from hooksync.service.http import read_retry_after
 from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disguise
@@ -176,6 +177,7 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
             demand(problem.what.isprintable(), "a message cannot be shown", problem)
         return frozenset(outline(problem.what) for problem in error.problems)
     check_type(saved, SavedPlan)
+    demand("".join(text for _, text in plan_lines(saved.view)).isprintable(), "a plan cannot be shown")
     try:
         tenancies, _ = resolve([each.entry for each in saved.tenancies], ENVIRON)
     except FileError as error:
