@@ -8,17 +8,16 @@ from itertools import groupby, islice
 
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import open_receiver
-from hooksync.commands.setup import prepare, read_state
+from hooksync.commands.setup import Session, open_session, prepare
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import replace
-from hooksync.reconcile.context import World, find_store
-from hooksync.reconcile.diff import DiffOptions
+from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
 from hooksync.reconcile.planner import Planner
-from hooksync.reconcile.session import Run, open_run
+from hooksync.reconcile.session import Run
 from hooksync.report.check import (
     CheckView,
     Finding,
@@ -32,10 +31,7 @@ from hooksync.report.check import (
 )
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
-from hooksync.state.fingerprints import KeyRing
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.model import State
-from hooksync.state.store import state_place
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
@@ -62,18 +58,13 @@ def _check_receiver(options: Options, world: World) -> CheckView:
 
 
 def _check_files(options: Options, world: World) -> CheckView:
-    prepared = prepare(options, world, needs_login=False)
-    path = state_place(options.files, options.state, disabled=not options.uses_state)
-    found = read_state(find_store(path, options.files[0], world))
-    timeout, parallelism = options.timeout, options.parallelism
-    private = prepared.private_receivers
-    with open_run(prepared.tenancies, world, timeout=timeout, parallelism=parallelism, private=private) as run:
-        checks = _look(run, world, path, found.state)
-    return CheckView(checks, rfc3339(world.clock.now()), (*prepared.warnings, *found.warnings))
+    with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
+        return CheckView(_look(session, world), rfc3339(world.clock.now()), session.warnings)
 
 
-def _look(run: Run, world: World, path: str | None, known: State | None) -> tuple[TenancyCheck, ...]:
-    """Gather the evidence and judge it. `path`: of the state, None: without one; `known`: None: there is none yet."""
+def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:
+    """Gather the evidence and judge it."""
+    run, planner = session.run, session.planner
     hooks = [[*_hooks(tenancy.subscriptions, tenancy.probe, run)] for tenancy in run.tenancies]
     everything = [each for several in hooks for each in several]
     total = len(run.tenancies) + len({(url.full, secret) for url, secret in _targets(everything)})
@@ -82,11 +73,11 @@ def _look(run: Run, world: World, path: str | None, known: State | None) -> tupl
         found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
     services = [each or (judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
-    secrets = _secret_states(run, [live for _, live in services], known, path)
+    secrets = _secret_states(planner, run.tenancies, [live for _, live in services])
     return tuple(
         TenancyCheck(
             run.located(tenancy),
-            (*stages, *judge_secrets(secrets[tenancy.name], path, is_state_missing=known is None)),
+            (*stages, *judge_secrets(secrets[tenancy.name], planner.place, is_state_missing=planner.state is None)),
             tuple(islice(challenged, len(several))),
         )
         for tenancy, (stages, _), several in zip(run.tenancies, services, hooks, strict=True)
@@ -109,19 +100,10 @@ def _challenged(hooks: Sequence[HookCheck], run: Run, advance: Callable[[], None
 
 
 def _secret_states(
-    run: Run, live: Sequence[tuple[LiveSubscription, ...]], known: State | None, path: str | None
+    planner: Planner, tenancies: Sequence[Tenancy], live: Sequence[tuple[LiveSubscription, ...]]
 ) -> dict[str, dict[str, SecretState]]:
     """Compare the declared secrets with what the state knows of the live ones, by tenancy and address."""
-    fetched = [FetchedTenancy(tenancy, found) for tenancy, found in zip(run.tenancies, live, strict=True)]
-    planner = Planner(
-        DiffOptions(),
-        allows_mass_unsubscribe=True,
-        state=known,
-        secrets=run.secrets,
-        ring=KeyRing(run.parallelism),
-        place=path,
-        clock=run.context.clock,
-    )
+    fetched = [FetchedTenancy(tenancy, found) for tenancy, found in zip(tenancies, live, strict=True)]
     states: dict[str, dict[str, SecretState]] = {}
     for plan in planner.plan(planner.bridge(fetched)):
         steps = plan.steps if isinstance(plan, TenancyPlan) else ()

@@ -34,7 +34,7 @@ from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
 from hooksync.state.fingerprints import KeyRing, stretch
-from hooksync.state.format import Inspected, Mark
+from hooksync.state.format import Inspected
 from hooksync.state.model import State
 from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 
@@ -112,7 +112,9 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     options, world = declared.options, declared.world
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        found = read_state(store, declared.saved.state_mark if declared.saved else None, writes=is_apply)
+        found = inspect(store, declared.saved.state_mark if declared.saved else None) if store else Inspected(None)
+        if store and (state := found.trusted(writes=is_apply)):
+            store.integrity.remember(state)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
         unsaved = [Problem(f"{aside} holds what an earlier run could not write", _UNSAVED_FIX)] if aside else []
         warnings = (*declared.warnings, *unsaved, *found.warnings)
@@ -152,19 +154,6 @@ def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[
     subscriptions = "1 subscription" if number == 1 else f"{number} subscriptions"
     where = f"{'tenancy' if len(left) == 1 else f'{len(left)} tenancies:'} {some_of(names)}"
     return (Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX),)
-
-
-def read_state(store: StateStore | None, planned: Mark | None = None, *, writes: bool = False) -> Inspected:
-    """Read the state. Raises FileError.
-
-    `planned`: of the state that a saved plan was made with; `writes`: whether the run is to write it.
-    """
-    if store is None:
-        return Inspected(None)
-    found = inspect(store, planned)
-    if state := found.trusted(writes=writes):
-        store.integrity.remember(state)
-    return found
 
 
 def prepare(options: Options, world: World, *, needs_login: bool = True) -> Declared:

@@ -174,25 +174,22 @@ class _Guarded(Record, frozen=True):
     check_lock: Callable[[], None]
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
-        return self._guarded(self.service.list_subscriptions)
+        return self._call(self.service.list_subscriptions)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        return self._changing(partial(self.service.subscribe, declared, secret))
+        return self._call(partial(self.service.subscribe, declared, secret), changes=True)
 
     def unsubscribe(self, identifier: str) -> None:
-        return self._changing(partial(self.service.unsubscribe, identifier))
+        return self._call(partial(self.service.unsubscribe, identifier), changes=True)
 
-    def _changing(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T], *, changes: bool = False) -> T:
         try:
-            self.check_lock()
+            if changes:
+                self.check_lock()
+            return call()
         except LockLost as error:
             self.give_up(error)
             raise
-        return self._guarded(call)
-
-    def _guarded(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
         except HooksyncError:
             raise
         except Exception as error:
