@@ -30,6 +30,7 @@ from tests.command_line import ROOT
 from tests.conftest import HIDDEN, SECRET, Place
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
+from tests.github import filled
 from tests.gitlab_ci import load_template
 from tests.wire import Wire
 
@@ -55,7 +56,6 @@ SELF = f"OWNER/hooksync@{PLACEHOLDER_SHA}"
 MARKER = "<!-- hooksync:plan -->"
 STATE = "git:hooksync-state"
 KEY = "k3y-that-signs-plans-0123456789"
-EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 
 def name_of(path: Path) -> str:
@@ -232,6 +232,7 @@ class Runner:
     remote: Remote  # of the repository that the checkout is of
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
+    event: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -293,24 +294,17 @@ class Runner:
         lines = self.gh_calls.read_text(encoding="utf-8").splitlines() if self.gh_calls.exists() else []
         return [json.loads(line) for line in lines]
 
-    def value(self, expression: str) -> str:
-        """Evaluate the little of the expression language that the env of our steps uses."""
-        match expression.split("."):
-            case ["inputs", name]:
-                defaults = load(ACTION)["inputs"]
-                return self.inputs.get(name, defaults[name].get("default", ""))
-            case ["github", "event", *_]:
-                return self.inputs.get(expression, "")
-            case ["runner", "temp"]:
-                return str(self.temp)
-            case ["steps", step, "outputs", name]:
-                return self.outputs.get(step, {}).get(name, "")
-        raise AssertionError(expression)
-
     def step(self, name: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a step of the action as GitHub's runner does."""
         (step,) = (each for each in steps_of(ACTION) if each["name"] == name)
-        env = {key: EXPRESSION.sub(lambda found: self.value(found[1]), each) for key, each in step["env"].items()}
+        known: dict[str, Any] = {
+            "github": {"event": self.event, "token": "made-up-token"},
+            "runner": {"temp": self.temp},
+        }
+        defaults = {key: filled(each.get("default"), known) for key, each in load(ACTION)["inputs"].items()}
+        known |= {"inputs": {**defaults, **self.inputs}}
+        known |= {"steps": {key: {"outputs": each} for key, each in self.outputs.items()}}
+        env = {key: filled(each, known) for key, each in step["env"].items()}
         output = self.folder / "output"
         output.write_text("", encoding="utf-8")
         github = {
@@ -694,7 +688,8 @@ def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_
     runner: Runner, place: Place, base: str
 ) -> None:
     place.write("version: 1\n", "hooksync.policy.yaml")  # of the pull request: allows anything
-    runner.inputs |= {"policy": ".github/hooksync.policy.yaml", "github.event.pull_request.base.sha": base}
+    runner.inputs["policy"] = ".github/hooksync.policy.yaml"
+    runner.event = {"pull_request": {"base": {"sha": base}}} if base else {}
     runner.answer({POLICY: [policy_for(place).replace("servers: [", "servers: [other.example.org, ")]})
     assert runner.step("Fetch the policy").returncode == 0
     assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
@@ -760,7 +755,6 @@ def comment(runner: Runner, *pages: list[dict[str, Any]]) -> dict[str, Any]:
     event = runner.folder / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
     runner.answer({COMMENTS: pages})
-    runner.inputs["github-token"] = "made-up-token"
     runner.inputs["python"] = sys.executable
     done = runner.step("Comment", GITHUB_EVENT_PATH=str(event))
     assert done.returncode == 0, done.stderr
