@@ -176,14 +176,19 @@ def test_a_workflow_gives_forks_no_secrets_and_leaves_no_token_behind(path: Path
             assert step["with"] == {"persist-credentials": False}
 
 
-def test_only_the_main_branch_is_applied_and_a_new_plan_must_be_there_first() -> None:
-    workflow = load(GITHUB / "workflows" / "hooksync-apply.yml")
+@pytest.mark.parametrize("path", [each for each in WORKFLOWS if each.stem == "hooksync-apply"], ids=name_of)
+def test_only_the_main_branch_is_applied_and_its_plan_must_be_shown_first(path: Path) -> None:
+    workflow = load(path)
     assert triggers(workflow)["push"]["branches"] == ["main"]
-    apply = workflow["jobs"]["apply"]
-    assert apply["environment"] == "production"
-    assert apply["needs"] == "plan"
-    assert "github.ref == 'refs/heads/main'" in apply["if"]
-    assert "needs.plan.result == 'success'" in apply["if"]
+    jobs = workflow["jobs"]
+    assert jobs["show"]["needs"] == "plan"
+    assert "github.ref == 'refs/heads/main'" in jobs["show"]["if"]
+    assert "needs.plan.result == 'success'" in jobs["show"]["if"]
+    applying = [job for job in jobs.values() if "contents" in job["permissions"] and job is not jobs["plan"]]
+    assert applying[-1]["environment"] == "production"
+    for job in applying:
+        assert "show" in job["needs"]
+        assert "needs.show.result == 'success'" in job["if"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
