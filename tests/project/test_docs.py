@@ -105,7 +105,7 @@ class Stage:
         for written in args.receiver:
             name, _, secrets = written.partition("=")
             self.receiver.set_secret(name, *(self.environ[secret] for secret in secrets.split(",")))
-        for fault in args.fault:
+        for fault in args.faults:
             self.box.add_fault(fault)
 
     def killed(self, arguments: list[str]) -> Run:
