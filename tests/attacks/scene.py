@@ -101,6 +101,9 @@ Plant = Callable[[str], Scene]  # puts a text into one field
 SHOWN = {
     **{f"plan, {name}": (*PLAN, "-v", *flags) for name, flags in FORMATS.items()},
     **{f"apply, {name}": (*APPLY, "--no-probe", "-v", "--report", "r.json", *flags) for name, flags in FORMATS.items()},
+    "plan, HTML": (*PLAN, "-v", "--format", "html"),
+    "list, text": ("list", "--no-state", "-v"),
+    "list, JSON": ("list", "--no-state", "-v", "--format", "json"),
     "export": ("export", "-v"),
     "init": ("init", "--from-live", "new.yaml", "-f", "hooks.yaml"),
     "check, text": ("check",),
@@ -132,13 +135,14 @@ def _made(text: str) -> Scene:
 
 
 _PLANS = tuple(name for name in SHOWN if name.startswith("plan"))
+_LISTS = ("list, text", "list, JSON")
 _APPLIES = tuple(name for name in SHOWN if name.startswith("apply"))
 _CHECKS = ("check, text", "check, JSON")
 FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it can be seen
-    "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES)),
-    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_APPLIES, "export", "init")),
-    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_APPLIES, "export", "init")),
-    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_APPLIES, "export", "init")),
+    "an id": (lambda text: _listed(id=text), ("plan, JSON", *_APPLIES, *_LISTS)),
+    "a URL": (lambda text: _listed(url=f"https://h.example/{text}"), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
+    "a URL that is none": (lambda text: _listed(url=text), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
+    "a trigger": (lambda text: _listed(triggerType=text), (*_PLANS, *_LISTS, *_APPLIES, "export", "init")),
     "a tenant": (_tenant, (*_PLANS, *_APPLIES, *_CHECKS)),
     "a refused log-in": (_refused("log-in"), (*_PLANS, "export", "init", *_CHECKS)),
     "a refused list": (_refused("list"), (*_PLANS, "export", "init", *_CHECKS)),
