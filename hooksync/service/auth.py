@@ -15,8 +15,16 @@ from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, 
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.urls import shown_server
-from hooksync.service.http import BUSY_STATUSES, Answer, CallContext, CallRecord, Request
-from hooksync.service.responses import LogIn, NotUnderstood, SecondFactor, fix_for_status, read_log_in, read_refusal
+from hooksync.service.http import Answer, CallContext, CallRecord, Request
+from hooksync.service.responses import (
+    BUSY_STATUSES,
+    LogIn,
+    NotUnderstood,
+    SecondFactor,
+    fix_for_status,
+    read_log_in,
+    read_refusal,
+)
 
 Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
 FindSecret = Callable[[SecretRef], Secret]

@@ -14,19 +14,8 @@ from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
 from hooksync.core.model import TRIGGER_NAMES, DeclaredSubscription, HookUrl, LiveSubscription, Secret, Tenancy
 from hooksync.core.record import replace
 from hooksync.service.auth import FindSecret, TokenSession, UsedCodes
-from hooksync.service.http import (
-    BUSY_STATUSES,
-    CREATION,
-    READ,
-    REMOVAL,
-    TOO_MANY,
-    Answer,
-    CallContext,
-    Caller,
-    Request,
-    RetryRule,
-)
-from hooksync.service.responses import NotUnderstood, fix_for_status, read_created_id, read_subscriptions
+from hooksync.service.http import CREATION, READ, REMOVAL, Answer, CallContext, Caller, Request, RetryRule
+from hooksync.service.responses import BUSY_STATUSES, NotUnderstood, fix_for_status, read_created_id, read_subscriptions
 
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
@@ -108,7 +97,7 @@ class Preservica:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         request = Request("POST", self._tenancy.server.base_url, SUBSCRIPTIONS, headers, json.dumps(wanted).encode())
         answer = self._authorised(request, CREATION)
-        if answer.status in BUSY_STATUSES - {TOO_MANY}:
+        if answer.status in BUSY_STATUSES - CREATION.statuses:
             raise self._failed(AnswerLost, request, answer, "the service or a gateway before it is busy: try again")
         if answer.status != 200:
             if 200 < answer.status < 300:

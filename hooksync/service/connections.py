@@ -26,7 +26,7 @@ import urllib3.util.connection
 
 from hooksync.core.clock import within
 from hooksync.core.errors import Problem, ServiceError
-from hooksync.service.http_errors import AddressRefused, Flood, SlowLookUp, Unreachable
+from hooksync.service.responses import AddressRefused, Flood, SlowLookUp, Unreachable
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them

@@ -15,8 +15,9 @@ from hooksync.core.model import HookUrl, Secret, SecretRef
 from hooksync.core.record import Record
 from hooksync.core.urls import is_plain_http, split_url, url_fault
 from hooksync.receiver import sign_challenge, sign_event, verify_event
-from hooksync.service.http import BUSY_STATUSES, Answer, CallContext
+from hooksync.service.http import Answer, CallContext
 from hooksync.service.receivers import ProbeResult, post
+from hooksync.service.responses import BUSY_STATUSES
 
 SIGNATURE = "Preservica-Signature"  # the header
 

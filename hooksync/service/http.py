@@ -28,14 +28,11 @@ from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port
 from hooksync.service.connections import Connections, LookUp, Reach, bounded_call
-from hooksync.service.http_errors import Flood, Interim, Unreachable, explain
+from hooksync.service.responses import BUSY_STATUSES, TOO_MANY, Flood, Interim, Unreachable, explain
 
 PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
 USER_AGENT = f"hooksync/{__version__}"
-TOO_MANY = 429
-BUSY_STATUSES = frozenset({TOO_MANY, 502, 503, 504})  # the service, or a gateway before it, may answer better soon
-
 _CHUNK = 65536  # bytes
 _LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
 _NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before

@@ -51,7 +51,7 @@ TOUCHES = {
     "service.connections": "os socket time",
     "service.events": "random",  # no two events are alike
     "service.http": "random socket",
-    "service.http_errors": "socket",
+    "service.responses": "socket",
     "service.receivers": "random",
     "config": "",
     "config.schema_errors": "open os",  # examples
@@ -81,8 +81,8 @@ TOUCHING_ATTRIBUTES = {
 }
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
-    "requests": {"service.connections", "service.http", "service.http_errors"},
-    "urllib3": {"service.connections", "service.http", "service.http_errors"},
+    "requests": {"service.connections", "service.http", "service.responses"},
+    "urllib3": {"service.connections", "service.http", "service.responses"},
     "certifi": {"service.connections"},
     "filelock": {"~state.local_store"},
     "yaml": {"config.yaml_loader"},

@@ -19,7 +19,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from hooksync.service.auth import UsedCodes
 from hooksync.service.http import Answer, Request
-from hooksync.service.http_errors import Unreachable
+from hooksync.service.responses import Unreachable
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
 from tests.clocks import JumpingClock
 from tests.wire import Wire, answer, cutting, saying

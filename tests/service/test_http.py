@@ -28,7 +28,7 @@ from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, MaybeSent, ServiceError
 from hooksync.service.connections import LookUp, reach_of
 from hooksync.service.http import Answer, Request, Timeouts, Transport
-from hooksync.service.http_errors import Unreachable, explain
+from hooksync.service.responses import Unreachable, explain
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
 SECRET = "s3cret-body-0123456789"

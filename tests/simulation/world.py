@@ -35,7 +35,7 @@ from hooksync.sandbox.tenancies import (
     read_traits,
 )
 from hooksync.service.http import Answer, Request
-from hooksync.service.http_errors import Unreachable
+from hooksync.service.responses import Unreachable
 from hooksync.service.worker_pool import T, WorkerPool
 from hooksync.state.fingerprints import Key, Salt
 from tests.laws import SOMEBODY_ELSE, Held, Moment
