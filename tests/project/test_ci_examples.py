@@ -88,7 +88,9 @@ def test_every_yaml_file_parses(path: Path) -> None:
 def test_no_file_is_forgotten_here() -> None:
     found = {path for folder in ("ci", "kubernetes", TWO.name) for path in (ROOT / "examples" / folder).rglob("*")}
     seen = {*ALL_FILES, KUBERNETES / "secrets.env.example", KUBERNETES / ".gitignore", TWO / "CODEOWNERS"}
-    seen |= {TWO / name for name in ("README.md", ".gitlab-ci.yml", "policy.yaml")} | {*TWO.glob("*/hooks.yaml")}
+    seen |= {TWO / name for name in ("README.md", ".gitignore", ".gitlab-ci.yml", "policy.yaml")} | {
+        *TWO.glob("*/hooks.yaml")
+    }
     assert {path for path in found if path.is_file() and "__pycache__" not in path.parts} <= seen
 
 

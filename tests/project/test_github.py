@@ -67,6 +67,10 @@ class Archive:
                 text = text.replace(placeholder, value.removeprefix("http://") if path.name == "policy.yaml" else value)
             path.write_text(text, encoding="utf-8")
 
+    def secret_file(self, name: str) -> Path:
+        (path := self.clone / name).touch(mode=0o600)
+        return path
+
     def live(self, environment: str) -> list[str]:
         held = self.boxes[environment].subscriptions(TENANTS[environment])
         return sorted(f"{each.url.rpartition('/')[2]} {each.trigger}" for each in held)
@@ -123,15 +127,17 @@ class Archive:
         return self.github.start("hooksync-drift.yml", "schedule", self.git("rev-parse", "main"))
 
     def apply(self) -> None:
-        """Have both environments as declared, from a clone."""
+        """Have both environments as declared, as in an emergency."""
         self.git("checkout", "--quiet", "main")
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "Declare hooks")
         self.git("push", "--quiet", "origin", "main")
+        (script,) = commands_of("By hand, in an emergency")
+        *_, command = script.splitlines()
         for each in TENANTS:
-            environ = {**self.github.environments[each], **self.github.remote.environ}
-            command = ["apply", "--yes", "--file", each, "--state", f"git:hooksync-state-{each}"]
-            done = hooksync(command, environ, self.clone)
+            words = command.replace("production", each).split()[1:]
+            environ = {**self.github.remote.environ, "HOOKSYNC_PLAN_KEY": KEY}
+            done = hooksync([*words, "--yes"], environ, self.clone)
             assert done.code == 0, done.err
 
 
@@ -170,7 +176,11 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
             archive.fill_in(each)
         with (archive.clone / "policy.yaml").open("a", encoding="utf-8") as policy:
             policy.write("allow_private_receivers: true\n")
-        archive.looked = archive.type(f"{validate}{look}", archive.clone, **archive.github.environments["staging"])
+        for each in TENANTS:
+            held = archive.github.environments[each].items()
+            lines = [f"{name}={value}\n" for name, value in held if not name.startswith("HOOKSYNC_")]
+            archive.secret_file(f"{each}.env").write_text("".join(lines), encoding="utf-8")
+        archive.looked = archive.type(f"{validate}{look}", archive.clone)
         archive.type(commit, archive.clone)
         archive.git("remote", "add", "origin", remote.url)
         archive.git("push", "--quiet", "origin", "main")
