@@ -248,22 +248,17 @@ def unsafe_reasons(plan: TenancyPlan, owned: int, *, trusts_state: bool = True) 
     return tuple(problems)
 
 
-def unknown_secret_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
-    """List why a plan may not leave secrets unknown, where the tenancy says `unknown_secret: refuse`."""
-    tenancy = plan.tenancy
-    if tenancy.unknown_secret != "refuse":
-        return ()
-    found = [declared.address for declared in plan.to_be_adopted]
-    if not found:
-        return ()
-    what = f"{tenancy.name}: the secrets of {some_of(found)} are unknown, and unknown_secret is refuse"
-    return (Problem(what, ADOPT_FIX, tenancy.location),)
+def secret_reasons(plan: TenancyPlan, *, adopts: bool = False, has_state: bool = True) -> tuple[Problem, ...]:
+    """List why a plan may not leave secrets unknown, as `unknown_secret` says, or replace what has one in every run.
 
-
-def endless_reasons(plan: TenancyPlan) -> tuple[Problem, ...]:
-    """List why a plan that is made without a state may not go by `unknown_secret: replace`."""
+    `adopts`: whether the run records what is unknown, and is refused later, if it is.
+    """
     tenancy = plan.tenancy
-    if not any(isinstance(step, Resubscribe) and SECRET_UNKNOWN in step.reasons for step in plan.steps):
+    if tenancy.unknown_secret == "refuse" and not adopts and plan.to_be_adopted:
+        found = some_of([declared.address for declared in plan.to_be_adopted])
+        what = f"{tenancy.name}: the secrets of {found} are unknown, and unknown_secret is refuse"
+        return (Problem(what, ADOPT_FIX, tenancy.location),)
+    if has_state or not any(isinstance(step, Resubscribe) and SECRET_UNKNOWN in step.reasons for step in plan.steps):
         return ()
     what = f"{tenancy.name}: without a state, unknown_secret: replace would re-create every subscription in every run"
     return (Problem(what, "keep a state (leave out --no-state), or write unknown_secret: warn", tenancy.location),)

@@ -16,14 +16,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
 from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
-from hooksync.reconcile.plan import (
-    Planned,
-    TenancyPlan,
-    UnreadTenancy,
-    endless_reasons,
-    unknown_secret_reasons,
-    unsafe_reasons,
-)
+from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy, secret_reasons, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import FetchedTenancy, History, bridge, is_behind, recall
 from hooksync.state.model import NO_STATE, State
@@ -103,8 +96,7 @@ class Planner(Record, frozen=True):
         unsafe: tuple[Problem, ...] = ()
         if not self.allows_mass_unsubscribe:
             unsafe = unsafe_reasons(plan, count_owned(plan.tenancy, plan.live), trusts_state=self.trusts_state)
-        unknown = () if self.adopts else unknown_secret_reasons(plan)
-        return (*unsafe, *unknown, *(() if self.place is not None else endless_reasons(plan)))
+        return unsafe + secret_reasons(plan, adopts=self.adopts, has_state=self.place is not None)
 
     def _secret_states(
         self, read: Sequence[tuple[FetchedTenancy, History]]

@@ -23,9 +23,8 @@ from hooksync.reconcile.plan import (
     Resubscribe,
     TenancyPlan,
     Unsubscribe,
-    endless_reasons,
     not_attempted,
-    unknown_secret_reasons,
+    secret_reasons,
     unsafe_reasons,
 )
 from hooksync.state.history import History
@@ -70,24 +69,24 @@ def with_unknown_secret(unknown_secret: str, url: str = "https://hooks.example.o
 def test_unknown_secrets_are_refused_where_the_tenancy_says_so() -> None:
     plan = with_unknown_secret("refuse")
     what = "prod: the secrets of prod/catalogue/MOVED are unknown, and unknown_secret is refuse"
-    assert unknown_secret_reasons(plan) == (Problem(what, ADOPT_FIX, plan.tenancy.location),)
-    assert unknown_secret_reasons(with_unknown_secret("warn")) == ()
-    assert unknown_secret_reasons(with_unknown_secret("refuse", "https://other.example.org/")) == ()
+    assert secret_reasons(plan) == (Problem(what, ADOPT_FIX, plan.tenancy.location),)
+    assert secret_reasons(with_unknown_secret("warn")) == ()
+    assert secret_reasons(with_unknown_secret("refuse", "https://other.example.org/")) == ()
 
 
 def test_a_secret_that_is_the_declared_one_is_not_unknown() -> None:
     plan = make_plan(
         tenancy(declared(), unknown_secret="refuse"), [live("1")], DiffOptions(), History(states={"1": "same"})
     )
-    assert unknown_secret_reasons(plan) == ()
+    assert secret_reasons(plan) == ()
 
 
 def test_replacing_unknown_secrets_in_every_run_is_refused() -> None:
     plan = with_unknown_secret("replace")
     what = "prod: without a state, unknown_secret: replace would re-create every subscription in every run"
     fix = "keep a state (leave out --no-state), or write unknown_secret: warn"
-    assert endless_reasons(plan) == (Problem(what, fix, plan.tenancy.location),)
-    assert endless_reasons(with_unknown_secret("warn")) == ()
+    assert secret_reasons(plan, has_state=False) == (Problem(what, fix, plan.tenancy.location),)
+    assert secret_reasons(with_unknown_secret("warn"), has_state=False) == ()
 
 
 def test_many_addresses_are_counted() -> None:
