@@ -68,7 +68,7 @@ def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:
     """Return a document that fits its schema. Raises InvalidDocument, which names the outermost error."""
     if not schema_check(kind)(document):
         found = min(islice(find_errors(read_schema(kind), document), _MOST_ERRORS), key=lambda each: len(each.path))
-        raise InvalidDocument(_explained(found, document, f"the {kind}"))
+        raise InvalidDocument(_explained(found, f"the {kind}"))
     return cast(Mapping[str, Any], document)
 
 
@@ -281,29 +281,22 @@ _RULES: dict[str, Callable[[Any], Check]] = {
 }
 
 
-def _explained(found: Violation, value: Any, document: str) -> str:
-    """Name what does not fit. `value`: the document; `document`: what it is called."""
-    holder, name = "", ""
-    for where in found.path[:-1] if found.keyword == "propertyNames" else found.path:
-        value, holder, name = value[where], _joined(holder, name), ""
-        if isinstance(where, str) and _PLAIN_NAME.fullmatch(where):
-            name = where
-        else:
-            holder += f"[{quoted(where)}]"
-    place = f"{holder or document}: {name}" if name else holder or document
-    match found.keyword:
-        case "required":
-            missing = next(each for each in found.schema["required"] if each not in value)
-            return f"{_joined(holder, name) or document}: {missing} is missing"
-        case "additionalProperties":
-            unknown = next(each for each in value if each not in found.schema["properties"])
-            what = f"{place} has a field {quoted(unknown)} that this one does not know"
-            return f"a newer hooksync wrote it: {what}: install that"
-    return f"{place} {_rule(found.keyword, found.schema)}"
-
-
-def _joined(holder: str, name: str) -> str:
-    return f"{holder}.{name}" if holder and name else holder or name
+def _explained(found: Violation, document: str) -> str:
+    """Name what does not fit. `document`: what it is called."""
+    path = found.path[:-1] if found.keyword == "propertyNames" else found.path
+    steps = [f".{each}" if _PLAIN_NAME.fullmatch(str(each)) else f"[{quoted(each)}]" for each in path]
+    whole = "".join(steps).removeprefix(".") or document
+    instance: Any = found.instance
+    if found.keyword == "required":
+        missing = next(each for each in found.schema["required"] if each not in instance)
+        return f"{whole}: {missing} is missing"
+    if steps and steps[-1].startswith("."):
+        whole = f"{''.join(steps[:-1]).removeprefix('.') or document}: {path[-1]}"
+    if found.keyword == "additionalProperties":
+        unknown = next(each for each in instance if each not in found.schema["properties"])
+        what = f"{whole} has a field {quoted(unknown)} that this one does not know"
+        return f"a newer hooksync wrote it: {what}: install that"
+    return f"{whole} {_rule(found.keyword, found.schema)}"
 
 
 def _rule(keyword: str, schema: Schema) -> str:
