@@ -66,10 +66,10 @@ class FaultScript:
         self._faults = list(faults)
         self._met: Counter[int] = Counter()  # calls that reached each fault, by its place
 
-    def add(self, fault: Fault) -> None:
-        """Add a fault."""
+    def add(self, spec: str) -> None:
+        """Add a fault. Raises `SandboxError` for an unknown one."""
         with self._lock:
-            self._faults.append(fault)
+            self._faults.append(read_fault(spec))
 
     def end(self) -> None:
         """Let nothing go wrong any more."""

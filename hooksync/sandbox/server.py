@@ -74,10 +74,9 @@ class Sandbox(LoopbackServer):
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
         self.max_in_flight = 0  # requests that were under way at once, at most
-        self._lock = threading.Lock()
         self._calls: list[Call] = []
         self._in_flight = 0
-        self._faults = FaultScript(map(read_fault, options.faults))
+        self.faults = FaultScript(map(read_fault, options.faults))
         self._options = options
         self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
         self._sender = WebhookSender(options.challenge_timeout)
@@ -112,7 +111,7 @@ class Sandbox(LoopbackServer):
     @property
     def calls(self) -> tuple[Call, ...]:
         """Every request so far, in the order of arrival."""
-        with self._lock:
+        with self.lock:
             return tuple(self._calls)
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
@@ -129,14 +128,6 @@ class Sandbox(LoopbackServer):
     def remove(self, tenant: str, subscription_id: str) -> None:
         """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
         self._rules.tenancies.remove(tenant, subscription_id, by_hand=True)
-
-    def add_fault(self, spec: str) -> None:
-        """Add a fault. Raises `SandboxError` for an unknown one."""
-        self._faults.add(read_fault(spec))
-
-    def end_faults(self) -> None:
-        """Let nothing go wrong any more."""
-        self._faults.end()
 
     def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> dict[str, int | str]:
         """Let something happen: send it, signed, to all subscriptions for a trigger (as on the wire), one by one.
@@ -194,14 +185,14 @@ class Sandbox(LoopbackServer):
             connection.send(self._answer_fire(request))
             return
         call = Call(call_name(request), request.method, request.path, connection.number, time.monotonic())
-        with self._lock:
+        with self.lock:
             self._calls.append(call)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
-        fault = self._faults.next(call.name)
+        fault = self.faults.next(call.name)
         course = fault.misbehave(request) if fault else _GOES_RIGHT
         answer = self._run_through(course, request)
-        with self._lock:  # before the answer goes out, so that nobody has it first
+        with self.lock:  # before the answer goes out, so that nobody has it first
             call.status = answer.status if answer else None
             self._in_flight -= 1
         result, took = call.status or "cut", time.monotonic() - call.arrived

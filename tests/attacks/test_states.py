@@ -240,7 +240,7 @@ def test_nor_can_two_forgeries_together(place: Place, one: str, two: str) -> Non
 
 
 def test_what_was_only_found_cannot_be_passed_off_as_made(place: Place) -> None:
-    place.box.add_fault("commit-cut@subscribe:*")
+    place.box.faults.add("commit-cut@subscribe:*")
     place.write(HOOKS)
     assert place.run("apply", "--yes").code == 0
     document = json.loads(path_of(place).read_text())

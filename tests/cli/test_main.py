@@ -140,14 +140,14 @@ def test_a_receiver_with_another_secret_is_refused_by_the_service_and_said_so(pl
 
 
 def test_what_the_service_echoes_of_a_secret_is_hidden(place: Place) -> None:
-    place.box.add_fault("echo@subscribe:*")
+    place.box.faults.add("echo@subscribe:*")
     run = place.run("apply", "--yes", "-v")  # place.run looks for every secret in the output
     assert run.code == 1
     assert "***" in run.out
 
 
 def test_what_the_service_echoes_of_a_password_is_hidden(place: Place) -> None:
-    place.box.add_fault("echo@login:*")
+    place.box.faults.add("echo@login:*")
     run = place.run("plan", "--format", "json")
     assert run.code == 1
     assert "***" in run.json["tenancies"][0]["error"]
@@ -283,7 +283,7 @@ def test_whichever_way_the_service_answers_a_plan_after_apply_is_empty(place: Pl
 )
 @pytest.mark.slow
 def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
-    place.box.add_fault(fault)
+    place.box.faults.add(fault)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
     assert len(place.box.subscriptions("DEMO")) == 2
@@ -294,7 +294,7 @@ def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
 )
 def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str) -> None:
     place.write(impatient(HOOKS))
-    place.box.add_fault(fault)
+    place.box.faults.add(fault)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
     assert len(place.box.subscriptions("DEMO")) == 2
@@ -303,7 +303,7 @@ def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str
 @pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape", "redirect", "status-418", "big"])
 def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(place: Place, fault: str) -> None:
     place.run("apply", "--yes")
-    place.box.add_fault(f"{fault}@list:*")
+    place.box.faults.add(f"{fault}@list:*")
     run = place.run("apply", "--yes")
     assert run.code == 1
     assert "error: prod: GET /api/webhook/subscriptions -> " in run.err
@@ -311,7 +311,7 @@ def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(place: Pl
 
 
 def test_a_failing_last_look_is_said(place: Place) -> None:
-    place.box.add_fault("status-500@list:*:1")
+    place.box.faults.add("status-500@list:*:1")
     run = place.run("apply", "--yes")
     assert run.code == 4
     assert "Not verified: prod: GET /api/webhook/subscriptions -> 500" in run.out
@@ -570,7 +570,7 @@ def test_a_signal_lets_calls_end_and_the_report_says_what_was_done(
         for n in range(40)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)
-    place.box.add_fault("slow-0.3@subscribe:*")
+    place.box.faults.add("slow-0.3@subscribe:*")
     with place.popen("apply", "--yes", "--format", "json", "-v", "--parallelism", "2") as process:
         assert process.stderr is not None
         while "POST /api/webhook/subscriptions -> 200" not in process.stderr.readline():

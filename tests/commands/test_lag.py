@@ -206,7 +206,7 @@ def test_a_plan_never_waits(on: On, lag: float) -> None:
 @pytest.mark.parametrize("fault", ["commit-cut", "commit-502", "half-body"])
 def test_a_lost_answer_is_not_doubled(on: On, lag: float, fault: str) -> None:
     with on(additions=lag) as desk:
-        desk.box.add_fault(f"{fault}@subscribe:*")
+        desk.box.faults.add(f"{fault}@subscribe:*")
         made = desk.apply()
         assert made.code == 0, made.text
         assert desk.posts() == len(desk.live) == 2
@@ -331,7 +331,7 @@ def test_a_flag_that_the_list_does_not_tell_is_compared_with_what_was_sent(on: O
 def test_a_conflict_after_a_post_that_was_repeated_on_the_way_is_settled_by_the_list(on: On, lag: float) -> None:
     with on("refuse-duplicates", additions=lag) as desk:
         desk.write(ONE)
-        desk.box.add_fault("doubled@subscribe")
+        desk.box.faults.add("doubled@subscribe")
         run = desk.apply()
         assert run.code == 0, run.text
         assert [step["outcome"] for step in run.steps] == ["done"]
@@ -369,7 +369,7 @@ def test_an_id_of_nothing_new_never_lets_the_old_one_go(on: On, fault: str, lag:
     with on(additions=lag) as desk:
         desk.apply()
         desk.secret = NEW_SECRET
-        desk.box.add_fault(f"{fault}@subscribe:1:1")
+        desk.box.faults.add(f"{fault}@subscribe:1:1")
         run = desk.apply()
         assert run.code != 0, run.text
         assert sorted(one.trigger for one in desk.live) == ["FULL_TEXT_INDEXED", "MOVED"]
@@ -387,7 +387,7 @@ def test_one_id_for_two_that_are_both_there_settles(on: On) -> None:
     with on() as desk:
         desk.apply()
         desk.secret = NEW_SECRET
-        desk.box.add_fault("commit-same-id@subscribe:1:1")
+        desk.box.faults.add("commit-same-id@subscribe:1:1")
         desk.apply()
         assert {one.trigger for one in desk.live} == {"FULL_TEXT_INDEXED", "MOVED"}
         desk.apply(adopts=True)
@@ -405,7 +405,7 @@ def test_one_id_for_two_that_are_both_there_settles(on: On) -> None:
 def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on: On, fault: str, lag: float) -> None:
     with on(additions=lag) as desk:
         desk.write(ONE)
-        desk.box.add_fault(f"{fault}@subscribe")
+        desk.box.faults.add(f"{fault}@subscribe")
 
         def by_hand(record: CallRecord) -> None:
             if is_subscribe(record) and PERSONS_SECRET not in desk.live_secrets:
@@ -423,7 +423,7 @@ def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on
 def test_what_a_person_repairs_after_a_run_was_killed_is_never_called_the_same(on: On) -> None:
     with on() as desk:
         desk.write(ONE)
-        desk.box.add_fault("cut@subscribe")
+        desk.box.faults.add("cut@subscribe")
         desk.killed_apply()
         desk.box.seed(TENANT, URL, "MOVED", PERSONS_SECRET)
         desk.apply()

@@ -204,7 +204,7 @@ def test_a_new_receiver_that_does_not_answer_costs_nothing_and_the_next_apply_fi
 
 def test_a_service_that_refuses_a_second_one_has_the_old_place_removed_first_and_says_so(made_one: Place) -> None:
     made_one.write(moved(ONE))
-    made_one.box.add_fault("status-409@subscribe")
+    made_one.box.faults.add("status-409@subscribe")
     before = len(made_one.box.calls)
     run = made_one.run("apply", "--yes")
     assert run.code == 0, run.out
@@ -237,7 +237,7 @@ def test_a_move_out_of_what_is_owned_leaves_the_old_place_alone(made_one: Place)
 def test_what_a_failed_removal_left_is_removed_as_replaced(made_one: Place) -> None:
     one = impatient(moved(ONE))
     made_one.write(one)
-    made_one.box.add_fault("status-500@unsubscribe")
+    made_one.box.faults.add("status-500@unsubscribe")
     run = made_one.run("apply", "--yes")
     assert run.code == 4
     assert "half done: resubscribe prod/catalogue/MOVED" in run.out

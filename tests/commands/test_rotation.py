@@ -121,7 +121,7 @@ def test_a_failing_removal_is_finished_by_the_next_run_which_keeps_the_newer(mad
     rotate(made)
     made.write(impatient(ONE))
     [old] = made.box.subscriptions("DEMO")
-    made.box.add_fault("status-500@unsubscribe")
+    made.box.faults.add("status-500@unsubscribe")
     run = made.run("apply", "--yes")
     assert run.code == 4
     assert "half done: resubscribe prod/catalogue/MOVED" in run.out
@@ -272,7 +272,7 @@ def assert_known_once_adopted(place: Place, number: int) -> None:
 def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_newer(made: Place, fault: str) -> None:
     rotate(made)
     [old] = made.box.subscriptions("DEMO")
-    made.box.add_fault(fault)
+    made.box.faults.add(fault)
     with made.popen("apply", "--yes") as process:
         while not (len(made.box.subscriptions("DEMO")) == 2 and made.box.calls[-1].name == fault.rpartition("@")[2]):
             assert process.poll() is None
@@ -290,7 +290,7 @@ def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_
 @pytest.mark.slow
 def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -> None:
     place.write(ONE)
-    place.box.add_fault("slow-30@list:1:1")  # the verification
+    place.box.faults.add("slow-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 4:
             assert process.poll() is None
@@ -303,7 +303,7 @@ def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -
 
 @pytest.mark.slow
 def test_a_targeted_run_leaves_what_a_killed_run_left_of_others(place: Place) -> None:
-    place.box.add_fault("slow-30@list:1:1")  # the verification
+    place.box.faults.add("slow-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 5:
             assert process.poll() is None
@@ -332,7 +332,7 @@ def test_a_receiver_that_is_not_there_warns_or_refuses_as_the_file_says(place: P
 
 def test_a_refused_replacement_whose_receiver_is_ready_hints_at_remove_first(made: Place) -> None:
     rotate(made)
-    made.box.add_fault("status-422@subscribe:*")
+    made.box.faults.add("status-422@subscribe:*")
     run = made.run("apply", "--yes")
     assert run.code == 1
     assert "replacement: remove-first" in run.out
@@ -350,7 +350,7 @@ def test_an_interrupted_run_settles_the_state(place: Place) -> None:
         for n in range(20)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)
-    place.box.add_fault("slow-0.3@subscribe:*")
+    place.box.faults.add("slow-0.3@subscribe:*")
     with place.popen("apply", "--yes", "-v", "--parallelism", "2") as process:
         assert process.stderr is not None
         while "POST /api/webhook/subscriptions -> 200" not in process.stderr.readline():

@@ -85,7 +85,7 @@ def test_one_of_another_reference_stays_when_a_secret_is_rotated(place: Place) -
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_a_rotation_that_fails_for_one_is_finished_by_the_next_run(mixed: Place, failing: int) -> None:
     rotate(mixed)
-    mixed.box.add_fault(f"status-422@subscribe:1:{failing}")
+    mixed.box.faults.add(f"status-422@subscribe:1:{failing}")
     assert mixed.run("apply", "--yes", "--parallelism", "1").code == 4
     assert sorted(live_secrets(mixed).values()) == sorted([SECRET, NEW_SECRET, NEW_SECRET])
     assert mixed.run("plan", "--detailed-exitcode").code == 2
@@ -123,7 +123,7 @@ def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_ru
 def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(mixed: Place, done: int) -> None:
     rotate(mixed)
     mixed.write(impatient(hooks(*NAMES)))
-    mixed.box.add_fault(f"slow-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
+    mixed.box.faults.add(f"slow-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
     with mixed.popen("apply", "--yes", "--parallelism", "1") as process:
         while [call.name for call in mixed.box.calls].count("subscribe") < 2 + done:  # one of them made the first
             assert process.poll() is None

@@ -394,7 +394,7 @@ def test_a_stale_tenancy_does_not_stop_the_other(place: Place) -> None:
 
 
 def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
-    place.box.add_fault("status-500@list:*")
+    place.box.faults.add("status-500@list:*")
     assert place.run("plan", "--out", "plan.json").code == 1
     assert not (place.folder / "plan.json").exists()
     printed = place.run("plan", "--format", "json")
@@ -404,7 +404,7 @@ def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_plan_saves_nothing(place: Place) -> None:
-    place.box.add_fault("slow-3@list")
+    place.box.faults.add("slow-3@list")
     with place.popen("plan", "--out", "plan.json") as process:
         while not place.box.calls or place.box.calls[-1].name != "list":
             assert process.poll() is None
@@ -791,7 +791,7 @@ def test_the_report_of_a_success_is_what_the_json_format_prints(place: Place) ->
 
 
 def test_the_report_of_a_failure_is_written(place: Place) -> None:
-    place.box.add_fault("status-422@subscribe:*")
+    place.box.faults.add("status-422@subscribe:*")
     run = place.run("apply", "--yes", "--report", "report.json")
     assert run.code == 1
     [tenancy] = json.loads(report(place))["tenancies"]
@@ -805,7 +805,7 @@ def test_the_report_of_a_refusal_is_written(place: Place) -> None:
 
 @pytest.mark.slow
 def test_the_report_of_an_interrupted_run_is_written(place: Place) -> None:
-    place.box.add_fault("slow-2@subscribe:*")
+    place.box.faults.add("slow-2@subscribe:*")
     save(place)
     flags = ("--parallelism", "1", "--report", "report.json")
     with place.popen("apply", "plan.json", *flags) as process:

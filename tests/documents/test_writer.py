@@ -246,7 +246,7 @@ def test_the_report_of_a_whole_success_is_valid(box: Sandbox, command: Command) 
 
 
 def test_the_report_of_a_failed_step_is_valid_and_whole(box: Sandbox, command: Command) -> None:
-    box.add_fault("echo@subscribe")
+    box.faults.add("echo@subscribe")
     done, document = command("apply", "--yes", "--parallelism", "1")
     assert done.code == 4
     assert_fit_to_be_kept(done, "report")

@@ -122,7 +122,7 @@ def _try(cell: Cell) -> tuple[Result, bool]:
         folders = prepare_both(cell.way, cell.states, Path(name))
         with Sandbox(options_of(cell.way, folders[0] / "held.json", clock)) as box:
             for spec in cell.specs:
-                box.add_fault(spec)
+                box.faults.add(spec)
             stage = Stage(cell.way, box, clock, folders, may_conflict=cell.may_conflict)
             timeout, parallelism = (SHORT_TIMEOUT, SIDE_BY_SIDE) if cell.is_slow else (TIMEOUT, cell.way.at_once)
             others: list[Came] = []
@@ -131,7 +131,7 @@ def _try(cell: Cell) -> tuple[Result, bool]:
             is_distinct = not cell.is_late or _is_distinct(first, time.monotonic())
             if cell.is_late:
                 wait_until_all_is_carried_out(box)
-            box.end_faults()
+            box.faults.end()
             clock.advance(cell.seconds_to_wait)
             between = [stage.apply(0) for _ in range(cell.way.lags_for_long)]
             clock.advance(cell.way.lags_for_long * LONG_LAG)

@@ -555,7 +555,7 @@ def test_gitlab_fails_the_preview_of_a_plan_that_would_be_refused_and_shows_why(
 
 @pytest.mark.slow
 def test_github_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
-    place.box.add_fault("status-500@list:*")
+    place.box.faults.add("status-500@list:*")
     planned = runner.step("Plan")
     assert planned.returncode == 1
     assert "::error title=hooksync could not plan::" in planned.stdout
@@ -910,7 +910,7 @@ def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_clo
     assert "The difference has changed" in tracker.calls[1]["given"]["body"]
     assert tracker.night() == (2, [])
 
-    place.box.add_fault("status-500@list:*")
+    place.box.faults.add("status-500@list:*")
     assert tracker.night() == (1, ["changed", "commented"])
     assert tracker.issue
     assert tracker.issue["title"] == "Drift: hooksync-plan"
@@ -918,7 +918,7 @@ def test_github_opens_one_issue_for_drift_changes_it_with_the_difference_and_clo
     assert "What follows was seen before." in tracker.issue["body"]
     assert "```diff" in tracker.issue["body"]
     assert tracker.night() == (1, [])
-    place.box.end_faults()
+    place.box.faults.end()
     assert tracker.night() == (2, ["changed"])  # the difference is the one that was told
     assert "could not tell" not in tracker.issue["body"]
 
@@ -1075,7 +1075,7 @@ def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: 
 
 @pytest.mark.slow
 def test_gitlab_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
-    place.box.add_fault("status-500@list:*")
+    place.box.faults.add("status-500@list:*")
     assert [run_gitlab(runner, name).returncode for name in ("preview", "plan", "drift")] == [1, 1, 1]
 
 
@@ -1303,7 +1303,7 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, pla
 
     for code in (0, 1):
         if code:
-            place.box.add_fault("status-500@list:*")
+            place.box.faults.add("status-500@list:*")
         done = runner.bash(shlex.join(command), {})
         assert (done.returncode, "no metrics were pushed" in done.stderr) == (code, False), done.stderr
         head, _, body = watcher.requests[-1].partition(b"\r\n\r\n")

@@ -106,7 +106,7 @@ class Stage:
             name, _, secrets = written.partition("=")
             self.receiver.set_secret(name, *(self.environ[secret] for secret in secrets.split(",")))
         for fault in args.faults:
-            self.box.add_fault(fault)
+            self.box.faults.add(fault)
 
     def killed(self, arguments: list[str]) -> Run:
         """Kill a command when it has made one more subscription, and does not know it yet."""

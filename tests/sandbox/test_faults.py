@@ -191,7 +191,7 @@ def test_fault_meets_the_call_that_it_names(start: Start, call: str, path: str) 
 def test_fault_may_come_later(start: Start, connect: Connect) -> None:
     box = start()
     client = connect(box)
-    box.add_fault("status-500@list")
+    box.faults.add("status-500@list")
     assert [client.list().status_code for _ in range(2)] == [500, 200]
 
 
@@ -199,7 +199,7 @@ def test_faults_end_where_they_are_to(start: Start, connect: Connect) -> None:
     box = start(faults=("status-500@list:*", "status-500@list:1:1"))
     client = connect(box)
     assert client.list().status_code == 500
-    box.end_faults()
+    box.faults.end()
     assert [client.list().status_code for _ in range(2)] == [200, 200]
 
 

@@ -60,7 +60,7 @@ def test_the_command_itself_comes_to_the_same(spec: str, tmp_path: Path) -> None
     [cell] = [each for each in make_cells() if (each.way, each.specs) == (MAIN, (spec,))]
     prepare(cell.way, tmp_path)
     with Sandbox(options_of(cell.way, tmp_path / "held.json")) as box:
-        box.add_fault(spec)
+        box.faults.add(spec)
         command = ["apply", "--yes", "--format", "json", "--no-probe", "--parallelism", "1"]
         done = hooksync(command, environ(box.url), tmp_path)
         live = ours(box.subscriptions(TENANT))
