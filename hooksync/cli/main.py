@@ -158,8 +158,9 @@ def _with_files(arguments: argparse.Namespace, options: Options, world: World) -
     for path in dict.fromkeys(origins.values()) if getattr(arguments, "verbose", False) else ():
         names = ", ".join(name for name in origins if origins[name] == path)
         world.terminal.message(f"{path} sets {names}")
-    hidden = ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN")
-    world.output.redactor.learn(environ[name] for name in hidden if name in origins)
+    world.output.redactor.learn(
+        environ[one] for one in origins if one in ("PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN")
+    )
     return replace(world, environ=environ, origins=origins)
 
 

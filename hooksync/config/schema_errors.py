@@ -188,11 +188,6 @@ class Refusal(Violation):
         """Whether a secret may stand here."""
         return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
-    @property
-    def is_reference(self) -> bool:
-        """Whether it is about a secret or a credential as a whole."""
-        return self.is_private and len(self.fields) <= (1 if self.fields[0] == "secret" else 2)
-
 
 def word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
     """Word a key that the format does not have. Returns, too, whether one that it does have was probably meant."""
@@ -229,8 +224,9 @@ def _wrong_type(refusal: Refusal) -> Words:
         return "subscriptions is empty", "write `subscriptions: {}` if it has none"
     if refusal.instance is None:
         return f"{refusal.label} is empty", _fix(refusal)
-    if refusal.is_reference and not isinstance(refusal.instance, dict | list):
-        kind = "a secret" if refusal.fields[0] == "secret" else "a credential"
+    kind = "a secret" if refusal.fields[:1] == ("secret",) else "a credential"
+    is_value = refusal.is_private and not isinstance(refusal.instance, dict | list)
+    if is_value and len(refusal.fields) <= (1 if kind == "a secret" else 2):
         return f"{kind} is never written into the file", f"{_fix(refusal)}, and keep the value there"
     words = _WORDS.get(("type", refusal.field))
     if words and isinstance(refusal.instance, list if refusal.field == "trigger" else str):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -243,7 +244,7 @@ def _is_pattern(value: str) -> bool:
 
 def gather(
     env_files: Iterable[str], credentials: str | None, environ: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str], list[Problem]]:
+) -> tuple[Mapping[str, str], dict[str, str], list[Problem]]:
     """Add to the environment what files set and it does not; of files of variables, a later one counts more.
 
     `credentials`: of pyPreservica; "": that of the working folder, if there is one and the environment has none of
@@ -255,10 +256,9 @@ def gather(
     if credentials or (credentials == "" and known.isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE)):
         path = credentials or CREDENTIALS_FILE
         layers.append((path, _credentials_in(path)))
-    values, origins = dict(environ), dict[str, str]()
-    for path, found in layers:
-        origins |= {name: path for name in found if name not in values}
-        values = found | values
+    # no copy of the environment, which on Windows minds no case
+    values = ChainMap(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
+    origins = {name: path for path, found in reversed(layers) for name in found if name not in environ}
     open_files = [path for path in env_files if others_may_read(path)]
     what = "may be read by every user of this machine"
     return values, origins, [Problem(f"{path} {what}", f"chmod 600 {path}") for path in open_files]
@@ -273,13 +273,13 @@ def _variables_in(path: str) -> dict[str, str]:
     for each in parse_stream(StringIO(_decoded(data, path, "utf-8-sig"))):
         text, key, value = each.original.string, each.key, each.value
         where = Location(path, each.original.line + text[: len(text) - len(text.lstrip())].count("\n"), 1)
-        if each.error or (key is not None and (value is None or "\0" in value)):
+        if each.error or (key and (value is None or "\0" in value)):
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
-        elif key is not None and is_own(key):
+        elif key and is_own(key):
             fix = "export it, or give the flag for it; such a file holds what hooks files refer to"
             problems.append(Problem(f"{key} is for hooksync itself, and not read from a file", fix, where))
-        elif key is not None and value is not None:
+        elif key and value is not None:
             found[key] = value
     if problems:
         raise FileError(*problems)

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from hooksync.core.schema import check_document
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import save
 
@@ -77,6 +78,9 @@ def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Pl
     [hook] = done.json["tenancies"][0]["subscriptions"]
     assert hook["secret"] == {"command": ["sh", "-c", "echo x >> runs; echo $CATALOGUE"]}
     assert runs(commanded) == 2
+    for command, kind in (("list", "list"), ("plan", "plan"), ("apply --yes", "report")):
+        document = commanded.run(*command.split(), "--allow-commands", "--format", "json").json
+        assert check_document(kind, document) == document
 
 
 def test_a_saved_plan_has_no_program_run_unless_whoever_applies_it_allows_that(commanded: Place) -> None:

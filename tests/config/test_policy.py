@@ -325,3 +325,9 @@ def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace("eu.preservica.com", "preservica.example")
     [breach] = breaches(policy, changed)
     assert breach in page
+
+
+def test_no_policy_of_an_example_lets_programs_run() -> None:
+    policies = [*ROOT.glob("examples/**/*policy*.y*ml")]
+    assert len(policies) > 3
+    assert not [path for path in policies if "allow_commands: true" in path.read_text(encoding="utf-8")]
