@@ -212,7 +212,7 @@ def read_saved(data: bytes, path: str, options: Options, world: World) -> tuple[
 
 def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:
     """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
-    place = options.state or saved.state
+    place = options.state or saved.view.state
     usual = state_place(options.files, options.state, disabled=False)
     if place is None or is_signed or place == usual or is_harmless(place):
         return place

@@ -18,6 +18,8 @@ from hooksync.config.files import is_device, real_path
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import (
     CredentialRefs,
+    DeclaredSubscription,
+    HookUrl,
     Location,
     PlainFields,
     PlainSettings,
@@ -26,7 +28,7 @@ from hooksync.core.model import (
     address_matches,
     address_of,
 )
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.record import Record, asdict, fields_of, replace
 from hooksync.core.template import Template
 from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, server_fault, server_url, url_fault
 
@@ -58,6 +60,12 @@ class SubscriptionDeclaration(PlainFields, frozen=True):
     triggers: tuple[Trigger, ...]  # at least one, each once
     secret: SecretRef
     location: Location  # of its name
+
+    def filled(self, tenancy: str, url: HookUrl) -> Iterator[DeclaredSubscription]:
+        """Give what it declares with its URL filled in: one for each trigger."""
+        plain = fields_of(PlainFields, self)
+        for trigger in self.triggers:
+            yield DeclaredSubscription(tenancy, self.name, url, trigger, self.secret, self.location, **plain)
 
 
 class Settings(PlainSettings, frozen=True):

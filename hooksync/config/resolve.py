@@ -19,7 +19,7 @@ from hooksync.config.declarations import (
     unset_problem,
 )
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import DeclaredSubscription, HookUrl, PlainFields, PlainSettings, Server, Tenancy
+from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import closed, is_plain_http, outline, server_url
@@ -153,13 +153,7 @@ class _Filling:
         filled = [(entry, self._url(entry)) for entry in self.entry.subscriptions]
         known = [(entry, HookUrl(entry.url.template.text, url)) for entry, url in filled if url is not None]
         self.problems += declarations.duplicate_subscription_problems((entry, url.identity) for entry, url in known)
-        return tuple(
-            DeclaredSubscription(
-                self.entry.name, entry.name, url, trigger, entry.secret, entry.location, **fields_of(PlainFields, entry)
-            )
-            for entry, url in known
-            for trigger in entry.triggers
-        )
+        return tuple(each for entry, url in known for each in entry.filled(self.entry.name, url))
 
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
         """Fill a URL in, and judge it again if that changed it."""

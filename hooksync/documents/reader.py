@@ -17,7 +17,6 @@ from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
 from hooksync.core.model import (
     CREDENTIALS,
     CredentialRefs,
-    DeclaredSubscription,
     HookUrl,
     LiveSubscription,
     Location,
@@ -72,7 +71,6 @@ class SavedPlan(Record, frozen=True):
     id: str
     is_signed: bool
     tenancies: tuple[SavedTenancy, ...]
-    state: str | None
     options: PlanOptions
     state_mark: Mark | None  # of the state that it was made with; None: there was none
     warnings: tuple[Problem, ...]  # of its reading
@@ -169,7 +167,7 @@ def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
     )
     made, end = _time(fields, "created_at"), _time(fields, "expires_at") if fields["expires_at"] else None
     mark, is_signed = convert(fields["state_serial"], Mark | None), "signature" in fields
-    return SavedPlan(fields["id"], is_signed, tenancies, fields["state"], options, mark, warnings, made, end, view)
+    return SavedPlan(fields["id"], is_signed, tenancies, options, mark, warnings, made, end, view)
 
 
 def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:
@@ -181,17 +179,13 @@ def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:
 def _view(saved: SavedTenancy) -> TenancyView:
     """View a tenancy with what may be shown of it: no environment is needed."""
     entry, settings, live = saved.entry, saved.entry.settings, tuple(saved.live.values())
-    shown = [(one, HookUrl(one.url.template.text, one.url.template.text)) for one in entry.subscriptions]
+    urls = (HookUrl(one.url.template.text, one.url.template.text) for one in entry.subscriptions)
     declared = tuple(
-        DeclaredSubscription(
-            entry.name, one.name, url, one.triggers[0], one.secret, one.location, **fields_of(PlainFields, one)
-        )
-        for one, url in shown
+        each for one, url in zip(entry.subscriptions, urls, strict=True) for each in one.filled(entry.name, url)
     )
-    server = Server(settings.server.template.text if settings.server else "", saved.binding.server)
-    tenant = saved.binding.tenant
-    plain = fields_of(PlainSettings, settings)
-    tenancy = Tenancy(entry.name, server, tenant, None, declared, entry.location, **plain)
+    bound, plain = saved.binding, fields_of(PlainSettings, settings)
+    server = Server(settings.server.template.text if settings.server else "", bound.server)
+    tenancy = Tenancy(entry.name, server, bound.tenant, None, declared, entry.location, **plain)
     return TenancyView(tenancy, saved.steps, live, id_length=id_length(live))
 
 
