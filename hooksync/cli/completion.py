@@ -66,12 +66,8 @@ def _asking(kind: str) -> dict[str, object]:
     """Tell shtab how each shell asks hooksync for names while one types."""
     ask = f"hooksync completion --words {kind} 2>/dev/null"
     name = f"_hooksync_{kind}"
-    return {
-        "bash": name,
-        "zsh": name,
-        "fish": f"({ask})",
-        "preamble": {
-            "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
-            "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
-        },
+    functions = {
+        "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
+        "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
     }
+    return {"bash": name, "zsh": name, "fish": f"({ask})", "preamble": functions}

@@ -6,6 +6,7 @@ Writes nothing itself: all of it goes through the run's exit, core/output.py.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -113,7 +114,8 @@ class ConsoleTerminal:
             if self._interrupts.stop.is_set():
                 return False
             self._output.message(question, end="")
-            _wait_for_input()
+            while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
+                pass  # a read that waits hears no signal that came just before it, or to another thread
             return sys.stdin.readline().strip().lower() == "yes"
         except KeyboardInterrupt:
             self._output.message("")
@@ -148,17 +150,6 @@ class ConsoleTerminal:
         if (now := self._clock.monotonic()) >= self._told_at + _TOLD_EVERY:
             self._told_at = now
             self._output.message(text)
-
-
-def _wait_for_input() -> None:
-    """Wait until a line was typed, and look for signals all the while.
-
-    A read that waits hears no signal that came just before it, or to another thread.
-    """
-    import select  # only here: most commands ask nothing
-
-    while os.name != "nt" and not select.select([sys.stdin], [], [], _LOOK)[0]:
-        pass  # between two instructions a signal is handled
 
 
 def coloured(lines: Sequence[tuple[str, str]]) -> str:

@@ -60,8 +60,8 @@ tenancies:
 """
 CASES = [
     ("hooksync pl", {"plan"}),
-    ("hooksync plan --no-", {"--no-prune", "--no-state", "--no-probe", "--no-color"}),
-    ("hooksync plan --format ", {"text", "json", "markdown"}),
+    ("hooksync plan --no-p", {"--no-prune", "--no-probe"}),
+    ("hooksync plan --format ", {"text", "json", "markdown", "html"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync validate --format ", {"text", "json"}),
     ("hooksync apply -f hoo", {"hooks.yaml", "hoo ks.yaml"}),
