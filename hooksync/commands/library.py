@@ -21,6 +21,7 @@ from hooksync.commands.setup import Declared, Session, open_session, prepare, pr
 from hooksync.config.files import find_commit
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
@@ -36,7 +37,7 @@ from hooksync.state.store import LockLost
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hooksync.core.output import Output
+    from hooksync.core.output import Form
 
 Names = str | Sequence[str]
 
@@ -172,8 +173,8 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     stop: Event | None = None,
-    on_progress: Callable[[str, int, int], object] = lambda what, done, total: None,
-    on_message: Callable[[str], None] = lambda text: None,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    on_message: Callable[[str], object] = lambda text: None,
     **settings: Unpack[Settings],
 ) -> Declared:
     """Read hooks files, and fill in the environment. Raises HooksyncError with every problem.
@@ -184,10 +185,10 @@ def load(
     """
     given = {name: _several(value) if name in _SEVERAL else value for name, value in settings.items()}
     options = Options(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
-    world = World(
-        os.environ if environ is None else environ, io.BytesIO(), _Program(on_message, on_progress), stop or Event()
-    )
-    return prepare(options, world)
+    output = _Told(on_message)
+    terminal = _Program(output.message, on_progress)
+    environ = os.environ if environ is None else environ
+    return prepare(options, World(environ, io.BytesIO(), terminal, stop or Event(), output=output))
 
 
 _SEVERAL = ("tenancies", "targets", "replace")
@@ -197,10 +198,21 @@ def _several(given: object) -> tuple[str, ...]:
     return tuple(map(str, given if isinstance(given, Sequence) and not isinstance(given, str) else [given]))
 
 
+class _Told(Output):
+    """The exit of a program: what would be written beside a result is told to a function of it."""
+
+    def __init__(self, on_message: Callable[[str], object]) -> None:
+        super().__init__()
+        self._on_message = on_message
+
+    def message(self, text: str, end: str = "\n", form: Form = "text") -> None:
+        self._on_message(self.safe(text.rstrip("\n"), form))
+
+
 class _Program:
     """The terminal of a program, which is told what goes on; what comes of a run is returned, and shown by nobody."""
 
-    def __init__(self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], object]) -> None:
+    def __init__(self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]) -> None:
         self.message, self._on_progress = on_message, on_progress
 
     def _nothing(self, *_: object, **__: object) -> None:
@@ -217,7 +229,7 @@ class _Program:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
         numbers = count(1)
-        yield lambda: (self._on_progress(what, next(numbers), total), None)[1]
+        yield lambda: self._on_progress(what, next(numbers), total)
 
 
 def plan(declared: Declared) -> Plan:

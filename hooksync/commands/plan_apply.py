@@ -237,7 +237,8 @@ def _write_metrics(ending: Ending, path: str, world: World) -> None:
         text = read_file(path, _MOST_METRICS).decode()
         before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
     try:
-        world.output.write_file(path, ending.metrics(before[1] if before else "0"), _METRICS_MODE)
+        run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
+        world.output.write_file(path, ending.metrics(run, before[1] if before else "0"), _METRICS_MODE)
     except FileError as error:
         for problem in error.problems:
             world.terminal.warn(problem)

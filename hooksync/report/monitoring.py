@@ -96,17 +96,20 @@ class Ending(Record, frozen=True):
         card = {"type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions}
         return {"type": "message", "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}]}
 
-    def metrics(self, last_success: str) -> str:
-        """Write it as Prometheus reads it. `last_success`: as it is written, of an earlier run."""
+    def metrics(self, run: str, last_success: str) -> str:
+        """Write it as Prometheus reads it.
+
+        `run`: tells its series from those of other files; `last_success`: as it is written, of an earlier run.
+        """
         found: dict[str, dict[str, object]] = {name: {} for name in _HELP}
         for one in self.view.tenancies if self.view else ():
             for name, labels, value in _figures(one):
-                found[name][_labels(command=self.command, tenancy=one.tenancy.name, **labels)] = value
-        run = _labels(command=self.command)
-        found["hooksync_exit_code"][run] = int(self.code)
-        found["hooksync_start_time_seconds"][run] = f"{self.begun:.3f}"
-        found["hooksync_duration_seconds"][run] = f"{self.ended - self.begun:.3f}"
-        found[LAST_SUCCESS][run] = f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success
+                found[name][_labels(self.command, run, tenancy=one.tenancy.name, **labels)] = value
+        whole = _labels(self.command, run)
+        found["hooksync_exit_code"][whole] = int(self.code)
+        found["hooksync_start_time_seconds"][whole] = f"{self.begun:.3f}"
+        found["hooksync_duration_seconds"][whole] = f"{self.ended - self.begun:.3f}"
+        found[LAST_SUCCESS][whole] = f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success
         lines = []
         for name, values in found.items():
             lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
@@ -155,8 +158,9 @@ def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], int]]:
     yield "hooksync_tenancy_refused", {}, int(bool(one.refusals))
 
 
-def _labels(**values: str) -> str:
+def _labels(command: str, run: str, **values: str) -> str:
     """Write labels; their values are escaped as JSON's are."""
+    values |= {"command": command, "run": run}
     escaped = {name: printable(text).replace("\\", "\\\\").replace('"', '\\"') for name, text in values.items()}
     return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"
 

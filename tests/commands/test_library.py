@@ -142,6 +142,18 @@ def test_nothing_of_the_process_is_changed(place: Place) -> None:
     assert before == after
 
 
+def test_what_is_told_on_the_way_goes_to_the_program_and_shows_no_secret(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    declared = load(place, on_message=told.append)
+    declared.world.output.message(f"as a state's backend says it: {place.environ['RECEIVER']}?code={HIDDEN[1]}\n")
+    declared.world.terminal.message("as a run lock says it")
+    assert told[1:] == ["as a run lock says it"]
+    assert HIDDEN[1] not in told[0]
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
 def test_what_is_public_shows_no_secret(place: Place) -> None:
     declared = load(place)
     plan = hooksync.plan(declared)

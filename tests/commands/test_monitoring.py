@@ -72,7 +72,8 @@ def figures(path: Path) -> dict[str, float]:
     for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
         assert (family.type, bool(family.documentation)) == ("gauge", True)
         for sample in family.samples:
-            labels = [value for name, value in sample.labels.items() if name != "command"]
+            assert (sample.labels["command"] in ("plan", "apply"), sample.labels["run"]) == (True, path.stem)
+            labels = [sample.labels[name] for name in ("tenancy", "action") if name in sample.labels]
             found[" ".join([sample.name.removeprefix("hooksync_"), *labels])] = sample.value
     return found
 
@@ -264,5 +265,5 @@ def test_labels_are_read_as_they_were_meant(tmp_path: Path) -> None:
     unread = view_of_plan(UnreadTenancy(tenancy(name='a"b\\c\n##[x] d'), unreachable()))
     view = RunView((unread,), "2026-03-01T12:00:00Z", "hooks.yaml")
     path = tmp_path / "hooksync.prom"
-    path.write_text(replace(ending(), view=view).metrics("0"), encoding="utf-8")
+    path.write_text(replace(ending(), view=view).metrics("hooksync", "0"), encoding="utf-8")
     assert figures(path)['tenancy_unreadable a"b\\c\\n##\\x5bx] d'] == 1
