@@ -11,9 +11,10 @@ from hooksync.commands.options import Options
 from hooksync.config.declarations import (
     Document,
     TenancyDeclaration,
-    check_replaced,
+    addresses,
     command_problems,
     nothing_in,
+    refuse_unmatched,
     select,
     share_of,
 )
@@ -164,7 +165,7 @@ def prepare(options: Options, world: World, *, needs_login: bool = True) -> Decl
     """
     document = read_files(options, world)
     chosen = select(document, options.tenancies, options.targets)
-    check_replaced(chosen, options.replace)
+    refuse_unmatched("--replace", options.replace, addresses(chosen), "address")
     entries = share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     names = frozenset(entry.name for entry in document.tenancies)

@@ -261,11 +261,6 @@ def nothing_in(shard: Shard) -> str:
     return f"No tenancy falls in shard {shard}."
 
 
-def check_replaced(entries: Iterable[TenancyDeclaration], replace_globs: Sequence[str]) -> None:
-    """Raise UsageError for a --replace glob that matches nothing."""
-    refuse_unmatched("--replace", replace_globs, addresses(entries), "address")
-
-
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
     return [

@@ -5,6 +5,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef, Trigger, UnsubscribeLimit
+from tests.command_line import ROOT
 
 LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may repeat it
 
@@ -53,6 +54,15 @@ def test_file_says_what_it_declares() -> None:
     assert subscription.secret == SecretRef("env", "HOOK_SECRET")
     assert subscription.secret.location == Location("a.yaml", 3, 11)
     assert subscription.include_identifiers
+
+
+def test_the_log_in_by_a_shared_key_is_warned_of_with_its_end_and_shown_by_no_example() -> None:
+    [warning] = read(GOOD.replace("tenant: BRAMA", "credentials: {method: external}")).warnings
+    assert warning.where == Location("a.yaml", 5, 3)
+    assert "deprecated since Preservica 7.6" in warning.what
+    assert "before the LTS release after 8.1" in warning.what
+    examples = [path for path in ROOT.glob("examples/**/*") if path.is_file()]
+    assert not [path for path in examples if "method: external" in path.read_text(encoding="utf-8", errors="replace")]
 
 
 def test_what_is_left_out_has_its_default() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.config.declarations import Document, Shard, addresses, check_replaced, select, share_of
+from hooksync.config.declarations import Document, Shard, addresses, refuse_unmatched, select, share_of
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.secret_sources import SecretSources
@@ -82,9 +82,10 @@ def test_a_shard_is_a_share_of_what_was_chosen(document: Document) -> None:
 
 
 def test_replace_must_name_something(document: Document) -> None:
-    check_replaced(document.tenancies, ["archive-prod/*"])
+    candidates = addresses(document.tenancies)
+    refuse_unmatched("--replace", ["archive-prod/*"], candidates, "address")
     with pytest.raises(UsageError, match="--replace"):
-        check_replaced(document.tenancies, ["archive-prod/MOVED"])
+        refuse_unmatched("--replace", ["archive-prod/MOVED"], candidates, "address")
 
 
 def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None:
