@@ -225,16 +225,17 @@ def test_a_change_goes_to_staging_and_then_as_it_was_reviewed_to_production(arch
 
 
 @pytest.mark.slow
-def test_a_stale_plan_is_refused_and_a_new_one_made_by_hand(archive: Archive) -> None:
+def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_hand(archive: Archive) -> None:
     archive.apply()
-    archive.edit("[INDEXED, MOVED]", "[INDEXED]", "production")
+    archive.edit("[INDEXED, MOVED]", "[INDEXED]", *TENANTS)
     pull, _ = archive.propose()
     archive.merge(pull)
-    archive.meddle("production")
-    run = archive.github.go_on(archive.pushed(), "production")
-    assert (run.results["staging"], run.results["production"]) == ("skipped", "failure"), logs(run)
-    assert "::error title=hooksync refused the plan::" in run.jobs["production"].log
-    assert "has changed since the plan was made" in run.jobs["production"].log
+    archive.meddle("staging")
+    run = archive.pushed()
+    assert (run.results["staging"], run.results["production"]) == ("failure", "skipped"), logs(run)
+    assert "::error title=hooksync refused the plan::" in run.jobs["staging"].log
+    assert "has changed since the plan was made" in run.jobs["staging"].log
+    assert (archive.live("staging"), archive.live("production")) == (ALL[1:], ALL)
 
     again = archive.by_hand(environment="production")
     assert again.results == {"plan": "success", "show": "success", "staging": "skipped", "production": "waiting"}
