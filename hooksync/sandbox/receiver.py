@@ -14,9 +14,9 @@ import socket
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import urlsplit
@@ -39,16 +39,6 @@ TAKEN = range(200, 300)  # statuses by which an event is taken; which these are 
 _CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does from the service
 
 
-@dataclass(slots=True)
-class Inbox:
-    """One receiver, and what it got so far."""
-
-    receiver: receiver.Receiver
-    challenges: int = 0  # answered
-    refused: int = 0  # challenges and events
-    events: list[object] = field(default_factory=list)  # the JSON documents of those that were accepted
-
-
 class Receiver(LoopbackServer):
     """Named receivers that run from construction to `close`, or as a context.
 
@@ -59,7 +49,9 @@ class Receiver(LoopbackServer):
     def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None) -> None:
         self._lock = threading.Lock()
         self._log = log
-        self._inboxes: dict[str, Inbox] = {}
+        self._receivers: dict[str, receiver.Receiver] = {}
+        self.answers: Counter[tuple[str, str]] = Counter()  # by the receiver and the kind of the answer
+        self.last: dict[str, receiver.Answer] = {}  # by the receiver
         for name, values in secrets.items():
             self.set_secret(name, *values)
         super().__init__(port, self._respond)
@@ -77,25 +69,17 @@ class Receiver(LoopbackServer):
         except ValueError:
             raise SandboxError(f"a secret of receiver {name} has characters outside Latin-1") from None
         with self._lock:
-            self._inboxes.setdefault(name, Inbox(made)).receiver = made
-
-    def inbox(self, name: str) -> Inbox:
-        """Return what a receiver got so far, as a copy."""
-        with self._lock:
-            inbox = self._inboxes[name]
-            return replace(inbox, events=list(inbox.events))
+            self._receivers[name] = made
 
     def _respond(self, connection: Connection, request: Request) -> None:
         name = request.path.removeprefix("/")
-        inbox = self._inboxes.get(name)
-        if inbox is None:
+        if name not in self._receivers:
             connection.send(json_answer(404, {"message": "there is no such receiver"}))
             return
         with self._lock:  # nothing in here waits
-            answer = inbox.receiver.receive(request.method, request.query, request.headers, request.body)
-            inbox.challenges += answer.kind == "challenge"
-            inbox.refused += answer.kind == "refused"
-            inbox.events += [answer.event] * (answer.kind == "event")
+            answer = self._receivers[name].receive(request.method, request.query, request.headers, request.body)
+            self.answers[name, answer.kind] += 1
+            self.last[name] = answer
         self._log({"kind": "receiver", "what": name, "result": answer.reason or answer.kind})
         connection.send(Answer(answer.status, answer.body))
 

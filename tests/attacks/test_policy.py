@@ -108,7 +108,7 @@ def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
     place.write(SECRET, "secret-of-another")
     code, err = run_changed(place, command, old, new.replace("{attacker}", attacker.url))
     assert (code, f"which the policy does not allow ({place.environ['HOOKSYNC_POLICY']}:{line})" in err) == (3, True)
-    assert place.receiver.inbox("catalogue").challenges == 0
+    assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -142,7 +142,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     run = place.run_process("apply", "plan.json", "--policy", str(policy))
     assert (run.code, "which the policy does not allow" in run.err) == (3, True)
     assert place.box.calls == before
-    assert place.receiver.inbox("catalogue").challenges == 0
+    assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def test_apply_asks_receivers_before_it_asks_the_user_and_only_once(place: Place
     place.environ["RECEIVER"] = place.receiver.url("catalogue")
     terminal = Terminal(place, "apply")
     terminal.read_until("for an answer: ")
-    assert place.receiver.inbox("catalogue").challenges == 1  # of two subscriptions, one receiver
+    assert place.receiver.answers["catalogue", "challenge"] == 1  # of two subscriptions, one receiver
     terminal.type("yes\n")
     assert terminal.finish() == 0
-    assert place.receiver.inbox("catalogue").challenges == 3  # the service asked for each
+    assert place.receiver.answers["catalogue", "challenge"] == 3  # the service asked for each
 
 
 def test_what_receivers_answer_is_read_before_the_question_and_said_once(place: Place) -> None:
@@ -123,7 +123,7 @@ def test_without_a_terminal_and_a_yes_no_receiver_is_asked(place: Place) -> None
     run = place.run("apply")
     assert run.code == 3
     assert "refused: not confirmed: there is no terminal to ask on" in run.err
-    assert place.receiver.inbox("catalogue").challenges == 0
+    assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
 def test_with_yes_a_warning_is_said_once(place: Place) -> None:

@@ -34,7 +34,7 @@ def run(*arguments: str, **more: str) -> Run:
 def test_check_of_one_receiver_needs_neither_a_tenancy_nor_a_hooks_file() -> None:
     with Receiver({"hook": [SECRET]}) as receiver:
         done = run("check", "--url", f"{receiver.url('hook')}?code=${{FN_KEY}}", *NAMED)
-        assert receiver.inbox("hook").challenges == 1
+        assert receiver.answers["hook", "challenge"] == 1
     assert (done.code, done.err) == (0, "")
     host = f"127.0.0.1:{receiver.port}"
     assert done.out == f"ok        {host:<20}   receiver ready\n\nCheck: 3 ok, 0 warnings, 0 failed.\n"
@@ -227,10 +227,9 @@ def test_the_suite_of_fire_passes_a_good_receiver_and_tells_each_weakness_of_one
     with Receiver({"hook": [SECRET, "an-old-secret-0123456789"]}) as receiver:
         more = ("--secret", "env:OLD")
         done = run("fire", "--url", receiver.url("hook"), *NAMED, *more, "--suite", OLD="an-old-secret-0123456789")
-        events = receiver.inbox("hook").events
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("\n\nSuite: 12 passed, 0 failed.\n")
-    assert len(events) == 7  # the one that is sent twice is the reader's to drop
+    assert receiver.answers["hook", "event"] == 7  # the one that is sent twice is the reader's to drop
     with answering(200) as (url, _):
         done = run("fire", "--url", url, *NAMED, "--suite", "--json")
     assert check_document("receiver", done.json)

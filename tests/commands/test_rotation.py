@@ -109,9 +109,9 @@ def test_a_receiver_that_holds_the_old_secret_refuses_the_tenancy_before_any_cal
 
 def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
     rotate(made, receiver=False)
-    challenges = made.receiver.inbox("catalogue").challenges
+    challenges = made.receiver.answers["catalogue", "challenge"]
     assert made.run("plan").err == ""
-    assert made.receiver.inbox("catalogue").challenges == challenges
+    assert made.receiver.answers["catalogue", "challenge"] == challenges
     probed = made.run("plan", "--probe")
     assert probed.code == 3
     assert "apply would refuse: " in probed.err

@@ -269,13 +269,13 @@ def test_a_secret_that_is_not_set_counts_as_unknown(mixed: Place) -> None:
 
 
 def test_adopt_asks_the_receivers_and_tells_how_many_were_adopted(mixed: Place) -> None:
-    challenges = mixed.receiver.inbox("catalogue").challenges
+    challenges = mixed.receiver.answers["catalogue", "challenge"]
     run = mixed.run("apply", "--adopt", "--report", "report.json")
     assert (run.code, run.err) == (
         0,
         "adopted: 2 of 2 with an unknown secret, now recorded with the declared one in hooks.state.json\n",
     )
-    assert mixed.receiver.inbox("catalogue").challenges == challenges + 2
+    assert mixed.receiver.answers["catalogue", "challenge"] == challenges + 2
     report = json.loads((mixed.folder / "report.json").read_text())
     assert report["adopted"] == {"asked": 2, "adopted": 2, "unchallenged": 0}
     assert report["summary"]["secret_unknown"] == 0
@@ -316,11 +316,11 @@ def test_one_whose_receiver_is_not_ready_is_adopted_only_unasked(place: Place) -
 def test_under_probe_never_what_is_adopted_is_not_asked_and_that_is_said(place: Place) -> None:
     settle_in(place)
     place.write(hooks(*NAMES, settings="    probe: never\n"))
-    challenges = place.receiver.inbox("catalogue").challenges
+    challenges = place.receiver.answers["catalogue", "challenge"]
     run = place.run("apply", "--adopt", "--format", "markdown")
     assert run.code == 0
     assert "2 of them without asking the receiver" in run.out
-    assert place.receiver.inbox("catalogue").challenges == challenges
+    assert place.receiver.answers["catalogue", "challenge"] == challenges
 
 
 def test_what_is_refused_for_unknown_secrets_is_adopted_instead(place: Place) -> None:

@@ -35,8 +35,8 @@ def post(url: str, body: Any = b"", **headers: str) -> requests.Response:
 def test_challenge_is_answered_under_the_first_secret(receiver: Receiver, query: str) -> None:
     answer = post(f"{receiver.url('catalogue')}?{query}")
     assert answer.json() == {"challengeCode": "c0de", "challengeResponse": sign_challenge(NEW.encode(), b"c0de")}
-    assert receiver.inbox("catalogue").challenges == 1
-    assert receiver.inbox("alerts").challenges == 0
+    assert receiver.answers["catalogue", "challenge"] == 1
+    assert receiver.answers["alerts", "challenge"] == 0
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD])
@@ -46,14 +46,14 @@ def test_event_signed_with_either_secret_is_taken(receiver: Receiver, secret: st
     sent = iter([body[:5], body[5:]]) if is_chunked else body
     answer = post(receiver.url("catalogue"), sent, Preservica_Signature=sign_event(secret.encode(), body))
     assert answer.status_code == 200
-    assert receiver.inbox("catalogue").events == [{"events": []}]
+    assert receiver.last["catalogue"].event == {"events": []}
 
 
 @pytest.mark.parametrize("signature", ["", "0" * 64, sign_event(b"another secret", b"{}"), "\u00e9"])
 def test_event_with_a_wrong_signature_is_refused(receiver: Receiver, signature: str) -> None:
     assert post(receiver.url("catalogue"), b"{}", Preservica_Signature=signature).status_code == 401
-    assert receiver.inbox("catalogue").events == []
-    assert receiver.inbox("catalogue").refused == 1
+    assert not receiver.answers["catalogue", "event"]
+    assert receiver.answers["catalogue", "refused"] == 1
 
 
 def test_event_without_a_signature_is_refused(receiver: Receiver) -> None:
@@ -69,7 +69,7 @@ def test_challenge_that_would_sign_an_event_is_not_answered(receiver: Receiver) 
     answer = post(f"{receiver.url('catalogue')}?challengeCode={EVENT_PREFIX.decode()}%7B%7D")
     assert answer.status_code == 400
     assert sign_event(NEW.encode(), b"{}") not in answer.text
-    assert receiver.inbox("catalogue").refused == 1
+    assert receiver.answers["catalogue", "refused"] == 1
 
 
 def test_challenge_outside_latin_1_is_not_answered(receiver: Receiver) -> None:
@@ -109,15 +109,11 @@ def test_secret_that_cannot_sign_is_refused_without_being_shown(secrets: list[st
     assert "\u20ac" not in str(caught.value)
 
 
-def test_inbox_shows_no_secret(receiver: Receiver) -> None:
-    assert NEW not in repr(receiver.inbox("catalogue"))
-
-
 def test_32_challenges_at_once_are_answered(receiver: Receiver) -> None:
     with ThreadPoolExecutor(32) as pool:
         answers = pool.map(lambda n: post(f"{receiver.url('catalogue')}?challengeCode={n}"), range(32))
         assert [answer.json()["challengeCode"] for answer in answers] == [str(n) for n in range(32)]
-    assert receiver.inbox("catalogue").challenges == 32
+    assert receiver.answers["catalogue", "challenge"] == 32
 
 
 def test_close_leaves_no_thread_behind() -> None:
@@ -145,5 +141,6 @@ def test_event_reaches_every_subscriber_of_its_trigger(start: Callable[..., Sand
     box.seed("OTHER", receiver.url("alerts"), "MOVED", "another secret")
     deliveries = box.fire("MOVED", [EVENT])
     assert deliveries == dict.fromkeys(ids, 200)
-    assert [document["subscriptionId"] for document in receiver.inbox("catalogue").events] == ids
-    assert receiver.inbox("alerts").events == []
+    assert receiver.answers["catalogue", "event"] == 2
+    assert (receiver.last["catalogue"].event or {})["subscriptionId"] == ids[1]
+    assert not receiver.answers["alerts", "event"]

@@ -108,7 +108,7 @@ def read(respond: Respond, context: CallContext) -> ProbeResult:
 def test_a_receiver_with_the_secret_is_ready_whatever_its_query(query: str, context: CallContext) -> None:
     with Receiver({"catalogue": [SECRET]}) as receiver:
         assert challenge(url(receiver.url("catalogue") + query), KEY, context) == READY
-        assert receiver.inbox("catalogue").challenges == 1
+        assert receiver.answers["catalogue", "challenge"] == 1
 
 
 def test_the_challenge_is_an_empty_post_with_a_new_code_beside_the_query_that_is_there(context: CallContext) -> None:
@@ -204,7 +204,7 @@ def test_a_redirect_is_reported_and_not_followed(status: int, context: CallConte
         target = elsewhere.url("catalogue")
         result = read(sends(Answer(status, headers=(("Location", target),))), context)
         assert (result.kind, result.state) == ("redirect", "wrong-answer")
-        assert elsewhere.inbox("catalogue").challenges == 0
+        assert elsewhere.answers["catalogue", "challenge"] == 0
 
 
 def test_a_receiver_that_never_answers_is_given_up() -> None:
@@ -331,7 +331,7 @@ def test_a_policy_that_does_not_allow_private_receivers_lets_nothing_reach_one()
         result = challenge(url(receiver.url("catalogue")), KEY, context)
         assert (result.kind, result.state) == ("no-route", "unreachable")
         assert result.detail == "the address is private: no call is made to it"
-        assert receiver.inbox("catalogue").challenges == 0
+        assert receiver.answers["catalogue", "challenge"] == 0
 
 
 @pytest.mark.parametrize("private_receivers", get_args(PrivateReceivers))
@@ -364,8 +364,8 @@ def test_each_url_and_secret_is_challenged_once_and_every_wanted_pair_has_its_re
         a, b, also_a = (url(receiver.url(n), shown) for n, shown in (("a", "${A}"), ("b", "${B}"), ("a", "${ALSO}")))
         wanted = [(a, KEY), (b, KEY), (a, Secret(SECRET)), (also_a, KEY), (a, other), (b, KEY)]
         results = probe_all(wanted, pool, context, lambda: steps.append(None))
-        assert receiver.inbox("a").challenges == 2
-        assert receiver.inbox("b").challenges == 1
+        assert receiver.answers["a", "challenge"] == 2
+        assert receiver.answers["b", "challenge"] == 1
     assert len(steps) == 3
     assert set(results) == set(wanted)
     assert {result.state for pair, result in results.items() if pair[1] == KEY} == {"ready"}
