@@ -37,7 +37,9 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.reconcile.planner import Fetched
 from hooksync.reconcile.session import open_run
-from hooksync.report.listing import list_lines, list_markdown, targeted
+from hooksync.report.listing import coverage_table, list_table, targeted
+from hooksync.report.markdown import table_page
+from hooksync.report.text import state_lines, table_lines
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
@@ -99,12 +101,13 @@ def list_live(options: Options, world: World) -> ExitCode:
     if declared.names is None:
         tenancies = [replace(one, tenancy=_as_logged_in(one.tenancy)) for one in tenancies]
     view = replace(made, tenancies=tuple(tenancies))
+    table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
-        world.terminal.show(list_lines(view, shows_coverage=options.shows_coverage))
+        world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
     elif options.format == "json":
         world.terminal.result(list_json(view), "json")
     else:
-        world.terminal.result(list_markdown(view, shows_coverage=options.shows_coverage), "markdown")
+        world.terminal.result(table_page("list", table, summary), "markdown")
     show_problems(view, world, refused="refused")
     return ExitCode.INTERRUPTED if view.is_interrupted else ExitCode.ERROR if view.errors else ExitCode.DONE
 

@@ -241,7 +241,7 @@ def check_markdown(view: CheckView) -> str:
         for name, subject, several in view.parts()
         for each in several
     )
-    return table_page("check", _HEAD, rows, _summary(view), fine="ok")
+    return table_page("check", (_HEAD, *rows), _summary(view), fine="ok")
 
 
 def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:

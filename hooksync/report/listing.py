@@ -5,15 +5,14 @@ Nothing is compared here: what is declared, and whether its secret is the same, 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from hooksync.core.errors import some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.report.markdown import table_page
-from hooksync.report.text import Line, state_lines, table_lines, tenancies_of
+from hooksync.report.text import table_lines, tenancies_of
 from hooksync.report.view import RunView, StepView, TenancyView
 
 _HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
@@ -54,17 +53,20 @@ def listed(view: TenancyView) -> list[tuple[LiveSubscription, StepView]]:
 
 def coverage(view: RunView) -> list[Covered]:
     """Say of each trigger, the known ones and then others, in each tenancy that could be read, who subscribes to it."""
+    steps = defaultdict[tuple[str, Trigger], list[StepView]](list)
+    for one in view.tenancies:
+        for step in one.steps:
+            steps[one.tenancy.name, step.trigger].append(step)
     known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
-    others = sorted({step.trigger for step in view.steps}.difference(known))
-    read = [one for one in view.tenancies if one.live is not None]
-    return [_covered(one, trigger) for one in read for trigger in (*known, *others)]
+    triggers = [*known, *sorted({trigger for _, trigger in steps}.difference(known))]
+    names = [one.tenancy.name for one in view.tenancies if one.live is not None]
+    return [_covered(name, trigger, steps.get((name, trigger), [])) for trigger in triggers for name in names]
 
 
-def _covered(view: TenancyView, trigger: Trigger) -> Covered:
-    steps = [step for step in view.steps if step.trigger == trigger]
+def _covered(tenancy: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
     live = tuple(step.name for step in steps if step.name and step.action in ("keep", "resubscribe"))
     missing = tuple(step.name for step in steps if step.name and step.action == "subscribe")
-    return Covered(view.tenancy.name, trigger, live, missing, sum(step.name is None for step in steps))
+    return Covered(tenancy, trigger, live, missing, sum(step.name is None for step in steps))
 
 
 def list_counts(view: RunView) -> dict[str, int]:
@@ -78,19 +80,7 @@ def list_counts(view: RunView) -> dict[str, int]:
     }
 
 
-def list_lines(view: RunView, *, shows_coverage: bool) -> list[Line]:
-    """Write the list, or who subscribes to which trigger, for people."""
-    table, summary = coverage_table(view) if shows_coverage else _list_table(view)
-    return [*table_lines(table), ("", ""), ("", summary), *state_lines(view)]
-
-
-def list_markdown(view: RunView, *, shows_coverage: bool) -> str:
-    """Write the same as Markdown."""
-    (head, *rows), summary = coverage_table(view) if shows_coverage else _list_table(view)
-    return table_page("list", head, rows, summary)
-
-
-def _list_table(view: RunView) -> tuple[Sequence[Row], str]:
+def list_table(view: RunView) -> tuple[Sequence[Row], str]:
     """Make the list, without columns in which nothing stands, and sum it up."""
     rows = [_HEAD, *(row for one in view.tenancies for row in _rows(one))]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:]) or len(rows) == 1]

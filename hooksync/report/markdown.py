@@ -170,11 +170,12 @@ def _cut(text: str) -> str:
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} more characters)"
 
 
-def table_page(kind: str, head: Sequence[str], rows: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
-    """Write a table as a page of its own, and count the rows for which there is no room.
+def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
+    """Write a table, its head first, as a page of its own, and count the rows for which there is no room.
 
     `fine`: what stands in rows that come last where not all fit.
     """
+    head, *rows = table
     first = [marker(kind), f"### hooksync {kind}", "", _row(head), _row(["---" for _ in head])]
     written = [(fine in each, _row(map(escaped, map(_cut, each)))) for each in rows]
     room = ROOM - size(first) - size([end]) - COUNT_ROOM

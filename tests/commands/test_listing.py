@@ -21,9 +21,9 @@ from hooksync.documents.reader import read_saved_plan
 from hooksync.documents.writer import PlannedWith, PlanOptions, digest, list_json, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.report.listing import list_lines, list_markdown
-from hooksync.report.markdown import plan_markdown
-from hooksync.report.text import plain, plan_lines
+from hooksync.report.listing import coverage_table, list_table
+from hooksync.report.markdown import plan_markdown, table_page
+from hooksync.report.text import plain, plan_lines, table_lines
 from hooksync.report.view import RunView, TenancyView, view_of_plan
 from hooksync.state.history import History
 from tests.command_line import ROOT, Run
@@ -162,6 +162,12 @@ def test_what_cannot_be_listed_is_an_error(place: Place, flags: tuple[str, ...],
     assert "fix: " in run.err
 
 
+def listed(seen: RunView, *, shows_coverage: bool = True) -> list[str]:
+    """The lines that are shown of a view."""
+    table, summary = coverage_table(seen) if shows_coverage else list_table(seen)
+    return [*plain(table_lines(table)).splitlines(), "", summary]
+
+
 def of_names(name: str, *names: str, missing: tuple[str, ...] = (), strange: int = 0) -> TenancyView:
     """A tenancy in which these names subscribe to INDEXED."""
     several = [declared(f"https://hooks.example/{each}", INDEXED, name=each) for each in (*names, *missing)]
@@ -172,7 +178,7 @@ def of_names(name: str, *names: str, missing: tuple[str, ...] = (), strange: int
 
 def test_coverage_names_who_subscribes_to_which_trigger() -> None:
     seen = view(of_names("archive-prod", "a", "b", "c", "d", missing=("e",), strange=2), of_names("archive-test", "a"))
-    assert plain(list_lines(seen, shows_coverage=True)).splitlines() == [
+    assert listed(seen) == [
         "                         archive-prod        archive-test",
         "MOVED                    -                   -",
         "INDEXED                  a, b, c and 2 more  a",
@@ -193,13 +199,13 @@ def test_coverage_names_who_subscribes_to_which_trigger() -> None:
 
 def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
     many = [of_names(f"archive-{n}", "catalogue") for n in range(60)]
-    lines = plain(list_lines(view(*many), shows_coverage=True)).splitlines()
+    lines = listed(view(*many))
     assert lines[0].split() == ["MOVED", "INDEXED", "SECURITY_CHANGED", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY"]
     assert len(lines) == 1 + 60 + 2
     assert max(map(len, lines[:61])) < 100
     unread = view_of_plan(UnreadTenancy(tenancy(), ServiceError(Problem("no", "look"))))
-    assert "1 tenancy not read." in plain(list_lines(view(unread), shows_coverage=True))
-    assert list_lines(view(), shows_coverage=True)
+    assert listed(view(unread))[-1].endswith("1 tenancy not read.")
+    assert listed(view())
 
 
 @settings(max_examples=50)
@@ -213,10 +219,11 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
     assert sorted(each["id"] for each in document["tenancies"][0]["subscriptions"]) == sorted(each.id for each in there)
     assert document["summary"]["live"] == len(there)
     for shows_coverage in (False, True):
-        lines = plain(list_lines(seen, shows_coverage=shows_coverage)).splitlines()
+        lines = listed(seen, shows_coverage=shows_coverage)
         assert all(line.isprintable() for line in lines)
         assert shows_coverage or len(lines) == 1 + len(there) + 2
-        rows = [line for line in list_markdown(seen, shows_coverage=shows_coverage).split("\n") if line.startswith("|")]
+        written = table_page("list", *(coverage_table(seen) if shows_coverage else list_table(seen)))
+        rows = [line for line in written.split("\n") if line.startswith("|")]
         assert len({row.count("|") for row in rows}) == 1
 
 
