@@ -87,6 +87,7 @@ def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: P
     merged = project.pipeline("push")
     assert merged.jobs == {"hooksync:plan": "PASS"}, merged.output
     assert "2 to subscribe" in merged.log("hooksync:plan")
+    assert "2 to subscribe" in merged.artifact("hooksync-plan.html")
     assert live(place) == []
     assert merged.start("hooksync:apply") == {"hooksync:apply": "PASS"}, merged.output
     assert "Verified: live matches declared." in merged.log("hooksync:apply")
