@@ -19,6 +19,8 @@ from tests.git_servers import Remote, missing_program, served
 from tests.gitlab_ci import Project
 from tests.wire import Wire
 
+pytestmark = pytest.mark.timeout(400)  # a pipeline is many processes
+
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
