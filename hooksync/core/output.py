@@ -110,8 +110,11 @@ class Output:
             if not holds_secrets:
                 self.checked(data.decode("utf-8", "replace"), path)
             with _draft(os.path.abspath(path), data, mode) as draft:
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))  # takes the name, which replaces nothing
-                give_name(draft, path)
+                try:
+                    os.link(draft, path)  # replaces nothing
+                except OSError:  # the name is taken, or there are no links here: then a kill may leave an empty file
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+                    give_name(draft, path)
         except FileExistsError:
             raise
         except (OSError, ValueError) as error:
