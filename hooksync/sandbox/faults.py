@@ -49,10 +49,6 @@ class Fault:
     times: int | None = 1  # None: for ever
     skip: int = 0  # this many such calls go right first
 
-    def misbehave(self, request: Request) -> Misbehaviour:
-        """Return how a request goes wrong."""
-        return KINDS[self.kind](self.number, request)
-
 
 class FaultScript:
     """The faults that are still to happen, in order. Thread-safe.

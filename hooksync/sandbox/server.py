@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.faults import LONGEST, FaultScript, Misbehaviour, read_fault
+from hooksync.sandbox.faults import KINDS, LONGEST, FaultScript, Misbehaviour, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
 from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
 from hooksync.sandbox.tenancies import (
@@ -94,6 +94,7 @@ class Sandbox(LoopbackServer):
             triggers=(*TRIGGERS, *options.extra_triggers),
         )
         super().__init__(options.port, self._respond)
+        self.url = f"http://127.0.0.1:{self.port}"
         self._happening = threading.Thread(target=self._keep_firing, args=(options.events_every,), name="events")
         self._happening.start()
 
@@ -102,11 +103,6 @@ class Sandbox(LoopbackServer):
         self._sender.close()
         super().close()
         self._happening.join()
-
-    @property
-    def url(self) -> str:
-        """Its URL, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -190,7 +186,7 @@ class Sandbox(LoopbackServer):
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
         fault = self.faults.next(call.name)
-        course = fault.misbehave(request) if fault else _GOES_RIGHT
+        course = KINDS[fault.kind](fault.number, request) if fault else _GOES_RIGHT
         answer = self._run_through(course, request)
         with self.lock:  # before the answer goes out, so that nobody has it first
             call.status = answer.status if answer else None
@@ -208,18 +204,14 @@ class Sandbox(LoopbackServer):
         """Carry out a request, or misbehave; None if the connection is to be cut."""
         if course.drops_token:
             self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
-        if self._stops_within(self._options.latency + course.waits_before):
+        if self.stopping.wait(self._options.latency + course.waits_before):
             return None
         answer = None
         for _ in range(course.carries_out):
             answer = self._rules.answer(request, course.lie)
-        if self._stops_within(course.waits_after) or course.is_cut:
+        if self.stopping.wait(course.waits_after) or course.is_cut:
             return None
         return course.answer or answer
-
-    def _stops_within(self, seconds: float) -> bool:
-        """Wait, unless the sandbox stops meanwhile."""
-        return seconds > 0 and self.stopping.wait(seconds)
 
 
 @dataclass(slots=True, eq=False)
