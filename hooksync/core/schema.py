@@ -223,12 +223,8 @@ def _all_of(checks: Sequence[Check]) -> Check:
             return check
         case [first, second]:
             return lambda value: first(value) and second(value)
-        case [first, second, third]:
-            return lambda value: first(value) and second(value) and third(value)
-        case [first, second, third, *more]:
-            rest = _all_of(more)
-            return lambda value: first(value) and second(value) and third(value) and rest(value)
-    raise AssertionError(checks)
+    one, other, rest = checks[0], checks[1], _all_of(checks[2:])
+    return lambda value: one(value) and other(value) and rest(value)
 
 
 def _type(names: str | list[str]) -> Check:
