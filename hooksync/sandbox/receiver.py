@@ -62,12 +62,11 @@ class Receiver(LoopbackServer):
 
     def set_secret(self, name: str, *secrets: str) -> None:
         """Give a receiver other secrets, or add a receiver. Raises `SandboxError` for unusable secrets."""
-        if not secrets or not all(secrets):
-            raise SandboxError(f"receiver {name} needs a secret that is not empty")
+        named = {f"secret {number}": secret for number, secret in enumerate(secrets, start=1)}
         try:
-            made = receiver.Receiver(dict(zip(map(str, range(len(secrets))), secrets, strict=True)), receiver.Memory(0))
-        except ValueError:
-            raise SandboxError(f"a secret of receiver {name} has characters outside Latin-1") from None
+            made = receiver.Receiver(named, receiver.Memory(0))
+        except ValueError as error:  # it quotes no secret
+            raise SandboxError(f"receiver {name}: {error}") from None
         with self._lock:
             self._receivers[name] = made
 

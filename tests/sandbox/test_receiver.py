@@ -102,7 +102,7 @@ def test_receiver_is_added_while_others_run(receiver: Receiver) -> None:
     assert post(f"{receiver.url('late')}?challengeCode=c0de").status_code == 200
 
 
-@pytest.mark.parametrize("secrets", [[], [""], ["good", ""], ["\u20ac"]])
+@pytest.mark.parametrize("secrets", [[], [""], ["\u20ac"]])
 def test_secret_that_cannot_sign_is_refused_without_being_shown(secrets: list[str]) -> None:
     with pytest.raises(SandboxError, match="receiver") as caught:
         Receiver({"x": secrets})
