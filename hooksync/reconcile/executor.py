@@ -133,7 +133,7 @@ class Executor(Record, frozen=True):
         self, plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict], settled: Settled
     ) -> dict[str, TenancyOutcome]:
         """Make the calls."""
-        total = sum(not is_idle(step) for plan in plans for step in plan.steps)
+        total = sum((not is_idle(step)) + isinstance(step, Resubscribe) for plan in plans for step in plan.steps)
         with self.terminal.progress("applying", total) as advance:
             outcomes = self.run.apply(plans, self.options, advance, settled)
         return {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}

@@ -43,6 +43,9 @@ def test_what_is_declared_is_planned_and_applied(place: Place, capfd: pytest.Cap
         ("prod/catalogue/MOVED", "done"),
     ]
     assert {("reading", 1, 1), ("applying", 2, 2)} <= set(progress)
+    progress.clear()
+    again = hooksync.apply(load(place, replace="*", on_progress=lambda *what: progress.append(what)))
+    assert (again.summary, progress[-1]) == ({"done": 2}, ("applying", 4, 4))  # the new ones are made, the old removed
     after = hooksync.plan(declared)
     assert (after.has_changes, after.summary) == (False, {"keep": 2})
     assert after.text().startswith("No changes. 1 tenancy matches ")
