@@ -13,20 +13,17 @@ from hooksync.core.errors import Problem
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.report.text import (
+    Line,
     adopted_line,
     applied_summary,
     counts_of,
     failures,
-    field_line,
-    name_width,
     plan_summary,
-    result_words,
-    shown_steps,
     state_lines,
-    step_lines,
+    tenancy_items,
     verification,
 )
-from hooksync.report.view import RunView, StepView, TenancyView
+from hooksync.report.view import RunView
 
 LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
 ROOM = LIMIT - 4_096  # what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes
@@ -35,7 +32,7 @@ COUNT_ROOM = 100  # bytes of the line that counts what is left out
 _FOLDED_FROM = 200  # lines of all blocks together
 _PROBLEMS_ROOM = 14_000  # bytes of each list of problems
 _LONGEST = 1_000  # characters of a line or of a problem
-_REPLACED = "!   "  # a diff block shows it in its own colour; `+/-` would be green, as if nothing were removed
+_REPLACED = "!   "
 _SHORTEST_FENCE = 3
 _ACTIVE = re.compile(r"[^0-9A-Za-z ,;=?/%().-]|(?<=www)\.")
 _SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
@@ -72,7 +69,7 @@ def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write the result of a plan: the same, each step with its outcome, and the verification."""
     blocks = _blocks(view, shows_kept=shows_kept)
-    if found := tuple((_line(text),) for _, text in verification(view)):
+    if found := tuple((_line(line),) for line in verification(view)):
         blocks.insert(0, _Block("what is live now", found))
     return _page("apply", view, applied_summary(view) if view.has_changes else plan_summary(view), "refused", blocks)
 
@@ -106,31 +103,10 @@ def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
     """Make a block of each tenancy that has something to show."""
     blocks = []
     for one in view.tenancies:
-        steps, left_alone = shown_steps(one, shows_kept=shows_kept)
-        width = name_width(steps)
-        items = [_item(step, one, width) for step in steps]
-        items += [(_line(text),) for _, text in left_alone]
-        if items or one.error:
+        if items := tenancy_items(one, shows_kept=shows_kept):
             title = f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}: {counts_of(one)}"
-            blocks.append(_Block(title, tuple(items) or (("!   nothing planned",),)))
+            blocks.append(_Block(title, tuple(tuple(map(_line, item)) for item in items)))
     return blocks
-
-
-def _item(step: StepView, view: TenancyView, width: int) -> tuple[str, ...]:
-    first, *rest = (text for _, text in step_lines(step, view, min(width, _LONGEST)))
-    if step.action == "resubscribe":
-        first = _REPLACED + first[len(_REPLACED) :]
-    return tuple(map(_line, (first, *rest, *_outcome_lines(step))))
-
-
-def _outcome_lines(step: StepView) -> Iterator[str]:
-    """Write the outcome of a step. One that is not done is marked: the step's first line has the colour of the plan."""
-    outcome = step.outcome
-    if outcome is None or outcome.result == "unchanged":
-        return
-    words = result_words(outcome.result)
-    line = field_line("outcome", f"{words}: {outcome.detail}" if outcome.detail else words)
-    yield line if outcome.result == "done" else f"!{line[1:]}"
 
 
 def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, list[Problem]]]:
@@ -159,8 +135,10 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
     return [f"**{title}**", "", *(line for item in items[:number] for line in item), *more, ""]
 
 
-def _line(text: str) -> str:
-    return printable(_cut(text))
+def _line(line: Line) -> str:
+    style, text = line
+    is_replaced = style == "yellow"  # a diff block shows `!` in its own colour; `+/-` would be green, as if added only
+    return printable(_cut(_REPLACED + text[len(_REPLACED) :] if is_replaced else text))
 
 
 def _cut(text: str) -> str:

@@ -26,6 +26,7 @@ _STYLES: dict[Action, Style] = {
 _SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
+_WIDEST_NAME = 1_000  # likewise
 _MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
 
@@ -44,9 +45,13 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[Line]:
 
 def plan_lines(view: RunView, *, shows_kept: bool = False) -> list[Line]:
     """Write a plan: each tenancy with its steps, a summary, and what the summary does not cover."""
-    blocks = (_tenancy_lines(tenancy, shows_kept=shows_kept) for tenancy in view.tenancies)
+    lines: list[Line] = []
+    for one in view.tenancies:
+        if items := tenancy_items(one, shows_kept=shows_kept):
+            head = printable(f"{one.tenancy.name}   {one.tenancy.where}   {counts_of(one)}")
+            lines += [("", head), ("", ""), *(line for item in items for line in item), ("", "")]
     return [
-        *(line for block in blocks for line in block),
+        *lines,
         ("", plan_summary(view)),
         *state_lines(view),
         *(("yellow", f"{each.what[0].upper()}{each.what[1:]}.") for each in view.undeclared),
@@ -107,24 +112,15 @@ def _unchanged(number: int, view: RunView) -> str:
     return f"{number} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
 
 
-def _tenancy_lines(view: TenancyView, *, shows_kept: bool) -> Iterator[Line]:
-    shown, left_alone = shown_steps(view, shows_kept=shows_kept)
-    if not (shown or left_alone) and view.error is None:
-        return
-    yield "", printable(f"{view.tenancy.name}   {view.tenancy.where}   {counts_of(view)}")
-    if view.error is not None:
-        yield "", ""
-        yield "", "!   nothing planned, see the error"
-    if shown or left_alone:
-        width = name_width(shown)
-        yield "", ""
-        for step in shown:
-            yield from step_lines(step, view, width)
-        yield from left_alone
-    yield "", ""
+def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
+    """Give what there is to show of a tenancy: the lines of each step, then what is only counted."""
+    steps, left_alone = _shown_steps(view, shows_kept=shows_kept)
+    width = name_width(steps)
+    items = [*([*step_lines(step, view, width)] for step in steps), *([line] for line in left_alone)]
+    return items or ([[("", "!   nothing planned, see the error")]] if view.error else [])
 
 
-def shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
+def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
     """Leave out the kept ones, and count those left alone where they are many, unless all are asked for."""
     if shows_kept:
         return list(view.steps), []
@@ -138,7 +134,7 @@ def shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView],
 
 def name_width(steps: Iterable[StepView]) -> int:
     """Measure the column of names."""
-    return max((_NARROWEST_NAME, *(len(name_of(step)) + 2 for step in steps)))
+    return max((_NARROWEST_NAME, *(min(_WIDEST_NAME, len(name_of(step)) + 2) for step in steps)))
 
 
 def counts_of(view: TenancyView) -> str:
@@ -148,30 +144,36 @@ def counts_of(view: TenancyView) -> str:
 
 
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
-    """Write a step: a line with its symbol in the first column, and a line for each field. `width`: of the name."""
+    """Write a step: a line with its symbol in the first column, a line for each field, and what became of it.
+
+    `width`: of the name.
+    """
     symbol = _symbol(step, view)
     first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {_remark(step, view)}"
     yield _STYLES[step.action], first.rstrip()
-    yield from (("", line) for line in _field_lines(step))
+    for label, value in _fields(step):
+        if value is not None:
+            yield "", f"      {label:<{_LABEL}}{printable(value)}"
+    if step.outcome and step.outcome.result != "unchanged":  # marked where it is not done: that is no line of a plan
+        text = ": ".join(filter(None, (result_words(step.outcome.result), step.outcome.detail)))
+        yield "", f"{' ' if step.outcome.result == 'done' else '!'}     {'outcome':<{_LABEL}}{printable(text)}"
 
 
-def _field_lines(step: StepView) -> Iterator[str]:
-    yield field_line("url", step.url)
-    if step.replaces_url is not None:
-        yield field_line("replaces_url", step.replaces_url)
+def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
+    """Name the fields of a step that are shown, and their values; None: it has no such field."""
+    yield "url", step.url
+    yield "replaces_url", step.replaces_url
     if step.action == "subscribe":
-        yield field_line("include_identifiers", _yes_no(step.include_identifiers))
+        yield "include_identifiers", _yes_no(step.include_identifiers)
     for change in step.changes:
-        yield field_line(change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}")
+        yield change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}"
     if step.action == "resubscribe" and (step.replaces_url is not None or not step.changes):
-        yield field_line("reason", ", ".join(step.reasons))
+        yield "reason", ", ".join(step.reasons)
     if step.secret is not None:
         state = _SECRET_STATES[step.secret_state] or ("unknown" if step.action == "keep" else "")
-        yield field_line("secret", f"{state} ({step.secret})" if state else str(step.secret))
-    if step.description:
-        yield field_line("description", step.description)
-    if step.owner:
-        yield field_line("owner", step.owner)
+        yield "secret", f"{state} ({step.secret})" if state else str(step.secret)
+    yield "description", step.description or None
+    yield "owner", step.owner or None
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:
@@ -197,11 +199,6 @@ def _remark(step: StepView, view: TenancyView) -> str:
 
 def _short_id(step: StepView, view: TenancyView) -> str:
     return printable((step.id or "")[: view.id_length])
-
-
-def field_line(label: str, value: str) -> str:
-    """Write a field of a step."""
-    return f"      {label:<{_LABEL}}{printable(value)}"
 
 
 def _yes_no(value: bool | None) -> str:
