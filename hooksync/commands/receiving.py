@@ -40,7 +40,7 @@ from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, Delivery, deliver, explain_signature, find_signers, make_event, signed
 from hooksync.service.receivers import ProbeResult, probe_all, quoted_answer, signs_events_in_disguise
-from hooksync.state.fingerprints import declared_digest, stretch
+from hooksync.state.fingerprints import stretch
 from hooksync.state.model import State, entry_for
 from hooksync.state.store import update
 
@@ -148,8 +148,8 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
         [one] = fitting
         salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
         key = (world.stretch or stretch)((known.secrets[signers[0]], salt))
-        run, digest = max(1, state.last_run), declared_digest(state.url_salt, one.key)
-        entry = made.get(one.address) or entry_for(one, identifier, run, digest, is_found=False)
+        run = max(1, state.last_run)
+        entry = made.get(one.address) or entry_for(one, identifier, run, state.url_salt, is_found=False)
         found.append(one.address)
         return state.knowing(replace(entry, is_found=False).made_with(key, salt), salt)
 

@@ -164,6 +164,9 @@ class HookUrl(Record, frozen=True):
         force_setattr(self, "identity", normal_url(self.full))
 
 
+NO_URL = HookUrl("(not listed yet)", "")  # of a live one that no list has shown
+
+
 class PlainFields(Record, frozen=True, kw_only=True):
     """The fields of a subscription that go from the file to the plan as they are: a new one is declared here once."""
 

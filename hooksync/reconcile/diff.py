@@ -35,6 +35,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     step_order,
 )
+from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import NOTHING, History
 
 Nested = Mapping[str, Any]  # data as JSON has them
@@ -79,7 +80,7 @@ def pair(
     for one in live:
         pairs.get(one.key, others).append(one)
     known = [one for one in others if one.id in history.made and owns_url(tenancy.owns, one.url.full)]
-    made_for = {history.digest_of(declared.key): declared for declared in tenancy.subscriptions} if known else {}
+    made_for = {declared_digest(history.url_salt, each.key): each for each in tenancy.subscriptions} if known else {}
     addresses = {declared.address: declared for declared in tenancy.subscriptions} if known else {}
     for one in known:
         made = history.made[one.id]
@@ -101,7 +102,7 @@ def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: Hi
     if live.url.identity == declared.url.identity:
         return False
     made = history.made.get(live.id)
-    return not (made and made.declared == history.digest_of(declared.key))
+    return not (made and made.declared == declared_digest(history.url_salt, declared.key))
 
 
 def _preference(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, Problem, SecretError
-from hooksync.core.model import DeclaredSubscription, Secret, SecretRef
+from hooksync.core.model import Secret, SecretRef
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.context import Terminal
 from hooksync.reconcile.diff import DiffOptions
@@ -198,23 +198,21 @@ def judge_adoption(
             asked += 1
             verdict = verdicts.get(declared.tenancy)
             answer = verdict.answers.get(declared.address) if verdict else None
+            why = fix = ""
             if declared.secret in not_set:
                 why = f"secret {declared.secret} is not set or cannot be used"
-                problems.append(_not_adopted(declared, why, "set the secret that the receiver holds"))
+                fix = "set the secret that the receiver holds"
             elif answer and answer.state != "ready":
-                why = f"the receiver at {declared.url.shown} is not ready: {answer.detail}"
-                problems.append(_not_adopted(declared, why, answer.fix))
+                why, fix = f"the receiver at {declared.url.shown} is not ready: {answer.detail}", answer.fix
             elif answer or not verdict:
                 addresses.add(declared.address)
                 unchallenged += not verdict
                 continue
+            if why:
+                problems.append(Problem(f"not adopted: {declared.address}: {why}", fix, declared.location))
             if plan.tenancy.unknown_secret == "refuse":
                 stopped.add(declared.tenancy)
     return Adoption(asked, unchallenged, frozenset(addresses), tuple(problems), frozenset(stopped))
-
-
-def _not_adopted(declared: DeclaredSubscription, why: str, fix: str) -> Problem:
-    return Problem(f"not adopted: {declared.address}: {why}", fix, declared.location)
 
 
 def judge(

@@ -142,8 +142,8 @@ class Journal:
     def _entry(
         self, declared: DeclaredSubscription, identifier: str, state: State, *, is_found: bool = False
     ) -> StateEntry:
-        run, digest = self._run or max(1, state.last_run), declared_digest(state.url_salt, declared.key)
-        entry = entry_for(declared, identifier, run, digest, is_found=is_found)
+        run = self._run or max(1, state.last_run)
+        entry = entry_for(declared, identifier, run, state.url_salt, is_found=is_found)
         return entry.made_with(self._key(declared), self._salts[declared.secret])
 
     def _key(self, declared: DeclaredSubscription) -> Key:

@@ -9,16 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from hooksync.core.model import (
-    DeclaredSubscription,
-    HookUrl,
-    LiveSubscription,
-    SecretRef,
-    SecretState,
-    SubscriptionKey,
-    Tenancy,
-    Trigger,
-)
+from hooksync.core.model import NO_URL, DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, field, replace
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.model import Intent, State, StateEntry, entry_for, is_recent
@@ -53,10 +44,6 @@ class History(Record, frozen=True):
         made = self.made.get(live.id)
         return made is not None and not made.is_found
 
-    def digest_of(self, key: SubscriptionKey) -> str:
-        """Return the digest under which the state keeps a URL and a trigger."""
-        return declared_digest(self.url_salt, key)
-
     def state_of(self, declared: DeclaredSubscription, live: LiveSubscription | None) -> SecretState:
         """Return what is known of a declared subscription's secret."""
         if declared.secret in self.not_set:
@@ -70,7 +57,7 @@ class History(Record, frozen=True):
         """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         new = {  # nobody derives a key of them: `states` tells of the secret
-            identifier: entry_for(declared, identifier, this_run, self.digest_of(declared.key), is_found=is_found)
+            identifier: entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found)
             for identifier, (declared, is_found) in made.items()
         }
         states: dict[str, SecretState] = {
@@ -80,7 +67,6 @@ class History(Record, frozen=True):
 
 
 NOTHING = History()
-_NO_URL = HookUrl("(not listed yet)", "")
 
 
 class FetchedTenancy(Record, frozen=True):
@@ -148,7 +134,7 @@ def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSu
 
     The state does not hold its URL: that may hold a key.
     """
-    url = declared.url if declared else _NO_URL
+    url = declared.url if declared else NO_URL
     trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)
 

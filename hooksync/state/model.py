@@ -11,7 +11,15 @@ from functools import cached_property
 
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import Record, force_setattr, replace
-from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, fingerprint, intent_fingerprint, make_salt
+from hooksync.state.fingerprints import (
+    SALT_BYTES,
+    Key,
+    Salt,
+    declared_digest,
+    fingerprint,
+    intent_fingerprint,
+    make_salt,
+)
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
 RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or still show what was removed
@@ -58,12 +66,9 @@ class StateEntry(_Made, frozen=True, kw_only=True, rename={"is_found": "found"})
         return replace(self, salt=salt.id, fingerprint=mark)
 
 
-def entry_for(one: DeclaredSubscription, identifier: str, run: int, digest: str, *, is_found: bool) -> StateEntry:
-    """Return an entry of a live subscription that is as declared, without a fingerprint of its secret.
-
-    `digest`: its `declared_digest`.
-    """
-    flag = one.include_identifiers
+def entry_for(one: DeclaredSubscription, identifier: str, run: int, url_salt: str, *, is_found: bool) -> StateEntry:
+    """Return an entry of a live subscription that is as declared, without a fingerprint of its secret."""
+    digest, flag = declared_digest(url_salt, one.key), one.include_identifiers
     return StateEntry(one.tenancy, one.address, run, "", "", digest, (), flag, id=identifier, is_found=is_found)
 
 

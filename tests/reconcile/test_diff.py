@@ -25,6 +25,7 @@ from hooksync.reconcile.plan import (
     Unsubscribe,
     is_idle,
 )
+from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, tenancies, tenancy
 
@@ -264,7 +265,9 @@ def test_a_glob_of_addresses_minds_letter_case() -> None:
 def remembering(**made: tuple[int, DeclaredSubscription]) -> History:
     """A state that says of live ids which run made them, for which declared subscription."""
     empty = History(url_salt="5a17")
-    known = {each: Made(run, one.address, empty.digest_of(one.key)) for each, (run, one) in made.items()}
+    known = {
+        each: Made(run, one.address, declared_digest(empty.url_salt, one.key)) for each, (run, one) in made.items()
+    }
     return replace(empty, made=known)
 
 
