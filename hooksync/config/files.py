@@ -176,30 +176,28 @@ def _paths(argument: str) -> list[str]:
     """Return the paths that an argument stands for: `-`, a file, or the files of a directory."""
     if argument == "-" or not os.path.isdir(argument):
         return [argument]
-    names = sorted(name for name in os.listdir(argument) if _is_hooks_file(argument, name))
-    if not names and not any(_folders_with_hooks_files(argument)):
+    os.listdir(argument)  # raises where it may not be read
+    folders = dict(_hooks_files(argument))
+    if not folders:
         what = f"{argument} holds no *.yaml or *.yml file"
         raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
-    return [os.path.join(argument, name) for name in names]
+    return folders.get(argument, [])
 
 
 def _unread_problems(argument: str, read: Container[str]) -> Iterator[Problem]:
     """Name the folders within a directory that hold hooks files which are not read. `read`: real paths."""
     if argument == "-" or not os.path.isdir(argument):
         return
-    folders = [
-        folder
-        for folder, names in _folders_with_hooks_files(argument)
-        if any(os.path.realpath(os.path.join(folder, name)) not in read for name in names)
-    ]
+    found = ((folder, paths) for folder, paths in _hooks_files(argument) if folder != argument)
+    folders = [folder for folder, paths in found if any(os.path.realpath(path) not in read for path in paths)]
     if folders:
         what = f"{argument} has folders with *.yaml or *.yml files that are not read: "
         fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
         yield Problem(f"{what}{some_of(folders)}", fix)
 
 
-def _folders_with_hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]:
-    """List the folders within a directory that hold hooks files, with their names; hidden ones belong to tools.
+def _hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]:
+    """List the folders that hold hooks files, from a directory on, with their paths; what is hidden belongs to tools.
 
     Links are followed. A folder that may not be read is passed over: nobody could name it with --file either.
     """
@@ -208,15 +206,9 @@ def _folders_with_hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]
         inner = {name: os.path.realpath(os.path.join(folder, name)) for name in sorted(folders) if name[0] != "."}
         folders[:] = [name for name, real in inner.items() if real not in seen]  # a link may lead back up
         seen.update(inner.values())
-        names = [name for name in sorted(files) if _is_hooks_file(folder, name)]
-        if names and folder != directory:
-            yield folder, names
-
-
-def _is_hooks_file(folder: str, name: str) -> bool:
-    """Whether a directory entry is a hooks file; hidden ones belong to editors."""
-    is_yaml = name.endswith((".yaml", ".yml")) and not name.startswith(".")
-    return is_yaml and not os.path.isdir(os.path.join(folder, name))
+        names = [name for name in sorted(files) if name.endswith((".yaml", ".yml")) and name[0] != "."]
+        if names:
+            yield folder, [os.path.join(folder, name) for name in names]
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

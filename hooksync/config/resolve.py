@@ -6,7 +6,6 @@ never quote what they hold.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config import declarations
@@ -115,14 +114,11 @@ class _Filling:
         )
 
     def _server(self) -> Server | None:
-        written = self._given_or_environment(self.entry.settings.server, "PRESERVICA_SERVER")
+        written, text = self._shown("server")
         if written is None:
-            self._note(
-                f'tenancy "{self.entry.name}" has no server', f"{declarations.SERVER_FIX}, or set PRESERVICA_SERVER"
-            )
-            return None
-        text = self._fill_shown(written, "server")
-        if text is None:
+            fix = f"{declarations.SERVER_FIX}, or set PRESERVICA_SERVER"
+            self._note(f'tenancy "{self.entry.name}" has no server', fix)
+        if written is None or text is None:
             return None
         subject = filled_subject("the server", written.template)
         allow_http = self.entry.settings.allow_http
@@ -137,8 +133,7 @@ class _Filling:
 
     def _tenant(self) -> tuple[str | None, str | None]:
         """Return the tenant's name, and how it is written; an empty one counts as not set."""
-        written = self._given_or_environment(self.entry.settings.tenant, "PRESERVICA_TENANT")
-        text = self._fill_shown(written, "tenant") if written else ""
+        written, text = self._shown("tenant")
         if written and text:
             if not text.isprintable():
                 subject = filled_subject("the tenant", written.template)
@@ -172,13 +167,16 @@ class _Filling:
             self.warnings.append(warning)
         return url
 
-    def _given_or_environment(self, given: Written | None, variable: str) -> Written | None:
-        if given or not self._environ.get(variable):
-            return given
-        return Written(parse_template(f"${{{variable}}}"), self.entry.location)
+    def _shown(self, field: str) -> tuple[Written | None, str | None]:
+        """Fill in a server or a tenant, which every plan shows: no variable that holds a secret may stand there.
 
-    def _fill_shown(self, written: Written, field: str) -> str | None:
-        """Fill in a server or a tenant, which every plan shows: no variable that holds a secret may stand there."""
+        Returns how it is written, if at all, and the text; "": it is not written; None: it cannot be filled in.
+        """
+        written, variable = getattr(self.entry.settings, field), f"PRESERVICA_{field.upper()}"
+        if not written and self._environ.get(variable):
+            written = Written(parse_template(f"${{{variable}}}"), self.entry.location)
+        if not written:
+            return None, ""
         login = self.entry.settings.credentials
         refs = (login.password, login.totp, *(one.secret for one in self.entry.subscriptions))
         secret = {"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", *(ref.name for ref in refs if ref.kind == "env")}
@@ -186,7 +184,7 @@ class _Filling:
         for name in hidden:
             what = f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
             self._note(what, f"write the {field} there, or a variable that holds nothing else", written)
-        return None if hidden else self._fill(written, field)
+        return written, None if hidden else self._fill(written, field)
 
     def _fill(self, written: Written, noun: str) -> str | None:
         try:
@@ -210,9 +208,13 @@ def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mappin
     A tenant that is not given becomes known at log-in, and then only in its own shard: beside others on the same
     server it must be given.
     """
-    known = [(entry, tenancy) for entry in entries for tenancy in _located(entry, environ)]
+    known = [(entry, made) for entry in entries if (made := _located(entry, environ))]
     yield from _twice(known)
-    yield from _nameless_problems(known)
+    named = {made.server.base_url: entry.name for entry, made in reversed(known) if made.tenant}
+    for entry, made in known:
+        if not made.tenant and (other := named.get(made.server.base_url)):
+            what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart from "{other}"'
+            yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)
 
 
 def _twice(known: Iterable[Known]) -> Iterator[Problem]:
@@ -220,22 +222,8 @@ def _twice(known: Iterable[Known]) -> Iterator[Problem]:
     return declarations.duplicate_tenancy_problems(places)
 
 
-def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> tuple[Tenancy, ...]:
+def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> Tenancy | None:
     """Find out where a tenancy is. What prevents that is reported in its own shard."""
-    try:
-        made, _ = resolve([replace(entry, subscriptions=())], environ)
-    except FileError:
-        return ()
-    return made
-
-
-def _nameless_problems(known: Iterable[Known]) -> Iterator[Problem]:
-    servers: defaultdict[str, list[Known]] = defaultdict(list)
-    for entry, tenancy in known:
-        servers[tenancy.server.base_url].append((entry, tenancy))
-    for on_one in servers.values():
-        named = [entry.name for entry, tenancy in on_one if tenancy.tenant]
-        for entry, tenancy in on_one:
-            if named and not tenancy.tenant:
-                what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart from "{named[0]}"'
-                yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)
+    filling = _Filling(replace(entry, subscriptions=()), environ)
+    made = filling.tenancy()
+    return None if filling.problems else made
