@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from hooksync.commands import library
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
@@ -28,7 +29,7 @@ from hooksync.core.model import (
     UnsubscribeLimit,
 )
 from hooksync.core.output import is_there
-from hooksync.core.record import asdict, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
@@ -41,7 +42,7 @@ from hooksync.report.listing import coverage_table, list_table, targeted
 from hooksync.report.markdown import table_page
 from hooksync.report.text import state_lines, table_lines
 
-_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*(?:%)?")
+_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
 _HEAD = """\
 # yaml-language-server: $schema=./hooks.schema.json
@@ -142,20 +143,14 @@ _HOW_TO_SET = (
 
 def _reads_files(options: Options, world: World) -> bool:
     """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
+    names = options.names_files or options.tenancies or options.targets or options.shard
     if options.server or options.tenant:
-        if options.tenancies or options.targets or options.shard or options.names_files:
+        if names:
             others = "--target" if options.targets else "--file, --tenancy or --shard"
             fix = f"leave out either --server and --tenant, or {others}"
             raise UsageError(Problem(f"--server and --tenant cannot be combined with {others}", fix))
         return False
-    asks_for_files = (
-        options.names_files
-        or options.tenancies
-        or options.targets
-        or options.shard
-        or world.environ.get("HOOKSYNC_FILE")
-    )
-    if asks_for_files or is_there(options.files[0]):
+    if names or world.environ.get("HOOKSYNC_FILE") or is_there(options.files[0]):
         return True
     if world.environ.get("PRESERVICA_SERVER"):
         return False
@@ -198,7 +193,7 @@ def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
     entries = (entry for one in tenancies if isinstance(one, ExportedTenancy) for entry in one.entries)
     used = {trigger.wire for entry in entries for trigger in entry.triggers}
     if extra := sorted(used.difference(TRIGGER_NAMES, TRIGGER_NAMES.values())):
-        lines.append(f"extra_triggers: [{', '.join(map(scalar, extra))}]")
+        lines.append(f"extra_triggers: {_flow(extra)}")
     lines.append("tenancies:")
     for one in tenancies:
         if isinstance(one, UnreadTenancy):
@@ -239,8 +234,7 @@ def _comment(text: str) -> str:
 
 def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
     yield f"  {scalar(one.tenancy.name)}:"
-    for line in _settings(one.tenancy):
-        yield f"    {line}"
+    yield from (f"    {name}: {_flow(value)}" for name, value in _settings(one.tenancy).items())
     if one.not_owned:
         yield f"    # left out, because they are outside `owns`: {one.not_owned}"
     for left_out in one.left_out:
@@ -248,54 +242,48 @@ def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
     yield "    subscriptions:" if one.entries else "    subscriptions: {}"
     for entry in one.entries:
         yield f"      {scalar(entry.name)}:"
-        yield from (f"        {line}" for line in _entry(entry))
+        yield from (f"        {name}: {_flow(value)}" for name, value in _entry(entry).items())
+        if entry.include_identifiers is None:
+            yield "        # include_identifiers is not known: the service does not report it"
 
 
-def _settings(tenancy: Tenancy) -> Iterator[str]:
-    """Write what differs from what holds where a file is silent."""
-    usual = PlainSettings()
-    yield f"server: {scalar(tenancy.server.declared)}"
-    if tenancy.tenant_declared:
-        yield f"tenant: {scalar(tenancy.tenant_declared)}"
-    if tenancy.allow_http:
-        yield "allow_http: true"
-    if credentials := list(_credentials(tenancy.credentials)):
-        yield "credentials:"
-        yield from (f"  {line}" for line in credentials)
-    if tenancy.owns is not None:
-        yield "owns:"
-        yield from (f"  - {scalar(prefix)}" for prefix in tenancy.owns)
-    if tenancy.limit != usual.limit:
-        yield f"limits: {{unsubscribe: {_limit(tenancy.limit)}}}"
-    for name in ("replacement", "probe", "prune", "unknown_secret", "consistency_wait"):
-        if (value := getattr(tenancy, name)) != getattr(usual, name):
-            yield f"{name}: {str(value).lower()}"
+def _settings(tenancy: Tenancy) -> dict[str, object]:
+    """Give what differs from what holds where a file is silent."""
+    fields: dict[str, Any] = {"server": tenancy.server.declared, "tenant": tenancy.tenant_declared or None}
+    fields |= _unusual(tenancy, PlainSettings())
+    if limit := fields.pop("limit", None):
+        fields["limits"] = {"unsubscribe": _limit(limit)}
+    if login := fields.get("credentials"):
+        fields["credentials"] = _unusual(login, CredentialRefs())
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _credentials(credentials: CredentialRefs) -> Iterator[str]:
-    """Write what differs from the default variables."""
-    for name, usual in asdict(CredentialRefs()).items():
-        if (value := getattr(credentials, name)) != usual:
-            yield f"{name}: {value if name == 'method' else _reference(value)}"
+def _unusual(holder: Record, usual: Record) -> dict[str, Any]:
+    fields = fields_of(type(usual), holder)
+    return {name: value for name, value in fields.items() if value != getattr(usual, name)}
 
 
-def _limit(limit: UnsubscribeLimit) -> str:
-    if limit.percent is None:
-        return str(limit.number)
-    digits = f"{limit.percent:.12f}".rstrip("0").rstrip(".")
-    return f"{digits}%"
+def _limit(limit: UnsubscribeLimit) -> str | int | None:
+    return limit.number if limit.percent is None else f"{limit.percent:.12f}".rstrip("0").rstrip(".") + "%"
 
 
-def _entry(entry: ExportedEntry) -> Iterator[str]:
-    yield f"url: {scalar(entry.url)}"
-    names = [scalar(trigger.short) for trigger in entry.triggers]
-    yield f"trigger: {names[0]}" if len(names) == 1 else f"triggers: [{', '.join(names)}]"
-    yield f"secret: {_reference(entry.secret)}"
-    if entry.include_identifiers is None:
-        yield "# include_identifiers is not known: the service does not report it"
-    else:
-        yield f"include_identifiers: {str(entry.include_identifiers).lower()}"
+def _entry(entry: ExportedEntry) -> dict[str, object]:
+    names = [trigger.short for trigger in entry.triggers]
+    fields: dict[str, object] = {"url": entry.url}
+    fields |= {"trigger": names[0]} if len(names) == 1 else {"triggers": names}
+    fields["secret"] = entry.secret
+    return fields if (flag := entry.include_identifiers) is None else {**fields, "include_identifiers": flag}
 
 
-def _reference(ref: SecretRef) -> str:
-    return json.dumps(ref.written()) if ref.parts else f"{{{ref.kind}: {scalar(ref.name)}}}"
+def _flow(value: object) -> str:
+    """Write a value on one line, as YAML."""
+    match value:
+        case str():
+            return scalar(value)
+        case SecretRef():
+            return _flow(value.written())
+        case dict():
+            return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_flow, value))}]"
+    return str(value).lower()  # a number or a boolean
