@@ -83,7 +83,11 @@ def export(options: Options, world: World, write: Callable[[str, Sequence[Need]]
     if needs:
         width = max(len(need.variable) for need in needs)
         lines = (f"  {need.variable:{width}}  {need.what}" for need in needs)
-        world.terminal.message("\n".join(("set these before you use the file:", *lines, *_HOW_TO_SET)))
+        first, *then = _HOW_TO_SET
+        if options.write_env and not unread:
+            path = printable(options.write_env)
+            first, then = f"fill in what is empty in {path}, and give each command --env-file {path}:", []
+        world.terminal.message("\n".join((first, *lines, *then)))
     for one in unread:
         for problem in one.error.problems:
             world.terminal.message(f"error: {one.tenancy.name}: {problem}")
@@ -134,6 +138,7 @@ def _declare(options: Options, world: World) -> Declared:
 
 
 _HOW_TO_SET = (
+    "set these before you use the file:",
     "these parts of URLs are neither shown nor in the file: set each exactly as it is in the URL.",
     "set them in the secret store of your CI, with `export NAME=...`, or in a file for --env-file, which",
     "`hooksync init --from-live --write-env FILE --with-values` writes; then `hooksync plan` says no changes,",

@@ -89,6 +89,7 @@ def test_from_live_writes_the_variables_too(place: Place, flags: tuple[str, ...]
     place.environ["HOOKSYNC_FILE"] = "live.yaml"
     run = place.run("init", "live.yaml", "--from-live", "--write-env", "live.env", *flags, "--server", place.box.url)
     assert (run.code, run.out) == (0, "wrote live.env\nwrote live.yaml\n")
+    assert run.err.startswith("fill in what is empty in live.env, and give each command --env-file live.env:\n  H_")
     path = place.folder / "live.env"
     assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
     assert "it's" not in run.out + run.err + (place.folder / "live.yaml").read_text()

@@ -28,6 +28,7 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
+TAKING_OVER = ROOT / "docs" / "taking-over.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 SERVICE, RECEIVERS = "http://127.0.0.1:8700", "http://127.0.0.1:8701"  # where the pages let a sandbox listen
 NEXT_JOB = "kill %?sandbox; wait"
@@ -73,6 +74,11 @@ class Stage:
                 (self.folder / name).unlink()
             case ["echo", "$?"]:
                 self.said.append(f"{self.code}\n")
+            case ["echo", setting, ">>", name]:
+                with (self.folder / name).open("a") as file:
+                    file.write("=".join(self.setting(setting)) + "\n")
+            case ["cat", name]:
+                self.say(Run(0, (self.folder / name).read_text(), ""))
             case ["hooksync", "sandbox", *arguments, "&"]:
                 self.restart(arguments)
             case ["timeout", "-s", "KILL", _, "hooksync", *arguments]:
@@ -153,7 +159,7 @@ def with_numbered_ids(text: str) -> str:
 def play(page: Path, stage: Stage) -> None:
     for language, body in blocks(page):
         if language == "yaml":
-            (stage.folder / "hooks.yaml").write_text(body)
+            (stage.folder / "hooks.yaml").write_text(body.replace(RECEIVERS, stage.receivers))
         if language == "console":
             for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
                 stage.play(command)
@@ -169,6 +175,10 @@ def check(page: Path, stage: Stage) -> None:
 @pytest.mark.slow
 def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
     check(ROTATING, stage)
+
+
+def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
+    check(TAKING_OVER, stage)
 
 
 def test_looking_after_the_state_goes_as_its_page_says(stage: Stage) -> None:

@@ -1,6 +1,6 @@
 """What the documents say is so: help texts, commands, outputs, files, links.
 
-`python -m tests.project.test_readme` writes the help texts into the README again.
+`python -m tests.project.test_readme` writes the help texts into docs/cli.md again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 
 README = ROOT / "README.md"
+HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
+HELPS = ROOT / "docs" / "cli.md"
 COMPARISON = ROOT / "docs" / "compare.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 HELP = re.compile(r"(?<=<!-- help -->\n).*(?=<!-- end of help -->)", re.DOTALL)
@@ -62,7 +64,7 @@ def help_of(*command: str) -> str:
 
 
 def help_blocks() -> str:
-    """Write the help texts as the README shows them."""
+    """Write the help texts as their page shows them."""
     shown = [("hooksync", help_of(), "all commands")]
     shown += [(f"hooksync {name}", help_of(name), what) for name, what in commands().items()]
     return "\n".join(
@@ -109,8 +111,8 @@ def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
 
 
-def test_help_texts_in_the_readme_are_those_of_the_commands() -> None:
-    [found] = HELP.findall(text_of(README))
+def test_help_texts_on_their_page_are_those_of_the_commands() -> None:
+    [found] = HELP.findall(text_of(HELPS))
     assert of_any_python(found) == of_any_python(help_blocks()), "write them again: python -m tests.project.test_readme"
 
 
@@ -126,6 +128,8 @@ def test_the_two_commands_set_everything_up() -> None:
         assert setup == "python3 -m venv .venv"
         assert command.count("\n") == 1
     assert demo.endswith(".venv/bin/hooksync demo\n")
+    [windows] = blocks("powershell", text_of(README))
+    assert windows == demo.replace("python3", "py").replace(".venv/bin/", ".venv\\Scripts\\").replace(" && ", "\n")
     assert tests.endswith(".venv/bin/python -m pytest -n auto\n")
 
 
@@ -165,16 +169,16 @@ def test_the_rotation_in_the_readme_is_real(tmp_path: Path) -> None:
     assert without_ids(plan.out) == without_ids(shown)
 
 
-def test_mistakes_in_the_readme_are_told_as_shown(tmp_path: Path) -> None:
+def test_mistakes_are_told_as_the_page_on_the_file_shows(tmp_path: Path) -> None:
     wrong = guide_file().replace("INDEXED", "INDEXD").replace("{env: CATALOGUE_SECRET}", "a-literal-secret")
     (tmp_path / "hooks.yaml").write_text(wrong)
     done = hooksync(["validate"], {}, tmp_path)
     assert done.code == ExitCode.ERROR
-    assert done.err in blocks("text", text_of(README))
+    assert done.err in blocks("text", text_of(HOOKS_FILE))
 
 
-@pytest.mark.parametrize("text", blocks("yaml", text_of(README)))
-def test_files_in_the_readme_are_valid(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", blocks("yaml", text_of(README) + text_of(HOOKS_FILE)))
+def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(text: str, tmp_path: Path) -> None:
     (tmp_path / "hooks.yaml").write_text(text)
     done = hooksync(["validate"], {}, tmp_path)
     assert (done.code, done.err) == (0, "")
@@ -184,8 +188,7 @@ def test_every_field_of_the_file_is_explained() -> None:
     schema = yaml.safe_load(text_of(ROOT / "schemas" / "hooks.schema.json"))
     tenancy = schema["properties"]["tenancies"]["additionalProperties"]["properties"]
     subscription = tenancy["subscriptions"]["additionalProperties"]["properties"]
-    table = text_of(README).partition("## The file")[2].partition("## Commands")[0]
-    rows = "\n".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    rows = "\n".join(row.split("|")[1] for row in text_of(HOOKS_FILE).splitlines() if row.startswith("|"))
     assert not [field for field in {*schema["properties"], *tenancy, *subscription} if f"`{field}" not in rows]
 
 
@@ -253,4 +256,4 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    README.write_text(HELP.sub(lambda _: help_blocks(), text_of(README)), encoding="utf-8")
+    HELPS.write_text(HELP.sub(lambda _: help_blocks(), text_of(HELPS)), encoding="utf-8")
