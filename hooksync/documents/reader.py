@@ -204,7 +204,7 @@ def _tenancy(fields: Fields, where: str) -> SavedTenancy:
         raise FileError(*problems)
     live = {row["id"]: _live(row) for row in fields["live"]}
     saved = tuple(_step(step, live) for step in steps)
-    _check_steps(saved, where)
+    _check_steps(saved, live, where)
     return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], live, saved)
 
 
@@ -282,12 +282,14 @@ def _subscription(step: Fields, tenancy: str, where: str) -> SubscriptionDeclara
     )
 
 
-def _check_steps(steps: tuple[StepView, ...], where: str) -> None:
+def _check_steps(steps: tuple[StepView, ...], live: Mapping[str, LiveSubscription], where: str) -> None:
     """Hold that each declared and each live subscription is in one step, and that a duplicate has its original."""
     declared = [step.address for step in steps if step.action in _DECLARING]
     ids = [step.id for step in steps if step.id is not None]
     if len(set(declared)) < len(declared) or len(set(ids)) < len(ids):
         raise InvalidDocument(f"{where}: a subscription is in more than one step")
+    if set(ids) != live.keys():
+        raise InvalidDocument(f"{where}: its steps are not about what was live")
     filled = {step.address for step in steps if step.action in ("resubscribe", "keep")}
     doubled = {step.address for step in steps if step.action == "unsubscribe" and step.address is not None}
     if not doubled <= filled:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config.declarations import Written
 from hooksync.core.errors import Problem, some_of
-from hooksync.core.model import HookUrl, LiveSubscription, Tenancy, Trigger
+from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
@@ -32,7 +32,7 @@ def rebuild(
     """Make the saved plan again from what is live now. Refused where that is not what the plan was made for."""
     tenancy, live = fetched.tenancy, {each.id: each for each in fetched.live}
     refusals = [*_another_tenant(saved, fetched), *_moved(saved, fetched), *_not_owned(saved, fetched)]
-    found = {identifier: live.get(identifier) or _gone(saved, identifier) for identifier in _ids(saved)}
+    found = {**saved.live, **live}  # what is gone is in it, too, so that the report can show a refused plan
     plan = TenancyPlan(tenancy, fetched.live, tuple(_steps(saved, tenancy, found, history)), history)
     if not refusals:
         refusals = [*_rotated(plan), *reasons_against(plan)]
@@ -90,8 +90,8 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     if saved.live_digest != live_digest(fetched.live):
         changes = _differences(*({id_: _fields(one) for id_, one in rows.items()} for rows in (saved.live, live)))
         what = f"what is live has changed since the plan was made: {changes or 'a URL, trigger or flag'}"
-    elif strange := set(_ids(saved)) ^ live.keys():
-        what = f"the plan's steps are not about what is live: {_listed('differs', strange)}"
+    elif strange := saved.live.keys() ^ live.keys():
+        what = f"the plan is not about what is live: {_listed('differs', strange)}"
     else:
         return
     yield Problem(f"{fetched.tenancy.name}: {what}", _PLAN_ANEW, fetched.tenancy.location)
@@ -151,16 +151,6 @@ def _steps(
                 yield Leave(found[id_], step.reasons[0])
             case _:
                 raise AssertionError(step.action)  # `reader` refuses all others
-
-
-def _ids(saved: SavedTenancy) -> list[str]:
-    return [step.id for step in saved.steps if step.id is not None]
-
-
-def _gone(saved: SavedTenancy, identifier: str) -> LiveSubscription:
-    """Return what stands for a subscription that is gone, so that the report can show a refused plan."""
-    unknown = LiveSubscription(identifier, HookUrl("unknown", "unknown"), Trigger("unknown"), None)
-    return saved.live.get(identifier, unknown)
 
 
 def _listed(word: str, ids: Iterable[str]) -> str:

@@ -154,11 +154,8 @@ def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
 
 def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
     """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
-    urls = sorted((one.address, url_digest(one, plan_id, key)) for one in tenancy.subscriptions)
-    pairs = Pairs(  # both are plain text: names, and hexadecimal digits
-        f'"{address}":"{digest_of_url}"' for address, digest_of_url in urls
-    )
-    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": pairs})
+    urls = {one.address: url_digest(one, plan_id, key) for one in tenancy.subscriptions}
+    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": urls})
 
 
 def _tenancy_fields(view: TenancyView) -> Sections:
@@ -243,14 +240,6 @@ class Sections(dict[str, object]):
 class Lines(list[object]):
     """A list, each of whose items starts a line: an object of several, or a text that is encoded already."""
 
-    brackets = "[]"
-
-
-class Pairs(Lines):
-    """An object, each of whose fields is encoded already; they are sorted by whoever makes it."""
-
-    brackets = "{}"
-
 
 def encode_line(fields: dict[str, object]) -> str:
     """Write an object without floats as canonical JSON, five times as fast where nothing in it is escaped."""
@@ -304,7 +293,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
     if isinstance(data, Sections):
         brackets, items = "{}", ((f"{encode(name)}{colon}", data[name]) for name in sorted(data))
     else:
-        brackets, items = data.brackets, (("", each) for each in data)
+        brackets, items = "[]", (("", each) for each in data)
     for number, (name, item) in enumerate(items):
         yield f"{between if number else brackets[0] + (inner or '')}{name}"
         yield from (item,) if isinstance(item, str) and not name else json_parts(item, inner)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from hooksync.core.errors import Problem
-from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.report.text import (
     Line,
@@ -39,26 +39,7 @@ _SENTENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ,;:.()-]*")
 _MADE_A_LINK = re.compile(r"www\.|\bgh-[0-9]", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 
-
-class _Block(Record, frozen=True):
-    """What is shown of one tenancy."""
-
-    title: str  # safe
-    items: tuple[tuple[str, ...], ...]  # the lines of each step, safe within a fence
-
-    def lines(self, room: int, *, is_folded: bool) -> list[str]:
-        """Write the items for which there is room, and count the others; nothing if there is room for none."""
-        frame = size(self._framed(self.items, is_folded=is_folded)) - sum(map(size, self.items)) + COUNT_ROOM
-        number = fitting(self.items, room - frame)
-        return self._framed(self.items[:number], is_folded=is_folded) if number else []
-
-    def _framed(self, items: Sequence[tuple[str, ...]], *, is_folded: bool) -> list[str]:
-        left = len(self.items) - len(items)
-        more = [f"{left} more left out here."] if left else []
-        body = [*fenced("diff", [line for item in items for line in item]), *more]
-        if is_folded:
-            return [f"<details><summary>{self.title}</summary>", "", *body, "", "</details>", ""]
-        return [f"#### {self.title}", "", *body, ""]
+_Block: TypeAlias = tuple[str, list[list[str]]]  # the title of a tenancy, and the lines of each step: safe in a fence
 
 
 def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
@@ -69,8 +50,8 @@ def plan_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
     """Write the result of a plan: the same, each step with its outcome, and the verification."""
     blocks = _blocks(view, shows_kept=shows_kept)
-    if found := tuple((_line(line),) for line in verification(view)):
-        blocks.insert(0, _Block("what is live now", found))
+    if found := [[_line(line)] for line in verification(view)]:
+        blocks.insert(0, ("what is live now", found))
     return _page("apply", view, applied_summary(view) if view.has_changes else plan_summary(view), "refused", blocks)
 
 
@@ -80,17 +61,17 @@ def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence
     lines = [marker(kind), f"### hooksync {kind}", "", *(each for text in texts for each in (sentence(_cut(text)), ""))]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)
-    lines += _fitted(blocks, ROOM - size(lines))
+    lines += _fitted_blocks(blocks, ROOM - size(lines))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _fitted(blocks: Sequence[_Block], room: int) -> Iterator[str]:
+def _fitted_blocks(blocks: Sequence[_Block], room: int) -> Iterator[str]:
     """Write the blocks until the room is used up, and count the others. Small ones are served first."""
-    is_folded = sum(len(item) for block in blocks for item in block.items) >= _FOLDED_FROM
+    is_folded = sum(len(item) for _, items in blocks for item in items) >= _FOLDED_FROM
     room -= COUNT_ROOM
     written: dict[int, list[str]] = {}
-    for index in sorted(range(len(blocks)), key=lambda index: sum(map(size, blocks[index].items))):
-        if lines := blocks[index].lines(room, is_folded=is_folded):
+    for index in sorted(range(len(blocks)), key=lambda index: sum(map(size, blocks[index][1]))):
+        if lines := _framed(*blocks[index], room, is_folded=is_folded):
             written[index] = lines
             room -= size(lines)
     for index in sorted(written):
@@ -99,26 +80,30 @@ def _fitted(blocks: Sequence[_Block], room: int) -> Iterator[str]:
         yield f"Tenancies with changes that are left out here: {left}."
 
 
+def _framed(title: str, items: Sequence[Sequence[str]], room: int, *, is_folded: bool) -> list[str]:
+    """Write the items for which there is room, and count the others; nothing if there is room for none."""
+    start, *_, end = fenced("diff", [line for item in items for line in item])
+    head, foot = [f"#### {title}", "", start], [""]
+    if is_folded:
+        head, foot = [f"<details><summary>{title}</summary>", "", start], ["", "</details>", ""]
+    lines, more = fitted(items, room - size([*head, end, *foot]) - COUNT_ROOM)
+    return [*head, *lines, end, *more, *foot] if lines else []
+
+
 def _blocks(view: RunView, *, shows_kept: bool) -> list[_Block]:
     """Make a block of each tenancy that has something to show."""
     blocks = []
     for one in view.tenancies:
         if items := tenancy_items(one, shows_kept=shows_kept):
             title = f"{escaped(_cut(one.tenancy.name))}, {escaped(_cut(one.tenancy.where))}: {counts_of(one)}"
-            blocks.append(_Block(title, tuple(tuple(map(_line, item)) for item in items)))
+            blocks.append((title, [[*map(_line, item)] for item in items]))
     return blocks
 
 
-def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, list[Problem]]]:
+def problems_of(view: RunView, refused: str) -> Iterator[tuple[str, Sequence[Problem]]]:
     """List the problems under their titles, most urgent first."""
-    errors = [
-        Problem(f"{one.tenancy.name}: {each.headline}", each.fix)
-        for one in view.tenancies
-        if one.error
-        for each in one.error.problems
-    ]
-    errors += (*failures(view), *(view.state_error.problems if view.state_error else ()))
-    yield from (("errors", errors), (refused, [*view.refusals]), ("warnings", [*view.all_warnings]))
+    yield from (("errors", [*view.error_problems, *failures(view)]), (refused, view.refusals))
+    yield "warnings", view.all_warnings
 
 
 def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
@@ -129,10 +114,8 @@ def _listed(title: str, problems: Sequence[Problem]) -> list[str]:
         [f"- {escaped(_cut(each.headline))}", *([f"  fix: {escaped(_cut(each.fix))}"] if each.fix else [])]
         for each in problems
     ]
-    number = fitting(items, _PROBLEMS_ROOM)
-    left = len(items) - number
-    more = [f"- {left} more left out here"] if left else []
-    return [f"**{title}**", "", *(line for item in items[:number] for line in item), *more, ""]
+    lines, more = fitted(items, _PROBLEMS_ROOM)
+    return [f"**{title}**", "", *lines, *(f"- {each}" for each in more), ""]
 
 
 def _line(line: Line) -> str:
@@ -159,10 +142,8 @@ def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = 
     room = ROOM - size(first) - size([end]) - COUNT_ROOM
     if size(row for _, row in written) > room:
         written.sort(key=lambda pair: pair[0])
-    number = fitting(([row] for _, row in written), room)
-    left = len(written) - number
-    more = [f"{left} more left out here.", ""] if left else []
-    return "\n".join([*first, *(row for _, row in written[:number]), "", *more, end]) + "\n"
+    shown, more = fitted([[row] for _, row in written], room)
+    return "\n".join([*first, *shown, "", *more, *([""] if more else []), end]) + "\n"
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -201,12 +182,12 @@ def size(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in lines)
 
 
-def fitting(items: Iterable[Sequence[str]], room: int) -> int:
-    """Count the items that fit, one after another, into so many bytes. Each item: its lines."""
-    number = 0
-    for item in items:
+def fitted(items: Sequence[Sequence[str]], room: int) -> tuple[list[str], list[str]]:
+    """Give the lines of the items that fit, one after another, into so many bytes; and the one that counts others."""
+    lines: list[str] = []
+    for number, item in enumerate(items):
         room -= size(item)
         if room < 0:
-            break
-        number += 1
-    return number
+            return lines, [f"{len(items) - number} more left out here."]
+        lines += item
+    return lines, []

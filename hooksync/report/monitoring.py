@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import Origin
 from hooksync.report.text import applied_summary, failures, plan_summary
@@ -62,7 +62,8 @@ class Ending(Record, frozen=True):
 
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
-        view, problems = self.view, list(self._all_problems())
+        view = self.view
+        problems = [*self.problems, *((*view.error_problems, *view.refusals, *failures(view)) if view else ())]
         concerned = [one for one in view.tenancies if one.has_changes or one.error or one.refusals] if view else []
         summary = applied_summary if self.command == "apply" and view and view.has_changes else plan_summary
         return {
@@ -115,13 +116,6 @@ class Ending(Record, frozen=True):
             lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in values.items()]
         return "\n".join([*lines, ""])
-
-    def _all_problems(self) -> Iterator[Problem]:
-        yield from self.problems
-        if view := self.view:
-            errors = ((one.tenancy.name, one.error.problems) for one in view.tenancies if one.error)
-            yield from (replace(each, what=f"{name}: {each.what}") for name, several in errors for each in several)
-            yield from (*(view.state_error.problems if view.state_error else ()), *view.refusals, *failures(view))
 
 
 def _tenancy(one: TenancyView) -> dict[str, object]:

@@ -237,28 +237,27 @@ def failures(view: RunView) -> Iterator[Problem]:
 
 def verification(view: RunView) -> Iterator[Line]:
     """Compare what was live at the end of an apply with what is declared."""
-    looked = [tenancy for tenancy in view.tenancies if tenancy.outcome and tenancy.has_changes and _was_tried(tenancy)]
-    if looked and all(not t.differences and t.outcome and not t.outcome.not_verified for t in looked):
-        yield "", f"Verified: {_what_matches(view, looked)}."
-        return
-    for tenancy in looked:
-        name = tenancy.tenancy.name
-        if tenancy.outcome and tenancy.outcome.not_verified:
-            yield "", f"Not verified: {name}: {tenancy.outcome.not_verified}"
-        elif tenancy.differences:
-            counts = Counter(step.action for step in tenancy.differences)
+    looked = [
+        (one, one.outcome.not_verified)
+        for one in view.tenancies
+        if one.outcome and one.has_changes and any(one.results()[each] for each in ("done", "failed", "half-done"))
+    ]
+    if right := [one for one, why in looked if not (why or one.differences)]:
+        which = "" if len(right) == len(looked) else f"{some_of([one.tenancy.name for one in right])}: "
+        yield "", f"Verified: {which}{_what_matches(view, right)}."
+    for one, why in looked:
+        if why:
+            yield "", f"Not verified: {one.tenancy.name}: {why}"
+        elif counts := Counter(step.action for step in one.differences):
             still = ", ".join(f"{number} to {action}" for action, number in counts.items())
-            yield "", f"Not as declared: {name}: {still} still to do"
-            for step in tenancy.differences:
-                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_short_id(step, tenancy)}"
-                yield _STYLES[step.action], f"{_symbol(step, tenancy):<4}{rest}".rstrip()
-        else:
-            yield "", f"Verified: {name}: {_what_matches(view, [tenancy])}."
+            yield "", f"Not as declared: {one.tenancy.name}: {still} still to do"
+            for step in one.differences:
+                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_short_id(step, one)}"
+                yield _STYLES[step.action], f"{_symbol(step, one):<4}{rest}".rstrip()
 
 
-def _what_matches(view: RunView, looked: Iterable[TenancyView]) -> str:
+def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
     """Say what the verification has shown, and no more."""
-    tenancies = list(looked)
     unknown, unlisted = sum(one.secret_unknown for one in tenancies), sum(one.unlisted for one in tenancies)
     what = "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
     what += f", except the secrets of {unknown}" if unknown else ""
@@ -268,11 +267,6 @@ def _what_matches(view: RunView, looked: Iterable[TenancyView]) -> str:
 def result_words(result: Result) -> str:
     """Name a result in words."""
     return "not tried" if result == "not-attempted" else result.replace("-", " ")
-
-
-def _was_tried(tenancy: TenancyView) -> bool:
-    results = tenancy.results()
-    return bool(results["done"] + results["failed"] + results["half-done"])
 
 
 def tenancies_of(number: int) -> str:

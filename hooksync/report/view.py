@@ -194,6 +194,13 @@ class RunView(Record, _Counted, frozen=True):
         return tuple(tenancy.error for tenancy in self.tenancies if tenancy.error)
 
     @property
+    def error_problems(self) -> tuple[Problem, ...]:
+        """What these errors say, each with its tenancy, and why the state could not be written."""
+        found = ((one.tenancy.name, each) for one in self.tenancies if one.error for each in one.error.problems)
+        named = (Problem(f"{name}: {each.headline}", each.fix) for name, each in found)
+        return (*named, *(self.state_error.problems if self.state_error else ()))
+
+    @property
     def is_refused(self) -> bool:
         """Whether something may not be carried out, although all of it could be read."""
         return bool(self.refusals) or any(isinstance(error, Refused) for error in self.errors)
@@ -245,8 +252,8 @@ def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResul
     if isinstance(step, Unsubscribe | Leave):
         one, of = step.live, step.duplicate_of if isinstance(step, Unsubscribe) else None
         address, name = (of.address, of.name) if of else (None, None)
-        view = StepView(step.action, address, name, one.url.shown, one.trigger, one.id, one.include_identifiers)
-        return replace(view, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
+        fields = (step.action, address, name, one.url.shown, one.trigger, one.id, one.include_identifiers)
+        return StepView(*fields, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
     declared = step.declared
     view = StepView(
         step.action,

@@ -494,8 +494,8 @@ def test_a_step_about_an_unknown_id_is_refused(place: Place) -> None:
     place.box.seed("DEMO", "https://gone.example/x", "MOVED", SECRET)
     alter(save(place), lambda it: it["tenancies"][0]["steps"][-1].update(id="f" * 32))
     run = place.run("apply", "plan.json")
-    assert run.code == 3
-    assert "not about what is live" in run.err
+    assert run.code == 1
+    assert "not about what was live" in run.err
     assert changing_calls(place) == []
 
 

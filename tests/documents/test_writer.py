@@ -108,12 +108,11 @@ def laid_out(document: dict[str, Any]) -> str:
             name: [held(item) for item in value] if name in several and value is not None else held(value)
             for name, value in fields.items()
             if name != "binding"  # an object, of which each field is a line
-        } | {name: value for name, value in fields.items() if name == "binding"}
+        } | {name: {part: held(each) for part, each in fields[name].items()} for name in fields.keys() & {"binding"}}
 
     skeleton = tree({name: value for name, value in document.items() if name != "tenancies"})
     skeleton["tenancies"] = [tree(tenancy) for tenancy in document["tenancies"]]
     text = json.dumps(skeleton, indent=2, sort_keys=True) + "\n"
-    text = re.sub(r'^( {10}"[^"]+":) (")', r"\1\2", text, flags=re.MULTILINE)  # the URLs of a binding: encoded lines
     return re.sub(f'"{place.format("([0-9]+)")}"', lambda found: lines[int(found[1])], text)
 
 

@@ -206,7 +206,7 @@ def test_refusals_and_errors_stay_when_steps_go() -> None:
     assert_well_formed(text)
     assert all(f"refusal number {n}<" in text for n in range(50))
     assert "the error" in text
-    assert re.search("^- [0-9]+ more left out here$", text, re.MULTILINE)
+    assert re.search(r"^- [0-9]+ more left out here\.$", text, re.MULTILINE)
 
 
 def hostile_view(text: str, *, many: int = 1) -> RunView:
