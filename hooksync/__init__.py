@@ -5,7 +5,7 @@ names are the public ones, with what `hooksync.receiver` has; docs/library.md de
 first asked for, so that the command pays for no more than it uses.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"
 __all__ = ["Declared", "HooksyncError", "Plan", "Problem", "Report", "Step", "apply", "load", "plan"]
 
 TYPE_CHECKING = False

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+import hooksync
 from tests.backends import missing
 from tests.command_line import ROOT
 from tests.project.test_architecture import MODULES, foreign_imports, imports
@@ -254,6 +255,16 @@ def test_a_release_whose_tag_is_not_its_version_is_refused_before_anything_is_bu
     done = run_ci(ROOT, "release", str(tmp_path), "v99.0.0")
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (1, "", [])
     assert done.stderr.startswith("error: the tag is v99.0.0, and the version of hooksync ")
+
+
+def test_the_version_is_told_alike_wherever_it_is_told() -> None:
+    cited = yaml.safe_load(text_of("CITATION.cff"))
+    release = re.findall(r"(?m)^## \[(\d.*)\] - (.*)$", text_of("CHANGELOG.md"))[0]
+    assert (cited["version"], cited["date-released"]) == release
+    assert cited["version"] == hooksync.__version__
+    assert (cited["title"], cited["license"]) == (PROJECT["name"], PROJECT["license"])
+    assert cited["authors"] == PROJECT["authors"]
+    assert set(cited["keywords"]) == set(PROJECT["keywords"])
 
 
 # --- what is locked
