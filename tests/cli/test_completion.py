@@ -161,6 +161,11 @@ def read_until(descriptor: int, text: str) -> str:
     return seen
 
 
+@pytest.mark.skipif(not os.environ.get("HOOKSYNC_TEST_ALL"), reason="some shells may be missing here")
+def test_where_nothing_may_be_skipped_all_shells_are_there() -> None:
+    assert tuple(INSTALLED) == SHELLS
+
+
 @pytest.mark.parametrize("shell", INSTALLED)
 @pytest.mark.parametrize(("line", "expected"), sampled(CASES, 4))
 def test_a_shell_offers_what_can_follow(shell: str, line: str, expected: set[str], folder: Path) -> None:

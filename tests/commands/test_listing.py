@@ -26,6 +26,7 @@ from hooksync.report.markdown import plan_markdown, table_page
 from hooksync.report.text import plain, plan_lines, table_lines
 from hooksync.report.view import RunView, TenancyView, view_of_plan
 from hooksync.state.history import History
+from tests.backends import missing
 from tests.command_line import ROOT, Run
 from tests.conftest import HOOKS, SECRET, Place
 from tests.makers import INDEXED, Trigger, declared, lists_of_live, live, tenancies, tenancy
@@ -227,8 +228,9 @@ def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_sh
         assert len({row.count("|") for row in rows}) == 1
 
 
-@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not there")
 def test_the_recipes_of_the_page_do_what_they_say(lived_in: Place) -> None:
+    if not shutil.which("jq"):
+        missing("jq is not there", "install it")
     lived_in.environ["CATALOGUE_SECRET"], text = SECRET, lived_in.run("list", "--no-state", "--format", "json").out
     page = (ROOT / "docs" / "list.md").read_text(encoding="utf-8")
     recipes = re.findall(r"^hooksync list --format json \| (jq .*)$", page, re.MULTILINE)

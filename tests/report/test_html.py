@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hooksync.report.html import plan_html
 from hooksync.report.view import RunView
+from tests.backends import missing
 from tests.conftest import Place
 from tests.report.test_markdown import HOSTILE, hostile_view, large, view
 
@@ -80,8 +81,9 @@ def test_plan_and_show_write_the_same_page_and_apply_none(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 def test_a_browser_opens_ten_thousand_steps_at_once_and_finds_one(tmp_path: Path) -> None:
+    if not CHROMIUM:
+        missing("there is no browser", "install chromium")
     many: RunView = view(*(large(500, f"archive-{n}") for n in range(20)))
     path = tmp_path / "plan.html"
     path.write_text(plan_html(many).replace("</html>", MEASURE))
