@@ -91,13 +91,12 @@ def _problem_json(problem: Problem) -> dict[str, object]:
 
 def init(options: Options, world: World) -> ExitCode:
     """Write a first hooks file. Raises FileError if it exists already."""
-    for path in DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,):
-        if is_there(path):  # before any call; checked again while writing
-            raise FileError(_exists(path))
+    paths = DEFAULT_FILES if options.path in DEFAULT_FILES else (options.path,)
+    for path, other in (*((path, "PATH") for path in paths), (options.write_env, "--write-env FILE")):
+        if path and is_there(path):  # before any call; checked again while writing
+            raise FileError(_exists(path, other))
     if options.with_values and not options.write_env:
         raise UsageError(Problem("--with-values needs --write-env", "name the file that the values go to"))
-    if options.write_env and is_there(options.write_env):
-        raise FileError(_exists(options.write_env, "--write-env FILE"))
     if options.is_from_live:
         return _init_from_live(options, world)
     if options.server or options.tenant or options.tenancies or options.names_files or options.write_env:

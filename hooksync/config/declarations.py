@@ -100,9 +100,8 @@ def filled_subject(noun: str, template: Template) -> str:
 def url_problem(url: str, subject: str, where: Location | None, owns: tuple[str, ...] | None = None) -> Problem | None:
     """Judge the URL of a receiver, or its outline. What no prefix owns, hooksync would not find again."""
     if fault := url_fault(url):
-        return Problem(
-            f"{subject} {fault}", "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}", where
-        )
+        fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
+        return Problem(f"{subject} {fault}", fix, where)
     if not may_own(owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
         return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
@@ -208,10 +207,8 @@ def duplicate_subscription_problems(
         for trigger in entry.triggers:
             first = seen.setdefault((identity, trigger), entry)
             if first is not entry:
-                what = (
-                    f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}" ({first.location})'
-                )
-                yield Problem(what, "remove one of the two", entry.location)
+                what = f'"{entry.name}" has the URL and the trigger {trigger.short} of "{first.name}"'
+                yield Problem(f"{what} ({first.location})", "remove one of the two", entry.location)
 
 
 def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Hashable]]) -> Iterator[Problem]:
@@ -230,10 +227,12 @@ def url_identity(template: Template) -> Hashable:
     return (template.text,) if template.literal is None else normal_url(template.literal)
 
 
-def tenancy_identity(server: str | Template | None, tenant: str | Template | None) -> Hashable:
-    """Return what two tenancies must share to be the same. Templates: texts with references, not filled in yet."""
-    host = server_url(server) if isinstance(server, str) and not server_fault(server) else server
-    return host, tenant.casefold() if isinstance(tenant, str) else tenant
+def tenancy_identity(server: str | Written | None, tenant: str | Written | None) -> Hashable:
+    """Return what two tenancies must share to be the same. Texts with references are compared as they are written."""
+    texts = (text.template if isinstance(text, Written) else text for text in (server, tenant))
+    host, name = (text.literal or text if isinstance(text, Template) else text for text in texts)
+    host = server_url(host) if isinstance(host, str) and not server_fault(host) else host
+    return host, name.casefold() if isinstance(name, str) else name
 
 
 def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:
@@ -272,30 +271,21 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
 
 
 def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
-    subscriptions = []
-    for subscription in entry.subscriptions:
-        named = (
-            trigger
-            for trigger in subscription.triggers
-            if address_matches(address_of(entry.name, subscription.name, trigger), targets)
-        )
-        if triggers := tuple(named):
-            subscriptions.append(replace(subscription, triggers=triggers))
-    return replace(entry, subscriptions=tuple(subscriptions))
+    kept = []
+    for one in entry.subscriptions:
+        named = [(trigger, address_of(entry.name, one.name, trigger)) for trigger in one.triggers]
+        kept.append(replace(one, triggers=tuple(each for each, address in named if address_matches(address, targets))))
+    return replace(entry, subscriptions=tuple(one for one in kept if one.triggers))
 
 
 def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str], noun: str) -> None:
     """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
     from hooksync.core.redaction import printable  # only here: the addresses of a state may be anything
 
-    problems = []
-    for glob in globs:
-        if not any(fnmatchcase(candidate, glob) for candidate in candidates):
-            some = printable(", ".join(candidates[:3])) + (", ..." if len(candidates) > 3 else "")
-            fix = f"choose among {some}" if some else f"there is no {noun} to choose"
-            problems.append(Problem(f'{flag} "{glob}" matches no {noun}', fix))
-    if problems:
-        raise UsageError(*problems)
+    some = printable(", ".join(candidates[:3])) + (", ..." if len(candidates) > 3 else "")
+    fix = f"choose among {some}" if some else f"there is no {noun} to choose"
+    if unmatched := [glob for glob in globs if not any(fnmatchcase(each, glob) for each in candidates)]:
+        raise UsageError(*(Problem(f'{flag} "{glob}" matches no {noun}', fix) for glob in unmatched))
 
 
 class Shard(Record, frozen=True):

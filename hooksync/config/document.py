@@ -7,7 +7,7 @@ are checked while a file is read; those between subscriptions, tenancies and fil
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from itertools import islice
 from typing import cast
 
@@ -72,15 +72,8 @@ def _run_problems(
     for name, part in first.items():
         fix = "declare some, or write `subscriptions: {}` if it has none"
         yield Problem(f'tenancy "{name}" has no subscriptions', fix, part.location)
-    yield from declarations.duplicate_tenancy_problems((tenancy, _identity(tenancy.settings)) for tenancy in tenancies)
-
-
-def _identity(settings: Settings) -> Hashable:
-    """Compare texts without references as they are meant, those with references as they are written."""
-    texts = (written.template if written else None for written in (settings.server, settings.tenant))
-    return declarations.tenancy_identity(
-        *(text if text is None or text.literal is None else text.literal for text in texts)
-    )
+    places = ((one, declarations.tenancy_identity(one.settings.server, one.settings.tenant)) for one in tenancies)
+    yield from declarations.duplicate_tenancy_problems(places)
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
@@ -169,9 +162,8 @@ class FileReader:
         self.problems: list[Problem] = []
         self.data = YamlMap()  # fits the schema
         self.is_whole = False  # whether all that the file says is in the data
-        self.incomplete: Set[tuple[str | int, ...]] = {
-            ()
-        }  # of which something is missing: by paths, () is the top level
+        # of which something is missing: by paths, () is the top level
+        self.incomplete: Set[tuple[str | int, ...]] = {()}
         self._file = source.name
         self._folder = source.folder
         self._catalog = TriggerCatalog()

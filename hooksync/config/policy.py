@@ -46,10 +46,8 @@ class Policy(Record, frozen=True):
         usual = CredentialRefs()
         for tenancy in tenancies:
             settings, (variables, refs) = tenancy.settings, named_by(tenancy)
-            if login and {usual.username, usual.password} & {
-                settings.credentials.username,
-                settings.credentials.password,
-            }:
+            given = settings.credentials
+            if login and (given.username == usual.username or given.password == usual.password):
                 refs.append(SecretRef("file", login, tenancy.location))
             server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
             text = _filled(server.template, environ)
