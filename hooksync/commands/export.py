@@ -35,12 +35,10 @@ from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
 from hooksync.documents.writer import list_json
 from hooksync.reconcile.context import World
-from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.reconcile.planner import Fetched
-from hooksync.reconcile.session import open_run
 from hooksync.report.listing import coverage_table, list_table, targeted
 from hooksync.report.markdown import table_page
 from hooksync.report.text import state_lines, table_lines
+from hooksync.report.view import TenancyView
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1
@@ -63,22 +61,22 @@ def export(options: Options, world: World, write: Callable[[str, Sequence[Need]]
 
     `write`: takes the text of the file instead, and what it needs; not called where a part of it could not be read.
     """
-    fetched, warnings = _read(options, world)
-    if world.stop.is_set():
+    made = _read(replace(options, uses_state=False), world)
+    if made.is_interrupted:
         return ExitCode.INTERRUPTED
-    variables, redactor = free_variables(one.tenancy for one in fetched), world.output.redactor
+    variables, redactor = free_variables(one.tenancy for one in made.tenancies), world.output.redactor
     tenancies = [
-        one if isinstance(one, UnreadTenancy) else ExportedTenancy(one.tenancy, one.live, variables, redactor)
-        for one in fetched
+        one if one.live is None else ExportedTenancy(one.tenancy, one.live, variables, redactor)
+        for one in made.tenancies
     ]
     exported = [one for one in tenancies if isinstance(one, ExportedTenancy)]
-    unread = [one for one in tenancies if isinstance(one, UnreadTenancy)]
+    unread = [one for one in tenancies if isinstance(one, TenancyView)]
     needs = [need for one in exported for need in one.needs]  # in the order of the file
     if write is None and exported:
         world.terminal.result(export_text(tenancies))
     elif write and not unread:
         write(export_text(tenancies), needs)
-    for warning in (*warnings, *(warning for one in exported for warning in one.warnings)):
+    for warning in (*made.declared.warnings, *(warning for one in exported for warning in one.warnings)):
         world.terminal.warn(warning)
     if needs:
         width = max(len(need.variable) for need in needs)
@@ -89,7 +87,7 @@ def export(options: Options, world: World, write: Callable[[str, Sequence[Need]]
             first, then = f"fill in what is empty in {path}, and give each command --env-file {path}:", []
         world.terminal.message("\n".join((first, *lines, *then)))
     for one in unread:
-        for problem in one.error.problems:
+        for problem in one.error.problems if one.error else ():
             world.terminal.message(f"error: {one.tenancy.name}: {problem}")
     if write and unread:
         world.terminal.message(f"{printable(options.path)} was not written, because it would be incomplete")
@@ -98,13 +96,10 @@ def export(options: Options, world: World, write: Callable[[str, Sequence[Need]]
 
 def list_live(options: Options, world: World) -> ExitCode:
     """Show what is live, or who subscribes to which trigger: a view of the plan. DONE when every tenancy was read."""
-    declared = _declare(options, world)
-    made = library.plan(declared)
+    made = _read(options, world)
     tenancies = [replace(one, refusals=()) for one in made.tenancies]  # nothing is to be carried out
     if options.targets:
         tenancies = [targeted(one) for one in tenancies]
-    if declared.names is None:
-        tenancies = [replace(one, tenancy=_as_logged_in(one.tenancy)) for one in tenancies]
     view = replace(made, tenancies=tuple(tenancies))
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
@@ -117,24 +112,13 @@ def list_live(options: Options, world: World) -> ExitCode:
     return ExitCode.INTERRUPTED if view.is_interrupted else ExitCode.ERROR if view.errors else ExitCode.DONE
 
 
-def _read(options: Options, world: World) -> tuple[tuple[Fetched, ...], tuple[Problem, ...]]:
-    """Read the chosen tenancies; with the warnings of the files that choose them."""
-    declared = _declare(options, world)
-    progress = world.terminal.progress("reading", len(declared.tenancies))
-    opened = open_run(declared.tenancies, world, timeout=options.timeout, parallelism=options.parallelism)
-    with opened as run, progress as step:
-        fetched = run.read(step)
-    if declared.names is None:
-        fetched = tuple(replace(one, tenancy=_as_logged_in(one.tenancy)) for one in fetched)
-    return fetched, declared.warnings
-
-
-def _declare(options: Options, world: World) -> Declared:
-    """Choose the tenancies to read: those of hooks files, or the one that is named, of which no state is known."""
+def _read(options: Options, world: World) -> library.Plan:
+    """Read the chosen tenancies: those of hooks files, or the one that is named, of which no state is known."""
     if _reads_files(options, world):
-        return prepare(options, world)
-    uses_state = options.uses_state and options.state is not None
-    return Declared((_named_tenancy(options, world),), (), replace(options, uses_state=uses_state), world)
+        return library.plan(prepare(options, world))
+    options = replace(options, uses_state=options.uses_state and options.state is not None)
+    made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
+    return replace(made, tenancies=tuple(replace(one, tenancy=_as_logged_in(one.tenancy)) for one in made.tenancies))
 
 
 _HOW_TO_SET = (
@@ -192,7 +176,7 @@ def _as_logged_in(one: Tenancy) -> Tenancy:
     return replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
 
 
-def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
+def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:
     """Write a hooks file. A tenancy that could not be read is a comment in it."""
     lines = ["version: 1"]
     entries = (entry for one in tenancies if isinstance(one, ExportedTenancy) for entry in one.entries)
@@ -201,8 +185,9 @@ def export_text(tenancies: Sequence[ExportedTenancy | UnreadTenancy]) -> str:
         lines.append(f"extra_triggers: {_flow(extra)}")
     lines.append("tenancies:")
     for one in tenancies:
-        if isinstance(one, UnreadTenancy):
-            what = f"{one.tenancy.name} is missing, because it could not be read: {one.error.summary}"
+        if isinstance(one, TenancyView):
+            reason = one.error.summary if one.error else "interrupted"
+            what = f"{one.tenancy.name} is missing, because it could not be read: {reason}"
             lines.append(f"  {_comment(what)}")
         else:
             lines += _tenancy_lines(one)
