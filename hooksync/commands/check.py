@@ -90,13 +90,14 @@ def _targets(hooks: Iterable[HookCheck]) -> Iterator[ProbeTarget]:
 
 def _challenged(hooks: Sequence[HookCheck], run: Run, advance: Callable[[], None]) -> list[HookCheck]:
     """Challenge receivers, and add what they answered."""
-    answers: dict[ProbeTarget | None, ProbeResult] = dict(
-        probe_all(_targets(hooks), run.pool, run.context, advance).items()
-    )
-    ready = [target for target, answer in answers.items() if target and answer.state == "ready"]
+    answers = probe_all(_targets(hooks), run.pool, run.context, advance)
+    ready = [target for target, answer in answers.items() if answer.state == "ready"]
     tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
-    signing: dict[ProbeTarget | None, bool | None] = dict(zip(ready, run.pool.run("receivers", tasks), strict=True))
-    return [replace(one, receiver=answers.get(one.target), is_forgeable=signing.get(one.target)) for one in hooks]
+    signing = dict(zip(ready, run.pool.run("receivers", tasks), strict=True))
+    return [
+        replace(one, receiver=answers.get(target), is_forgeable=signing.get(target)) if (target := one.target) else one
+        for one in hooks
+    ]
 
 
 def _secret_states(

@@ -166,15 +166,14 @@ class ExportedTenancy:
         """Return URL and secret of a receiver that is not declared; its entries share them."""
         identity = live.url.identity
         if identity not in self._made:
-            where = f"{self.tenancy.name}/{name}"
-            secret = self._need(f"the secret of {where}", "", name, "secret")
+            secret = self._need("the secret", "", name, "secret")
             head, mark, query = live.url.full.partition("?")
             _, _, path = split_url(head)
             segments = "/".join(self._segment(segment, name) for segment in path.split("/"))
             pairs = "&".join(self._pair(pair, name) for pair in query.split("&"))
             url = f"{escape(head.removesuffix(path))}{segments}{mark}{pairs}"
             if self._redactor.holds(url):  # a part of it that looks like any other came from a variable elsewhere
-                url = f"${{{self._need(f'the URL of {where}', live.url.full, name, 'url')}}}"
+                url = f"${{{self._need('the URL', live.url.full, name, 'url')}}}"
             self._made[identity] = url, SecretRef("env", secret)
         return self._made[identity]
 
@@ -182,8 +181,7 @@ class ExportedTenancy:
         """Write one segment of a path, with a variable instead of what looks like a key."""
         if masked_path(segment) == segment and not self._redactor.holds(segment):
             return escape(segment)
-        what = f"a part of the path in the URL of {self.tenancy.name}/{name}"
-        return f"${{{self._need(what, segment, name, 'path')}}}"
+        return f"${{{self._need('a part of the path in the URL', segment, name, 'path')}}}"
 
     def _pair(self, pair: str, name: str) -> str:
         """Write one pair of a query with a variable instead of its value, or of all of it."""
@@ -193,13 +191,13 @@ class ExportedTenancy:
         key = key if equals and not self._redactor.holds(key) else ""
         what = f'the value of "{printable(key)}"' if key else "the query"
         value = pair[len(key) + 1 :] if key else pair
-        variable = self._need(f"{what} in the URL of {self.tenancy.name}/{name}", value, name, "url", key)
+        variable = self._need(f"{what} in the URL", value, name, "url", key)
         return f"{escape(key)}=${{{variable}}}" if key else f"${{{variable}}}"
 
     def _need(self, what: str, value: str, name: str, *words: str) -> str:
         wanted = variable_name(name, *words)
         variable = self._variables.take(wanted, variable_name(self.tenancy.name, name, *words))
-        self.needs.append(Need(variable, what, value))
+        self.needs.append(Need(variable, f"{what} of {self.tenancy.name}/{name}", value))
         return variable
 
 

@@ -21,7 +21,6 @@ from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.commands.export_draft import Need
-    from hooksync.config.declarations import TenancyDeclaration
     from hooksync.config.document import Judge
 
 FORMAT = "hooksync.validation/1"
@@ -31,7 +30,7 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 
 def validate(options: Options, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment. Raises FileError with every problem."""
-    from hooksync.config.declarations import command_problems, nothing_in, select, share_of
+    from hooksync.config.declarations import addresses, command_problems, nothing_in, select, share_of
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
 
     judges: list[Judge] = [] if options.allows_commands else [command_problems]
@@ -43,18 +42,18 @@ def validate(options: Options, world: World) -> ExitCode:
         document = read_document(read_sources(options.files, world.stdin), *judges)
     except FileError as error:
         if options.format == "json":
-            world.terminal.result(_json((), error.problems, ()), "json")
+            world.terminal.result(_json(0, 0, error.problems, ()), "json")
         raise
     entries = share_of(select(document, options.tenancies, options.targets), options.shard)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
     for warning in document.warnings:
         world.terminal.warn(warning)
+    number = len(addresses(entries))
     if options.format == "json":
-        world.terminal.result(_json(entries, (), document.warnings), "json")
+        world.terminal.result(_json(len(entries), number, (), document.warnings), "json")
         return ExitCode.DONE
     tenancies = "1 tenancy" if len(entries) == 1 else f"{len(entries)} tenancies"
-    number = _count(entries)
     what = f"{tenancies}, {number} {'subscription' if number == 1 else 'subscriptions'}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
@@ -66,22 +65,17 @@ def schema(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def _json(entries: Sequence[TenancyDeclaration], problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
+def _json(tenancies: int, subscriptions: int, problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
     """Write counts, problems and warnings as JSON."""
     document = {
         "format": FORMAT,
         "is_valid": not problems,
         "problems": [_problem_json(problem) for problem in problems],
-        "subscriptions": _count(entries),
-        "tenancies": len(entries),
+        "subscriptions": subscriptions,
+        "tenancies": tenancies,
         "warnings": [_problem_json(warning) for warning in warnings],
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
-
-
-def _count(entries: Sequence[TenancyDeclaration]) -> int:
-    """Count the declared subscriptions: one for each trigger."""
-    return sum(len(one.triggers) for entry in entries for one in entry.subscriptions)
 
 
 def _problem_json(problem: Problem) -> dict[str, object]:
