@@ -25,9 +25,9 @@ from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
-from hooksync.documents.writer import PlannedWith, PlanOptions, plan_json, report_json
+from hooksync.documents.writer import plan_json, report_json
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, ask_receivers
+from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Executor, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.text import Line, plain, plan_lines, report_lines
 from hooksync.report.view import AdoptedCounts, RunView, StepView, TenancyView, view_of_plan, view_of_step
@@ -124,11 +124,10 @@ class Plan(Result, frozen=True, kw_only=True):
 
         `is_signed`: with HOOKSYNC_PLAN_KEY, where that is set.
         """
-        options = self.declared.options
-        flags = PlanOptions(options.prunes, options.replace, self.is_targeted, options.allows_mass_unsubscribe)
-        made_with = PlannedWith(self.id, find_commit(options.files[0]), flags, self.made_with)
-        key = plan_key(self.declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
-        return self._output.safe(self._output.checked(plan_json(self, made_with, key), "the plan"), "json")
+        declared, commit = self.declared, find_commit(self.declared.options.files[0])
+        key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
+        text = plan_json(self, declared.diff_options, self.id, key, commit=commit, state=self.made_with)
+        return self._output.safe(self._output.checked(text, "the plan"), "json")
 
 
 class Report(Result, frozen=True, kw_only=True):
@@ -299,9 +298,13 @@ def _execute(
 
     Where nobody can be asked, no receiver is challenged.
     """
-    executor, options = session.executor(), session.declared.options
+    from hooksync.reconcile.journal import Journal  # only here: a plan has none
+
+    options, terminal = session.declared.options, session.declared.world.terminal
+    journal = Journal(session.store, session.planner) if session.store else None
+    executor = Executor(session.run, session.planner.options, journal, terminal, options.probes)
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
-    if is_ready and not options.is_confirmed and not session.declared.world.terminal.can_ask():
+    if is_ready and not options.is_confirmed and not terminal.can_ask():
         fix = "give --yes if the plan is as wanted"
         prepared = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
     else:

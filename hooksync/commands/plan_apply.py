@@ -192,10 +192,8 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
 def show_problems(result: Result, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
     """Show warnings, refusals and errors, each with its fix. `told`: what was shown before; is added to."""
     known = set() if told is None else told
-    errors = [
-        (f"error: {one.tenancy.name}", each) for one in result.tenancies if one.error for each in one.error.problems
-    ]
-    found = [*(("", each) for each in result.all_warnings), *((refused, each) for each in result.refusals), *errors]
+    found = [("", each) for each in result.all_warnings]
+    found += [(refused, each) for each in result.refusals] + [("error", each) for each in result.error_problems]
     for what, problem in found:
         if problem in known:
             continue
@@ -204,8 +202,6 @@ def show_problems(result: Result, world: World, *, refused: str, told: set[Probl
         else:
             world.terminal.warn(problem)
     known.update(problem for _, problem in found)
-    if result.state_error:
-        world.terminal.message(f"error: {result.state_error}")
 
 
 def _notice_url(options: Options, world: World) -> Secret | None:

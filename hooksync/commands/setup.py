@@ -41,7 +41,6 @@ from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.documents.reader import SavedPlan
-    from hooksync.reconcile.executor import Executor
 
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
@@ -66,7 +65,13 @@ class Declared(Record, frozen=True):
     @property
     def is_targeted(self) -> bool:
         """Whether only some of what the files declare is looked at."""
-        return self.saved.options.targeted if self.saved else bool(self.options.targets)
+        return self.saved.options.is_targeted if self.saved else bool(self.options.targets)
+
+    @property
+    def diff_options(self) -> DiffOptions:
+        """What is said about the comparison."""
+        options = self.options
+        return DiffOptions(options.prunes, options.replace, self.is_targeted, options.allows_mass_unsubscribe)
 
     @property
     def state(self) -> str | None:
@@ -95,14 +100,6 @@ class Session(Record, frozen=True):
         """Read the tenancies and plan them."""
         return self.planner.plan(self.fetch(waits=waits))
 
-    def executor(self) -> Executor:
-        """Make the executor of its plans."""
-        from hooksync.reconcile.executor import Executor
-        from hooksync.reconcile.journal import Journal
-
-        journal, declared = Journal(self.store, self.planner) if self.store else None, self.declared
-        return Executor(self.run, self.planner.options, journal, declared.world.terminal, declared.options.probes)
-
 
 @contextmanager
 def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
@@ -128,8 +125,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             private=declared.private_receivers,
         ) as run:
             planner = Planner(
-                DiffOptions(options.prunes, options.replace, is_targeted=declared.is_targeted),
-                options.allows_mass_unsubscribe,
+                declared.diff_options,
                 found.state,
                 run.secrets,
                 KeyRing(options.parallelism, world.stretch or stretch),

@@ -34,7 +34,8 @@ from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault, shown_server
-from hooksync.documents.writer import PLAN_FORMAT, PlanOptions, digest, signature_of
+from hooksync.documents.writer import PLAN_FORMAT, digest, signature_of
+from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Action, Change
 from hooksync.report.view import RunView, StepView, TenancyView, id_length
 from hooksync.state.format import Mark
@@ -71,7 +72,7 @@ class SavedPlan(Record, frozen=True):
     id: str
     is_signed: bool
     tenancies: tuple[SavedTenancy, ...]
-    options: PlanOptions
+    options: DiffOptions
     state_mark: Mark | None  # of the state that it was made with; None: there was none
     warnings: tuple[Problem, ...]  # of its reading
     created_at: datetime
@@ -153,7 +154,7 @@ def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
     tenancies = tuple(_tenancy(each, f"tenancies[{n}]") for n, each in enumerate(fields["tenancies"]))
     if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
         raise InvalidDocument("the plan: two tenancies have the same name")
-    options = convert(fields["options"], PlanOptions)
+    options = convert(fields["options"], DiffOptions)
     view = RunView(
         tuple(map(_view, tenancies)),
         fields["created_at"],
@@ -163,7 +164,7 @@ def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
         _problems(fields["undeclared"]),
         not_adopted=_problems(fields["refusals"]),
         is_state_missing=fields["state_missing"],
-        is_targeted=options.targeted,
+        is_targeted=options.is_targeted,
     )
     made, end = _time(fields, "created_at"), _time(fields, "expires_at") if fields["expires_at"] else None
     mark, is_signed = convert(fields["state_serial"], Mark | None), "signature" in fields

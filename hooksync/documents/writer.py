@@ -29,10 +29,11 @@ from hooksync.core.model import (
     SecretRef,
     Tenancy,
 )
-from hooksync.core.record import Record, asdict, fields_of
+from hooksync.core.record import asdict, fields_of, to_builtins
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import masked_url
 from hooksync.reconcile.context import Origin
+from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import ACTIONS, RESULTS
 from hooksync.report.view import RunView, StepView, TenancyView
 from hooksync.state.format import Mark
@@ -51,35 +52,31 @@ _DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under t
 _URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
 
 
-class PlanOptions(Record, frozen=True):
-    """The flags that a plan is made with, for the run that carries it out."""
+def plan_json(
+    view: RunView,
+    options: DiffOptions,
+    plan_id: str,
+    key: PlanKey | None = None,
+    *,
+    commit: str | None = None,
+    state: Mark | None = None,
+) -> str:
+    """Write a plan; signed, where there is a key.
 
-    prune: bool
-    replace: tuple[str, ...]
-    targeted: bool
-    allow_mass_unsubscribe: bool
-
-
-class PlannedWith(Record, frozen=True):
-    """What a plan was made with, and what tells it from other plans."""
-
-    id: str  # 32 hexadecimal digits, random
-    commit: str | None  # of the hooks file's repository
-    options: PlanOptions
-    state: Mark | None = None  # of the state; None: there was none
-
-
-def plan_json(view: RunView, made_with: PlannedWith, key: PlanKey | None = None) -> str:
-    """Write a plan; signed, where there is a key."""
-    document = _head(view, PLAN_FORMAT)
-    document["id"] = made_with.id
-    document["commit"] = made_with.commit
+    `plan_id`: 32 hexadecimal digits, random; `commit`: of the hooks file's repository; `state`: None: there was none.
+    """
     end = datetime.fromisoformat(view.created_at) + SIGNED_FOR
-    document["expires_at"] = rfc3339(end.timestamp()) if key else None
-    document["options"] = asdict(made_with.options)
-    document["state_serial"] = asdict(made_with.state) if made_with.state else None
-    document["tenancies"] = Lines(_tenancy(tenancy, made_with.id, key) for tenancy in view.tenancies)
-    document["summary"] = _counted(view, view.counts(), ACTIONS)
+    document = _document(
+        view,
+        PLAN_FORMAT,
+        id=plan_id,
+        commit=commit,
+        expires_at=rfc3339(end.timestamp()) if key else None,
+        options=to_builtins(options),
+        state_serial=to_builtins(state),
+        tenancies=Lines(_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies),
+        summary=_counted(view, view.counts(), ACTIONS),
+    )
     if key:
         document["signature"] = signature_of(document, key)
     return _sealed(document)
@@ -87,12 +84,15 @@ def plan_json(view: RunView, made_with: PlannedWith, key: PlanKey | None = None)
 
 def report_json(view: RunView, origin: Origin) -> str:
     """Write the result of a plan."""
-    document = _head(view, REPORT_FORMAT)
-    document["tenancies"] = Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies)
-    document["summary"] = _counted(view, view.results(), RESULTS)
-    document["adopted"] = asdict(view.adopted) if view.adopted else None
-    document["error"] = None if view.state_error is None else _error(view.state_error)
-    document["run"] = asdict(origin)
+    document = _document(
+        view,
+        REPORT_FORMAT,
+        tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
+        summary=_counted(view, view.results(), RESULTS),
+        adopted=to_builtins(view.adopted),
+        error=None if view.state_error is None else _error(view.state_error),
+        run=to_builtins(origin),
+    )
     return _sealed(document)
 
 
@@ -100,7 +100,7 @@ def list_json(view: RunView) -> str:
     """Write what is live, with what the plan says of it, and who subscribes to which trigger."""
     from hooksync.report.listing import coverage, list_counts, listed  # only here: a plan does without
 
-    document = _head(view, LIST_FORMAT)
+    document = _document(view, LIST_FORMAT)
     del document["refusals"]  # nothing is to be carried out
     document["tenancies"] = Lines(
         Sections(
@@ -123,19 +123,19 @@ def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     return {**{name: fields[name] for name in (*_ABOUT, "secret")}, **live_row(live)}
 
 
-def _head(view: RunView, form: str) -> Sections:
-    fields = {
-        "format": form,
-        "created_at": view.created_at,
-        "hooksync_version": __version__,
-        "state": view.state,
-        "state_missing": view.is_state_missing,
-        "sources": view.sources,
-        "refusals": Lines(encode(problem.line) for problem in view.refusals),
-        "warnings": Lines(encode(problem.line) for problem in view.all_warnings),
-        "undeclared": [problem.line for problem in view.undeclared],
-    }
-    return Sections(fields)
+def _document(view: RunView, form: str, **fields: object) -> Sections:
+    return Sections(
+        format=form,
+        created_at=view.created_at,
+        hooksync_version=__version__,
+        state=view.state,
+        state_missing=view.is_state_missing,
+        sources=view.sources,
+        refusals=Lines(encode(problem.line) for problem in view.refusals),
+        warnings=Lines(encode(problem.line) for problem in view.all_warnings),
+        undeclared=[problem.line for problem in view.undeclared],
+        **fields,
+    )
 
 
 def _sealed(document: Sections) -> str:
@@ -145,11 +145,12 @@ def _sealed(document: Sections) -> str:
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
-    fields = _tenancy_fields(view)
-    fields["binding"] = _binding(view.tenancy, plan_id, key)
-    fields["steps"] = Lines(encode_line(_step(step)) for step in view.steps)
-    fields["summary"] = _counted(view, view.counts(), ACTIONS)
-    return fields
+    return _tenancy_fields(
+        view,
+        binding=_binding(view.tenancy, plan_id, key),
+        steps=Lines(encode_line(_step(step)) for step in view.steps),
+        summary=_counted(view, view.counts(), ACTIONS),
+    )
 
 
 def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
@@ -158,11 +159,11 @@ def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
     return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": urls})
 
 
-def _tenancy_fields(view: TenancyView) -> Sections:
-    """Write what plan and report hold of a tenancy besides its steps and their counts."""
+def _tenancy_fields(view: TenancyView, **fields: object) -> Sections:
+    """Write what plan and report hold of a tenancy, and besides its steps and their counts."""
     tenancy = view.tenancy
     live = None if view.live is None else sorted(view.live, key=lambda one: one.id)
-    fields = {
+    fields |= {
         **fields_of(PlainSettings, tenancy),
         "name": tenancy.name,
         "server": tenancy.server.shown,
@@ -183,12 +184,13 @@ def _tenancy_fields(view: TenancyView) -> Sections:
 
 
 def _applied_tenancy(view: TenancyView) -> Sections:
-    fields, outcome = _tenancy_fields(view), view.outcome
-    fields["steps"] = Lines(encode_line({**_step(step), **_outcome(step)}) for step in view.steps)
-    fields["summary"] = _counted(view, view.results(), RESULTS)
-    fields["differences"] = Lines(encode_line(_step(step)) for step in view.differences)
-    fields["not_verified"] = (outcome.not_verified or None) if outcome else None
-    return fields
+    return _tenancy_fields(
+        view,
+        steps=Lines(encode_line({**_step(step), **_outcome(step)}) for step in view.steps),
+        summary=_counted(view, view.results(), RESULTS),
+        differences=Lines(encode_line(_step(step)) for step in view.differences),
+        not_verified=(view.outcome.not_verified or None) if view.outcome else None,
+    )
 
 
 def _step(step: StepView) -> dict[str, object]:

@@ -42,12 +42,13 @@ Nested = Mapping[str, Any]  # data as JSON has them
 Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to keep comes first
 
 
-class DiffOptions(Record, frozen=True):
-    """What the command line says about the comparison."""
+class DiffOptions(Record, frozen=True, rename={"is_targeted": "targeted"}):
+    """What the command line says about the comparison; and a saved plan to the run that carries it out."""
 
     prune: bool = True  # False: nothing is unsubscribed but duplicates and replaced ones
     replace: tuple[str, ...] = ()  # globs of addresses to resubscribe even if nothing differs
     is_targeted: bool = False  # True: only some of the declared are looked at, so undeclared ones are left alone
+    allow_mass_unsubscribe: bool = False
 
 
 def make_plan(

@@ -32,7 +32,6 @@ class Planner(Record, frozen=True):
     """What plans are made with."""
 
     options: DiffOptions
-    allows_mass_unsubscribe: bool
     state: State | None
     secrets: SecretSources
     ring: KeyRing
@@ -94,7 +93,7 @@ class Planner(Record, frozen=True):
     def reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
         unsafe: tuple[Problem, ...] = ()
-        if not self.allows_mass_unsubscribe:
+        if not self.options.allow_mass_unsubscribe:
             unsafe = unsafe_reasons(plan, count_owned(plan.tenancy, plan.live), trusts_state=self.trusts_state)
         return unsafe + secret_reasons(plan, adopts=self.adopts, has_state=self.place is not None)
 

@@ -18,7 +18,7 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
 from hooksync.documents.reader import read_saved_plan
-from hooksync.documents.writer import PlannedWith, PlanOptions, digest, list_json, plan_json
+from hooksync.documents.writer import digest, list_json, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import UnreadTenancy
 from hooksync.report.listing import coverage_table, list_table
@@ -366,8 +366,7 @@ def test_any_plan_is_shown_as_it_was_printed(
         view_of_plan(plan, several), warnings=several, undeclared=several[:1], state="s", is_targeted=is_targeted,
         is_state_missing=states.draw(st.booleans()),
     )  # fmt: skip
-    options = PlanOptions(True, (), is_targeted, allow_mass_unsubscribe=False)
-    data = plan_json(printed, PlannedWith("0" * 32, None, options)).encode()
+    data = plan_json(printed, DiffOptions(is_targeted=is_targeted), "0" * 32).encode()
     read = read_saved_plan(data, "plan.json", None).view
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
     assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(printed, shows_kept=shows_kept)

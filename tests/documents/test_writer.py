@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.record import replace
-from hooksync.documents.writer import PlannedWith, PlanOptions, digest, encode, encode_line, plan_json
+from hooksync.documents.writer import digest, encode, encode_line, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.report.view import RunView, view_of_plan
 from hooksync.sandbox.server import Sandbox, SandboxOptions
@@ -295,7 +295,8 @@ def test_steps_tell_description_and_owner_where_something_is_declared() -> None:
     texts = [
         plan_json(
             RunView((view_of_plan(plan),), "2026-01-02T03:04:05Z", "hooks.yaml"),
-            PlannedWith("0" * 32, None, PlanOptions(True, (), False, False)),
+            DiffOptions(),
+            "0" * 32,
         )
         for plan in plans
     ]
