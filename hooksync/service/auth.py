@@ -115,11 +115,9 @@ class TokenSession:
     def _password(self, code: str = "") -> LogIn:
         """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
         username, password = self._user_and_password()
+        tenant = self._tenancy.tenant
         form = {"username": username, "password": password}
-        if self._tenancy.tenant:
-            form["tenant"] = self._tenancy.tenant
-        else:
-            form["includeUserDetails"] = "true"
+        form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
         request, answer = self._ask("login", form)
         refusal = read_refusal(answer.body) if answer.status != 200 else ""
         if isinstance(refusal, SecondFactor):
@@ -135,12 +133,8 @@ class TokenSession:
         return self._read(request, answer)
 
     def _second_factor(self, username: str, demand: SecondFactor, code: str) -> LogIn:
-        form = {
-            "username": username,
-            "tenant": self._tenancy.tenant or demand.tenant or "",
-            "continuationToken": demand.continuation,
-            "twoFactorToken": code,
-        }
+        form = {"username": username, "tenant": self._tenancy.tenant or demand.tenant or ""}
+        form |= {"continuationToken": demand.continuation, "twoFactorToken": code}
         doubt = f"the seed in {self._tenancy.credentials.totp} and this machine's clock"
         log_in = self._read(*self._ask("complete-2fa", form), doubt)
         return LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
@@ -175,9 +169,8 @@ class TokenSession:
         code = self._code_of(seed, period * _PERIOD)
         if code is None:
             what = f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
-            raise SecretError(
-                Problem(what, "use the seed that Preservica shows when the second factor is set up", ref.location)
-            )
+            fix = "use the seed that Preservica shows when the second factor is set up"
+            raise SecretError(Problem(what, fix, ref.location))
         self._context.redactor.learn([code])
         left = period * _PERIOD - now
         if left > 0:

@@ -115,7 +115,11 @@ class Preservica:
 
         Raises AnswerLost when it may or may not be gone, ServiceError when it is still there.
         """
-        request = Request("DELETE", self._tenancy.server.base_url, _path_of(identifier))
+        if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
+            what = f'the id "{identifier}" cannot be used in a path: the call would go to another address'
+            raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
+        path = f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
+        request = Request("DELETE", self._tenancy.server.base_url, path)
         answer = self._authorised(request, REMOVAL)
         if answer.status in (204, 404):
             return
@@ -125,10 +129,14 @@ class Preservica:
 
     def _authorised(self, request: Request, rule: RetryRule) -> Answer:
         """Send with a token; when it is refused, log in again once."""
+
+        def send(token: str) -> Answer:
+            return self._caller.send(replace(request, headers={**request.headers, TOKEN_HEADER: token}), rule)
+
         token = self._session.token()
-        answer = self._caller.send(_with_token(request, token), rule)
+        answer = send(token)
         if answer.status == 401:
-            again = self._caller.send(_with_token(request, self._session.token(instead_of=token)), rule)
+            again = send(self._session.token(instead_of=token))
             return replace(again, follows_lost=again.follows_lost or answer.follows_lost)
         return answer
 
@@ -138,21 +146,6 @@ class Preservica:
         quoted = self._redactor.quote(answer.text) or "(an empty answer)"
         problem = Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix)
         return Rejected(problem, answer.status) if kind is Rejected else kind(problem)
-
-
-def _with_token(request: Request, token: str) -> Request:
-    return replace(request, headers={**request.headers, TOKEN_HEADER: token})
-
-
-def _path_of(identifier: str) -> str:
-    """Return the path of a subscription, its id percent-encoded so that it stays one segment.
-
-    Raises ServiceError for an id that leads elsewhere however it is encoded: `%2E%2E` is `..` to any server.
-    """
-    if identifier in ("", ".", ".."):
-        what = f'the id "{identifier}" cannot be used in a path: the call would go to another address'
-        raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))
-    return f"{SUBSCRIPTIONS}/{quote(identifier, safe='')}"
 
 
 def _fix_for_subscribing(status: int, declared: DeclaredSubscription) -> str:

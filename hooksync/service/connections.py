@@ -25,7 +25,7 @@ import urllib3.exceptions
 import urllib3.util.connection
 
 from hooksync.core.clock import within
-from hooksync.core.errors import Problem, ServiceError
+from hooksync.core.errors import Problem, os_reason
 from hooksync.service.responses import AddressRefused, Flood, SlowLookUp, Unreachable
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
@@ -103,12 +103,10 @@ def bounded_call(seconds: float, answer_limit: int, look_up: LookUp = socket.get
     _CALL.look_up = look_up
     _CALL.deadline = time.monotonic() + seconds
     _CALL.bytes_left = 2 * answer_limit + _HEAD
-    _CALL.is_connected = False
-    _CALL.may_be_private, _CALL.reach = True, "public"
     try:
         yield _CALL
     finally:
-        _CALL.deadline = _CALL.bytes_left = math.inf
+        vars(_CALL).clear()  # as at first
 
 
 class _Bounded(_AnySocket):
@@ -260,31 +258,20 @@ class Connections(requests.adapters.HTTPAdapter):
 
 
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE.
-
-    Raises Unreachable for a certificate bundle that cannot be used.
-    """
+    """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE. Raises Unreachable."""
     context = ssl.create_default_context()
     context.sslsocket_class = _TlsSocket
     context.hostname_checks_common_name = False  # names stand in subjectAltName alone (RFC 9525), as for urllib3
     context.load_verify_locations(certifi.where())
     for name in _CA_VARIABLES:
-        if place := environ.get(name):
-            _load_bundle(context, name, place)
+        if not (place := environ.get(name)):
+            continue
+        try:
+            context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
+        except (OSError, ValueError) as error:
+            is_missing = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+            reason = os_reason(error) if is_missing else "it holds no certificate in PEM format"
+            what = f"the certificate bundle {place} of {name} cannot be used: {reason}"
+            fix = f"point {name} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it"
+            raise Unreachable(Problem(what, fix), kind="tls") from None
     return context
-
-
-def _load_bundle(context: ssl.SSLContext, variable: str, place: str) -> None:
-    failure: ServiceError | None = None
-    try:
-        context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
-    except (OSError, ValueError) as error:
-        is_missing = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-        reason = getattr(error, "strerror", "") if is_missing else "it holds no certificate in PEM format"
-        problem = Problem(
-            f"the certificate bundle {place} of {variable} cannot be used: {reason}",
-            f"point {variable} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it",
-        )
-        failure = Unreachable(problem, kind="tls")
-    if failure is not None:
-        raise failure

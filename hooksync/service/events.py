@@ -67,9 +67,7 @@ def signed(body: bytes, secret: Secret, *, is_chunked: bool = True, pause: float
 
 def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | ProbeResult:
     """Send an event once, as Preservica does. Returns the answer, or why there is none."""
-    headers = {**_OF_JSON}
-    if sent.signature is not None:
-        headers[SIGNATURE] = sent.signature
+    headers = _OF_JSON | ({} if sent.signature is None else {SIGNATURE: sent.signature})
     body = _pieces(sent, context) if sent.is_chunked else sent.body
     return post(url, context, "event", headers=headers, body=body)
 
@@ -117,8 +115,7 @@ def keys_of(secrets: Mapping[SecretRef, Secret]) -> dict[str, bytes]:
 
 def find_signers(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> list[SecretRef]:
     """Find what an event was signed with: references to one secret, or none. `body`: raw bytes, as received."""
-    keys = zip(secrets, keys_of(secrets).values(), strict=True)
-    return [ref for ref, key in keys if verify_event({"": key}, body, signature) is not None]
+    return [ref for ref in secrets if verify_event(keys_of({ref: secrets[ref]}), body, signature) is not None]
 
 
 def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signature: str) -> str:
@@ -128,7 +125,7 @@ def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signatur
     given = signature.strip().lower()
     if not _HEX.fullmatch(given):
         return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
-    for ref, key in zip(secrets, keys_of(secrets).values(), strict=True):
-        if sign_challenge(key, body) == given:
+    for ref, secret in secrets.items():
+        if sign_challenge(secret.reveal().encode("latin-1"), body) == given:
             return f"{ref} signed the body alone: preservica-webhook-auth goes before it"
     return "the signature is wrong: another secret, or the body was changed on its way"

@@ -45,10 +45,9 @@ _STATES: dict[Kind, ReceiverState] = {
     "wrong-secret": "wrong-secret",
     **{kind: "unreachable" for kind in get_args(NeverSent) + get_args(MaybeSent) if kind != "too-large"},
 }
+_NO_ENTRY = "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
 _STATUS_FIXES = {
-    **dict.fromkeys(
-        (401, 403), "the receiver must accept a POST without credentials: check the key in its URL, if it has one"
-    ),
+    **dict.fromkeys((401, 403), _NO_ENTRY),
     **dict.fromkeys((404, 410), "check the path of the URL, and that the receiver is deployed"),
     405: "the receiver must accept POST",
 }
@@ -207,23 +206,20 @@ def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bo
 def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
     if not isinstance(document, dict):
         return ProbeResult("wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}")
-    for name in ("challengeCode", "challengeResponse"):
-        if not isinstance(document.get(name), str):
-            what = f"its answer has no text in {name}"
-            return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
-    if document["challengeCode"] != code:
+    echoed, response = (document.get(name) for name in ("challengeCode", "challengeResponse"))
+    if not (isinstance(echoed, str) and isinstance(response, str)):
+        what = f"its answer has no text in challenge{'Code' if not isinstance(echoed, str) else 'Response'}"
+        return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
+    if echoed != code:
         what = "its answer does not repeat the challengeCode"
         return ProbeResult("not-echoed", what, "return the challengeCode of the query unchanged")
-    response = document["challengeResponse"]
     if not _RESPONSE.fullmatch(response):
         is_upper = _ANY_CASE.fullmatch(response)
         what = f"its challengeResponse is {'upper-case hex' if is_upper else 'not the hex of an HMAC-SHA256'}"
         return ProbeResult("not-hex", what, "write the HMAC-SHA256 as 64 lower-case hex digits")
     if not hmac.compare_digest(response, expected):
-        what = "it signs challenges with another secret"
-        return ProbeResult(
-            "wrong-secret", what, "give the receiver the declared secret, or declare the one that it holds"
-        )
+        fix = "give the receiver the declared secret, or declare the one that it holds"
+        return ProbeResult("wrong-secret", "it signs challenges with another secret", fix)
     return READY
 
 
