@@ -22,12 +22,10 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import (
     CREDENTIALS,
-    CredentialRefs,
     DeclaredSubscription,
     LiveSubscription,
     PlainSettings,
     SecretRef,
-    Tenancy,
 )
 from hooksync.core.record import asdict, fields_of, to_builtins
 from hooksync.core.signing import PlanKey
@@ -145,23 +143,20 @@ def _sealed(document: Sections) -> str:
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
+    """Write a tenancy with what the environment made of server, tenant and URLs: leads it elsewhere, it is refused."""
+    one = view.tenancy
+    urls = {each.address: url_digest(each, plan_id, key) for each in one.subscriptions}
     return _tenancy_fields(
         view,
-        binding=_binding(view.tenancy, plan_id, key),
+        binding={"server": one.server.base_url, "tenant": one.tenant, "urls": urls},
         steps=Lines(encode_line(_step(step)) for step in view.steps),
         summary=_counted(view, view.counts(), ACTIONS),
     )
 
 
-def _binding(tenancy: Tenancy, plan_id: str, key: PlanKey | None) -> Sections:
-    """Write what the environment made of server, tenant and URLs: where it leads elsewhere, the plan is refused."""
-    urls = {one.address: url_digest(one, plan_id, key) for one in tenancy.subscriptions}
-    return Sections({"server": tenancy.server.base_url, "tenant": tenancy.tenant, "urls": urls})
-
-
 def _tenancy_fields(view: TenancyView, **fields: object) -> Sections:
     """Write what plan and report hold of a tenancy, and besides its steps and their counts."""
-    tenancy = view.tenancy
+    tenancy, refs = view.tenancy, view.tenancy.credentials
     live = None if view.live is None else sorted(view.live, key=lambda one: one.id)
     fields |= {
         **fields_of(PlainSettings, tenancy),
@@ -171,7 +166,7 @@ def _tenancy_fields(view: TenancyView, **fields: object) -> Sections:
         "server_declared": tenancy.server.declared,
         "tenant_declared": tenancy.tenant_declared,
         "place": str(tenancy.location),
-        "credentials": credential_references(tenancy.credentials),
+        "credentials": {**{name: reference(getattr(refs, name)) for name in CREDENTIALS}, "method": refs.method},
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": asdict(tenancy.limit),
         "live": None if live is None else Lines(encode_line(live_row(one)) for one in live),
@@ -306,8 +301,3 @@ def reference(ref: SecretRef) -> dict[str, object]:
     """Write a reference that holds without the hooks file: a relative path starts at the current folder."""
     is_relative = ref.base and not ref.name.startswith("~")
     return {ref.kind: join(ref.base, ref.name)} if is_relative else ref.written()
-
-
-def credential_references(refs: CredentialRefs) -> dict[str, object]:
-    """Write credentials by reference."""
-    return {**{name: reference(getattr(refs, name)) for name in CREDENTIALS}, "method": refs.method}

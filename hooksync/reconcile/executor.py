@@ -78,9 +78,16 @@ class Executor(Record, frozen=True):
     def prepare(self, planned: Sequence[Planned]) -> ExecutionResult:
         """Look up the secrets and challenge the receivers of what is ready to be done. Changes nothing."""
         plans = _accepted(planned)
-        ready, errors = self._with_secrets([plan for plan in plans if plan.is_ready])
+        errors: dict[str, SecretError] = {}
+        ready = [plan for plan in plans if plan.is_ready]
+        for plan in ready:
+            try:
+                self.run.secrets.find_all(declared.secret for declared in plan.to_be_made)
+            except SecretError as error:  # a plan that lacks one is not begun
+                errors[plan.tenancy.name] = error
         adopts = bool(self.journal and self.journal.adopts)
-        used = [declared.secret for plan in ready for declared in plan.to_be_made]
+        begun = (plan for plan in ready if plan.tenancy.name not in errors)
+        used = [declared.secret for plan in begun for declared in plan.to_be_made]
         if adopts:
             used += [step.declared.secret for plan in plans for step in plan.steps if isinstance(step, Keep)]
         warnings = list(self.run.secrets.doubts(used))
@@ -107,43 +114,22 @@ class Executor(Record, frozen=True):
                 self.journal.begin(ready)
             if ready:
                 self.run.begun.set()
-            outcomes = self._apply(ready, prepared.verdicts, settled)
+            calls = sum((not is_idle(step)) + isinstance(step, Resubscribe) for plan in ready for step in plan.steps)
+            with self.terminal.progress("applying", calls) as advance:
+                made = self.run.apply(ready, self.options, advance, settled)
+            outcomes = {name: _hinted(outcome, prepared.verdicts.get(name)) for name, outcome in made.items()}
             result = replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
-            return replace(result, adopted=self._settle(plans, result))
+            if self.journal is None:
+                return result
+            as_declared = {plan.tenancy.name: _as_listed(plan) for plan in plans if plan.is_empty}
+            known = list({**as_declared, **outcomes}.values())
+            return replace(result, adopted=self.journal.settle(known, result.adoption.addresses))
         except FileError as error:
             return replace(result, state_error=error)
         except Exception as error:
             if not result.outcomes:  # what was done is not known
                 raise
             return replace(result, unforeseen=(*result.unforeseen, error))
-
-    def _with_secrets(self, plans: Sequence[TenancyPlan]) -> tuple[list[TenancyPlan], dict[str, SecretError]]:
-        """Look up the secrets of every plan; a plan that lacks one is not begun."""
-        ready: list[TenancyPlan] = []
-        errors: dict[str, SecretError] = {}
-        for plan in plans:
-            try:
-                self.run.secrets.find_all(declared.secret for declared in plan.to_be_made)
-                ready.append(plan)
-            except SecretError as error:
-                errors[plan.tenancy.name] = error
-        return ready, errors
-
-    def _apply(
-        self, plans: Sequence[TenancyPlan], verdicts: Mapping[str, Verdict], settled: Settled
-    ) -> dict[str, TenancyOutcome]:
-        """Make the calls."""
-        total = sum((not is_idle(step)) + isinstance(step, Resubscribe) for plan in plans for step in plan.steps)
-        with self.terminal.progress("applying", total) as advance:
-            outcomes = self.run.apply(plans, self.options, advance, settled)
-        return {name: _hinted(outcome, verdicts.get(name)) for name, outcome in outcomes.items()}
-
-    def _settle(self, plans: Sequence[TenancyPlan], result: ExecutionResult) -> frozenset[str]:
-        """Write into the state what was carried out and what is as declared; return the addresses that were adopted."""
-        if self.journal is None:
-            return frozenset()
-        as_declared = {plan.tenancy.name: _as_listed(plan) for plan in plans if plan.is_empty}
-        return self.journal.settle(list({**as_declared, **result.outcomes}.values()), result.adoption.addresses)
 
 
 def _accepted(planned: Sequence[Planned]) -> list[TenancyPlan]:

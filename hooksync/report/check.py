@@ -13,7 +13,7 @@ from typing import Literal
 from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, Secret, SecretState, Tenancy
-from hooksync.core.record import Record
+from hooksync.core.record import Record, to_builtins
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ADOPT_FIX
 from hooksync.report.markdown import table_page
@@ -40,14 +40,14 @@ _STAGE_OF_KIND: dict[Kind, str] = {
 }
 
 
-class Finding(Record, frozen=True):
-    """One thing that was checked."""
+class Finding(Record, frozen=True, rename={"mark": "state"}):
+    """One thing that was checked. In JSON as it is here."""
 
     subject: str  # of a tenancy: "name", "connection", "tls", "log-in", "role", "list", "live secrets"; of a
     # receiver: "secret", "receiver", "event-signing"
     mark: Mark
-    detail: str = ""  # one line, safe to show
-    fix: str = ""
+    detail: str | None = None  # one line, safe to show
+    fix: str | None = None
 
 
 _SIGNING = {  # by whether a receiver signs a challenge code that is an event; None: no clear answer
@@ -149,7 +149,7 @@ def judge_tenancy(
         found["tls"] = Finding("tls", "skipped", "plain http, as declared")
     if live is not None:
         found["list"] = Finding("list", "ok", f"{len(live)} live")
-    found["log-in"] = Finding("log-in", "ok", login)
+    found["log-in"] = Finding("log-in", "ok", login or None)
     if broken:
         later = _STAGES[_STAGES.index(broken.subject) + 1 :]
         found |= {broken.subject: broken, **{stage: Finding(stage, "skipped") for stage in later}}
@@ -226,7 +226,16 @@ def check_json(view: CheckView) -> str:
         "created_at": view.created_at,
         "hooksync_version": __version__,
         "is_fine": view.is_fine,
-        "tenancies": [_tenancy_json(tenancy) for tenancy in view.tenancies],
+        "tenancies": [
+            {
+                "name": one.tenancy.name,
+                "server": one.tenancy.server.shown,
+                "tenant": one.tenancy.tenant,
+                "findings": to_builtins(one.findings),
+                "subscriptions": [_hook_json(hook) for hook in one.hooks],
+            }
+            for one in view.tenancies
+        ],
         "receivers": [_hook_json(hook) for hook in view.receivers],
         "summary": {mark: view.counts()[mark] for mark in MARKS},
         "warnings": [problem.line for problem in view.warnings],
@@ -237,7 +246,7 @@ def check_json(view: CheckView) -> str:
 def check_markdown(view: CheckView) -> str:
     """Write a check as one table; if it is too large, the findings that are not ok come first."""
     rows = (
-        (name, subject, each.subject, each.mark, each.detail, each.fix)
+        (name, subject, each.subject, each.mark, each.detail or "", each.fix or "")
         for name, subject, several in view.parts()
         for each in several
     )
@@ -248,7 +257,7 @@ def _tenancy_lines(check: TenancyCheck) -> Iterator[Line]:
     yield "", printable(f"{check.tenancy.name}   {check.tenancy.where}")
     yield "", ""
     for finding in check.findings:
-        line = f"{finding.mark:<{_MARK}}{finding.subject:<{_NAME}}{printable(finding.detail)}"
+        line = f"{finding.mark:<{_MARK}}{finding.subject:<{_NAME}}{printable(finding.detail or '')}"
         yield _STYLES[finding.mark], line.rstrip()
         if finding.fix:
             yield "", f"{_INDENT}  fix: {printable(finding.fix)}"
@@ -284,17 +293,6 @@ def _summary(view: CheckView) -> str:
     return f"Check: {counts['ok']} ok, {counts['warning']} warning{plural}, {counts['failed']} failed{skipped}."
 
 
-def _tenancy_json(check: TenancyCheck) -> dict[str, object]:
-    tenancy = check.tenancy
-    return {
-        "name": tenancy.name,
-        "server": tenancy.server.shown,
-        "tenant": tenancy.tenant,
-        "findings": [_finding_json(finding) for finding in check.findings],
-        "subscriptions": [_hook_json(hook) for hook in check.hooks],
-    }
-
-
 def _hook_json(check: HookCheck) -> dict[str, object]:
     subscription, answer = check.subscription, check.receiver
     return {
@@ -308,9 +306,5 @@ def _hook_json(check: HookCheck) -> dict[str, object]:
             "detail": (answer.detail or None) if answer else None,
         },
         "signs_events_in_disguise": check.is_forgeable,
-        "findings": [_finding_json(finding) for finding in check.findings],
+        "findings": to_builtins(check.findings),
     }
-
-
-def _finding_json(each: Finding) -> dict[str, object]:
-    return {"subject": each.subject, "state": each.mark, "detail": each.detail or None, "fix": each.fix or None}

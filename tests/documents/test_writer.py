@@ -107,8 +107,7 @@ def laid_out(document: dict[str, Any]) -> str:
         return {
             name: [held(item) for item in value] if name in several and value is not None else held(value)
             for name, value in fields.items()
-            if name != "binding"  # an object, of which each field is a line
-        } | {name: {part: held(each) for part, each in fields[name].items()} for name in fields.keys() & {"binding"}}
+        }
 
     skeleton = tree({name: value for name, value in document.items() if name != "tenancies"})
     skeleton["tenancies"] = [tree(tenancy) for tenancy in document["tenancies"]]
