@@ -29,7 +29,7 @@ from hooksync.config.declarations import (
     url_problem,
 )
 from hooksync.config.files import read_event
-from hooksync.config.resolve import resolve_subscriptions, url_environment_values
+from hooksync.config.resolve import resolve_subscriptions
 from hooksync.config.secret_sources import SecretSources, generate_secret
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
@@ -190,7 +190,6 @@ def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Declare
     private = hold_to_policy(options, [tenancy], world)
     if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote
         private = "quoted"
-    world.output.redactor.learn(url_environment_values([tenancy], world.environ))
     declared, *_ = resolve_subscriptions(tenancy, world.environ)
     if options.url:  # a shell has filled in what it was given
         declared = replace(declared, url=replace(declared.url, shown=masked_url(declared.url.shown)))

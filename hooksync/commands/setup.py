@@ -165,10 +165,11 @@ def prepare(options: Options, world: World, *, needs_login: bool = True) -> Decl
     entries = share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     names = frozenset(entry.name for entry in document.tenancies)
-    declared = _resolved(entries, document.warnings, options, world, whole=whole, names=names, needs_login=needs_login)
+    private = hold_to_policy(options, entries, world)
+    tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
     if options.shard and not entries:
         world.terminal.message(nothing_in(options.shard))
-    return declared
+    return Declared(tenancies, (*document.warnings, *more), options, world, names, private)
 
 
 def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
@@ -182,8 +183,10 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
     saved, too_old = read_saved(data, options.saved_plan or "the plan", options, world)
     if too_old:
         raise Refused(too_old)
-    declared = _resolved([one.entry for one in saved.tenancies], saved.warnings, options, world)
-    if others := tuple(elsewhere(saved, declared.tenancies, key)):
+    entries = [one.entry for one in saved.tenancies]
+    private = hold_to_policy(options, entries, world)
+    tenancies, more = resolve(entries, world.environ)
+    if others := tuple(elsewhere(saved, tenancies, key)):
         raise Refused(*others)
     state = _state_of(saved, options, is_signed=key is not None) if options.uses_state else None
     as_saved = replace(
@@ -195,7 +198,7 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
         state=state,
         uses_state=state is not None,
     )
-    return replace(declared, options=as_saved, saved=saved)
+    return Declared(tenancies, (*saved.warnings, *more), as_saved, world, None, private, saved)
 
 
 def read_saved(data: bytes, path: str, options: Options, world: World) -> tuple[SavedPlan, Problem | None]:
@@ -220,23 +223,6 @@ def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | N
     raise Refused(Problem(what, fix))
 
 
-def _resolved(
-    entries: Sequence[TenancyDeclaration],
-    warnings: Sequence[Problem],
-    options: Options,
-    world: World,
-    *,
-    whole: Sequence[TenancyDeclaration] = (),
-    names: frozenset[str] | None = None,
-    needs_login: bool = True,
-) -> Declared:
-    """Hold what is declared to the policy, and fill in the environment."""
-    world.output.redactor.learn(url_environment_values(entries, world.environ))
-    private = hold_to_policy(options, entries, world)
-    tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
-    return Declared(tenancies, (*warnings, *more), options, world, names, private)
-
-
 def read_files(options: Options, world: World) -> Document:
     """Read hooks files; what they say in clear is no secret to the exit. Raises FileError with every problem."""
     sources = read_sources(options.files, world.stdin)
@@ -247,8 +233,9 @@ def read_files(options: Options, world: World) -> Document:
 def hold_to_policy(options: Options, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:
     """Raise Refused where files name what the policy does not allow, or, without one, the command line.
 
-    Returns what becomes of private receivers.
+    Returns what becomes of private receivers. What the environment adds to URLs is a secret from here on.
     """
+    world.output.redactor.learn(url_environment_values(entries, world.environ))
     private: PrivateReceivers = "challenged"
     breaches = () if options.allows_commands else command_problems(entries)
     if options.policy:

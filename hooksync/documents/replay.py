@@ -15,7 +15,7 @@ from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import owns_url, shown_server
 from hooksync.documents.reader import SavedPlan, SavedTenancy
-from hooksync.documents.writer import live_digest, url_digest
+from hooksync.documents.writer import live_digest, live_row, url_digest
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
 from hooksync.report.view import StepView
 from hooksync.state.history import FetchedTenancy, History
@@ -88,7 +88,7 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is no longer live as it was when the plan was made."""
     live = {each.id: each for each in fetched.live}
     if saved.live_digest != live_digest(fetched.live):
-        changes = _differences(*({id_: _fields(one) for id_, one in rows.items()} for rows in (saved.live, live)))
+        changes = _differences(saved.live, live)
         what = f"what is live has changed since the plan was made: {changes or 'a URL, trigger or flag'}"
     elif strange := saved.live.keys() ^ live.keys():
         what = f"the plan is not about what is live: {_listed('differs', strange)}"
@@ -97,16 +97,13 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     yield Problem(f"{fetched.tenancy.name}: {what}", _PLAN_ANEW, fetched.tenancy.location)
 
 
-def _fields(live: LiveSubscription) -> dict[str, object]:
-    return {"url": live.url.shown, "trigger": live.trigger.wire, "include_identifiers": live.include_identifiers}
-
-
-def _differences(then: Mapping[str, Mapping[str, object]], now: Mapping[str, Mapping[str, object]]) -> str:
+def _differences(then: Mapping[str, LiveSubscription], now: Mapping[str, LiveSubscription]) -> str:
     """Name the ids that were added, are gone, and have changed, these with their fields."""
     changed = []
     for id_ in then.keys() & now.keys():
-        if names := [name for name, value in then[id_].items() if value != now[id_][name]]:
-            changed.append(f"{id_} ({', '.join(sorted(names))})")
+        before, after = live_row(then[id_]), live_row(now[id_])
+        if names := [name for name in ("include_identifiers", "trigger", "url") if before[name] != after[name]]:
+            changed.append(f"{id_} ({', '.join(names)})")
     found = (("added", now.keys() - then.keys()), ("gone", then.keys() - now.keys()), ("changed", changed))
     return "; ".join(_listed(word, ids) for word, ids in found if ids)
 

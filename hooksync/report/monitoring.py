@@ -102,19 +102,18 @@ class Ending(Record, frozen=True):
 
         `run`: tells its series from those of other files; `last_success`: as it is written, of an earlier run.
         """
-        found: dict[str, dict[str, object]] = {name: {} for name in _HELP}
-        for one in self.view.tenancies if self.view else ():
-            for name, labels, value in _figures(one):
-                found[name][_labels(self.command, run, tenancy=one.tenancy.name, **labels)] = value
-        whole = _labels(self.command, run)
-        found["hooksync_exit_code"][whole] = int(self.code)
-        found["hooksync_start_time_seconds"][whole] = f"{self.begun:.3f}"
-        found["hooksync_duration_seconds"][whole] = f"{self.ended - self.begun:.3f}"
-        found[LAST_SUCCESS][whole] = f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success
+        found = [each for one in (self.view.tenancies if self.view else ()) for each in _figures(one)]
+        found += [
+            ("hooksync_exit_code", {}, int(self.code)),
+            ("hooksync_start_time_seconds", {}, f"{self.begun:.3f}"),
+            ("hooksync_duration_seconds", {}, f"{self.ended - self.begun:.3f}"),
+            (LAST_SUCCESS, {}, f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success),
+        ]
+        common = {"command": self.command, "run": run}
         lines = []
-        for name, values in found.items():
-            lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} gauge"]
-            lines += [f"{name}{labels} {value}" for labels, value in values.items()]
+        for name, what in _HELP.items():
+            lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge"]
+            lines += [f"{name}{_labels(labels | common)} {value}" for each, labels, value in found if each == name]
         return "\n".join([*lines, ""])
 
 
@@ -137,24 +136,24 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield f"{left} more {what}"
 
 
-def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], int]]:
-    """Give the metrics of one tenancy, each with its further labels."""
+def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
+    """Give the metrics of one tenancy, each with its labels."""
     is_undone = (step for step in one.steps if not (step.outcome and step.outcome.result in ("done", "unchanged")))
     pending = Counter[str](step.action for step in is_undone)
     live = one.outcome.last_live if one.outcome and one.outcome.last_live is not None else one.live
+    labels = {"tenancy": one.tenancy.name}
     for action in ("subscribe", "resubscribe", "unsubscribe") if one.live is not None else ():
-        yield "hooksync_pending_steps", {"action": action}, pending[action]
+        yield "hooksync_pending_steps", {**labels, "action": action}, pending[action]
     if live is not None:
-        yield "hooksync_unknown_secrets", {}, one.secret_unknown
-        yield "hooksync_live_subscriptions", {}, len(live)
-    yield "hooksync_declared_subscriptions", {}, len(one.tenancy.subscriptions)
-    yield "hooksync_tenancy_unreadable", {}, int(bool(one.error))
-    yield "hooksync_tenancy_refused", {}, int(bool(one.refusals))
+        yield "hooksync_unknown_secrets", labels, one.secret_unknown
+        yield "hooksync_live_subscriptions", labels, len(live)
+    yield "hooksync_declared_subscriptions", labels, len(one.tenancy.subscriptions)
+    yield "hooksync_tenancy_unreadable", labels, int(bool(one.error))
+    yield "hooksync_tenancy_refused", labels, int(bool(one.refusals))
 
 
-def _labels(command: str, run: str, **values: str) -> str:
+def _labels(values: Mapping[str, str]) -> str:
     """Write labels; their values are escaped as JSON's are."""
-    values |= {"command": command, "run": run}
     escaped = {name: printable(text).replace("\\", "\\\\").replace('"', '\\"') for name, text in values.items()}
     return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"
 

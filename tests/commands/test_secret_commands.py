@@ -64,7 +64,7 @@ def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
     [login] = [each for each in tenancy["findings"] if each["subject"] == "log-in"]
     assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
     exported = place.run("export", "--allow-commands")
-    assert 'password: {"command": ["sh", "login"]}' in exported.out
+    assert "password: {command: [sh, login]}" in exported.out
 
 
 def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Place) -> None:
