@@ -149,15 +149,12 @@ class SecretSources:
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
             raise _unusable(ref, reason, "install it where PATH finds it, or write its whole path") from None
-        is_whole = False
         try:
             data, code = within(self._patience, partial(_output_of, process), self._stop)
-            is_whole = len(data) <= _LARGEST
         except TimeoutError:
             raise self._unanswered(ref, program, fix) from None
         finally:
-            if not is_whole:
-                programs.end(process)
+            programs.end(process)  # and what it left running, even where it ended by itself
             process.wait()
             cast(BinaryIO, process.stdout).close()
         if code:

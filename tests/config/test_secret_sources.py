@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import traceback
@@ -228,6 +229,14 @@ def test_a_program_ends_with_its_children_when_time_is_over_and_at_an_interrupt(
         assert held.read() == ""  # once all that had it open have ended
     asked.join(20)
     assert not asked.is_alive()
+
+
+def test_a_program_that_gives_a_secret_leaves_none_running(tmp_path: Path) -> None:
+    os.mkfifo(alive := tmp_path / "alive")
+    with open(os.open(alive, os.O_RDONLY | os.O_NONBLOCK)) as held:
+        leaves_one = shell(f"exec 3> '{alive}'; sleep 60 > /dev/null & printf '{VALUE}'")
+        assert SecretSources(os.environ).credential(leaves_one).reveal() == VALUE
+        assert select.select([held], [], [], 5)[0], "what has it open has not ended"
 
 
 # keyrings
