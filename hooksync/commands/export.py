@@ -197,14 +197,25 @@ def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:
 def env_text(needs: Sequence[Need], file: str, *, with_values: bool) -> str:
     """Write a file for --env-file, with each variable that a hooks file needs; what is not told stays empty.
 
-    python-dotenv reads it (a backslash and a single quote are escaped), and a shell where a value holds neither.
     `file`: the path of the hooks file.
     """
     lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
     for need in needs:
-        value = need.value.replace("\\", "\\\\").replace("'", "\\'") if with_values else ""
-        lines += ["", _comment(need.what), f"{need.variable}='{value}'"]
+        quoted = _quoted(need.value if with_values else "")
+        what = need.what if quoted else f"{need.what}: set it yourself, for a shell would run what it holds"
+        lines += ["", _comment(what), f"{need.variable}={quoted}"]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """Quote a value so that python-dotenv and a shell, which some let read such files, take it alike.
+
+    Empty where that cannot be done: what a service says must not be run.
+    """
+    if "'" not in value and "\\" not in value:
+        return f"'{value}'"
+    doubled = value.replace("\\", "\\\\").replace('"', '\\"')
+    return "" if "$" in value or "`" in value else f'"{doubled}"'
 
 
 def scalar(text: str) -> str:
