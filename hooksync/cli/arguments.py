@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, NoReturn
 
 from hooksync.config.declarations import read_shard
@@ -320,7 +320,7 @@ def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str) ->
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands. `only`: the command whose flags are needed; others cost time."""
-    texts = _help_texts()
+    texts, words = _help_texts(), _words()
     line, example, exit_codes = texts["hooksync"]
     parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
@@ -340,7 +340,10 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             command.epilog = packaged("../sandbox/help.txt")
         if name == "completion":
             command.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
-        _add_flags(command, *flags, "--debug:of an action" if group else "--debug")
+        for several in (*flags, "--debug:of an action" if group else "--debug"):  # "--one|--other": only one of the two
+            place = command.add_mutually_exclusive_group() if "|" in several else command
+            for flag in several.split("|"):
+                place.add_argument(*flag.partition(":")[0].split(), **{**words[flag], **_FLAGS.get(flag, {})})
     return parser
 
 
@@ -355,22 +358,12 @@ def _help_texts() -> dict[str, tuple[str, str, str]]:
     return texts
 
 
-def _add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
-    """Add flags by their names in flags.txt. `--one|--other`: only one of the two may be given."""
-    words = _words()
-    for several in flags:
-        group = parser.add_mutually_exclusive_group() if "|" in several else parser
-        for flag in several.split("|"):
-            group.add_argument(*flag.partition(":")[0].split(), **{**words[flag], **_FLAGS.get(flag, {})})
-
-
 def packaged(name: str) -> str:
     """Read a text of this package."""
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
 
 
-@cache
 def _words() -> dict[str, dict[str, str]]:
     """Read what the help says of each flag, with what stands for its value."""
     words = {}

@@ -175,12 +175,9 @@ def _version(arguments: argparse.Namespace, world: World) -> ExitCode:
     if arguments.format == "text":
         return ExitCode(_print_version())
     installed = {str(each.name).lower(): each for each in distributions()}
-    needed = installed["hooksync"].requires if "hooksync" in installed else None
-    names = [
-        re.split("[^A-Za-z0-9._-]", each)[0]
-        for each in needed or ()
-        if not re.search("extra == .(dev|test|servers)", each)
-    ]
+    needed = (installed["hooksync"].requires if "hooksync" in installed else None) or ()
+    shipped = [each for each in needed if not re.search("extra == .(dev|test|servers)", each)]
+    names = [re.split("[^A-Za-z0-9._-]", each)[0] for each in shipped]
     document = {
         "format": "hooksync.version/1",
         "hooksync_version": __version__,

@@ -172,22 +172,16 @@ def annotation(level: Level, problem: Problem) -> str | None:
     where = problem.where
     if where is None or where.file.startswith("<"):  # standard input is no file of the repository
         return None
-    path = _escaped(_path_in_repository(where.file), _IN_PROPERTY)
-    message = _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
-    return f"::{level} file={path},line={where.line},col={where.column},title={TITLE}::{message}"
+    path = where.file
+    with suppress(ValueError):  # another drive
+        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")  # a step may run in a folder of it
+        path = path if relative.startswith("..") else relative.replace(os.sep, "/")
+    file, message = _escaped(path, _IN_PROPERTY), _escaped(f"{problem.what}\nfix: {problem.fix}", _IN_DATA)
+    return f"::{level} file={file},line={where.line},col={where.column},title={TITLE}::{message}"
 
 
 def _escaped(text: str, escapes: Mapping[str, str]) -> str:
     return "".join(escapes.get(c) or printable(c) for c in text)
-
-
-def _path_in_repository(path: str) -> str:
-    """Return a file's path in the repository; a step may run in one of its folders."""
-    try:
-        relative = os.path.relpath(path, os.environ.get("GITHUB_WORKSPACE") or ".")
-    except ValueError:  # another drive
-        return path
-    return path if relative.startswith("..") else relative.replace(os.sep, "/")
 
 
 def wants_colour() -> bool:

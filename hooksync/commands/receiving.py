@@ -118,12 +118,11 @@ def verify(options: Options, world: World) -> ExitCode:
         document |= {"reason": reason or None, "recorded": recorded}
         world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     elif signers:
-        world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}")])
+        now = [("", f"the state knows now that {recorded} has it")] if recorded else []
+        world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}"), *now])
     else:
         tried = ", ".join(map(str, known.secrets))
         world.terminal.show([("red", f"signed with none of {tried}"), ("", f"  {reason}")])
-    if recorded and options.format == "text":
-        world.terminal.show([("", f"the state knows now that {recorded} has it")])
     return ExitCode.DONE if signers else ExitCode.ERROR
 
 
@@ -236,6 +235,17 @@ class Result(Record, frozen=True):
         """Whether it took it as it should."""
         return "failed" if self.fix else "passed"
 
+    def document(self) -> dict[str, object]:
+        """Write it as data."""
+        told = {"state": self.state, "seconds": round(self.seconds, 3), "detail": self.detail or None}
+        return {**asdict(self), **told, "fix": self.fix or None}
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Write it as text."""
+        took = f"{self.status or ''} in {self.seconds:.3f} s".strip()
+        yield "red" if self.fix else "green", f"{self.state:<10}{self.name:<26}{took}"
+        yield from (("", f"            {text}") for text in (self.detail, self.fix and f"  fix: {self.fix}") if text)
+
 
 class _Sender(Record, frozen=True):
     """Sends to one receiver."""
@@ -287,13 +297,13 @@ def fire(options: Options, world: World) -> ExitCode:
         for each in results:
             found.append(each)
             if options.format == "text":
-                world.terminal.show([*_result_lines(each)])
+                world.terminal.show([*each.lines()])
             if world.stop.is_set():
                 return ExitCode.INTERRUPTED
     counts = Counter(each.state for each in found)
     if options.format == "json":
         document = {"format": FIRE_FORMAT, "url": receiver.url.shown, "is_fine": not counts["failed"]}
-        document |= {"results": [*map(_result_fields, found)], "summary": {"passed": 0, "failed": 0, **counts}}
+        document |= {"results": [each.document() for each in found], "summary": {"passed": 0, "failed": 0, **counts}}
         world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     elif options.is_suite:
         world.terminal.show([("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")])
@@ -330,16 +340,3 @@ def _suite(sender: _Sender, secrets: Mapping[SecretRef, Secret], make: partial[b
     for name, sent in forged.items():
         yield sender.send(name, sent, is_wanted=False)
     yield from sender.challenge(secret)
-
-
-def _result_lines(each: Result) -> Iterator[tuple[str, str]]:
-    took = f"{each.status or ''} in {each.seconds:.3f} s".strip()
-    yield "red" if each.fix else "green", f"{each.state:<10}{each.name:<26}{took}"
-    for text in (each.detail, each.fix and f"  fix: {each.fix}"):
-        if text:
-            yield "", f"            {text}"
-
-
-def _result_fields(each: Result) -> dict[str, object]:
-    told = {"state": each.state, "seconds": round(each.seconds, 3), "detail": each.detail or None}
-    return {**asdict(each), **told, "fix": each.fix or None}

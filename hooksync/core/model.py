@@ -94,8 +94,7 @@ class SecretRef(Record, frozen=True):
         """Two places may name the same source."""
         if not isinstance(other, SecretRef):
             return False
-        same = self.name == other.name and self.kind == other.kind and self.base == other.base
-        return same and self.parts == other.parts
+        return (self.name, self.kind, self.base, self.parts) == (other.name, other.kind, other.base, other.parts)
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from operator import ge, le
@@ -43,11 +44,8 @@ def schema_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
     wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
     for folder in (wheel, checkout):
-        try:
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                return file.read()
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError), open(os.path.join(folder, name), encoding="utf-8") as file:
+            return file.read()
     raise FileError(Problem(f"{name} is not part of this installation", "install hooksync again"))
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import certifi
 import requests.adapters
@@ -43,12 +43,6 @@ _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 
 LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
 Reach = Literal["public", "private", "link-local"]  # of an address; private: loopback and all else that is not routed
-
-if TYPE_CHECKING:
-    _AnySocket = socket.socket
-    _AnyConnection = urllib3.connection.HTTPConnection
-else:
-    _AnySocket = _AnyConnection = object
 
 
 def reach_of(text: str) -> Reach:
@@ -109,7 +103,7 @@ def bounded_call(seconds: float, answer_limit: int, look_up: LookUp = socket.get
         vars(_CALL).clear()  # as at first
 
 
-class _Bounded(_AnySocket):
+class _Bounded(socket.socket):
     """A socket that keeps to the bounds of the call it is used for."""
 
     def recv_into(self, *arguments: Any) -> int:
@@ -129,15 +123,11 @@ class _Bounded(_AnySocket):
         super().sendall(*arguments)
 
 
-class _PlainSocket(_Bounded, socket.socket):
-    pass
-
-
 class _TlsSocket(_Bounded, ssl.SSLSocket):
     pass
 
 
-class _Connection(_AnyConnection):
+class _HttpConnection(urllib3.connection.HTTPConnection):
     """A connection on such a socket, which tells the call once it is open."""
 
     address = ""  # of the server; "" behind a proxy, which alone knows it
@@ -153,12 +143,12 @@ class _Connection(_AnyConnection):
         failure = OSError("no address")
         for family, kind, protocol, _, address in addresses:
             try:
-                return self._connected(_PlainSocket(family, kind, protocol), address)
+                return self._connected(_Bounded(family, kind, protocol), address)
             except OSError as error:
                 failure = error
         raise urllib3.exceptions.NewConnectionError(self, "no address takes a connection") from failure
 
-    def _connected(self, bounded: _PlainSocket, address: Any) -> socket.socket:
+    def _connected(self, bounded: _Bounded, address: Any) -> socket.socket:
         try:
             for option in self.socket_options or ():
                 bounded.setsockopt(*option)
@@ -199,11 +189,7 @@ class _Connection(_AnyConnection):
         super().request(*arguments, **settings)
 
 
-class _HttpConnection(_Connection, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _HttpsConnection(_Connection, urllib3.connection.HTTPSConnection):
+class _HttpsConnection(_HttpConnection, urllib3.connection.HTTPSConnection):
     pass
 
 
