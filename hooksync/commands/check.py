@@ -38,7 +38,13 @@ _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server a
 
 def check(options: Options, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
-    view = _check_receiver(options, world) if options.url else _check_files(options, world)
+    now = rfc3339(world.clock.now())
+    if options.url:
+        with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
+            view = CheckView((), now, receivers=tuple(_challenged([*_hooks([declared], "auto", run)], run, step)))
+    else:
+        with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
+            view = CheckView(_look(session, world), now, session.warnings)
     if options.format == "text":
         world.terminal.show(check_lines(view))
     else:
@@ -49,17 +55,6 @@ def check(options: Options, world: World) -> ExitCode:
     if world.stop.is_set():
         return ExitCode.INTERRUPTED
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
-
-
-def _check_receiver(options: Options, world: World) -> CheckView:
-    with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
-        hooks = [*_hooks([declared], "auto", run)]
-        return CheckView((), rfc3339(world.clock.now()), receivers=tuple(_challenged(hooks, run, step)))
-
-
-def _check_files(options: Options, world: World) -> CheckView:
-    with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
-        return CheckView(_look(session, world), rfc3339(world.clock.now()), session.warnings)
 
 
 def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:

@@ -17,6 +17,7 @@ from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, masked_pair, masked_path, normal_url, owns_url, split_url, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
+_BEST_FLAG = (True, False, None)  # of duplicates, the first of these is in the file
 _LONGEST = 60  # characters of a name, before a number that tells it from others
 _NOT_A_WORD = re.compile("[^A-Za-z0-9]+")
 _PORT = re.compile(":[0-9]*$")
@@ -91,10 +92,6 @@ def _fault(live: LiveSubscription) -> str | None:
     return None
 
 
-def _rank(live: LiveSubscription) -> tuple[bool, bool, str]:
-    return live.include_identifiers is not True, live.include_identifiers is None, live.url.full
-
-
 _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the declared name or ""
 
 
@@ -119,7 +116,7 @@ class ExportedTenancy:
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
         by_key: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-        for one in sorted(owned, key=_rank):
+        for one in sorted(owned, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)):
             by_key[one.key].append(one)
         for key in sorted(by_key):  # the order in which the service lists them means nothing
             self._add(by_key[key])

@@ -132,8 +132,10 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
         url = entry.url
         if problem := url_problem(outline(url.template), "the URL", url.location, tenancy.settings.owns):
             yield problem
+    templates = ((entry, entry.url.template) for entry in tenancy.subscriptions)
+    # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
     yield from duplicate_subscription_problems(
-        (entry, url_identity(entry.url.template)) for entry in tenancy.subscriptions
+        (entry, (url.text,) if url.literal is None else normal_url(url.literal)) for entry, url in templates
     )
 
 
@@ -219,12 +221,6 @@ def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Has
         if first is not entry:
             what = f'tenancy "{entry.name}" has the server and tenant of "{first.name}" ({first.location})'
             yield Problem(what, "put their subscriptions under one name", entry.location)
-
-
-def url_identity(template: Template) -> Hashable:
-    """Return what two URLs must share to be the same, as far as their texts tell."""
-    # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
-    return (template.text,) if template.literal is None else normal_url(template.literal)
 
 
 def tenancy_identity(server: str | Written | None, tenant: str | Written | None) -> Hashable:

@@ -223,20 +223,16 @@ def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
 def doubts_about(secret: Secret, ref: SecretRef) -> tuple[Problem, ...]:
     """Warn of a secret that is well known, follows a pattern, or is short: one warning, of the worst."""
     value = secret.reveal()
+    counts = value.isdigit() and (value in _COUNTED or value[::-1] in _COUNTED)  # up or down
     if _WELL_KNOWN.fullmatch(_SEPARATORS.sub("", value.lower())):
         fault = "is a well-known value"
-    elif _is_pattern(value):
+    elif counts or len(set(value)) == 1:
         fault = "is a simple pattern"
     elif len(value.encode("utf-8", "surrogatepass")) < SHORTEST_STRONG:
         fault = f"is shorter than {SHORTEST_STRONG} bytes"
     else:
         return ()
     return (reference_problem(ref, fault, FIX),)
-
-
-def _is_pattern(value: str) -> bool:
-    """Whether it is one character again and again, or digits that count up or down."""
-    return len(set(value)) == 1 or (value.isdigit() and (value in _COUNTED or value[::-1] in _COUNTED))
 
 
 def gather(
