@@ -48,7 +48,10 @@ MAY_WRITE = {  # workflow, job, what it may write: why
     ("release.yml", "attest", "attestations"): "the provenance is kept with the repository",
     ("release.yml", "attest", "id-token"): "it is signed as the workflow",
     ("release.yml", "publish", "id-token"): "the index trusts the workflow, and there is no password",
-    ("release.yml", "release", "contents"): "the release",
+    ("release.yml", "release", "contents"): "the release, and the tag that the action is named by",
+    ("release.yml", "image", "packages"): "the image, which another job has built",
+    ("release.yml", "image", "attestations"): "its provenance",
+    ("release.yml", "image", "id-token"): "it is signed as the workflow",
 }
 LISTS = ("requirements.txt", ".ci/requirements-build.txt", ".ci/requirements-tools.txt")
 INSTALLED_BY_HAND = {  # what tests import that the extra does not bring: why
@@ -189,16 +192,20 @@ def test_what_runs_code_of_others_may_not_write_and_what_may_write_runs_none() -
             ".ci/requirements-tools.txt" in run if each[1] == "publish" else not re.search(r"pip|(?<!/)\.ci/\w+ ", run)
         )
     assert {name for workflow, name in jobs if workflow in ("lock.yml", "release.yml")} == {
-        *(job for _, job in writing), "upgrade", "test", "build",
+        *(job for _, job in writing), "upgrade", "test", "build", "build-image",
     }  # fmt: skip
 
 
 def test_a_release_is_tested_built_attested_and_then_published_by_whoever_approves() -> None:
     jobs = jobs_of(ROOT / ".github" / "workflows" / "release.yml")
-    assert load(ROOT / ".github" / "workflows" / "release.yml")[True] == {"push": {"tags": ["v[0-9]*"]}}
-    assert [jobs[name].get("needs") for name in ("test", "build", "attest", "release", "publish")] == [
-        None, None, ["test", "build"], "attest", "release",
-    ]  # fmt: skip
+    assert load(ROOT / ".github" / "workflows" / "release.yml")[True] == {
+        "push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}  # no tag of an action's, such as v0
+    }
+    needs = {name: job.get("needs") for name, job in jobs.items()}
+    assert needs == {
+        "test": None, "build": None, "build-image": None, "attest": ["test", "build", "build-image"],
+        "release": "attest", "image": "release", "publish": "release",
+    }  # fmt: skip
     assert jobs["publish"]["environment"] == "index"
     attested = [step["with"] for step in jobs["attest"]["steps"] if "actions/attest@" in step["uses"]]
     assert attested == [
@@ -244,7 +251,9 @@ def test_a_python_that_will_not_do_is_not_quietly_replaced(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("script", "usage"), [("install", "FOLDER"), ("release", "FOLDER TAG"), ("lock", "--check")])
+@pytest.mark.parametrize(
+    ("script", "usage"), [("install", "FOLDER"), ("release", "FOLDER TAG"), ("lock", "--check"), ("extras", "WHEEL")]
+)
 def test_a_wrong_use_of_a_script_tells_the_right_one(script: str, usage: str) -> None:
     done = run_ci(ROOT, script, *["nonsense"] * 4)
     assert (done.returncode, done.stdout) == (64, "")
