@@ -14,7 +14,7 @@ from hooksync.commands import library
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
 from hooksync.commands.options import Options
 from hooksync.commands.plan_apply import show_problems
-from hooksync.commands.setup import Declared, prepare
+from hooksync.commands.setup import Declared, hold_to_policy, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
@@ -53,7 +53,7 @@ _HEAD = """\
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
 """
-_NOWHERE = Location("the command line", 1, 1)  # never shown: its values are checked first
+_NOWHERE = Location("the command line", 1, 1)  # of flags, and of variables; only a policy is told so
 
 
 def export(options: Options, world: World, write: Callable[[str, Sequence[Need]], None] | None = None) -> ExitCode:
@@ -161,7 +161,9 @@ def _named_tenancy(options: Options, world: World) -> Tenancy:
         raise UsageError(Problem("the tenant contains a line break or a control character", "check --tenant"))
     settings = Settings(server=_written(server), tenant=_written(tenant) if tenant else None)
     name = slug(tenant or server_url(server).partition("://")[2], "tenancy").lower()
-    [tenancy], _ = resolve([TenancyDeclaration(name, settings, (), _NOWHERE)], world.environ)
+    entries = [TenancyDeclaration(name, settings, (), _NOWHERE)]
+    hold_to_policy(options, entries, world)
+    [tenancy], _ = resolve(entries, world.environ)
     return tenancy
 
 

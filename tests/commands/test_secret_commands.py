@@ -188,6 +188,23 @@ def test_a_file_of_variables_gives_what_the_environment_does_not(place: Place) -
     assert place.run("verify", "--env-file", "none", "--signature", "00", "-").code == 1
 
 
+@pytest.mark.parametrize("command", ["list", "export", "init live.yaml --from-live"])
+def test_a_policy_holds_where_flags_or_variables_name_the_server(place: Place, command: str) -> None:
+    user, password, server = (place.environ.pop(name) for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "BOX"))
+    (place.folder / "hooks.yaml").unlink()
+    login = f"[credentials]\nusername={user}\npassword={password}\nserver={server}\n"
+    place.write(login, "credentials.properties")
+    place.write(f"{POLICY}servers: [other.example]\nsecret_folders: [elsewhere]\n", "policy.yaml")
+    run = place.run(*command.split(), "--policy", "policy.yaml")
+    assert (run.code, place.box.calls) == (3, ())
+    assert "which the policy does not allow (policy.yaml:4)" in run.err
+    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:5)" in run.err
+    run = place.run(
+        *command.split(), "--policy", "policy.yaml", "--server", server, "--credentials", "credentials.properties"
+    )
+    assert (run.code, place.box.calls) == (3, ())
+
+
 def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place: Place) -> None:
     user, password = (place.environ.pop(f"PRESERVICA_{name}") for name in ("USERNAME", "PASSWORD"))
     server = place.environ["BOX"].removeprefix("http://")
