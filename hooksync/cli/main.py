@@ -73,15 +73,11 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
 def _open_missing_streams() -> None:
     """Open closed standard streams on the null device, so that no connection gets the number of one."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             import os
 
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            if descriptor > number:
-                os.dup2(descriptor, number)
-                os.close(descriptor)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # it gets the lowest number: the closed
 
 
 def _print_version() -> int:

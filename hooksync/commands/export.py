@@ -26,7 +26,6 @@ from hooksync.core.model import (
     PlainSettings,
     SecretRef,
     Tenancy,
-    UnsubscribeLimit,
 )
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, fields_of, replace
@@ -255,7 +254,8 @@ def _settings(tenancy: Tenancy) -> dict[str, object]:
     fields: dict[str, Any] = {"server": tenancy.server.declared, "tenant": tenancy.tenant_declared or None}
     fields |= _unusual(tenancy, PlainSettings())
     if limit := fields.pop("limit", None):
-        fields["limits"] = {"unsubscribe": _limit(limit)}
+        percent = None if limit.percent is None else f"{limit.percent:.12f}".rstrip("0").rstrip(".") + "%"
+        fields["limits"] = {"unsubscribe": percent or limit.number}
     if login := fields.get("credentials"):
         fields["credentials"] = _unusual(login, CredentialRefs())
     return {name: value for name, value in fields.items() if value is not None}
@@ -264,10 +264,6 @@ def _settings(tenancy: Tenancy) -> dict[str, object]:
 def _unusual(holder: Record, usual: Record) -> dict[str, Any]:
     fields = fields_of(type(usual), holder)
     return {name: value for name, value in fields.items() if value != getattr(usual, name)}
-
-
-def _limit(limit: UnsubscribeLimit) -> str | int | None:
-    return limit.number if limit.percent is None else f"{limit.percent:.12f}".rstrip("0").rstrip(".") + "%"
 
 
 def _entry(entry: ExportedEntry) -> dict[str, object]:

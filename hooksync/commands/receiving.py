@@ -132,8 +132,12 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
     Raises Refused where it cannot be told which declared subscription the event is of.
     """
     identifier, trigger, tenant = _read_event(body, world)
-    chosen = [one for one in known.tenancies if _may_be_of(tenant, one, world)]
-    declared = [each for one in chosen for each in resolve_subscriptions(one, world.environ)]
+    declared: list[DeclaredSubscription] = []
+    for one in known.tenancies:
+        written = one.settings.tenant
+        told = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
+        if not told or told.casefold() == tenant.casefold():  # as far as that is known, it may be of this one
+            declared += resolve_subscriptions(one, world.environ)
     store = find_state(options, world)
 
     def change(state: State) -> State:
@@ -144,12 +148,12 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
             what = f"the event may be of {some_of([each.address for each in fitting]) or 'no declared subscription'}"
             fix = "name the hooks file of its tenancy with --file, and its address with --target"
             raise Refused(Problem(what, fix))
-        [one] = fitting
-        salt = state.salts_for([one.secret], secrets.token_bytes)[one.secret]
+        [meant] = fitting
+        salt = state.salts_for([meant.secret], secrets.token_bytes)[meant.secret]
         key = (world.stretch or stretch)((known.secrets[signers[0]], salt))
         run = max(1, state.last_run)
-        entry = made.get(one.address) or entry_for(one, identifier, run, state.url_salt, is_found=False)
-        found.append(one.address)
+        entry = made.get(meant.address) or entry_for(meant, identifier, run, state.url_salt, is_found=False)
+        found.append(meant.address)
         return state.knowing(replace(entry, is_found=False).made_with(key, salt), salt)
 
     found: list[str] = []
@@ -171,13 +175,6 @@ def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
         what = "the event does not tell its subscription, trigger and tenant, so it proves nothing of one"
         raise Refused(Problem(what, "take one that Preservica sent"))
     return identifier, trigger, tenant
-
-
-def _may_be_of(tenant: str, one: TenancyDeclaration, world: World) -> bool:
-    """Whether a tenant may be that of a tenancy, as far as that is known."""
-    written = one.settings.tenant
-    known = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
-    return not known or known.casefold() == tenant.casefold()
 
 
 @contextmanager

@@ -16,14 +16,11 @@ def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
     `takes_pipes`: also from what is open already, such as a process substitution.
     """
     is_open = takes_pipes and is_open_already(path)
-    with open(path, "rb", opener=None if is_open else _open_at_once) as file:
+    at_once = None if is_open else lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    with open(path, "rb", opener=at_once) as file:
         if not is_open and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file")
         return file.read(most + 1)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_open_already(path: str) -> bool:

@@ -30,8 +30,7 @@ _UNKNOWN = (
     re.compile(r"(://)[^/\s\"'<>@]{1,1000}(?=@)"),
     re.compile(r"([?&;][^=&?;\s\"'<>]{1,100}=)[^&\s\"'<>]+"),
     re.compile(
-        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+',
-        re.IGNORECASE,
+        r'("[^"\\\s]{0,40}(?:token|secret|password)[^"\\\s]{0,40}\\?"\s{0,9}:\s{0,9}\\?")(?:[^"\\]|\\.)+', re.IGNORECASE
     ),
 )
 RUNNER_COMMAND = re.compile(r"(##\w{0,20})\[")

@@ -89,11 +89,7 @@ class Transport:
     """
 
     def __init__(
-        self,
-        timeouts: Timeouts,
-        connections: int,
-        environ: Mapping[str, str],
-        look_up: LookUp = socket.getaddrinfo,
+        self, timeouts: Timeouts, connections: int, environ: Mapping[str, str], look_up: LookUp = socket.getaddrinfo
     ) -> None:
         """`look_up`: resolves names."""
         self._timeouts = timeouts

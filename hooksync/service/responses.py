@@ -248,11 +248,7 @@ def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explan
             case urllib3.exceptions.NameResolutionError():
                 return "no-name", "the server's name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return (
-                    "refused",
-                    "the server refuses connections",
-                    "check that it runs, the port, and the proxies",
-                )
+                return "refused", "the server refuses connections", "check that it runs, the port, and the proxies"
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
                 return "no-route", "the server cannot be reached from this network", _NETWORK
             case TimeoutError():
