@@ -286,7 +286,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
     arguments.files = getattr(arguments, "files", None) or [_file_by_default(arguments, environ)]
     if getattr(arguments, "uses_state", "state" in arguments) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
-    arguments.policy = getattr(arguments, "policy", None) or environ.get("HOOKSYNC_POLICY") or None
+    arguments.policy = arguments.policy or environ.get("HOOKSYNC_POLICY") or None
     return arguments
 
 
@@ -324,6 +324,9 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     line, example, exit_codes = texts["hooksync"]
     parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.set_defaults(
+        color="never", verbose=False, is_debugging=False, policy=None
+    )  # of commands without these flags
     groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)}
     for name, flags in _COMMANDS.items():
         group, _, last = name.rpartition(" ")

@@ -108,9 +108,8 @@ def _run(argv: Sequence[str], begun: Event, output: Output) -> ExitCode:
 
     stop = Event()
     interrupts = Interrupts(stop)
-    colour, is_verbose = getattr(arguments, "color", "never"), getattr(arguments, "verbose", False)
-    terminal = ConsoleTerminal(output, interrupts, colour, is_verbose=is_verbose)
-    is_debugging = getattr(arguments, "is_debugging", False)
+    terminal = ConsoleTerminal(output, interrupts, arguments.color, is_verbose=arguments.verbose)
+    is_debugging = arguments.is_debugging
     world = World(os.environ, sys.stdin.buffer, terminal, stop, begun=begun, is_debugging=is_debugging, output=output)
     with catch_signals(interrupts.handle):
         try:
@@ -151,7 +150,7 @@ def _with_files(arguments: argparse.Namespace, options: Options, world: World) -
     environ, origins, warnings = gather(options.env_files, credentials, world.environ)
     for warning in warnings:
         world.terminal.warn(warning)
-    for path in dict.fromkeys(origins.values()) if getattr(arguments, "verbose", False) else ():
+    for path in dict.fromkeys(origins.values()) if arguments.verbose else ():
         names = ", ".join(name for name in origins if origins[name] == path)
         world.terminal.message(f"{path} sets {names}")
     world.output.redactor.learn(

@@ -68,9 +68,6 @@ class Redactor:
         self._long: frozenset[bytes] = frozenset()  # as `_essence` has them
         self._lock = threading.Lock()
 
-    def __repr__(self) -> str:
-        return f"Redactor({len(self._values)} values)"
-
     def learn(self, values: Iterable[str]) -> None:
         """Take in values to hide; empty ones are passed over."""
         with self._lock:

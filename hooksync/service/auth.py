@@ -73,9 +73,6 @@ class TokenSession:
         self._is_final = False  # trying again would fail alike, or lock the account
         self._failures = 0
 
-    def __repr__(self) -> str:
-        return f"TokenSession({self._tenancy.name})"
-
     def token(self, instead_of: str | None = None) -> str:
         """Return a token; logs in where there is none yet, or only the one that the service just refused.
 
