@@ -137,7 +137,13 @@ def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = 
     `fine`: what stands in rows that come last where not all fit.
     """
     head, *rows = table
-    first = [marker(kind), f"### hooksync {kind}", "", _row(head), _row(["---" for _ in head])]
+    first = [
+        marker(kind),
+        f"### hooksync {kind}",
+        "",
+        _row(map(sentence, map(_cut, head))),
+        _row(["---" for _ in head]),
+    ]
     written = [(fine in each, _row(map(escaped, map(_cut, each)))) for each in rows]
     room = ROOM - size(first) - size([end]) - COUNT_ROOM
     if size(row for _, row in written) > room:

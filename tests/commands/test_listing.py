@@ -209,6 +209,15 @@ def test_coverage_of_many_tenancies_is_turned_so_that_it_can_be_read() -> None:
     assert listed(view())
 
 
+def test_a_trigger_of_the_service_is_no_markup_in_the_head_of_a_table() -> None:
+    said = "@octocat [a](https://evil.example) <img src=x>|`"
+    there = [live("1", trigger=Trigger(said))]
+    several = [view_of_plan(make_plan(tenancy(name=f"archive-{n}"), there, DiffOptions())) for n in range(60)]
+    _, _, _, head, *_ = table_page("list", *coverage_table(view(*several))).split("\n")
+    assert "octocat" in head
+    assert not set("`<>@[]|") & set(re.sub("</?code>|&#[0-9]+;|[|] ", "", head.removesuffix("|")))
+
+
 @settings(max_examples=50)
 @given(one=tenancies(), there=lists_of_live(), text=st.text())
 def test_every_live_subscription_is_listed_once_and_every_rendering_keeps_its_shape(
