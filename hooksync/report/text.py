@@ -15,7 +15,7 @@ Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
 
 _SYMBOLS: dict[Action, str] = {"subscribe": "+", "resubscribe": "+/-", "unsubscribe": "-", "keep": "=", "leave": "."}
-_REMOVE_FIRST_SYMBOL = "-/+"
+_ORDERS = {"create-first": ("+/-", "new one first"), "remove-first": ("-/+", "old one removed first")}
 _STYLES: dict[Action, Style] = {
     "subscribe": "green",
     "resubscribe": "yellow",
@@ -84,13 +84,12 @@ def applied_summary(view: RunView) -> str:
     return f"Applied: {what}; {_unchanged(counts['unchanged'], view)}."
 
 
-def state_lines(view: RunView) -> Iterator[Line]:
+def state_lines(view: RunView) -> list[Line]:
     """Say that there is no state, where something is live that it might know."""
-    if view.is_state_missing and any(tenancy.live for tenancy in view.tenancies):
-        yield (
-            "yellow",
-            printable(f"There is no state at {view.state}: what was rotated or has moved since is not known."),
-        )
+    if not (view.is_state_missing and any(tenancy.live for tenancy in view.tenancies)):
+        return []
+    line = f"There is no state at {view.state}: what was rotated or has moved since is not known."
+    return [("yellow", printable(line))]
 
 
 def adopted_line(view: RunView) -> str:
@@ -148,8 +147,10 @@ def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
 
     `width`: of the name.
     """
-    symbol = _symbol(step, view)
-    first = f"{symbol:<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {_remark(step, view)}"
+    remark = _short_id(step, view)
+    if step.action == "resubscribe":
+        remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
+    first = f"{_symbol(step, view):<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {remark}"
     yield _STYLES[step.action], first.rstrip()
     for label, value in _fields(step):
         if value is not None:
@@ -177,9 +178,7 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
 
 
 def _symbol(step: StepView, view: TenancyView) -> str:
-    if step.action == "resubscribe" and view.tenancy.replacement == "remove-first":
-        return _REMOVE_FIRST_SYMBOL
-    return _SYMBOLS[step.action]
+    return _ORDERS[view.tenancy.replacement][0] if step.action == "resubscribe" else _SYMBOLS[step.action]
 
 
 def name_of(step: StepView) -> str:
@@ -187,14 +186,6 @@ def name_of(step: StepView) -> str:
     if step.name is not None:
         return f"{step.name} ({', '.join(step.reasons)})" if step.action == "unsubscribe" else step.name
     return ", ".join(step.reasons)
-
-
-def _remark(step: StepView, view: TenancyView) -> str:
-    identifier = _short_id(step, view)
-    if step.action == "resubscribe":
-        order = "new one first" if view.tenancy.replacement == "create-first" else "old one removed first"
-        return f"replaces {identifier}, {order}"
-    return identifier
 
 
 def _short_id(step: StepView, view: TenancyView) -> str:
