@@ -206,7 +206,7 @@ def signed_in_disguise(status: int, body: bytes, code: str, secret: bytes) -> bo
 def _judge_document(document: object, code: str, expected: str) -> ProbeResult:
     if not isinstance(document, dict):
         return ProbeResult("wrong-shape", "its answer is not a JSON object", f"answer a challenge with {_RECIPE}")
-    echoed, response = (document.get(name) for name in ("challengeCode", "challengeResponse"))
+    echoed, response = document.get("challengeCode"), document.get("challengeResponse")
     if not (isinstance(echoed, str) and isinstance(response, str)):
         what = f"its answer has no text in challenge{'Code' if not isinstance(echoed, str) else 'Response'}"
         return ProbeResult("wrong-shape", what, f"answer a challenge with {_RECIPE}")
