@@ -317,26 +317,21 @@ def _execute(
 
 def _plan(planned: Sequence[Planned], session: Session, prepared: ExecutionResult) -> Plan:
     state = session.planner.state
-    views = [_view(one, prepared) for one in planned]
-    return _result(Plan, views, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
+    return _result(Plan, planned, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
 
 
 def _report(planned: Sequence[Planned], executed: ExecutionResult, session: Session) -> Report:
     lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    asked = executed.adoption
-    adopted = AdoptedCounts(asked.asked, len(executed.adopted), asked.unchallenged)
-    return _result(
-        Report,
-        [_view(one, executed, is_finished=True) for one in planned],
-        session,
-        executed,
-        state_error=executed.state_error or lost,
-        adopted=adopted if session.declared.options.adopts else None,
-        cause=lost or next(iter(executed.unforeseen), None),
-    )
+    adopted = AdoptedCounts(executed.adoption.asked, len(executed.adopted), executed.adoption.unchallenged)
+    ending = {
+        "state_error": executed.state_error or lost,
+        "adopted": adopted if session.declared.options.adopts else None,
+        "cause": lost or next(iter(executed.unforeseen), None),
+    }
+    return _result(Report, planned, session, executed, **ending)
 
 
-def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool = False) -> TenancyView:
+def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool) -> TenancyView:
     """View one tenancy's plan, or what became of it."""
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
@@ -351,13 +346,11 @@ def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool = False)
     return replace(view, steps=tuple(steps), error=executed.errors.get(name))
 
 
-def _result(
-    kind: type[R], tenancies: Sequence[TenancyView], session: Session, executed: ExecutionResult, **more: Any
-) -> R:
+def _result(kind: type[R], planned: Sequence[Planned], session: Session, executed: ExecutionResult, **more: Any) -> R:
     """View a whole run, as of now."""
     declared, options, planner = session.declared, session.declared.options, session.planner
     return kind(
-        tuple(tenancies),
+        tuple(_view(one, executed, is_finished=kind is Report) for one in planned),
         rfc3339(declared.world.clock.now()),
         printable(options.saved_plan or ", ".join(options.files)),
         (*session.warnings, *executed.warnings),

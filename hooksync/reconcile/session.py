@@ -115,8 +115,7 @@ class Run(Record, frozen=True):
 
         def execution(plan: TenancyPlan) -> Execution:
             secrets = self.secrets.find_all(declared.secret for declared in plan.to_be_made)
-            client = _Guarded(self.clients[plan.tenancy.name], self.give_up, self.check_lock)
-            clock = self.context.clock
+            client, clock = _Guarded(self.clients[plan.tenancy.name], self), self.context.clock
             return Execution(plan, client, secrets, self.pool, options=options, clock=clock, advance=advance)
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
@@ -170,8 +169,7 @@ class _Guarded(Record, frozen=True):
     """
 
     service: Service
-    give_up: Callable[[Exception], Problem]
-    check_lock: Callable[[], None]
+    run: Run
 
     def list_subscriptions(self) -> tuple[LiveSubscription, ...]:
         return self._call(self.service.list_subscriptions)
@@ -185,15 +183,15 @@ class _Guarded(Record, frozen=True):
     def _call(self, call: Callable[[], T], *, changes: bool = False) -> T:
         try:
             if changes:
-                self.check_lock()
+                self.run.check_lock()
             return call()
         except LockLost as error:
-            self.give_up(error)
+            self.run.give_up(error)
             raise
         except HooksyncError:
             raise
         except Exception as error:
-            failure = AnswerLost(self.give_up(error))
+            failure = AnswerLost(self.run.give_up(error))
         raise failure  # out here, so that nothing is chained to it
 
 

@@ -145,7 +145,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "change the tenancy without asking whether the run lock is lost",
         "reconcile/session.py",
-        "            self.check_lock()\n",
+        "            self.run.check_lock()\n",
         "            pass\n",
         begin=400,
     ),
