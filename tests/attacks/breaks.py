@@ -60,10 +60,10 @@ BREAKS = {
         "{quote(identifier)}",
     ),
     "runner_commands": Break(
-        "let a file leave without escapes",
+        "let JSON leave without escapes",
         "core/output.py",
-        'data = self.safe(text, "json").encode()',
-        'data = self.masked(text, "json").encode()',
+        'RUNNER_COMMAND.sub(r"\\1\\\\u005b", text)',
+        "text",
     ),
     "markdown": Break(
         "write foreign text as Markdown",
