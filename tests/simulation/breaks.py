@@ -136,10 +136,10 @@ BREAKS: tuple[Break, ...] = (
         "return TenancyOutcome(self.plan, self._outcomes(left), (), last_live=live)",
     ),
     Break(
-        "show foreign text as it is",
-        "service/client.py",
-        'self._redactor.quote(answer.text) or "(an empty answer)"',
-        "answer.text",
+        "know no secret of the run where foreign text is shown",
+        "core/redaction.py",
+        "{value for value in values if value} - self._values",
+        "set[str]()",
         begin=400,
     ),
     Break(

@@ -321,7 +321,7 @@ class Process(MemoryTerminal):
                 retry_after = "3" if number in (429, 503) else None
                 return Answer(int(number), b'{"message": "the simulation says no"}', retry_after)
             case "echo":
-                return Answer(400, b"cannot take " + sent)
+                return Answer(400, b"cannot take " + sent.replace(b'"', b""))  # in no form that looks like a secret's
             case "garbage":
                 return Answer(200, b"<html>this is a portal</html>")
             case "lie-gone" if answer is None:
