@@ -128,7 +128,7 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
         return [step for step in view.steps if step.action != "keep"], []
     counted = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
     line = printable(f".   {reasons.total()} left alone: {counted} (--all shows each)")
-    return [step for step in view.steps if step.action not in ("keep", "leave")], [("dim", line)]
+    return [step for step in view.steps if step.is_change], [("dim", line)]
 
 
 def name_width(steps: Iterable[StepView]) -> int:

@@ -54,6 +54,11 @@ class StepView(Record, frozen=True):
     owner: str | None = None  # likewise
 
     @property
+    def is_change(self) -> bool:
+        """Whether something is to be done: it is neither kept nor left alone."""
+        return self.action not in ("keep", "leave")
+
+    @property
     def has_unknown_secret(self) -> bool:
         """Whether it is kept although its secret may not be the declared one, or made and no answer told its id."""
         is_kept = self.action == "keep" and self.secret_state in ("unknown", "not-set")
@@ -78,7 +83,7 @@ class _Counted:
     @property
     def has_changes(self) -> bool:
         """Whether something has to be done."""
-        return any(step.action in ("subscribe", "resubscribe", "unsubscribe") for step in self.steps)
+        return any(step.is_change for step in self.steps)
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
