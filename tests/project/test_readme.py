@@ -1,7 +1,4 @@
-"""What the documents say is so: help texts, commands, outputs, files, links.
-
-`python -m tests.project.test_readme` writes the help texts into docs/cli.md again.
-"""
+"""What the documents say is so: help texts, commands, outputs, files, links."""
 
 from __future__ import annotations
 
@@ -15,19 +12,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hooksync.cli.arguments import Help, make_parser, read_arguments
+from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.server import Sandbox, SandboxOptions
 from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
+from tests.site.cli import WIDEST, commands, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"
-HELPS = ROOT / "docs" / "cli.md"
 COMPARISON = ROOT / "docs" / "compare.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-HELP = re.compile(r"(?<=<!-- help -->\n).*(?=<!-- end of help -->)", re.DOTALL)
-WIDEST = 80  # columns of a help text
 SECRET = "a-shared-secret-of-tests"
 
 FORBIDDEN = re.compile(
@@ -47,35 +42,6 @@ def blocks(language: str, text: str) -> list[str]:
     """Give the fenced blocks of a language, those within lists as well."""
     fenced = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(body) for _, body in fenced]
-
-
-def commands() -> dict[str, str]:
-    """Name all commands, with what each does in a few words."""
-    [choices] = [action for action in make_parser()._actions if action.dest == "command"]
-    return {choice.dest: choice.help or "" for choice in choices._get_subactions()}
-
-
-def help_of(*command: str) -> str:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLUMNS", str(WIDEST))
-        with pytest.raises(Help) as caught:
-            read_arguments([*command, "--help"], {})
-    return str(caught.value)
-
-
-def help_blocks() -> str:
-    """Write the help texts as their page shows them."""
-    shown = [("hooksync", help_of(), "all commands")]
-    shown += [(f"hooksync {name}", help_of(name), what) for name, what in commands().items()]
-    return "\n".join(
-        f"<details><summary><code>{command}</code>: {what}</summary>\n\n```text\n{text.rstrip()}\n```\n\n</details>\n"
-        for command, text, what in shown
-    )
-
-
-def of_any_python(text: str) -> list[list[str]]:
-    """Level what Python 3.13 writes another way: `-f, --file PATH` for `-f PATH, --file PATH`."""
-    return [re.sub(r"-(\w) [A-Z]+, --", r"-\1, --", line).split() for line in text.splitlines()]
 
 
 def headings(page: Path) -> set[str]:
@@ -109,11 +75,6 @@ def guide_file() -> str:
 
 def without_ids(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{8}\b", "ID", text)
-
-
-def test_help_texts_on_their_page_are_those_of_the_commands() -> None:
-    [found] = HELP.findall(text_of(HELPS))
-    assert of_any_python(found) == of_any_python(help_blocks()), "write them again: python -m tests.project.test_readme"
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in commands())], ids=" ".join)
@@ -253,7 +214,3 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
     )
     used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))
     assert used <= known | others
-
-
-if __name__ == "__main__":
-    HELPS.write_text(HELP.sub(lambda _: help_blocks(), text_of(HELPS)), encoding="utf-8")

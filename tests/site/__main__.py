@@ -1,0 +1,15 @@
+"""The command: writes all generated pages and parts of pages, `python -m tests.site`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.site import cli
+
+WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages]
+
+if __name__ == "__main__":
+    for writer in WRITERS:
+        for path, text in writer().items():
+            path.write_text(text, encoding="utf-8", newline="\n")
