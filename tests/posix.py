@@ -26,6 +26,7 @@ NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; w
     "system/test_kills.py": _SIGNALS,
     "system/test_last_resort.py": _ENDS,
     "system/test_remote_state.py": _ENDS,
+    "site/test_exit_codes.py::test_the_script_tells_exit_codes_apart": _SHELLS,
     "commands/test_init.py::test_a_shell_that_reads_variables_runs_nothing_that_a_service_says": _SHELLS,
     "system/test_run_lock.py::test_an_interrupt_ends_the_waiting": _SIGNALS,
     **dict.fromkeys(

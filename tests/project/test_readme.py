@@ -153,11 +153,6 @@ def test_every_field_of_the_file_is_explained() -> None:
     assert not [field for field in {*schema["properties"], *tenancy, *subscription} if f"`{field}" not in rows]
 
 
-def test_exit_codes_in_the_readme_are_those_of_the_code() -> None:
-    section = text_of(README).partition("## Exit codes")[2].partition("\n## ")[0]
-    assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(ExitCode)
-
-
 @pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))
 def test_a_link_leads_somewhere(page: Path, target: str) -> None:
     if target.startswith("https://"):

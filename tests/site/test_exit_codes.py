@@ -1,0 +1,44 @@
+"""The page of the exit codes names those that there are, and its script tells them apart."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from hooksync.cli.arguments import make_parser
+from hooksync.core.errors import ExitCode
+from tests.cli.test_help import chains
+from tests.project.test_readme import blocks
+from tests.site.cli import help_of
+from tests.site.parts import DOCS
+
+PAGE = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
+ROWS = {int(code): cells for code, cells in re.findall(r"^\| (\d+) \|(.*)$", PAGE, re.MULTILINE)}
+
+
+def test_the_page_has_a_row_for_each_exit_code() -> None:
+    assert list(ROWS) == list(ExitCode)
+
+
+def test_the_page_names_the_commands_that_tell_of_pending_changes() -> None:
+    telling = [" ".join(chain) for chain in chains(make_parser()) if "--detailed-exitcode" in help_of(*chain)]
+    named = re.findall(r"`([a-z]+)`", ROWS[ExitCode.CHANGES_PENDING].split("|")[1])
+    assert sorted(named) == sorted(name for name in telling if name)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (ExitCode.DONE, "live is as declared"),
+        (ExitCode.ERROR, "hooksync could not tell"),
+        (ExitCode.CHANGES_PENDING, "live is not as declared"),
+        (ExitCode.REFUSED, "apply would refuse this plan"),
+    ],
+)
+def test_the_script_tells_exit_codes_apart(code: ExitCode, told: str) -> None:
+    [script] = blocks("sh", PAGE)
+    ended = f"hooksync() {{ return {code:d}; }}\n"
+    done = subprocess.run(["sh", "-euc", ended + script], capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, f"{told}\n", "")
