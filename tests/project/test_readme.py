@@ -203,6 +203,7 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
         "--steps",
         "--from",
         "--jobs",
+        "--strict",
     }  # of our own test tools
     text = re.sub(
         r"^(?:\$ )?(?:aws|az|curl|flask|gh|gunicorn|uvicorn) (?:.*\\\n)*.*$", "", text_of(page), flags=re.MULTILINE

@@ -560,7 +560,9 @@ def imported_by_tests() -> Iterator[str]:
                 yield each.target.split(".")[0]
 
 
-@pytest.mark.parametrize("each", [*BUILD, *PROJECT["dependencies"], *OPTIONAL, *EXTRAS["test"], *EXTRAS["servers"]])
+@pytest.mark.parametrize(
+    "each", [*BUILD, *PROJECT["dependencies"], *OPTIONAL, *EXTRAS["docs"], *EXTRAS["test"], *EXTRAS["servers"]]
+)
 def test_a_dependency_has_a_floor_that_can_be_tested_and_no_ceiling(each: str) -> None:
     assert re.fullmatch(r"[\w.-]+>=\d[\w.]*", each)
 
@@ -578,7 +580,7 @@ def test_what_an_extra_brings_is_imported_only_where_it_is_needed() -> None:
 
 
 def test_what_the_tests_import_is_declared() -> None:
-    known = set(declared(PROJECT["dependencies"], OPTIONAL, EXTRAS["test"]))
+    known = set(declared(PROJECT["dependencies"], OPTIONAL, EXTRAS["docs"], EXTRAS["test"]))
     names = set(imported_by_tests()) - set(INSTALLED_BY_HAND)
     assert not [each for each in names if not distributions({each}) & known]  # several may share a name, as azure
 
