@@ -17,7 +17,8 @@ from hypothesis import Phase, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.backends import backend, servers
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process

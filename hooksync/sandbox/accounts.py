@@ -64,12 +64,7 @@ class Accounts:
     """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
     def __init__(
-        self,
-        accounts: tuple[Account, ...],
-        token_seconds: float,
-        clock: Callable[[], float],
-        *,
-        takes_codes_once: bool = False,
+        self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float], *, takes_codes_once: bool
     ) -> None:
         self._accounts = accounts
         self._token_seconds = token_seconds

@@ -24,7 +24,8 @@ from urllib.parse import quote, urlsplit
 from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, USERNAME, Account
 from hooksync.sandbox.http_server import Log
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import FIRE_PATH, Sandbox, SandboxOptions
+from hooksync.sandbox.server import FIRE_PATH, Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 
 Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
 

@@ -23,7 +23,8 @@ from tempfile import TemporaryDirectory
 from hooksync.sandbox.accounts import TENANT, USERNAME, Account
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 
 CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
 

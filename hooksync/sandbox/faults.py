@@ -1,4 +1,4 @@
-"""Faults as data: what goes wrong, with which call, how often. No sockets and no waiting; `server` carries them out.
+"""The service's calls, and faults as data: what goes wrong, with which call, how often. `server` carries them out.
 
 A fault is written `KIND@CALL[:TIMES[:SKIP]]`, e.g. `status-503@list`, `commit-cut@subscribe:2:5`, `slow-0.5@any:*`.
 """
@@ -12,9 +12,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Literal
 
 from hooksync.sandbox.http_server import Answer, Request, SandboxError, html_answer, json_answer
-from hooksync.sandbox.tenancies import CALL_NAMES, Lie
+
+SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
+CALLS = {  # method and path -> the name of the call, as faults and the log know it
+    ("POST", "/api/accesstoken/login"): "login",
+    ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
+    ("POST", "/api/accesstoken/refresh"): "refresh",
+    ("POST", "/api/accesstoken/acquire-external"): "external",
+    ("GET", "/api/user/details"): "details",
+    ("GET", "/api/entity/versiondetails/version"): "version",
+    ("GET", SUBSCRIPTIONS_PATH): "list",
+    ("POST", SUBSCRIPTIONS_PATH): "subscribe",
+}
+CALL_NAMES = (*CALLS.values(), "unsubscribe")
+
+# Which id the answer to a new subscription tells, where it is not the right one: one that nothing has, and nothing is
+# kept; that of the newest one, and nothing is kept; likewise, but the new one is kept, under an id of its own.
+Lie = Literal["false-id", "same-id", "kept-same-id"]
 
 _SPEC = re.compile(
     r"(?P<kind>(?P<name>[a-z0-9-]+?)(-(?P<number>\d+(\.\d+)?))?)@(?P<call>[a-z0-9-]+)"
@@ -23,6 +40,14 @@ _SPEC = re.compile(
 _BIG = 10_000_000  # bytes
 _ELSEWHERE = ("Location", "/elsewhere")
 LONGEST = 86_400  # seconds that anything may take
+
+
+def call_name(request: Request) -> str:
+    """Name the call that a request makes; "unknown" if the service does not have it."""
+    parent, _, subscription_id = request.path.rpartition("/")
+    if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
+        return "unsubscribe"
+    return CALLS.get((request.method, request.path), "unknown")
 
 
 @dataclass(frozen=True, slots=True)

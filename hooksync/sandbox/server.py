@@ -8,64 +8,17 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
-from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.faults import KINDS, LONGEST, FaultScript, Misbehaviour, read_fault
-from hooksync.sandbox.http_server import Answer, Connection, Log, LoopbackServer, Request, SandboxError, json_answer
+from hooksync.sandbox.faults import KINDS, FaultScript, Misbehaviour, call_name, read_fault
+from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
 from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
-from hooksync.sandbox.tenancies import (
-    SHORT_TRIGGERS,
-    TOKEN_HEADER,
-    TRIGGERS,
-    ListLag,
-    Rules,
-    Subscription,
-    Tenancies,
-    Trait,
-    call_name,
-    load_data,
-    make_id,
-    read_traits,
-    save_data,
-)
+from hooksync.sandbox.tenancies import SHORT_TRIGGERS, TOKEN_HEADER, Rules, SandboxOptions, Subscription, Trait
 
 FIRE_PATH = "/sandbox/fire/"  # before a trigger
 _GOES_RIGHT = Misbehaviour(carries_out=1)
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
-    """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
-
-    accounts: tuple[Account, ...] = (Account(),)
-    traits: Collection[str] = ()  # names in `tenancies.Trait`
-    faults: Sequence[str] = ()  # as `faults.read_fault` takes them
-    latency: float = 0.0  # seconds that each call takes at least
-    token_seconds: float = 900.0  # that a token is valid
-    extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `tenancies.TRIGGERS`
-    challenge_timeout: float = 5.0  # seconds
-    port: int = 0  # 0: any that is free
-    new_id: Callable[[], str] = make_id  # for each subscription that is kept
-    data: Path | None = None  # the file that keeps the subscriptions; None: in memory
-    list_lag_additions: float = 0.0  # seconds after which the list shows what was made
-    list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
-    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
-    events_every: float = 0.0  # seconds after which every trigger happens once more; 0: none does by itself
-    repeats: tuple[float, ...] = (1.0, 4.0, 16.0)  # seconds before each repeated event, with the trait for it
-    log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
-
-    def __post_init__(self) -> None:
-        read_traits(self.traits)
-        for spec in self.faults:
-            read_fault(spec)
-        for name in (each.name for each in fields(self) if each.type == "float"):
-            if not 0 <= getattr(self, name) <= LONGEST:
-                raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
 
 class Sandbox(LoopbackServer):
@@ -80,19 +33,7 @@ class Sandbox(LoopbackServer):
         self._options = options
         self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
         self._sender = WebhookSender(options.challenge_timeout)
-        traits = read_traits(options.traits)
-        held = load_data(options.data) if options.data else {}
-        save = partial(save_data, options.data) if options.data else None
-        lag = ListLag(options.list_lag_additions, options.list_lag_removals, options.clock)
-        self._rules = Rules(
-            accounts=Accounts(
-                options.accounts, options.token_seconds, options.clock, takes_codes_once=Trait.TOTP_ONCE in traits
-            ),
-            tenancies=Tenancies(held, traits, save, lag, options.new_id),
-            challenge=self._challenge,
-            traits=traits,
-            triggers=(*TRIGGERS, *options.extra_triggers),
-        )
+        self._rules = Rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
         self._happening = threading.Thread(target=self._keep_firing, args=(options.events_every,), name="events")

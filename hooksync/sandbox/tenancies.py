@@ -18,41 +18,25 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Accounts, Session
-from hooksync.sandbox.http_server import Answer, Refusal, Request, SandboxError, json_answer
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
+from hooksync.sandbox.faults import LONGEST, Lie, call_name, read_fault
+from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
 SHORT_TRIGGERS = {"INDEXED": "FULL_TEXT_INDEXED", "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR"}  # pyPreservica's
 
-# Which id the answer to a new subscription tells, where it is not the right one: one that nothing has, and nothing is
-# kept; that of the newest one, and nothing is kept; likewise, but the new one is kept, under an id of its own.
-Lie = Literal["false-id", "same-id", "kept-same-id"]
 # Challenges a URL under a secret; returns why the receiver failed, None if it passed.
 Challenge = Callable[[str, str], str | None]
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
-SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
-
-CALLS = {  # method and path -> the name of the call, as faults and the log know it
-    ("POST", "/api/accesstoken/login"): "login",
-    ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
-    ("POST", "/api/accesstoken/refresh"): "refresh",
-    ("POST", "/api/accesstoken/acquire-external"): "external",
-    ("GET", "/api/user/details"): "details",
-    ("GET", "/api/entity/versiondetails/version"): "version",
-    ("GET", SUBSCRIPTIONS_PATH): "list",
-    ("POST", SUBSCRIPTIONS_PATH): "subscribe",
-}
-CALL_NAMES = (*CALLS.values(), "unsubscribe")
 
 _VERSION_XML = (
     '<?xml version="1.0" encoding="UTF-8"?><VersionResponse xmlns="http://preservica.com/EntityAPI/v7.5">'
@@ -89,21 +73,12 @@ class Subscription:
     id: str = ""  # given when it is kept
 
 
-@dataclass(frozen=True, slots=True)
-class ListLag:
-    """How long after it was made a change shows in the list."""
-
-    additions: float = 0.0  # seconds
-    removals: float = 0.0  # seconds
-    clock: Callable[[], float] = time.time  # seconds
-
-
 @dataclass(slots=True)
 class _Kept:
     """A subscription, and when the list shows it."""
 
     subscription: Subscription
-    listed_from: float  # on the clock of the lag
+    listed_from: float  # on the clock of the options
     listed_until: float = math.inf  # likewise; infinite: it is not removed
 
 
@@ -112,29 +87,49 @@ def make_id() -> str:
     return uuid.uuid4().hex
 
 
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
+
+    accounts: tuple[Account, ...] = (Account(),)
+    traits: Collection[str] = ()  # names in `Trait`
+    faults: Sequence[str] = ()  # as `faults.read_fault` takes them
+    latency: float = 0.0  # seconds that each call takes at least
+    token_seconds: float = 900.0  # that a token is valid
+    extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
+    challenge_timeout: float = 5.0  # seconds
+    port: int = 0  # 0: any that is free
+    new_id: Callable[[], str] = make_id  # for each subscription that is kept
+    data: Path | None = None  # the file that keeps the subscriptions; None: in memory
+    list_lag_additions: float = 0.0  # seconds after which the list shows what was made
+    list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
+    clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
+    events_every: float = 0.0  # seconds after which every trigger happens once more; 0: none does by itself
+    repeats: tuple[float, ...] = (1.0, 4.0, 16.0)  # seconds before each repeated event, with the trait for it
+    log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
+
+    def __post_init__(self) -> None:
+        for name in self.traits:
+            if name not in set(Trait):
+                raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
+        for spec in self.faults:
+            read_fault(spec)
+        for name in (each.name for each in fields(self) if each.type == "float"):
+            if not 0 <= getattr(self, name) <= LONGEST:
+                raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
+
+
 Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
 
 
 class Tenancies:
     """The subscriptions of every tenant. Thread-safe."""
 
-    def __init__(
-        self,
-        held: Holdings,
-        traits: frozenset[Trait],
-        save: Callable[[Holdings], None] | None,
-        lag: ListLag | None = None,
-        new_id: Callable[[], str] = make_id,
-    ) -> None:
+    def __init__(self, options: SandboxOptions) -> None:
+        self._options = options
         self._lock = threading.Lock()
-        self._kept = {
-            tenant: {each.id: _Kept(each, -math.inf) for each in subscriptions}
-            for tenant, subscriptions in held.items()
-        }
-        self._traits = traits
-        self._save = save  # called under the lock after each change, so that the newest data is written last
-        self._lag = lag or ListLag()
-        self._make_id = new_id
+        held = load_data(options.data) if options.data else {}
+        self._kept = {tenant: {each.id: _Kept(each, -math.inf) for each in several} for tenant, several in held.items()}
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
@@ -143,7 +138,7 @@ class Tenancies:
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
         """Return those that the list shows now, oldest first: some too few and some too many, while it lags."""
-        now = self._lag.clock()
+        now = self._options.clock()
         with self._lock:
             return tuple(
                 kept.subscription
@@ -156,30 +151,31 @@ class Tenancies:
 
         Raises `Refusal` for a duplicate, with the trait for it. `by_hand`: not checked so, and listed at once.
         """
-        url = normalised(subscription.url) if Trait.NORMALISE_URLS in self._traits else subscription.url
+        traits, lag = self._options.traits, self._options.list_lag_additions
+        url = normalised(subscription.url) if Trait.NORMALISE_URLS in traits else subscription.url
         with self._lock:
-            others = self._held(tenant) if Trait.REFUSE_DUPLICATES in self._traits and not by_hand else ()
+            others = self._held(tenant) if Trait.REFUSE_DUPLICATES in traits and not by_hand else ()
             if any((each.url, each.trigger) == (url, subscription.trigger) for each in others):
                 raise Refusal(409, f"there is already a subscription for {url} and {subscription.trigger}")
             made = replace(subscription, url=url, id=self.new_id())
-            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(self._lag.additions, by_hand))
+            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(lag, by_hand))
             self._saved()
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
         """Remove a subscription; by hand, the list shows it at once. Raises `Refusal` for an id it does not have."""
         with self._lock:
-            all_kept, now = self._kept.get(tenant, {}), self._lag.clock()
+            all_kept, now = self._kept.get(tenant, {}), self._options.clock()
             kept = all_kept.get(subscription_id)
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
-            kept.listed_until = self._after(self._lag.removals, by_hand)
+            kept.listed_until = self._after(self._options.list_lag_removals, by_hand)
             self._kept[tenant] = {id_: each for id_, each in all_kept.items() if each.listed_until > now}
             self._saved()
 
     def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
-        return self._lag.clock() + seconds if seconds and not by_hand else -math.inf
+        return self._options.clock() + seconds if seconds and not by_hand else -math.inf
 
     def _held(self, tenant: str) -> tuple[Subscription, ...]:
         return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until == math.inf)
@@ -187,42 +183,36 @@ class Tenancies:
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
         document: dict[str, object] = {
-            "id": int(subscription.id) if Trait.NUMBER_IDS in self._traits else subscription.id,
+            "id": int(subscription.id) if Trait.NUMBER_IDS in self._options.traits else subscription.id,
             "url": subscription.url,
             "triggerType": subscription.trigger,
         }
-        if Trait.MINIMAL_LIST not in self._traits:
+        if Trait.MINIMAL_LIST not in self._options.traits:
             flag = subscription.include_identifiers
-            document["includeIdentifiers"] = str(flag).lower() if Trait.STRING_FLAGS in self._traits else flag
+            document["includeIdentifiers"] = str(flag).lower() if Trait.STRING_FLAGS in self._options.traits else flag
         return document
 
     def new_id(self) -> str:
         """Make an id for a subscription that is kept."""
-        made = self._make_id()
-        return str(int(made, 16) % 2**53) if Trait.NUMBER_IDS in self._traits else made
+        made = self._options.new_id()
+        return str(int(made, 16) % 2**53) if Trait.NUMBER_IDS in self._options.traits else made
 
     def _saved(self) -> None:
-        if self._save is not None:
-            self._save({tenant: self._held(tenant) for tenant in self._kept})
+        """Write the data file, under the lock, so that the newest data is written last."""
+        if self._options.data:
+            save_data(self._options.data, {tenant: self._held(tenant) for tenant in self._kept})
 
 
-def call_name(request: Request) -> str:
-    """Name the call that a request makes; "unknown" if the service does not have it."""
-    parent, _, subscription_id = request.path.rpartition("/")
-    if request.method == "DELETE" and parent == SUBSCRIPTIONS_PATH and subscription_id:
-        return "unsubscribe"
-    return CALLS.get((request.method, request.path), "unknown")
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
-    """The service: its accounts, its tenancies and how it challenges receivers."""
+    """The service: its accounts, its tenancies, its rules. Raises `SandboxError` where the data file cannot be used."""
 
-    accounts: Accounts
-    tenancies: Tenancies
-    challenge: Challenge
-    traits: frozenset[Trait] = frozenset()
-    triggers: tuple[str, ...] = TRIGGERS
+    def __init__(self, options: SandboxOptions, challenge: Challenge) -> None:
+        once = Trait.TOTP_ONCE in options.traits
+        self.accounts = Accounts(options.accounts, options.token_seconds, options.clock, takes_codes_once=once)
+        self.tenancies = Tenancies(options)
+        self.triggers = (*TRIGGERS, *options.extra_triggers)
+        self._traits = options.traits
+        self._challenge = challenge
 
     def answer(self, request: Request, lie: Lie | None = None) -> Answer:
         """Carry out a request, or refuse it; or lie about a new subscription."""
@@ -264,8 +254,8 @@ class Rules:
 
     def _subscribe(self, tenant: str, body: bytes, lie: Lie | None) -> Answer:
         wanted = read_subscription(body, self.triggers)
-        if Trait.NO_CHALLENGE not in self.traits:
-            reason = self.challenge(wanted.url, wanted.secret)
+        if Trait.NO_CHALLENGE not in self._traits:
+            reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
         held = self.tenancies.held_by(tenant) if lie else ()
@@ -274,7 +264,7 @@ class Rules:
         if held and lie != "false-id":
             made = replace(made, id=held[-1].id)
         document = self.tenancies.describe(made)
-        if lie is None and Trait.ANSWER_WITHOUT_ID in self.traits:
+        if lie is None and Trait.ANSWER_WITHOUT_ID in self._traits:
             del document["id"]
         return json_answer(200, document)
 
@@ -298,14 +288,6 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
     if not isinstance(flag, bool | str) or flag not in _FLAGS:
         raise Refusal(400, 'includeIdentifiers is neither "true" nor "false"')
     return Subscription(url, trigger, secret, _FLAGS[flag])
-
-
-def read_traits(names: Iterable[str]) -> frozenset[Trait]:
-    """Read the names of traits. Raises `SandboxError` for an unknown one."""
-    for name in names:
-        if name not in set(Trait):
-            raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
-    return frozenset(map(Trait, names))
 
 
 def normalised(url: str) -> str:

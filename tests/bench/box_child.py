@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Call, Sandbox, SandboxOptions
+from hooksync.sandbox.server import Call, Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.bench.measure import SECRET
 from tests.bench.workload import TENANT, WIRE_TRIGGER, url_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place, Run
 from tests.shipped_receiver import shipped_receiver
 

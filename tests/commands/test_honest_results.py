@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.conftest import HOOKS, Place
 from tests.terminals import Terminal
 

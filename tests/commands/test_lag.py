@@ -22,8 +22,8 @@ from hooksync.commands import plan_apply
 from hooksync.commands.options import Options
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
-from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.sandbox.tenancies import Subscription
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import RetryPolicy
 from tests.clocks import JumpingClock
 from tests.command_line import LOG_IN

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, impatient
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"

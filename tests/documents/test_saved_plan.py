@@ -24,7 +24,7 @@ from hooksync.documents.reader import read_saved_plan
 from hooksync.documents.writer import digest, signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import ROOT
 from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, Run
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
-from hooksync.sandbox.server import Sandbox, SandboxOptions
-from hooksync.sandbox.tenancies import Subscription, normalised
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions, Subscription, normalised
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
 from hooksync.state.format import state_text
 from hooksync.state.model import State, StateEntry

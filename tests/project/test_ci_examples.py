@@ -25,7 +25,7 @@ import yaml
 
 from hooksync.config.declarations import shard_of
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import ROOT
 from tests.conftest import HIDDEN, SECRET, Place
 from tests.git_servers import PASSWORD as GIT_PASSWORD

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import PASSWORD, ROOT
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.git_servers import Remote, missing_program, served

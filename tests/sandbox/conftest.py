@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from hooksync.sandbox.http_server import Answer, LoopbackServer
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 
 USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"

@@ -22,10 +22,10 @@ import yaml
 from hooksync.cli.arguments import Help, make_parser
 from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import log_line, read_options, run
-from hooksync.sandbox.faults import KINDS
+from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.server import Sandbox
-from hooksync.sandbox.tenancies import CALL_NAMES, Trait
+from hooksync.sandbox.tenancies import Trait
 from tests.command_line import ROOT, Run, hooksync
 from tests.receivers.conftest import SECRETS, serve
 

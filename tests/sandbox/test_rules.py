@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,20 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.sandbox.accounts import Account, Accounts, one_time_code
+from hooksync.sandbox.accounts import Account, one_time_code
+from hooksync.sandbox.faults import CALLS
 from hooksync.sandbox.http_server import Answer, Request, SandboxError
-from hooksync.sandbox.tenancies import (
-    CALLS,
-    TRIGGERS,
-    Holdings,
-    ListLag,
-    Rules,
-    Subscription,
-    Tenancies,
-    Trait,
-    normalised,
-    read_traits,
-)
+from hooksync.sandbox.tenancies import Rules, SandboxOptions, Subscription, Tenancies, normalised
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of the examples in RFC 6238
 NOW = 1_700_000_000.0
@@ -44,13 +35,12 @@ class Service:
     now: float = NOW
     token: str = ""
     challenged: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        traits = read_traits(self.traits)
-        self.tenancies = Tenancies({}, traits, None)
-        once = Trait.TOTP_ONCE in traits
-        accounts = Accounts((self.account,), token_seconds=900, clock=lambda: self.now, takes_codes_once=once)
-        self.rules = Rules(accounts, self.tenancies, self.challenge, traits, (*TRIGGERS, "NEWER"))
+        given = {"traits": self.traits, "clock": lambda: self.now, "extra_triggers": ["NEWER"], **self.options}
+        self.rules = Rules(SandboxOptions((self.account,), **given), self.challenge)
+        self.tenancies = self.rules.tenancies
 
     def challenge(self, url: str, secret: str) -> str | None:
         self.challenged.append(url)
@@ -443,16 +433,16 @@ def test_no_challenge_takes_a_receiver_that_is_not_there() -> None:
 
 def test_unknown_trait_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(SandboxError, match='unknown trait "refuse-duplicate"; known: refuse-duplicates, answer-'):
-        read_traits(["refuse-duplicate"])
+        SandboxOptions(traits=["refuse-duplicate"])
 
 
 # A list that lags
 
 
-def lagging(**seconds: float) -> Service:
-    service = Service()
-    service.tenancies = Tenancies({}, frozenset(), None, ListLag(**seconds, clock=lambda: service.now))
-    service.rules = Rules(service.rules.accounts, service.tenancies, service.challenge)
+def lagging(*traits: str, **seconds: float) -> Service:
+    service = Service(
+        traits=frozenset(traits), options={f"list_lag_{changes}": lag for changes, lag in seconds.items()}
+    )
     service.log_in()
     return service
 
@@ -493,9 +483,7 @@ def test_list_shows_what_is_no_more_as_it_was_where_both_lag(seconds: dict[str, 
 
 
 def test_duplicate_is_refused_though_the_list_does_not_show_the_first() -> None:
-    service = lagging(additions=5)
-    service.tenancies = Tenancies({}, read_traits(["refuse-duplicates"]), None, ListLag(5, 5, lambda: service.now))
-    service.rules = Rules(service.rules.accounts, service.tenancies, service.challenge)
+    service = lagging("refuse-duplicates", additions=5, removals=5)
     assert [service.subscribe()[0] for _ in range(2)] == [200, 409]
     [made] = service.tenancies.held_by("DEMO")
     service.tenancies.remove("DEMO", made.id)
@@ -514,13 +502,13 @@ def test_list_shows_what_is_done_by_hand_at_once_where_it_is_to() -> None:
 
 def test_ids_come_from_where_they_are_to() -> None:
     numbers = iter(range(9))
-    tenancies = Tenancies({}, frozenset(), None, new_id=lambda: f"{next(numbers):032x}")
+    tenancies = Tenancies(SandboxOptions(new_id=lambda: f"{next(numbers):032x}"))
     one = Subscription("https://a/", "MOVED", "secret")
     assert [tenancies.add("DEMO", one).id[-1] for _ in range(2)] == ["0", "1"]
 
 
 def test_what_is_added_by_hand_may_be_a_duplicate_though_the_service_refuses_them() -> None:
-    tenancies = Tenancies({}, read_traits(["refuse-duplicates"]), None)
+    tenancies = Tenancies(SandboxOptions(traits=["refuse-duplicates"]))
     one = Subscription("https://a/", "MOVED", "secret")
     assert len({tenancies.add("DEMO", one, by_hand=True).id for _ in range(2)}) == 2
 
@@ -528,15 +516,12 @@ def test_what_is_added_by_hand_may_be_a_duplicate_though_the_service_refuses_the
 # Bits and pieces
 
 
-def test_state_that_cannot_be_saved_is_a_500() -> None:
-    def fail(_: Holdings) -> None:
-        raise SandboxError("the disk is full")
-
-    service = Service()
-    rules = Rules(service.rules.accounts, Tenancies({}, frozenset(), fail), service.challenge)
-    service.rules = rules
+def test_state_that_cannot_be_saved_is_a_500(tmp_path: Path) -> None:
+    service = Service(options={"data": tmp_path / "no folder" / "data.json"})
     service.log_in()
-    assert service.subscribe() == (500, {"message": "the disk is full"})
+    status, document = service.subscribe()
+    assert status == 500
+    assert document["message"].startswith("cannot write the data file")
 
 
 def test_no_repr_shows_a_secret() -> None:

@@ -14,7 +14,8 @@ import requests
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.http_server import MAX_BODY, Refusal, SandboxError, read_body
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.server import Sandbox
+from hooksync.sandbox.tenancies import SandboxOptions
 
 Start = Callable[..., Sandbox]
 Connect = Callable[..., Any]

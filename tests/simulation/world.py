@@ -22,18 +22,9 @@ from hooksync.core.errors import AnswerLost, FileError, Problem
 from hooksync.core.model import Secret
 from hooksync.receiver import sign_challenge
 from hooksync.sandbox import http_server
-from hooksync.sandbox.accounts import Account, Accounts
-from hooksync.sandbox.tenancies import (
-    TOKEN_HEADER,
-    Lie,
-    ListLag,
-    Rules,
-    Subscription,
-    Tenancies,
-    call_name,
-    normalised,
-    read_traits,
-)
+from hooksync.sandbox.accounts import Account
+from hooksync.sandbox.faults import Lie, call_name
+from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription, normalised
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import Unreachable
 from hooksync.service.worker_pool import T, WorkerPool
@@ -100,12 +91,18 @@ class Service:
         self, traits: Sequence[str], tenants: Sequence[str], lag_additions: float, lag_removals: float
     ) -> None:
         self.time = BEGINNING
-        self.traits = read_traits({*traits, "no-challenge"})
+        self.traits = frozenset({*traits, "no-challenge"})
         self.ids = 0
-        lag = ListLag(lag_additions, lag_removals, self.now)
-        self.tenancies = Tenancies({}, self.traits, None, lag, self._new_id)
-        accounts = Accounts((Account(USERNAME, PASSWORD, tuple(tenants)),), 900.0, self.now)
-        self.rules = Rules(accounts, self.tenancies, lambda url, secret: None, self.traits)
+        options = SandboxOptions(
+            (Account(USERNAME, PASSWORD, tuple(tenants)),),
+            self.traits,
+            new_id=self._new_id,
+            list_lag_additions=lag_additions,
+            list_lag_removals=lag_removals,
+            clock=self.now,
+        )
+        self.rules = Rules(options, lambda url, secret: None)
+        self.tenancies = self.rules.tenancies
         self.tenants = tuple(tenants)
         self.there: tuple[Held, ...] = ()
         self.is_changed = True  # since `there` was looked up

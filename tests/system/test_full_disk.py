@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.attacks.peers import service
 from tests.conftest import HOOKS, Place, Run, checked
 from tests.documents.test_saved_plan import assert_valid

@@ -19,7 +19,7 @@ from hooksync.commands.options import Options
 from hooksync.core.errors import trace, unforeseen
 from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
