@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
@@ -144,14 +143,6 @@ def test_files_in_the_readme_and_on_the_page_on_the_file_are_valid(text: str, tm
     (tmp_path / "hooks.yaml").write_text(text)
     done = hooksync(["validate"], {}, tmp_path)
     assert (done.code, done.err) == (0, "")
-
-
-def test_every_field_of_the_file_is_explained() -> None:
-    schema = yaml.safe_load(text_of(ROOT / "schemas" / "hooks.schema.json"))
-    tenancy = schema["properties"]["tenancies"]["additionalProperties"]["properties"]
-    subscription = tenancy["subscriptions"]["additionalProperties"]["properties"]
-    rows = "\n".join(row.split("|")[1] for row in text_of(HOOKS_FILE).splitlines() if row.startswith("|"))
-    assert not [field for field in {*schema["properties"], *tenancy, *subscription} if f"`{field}" not in rows]
 
 
 @pytest.mark.parametrize(("page", "target"), list(links()), ids=lambda value: getattr(value, "name", value))

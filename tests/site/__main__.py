@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli
+from tests.site import cli, hooks_file
 
-WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages]
+WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages, hooks_file.pages]
 
 if __name__ == "__main__":
     for writer in WRITERS:

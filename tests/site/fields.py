@@ -1,0 +1,61 @@
+"""Fields of a JSON Schema in words: what their types are, and what else the schema says of them."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+Schema = dict[str, Any]
+
+
+@cache
+def read_schema(kind: str) -> Schema:
+    schema: Schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def whole(field: Schema, schema: Schema) -> Schema:
+    """Give a field with what its reference brings in; what stands beside the reference counts more."""
+    if target := field.get("$ref", "").removeprefix("#/$defs/"):
+        beside = {name: value for name, value in field.items() if name != "$ref"}
+        return {**whole(schema["$defs"][target], schema), **beside}
+    return field
+
+
+def either(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def written(value: object) -> str:
+    """Write a value as JSON, which YAML reads as well."""
+    return f"`{json.dumps(value)}`"
+
+
+def type_of(field: Schema, schema: Schema) -> str:
+    """Say in words which values a field takes."""
+    field = whole(field, schema)
+    if "const" in field:
+        return written(field["const"])
+    if "enum" in field:
+        return either([written(each) for each in field["enum"]])
+    if "oneOf" in field and "type" not in field:
+        return either([type_of(each, schema) for each in field["oneOf"]])
+    types = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    return either([_one_type(each, field, schema) for each in types])
+
+
+def _one_type(name: str, field: Schema, schema: Schema) -> str:
+    if name == "array":
+        return f"array of: {type_of(field['items'], schema)}"
+    if name == "object" and isinstance(more := field.get("additionalProperties"), dict) and "properties" not in field:
+        return f"object, each value: {type_of(more, schema)}"
+    if name in ("integer", "number"):
+        least, most = field.get("minimum"), field.get("maximum")
+        bounds = f", {least} to {most}" if most and most < 2**32 else f", {least} or more" if least else ""
+        return name + bounds
+    if field.get("format") == "date-time":
+        return "date and time"
+    return name

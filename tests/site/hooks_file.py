@@ -1,0 +1,87 @@
+"""The fields of the hooks file, made from its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from tests.site.fields import Schema, either, read_schema, type_of, whole
+from tests.site.parts import page_with
+
+SECTIONS = {  # by their headings: where in the schema each is, the steps of the path apart
+    "The whole file": "",
+    "A tenancy": "properties tenancies additionalProperties",
+    "A subscription": "properties tenancies additionalProperties properties subscriptions additionalProperties",
+    "A reference": "$defs reference",
+}
+LINKS = {  # to the sections that have the fields of a field
+    "tenancies": "[tenancies](#a-tenancy) by their names",
+    "subscriptions": "[subscriptions](#a-subscription) by their names",
+    "defaults": "the fields of [a subscription](#a-subscription)",
+}
+REFERENCE = "[a reference](#a-reference)"
+
+
+def as_yaml(value: object) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+    return text.removesuffix("...\n").strip()
+
+
+def _kind(name: str, field: Schema, schema: Schema) -> str:
+    found = whole(field, schema)
+    if name in LINKS:
+        return LINKS[name]
+    if "env" in found.get("properties", {}):
+        return REFERENCE
+    if found.get("then", {}).get("const"):  # a text is this one alone
+        [items] = [each for each in found["type"] if each != "string"]
+        others = type_of({**found, "type": items}, schema)
+        return _in_words(f"`{found['then']['const']}` or {others}")
+    if "const" in found or "enum" in found:
+        return either([f"`{as_yaml(each)}`" for each in found.get("enum", [found.get("const")])])
+    return _in_words(type_of(field, schema))
+
+
+def _in_words(text: str) -> str:
+    """Say it in YAML's words."""
+    return text.replace("array of: string", "list of strings").replace("object", "mapping")
+
+
+def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) -> Iterator[str]:
+    """Describe a field, and after it those within it."""
+    found, name = whole(field, schema), path.rpartition(".")[2]
+    yield f"### `{path}`\n\n{found['description']}\n"
+    yield f"- Type: {_kind(name, field, schema)}"
+    if is_required:
+        yield "- Required"
+    if "default" in found:
+        yield f"- Default: `{as_yaml(found['default'])}`"
+    if examples := [f"`{name}: {as_yaml(each)}`" for each in found.get("examples", ())]:
+        yield f"- {'Examples' if len(examples) > 1 else 'Example'}: {', '.join(examples)}"
+    yield ""
+    if name not in LINKS and _kind(name, field, schema) != REFERENCE:
+        yield from fields_of(found, schema, f"{path}.")
+
+
+def fields_of(level: Schema, schema: Schema, before: str = "") -> Iterator[str]:
+    for name, field in level.get("properties", {}).items():
+        yield from field_lines(before + name, field, schema, is_required=name in level.get("required", ()))
+
+
+def reference() -> str:
+    schema = read_schema("hooks")
+    lines = []
+    for heading, place in SECTIONS.items():
+        level = schema
+        for step in place.split():
+            level = level[step]
+        lines += [f"## {heading}\n", level["description"], "", *fields_of(level, schema)]
+        if "patternProperties" in level and not place:
+            lines += ["### Keys that begin with `x-`\n", schema["$defs"]["note"]["description"], ""]
+    return "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    return page_with("hooks-file.md", fields=reference())

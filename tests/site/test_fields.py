@@ -1,0 +1,66 @@
+"""Every field of every schema is described, and the pages that are made from the schemas lead to each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.site.fields import SCHEMAS, Schema, either, read_schema, type_of, whole
+from tests.site.parts import DOCS
+
+KINDS = sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json"))
+CONDITIONS = ("if", "then", "allOf", "not", "anyOf")  # they bound fields that are described elsewhere
+
+
+def fields(level: Any, path: str = "") -> Iterator[tuple[str, Schema]]:
+    """Give all fields below a part of a schema, with the steps to each."""
+    if isinstance(level, list):
+        for number, each in enumerate(level):
+            yield from fields(each, f"{path}/{number}")
+    elif isinstance(level, dict):
+        yield from ((f"{path}/{name}", field) for name, field in level.get("properties", {}).items())
+        for name, each in level.items():
+            if name not in CONDITIONS:
+                yield from fields(each, f"{path}/{name}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_a_schema_has_a_description(kind: str) -> None:
+    schema = read_schema(kind)
+    found = dict(fields(schema))
+    assert found
+    assert not [path for path, field in found.items() if not whole(field, schema).get("description")]
+
+
+def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
+    page = (DOCS / "hooks-file.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    assert len(set(headings)) == len(headings)
+    named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
+    shown = {heading.strip("`").rpartition(".")[2] for heading in headings}
+    assert named <= shown
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ({"const": 1}, "`1`"),
+        ({"enum": ["a", "b", None]}, '`"a"`, `"b"` or `null`'),
+        ({"type": ["string", "null"]}, "string or null"),
+        ({"type": "integer", "minimum": 0, "maximum": 9}, "integer, 0 to 9"),
+        ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of: boolean"),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, "object, each value: number"),
+        ({"oneOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
+    ],
+)
+def test_a_type_is_told_in_words(field: Schema, said: str) -> None:
+    assert type_of(field, {"$defs": {"x": {"type": "boolean"}}}) == said
+
+
+def test_what_stands_beside_a_reference_counts_more() -> None:
+    schema = {"$defs": {"x": {"type": "string", "description": "of x"}}}
+    assert whole({"$ref": "#/$defs/x", "description": "own"}, schema) == {"type": "string", "description": "own"}
+    assert either(["a"]) == "a"
