@@ -1,9 +1,11 @@
-"""The command line: its commands, with their flags; argv in, options out. Prints and ends nothing.
+"""The command line: argv in, options out. Prints and ends nothing.
 
-What the help says of each command stands in commands.txt: what it does in a line, an example, and, where one line does
-not say enough, a description; what it says of each flag and of each other argument, and what stands for its value, in
-flags.txt, by the option strings (what follows a colon tells one from another). A flag's `dest` is the name of the field
-in commands/options.py that takes its value.
+Its commands stand in commands.txt: what each does in a line, its flags and arguments, an example, and, where one line
+does not say enough, a description. Names in capitals are groups of flags; `--one|--other`: only one of the two.
+
+Its flags and arguments stand in flags.txt, by the option strings (what follows a colon tells one from another), with
+what stands for the value (`...`: may be repeated; `one|other`: a choice, the first one by default), the field of
+commands/options.py that takes it, where that has another name, and a help text. A flag without a value is a switch.
 """
 
 from __future__ import annotations
@@ -29,68 +31,7 @@ _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _ALIKE = 0.7  # of 1, for difflib: what was perhaps meant
-
-_SELECTION = ("--tenancy", "--shard", "--target")
-_CALLING = ("--timeout", "--parallelism", "--color|--no-color", "-v --verbose", "--env-file")
-_FILES = ("-f --file", "--policy", "--allow-commands")
-_LOGGING_IN = (*_FILES, "--credentials")
-_YES = "-y --yes --auto-approve"
-_LIVE = (*_LOGGING_IN, "--tenancy", "--server", "--tenant", *_CALLING)  # of files, or the one named by flags
-_PLANNING = (
-    *(*_LOGGING_IN, *_SELECTION, "--replace", "--no-prune", "--allow-mass-unsubscribe"),
-    *("--all", "--state|--no-state", "--probe|--no-probe", "--notify", "--notify-as", "--metrics", *_CALLING),
-)
-_RECEIVER = ("--url", "--secret")
 _PORTS = ("--port", "--port:of a sandbox", "--receiver-port")
-_SECRETS = ("--secret", *_FILES, "--tenancy", "--target")
-_STATE = ("-f --file:of the state", "--state", "--env-file")
-_COMMANDS: dict[str, tuple[str, ...]] = {  # with their flags, besides --debug; an action follows its command
-    "validate": (*_FILES, "--format", *_SELECTION),
-    "plan": ("--format:of a plan", *_PLANNING, "--detailed-exitcode", "--out"),
-    "apply": (
-        *("saved_plan", "--max-age", "--format:markdown too", *_PLANNING, _YES, "--adopt", "--lock-timeout"),
-        "--report",
-    ),
-    "show": (
-        *("path:of a plan", "--max-age:of apply", "--format:of a plan", "--all"),
-        *("--detailed-exitcode", "--color|--no-color", "--env-file"),
-    ),
-    "list": (*_LIVE, "--shard", "--target", "--format:markdown too", "--coverage", "--state|--no-state"),
-    "export": (*_LIVE, "--shard"),
-    "init": ("path", "--from-live", "--write-env", "--with-values", *_LIVE),
-    "check": (*_LOGGING_IN, *_RECEIVER, "--format:markdown too", *_SELECTION, "--state|--no-state", *_CALLING),
-    "fire": (
-        *("address", *_RECEIVER, *_FILES, "--trigger:to send", "--event:to send", "--bad-signature", "--repeat"),
-        *("--slow", "--suite", "--format", "--json", *_CALLING),
-    ),
-    "listen": (
-        *("--port", *_SECRETS, "--forward", "--exit-after", "--record", "--json:lines"),
-        *("--timeout", "-v --verbose", "--env-file"),
-    ),
-    "verify": (
-        *("path:of an event", "--signature", *_SECRETS, "--record-state", "--state", "--lock-timeout"),
-        *("--format", "--json", "--env-file"),
-    ),
-    "state": (),
-    "state show": ("--format", *_STATE),
-    "state pull": _STATE,
-    "state push": ("path:of a state", "--force", "--lock-timeout", *_STATE),
-    "state unlock": ("id", _YES, *_STATE),
-    "state move": ("old", "new", "--lock-timeout", *_STATE),
-    "state forget": ("globs", _YES, "--lock-timeout", *_STATE),
-    "secret": (),
-    "secret generate": (),
-    "schema": ("--kind",),
-    "version": ("--format",),
-    "sandbox": (
-        *("--port:of a sandbox", "--data", "--latency", "--fault", "--trait", "--events-every", "--list-lag"),
-        *("--extra-trigger", "--json-log", "--tenant:of a sandbox", "--username-env", "--password-env", "--totp-env"),
-        *("--role", "--token-seconds", "--receiver", "--receiver-port", "--write-hooks", "--shell"),
-    ),
-    "sandbox fire": ("--server:of a sandbox", "--trigger:of a sandbox", "--event:of a sandbox"),
-    "demo": (),
-    "completion": ("shell", "--words"),
-}
 
 
 def duration(text: str) -> timedelta:
@@ -133,90 +74,30 @@ def _reference(flag: str, text: str) -> SecretRef:
     return SecretRef("env" if kind == "env" else "file", name)
 
 
-def _switch(dest: str) -> dict[str, Any]:
-    return {"action": "store_true", "dest": dest}
-
-
-def _several(dest: str) -> dict[str, Any]:
-    return {"action": "append", "default": [], "dest": dest}
-
-
-def _choice(*choices: str) -> dict[str, Any]:
-    return {"choices": choices, "default": choices[0]}
-
-
-_FLAGS: Mapping[str, dict[str, Any]] = {  # those that take more, or something else, than one text
-    # which files, and what of them
-    "-f --file": {"action": "append", "dest": "files"},
-    "-f --file:of the state": {"action": "append", "dest": "files"},
-    "--env-file": _several("env_files"),
-    "--allow-commands": _switch("allows_commands"),
-    "--tenancy": _several("tenancies"),
+_FLAGS: Mapping[str, dict[str, Any]] = {  # what flags.txt cannot say of one
     "--shard": {"type": read_shard},
-    "--target": _several("targets"),
-    # how the result is shown, and how calls are made
-    "--format": _choice("text", "json"),
-    "--format:markdown too": _choice("text", "json", "markdown"),
-    "--format:of a plan": _choice("text", "json", "markdown", "html"),
     "--timeout": {"type": _number(float, 0.001, 3600), "default": 30.0},
     "--parallelism": {"type": _number(int, 1, 64), "default": 8},
-    "--color": _choice("auto", "always", "never"),
-    "--no-color": {"action": "store_const", "const": "never", "dest": "color"},
-    "-v --verbose": _switch("verbose"),
-    "--debug": _switch("is_debugging"),
-    # before the action, it counts too
-    "--debug:of an action": {**_switch("is_debugging"), "default": argparse.SUPPRESS},
-    # the state
-    "--no-state": {"action": "store_false", "dest": "uses_state"},
+    "--no-color": {"action": "store_const", "const": "never"},
+    "--debug:of an action": {"default": argparse.SUPPRESS},  # before the action, it counts too
     "--lock-timeout": {"type": _number(float, 0, 86400)},
-    "--force": _switch("is_forced"),
-    "globs": {"nargs": "+"},
-    # plan and apply
-    "--replace": _several("replace"),
-    "--no-prune": {"action": "store_false", "dest": "prunes"},
-    "--allow-mass-unsubscribe": _switch("allows_mass_unsubscribe"),
-    "--all": _switch("shows_kept"),
-    "--probe": {"action": "store_true", "default": None, "dest": "probes"},
-    "--no-probe": {"action": "store_false", "dest": "probes"},
-    "--detailed-exitcode": _switch("has_detailed_exit_code"),
+    "--probe": {"default": None},
     "saved_plan": {"nargs": "?"},
-    "--max-age": {"type": duration},
+    **{each: {"type": duration} for each in ("--max-age", "--max-age:of apply")},
     "--notify": {"type": partial(_reference, "--notify")},
-    "--notify-as": _choice("json", "slack", "teams"),
-    "--max-age:of apply": {"type": duration},
-    _YES: _switch("is_confirmed"),
-    "--adopt": _switch("adopts"),
-    # the receiver's side
+    "--secret": {"type": partial(_reference, "--secret")},
     "address": {"nargs": "?"},
-    "--bad-signature": _switch("is_badly_signed"),
     "--repeat": {"type": _repeat, "default": 1},
-    "--slow": _switch("is_slow"),
-    "--suite": _switch("is_suite"),
-    **{port: {"type": _number(int, 0, 65535), "default": 0} for port in _PORTS},
     "--exit-after": {"type": _repeat},
-    "--json:lines": {"action": "store_const", "const": "json", "dest": "format", "default": "text"},
-    "--record-state": _switch("records_state"),
-    "--json": {"action": "store_const", "const": "json", "dest": "format"},
-    "--secret": {**_several("secrets"), "type": partial(_reference, "--secret")},
-    # the sandbox
+    **{each: {"action": "store_const", "const": "json", "default": "text"} for each in ("--json", "--json:lines")},
+    **{port: {"type": _number(int, 0, 65535), "default": 0} for port in _PORTS},
     **{each: {"type": float, "default": 0.0} for each in ("--latency", "--events-every", "--list-lag")},
-    "--fault": _several("faults"),
-    "--trait": _several("traits"),
-    "--extra-trigger": _several("extra_triggers"),
-    "--json-log": _switch("json_log"),
-    "--tenant:of a sandbox": _several("tenant"),
-    "--role": _several("role"),
     "--token-seconds": {"type": float, "default": 900.0},
-    "--receiver": _several("receiver"),
-    "--shell": {"choices": ("sh", "powershell"), "default": "powershell" if os.name == "nt" else "sh"},
-    # the others
+    "--shell": {"default": "powershell" if os.name == "nt" else "sh"},
     "path": {"nargs": "?", "default": "hooks.yaml"},
-    "--coverage": _switch("shows_coverage"),
-    "--from-live": _switch("is_from_live"),
-    "--with-values": _switch("with_values"),
-    "--kind": _choice(*SCHEMA_KINDS),
+    "--kind": {"choices": SCHEMA_KINDS, "default": SCHEMA_KINDS[0]},
     "shell": {"nargs": "?", "choices": SHELLS},
-    "--words": {"choices": ("tenancies", "addresses"), "help": argparse.SUPPRESS},
+    "--words": {"default": None, "help": argparse.SUPPRESS},
 }
 
 
@@ -268,7 +149,7 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
 
     Raises FileError where no hooks file is named and it is not clear which one is meant.
     """
-    arguments = make_parser(argv[0] if argv and argv[0] in _COMMANDS else None).parse_args(argv)
+    arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     if getattr(arguments, "saved_plan", None) is not None:
         fix = "give such flags to `hooksync plan --out`; see `hooksync apply --help`"
         _refuse_choosing(arguments, "a saved plan", fix)
@@ -282,8 +163,8 @@ def read_arguments(argv: Sequence[str], environ: Mapping[str, str]) -> argparse.
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
     elif arguments.command == "completion" and not (arguments.shell or arguments.words):
         raise UsageError(Problem("the following arguments are required: shell", "see `hooksync completion --help`"))
-    arguments.names_files = getattr(arguments, "files", None) is not None
-    arguments.files = getattr(arguments, "files", None) or [_file_by_default(arguments, environ)]
+    arguments.names_files = bool(getattr(arguments, "files", None))
+    arguments.files = arguments.files if arguments.names_files else [_file_by_default(arguments, environ)]
     if getattr(arguments, "uses_state", "state" in arguments) and arguments.state is None:
         arguments.state = environ.get("HOOKSYNC_STATE") or None
     arguments.policy = arguments.policy or environ.get("HOOKSYNC_POLICY") or None
@@ -320,58 +201,76 @@ def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str) ->
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Build the parser of all commands. `only`: the command whose flags are needed; others cost time."""
-    texts, words = _help_texts(), _words()
-    line, example, exit_codes = texts["hooksync"]
+    commands, flags = _read_commands(), _read_flags()
+    line, _, example, exit_codes = commands.pop("hooksync")
     parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.set_defaults(
         color="never", verbose=False, is_debugging=False, policy=None
     )  # of commands without these flags
     groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)}
-    for name, flags in _COMMANDS.items():
+    only = only if only in commands else None
+    for name, (line, names, example, description) in commands.items():
         group, _, last = name.rpartition(" ")
         if group and only not in (None, group):
             continue
-        line, example, description = texts[name]
         description = description or f"{line[0].upper()}{line[1:]}."
         command = groups[group].add_parser(last, help=line, description=description, epilog=example)
         if only not in (None, group or name):
             continue
-        if any(each.startswith(f"{name} ") for each in _COMMANDS):
+        if any(each.startswith(f"{name} ") for each in commands):
             groups[name] = command.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
         if name == "sandbox":
             command.epilog = packaged("../sandbox/help.txt")
         if name == "completion":
             command.usage = f"hooksync completion [-h] {{{','.join(SHELLS)}}}"  # --words is for the scripts alone
-        for several in (*flags, "--debug:of an action" if group else "--debug"):  # "--one|--other": only one of the two
+        for several in (*names, "--debug:of an action" if group else "--debug"):
             place = command.add_mutually_exclusive_group() if "|" in several else command
             for flag in several.split("|"):
-                place.add_argument(*flag.partition(":")[0].split(), **{**words[flag], **_FLAGS.get(flag, {})})
+                place.add_argument(*flag.partition(":")[0].split(), **{**flags[flag], **_FLAGS.get(flag, {})})
     return parser
 
 
-def _help_texts() -> dict[str, tuple[str, str, str]]:
-    """Read what the help says: by the command, a line, an example, and a description, which may be empty."""
-    texts = {}
-    for section in packaged("commands.txt").removeprefix("[").split("\n["):
-        name, _, text = section.partition("]\n")
-        line, _, text = text.partition("\n")
-        example, _, description = text.rstrip("\n").partition("\n\n")
-        texts[name] = line, example, description and f"{description}\n"
-    return texts
+def _read_commands() -> dict[str, tuple[str, list[str], str, str]]:
+    """Read commands.txt: by the command, a line, its flags, an example, and a description, which may be empty."""
+    head, *sections = packaged("commands.txt").rstrip("\n").split("\n[")
+    groups, commands = dict[str, list[str]](), {}
+
+    def listed(text: str) -> list[str]:
+        names = (" ".join(name.split()) for name in text.split(",") if name.strip())
+        return [flag for name in names for flag in groups.get(name, [name])]
+
+    for group, _, text in (each.partition(" = ") for each in re.split(r"\n(?! )", head.strip())):
+        groups[group] = listed(text)
+    for name, _, section in (each.partition("]\n") for each in sections):
+        line, _, text = section.partition("\n")
+        flags, example, text = text.removeprefix("flags:").partition("example:")
+        shown, _, description = text.partition("\n\n")
+        commands[name] = line, listed(flags), example + shown.rstrip("\n"), description and f"{description}\n"
+    return commands
+
+
+def _read_flags() -> dict[str, dict[str, Any]]:
+    """Read flags.txt: by the flag, what argparse takes."""
+    flags = {}
+    for head, *lines in (section.split("\n") for section in re.split(r"\n(?! )", packaged("flags.txt").rstrip("\n"))):
+        head, _, dest = head.partition(" as ")
+        names, _, value = head.partition(" = ")
+        value, several, _ = value.partition(" ...")
+        settings: dict[str, Any] = {"help": " ".join(map(str.strip, lines)), **({"dest": dest} if dest else {})}
+        if "|" in value:
+            settings |= {"choices": value.split("|"), "default": value.split("|")[0]}
+        elif value:
+            settings |= {"metavar": value}
+        if several:
+            settings |= {"action": "append", "default": []} if names.startswith("-") else {"nargs": "+"}
+        elif not value and names.startswith("-"):
+            settings |= {"action": "store_false" if names.startswith("--no-") else "store_true"}
+        flags[names] = settings
+    return flags
 
 
 def packaged(name: str) -> str:
     """Read a text of this package."""
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
-
-
-def _words() -> dict[str, dict[str, str]]:
-    """Read what the help says of each flag, with what stands for its value."""
-    words = {}
-    for section in re.split(r"\n(?! )", packaged("flags.txt").rstrip("\n")):
-        head, *lines = section.split("\n")
-        flag, _, metavar = head.partition(" = ")
-        words[flag] = {"help": " ".join(map(str.strip, lines)), **({"metavar": metavar} if metavar else {})}
-    return words

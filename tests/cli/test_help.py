@@ -36,5 +36,5 @@ def test_a_help_text_has_an_example_below_its_flags_and_fits(chain: tuple[str, .
 
 def test_each_flag_has_one_text() -> None:
     text = (ROOT / "hooksync" / "cli" / "flags.txt").read_text(encoding="utf-8")
-    flags = [line.partition(" = ")[0] for line in text.splitlines() if not line.startswith(" ")]
+    flags = [re.split(" = | as ", line)[0] for line in text.splitlines() if not line.startswith(" ")]
     assert sorted(flags) == sorted(set(flags))
