@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, hooks_file
+from tests.site import cli, hooks_file, pipelines
 
-WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages, hooks_file.pages]
+WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages, hooks_file.pages, pipelines.pages]
 
 if __name__ == "__main__":
     for writer in WRITERS:

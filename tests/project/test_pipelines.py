@@ -1,0 +1,92 @@
+"""The pages about pipelines say what the files of the pipelines hold, and show what hooksync prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hooksync.sandbox.server import Sandbox, SandboxOptions
+from tests.command_line import ROOT
+from tests.project.test_ci_examples import (
+    ACTION,
+    DOCKERFILE,
+    JENKINSFILE,
+    KUBERNETES,
+    ONES,
+    PAGES,
+    WORKFLOWS,
+    gitlab,
+    job_of,
+    load,
+    pod_of,
+)
+from tests.project.test_readme import SECRET, blocks, run_guide, text_of, without_ids
+
+ALL, GITHUB, GITLAB, JENKINS, KUBERNETES_PAGE = (text_of(page) for page in PAGES)
+
+
+def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
+    [file] = blocks("yaml", ALL)
+    first, drift, moved = blocks("diff", ALL)
+    file = file.replace("    server: eu.preservica.com\n    tenant: BRAMA\n", "")  # run_guide says which instead
+    (tmp_path / "hooks.yaml").write_text(file)
+    with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
+        assert without_ids(run_guide(box, tmp_path, "plan").out) == without_ids(first)
+        assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0  # there is no such receiver
+        box.seed("DEMO", "https://catalogue.example.net/test", "MOVED", SECRET)
+        plan = run_guide(box, tmp_path, "plan", "--detailed-exitcode")
+        assert (plan.code, without_ids(plan.out)) == (2, without_ids(drift))
+        (tmp_path / "hooks.yaml").write_text(file.replace("/preservica", "/new"))
+        steps = without_ids(run_guide(box, tmp_path, "plan").out)
+    assert without_ids(moved) in steps
+    assert without_ids(moved).replace("INDEXED", "MOVED  ") in steps
+
+
+def test_the_page_on_github_names_what_the_workflows_have() -> None:
+    assert set(re.findall(r"`(hooksync-\w+\.yml)`", GITHUB)) == {path.name for path in WORKFLOWS}
+    workflows = [load(path) for path in ONES]
+    held = set(re.findall(r"secrets\.(\w+)", "".join(text_of(path) for path in ONES)))
+    environments = {job["environment"] for each in workflows for job in each["jobs"].values() if "environment" in job}
+    assert not [name for name in held | environments if f"`{name}`" not in GITHUB]
+    assert not [name for name in held if f"`{name}`" not in ALL]
+    assert f"({load(ACTION)['inputs']['max-age']['default'].replace('d', ' days')})" in GITHUB
+    assert f"({load(ACTION)['inputs']['retention-days']['default']} days)" in GITHUB
+
+
+@pytest.mark.parametrize("title", ["No reviewed plan", "No policy", "GitHub refused"])
+def test_the_page_on_github_quotes_what_the_action_says(title: str) -> None:
+    scripts = [path.read_text("utf-8") for path in (ROOT / "examples" / "ci" / "github").iterdir() if path.is_file()]
+    assert f"`{title}`" in GITHUB
+    assert any(f"::error title={title}::" in script for script in scripts)
+
+
+def test_the_page_on_gitlab_names_the_jobs_that_there_are() -> None:
+    jobs = {f"hooksync:{name}" for name in re.findall(r"`hooksync:([a-z]+)`", GITLAB)}
+    assert jobs == set(gitlab())
+
+
+def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are() -> None:
+    text = text_of(JENKINSFILE)
+    assert not [name for name in re.findall(r"stage\('(\w+)'\)", text) if f"`{name}`" not in JENKINS]
+    credentials = re.findall(r"credentials\('([\w-]+)'\)", text)
+    rows = re.findall(r"^ +\| (`.*?`) \|", JENKINS, re.MULTILINE)
+    assert {f"`{name}`" for name in credentials} == set(rows)
+    assert "label 'hooksync'" in text
+
+
+def test_the_page_on_kubernetes_names_all_files_variables_and_bounds() -> None:
+    linked = set(re.findall(r"examples/kubernetes/([\w.-]+)\)", KUBERNETES_PAGE))
+    kept = {path.name for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml")}
+    assert linked == kept
+    variables = re.findall(r"^(\w+)=", text_of(KUBERNETES / "secrets.env.example"), re.MULTILINE)
+    assert not [name for name in variables if f"`{name}`" not in KUBERNETES_PAGE]
+    assert job_of("cronjob.yml")["activeDeadlineSeconds"] == 10 * 60
+    assert load(KUBERNETES / "cronjob.yml")["spec"]["failedJobsHistoryLimit"] == 5
+    assert load(KUBERNETES / "cronjob.yml")["spec"]["schedule"].startswith("*/15 ")
+    user = pod_of("cronjob.yml")["securityContext"]["runAsUser"]
+    assert f"user {user}," in KUBERNETES_PAGE
+    assert f"USER {user}:" in text_of(DOCKERFILE)
+    shards = job_of("sharded-cronjob.yml")
+    assert f"Indexed Job of {shards['completions']} pods, {shards['parallelism']} at a time" in KUBERNETES_PAGE
