@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pyPreservica import WebHooksAPI
 
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 
 CREDENTIALS = {"username": "archivist@example.org", "password": "sandbox-password", "tenant": "DEMO"}
 

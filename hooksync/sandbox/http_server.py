@@ -95,9 +95,8 @@ class LoopbackServer(ThreadingTCPServer):
     def __init__(self, port: int, respond: Callable[[Connection, Request], None]) -> None:
         self.respond = respond  # answers a request through `Connection.send`, or cuts the connection
         self.stopping = threading.Event()
-        self.connections = 0  # accepted so far
         self.open: set[socket.socket] = set()  # the connections
-        self.lock = threading.Lock()  # for both
+        self.lock = threading.Lock()  # for these
         self._crashes: list[Exception] = []
         try:
             super().__init__(("127.0.0.1", port), Connection)
@@ -144,11 +143,9 @@ class Connection(BaseHTTPRequestHandler):
     server: LoopbackServer
 
     def setup(self) -> None:
-        """Give the connection its number, and let the server know it."""
+        """Let the server know the connection."""
         super().setup()
         with self.server.lock:
-            self.server.connections += 1
-            self.number = self.server.connections
             self.server.open.add(self.connection)
             if self.server.stopping.is_set():  # it may have cut the others already
                 cut(self.connection)

@@ -9,7 +9,6 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from hooksync.sandbox.faults import KINDS, FaultScript, Misbehaviour, call_name, read_fault
@@ -26,9 +25,6 @@ class Sandbox(LoopbackServer):
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
-        self.max_in_flight = 0  # requests that were under way at once, at most
-        self._calls: list[Call] = []
-        self._in_flight = 0
         self.faults = FaultScript(map(read_fault, options.faults))
         self._options = options
         self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
@@ -44,12 +40,6 @@ class Sandbox(LoopbackServer):
         self._sender.close()
         super().close()
         self._happening.join()
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """Every request so far, in the order of arrival."""
-        with self.lock:
-            return tuple(self._calls)
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
@@ -121,21 +111,12 @@ class Sandbox(LoopbackServer):
         if request.path.startswith(FIRE_PATH):
             connection.send(self._answer_fire(request))
             return
-        call = Call(call_name(request), request.method, request.path, connection.number, time.monotonic())
-        with self.lock:
-            self._calls.append(call)
-            self._in_flight += 1
-            self.max_in_flight = max(self.max_in_flight, self._in_flight)
-        fault = self.faults.next(call.name)
+        arrived = time.monotonic()
+        fault = self.faults.next(call_name(request))
         course = KINDS[fault.kind](fault.number, request) if fault else _GOES_RIGHT
         answer = self._run_through(course, request)
-        with self.lock:  # before the answer goes out, so that nobody has it first
-            call.status = answer.status if answer else None
-            self._in_flight -= 1
-        result, took = call.status or "cut", time.monotonic() - call.arrived
-        self._options.log(
-            {"kind": "call", "what": f"{call.method} {call.path}", "result": result, "seconds": round(took, 3)}
-        )
+        told = {"result": answer.status if answer else "cut", "seconds": round(time.monotonic() - arrived, 3)}
+        self._options.log({"kind": "call", "what": f"{request.method} {request.path}", **told})
         if answer is None:
             connection.cut()
         else:
@@ -153,15 +134,3 @@ class Sandbox(LoopbackServer):
         if self.stopping.wait(course.waits_after) or course.is_cut:
             return None
         return course.answer or answer
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One request that came in, without its secrets and its query."""
-
-    name: str  # in `tenancies.CALL_NAMES`, or "unknown"
-    method: str
-    path: str  # without its query
-    connection: int  # 1 for the first connection, and so on
-    arrived: float  # seconds on the monotonic clock
-    status: int | None = None  # of the answer; None: not answered yet, or cut instead

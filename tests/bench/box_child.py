@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.bench.measure import SECRET
 from tests.bench.workload import TENANT, WIRE_TRIGGER, url_of
+from tests.boxes import Call, Sandbox
 
 
 def serve(latency: float, tenants: Sequence[str]) -> None:

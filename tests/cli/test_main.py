@@ -16,8 +16,8 @@ from hooksync.cli.terminal import ConsoleTerminal, Interrupts
 from hooksync.core.output import Output
 from hooksync.core.schema import check_document
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.clocks import JumpingClock
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place, impatient
 from tests.lanes import sampled

@@ -28,8 +28,8 @@ from hooksync.core.redaction import Redactor
 from hooksync.core.template import Reference, Template, parse_template
 from hooksync.core.urls import closed, masked_url, normal_url, url_fault
 from hooksync.reconcile.context import World
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.conftest import HOOKS, PASSWORD, SECRET, URL_KEY, Place
 from tests.makers import INDEXED, MOVED, Trigger, declared, live, tenancy
 

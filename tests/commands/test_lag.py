@@ -22,9 +22,9 @@ from hooksync.commands import plan_apply
 from hooksync.commands.options import Options
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import RetryPolicy
+from tests.boxes import Sandbox
 from tests.clocks import JumpingClock
 from tests.command_line import LOG_IN
 from tests.lanes import sampled

@@ -18,7 +18,7 @@ from pyPreservica import TriggerType
 from hooksync.cli.listen import MOST_REFUSED
 from hooksync.core.schema import check_document
 from hooksync.receiver import sign_challenge, sign_event
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.commands.test_receiving import DECLARED, ENVIRON, KEY, NAMED, SECRET, answering, run
 from tests.conftest import make_environ
 from tests.pypreservica import no_credentials, web_hooks_api

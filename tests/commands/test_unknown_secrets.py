@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.conftest import SECRET, Place, impatient
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"

@@ -15,8 +15,8 @@ from hooksync.core.model import Server
 from hooksync.core.signing import plan_key
 from hooksync.documents.writer import digest, signature_of, url_digest
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.makers import declared
 

@@ -19,8 +19,8 @@ from hooksync.core.record import replace
 from hooksync.documents.writer import digest, encode, encode_line, plan_json
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.report.view import RunView, view_of_plan
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 from tests.makers import MOVED, declared, live, tenancy
 

@@ -23,9 +23,9 @@ from hooksync.commands.options import Options
 from hooksync.core.clock import Clock
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
-from hooksync.sandbox.server import Call, Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
+from tests.boxes import Call, Sandbox
 from tests.clocks import JumpingClock
 from tests.faults.cells import Cell
 from tests.faults.posts import REPEATS

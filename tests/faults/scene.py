@@ -14,11 +14,11 @@ from pathlib import Path
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription, normalised
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
 from hooksync.state.format import state_text
 from hooksync.state.model import State, StateEntry
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD
 from tests.faults.table import Way
 from tests.laws import Place

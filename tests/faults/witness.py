@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.server import Sandbox
 from hooksync.service.http import Answer, Request, Timeouts, Transport
 from hooksync.state.format import read_state
+from tests.boxes import Sandbox
 from tests.faults.scene import OURS, TENANT, declared_places, key_of, same_url, wanted
 from tests.faults.table import Way
 from tests.laws import Declared, Held, Moment, Remembered, Wanted

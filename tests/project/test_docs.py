@@ -21,7 +21,7 @@ import pytest
 
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 
 EXAMPLES = ROOT / "examples"

@@ -13,8 +13,8 @@ import pytest
 
 from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
 from tests.site.cli import WIDEST, commands, help_of

@@ -17,7 +17,7 @@ import requests
 from pyPreservica import TriggerType
 
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, hooksync
 from tests.pypreservica import no_credentials, web_hooks_api
 from tests.receivers.conftest import COMMANDS, EXAMPLES, SECRETS, Server, serve

@@ -21,9 +21,9 @@ from hooksync import receiver as module
 from hooksync.core.model import TRIGGER_NAMES
 from hooksync.receiver import EVENT_PREFIX, Memory, event_key, sign_challenge, sign_event
 from hooksync.sandbox.receiver import Receiver, event_body
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
 from tests.backends import missing
+from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.project.test_docs import SERVICE, Stage, blocks, check

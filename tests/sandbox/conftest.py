@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from hooksync.sandbox.http_server import Answer, LoopbackServer
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 
 USERNAME = "archivist@example.org"
 PASSWORD = "sandbox-password"

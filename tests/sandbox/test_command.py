@@ -24,8 +24,8 @@ from hooksync.cli.terminal import catch_signals
 from hooksync.sandbox.command import log_line, read_options, run
 from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.http_server import Answer
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Trait
+from tests.boxes import Sandbox
 from tests.command_line import ROOT, Run, hooksync
 from tests.receivers.conftest import SECRETS, serve
 

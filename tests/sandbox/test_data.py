@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.http_server import SandboxError
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription, load_data, save_data
+from tests.boxes import Sandbox
 
 HELD = {
     "DEMO": (

@@ -12,7 +12,7 @@ import requests
 
 from hooksync.sandbox.faults import KINDS, Fault, FaultScript, read_fault
 from hooksync.sandbox.http_server import SandboxError
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 
 Start = Callable[..., Sandbox]
 Connect = Callable[..., Any]

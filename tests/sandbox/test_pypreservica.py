@@ -14,7 +14,7 @@ from pyPreservica import TriggerType, WebHooksAPI
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.pypreservica import no_credentials, web_hooks_api
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"

@@ -13,7 +13,7 @@ import requests
 from hooksync.receiver import EVENT_PREFIX, sign_challenge, sign_event
 from hooksync.sandbox.http_server import SandboxError
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 
 OLD, NEW = "the-old-secret-of-it", "the-new-secret-of-it"
 EVENT = {"event": "Moved", "entityType": "IO", "entityRef": "7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2", "identifiers": []}

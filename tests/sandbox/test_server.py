@@ -14,8 +14,8 @@ import requests
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.http_server import MAX_BODY, Refusal, SandboxError, read_body
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 
 Start = Callable[..., Sandbox]
 Connect = Callable[..., Any]
@@ -64,7 +64,7 @@ def test_one_client_needs_one_connection(start: Start, connect: Connect) -> None
     assert {call.connection for call in box.calls} == {1}
 
 
-def test_log_tells_name_method_path_and_status_in_order(start: Start, connect: Connect) -> None:
+def test_calls_are_kept_with_name_method_path_and_status_in_order(start: Start, connect: Connect) -> None:
     box = start()
     client = connect(box)
     client.list()
@@ -79,11 +79,12 @@ def test_log_tells_name_method_path_and_status_in_order(start: Start, connect: C
 
 
 def test_log_holds_no_secret_no_token_and_no_query(start: Start, connect: Connect) -> None:
-    box = start()
-    client = connect(box)
+    log: list[dict[str, object]] = []
+    client = connect(start(log=log.append))
     client.subscribe(URL, secret="a-secret-that-is-not-shown")
     client.session.get(f"{client.base}/webhook/subscriptions?token=in-the-query")
-    shown = repr(box.calls)
+    assert [entry["kind"] for entry in log] == ["call"] * 3
+    shown = repr(log)
     hidden = ("a-secret-that-is-not-shown", "sandbox-password", "a-key-in-the-query", "in-the-query")
     assert not any(secret in shown for secret in (*hidden, client.session.headers["Preservica-Access-Token"]))
 

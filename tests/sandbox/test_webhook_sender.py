@@ -15,8 +15,8 @@ import pytest
 from hooksync.receiver import sign_challenge, verify_event
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
 from hooksync.sandbox.receiver import WebhookSender, event_body, judge
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Subscription
+from tests.boxes import Sandbox
 
 Answering = Callable[[Answer], str]
 

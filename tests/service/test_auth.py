@@ -16,11 +16,11 @@ import pytest
 
 from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, SecretError, ServiceError
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.auth import UsedCodes
 from hooksync.service.http import Answer, Request
 from hooksync.service.responses import Unreachable
+from tests.boxes import Sandbox
 from tests.clients import ENVIRON, PASSWORD, SEED, USERNAME, Clients
 from tests.clocks import JumpingClock
 from tests.wire import Wire, answer, cutting, saying

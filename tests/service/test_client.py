@@ -18,10 +18,10 @@ from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
 from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.client import SUBSCRIPTIONS
 from hooksync.service.http import CallRecord, RetryPolicy, Timeouts, Transport
+from tests.boxes import Sandbox
 from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
 from tests.wire import Wire, answer, cutting

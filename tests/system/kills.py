@@ -26,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.conftest import make_environ
 from tests.faults.run import Came, Stage, prepare_both, wait_until_all_is_carried_out

@@ -17,8 +17,8 @@ import pytest
 
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.faults import KINDS
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import Trait
+from tests.boxes import Sandbox
 from tests.command_line import ROOT, hooksync
 from tests.faults.cells import Cell, few_cells, make_cells
 from tests.faults.judge import find_broken

@@ -10,8 +10,8 @@ import pytest
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
-from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, run_python
 from tests.lanes import sampled
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooksync.core.errors import ExitCode
-from hooksync.sandbox.server import Sandbox
+from tests.boxes import Sandbox
 from tests.clocks import JumpingClock
 from tests.conftest import make_environ
 from tests.faults.cells import BRIDGED, Cell

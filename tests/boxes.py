@@ -1,0 +1,89 @@
+"""A sandbox that keeps the calls that were made to it, for tests to count."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from hooksync.sandbox import server
+from hooksync.sandbox.faults import call_name
+from hooksync.sandbox.http_server import Answer, Connection, Request
+from hooksync.sandbox.tenancies import SandboxOptions
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request that came in, without its secrets and its query."""
+
+    name: str  # in `faults.CALL_NAMES`, or "unknown"
+    method: str
+    path: str  # without its query
+    connection: int  # 1 for the first connection, and so on
+    arrived: float  # seconds on the monotonic clock
+    status: int | None = None  # of the answer; None: not answered yet, or cut instead
+
+
+class Sandbox(server.Sandbox):
+    """The sandbox, with what came in so far."""
+
+    def __init__(self, options: SandboxOptions | None = None) -> None:
+        self.connections = 0  # accepted so far
+        self.max_in_flight = 0  # requests that were under way at once, at most
+        self._in_flight = 0
+        self._calls: list[Call] = []
+        self._numbers: dict[Any, int] = {}  # of connections
+        super().__init__(options)
+        self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every request so far, in the order of arrival."""
+        with self.lock:
+            return tuple(self._calls)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection, which socketserver calls a request."""
+        self.connections += 1
+        self._numbers[request] = self.connections
+        super().process_request(request, client_address)
+
+    def end(self, call: Call, status: int | None) -> None:
+        """Note how a call ends."""
+        with self.lock:
+            call.status = status
+            self._in_flight -= 1
+
+    def _keep(self, connection: Connection, request: Request) -> None:
+        if request.path.startswith(server.FIRE_PATH):
+            self._answer(connection, request)
+            return
+        number = self._numbers[connection.connection]
+        call = Call(call_name(request), request.method, request.path, number, time.monotonic())
+        with self.lock:
+            self._calls.append(call)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+        self._answer(_Ending(self, call, connection), request)
+
+
+class _Ending:
+    """A connection that notes the end of a call before the answer goes out, so that nobody has that first."""
+
+    def __init__(self, box: Sandbox, call: Call, connection: Connection) -> None:
+        self._box = box
+        self._call = call
+        self._inner = connection
+
+    @property
+    def connection(self) -> socket.socket:
+        return self._inner.connection
+
+    def send(self, answer: Answer, *, half: bool = False) -> None:
+        self._box.end(self._call, answer.status)
+        self._inner.send(answer, half=half)
+
+    def cut(self) -> None:
+        self._box.end(self._call, None)
+        self._inner.cut()
