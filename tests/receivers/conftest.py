@@ -70,15 +70,11 @@ class Server:
 
 
 @contextmanager
-def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Server]:
-    """Run an example, from a copy of its folder."""
-    source, arguments = COMMANDS[name]
-    copied = shutil.copytree(EXAMPLES / source, folder / source)
-    if source in COPY_THE_MODULE:
-        shutil.copy(ROOT / "hooksync" / "receiver.py", copied)
+def started(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Iterator[Server]:
+    """Run a receiver of Python in its folder."""
     process = subprocess.Popen(
-        [sys.executable, *(each.replace("{}", str(copied)) for each in arguments)],
-        cwd=copied,
+        [sys.executable, *arguments],
+        cwd=folder,
         env={"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -91,6 +87,17 @@ def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Serve
             yield server
         finally:
             server.close()
+
+
+@contextmanager
+def serve(name: str, folder: Path, environ: Mapping[str, str]) -> Iterator[Server]:
+    """Run an example, from a copy of its folder."""
+    source, arguments = COMMANDS[name]
+    copied = shutil.copytree(EXAMPLES / source, folder / source)
+    if source in COPY_THE_MODULE:
+        shutil.copy(ROOT / "hooksync" / "receiver.py", copied)
+    with started([each.replace("{}", str(copied)) for each in arguments], copied, environ) as server:
+        yield server
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
