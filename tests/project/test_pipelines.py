@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.project.test_ci_examples import (
     ACTION,
