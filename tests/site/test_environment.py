@@ -1,0 +1,75 @@
+"""The page of the environment names each variable that hooksync reads, and no other."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from hooksync.cli.arguments import make_parser
+from tests.command_line import ROOT
+from tests.site.parts import DOCS
+
+PAGE = (DOCS / "environment.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
+ROWS = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
+DOCUMENTED = {*SECTIONS, *re.findall(r"`(\w+)`", " ".join(ROWS))}
+SHAPE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|\w+_proxy")
+CLOUDS = ("AWS", "AZURE", "GOOGLE")
+OTHERS = {  # constants of that shape that are no variables, or are set for other programs and not read
+    *("A_TRIGGER_THAT_IS_NEW", "CHANGED_SECURITY_DESCRIPTOR", "CHANGE_ASSET_VISIBILITY", "FULL_TEXT_INDEXED"),
+    *("INGEST_FAILED", "SECURITY_CHANGED"),
+    *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
+    *("CERT_REQUIRED", "O_BINARY", "O_NONBLOCK"),
+    *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
+    *("GIT_DIR", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
+}
+
+
+def constants() -> Iterator[str]:
+    """Find what may be the name of a variable: by its shape, or because an environment is asked for it."""
+    for path in sorted((ROOT / "hooksync").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        is_short = "get = environ.get\n" in text or "get = os.environ.get\n" in text
+        for node in ast.walk(ast.parse(text)):
+            match node:
+                case ast.Constant(value=str(name)) if SHAPE.fullmatch(name):
+                    yield name
+                case ast.Call(func=ast.Attribute(value=asked, attr="get"), args=[ast.Constant(value=str(name)), *_]):
+                    if "environ" in ast.unparse(asked):
+                        yield name
+                case ast.Call(func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]) if is_short:
+                    yield name
+                case ast.Subscript(value=asked, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+                    if "environ" in ast.unparse(asked):
+                        yield name
+
+
+READ = {
+    *{name.upper() for name in constants()}.difference(OTHERS, {"ALLOW_HTTP"}),
+    *(f"{cloud}_ALLOW_HTTP" for cloud in CLOUDS),  # put together by the prefix of each cloud
+}
+
+
+def test_the_page_names_each_variable_that_is_read_and_no_other() -> None:
+    assert sorted(DOCUMENTED) == sorted(READ)
+
+
+def flags(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """Give each variable that the help of a flag names, with that flag."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from flags(child)
+        elif action.option_strings:
+            named = re.findall(r"\b[A-Z0-9]+(?:_[A-Z0-9]+)+\b", action.help or "")
+            yield from ((name, action.option_strings[-1]) for name in named if name in READ)
+
+
+@pytest.mark.parametrize(("variable", "flag"), sorted({*flags(make_parser())}))
+def test_the_page_names_the_flags_that_take_the_place_of_a_variable(variable: str, flag: str) -> None:
+    if variable != "HOOKSYNC_PLAN_KEY":  # it has no flag: `--out` and `--force` only say what it does there
+        assert f"`{flag}`" in SECTIONS[variable]
