@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from hooksync.cli.arguments import Help, make_parser, read_arguments
 from tests.command_line import ROOT
-
-WIDEST = 80  # columns
-
-
-def chains(parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Give every chain of commands that takes --help."""
-    yield chain
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, child in action.choices.items():
-                yield from chains(child, (*chain, name))
+from tests.site.cli import WIDEST, chains
 
 
 @pytest.mark.parametrize("chain", list(chains(make_parser())), ids=" ".join)

@@ -15,9 +15,8 @@ from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
-from tests.cli.test_help import chains
 from tests.command_line import LOG_IN, ROOT, Run, hooksync
-from tests.site.cli import WIDEST, commands, help_of
+from tests.site.cli import WIDEST, chains, commands, help_of
 
 README = ROOT / "README.md"
 HOOKS_FILE = ROOT / "docs" / "hooks-file.md"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hooksync.cli.arguments import Help, make_parser, read_arguments
-from tests.site.parts import page_with
+from tests.site.parts import DOCS, page_with
 
 WIDEST = 80  # columns of a help text
+VARIABLES = re.findall(r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def commands() -> dict[str, str]:
@@ -26,15 +30,68 @@ def help_of(*command: str) -> str:
     return str(caught.value)
 
 
-def help_blocks() -> str:
-    """Write the help texts as their page shows them."""
-    shown = [("hooksync", help_of(), "all commands")]
-    shown += [(f"hooksync {name}", help_of(name), what) for name, what in commands().items()]
-    return "\n".join(
-        f"<details><summary><code>{command}</code>: {what}</summary>\n\n```text\n{text.rstrip()}\n```\n\n</details>\n"
-        for command, text, what in shown
-    )
+def chains(parser: argparse.ArgumentParser, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Give every chain of commands that takes --help."""
+    yield chain
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield from chains(child, (*chain, name))
+
+
+def parser_of(chain: tuple[str, ...]) -> argparse.ArgumentParser:
+    parser = make_parser()
+    for name in chain:
+        [choices] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        parser = choices.choices[name]
+    return parser
+
+
+def section(chain: tuple[str, ...]) -> Iterator[str]:
+    """Describe a command: what it does, its usage and examples, its arguments and flags."""
+    parser, name = parser_of(chain), " ".join(("hooksync", *chain))
+    usage = help_of(*chain).partition("\n\n")[0]
+    epilog = parser.epilog or ""
+    example, _, rest = epilog.partition("\n\n") if epilog.startswith("example:") else ("", "", epilog)
+    yield f"{'###' if len(chain) > 1 else '##'} {name}\n\n{linked((parser.description or '').strip())}\n"
+    yield f"```text\n{usage}\n```\n"
+    if example:
+        lines = [line.strip() for line in example.removeprefix("example: ").splitlines()]
+        yield "\n".join([f"{'Examples' if len(lines) > 1 else 'Example'}:\n", "```text", *lines, "```\n"])
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action._get_subactions():
+                yield f"- [`{each.dest}`](#{'-'.join(('hooksync', *chain, each.dest))}): {each.help}"
+        elif action.help != argparse.SUPPRESS and "-h" not in action.option_strings:
+            yield f"- {_names(action)}: {linked(action.help or '')}{_choices(action)}"
+    yield ""
+    if rest and chain:  # that of all commands has their exit codes, which have a page
+        yield f"```text\n{rest.strip()}\n```\n"
+
+
+def _names(action: argparse.Action) -> str:
+    shown = action.metavar if isinstance(action.metavar, str) else action.dest
+    if not action.option_strings:
+        return f"`{shown}`"
+    *others, last = action.option_strings
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    return ", ".join(f"`{each}`" for each in (*others, f"{last}{value}"))
+
+
+def _choices(action: argparse.Action) -> str:
+    return f". One of {', '.join(f'`{each}`' for each in action.choices)}" if action.choices else ""
+
+
+def linked(text: str) -> str:
+    """Write a help text as Markdown, with links to the variables and exit codes that it names."""
+    text = re.sub(r"(?<!`)([*<])(?![^`]*`[^`]*$)", r"\\\1", text)
+    text = re.sub(rf"\b({'|'.join(VARIABLES)})\b", lambda name: f"[{name[0]}](environment.md#{name[0].lower()})", text)
+    return re.sub(r"\b([Ee]xit codes?|[Ee]xits? with \d+|exit \d+)\b", r"[\1](exit-codes.md)", text)
+
+
+def reference() -> str:
+    return "\n".join(line for chain in chains(make_parser()) for line in section(chain))
 
 
 def pages() -> dict[Path, str]:
-    return page_with("cli.md", help=help_blocks())
+    return page_with("cli.md", help=reference())

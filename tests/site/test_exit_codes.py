@@ -9,9 +9,8 @@ import pytest
 
 from hooksync.cli.arguments import make_parser
 from hooksync.core.errors import ExitCode
-from tests.cli.test_help import chains
 from tests.project.test_readme import blocks
-from tests.site.cli import help_of
+from tests.site.cli import chains, help_of
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
