@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -52,16 +52,21 @@ def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
-    paths: list[str] = []
+    found: dict[str, dict[str, list[str]]] = {}  # by argument and folder
     for argument in arguments:
         with _collecting(problems, argument):
-            paths += _paths(argument)
-    for path in paths:
+            found[argument] = _hooks_files(argument)
+    for path in (path for argument, folders in found.items() for path in folders.get(argument, ())):
         with _collecting(problems, path):
             identity = path if path == "-" else os.path.realpath(path)
             if identity not in sources:
                 sources[identity] = _read_source(path, stdin)
-    problems += (problem for argument in arguments for problem in _unread_problems(argument, sources))
+    for argument, folders in found.items():
+        inner = {folder: paths for folder, paths in folders.items() if folder != argument}
+        if unread := [each for each in inner if any(os.path.realpath(path) not in sources for path in inner[each])]:
+            what = f"{argument} has folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
+            fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
+            problems.append(Problem(what, fix))
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
@@ -167,48 +172,29 @@ def _commit_of(reference: str, git: str) -> str:
 
 
 def _git_text(path: str) -> str:
-    if not os.path.isfile(path):  # a pipe would be waited for
-        return ""
     return read_file(path, _MOST_GIT_BYTES).decode().strip()
 
 
-def _paths(argument: str) -> list[str]:
-    """Return the paths that an argument stands for: `-`, a file, or the files of a directory."""
-    if argument == "-" or not os.path.isdir(argument):
-        return [argument]
-    os.listdir(argument)  # raises where it may not be read
-    folders = dict(_hooks_files(argument))
-    if not folders:
-        what = f"{argument} holds no *.yaml or *.yml file"
-        raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
-    return folders.get(argument, [])
+def _hooks_files(argument: str) -> dict[str, list[str]]:
+    """List the paths that an argument stands for: itself, or by the folder the hooks files of a directory and below.
 
-
-def _unread_problems(argument: str, read: Container[str]) -> Iterator[Problem]:
-    """Name the folders within a directory that hold hooks files which are not read. `read`: real paths."""
-    if argument == "-" or not os.path.isdir(argument):
-        return
-    found = ((folder, paths) for folder, paths in _hooks_files(argument) if folder != argument)
-    folders = [folder for folder, paths in found if any(os.path.realpath(path) not in read for path in paths)]
-    if folders:
-        what = f"{argument} has folders with *.yaml or *.yml files that are not read: "
-        fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
-        yield Problem(f"{what}{some_of(folders)}", fix)
-
-
-def _hooks_files(directory: str) -> Iterator[tuple[str, list[str]]]:
-    """List the folders that hold hooks files, from a directory on, with their paths; what is hidden belongs to tools.
-
-    Links are followed. A folder that may not be read is passed over: nobody could name it with --file either.
+    What is hidden belongs to tools. Links are followed. A folder below that may not be read is passed over: nobody
+    could name it with --file either. Raises OSError where the directory may not be read, FileError where it has none.
     """
-    seen = {os.path.realpath(directory)}
-    for folder, folders, files in os.walk(directory, followlinks=True):
+    if argument == "-" or not os.path.isdir(argument):
+        return {argument: [argument]}
+    os.listdir(argument)  # raises where it may not be read
+    seen, found = {os.path.realpath(argument)}, dict[str, list[str]]()
+    for folder, folders, files in os.walk(argument, followlinks=True):
         inner = {name: os.path.realpath(os.path.join(folder, name)) for name in sorted(folders) if name[0] != "."}
         folders[:] = [name for name, real in inner.items() if real not in seen]  # a link may lead back up
         seen.update(inner.values())
-        names = [name for name in sorted(files) if name.endswith((".yaml", ".yml")) and name[0] != "."]
-        if names:
-            yield folder, [os.path.join(folder, name) for name in names]
+        if names := [name for name in sorted(files) if name.endswith((".yaml", ".yml")) and name[0] != "."]:
+            found[folder] = [os.path.join(folder, name) for name in names]
+    if not found:
+        what = f"{argument} holds no *.yaml or *.yml file"
+        raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
+    return found
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

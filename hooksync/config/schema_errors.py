@@ -15,13 +15,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from itertools import islice
-from typing import cast
+from typing import NamedTuple, cast
 
 from hooksync.config.yaml_loader import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
-from hooksync.core.record import Record
-from hooksync.core.schema import Violation, find_errors
+from hooksync.core.schema import Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
@@ -40,7 +39,6 @@ _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean":
 
 _NO_TRIGGER = ("{label} is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}")
 _EMPTY = ("{label} is empty", "")
-_UNFORESEEN = ("{label} does not fit the schema ({keyword})", "`hooksync schema` prints it")
 _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
     **dict.fromkeys((("pattern", field) for field in ("trigger", "triggers", "extra_triggers")), _NO_TRIGGER),
     ("pattern", "env"): (
@@ -60,63 +58,45 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); t
     ("required", "keyring"): ("{label} needs service and username", ""),
     ("type", "trigger"): ("trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"),
     ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
-    ("minimum", ""): ("{label} is negative", ""),
-    ("maximum", ""): ("{label} must be at most {argument}", ""),
-    ("maxLength", ""): ("{label} has more than {argument:,} characters", "write a shorter one"),
-    ("maxItems", ""): ("{label} has more than {argument:,} items", "write fewer"),
     **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
 }  # fmt: skip
 
 
-class SchemaError(Record, frozen=True):
+class SchemaError(NamedTuple):
     """A place in a file that does not fit the schema."""
 
     problem: Problem
-    holder: Path  # of the top level, the defaults, the tenancy or the subscription that it is in
-    fields: tuple[str, ...]  # below that
-    is_ignorable: bool = False  # a key that the format does not have, and that is not a slip
-
-    @property
-    def is_independent(self) -> bool:
-        """Whether the rest can be judged as if the field were not there."""
-        return self.is_ignorable or (bool(self.fields) and self.fields[0] in _INDEPENDENT)
+    path: Path
+    is_independent: bool  # whether the rest can be judged as if the field were not there
 
 
 def find_schema_errors(data: YamlMap, file: str, schema: Mapping[str, object]) -> tuple[SchemaError, ...]:
     """Find what does not fit. MOST_ERRORS of them: there may be more."""
-    found = (
-        error for violation in find_errors(schema, data) for error in _schema_errors(Refusal(*violation), data, file)
-    )
-    return tuple(islice(found, MOST_ERRORS))
 
+    def error(words: Words, path: Path, *, of_key: bool, is_ignorable: bool = False) -> SchemaError:
+        is_independent = is_ignorable or not _INDEPENDENT.isdisjoint(split_path(path)[1][:1])
+        return SchemaError(Problem(*words, Location(file, *mark_at(data, path, of_key=of_key))), path, is_independent)
 
-def _schema_errors(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaError]:
-    if found.keyword == "not" and not isinstance(found.instance, dict):
-        return  # "not required" is also broken by what is not a mapping, and `type` reports that
-    if found.keyword == "additionalProperties":
-        yield from _unknown_keys(found, data, file)
-        return
-    where = Location(file, *mark_at(data, found.path, of_key=found.keyword in ("propertyNames", "required", "anyOf")))
-    yield SchemaError(Problem(*word_refusal(found), where), *split_path(found.path))
+    def errors() -> Iterator[SchemaError]:
+        for found in (Refusal(*violation) for violation in find_errors(schema, data)):
+            if found.keyword == "additionalProperties":
+                for key, words, is_slip in unknown_keys(found):
+                    yield error(words, (*found.path, key), of_key=True, is_ignorable=not is_slip)
+            elif found.keyword != "not" or isinstance(found.instance, dict):  # else `type` reports it
+                of_key = found.keyword in ("propertyNames", "required", "anyOf")
+                yield error(word_refusal(found), found.path, of_key=of_key)
 
-
-def _unknown_keys(found: Refusal, data: YamlMap, file: str) -> Iterator[SchemaError]:
-    allows_x = "patternProperties" in found.schema
-    known = (*found.schema["properties"], *(["x-..."] if allows_x else []))
-    for key in cast(YamlMap, found.instance):
-        if key not in known and not (allows_x and key.startswith("x-")):
-            words, is_slip = word_unknown_key(found, key, known)
-            path = (*found.path, key)
-            where = Location(file, *mark_at(data, path, of_key=True))
-            yield SchemaError(Problem(*words, where), *split_path(path), is_ignorable=not is_slip)
+    return tuple(islice(errors(), MOST_ERRORS))
 
 
 def recover(data: YamlMap, errors: Sequence[SchemaError]) -> tuple[YamlMap, Set[Path]]:
-    """Copy what fits. Returns, too, of which parts something that matters was left out: as `SchemaError.holder`."""
+    """Copy what fits. Returns, too, the paths of tenancies and the like of which something that matters is left out."""
     if len(errors) >= MOST_ERRORS:
         return YamlMap(), {()}
-    dropped = {(*error.holder, error.fields[0]) for error in errors if error.fields}
-    return _without(data, (), dropped), {error.holder for error in errors if not error.is_independent}
+    places = [split_path(error.path) for error in errors]
+    dropped = {(*holder, fields[0]) for holder, fields in places if fields}
+    left = {holder for (holder, _), error in zip(places, errors, strict=True) if not error.is_independent}
+    return _without(data, (), dropped), left
 
 
 def _without(node: YamlMap, path: Path, dropped: Set[Path]) -> YamlMap:
@@ -189,8 +169,16 @@ class Refusal(Violation):
         return bool(self.fields) and self.fields[0] in ("secret", "credentials")
 
 
-def word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
-    """Word a key that the format does not have. Returns, too, whether one that it does have was probably meant."""
+def unknown_keys(found: Refusal) -> Iterator[tuple[str, Words, bool]]:
+    """Find and word keys that the format does not have. Tells, too, whether one that it has was probably meant."""
+    allows_x = "patternProperties" in found.schema
+    known = (*found.schema["properties"], *(["x-..."] if allows_x else []))
+    for key in cast(YamlMap, found.instance):
+        if key not in known and not (allows_x and key.startswith("x-")):
+            yield key, *_word_unknown_key(found, key, known)
+
+
+def _word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[Words, bool]:
     listed = ", ".join(known)
     if found.is_private:
         return (f"unknown key under {found.field}", f"known: {listed}"), True
@@ -213,10 +201,11 @@ def word_refusal(refusal: Refusal) -> Words:
     where = refusal.field if refusal.path else "the top level"
     if refusal.is_private and refusal.keyword == "minProperties":
         where = "a reference"
-    what, fix = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""), _UNFORESEEN)
-    about = {"label": refusal.label, "argument": refusal.argument, "most": refusal.schema.get("maxLength")}
+    otherwise = f"{{label}} {rule(refusal.keyword, refusal.schema)}", ""
+    what, fix = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, "")) or otherwise
     example = _examples().get(fix)
-    return what.format(keyword=refusal.keyword, **about), f"write {example}" if example else fix or _fix(refusal)
+    shown = what.format(label=refusal.label, most=refusal.schema.get("maxLength"))
+    return shown, f"write {example}" if example else fix or _fix(refusal)
 
 
 def _wrong_type(refusal: Refusal) -> Words:
@@ -257,10 +246,9 @@ def _wrong_choice(refusal: Refusal) -> Words:
         return "version must be 1, the only version so far", "write `version: 1`"
     if refusal.field == "owns":
         return 'owns must be "all" or a list of URL prefixes', _fix(refusal)
-    choices = [str(choice) for choice in cast(Sequence[object], refusal.argument)]
     misread = isinstance(refusal.instance, bool) and not refusal.is_private
     note = f", but YAML reads this as {_reading(refusal)}" if misread else ""
-    return f"{refusal.label} must be {', '.join(choices[:-1])} or {choices[-1]}{note}", _fix(refusal)
+    return f"{refusal.label} {rule(refusal.keyword, refusal.schema)}{note}", _fix(refusal)
 
 
 def _fix(refusal: Refusal) -> str:

@@ -27,7 +27,6 @@ from hooksync.core.record import Record
 has_fast_parser: bool = yaml.__with_libyaml__  # without it, reading is ten times slower
 
 Mark = tuple[int, int]  # line and column, 1-based
-Report = Callable[[Mark, str, str], None]  # where, what, fix
 Event = Any  # one of yaml.events; by the stubs, some have no mark; those of the parsers have one
 
 _RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers  # by the first character: tags, each with its pattern
@@ -176,56 +175,6 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
 
 
-def fill(node: YamlMap, items: Sequence[object], report: Report, is_private: Callable[[], bool]) -> int:
-    """Give a mapping, which has their marks already, its keys and values, in turn. Returns how many `<<` brought in.
-
-    Own keys win, then the earlier of a list. `is_private`: whether no key may be quoted.
-    """
-    rest: Iterator[Any] = iter(items)
-    try:
-        node.update(zip(map(intern, rest), rest))  # noqa: B905  for speed
-        if 2 * len(node) == len(items) and "<<" not in node:
-            return 0
-    except TypeError:
-        pass  # a key is no text
-    node.clear()
-    places, node.places = node.places, array("I")
-    merges: list[tuple[object, Mark]] = []
-    for start, (key, value) in enumerate(zip(items[::2], items[1::2], strict=False)):
-        place = places[start * _PAIR : (start + 1) * _PAIR]
-        if key == "<<" and not merges:
-            merges.append((value, cast(Mark, tuple(place[_MARK:]))))
-        elif isinstance(key, str) and key != "<<" and key not in node:
-            node.add(key, value, place)
-        else:
-            report(cast(Mark, tuple(place[:_MARK])), *_key_problem(node, key, is_private))
-    own = len(node)
-    for merged, mark in merges:
-        sources = merged if isinstance(merged, YamlList) else [merged]
-        mappings = [source for source in sources if isinstance(source, YamlMap)]
-        for source in mappings:
-            for name in [name for name in source if name not in node]:
-                node.add(name, source[name], source.place(name))
-        if len(mappings) < len(sources):
-            report(mark, "`<<` takes a mapping or a list of mappings", "merge an alias, as in `<<: *common`")
-    return len(node) - own
-
-
-def _key_problem(node: YamlMap, key: object, is_private: Callable[[], bool]) -> tuple[str, str]:
-    if isinstance(key, YamlMap | YamlList):
-        return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
-    if key is None:
-        return "a key is missing", "write a name before the colon"
-    if key == "<<":
-        return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
-    if isinstance(key, str):
-        line, column = node.key_mark(key)
-        name = f' "{key}"' if _QUOTABLE.fullmatch(key) and not is_private() else ""
-        return f"duplicate key{name}, first at {line}:{column}", "keep one of the two"
-    kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
-    return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
-
-
 class _Builder:
     """Turns events into nodes. The open ones are on a stack; the lowest of them holds the top level."""
 
@@ -279,7 +228,7 @@ class _Builder:
         """Look for problems in what was not closed."""
         for node, items, *_ in self._stack:
             if isinstance(node, YamlMap):
-                fill(node, items, self._add_problem, self._is_private)
+                self._fill(node, items)
 
     def top_level(self) -> YamlMap:
         """Return what was built. Raises FileError if that is not a mapping."""
@@ -308,12 +257,61 @@ class _Builder:
 
     def _close(self, event: Event) -> None:
         node, items, nodes_before = self._stack.pop()
-        if isinstance(node, YamlMap) and (merged := fill(node, items, self._add_problem, self._is_private)):
+        if isinstance(node, YamlMap) and (merged := self._fill(node, items)):
             self._bring_in(merged, event)
         self._nodes += len(node)
         node.size = 1 + self._nodes - nodes_before
         outer, self._items, _ = self._stack[-1]
         self._places = outer.places
+
+    def _fill(self, node: YamlMap, items: Sequence[object]) -> int:
+        """Give a mapping, which has their marks already, keys and values, in turn; returns how many `<<` brought in.
+
+        Own keys win, then the earlier of a list.
+        """
+        rest: Iterator[Any] = iter(items)
+        try:
+            node.update(zip(map(intern, rest), rest))  # noqa: B905  for speed
+            if 2 * len(node) == len(items) and "<<" not in node:
+                return 0
+        except TypeError:
+            pass  # a key is no text
+        node.clear()
+        places, node.places = node.places, array("I")
+        merges: list[tuple[object, Mark]] = []
+        for start, (key, value) in enumerate(zip(items[::2], items[1::2], strict=False)):
+            place = places[start * _PAIR : (start + 1) * _PAIR]
+            if key == "<<" and not merges:
+                merges.append((value, cast(Mark, tuple(place[_MARK:]))))
+            elif isinstance(key, str) and key != "<<" and key not in node:
+                node.add(key, value, place)
+            else:
+                self._add_problem(cast(Mark, tuple(place[:_MARK])), *self._key_problem(node, key))
+        own = len(node)
+        for merged, mark in merges:
+            sources = merged if isinstance(merged, YamlList) else [merged]
+            mappings = [source for source in sources if isinstance(source, YamlMap)]
+            for source in mappings:
+                for name in [name for name in source if name not in node]:
+                    node.add(name, source[name], source.place(name))
+            if len(mappings) < len(sources):
+                fix = "merge an alias, as in `<<: *common`"
+                self._add_problem(mark, "`<<` takes a mapping or a list of mappings", fix)
+        return len(node) - own
+
+    def _key_problem(self, node: YamlMap, key: object) -> tuple[str, str]:
+        if isinstance(key, YamlMap | YamlList):
+            return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
+        if key is None:
+            return "a key is missing", "write a name before the colon"
+        if key == "<<":
+            return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
+        if isinstance(key, str):
+            line, column = node.key_mark(key)
+            name = f' "{key}"' if _QUOTABLE.fullmatch(key) and not self._is_private() else ""
+            return f"duplicate key{name}, first at {line}:{column}", "keep one of the two"
+        kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
+        return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
 
     def _is_private(self) -> bool:
         """Whether what stands here may be a secret: by the keys that it hangs under."""

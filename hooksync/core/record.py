@@ -9,20 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from msgspec import Struct, convert, field, to_builtins
-from msgspec.structs import asdict, force_setattr, replace
-
-__all__ = [
-    "Record",
-    "asdict",
-    "convert",
-    "field",
-    "fields_of",
-    "force_setattr",
-    "given_fields",
-    "replace",
-    "to_builtins",
-]
+from msgspec import Struct
+from msgspec import convert as convert
+from msgspec import field as field
+from msgspec import to_builtins as to_builtins
+from msgspec.structs import asdict as asdict
+from msgspec.structs import force_setattr as force_setattr
+from msgspec.structs import replace as replace
 
 
 class Record(Struct, frozen=True):

@@ -290,10 +290,10 @@ def _explained(found: Violation, document: str) -> str:
         unknown = next(each for each in instance if each not in found.schema["properties"])
         what = f"{whole} has a field {quoted(unknown)} that this one does not know"
         return f"a newer hooksync wrote it: {what}: install that"
-    return f"{whole} {_rule(found.keyword, found.schema)}"
+    return f"{whole} {rule(found.keyword, found.schema)}"
 
 
-def _rule(keyword: str, schema: Schema) -> str:
+def rule(keyword: str, schema: Schema) -> str:
     """Say what a value must be. A schema of a text says so in its title."""
     match keyword:
         case "type":
@@ -302,7 +302,8 @@ def _rule(keyword: str, schema: Schema) -> str:
         case "const":
             return f"must be {schema['const']}"
         case "enum":
-            return f"must be one of {', '.join(map(str, schema['enum']))}"
+            *others, last = map(str, schema["enum"])
+            return f"must be {', '.join(others)} or {last}"
         case "minimum" | "maximum" if "maximum" in schema:
             return f"must be from {schema['minimum']} to {schema['maximum']}"
         case "minimum":

@@ -95,7 +95,7 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
             )
         ),
         ("version: 1\nenvironment: [A, 'B C']\n", "2:18", "an item of environment is not the name of a variable"),
-        (f"version: 1\nenvironment: {['A'] * 1001}\n", "2:14", "environment has more than 1,000 items"),
+        (f"version: 1\nenvironment: {['A'] * 1001}\n", "2:14", "environment must not have more than 1,000 items"),
         ("version: 1\nenvironment: [5]\n", "2:15", "an item of environment must be text"),
         ("version: 1\nsecret_folders: ['']\n", "2:18", "an item of secret_folders is empty"),
         ("version: 1\nallow_http: 'no'\n", "2:13", "allow_http must be true or false"),
