@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +21,17 @@ from pathlib import Path
 import pytest
 
 from hooksync.cli.arguments import Help, read_arguments
+from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
+from tests.receivers.conftest import Server
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
+EVERYDAY = ROOT / "docs" / "everyday-changes.md"
+QUICK_START = ROOT / "docs" / "quick-start.md"
 ROTATING = ROOT / "docs" / "rotating-secrets.md"
 STATE = ROOT / "docs" / "state.md"
 TAKING_OVER = ROOT / "docs" / "taking-over.md"
@@ -86,7 +92,7 @@ class Stage:
             case ["hooksync", *arguments, ">", name]:
                 (self.folder / name).write_text(hooksync(arguments, self.environ, self.folder).out)
             case ["hooksync", *arguments]:
-                self.say(hooksync(arguments, self.environ, self.folder))
+                self.say(hooksync([self.real(each) for each in arguments], self.environ, self.folder))
             case _:
                 assert command == NEXT_JOB
 
@@ -97,7 +103,15 @@ class Stage:
             self.hidden.add(value)
         elif value.startswith("$"):
             value = self.environ[value[1:]]
-        return name, value.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
+        return name, self.real(value)
+
+    def real(self, text: str) -> str:
+        """Put the addresses that there are in the place of those of the page."""
+        return text.replace(SERVICE, self.box.url).replace(RECEIVERS, self.receivers)
+
+    def shown(self, text: str) -> str:
+        """Put the addresses of the page in the place of those that there are."""
+        return text.replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE)
 
     @property
     def receivers(self) -> str:
@@ -136,7 +150,80 @@ class Stage:
     def say(self, done: Run) -> None:
         self.code = done.code
         assert not [value for value in self.hidden if value in done.out + done.err]
-        self.said.append((done.out + done.err).replace(self.receivers, RECEIVERS).replace(self.box.url, SERVICE))
+        self.said.append(self.shown(done.out + done.err))
+
+
+@dataclass
+class FirstSteps(Stage):
+    """Where the sandbox and the reader's own receiver are processes, as in the quick start."""
+
+    running: ExitStack = field(default_factory=ExitStack)
+    places: dict[str, str] = field(default_factory=dict)  # host and port on the page, and which there is
+    server: Server | None = None
+    written: str = ""  # the hooks file of the sandbox
+
+    def real(self, text: str) -> str:
+        for shown, real in self.places.items():
+            text = text.replace(shown, real)
+        return text
+
+    def shown(self, text: str) -> str:
+        for shown, real in self.places.items():
+            text = text.replace(real, shown)
+        return text.replace(str(self.folder), "FOLDER")
+
+    def play(self, command: str) -> None:
+        match shlex.split(command):
+            case ["hooksync", "sandbox", "--port", "8700", "--receiver-port", "8701", *arguments]:
+                said = self.start_sandbox(arguments)
+            case [".", name]:
+                variables = re.findall(r"^export (\w+)=(.*)$", (self.folder / name).read_text(), re.MULTILINE)
+                self.environ |= dict(variables)
+                said = ""
+            case ["pip", "install", "--quiet", "flask"]:
+                said = ""
+            case ["cp", source, name]:
+                shutil.copy(ROOT / source.removeprefix("../"), self.folder / name)
+                said = ""
+            case ["flask", "--app", app, "run", "--port", "8702", "&"]:
+                self.start_receiver(app)
+                said = ""
+            case _:
+                super().play(command)
+                return
+        self.said.append(f"$ {command}\n{said}")
+
+    def start(self, *arguments: str, errors: int) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env={"PATH": "", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self.environ},
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        self.running.enter_context(process)
+        return process
+
+    def start_sandbox(self, arguments: list[str]) -> str:
+        process = self.start("hooksync", "sandbox", *arguments, errors=subprocess.DEVNULL)
+        self.running.callback(process.terminate)
+        assert process.stdout
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith(". "):
+            lines.append(process.stdout.readline())
+            assert lines[-1], "the sandbox has ended"
+        service, receivers = re.findall(r"http://([0-9.:]+)", "".join(lines))
+        self.places |= {"127.0.0.1:8700": service, "127.0.0.1:8701": receivers}
+        self.written = self.shown((self.folder / "hooks.yaml").read_text())
+        return self.shown("".join(lines))
+
+    def start_receiver(self, app: str) -> None:
+        process = self.start("flask", "--app", app, "run", "--port", "0", errors=subprocess.STDOUT)
+        self.server = Server(process)
+        self.running.callback(self.server.close)
+        self.places["127.0.0.1:8702"] = self.server.url.split("/")[2]
 
 
 @pytest.fixture
@@ -159,7 +246,7 @@ def with_numbered_ids(text: str) -> str:
 def play(page: Path, stage: Stage) -> None:
     for language, body in blocks(page):
         if language == "yaml":
-            (stage.folder / "hooks.yaml").write_text(body.replace(RECEIVERS, stage.receivers))
+            (stage.folder / "hooks.yaml").write_text(stage.real(body))
         if language == "console":
             for command in re.findall(r"^\$ (.*)$", body, re.MULTILINE):
                 stage.play(command)
@@ -170,6 +257,26 @@ def check(page: Path, stage: Stage) -> None:
     play(page, stage)
     shown = "".join(body for language, body in blocks(page) if language == "console")
     assert with_numbered_ids("".join(stage.said)) == with_numbered_ids(shown)
+
+
+@pytest.mark.slow
+def test_the_first_steps_go_as_the_quick_start_says(tmp_path: Path, stage: Stage) -> None:
+    with ExitStack() as running:
+        first = FirstSteps(tmp_path, stage.box, stage.receiver, running=running)
+        check(QUICK_START, first)
+        texts = [body for language, body in blocks(QUICK_START) if language == "text"]
+        assert first.written in texts
+        [printed] = (text for text in texts if text.endswith("200 event HOOK_SECRET\n"))
+        assert first.server
+        for line in printed.splitlines():
+            first.server.wait_for(re.sub(r"[0-9a-f-]{36}", "[0-9a-f-]{36}", line))
+
+
+def test_everyday_changes_go_as_their_page_says(stage: Stage) -> None:
+    account = Account(tenants=("DEMO", "TEST"))
+    with Sandbox(SandboxOptions(accounts=(account,))) as box:
+        stage.box = box
+        check(EVERYDAY, stage)
 
 
 @pytest.mark.slow
@@ -211,9 +318,11 @@ def test_the_commands_on_the_pages_are_found() -> None:
     assert any(command.startswith("sandbox --data") for command in found)
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
-def test_the_readme_leads_to_every_page(page: Path) -> None:
-    assert f"](docs/{page.name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_site_leads_to_every_page() -> None:
+    named = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(set(named) - {"readme.md", "contributing.md", "changelog.md", "security.md"}) == [
+        page.name for page in DOCS
+    ]
 
 
 def test_the_threat_model_says_what_the_code_does_about_scrypt() -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, hooks_file, pipelines
+from tests.site import cli, hooks_file, pictures, pipelines
 
-WRITERS: list[Callable[[], dict[Path, str]]] = [cli.pages, hooks_file.pages, pipelines.pages]
+WRITERS: list[Callable[[], dict[Path, str]]] = [
+    cli.pages,
+    hooks_file.pages,
+    pictures.pages,
+    pipelines.pages,
+]
 
 if __name__ == "__main__":
     for writer in WRITERS:
