@@ -51,6 +51,11 @@ class Written(Record, frozen=True):
     template: Template
     location: Location
 
+    def filled(self, noun: str) -> str:
+        """Name it by the variables that were filled in."""
+        names = ", ".join(f"${{{name}}}" for name in self.template.names)
+        return f"{noun}, with {names} filled in," if names else noun
+
 
 class SubscriptionDeclaration(PlainFields, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
@@ -89,12 +94,6 @@ class Document(Record, frozen=True):
 
     tenancies: tuple[TenancyDeclaration, ...]
     warnings: tuple[Problem, ...] = ()
-
-
-def filled_subject(noun: str, template: Template) -> str:
-    """Name a text by the variables that were filled in."""
-    names = ", ".join(f"${{{name}}}" for name in template.names)
-    return f"{noun}, with {names} filled in," if names else noun
 
 
 def url_problem(url: str, subject: str, where: Location | None, owns: tuple[str, ...] | None = None) -> Problem | None:
@@ -152,12 +151,9 @@ def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
 
 def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
     """Refuse programs: who writes a hooks file, or a plan that is not signed, must not run anything by it."""
-    for tenancy in tenancies:
-        login = tenancy.settings.credentials
-        for ref in (login.username, login.password, login.totp, *(entry.secret for entry in tenancy.subscriptions)):
-            if ref.kind == "command":
-                fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
-                yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
+    for ref in (ref for tenancy in tenancies for ref in named_by(tenancy)[1] if ref.kind == "command"):
+        fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
+        yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
 
 
 def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | None]], list[SecretRef]]:
@@ -213,22 +209,21 @@ def duplicate_subscription_problems(
                 yield Problem(f"{what} ({first.location})", "remove one of the two", entry.location)
 
 
-def duplicate_tenancy_problems(tenancies: Iterable[tuple[TenancyDeclaration, Hashable]]) -> Iterator[Problem]:
-    """Refuse two tenancies with the same server and tenant: they would undo each other."""
+def duplicate_tenancy_problems(
+    tenancies: Iterable[tuple[TenancyDeclaration, Written | str | None, Written | str | None]],
+) -> Iterator[Problem]:
+    """Refuse two tenancies with the same server and tenant: they would undo each other.
+
+    Texts with references are compared as they are written.
+    """
     seen: dict[Hashable, TenancyDeclaration] = {}
-    for entry, identity in tenancies:
-        first = seen.setdefault(identity, entry)
+    for entry, *texts in tenancies:
+        host, name = (text.template.literal or text.template if isinstance(text, Written) else text for text in texts)
+        host = server_url(host) if isinstance(host, str) and not server_fault(host) else host
+        first = seen.setdefault((host, name.casefold() if isinstance(name, str) else name), entry)
         if first is not entry:
             what = f'tenancy "{entry.name}" has the server and tenant of "{first.name}" ({first.location})'
             yield Problem(what, "put their subscriptions under one name", entry.location)
-
-
-def tenancy_identity(server: str | Written | None, tenant: str | Written | None) -> Hashable:
-    """Return what two tenancies must share to be the same. Texts with references are compared as they are written."""
-    texts = (text.template if isinstance(text, Written) else text for text in (server, tenant))
-    host, name = (text.literal or text if isinstance(text, Template) else text for text in texts)
-    host = server_url(host) if isinstance(host, str) and not server_fault(host) else host
-    return host, name.casefold() if isinstance(name, str) else name
 
 
 def select(document: Document, tenancies: Sequence[str], targets: Sequence[str]) -> tuple[TenancyDeclaration, ...]:

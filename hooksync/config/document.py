@@ -72,7 +72,7 @@ def _run_problems(
     for name, part in first.items():
         fix = "declare some, or write `subscriptions: {}` if it has none"
         yield Problem(f'tenancy "{name}" has no subscriptions', fix, part.location)
-    places = ((one, declarations.tenancy_identity(one.settings.server, one.settings.tenant)) for one in tenancies)
+    places = ((one, one.settings.server, one.settings.tenant) for one in tenancies)
     yield from declarations.duplicate_tenancy_problems(places)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from hooksync.config.declarations import TenancyDeclaration, Written, filled_subject, named_by
+from hooksync.config.declarations import TenancyDeclaration, Written, named_by
 from hooksync.config.files import lies_in, read_settings
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core import urls
@@ -19,7 +19,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
-from hooksync.core.template import MissingVariableError, Template, parse_template
+from hooksync.core.template import parse_template
 
 
 class Policy(Record, frozen=True):
@@ -50,14 +50,14 @@ class Policy(Record, frozen=True):
             if login and (given.username == usual.username or given.password == usual.password):
                 refs.append(SecretRef("file", login, tenancy.location))
             server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
-            text = _filled(server.template, environ)
+            text = urls.outline(server.template, environ)
             if not urls.server_fault(text):
                 yield from self._host("servers", urls.server_url(text), "the server", server)
             if settings.allow_http and not self.allow_http:
                 what = f'tenancy "{tenancy.name}" says `allow_http: true`'
                 yield self._problem("allow_http", what, tenancy.location)
             for entry in tenancy.subscriptions:
-                yield from self._host("receivers", _filled(entry.url.template, environ), "the URL", entry.url)
+                yield from self._host("receivers", urls.outline(entry.url.template, environ), "the URL", entry.url)
             for name, where in variables if self.environment is not None else ():
                 if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
                     yield self._problem("environment", f"this names the variable {name}", where)
@@ -83,7 +83,7 @@ class Policy(Record, frozen=True):
             return  # not known yet, or no URL: that is told elsewhere
         if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
             shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
-            what = f"{filled_subject(noun, written.template)} leads to {shown}"
+            what = f"{written.filled(noun)} leads to {shown}"
             yield self._problem(field, what, written.location)
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
@@ -103,15 +103,6 @@ def read_policy(path: str) -> Policy:
         raise FileError(*problems, *(error.problem for error in errors))
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     return Policy(path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given))
-
-
-def _filled(template: Template, environ: Mapping[str, str] | None) -> str:
-    if environ is None:
-        return urls.outline(template)
-    try:
-        return urls.closed(template.fill(environ))
-    except MissingVariableError:  # told by `resolve`
-        return urls.outline(template)
 
 
 @lru_cache(maxsize=1024)

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config import declarations
-from hooksync.config.declarations import (
-    SubscriptionDeclaration,
-    TenancyDeclaration,
-    Written,
-    filled_subject,
-    set_fix,
-    unset_problem,
-)
+from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration, Written, set_fix, unset_problem
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
@@ -43,7 +36,7 @@ def resolve(
     problems = [*same_tenancy_problems(whole, environ)]
     problems += [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
-    problems += _twice(known)
+    problems += _duplicates(known)
     unset = [] if needs_login is None else [_unset(entry, environ) for entry in entries]
     if problems or (needs_login and unset and all(of_login for of_login, _ in unset)):
         problems += (problem for several in unset for one in several for problem in one)
@@ -120,7 +113,7 @@ class _Filling:
             self._note(f'tenancy "{self.entry.name}" has no server', fix)
         if written is None or text is None:
             return None
-        subject = filled_subject("the server", written.template)
+        subject = written.filled("the server")
         allow_http = self.entry.settings.allow_http
         if problem := declarations.server_problem(closed(text), subject, written.location, allow_http=allow_http):
             self.problems.append(problem)
@@ -136,7 +129,7 @@ class _Filling:
         written, text = self._shown("tenant")
         if written and text:
             if not text.isprintable():
-                subject = filled_subject("the tenant", written.template)
+                subject = written.filled("the tenant")
                 self._note(f"{subject} holds a line break or a control character", "check the variable", written)
             return text, written.template.text
         if text is not None and self.entry.settings.credentials.method == "external":
@@ -158,7 +151,7 @@ class _Filling:
         url = self._fill(written, "URL")
         if url is None:
             return None
-        text, subject, where = closed(url), filled_subject("the URL", written.template), written.location
+        text, subject, where = closed(url), written.filled("the URL"), written.location
         if problem := declarations.url_problem(text, subject, where, self.entry.settings.owns):
             self.problems.append(problem)
             return None
@@ -199,17 +192,15 @@ class _Filling:
         self.problems.append(Problem(what, fix, written.location if written else self.entry.location))
 
 
-Known = tuple[TenancyDeclaration, Tenancy]
-
-
-def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mapping[str, str]) -> Iterator[Problem]:
+def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Environment) -> Iterator[Problem]:
     """Find the same tenancy under two names across all shards, as far as this environment tells where each one is.
 
-    A tenant that is not given becomes known at log-in, and then only in its own shard: beside others on the same
-    server it must be given.
+    What prevents that is reported in its own shard. A tenant that is not given becomes known at log-in, and then only
+    in its own shard: beside others on the same server it must be given.
     """
-    known = [(entry, made) for entry in entries if (made := _located(entry, environ))]
-    yield from _twice(known)
+    fillings = [_Filling(replace(entry, subscriptions=()), environ) for entry in entries]
+    known = [(one.entry, made) for one in fillings if (made := one.tenancy()) and not one.problems]
+    yield from _duplicates(known)
     named = {made.server.base_url: entry.name for entry, made in reversed(known) if made.tenant}
     for entry, made in known:
         if not made.tenant and (other := named.get(made.server.base_url)):
@@ -217,13 +208,6 @@ def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Mappin
             yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)
 
 
-def _twice(known: Iterable[Known]) -> Iterator[Problem]:
-    places = ((entry, declarations.tenancy_identity(made.server.base_url, made.tenant)) for entry, made in known)
+def _duplicates(known: Iterable[tuple[TenancyDeclaration, Tenancy]]) -> Iterator[Problem]:
+    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
     return declarations.duplicate_tenancy_problems(places)
-
-
-def _located(entry: TenancyDeclaration, environ: Mapping[str, str]) -> Tenancy | None:
-    """Find out where a tenancy is. What prevents that is reported in its own shard."""
-    filling = _Filling(replace(entry, subscriptions=()), environ)
-    made = filling.tenancy()
-    return None if filling.problems else made

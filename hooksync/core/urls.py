@@ -9,10 +9,12 @@ change is not held against it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hooksync.core.template import Template
+from hooksync.core.template import MissingVariableError, Template
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -147,10 +149,13 @@ _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 
-def outline(template: Template) -> str:
-    """Return a text with OPEN in place of each reference."""
+def outline(template: Template, environ: Mapping[str, str] | None = None) -> str:
+    """Return a text with OPEN in place of each reference, or of all where the environment lacks one of them."""
     if template.literal is not None:
         return closed(template.literal)
+    with suppress(MissingVariableError):
+        if environ is not None:
+            return closed(template.fill(environ))
     return "".join([closed(part) if isinstance(part, str) else OPEN for part in template.parts])
 
 
