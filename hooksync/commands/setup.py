@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -144,7 +145,7 @@ def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[
     """
     if state is None or declared is None:
         return ()
-    left = {name: len(found) for name, found in state.addresses_by_tenancy().items() if name not in declared}
+    left = Counter(name for name in (each.partition("/")[0] for each in state.addresses()) if name not in declared)
     if not left:
         return ()
     number, names = sum(left.values()), [f'"{printable(name)}"' for name in sorted(left)]

@@ -112,11 +112,11 @@ def move(options: Options, world: World) -> ExitCode:
     _check_move(old, new)
 
     def change(state: State) -> State:
-        refuse_unmatched("OLD", [old], sorted(_addresses(state)), "address in the state")
+        refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
         if any(each.address == old for each in state.intents):
             what = f"a run was killed while it made {old}, and what came of that is found by this address only"
             raise Refused(Problem(what, "run `hooksync apply` first, with the hooks file as it was then"))
-        if new in _addresses(state):
+        if new in state.addresses():
             fix = "name another address; or, if what it has is not wanted, remove that with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
@@ -134,8 +134,8 @@ def forget(options: Options, world: World) -> ExitCode:
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store).text, store.where)
-        refuse_unmatched("GLOB", options.globs, sorted(_addresses(state)), "address in the state")
-        found = {each for each in _addresses(state) if address_matches(each, options.globs)}
+        refuse_unmatched("GLOB", options.globs, sorted(state.addresses()), "address in the state")
+        found = {each for each in state.addresses() if address_matches(each, options.globs)}
         kept: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
         lines = [_line(each) for each in kept if each.address in found]
         if not options.is_confirmed:
@@ -234,10 +234,6 @@ def _check_move(old: str, new: str) -> None:
         what = "what the state knows holds for one tenancy and one trigger: only the name can be another one"
         fix = "declare what you want and apply; `hooksync apply --adopt` records what is live already"
         raise UsageError(Problem(what, fix))
-
-
-def _addresses(state: State) -> set[str]:
-    return set().union(*state.addresses_by_tenancy().values())
 
 
 def _fields(each: StateEntry | Intent) -> dict[str, object]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import Secret, SecretRef, SubscriptionKey
+from hooksync.core.model import Secret, SubscriptionKey
 from hooksync.core.record import Record
 
 SALT_BYTES = 16
@@ -63,11 +63,6 @@ class Salt(Record, frozen=True):
 
 
 Wanted: TypeAlias = tuple[Secret, Salt]
-
-
-def make_salt(ref: SecretRef, random_bytes: bytes) -> Salt:
-    """Make a salt for a reference."""
-    return Salt(f"{ref}#{random_bytes[:4].hex()}", random_bytes.hex())
 
 
 def fingerprint(key: Key, tenancy: str, identifier: str, *, is_found: bool = False) -> str:

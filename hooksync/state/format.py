@@ -33,7 +33,7 @@ _WAY_OUT = (
     " until `hooksync apply --adopt`"
 )
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
-_FORMAT = re.compile(r"hooksync\.([a-z]{1,20})/([0-9]{1,20})")
+_NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
 
 _MOST_STATES = 1000  # that are remembered
 _MOST_BYTES = 256 * 1024  # of the file
@@ -111,19 +111,12 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
 
 
 def _check_format(document: Mapping[str, Any]) -> None:
-    found = document.get("format")
-    if found == STATE_FORMAT:
-        return
-    parts = _FORMAT.fullmatch(found) if isinstance(found, str) else None
-    if parts is None:
-        raise InvalidDocument(f"not a state of hooksync: its format is not {STATE_FORMAT}")
-    if parts[1] != "state":
-        raise InvalidDocument(f"not a state of hooksync but a {parts[1]}")
-    if int(parts[2]) < 2:
-        raise InvalidDocument(f"its format {parts[0]} is unknown: hooksync reads {STATE_FORMAT}")
-    raise InvalidDocument(
-        f"a newer hooksync wrote it, in the format {parts[0]}: install that, this one reads {STATE_FORMAT}"
-    )
+    found = str(document.get("format", ""))
+    if _NEWER.fullmatch(found):
+        what = f"a newer hooksync wrote it, in the format {found}: install that, this one reads {STATE_FORMAT}"
+        raise InvalidDocument(what)
+    if found != STATE_FORMAT:
+        raise InvalidDocument(f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}")
 
 
 def _check_whole(state: State) -> None:

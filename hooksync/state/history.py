@@ -126,7 +126,7 @@ def _unlisted(state: State, tenancy: str, now: float) -> list[StateEntry]:
 
 
 def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
-    return frozenset(each.id for each in state.removed_of(tenancy) if is_recent(each.at, now))
+    return frozenset(each.id for each in state.removed if each.tenancy == tenancy and is_recent(each.at, now))
 
 
 def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:

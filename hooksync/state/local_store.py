@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -40,20 +39,25 @@ class LocalStore:
 
     def read(self) -> Stored | None:
         """Read the file; None where there is none. Raises FileError."""
-        content = self._content()
-        if content is None:
-            return None
         try:
-            return Stored(content.decode("utf-8-sig"), _version(content))
+            content = read_file(self.where, MOST_BYTES)
+            if len(content) > MOST_BYTES:
+                raise FileError(too_large(self.where))
+            text = content.decode("utf-8-sig")
+        except FileNotFoundError:
+            return None
         except UnicodeDecodeError:
             fix = "restore an earlier one; or delete it and write a new one with `hooksync apply --adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
+        except (OSError, ValueError) as error:
+            raise FileError(_unusable(self.where, "read", error)) from error
+        return Stored(text, text)
 
     def write(self, text: str, version: str | None) -> None:
         """Replace the file if it still has this version. Raises Changed or FileError; then it is as it was."""
         with nullcontext() if self._is_held else self._locked():
-            content = self._content()
-            if version != (None if content is None else _version(content)):
+            stored = self.read()
+            if version != (stored.version if stored else None):
                 raise Changed
             self.integrity.output.write_file(self.where, text, follows_link=True)
 
@@ -144,21 +148,6 @@ class LocalStore:
         with suppress(OSError, ValueError):
             return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS))
         return None
-
-    def _content(self) -> bytes | None:
-        try:
-            content = read_file(self.where, MOST_BYTES)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise FileError(_unusable(self.where, "read", error)) from error
-        if len(content) > MOST_BYTES:
-            raise FileError(too_large(self.where))
-        return content
-
-
-def _version(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:

@@ -18,7 +18,6 @@ from hooksync.state.fingerprints import (
     declared_digest,
     fingerprint,
     intent_fingerprint,
-    make_salt,
 )
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
@@ -57,8 +56,7 @@ class StateEntry(_Made, frozen=True, kw_only=True, rename={"is_found": "found"})
 
     def is_made_with(self, key: Key) -> bool:
         """Whether the key, derived under this entry's salt, is that of the secret that it was made with."""
-        mark = fingerprint(key, self.tenancy, self.id, is_found=self.is_found)
-        return hmac.compare_digest(self.fingerprint, mark)
+        return hmac.compare_digest(self.fingerprint, fingerprint(key, self.tenancy, self.id, is_found=self.is_found))
 
     def made_with(self, key: Key, salt: Salt) -> StateEntry:
         """Return this entry with the fingerprint of a secret. `key`: of the secret, derived under the salt."""
@@ -111,17 +109,11 @@ class Settlement(Record, frozen=True):
     removed: tuple[Removed, ...] = ()  # each replaces an earlier one of its id
     at: int = 0  # the time of now, seconds since 1970; what was removed long before is dropped; 0: not known
 
-    def ends(self, intent: Intent) -> bool:
-        """Whether an intent is of this run, and its outcome is known."""
-        return self._is_of_this_run(intent) and intent.address not in self.open_addresses | self.not_made
-
-    def judged(self, intent: Intent) -> Intent:
-        """Return an intent that stays: of what was certainly not made, no list is waited for."""
-        is_waited_for = not self._is_of_this_run(intent) or intent.address in self.open_addresses
-        return intent if is_waited_for else replace(intent, at=0)
-
-    def _is_of_this_run(self, intent: Intent) -> bool:
-        return (intent.tenancy, intent.run) == (self.tenancy, self.run)
+    def left_of(self, intent: Intent) -> Intent | None:
+        """Return an intent of the tenancy as it stays; None: its outcome is known, and it goes."""
+        if intent.run != self.run or intent.address in self.open_addresses:
+            return intent
+        return replace(intent, at=0) if intent.address in self.not_made else None  # no list is waited for
 
 
 class State(Record, frozen=True, dict=True):
@@ -159,18 +151,9 @@ class State(Record, frozen=True, dict=True):
         """Return the intents that runs left in a tenancy, by address, the newest last."""
         return tuple(intent for intent in self.intents if intent.tenancy == tenancy)
 
-    def removed_of(self, tenancy: str) -> tuple[Removed, ...]:
-        """Return what runs removed in a tenancy while a list still showed it, by id; see `is_recent`."""
-        return tuple(each for each in self.removed if each.tenancy == tenancy)
-
-    def addresses_by_tenancy(self) -> dict[str, set[str]]:
-        """Return the addresses of what was made or adopted, or is about to be made, by the tenancy's name."""
-        places = [(entry.tenancy, entry.address) for entry in self.entries]
-        places += ((intent.tenancy, intent.address) for intent in self.intents)
-        found: dict[str, set[str]] = {}
-        for tenancy, address in places:
-            found.setdefault(tenancy, set()).add(address)
-        return found
+    def addresses(self) -> set[str]:
+        """Return the addresses of what was made or adopted, or is about to be made."""
+        return {each.address for several in (self.entries, self.intents) for each in several}
 
     def salts_by_id(self) -> dict[str, Salt]:
         """Return the salts by the id under which entries and intents name them."""
@@ -185,7 +168,8 @@ class State(Record, frozen=True, dict=True):
         given: dict[SecretRef, Salt] = {}
         for ref in refs:
             if str(ref) not in usable:
-                usable[str(ref)] = make_salt(ref, random(SALT_BYTES))
+                salt = random(SALT_BYTES)
+                usable[str(ref)] = Salt(f"{ref}#{salt[:4].hex()}", salt.hex())
             given[ref] = usable[str(ref)]
         return given
 
@@ -223,11 +207,9 @@ class State(Record, frozen=True, dict=True):
             entries.update(((entry.tenancy, entry.id), entry) for entry in end.made)
             removed.update(((each.tenancy, each.id), each) for each in end.removed)
         over = {_place(intent) for end in ends.values() for intent in end.finished}
-        over |= {_place(it) for it in self.intents if it.tenancy in ends and ends[it.tenancy].ends(it)}
-        intents = (
-            ends[it.tenancy].judged(it) if it.tenancy in ends else it for it in self.intents if _place(it) not in over
-        )
-        return replace(self, removed=tuple(removed.values()))._with(entries.values(), intents, salts)
+        intents = (it for it in self.intents if _place(it) not in over)
+        left = (ends[it.tenancy].left_of(it) if it.tenancy in ends else it for it in intents)
+        return replace(self, removed=tuple(removed.values()))._with(entries.values(), filter(None, left), salts)
 
     def knowing(self, entry: StateEntry, salt: Salt) -> State:
         """Take in what has become known of one live subscription. `salt`: of its fingerprint."""

@@ -43,6 +43,9 @@ class Content(Record, frozen=True):
     lock: str | None = None  # JSON about who holds the run lock; None: nobody does
 
 
+_EMPTY: tuple[Content, str | None] = (Content(), None)  # what a vault holds in which nothing was put yet
+
+
 class RunLock(Holder, frozen=True):
     """A run lock as it is written."""
 
@@ -84,7 +87,7 @@ class RemoteStore:
         self._tell = tell
         self._expiry = expiry
         self._has_thread = has_thread
-        self._known: tuple[Content, str] | None = None  # what the vault held when it was last asked or written
+        self._known = _EMPTY  # what the vault held when it was last asked or written
         self._lock: RunLock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
         self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
@@ -95,14 +98,14 @@ class RemoteStore:
         """Read what is there now; without a call where this run holds the lock. Raises FileError."""
         with self._mutex:
             if self._lock is None:
-                self._known = self._vault.get()
-            content, version = self._known or (Content(), "")
-            return None if content.state is None else Stored(content.state, version)
+                self._known = self._vault.get() or _EMPTY
+            content, version = self._known
+            return None if content.state is None else Stored(content.state, version or "")
 
     def write(self, text: str, version: str | None) -> None:
         """Write if what is there still has this version. Raises Changed or FileError; then it is as it was."""
         with self._mutex:
-            content, current = self._known or (Content(), None)
+            content, current = self._known
             if version != (None if content.state is None else current):
                 raise Changed
             self._put(replace(content, state=text), "state written")
@@ -129,9 +132,7 @@ class RemoteStore:
         if self._is_fresh() and not self._lost:
             return  # without waiting for a renewal that is under way
         with self._mutex:
-            if self._lost:
-                raise LockLost(self._lost)
-            if self._is_fresh():
+            if self._is_fresh() and not self._lost:
                 return
             try:
                 self._renew()
@@ -143,23 +144,23 @@ class RemoteStore:
 
     def holder(self) -> Holder | None:
         """Return who held the run lock when it was last read; None where nobody did, or it is not known."""
-        return _lock_of(self._known)
+        return _lock_of(self._known[0])
 
     def unlock(self, identifier: str) -> Holder:
         """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
         while True:
-            found = self._vault.get()
-            lock = _lock_of(found)
-            if found is None or lock is None or lock.id != identifier:
+            content, version = self._vault.get() or _EMPTY
+            lock = _lock_of(content)
+            if lock is None or lock.id != identifier:
                 raise no_such_run(self.where, identifier)
             with suppress(Changed):
-                self._vault.put(replace(found[0], lock=None), found[1], f"run lock taken away from {lock}")
+                self._vault.put(replace(content, lock=None), version, f"run lock taken away from {lock}")
                 return lock
 
     def _take(self, holder: Holder) -> None:
         for _ in range(_MOST_RACES):
-            self._known = self._vault.get()
-            content = self._known[0] if self._known else Content()
+            self._known = self._vault.get() or _EMPTY
+            content = self._known[0]
             if content.lock is not None:
                 self._check_expired(content.lock)
             lock = RunLock(**asdict(holder), renewed=int(self._clock.now()), expiry=self._expiry)
@@ -223,9 +224,8 @@ class RemoteStore:
     def _put_lock(self, lock: str | None, what: str, patience: float) -> None:
         """Write the lock beside the state as it is, even if that was edited by hand. Raises LockLost or FileError."""
         while True:
-            state = self._known[0].state if self._known else None
             with suppress(Changed):
-                return self._put(Content(state, lock), what, patience=patience)
+                return self._put(replace(self._known[0], lock=lock), what, patience=patience)
 
     def _put(self, content: Content, what: str, *, patience: float = _PATIENCE) -> None:
         """Write as the holder of the lock, and try again for a while. Raises LockLost, Changed or FileError."""
@@ -240,7 +240,7 @@ class RemoteStore:
                 return self._write(content, f"{what} by {self._lock}")
             except Changed:
                 self._check_ours()
-                if before and self._known and before[0].state != self._known[0].state:
+                if before[0].state != self._known[0].state:
                     raise  # edited by hand
                 reason = f"the state {self.where} is told to be another one at each try to write it"
                 failure = FileError(Problem(reason, "see that it is written to where it is read from"))
@@ -251,7 +251,7 @@ class RemoteStore:
 
     def _check_ours(self) -> None:
         """Raise LockLost unless what the vault holds now has the lock of this run."""
-        lock = _lock_of(self._known)
+        lock = _lock_of(self._known[0])
         if self._lock and (lock is None or lock.id != self._lock.id):
             taken = f"taken over by {lock}" if lock else "taken away"
             self._lost = Problem(f"the run lock of {self.where} is lost, it was {taken}", _LOST_FIX)
@@ -260,19 +260,19 @@ class RemoteStore:
     def _write(self, content: Content, message: str) -> None:
         """Write over what is known. Where no answer tells whether it is written, look. Raises Changed or FileError."""
         try:
-            self._known = content, self._vault.put(content, self._known[1] if self._known else None, message)
+            self._known = content, self._vault.put(content, self._known[1], message)
         except (Changed, FileError) as error:
             try:
-                found = self._vault.get()
+                found = self._vault.get() or _EMPTY
             except FileError:
                 raise error from None
             former, self._known = self._known, found
-            if found and found[0] == content:
+            if found[0] == content:
                 return  # only its answer was lost
             if found != former:
                 raise Changed from None
             raise
 
 
-def _lock_of(found: tuple[Content, str] | None) -> RunLock | None:
-    return read_holder(RunLock, found[0].lock or "") if found else None
+def _lock_of(content: Content) -> RunLock | None:
+    return read_holder(RunLock, content.lock or "")

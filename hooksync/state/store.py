@@ -88,7 +88,7 @@ class LockLost(FileError):
 class Stored(Record, frozen=True):
     """A state as a backend holds it."""
 
-    HIDDEN = ("text",)
+    HIDDEN = ("text", "version")
 
     text: str
     version: str  # changes whenever the text does

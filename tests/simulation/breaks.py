@@ -120,7 +120,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget what was removed and is still listed",
         "state/history.py",
-        "return frozenset(each.id for each in state.removed_of(tenancy) if is_recent(each.at, now))",
+        "return frozenset(each.id for each in state.removed if each.tenancy == tenancy and is_recent(each.at, now))",
         "return frozenset()",
     ),
     Break(

@@ -173,7 +173,7 @@ WHOLE_NUMBER = "must be a whole number"
 RUN = "must be from 1 to 9007199254740991"
 TIME = "must be from 0 to 9007199254740991"
 NEWER = "a newer hooksync wrote it, in the format hooksync.state/2: install that, this one reads hooksync.state/1"
-UNKNOWN = "its format hooksync.state/0 is unknown: hooksync reads hooksync.state/1"
+UNKNOWN = 'not a state of hooksync: its format is "hooksync.state/0", not hooksync.state/1'
 WAY_OUT = (
     "restore an earlier one, from its history or a backup; or delete it: then a changed secret is not noticed"
     " until `hooksync apply --adopt`"
@@ -208,12 +208,12 @@ def drop(*path: Any) -> Callable[[Any], None]:
     [
         (put("format", "hooksync.state/2"), NEWER),
         (put("format", "hooksync.state/0"), UNKNOWN),
-        (put("format", "hooksync.state/01"), UNKNOWN.replace("/0 ", "/01 ")),
-        (put("format", "hooksync.lock/1"), "not a state of hooksync but a lock"),
-        (put("format", "hooksync.plan/1"), "not a state of hooksync but a plan"),
-        (put("format", "1"), "not a state of hooksync: its format is not hooksync.state/1"),
+        (put("format", "hooksync.state/01"), UNKNOWN.replace("/0", "/01")),
+        (put("format", "hooksync.lock/1"), UNKNOWN.replace("state/0", "lock/1")),
+        (put("format", "hooksync.plan/1"), UNKNOWN.replace("state/0", "plan/1")),
+        (put("format", "1"), UNKNOWN.replace("hooksync.state/0", "1")),
         (put("format", ["hooksync.state/1"]), "not a state of hooksync: its format"),
-        (drop("format"), "not a state of hooksync: its format"),
+        (drop("format"), UNKNOWN.replace("hooksync.state/0", "")),
         (drop("entries"), "the state: entries is missing"),
         (drop("salts"), "the state: salts is missing"),
         (drop("last_run"), "the state: last_run is missing"),
