@@ -212,7 +212,7 @@ def explain(error: Exception, limits: tuple[float, float, int], *, is_connected:
     causes, (connect, call, answer_limit) = tuple(_causes(error)), limits
     if is_connected:
         return _after_sending(causes, call, answer_limit)
-    return _proxy_trouble(causes, connect) or _before_sending(causes, connect)
+    return _before_sending(causes, connect)
 
 
 def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit: int) -> Explanation:
@@ -236,63 +236,53 @@ def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit:
 
 
 def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explanation:
+    """Return what an exception means before the server could be asked: of the proxy, if that failed."""
+    if not any(isinstance(each, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for each in causes):
+        return _not_connected(causes, connect, "the server")
+    kind, what, fix = _not_connected(causes, connect, "the proxy")
+    if kind == "proxy":
+        return kind, what, fix
+    return "proxy", what, f"{_PROXY}; {fix}" if kind == "tls" or fix == _RESOLVER else _PROXY
+
+
+def _not_connected(causes: tuple[BaseException, ...], connect: float, who: str) -> Explanation:
     for cause in causes:
         match cause:
+            case requests.exceptions.InvalidSchema():
+                what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
+                return "proxy", what, "pip install 'requests[socks]', or name an http proxy"
+            case OSError() if refused := _TUNNEL_REFUSED.match(str(cause)):
+                wants_password = refused[1] == "407"
+                fix = f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
+                return "proxy", f"the proxy answers {refused[1]}", fix
             case ssl.SSLCertVerificationError():
-                what = f"the certificate is not trusted: {cause.verify_message}"
+                what = f"the certificate of {who} is not trusted: {cause.verify_message}"
                 return "tls", what, _fix_for_certificate(cause.verify_code)
             case AddressRefused(args=(kind, fix)):
                 return "no-route", f"the address is {kind}: no call is made to it", fix
             case SlowLookUp():
-                return "no-name", f"the server's name was not resolved within {connect:g} s", _RESOLVER
+                return "no-name", f"{who}'s name was not resolved within {connect:g} s", _RESOLVER
             case urllib3.exceptions.NameResolutionError():
-                return "no-name", "the server's name does not resolve", _NETWORK
+                return "no-name", f"{who}'s name does not resolve", _NETWORK
             case ConnectionRefusedError():
-                return "refused", "the server refuses connections", "check that it runs, the port, and the proxies"
+                return "refused", f"{who} refuses connections", "check that it runs, the port, and the proxies"
             case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-                return "no-route", "the server cannot be reached from this network", _NETWORK
+                return "no-route", f"{who} cannot be reached from this network", _NETWORK
             case TimeoutError():
-                return "no-connection", f"no connection within {connect:g} s", _NETWORK
+                return "no-connection", f"no connection to {who} within {connect:g} s", _NETWORK
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return "cut", "no TLS connection could be made: it was cut", _NETWORK
+                return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
             case ssl.SSLError():
-                what = f"no TLS connection could be made{_reason(cause)}"
+                what = f"no TLS connection to {who} could be made{_reason(cause)}"
                 return "tls", what, "check that the server speaks https on this port"
             case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
-                return "no-name", "the server's address cannot be used", "check the address in the file"
+                return "no-name", f"{who}'s address cannot be used", "check the address in the file"
     system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
     if system is not None and not isinstance(system, ConnectionError):
-        return "cut", f"no connection could be made: {system.strerror}", _NETWORK
+        return "cut", f"no connection to {who} could be made: {system.strerror}", _NETWORK
     if isinstance(causes[0], ValueError):
         return "bug", f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
-    return "cut", "the connection was cut before the answer was complete", _NETWORK
-
-
-def _proxy_trouble(causes: tuple[BaseException, ...], connect: float) -> Explanation | None:
-    """Return what an exception means if the proxy failed, not the server."""
-    for cause in causes:
-        if isinstance(cause, requests.exceptions.InvalidSchema):
-            what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
-            return "proxy", what, "pip install 'requests[socks]', or name an http proxy"
-        if isinstance(cause, OSError) and (refused := _TUNNEL_REFUSED.match(str(cause))):
-            what = f"the proxy cannot be used: it answers {refused[1]}"
-            wants_password = refused[1] == "407"
-            return "proxy", what, f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
-    if not any(isinstance(c, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for c in causes):
-        return None
-    for cause in causes:
-        match cause:
-            case ssl.SSLCertVerificationError():
-                what = f"the proxy cannot be used: its certificate is not trusted: {cause.verify_message}"
-                return "proxy", what, _fix_for_certificate(cause.verify_code)
-            case SlowLookUp():
-                what = f"the proxy cannot be used: its name was not resolved within {connect:g} s"
-                return "proxy", what, f"{_PROXY}, and {_RESOLVER}"
-            case urllib3.exceptions.NameResolutionError():
-                return "proxy", "the proxy cannot be used: its name does not resolve", _PROXY
-            case ConnectionRefusedError():
-                return "proxy", "the proxy cannot be used: it refuses connections", _PROXY
-    return "proxy", "the proxy cannot be used", _PROXY
+    return "cut", f"the connection to {who} was cut", _NETWORK
 
 
 def _fix_for_certificate(code: int) -> str:

@@ -185,7 +185,7 @@ _SHAPE, _HEAD, _ENCODING = (
     "the answer's compression is broken",
 )
 _NOT_FOLLOWED, _INTERIM = "redirects are not followed", "only an interim answer (1xx) came"
-_NO_TLS = "no TLS connection could be made"
+_NO_TLS = "no TLS connection to the server could be made"
 _REFUSED = "-> 422: "
 
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -270,10 +270,13 @@ _TLS = {
     "http where TLS is spoken": Mischief(raw(answer(b"{}")), (_NO_TLS,), speaks_first=True),
     "TLS that is none": Mischief(raw(b"\x16\x03\x03\x00\x04nope"), (_NO_TLS,), speaks_first=True),
     "TLS that keeps silent": Mischief(
-        always(_keep_silent), ("no connection within",), is_repeated=True, speaks_first=True
+        always(_keep_silent), ("no connection to the server within",), is_repeated=True, speaks_first=True
     ),
     "slow TLS": Mischief(
-        trickle(b"\x16\x03\x03\x40\x00", b"\x02"), ("no connection within",), is_repeated=True, speaks_first=True
+        trickle(b"\x16\x03\x03\x40\x00", b"\x02"),
+        ("no connection to the server within",),
+        is_repeated=True,
+        speaks_first=True,
     ),
 }
 _REDIRECTS = {

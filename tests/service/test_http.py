@@ -121,7 +121,7 @@ def test_a_proxy_s_name_is_waited_for_no_longer(released: threading.Event, monke
     transport = Transport(Timeouts(connect=0.1), 4, {}, hanging(released))
     error = failure_of(transport, get("http://service.example"))
     assert error.kind == "proxy"
-    assert error.summary == "GET /x: the proxy cannot be used: its name was not resolved within 0.1 s"
+    assert error.summary == "GET /x: the proxy's name was not resolved within 0.1 s"
 
 
 def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:
@@ -514,8 +514,8 @@ def test_a_host_that_no_proxy_names_is_reached_directly(
 @pytest.mark.parametrize(
     ("proxy", "said"),
     [
-        ("http://user:pr0xy-password@127.0.0.1:1", "the proxy cannot be used: it refuses connections"),
-        ("http://user:pr0xy-password@proxy.invalid:1", "the proxy cannot be used: its name does not resolve"),
+        ("http://user:pr0xy-password@127.0.0.1:1", "the proxy refuses connections"),
+        ("http://user:pr0xy-password@proxy.invalid:1", "the proxy's name does not resolve"),
         ("ftp://user:pr0xy-password@127.0.0.1:1", "the proxy cannot be used: its address is invalid"),
         ("http://user:pr0xy-password@[bad:1", "the proxy cannot be used: its address is invalid"),
         ("http://user:pr0xy-password@h:99999", "the proxy cannot be used: its address is invalid"),
@@ -549,7 +549,7 @@ def test_a_proxy_that_refuses_a_tunnel_says_with_which_status(
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     error = failure_of(make(), get("https://example.invalid"))
     assert isinstance(error, Unreachable)
-    assert "the proxy cannot be used: it answers 407" in error.summary
+    assert "the proxy answers 407" in error.summary
     assert proxy.request_lines[0].startswith("CONNECT example.invalid:443 HTTP/1.")
     assert TOKEN not in proxy.requests[0].decode()
 
@@ -597,7 +597,7 @@ def test_a_server_with_a_root_of_its_own_is_refused(make: Make, serve: Serve, ce
     wire = serve(saying(OK), certificate.server)
     error = failure_of(make(), get(wire.url))
     assert isinstance(error, Unreachable)
-    assert "the certificate is not trusted: self-signed certificate" in error.summary
+    assert "the certificate of the server is not trusted: self-signed certificate" in error.summary
     assert "REQUESTS_CA_BUNDLE" in str(error)
     assert wire.requests == []
 
@@ -647,7 +647,7 @@ def test_a_server_that_speaks_no_tls_is_told_from_one_that_is_not_trusted(make: 
         error = failure_of(make(), get(f"https://127.0.0.1:{deaf.getsockname()[1]}"))
         thread.join()
     assert isinstance(error, Unreachable)
-    assert "no TLS connection could be made" in error.summary
+    assert "no TLS connection to the server could be made" in error.summary
     assert wire.requests == []
 
 

@@ -280,7 +280,7 @@ def test_a_certificate_that_nobody_signed_is_not_trusted(certificate: Path, cont
     with shipped_receiver(SECRET, certificate) as address:
         result = challenge(url(address), KEY, context)
     assert (result.kind, result.state) == ("tls", "unreachable")
-    assert result.detail == "the certificate is not trusted: self-signed certificate"
+    assert result.detail == "the certificate of the server is not trusted: self-signed certificate"
     assert "REQUESTS_CA_BUNDLE" in result.fix
 
 
