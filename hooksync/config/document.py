@@ -251,8 +251,9 @@ class FileReader:
         if triggers is None:
             triggers = self._default_triggers
         secret = self._reference(fields, "secret") or self._default_secret
-        parts = [(), ("defaults",), ("tenancies", tenancy, "subscriptions", name)]
-        is_complete = not self.incomplete or self.incomplete.isdisjoint(parts)
+        is_complete = not self.incomplete or self.incomplete.isdisjoint(
+            [(), ("defaults",), ("tenancies", tenancy, "subscriptions", name)]
+        )
         if triggers is None and is_complete:
             self._note(f'"{name}" has no trigger', _ADD_TRIGGER, where)
         if secret is None and is_complete:

@@ -76,7 +76,7 @@ def url_environment_values(entries: Sequence[TenancyDeclaration], environ: Envir
     urls = (entry.url.template for tenancy in entries for entry in tenancy.subscriptions)
     places = (text for tenancy in entries for text in (tenancy.settings.server, tenancy.settings.tenant) if text)
     shown = {"PRESERVICA_SERVER", "PRESERVICA_TENANT"}.union(*(text.template.names for text in places))
-    names = dict.fromkeys(name for url in urls for name in url.names if name not in shown)
+    names = dict.fromkeys(name for url in urls if url.literal is None for name in url.names if name not in shown)
     return tuple(dict.fromkeys(value for name in names if (value := environ.get(name))))
 
 

@@ -104,7 +104,7 @@ class SecretSources:
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
         """Look these up, and return all that were found so far but usernames: for the redactor and nothing else."""
-        for ref in refs:
+        for ref in dict.fromkeys(refs):
             with suppress(SecretError):
                 self.credential(ref)
         with self._lock:

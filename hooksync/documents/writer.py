@@ -287,13 +287,19 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
         return
     inner = None if margin is None else f"{margin}  "
     between, colon = f",{inner or ''}", ":" if margin is None else ": "
+    brackets = "{}" if isinstance(data, Sections) else "[]"
+    opening = brackets[0] + (inner or "")
     if isinstance(data, Sections):
-        brackets, items = "{}", ((f"{encode(name)}{colon}", data[name]) for name in sorted(data))
+        for number, name in enumerate(sorted(data)):
+            yield f"{between if number else opening}{encode(name)}{colon}"
+            yield from json_parts(data[name], inner)
+    elif data and isinstance(data[0], str):  # many at once: a part has its price
+        for start in range(0, len(data), 100):
+            yield (between if start else opening) + between.join(map(str, data[start : start + 100]))
     else:
-        brackets, items = "[]", (("", each) for each in data)
-    for number, (name, item) in enumerate(items):
-        yield f"{between if number else brackets[0] + (inner or '')}{name}"
-        yield from (item,) if isinstance(item, str) and not name else json_parts(item, inner)
+        for number, each in enumerate(data):
+            yield between if number else opening
+            yield from json_parts(each, inner)
     yield f"{margin or ''}{brackets[1]}" if data else brackets
 
 
