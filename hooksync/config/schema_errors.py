@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 
 from hooksync.config.yaml_loader import Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import TRIGGER_NAMES, Location, PlainFields
+from hooksync.core.model import Location, PlainFields
 from hooksync.core.schema import Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
@@ -37,17 +37,8 @@ _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a 
 _REFERENCE = "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]} or {keyring: {service: NAME, username: NAME}}"
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
 
-_NO_TRIGGER = ("{label} is not the name of a trigger", f"known: {', '.join(TRIGGER_NAMES)}")
 _EMPTY = ("{label} is empty", "")
 _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
-    **dict.fromkeys((("pattern", field) for field in ("trigger", "triggers", "extra_triggers")), _NO_TRIGGER),
-    ("pattern", "env"): (
-        "{label} is not the name of an environment variable", "letters, digits and _, as in {env: HOOK_SECRET}"
-    ),
-    ("pattern", "unsubscribe"): ("{label} must be a share from 0% to 100% or a number", ""),
-    **dict.fromkeys((("pattern", "servers"), ("pattern", "receivers")), ("{label} is not a host", "")),
-    ("pattern", "environment"): ("{label} is not the name of a variable", ""),
-    ("pattern", ""): ("{label} is empty, or has a line break or a control character", "write it on one line"),
     ("propertyNames", ""): ("a name has letters, digits, - and _ only, and at most {most} of them", "rename it"),
     ("required", "the top level"): ("version is missing", "write `version: 1`"),
     ("required", ""): ("{label} has no url", "url"),
@@ -194,18 +185,22 @@ def _word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[W
 
 def word_refusal(refusal: Refusal) -> Words:
     """Word a violation: what is wrong, and how to fix it."""
-    if refusal.keyword in ("enum", "const") or refusal.field == "version":
-        return _wrong_choice(refusal)
+    usual = f"{refusal.label} {rule(refusal.keyword, refusal.schema)}", _fix(refusal)
+    if "errorMessage" in refusal.schema:
+        return usual
     if refusal.keyword == "type":
         return _wrong_type(refusal)
+    if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
+        return f"{usual[0]}, but YAML reads this as {_reading(refusal)}", usual[1]
     where = refusal.field if refusal.path else "the top level"
     if refusal.is_private and refusal.keyword == "minProperties":
         where = "a reference"
-    otherwise = f"{{label}} {rule(refusal.keyword, refusal.schema)}", ""
-    what, fix = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, "")) or otherwise
-    example = _examples().get(fix)
-    shown = what.format(label=refusal.label, most=refusal.schema.get("maxLength"))
-    return shown, f"write {example}" if example else fix or _fix(refusal)
+    words = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""))
+    if words is None:
+        return usual
+    example = _examples().get(words[1])
+    what = words[0].format(label=refusal.label, most=refusal.schema.get("maxLength"))
+    return what, f"write {example}" if example else words[1] or usual[1]
 
 
 def _wrong_type(refusal: Refusal) -> Words:
@@ -239,16 +234,6 @@ def _reading(refusal: Refusal) -> str:
         return "a date"
     is_short = isinstance(value, int) and abs(value) < 10**12
     return f"the number {value}" if is_short else "a number"
-
-
-def _wrong_choice(refusal: Refusal) -> Words:
-    if refusal.field == "version":
-        return "version must be 1, the only version so far", "write `version: 1`"
-    if refusal.field == "owns":
-        return 'owns must be "all" or a list of URL prefixes', _fix(refusal)
-    misread = isinstance(refusal.instance, bool) and not refusal.is_private
-    note = f", but YAML reads this as {_reading(refusal)}" if misread else ""
-    return f"{refusal.label} {rule(refusal.keyword, refusal.schema)}{note}", _fix(refusal)
 
 
 def _fix(refusal: Refusal) -> str:

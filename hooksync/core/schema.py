@@ -93,6 +93,7 @@ class Violation(NamedTuple):
 
 _FIELDS = {"properties", "patternProperties", "additionalProperties"}
 _SAYS_NOTHING = _FIELDS | {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format", "then"}
+_SAYS_NOTHING |= {"errorMessage", "patternErrorMessage"}
 _TYPES: dict[str, tuple[str, type]] = {  # in words, and in Python
     "object": ("an object", dict),
     "array": ("a list", list),
@@ -294,8 +295,12 @@ def _explained(found: Violation, document: str) -> str:
 
 
 def rule(keyword: str, schema: Schema) -> str:
-    """Say what a value must be. A schema of a text says so in its title."""
+    """Say what a value must be, in the words of the schema where it has some: editors show these, too."""
     match keyword:
+        case _ if "errorMessage" in schema:
+            return str(schema["errorMessage"])
+        case "pattern" if "patternErrorMessage" in schema:
+            return str(schema["patternErrorMessage"])
         case "type":
             types = schema["type"]
             return f"must be {' or '.join(_TYPES[each][0] for each in ([types] if isinstance(types, str) else types))}"
