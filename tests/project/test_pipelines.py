@@ -74,6 +74,8 @@ def test_the_page_on_jenkins_names_the_stages_and_the_credentials_that_there_are
     credentials = re.findall(r"credentials\('([\w-]+)'\)", text)
     rows = re.findall(r"^ +\| (`.*?`) \|", JENKINS, re.MULTILINE)
     assert {f"`{name}`" for name in credentials} == set(rows)
+    parameters = text.partition("parameters {")[2].partition("environment {")[0]
+    assert not [name for name in re.findall(r"name: '(\w+)'", parameters) if f"| `{name}` |" not in JENKINS]
     assert "label 'hooksync'" in text
 
 

@@ -24,21 +24,21 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def inputs(given: Mapping[str, Mapping[str, Any]]) -> str:
-    """Tell of each input its default and what it is for."""
+    """Tell of each input what it is for, and its default."""
 
     def default(each: Mapping[str, Any]) -> str:
         value = each.get("default")
         shown = ", ".join(value) if isinstance(value, list) else value
-        return "required" if value is None else f"`{shown}`" if shown else ""
+        return "Required" if value is None else f"Default: `{shown}`" if shown else ""
 
-    rows = ((f"`{name}`", default(each), each["description"]) for name, each in given.items())
-    return table(("input", "default", "what it is for"), rows)
+    rows = ((f"`{name}`", f"{each['description']}. {default(each)}".strip()) for name, each in given.items())
+    return table(("input", "what it is for"), rows)
 
 
 def pages() -> dict[Path, str]:
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     template, *_ = yaml.safe_load_all(TEMPLATE.read_text(encoding="utf-8"))
-    parameter = r"(string|boolean)Param\(name: '(\w+)', description: '(.*)'\)"
+    parameter = r"(string|booleanParam)\(name: '(\w+)', description: '(.*)'\)"
     parameters = re.findall(parameter, JENKINSFILE.read_text(encoding="utf-8"))
     return {
         **page_with(
