@@ -30,7 +30,7 @@ from hooksync.report.check import (
     judge_tenancy,
 )
 from hooksync.service.http import Request
-from hooksync.service.receivers import READY, ProbeResult, ProbeTarget, probe_all, probe_once, signs_events_in_disguise
+from hooksync.service.receivers import READY, ProbeResult, probe_all, probe_once, signs_events_in_disguise
 from hooksync.state.history import FetchedTenancy
 
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
@@ -62,7 +62,7 @@ def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:
     run, planner = session.run, session.planner
     hooks = [[*_hooks(tenancy.subscriptions, tenancy.probe, run)] for tenancy in run.tenancies]
     everything = [each for several in hooks for each in several]
-    total = len(run.tenancies) + len({(url.full, secret) for url, secret in _targets(everything)})
+    total = len(run.tenancies) + len({(one.target[0].full, one.target[1]) for one in everything if one.target})
     with world.terminal.progress("checking", total) as step:
         look = partial(_look_at_service, run, world.origins, step)
         found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
@@ -79,13 +79,9 @@ def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:
     )
 
 
-def _targets(hooks: Iterable[HookCheck]) -> Iterator[ProbeTarget]:
-    return filter(None, (hook.target for hook in hooks))
-
-
 def _challenged(hooks: Sequence[HookCheck], run: Run, advance: Callable[[], None]) -> list[HookCheck]:
     """Challenge receivers, and add what they answered."""
-    answers = probe_all(_targets(hooks), run.pool, run.context, advance)
+    answers = probe_all([one.target for one in hooks if one.target], run.pool, run.context, advance)
     ready = [target for target, answer in answers.items() if answer.state == "ready"]
     tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
     signing = dict(zip(ready, run.pool.run("receivers", tasks), strict=True))
@@ -111,14 +107,16 @@ def _secret_states(
 def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[HookCheck]:
     """Group the subscriptions by name, each name with its secret, if that can be read."""
     for _, several in groupby(subscriptions, lambda one: one.name):
-        group = tuple(several)
-        ref = group[0].secret
+        first, *_ = group = tuple(several)
         try:
-            secret = run.secrets.find(ref)
+            secret = run.secrets.find(first.secret)
         except SecretError as error:
-            yield HookCheck(group, probe, secret_error=error)
-        else:
-            yield HookCheck(group, probe, secret, doubts=doubts_about(secret, ref))
+            yield HookCheck(group, probe, Finding("secret", "failed", error.summary, error.problems[0].fix))
+            continue
+        found = Finding("secret", "ok", str(first.secret))
+        if doubts := doubts_about(secret, first.secret):
+            found = Finding("secret", "warning", "; ".join(each.what for each in doubts), doubts[0].fix)
+        yield HookCheck(group, probe, found, None if probe == "never" else (first.url, secret))
 
 
 def _look_at_service(

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from hooksync import __version__
-from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, some_of
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, Secret, SecretState, Tenancy
+from hooksync.core.errors import HooksyncError, Problem, Rejected, some_of
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import Record, to_builtins
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import ADOPT_FIX
@@ -67,10 +67,9 @@ class HookCheck(Record, frozen=True):
     """How the receiver of one declared name answered, and whether its secret can be read."""
 
     subscriptions: tuple[DeclaredSubscription, ...]  # one for each trigger; URL and secret are the same
-    probe: Probe  # "never": the receiver is not challenged
-    secret: Secret | None = None
-    secret_error: SecretError | None = None
-    doubts: tuple[Problem, ...] = ()  # about the secret
+    probe: Probe
+    secret: Finding
+    target: ProbeTarget | None = None  # what is to be challenged; None: nothing, or there is no secret for it
     receiver: ProbeResult | None = None  # None: not challenged
     is_forgeable: bool | None = None  # whether it signs a challenge code that is an event; None: no clear answer
 
@@ -80,14 +79,18 @@ class HookCheck(Record, frozen=True):
         return self.subscriptions[0]
 
     @property
-    def target(self) -> ProbeTarget | None:
-        """What is to be challenged; None: nothing, or there is no secret for it."""
-        return (self.subscription.url, self.secret) if self.secret and self.probe != "never" else None
-
-    @property
     def findings(self) -> tuple[Finding, ...]:
         """Judge whether its secret can be read, and whether its receiver is ready for it."""
-        return tuple(_judge_hook(self))
+        answer = self.receiver
+        if answer is None:
+            because = "probe: never" if self.probe == "never" else "no secret to check its answer with"
+            why = "interrupted" if self.target else f"not challenged: {because}"
+            return self.secret, Finding("receiver", "skipped", why)
+        if answer.state == "ready":
+            return self.secret, Finding("receiver", "ok", "ready"), _SIGNING[self.is_forgeable]
+        may_be_hidden = answer.state == "unreachable" and self.subscription.tenancy
+        hint = "; if only Preservica can reach it, declare `probe: never`" if may_be_hidden else ""
+        return self.secret, Finding("receiver", "failed", answer.detail, answer.fix + hint)
 
     @property
     def mark(self) -> Mark:
@@ -187,28 +190,6 @@ def _broken_stage(reach: ProbeResult | None, error: HooksyncError | None, *, is_
     is_role = isinstance(error, Rejected) and error.status == _FORBIDDEN
     stage = "log-in" if not is_logged_in else "role" if is_role else "list"
     return Finding(stage, "failed", error.summary, "; ".join(dict.fromkeys(problem.fix for problem in error.problems)))
-
-
-def _judge_hook(check: HookCheck) -> Iterator[Finding]:
-    answer, error, doubts = check.receiver, check.secret_error, check.doubts
-    if error is not None:
-        yield Finding("secret", "failed", error.summary, error.problems[0].fix)
-    elif doubts:
-        yield Finding("secret", "warning", "; ".join(problem.what for problem in doubts), doubts[0].fix)
-    else:
-        yield Finding("secret", "ok", str(check.subscription.secret))
-    if answer is None and check.probe == "never":
-        yield Finding("receiver", "skipped", "not challenged: probe: never")
-    elif answer is None:
-        why = "interrupted" if error is None else "not challenged: no secret to check its answer with"
-        yield Finding("receiver", "skipped", why)
-    elif answer.state != "ready":
-        may_be_hidden = answer.state == "unreachable" and check.subscription.tenancy
-        hint = "; if only Preservica can reach it, declare `probe: never`" if may_be_hidden else ""
-        yield Finding("receiver", "failed", answer.detail, answer.fix + hint)
-    else:
-        yield Finding("receiver", "ok", "ready")
-        yield _SIGNING[check.is_forgeable]
 
 
 def check_lines(view: CheckView) -> list[Line]:

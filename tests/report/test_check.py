@@ -71,7 +71,7 @@ def test_the_first_stage_that_does_not_work_is_the_one_that_failed(
 def test_whatever_a_text_holds_every_rendering_keeps_its_shape(text: str, where: str) -> None:
     one = declared(url=text if where == "url" else "https://hooks.example.org/a")
     answer = ProbeResult("status", text if where == "detail" else "it answers 500, not 200", "see its log")
-    hook = HookCheck((one,), "auto", receiver=answer)
+    hook = HookCheck((one,), "auto", Finding("secret", "ok"), receiver=answer)
     named = tenancy(one, name=text if where == "tenancy" else "prod")
     error: HooksyncError = ServiceError(Problem(text if where == "detail" else "no", "look"))
     view = CheckView(
