@@ -27,10 +27,10 @@ from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.documents.writer import plan_json, report_json
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.executor import NOT_ASKED, ExecutionResult, Executor, ask_receivers
+from hooksync.reconcile.executor import ExecutionResult, Executor, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.report.text import Line, plain, plan_lines, report_lines
-from hooksync.report.view import AdoptedCounts, RunView, StepView, TenancyView, view_of_plan, view_of_step
+from hooksync.report.view import RunView, StepView, TenancyView, view_of_plan, view_of_step
 from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
@@ -239,11 +239,11 @@ def plan(declared: Declared) -> Plan:
     options = declared.options
     with open_session(declared, is_apply=False) as session:
         planned = session.plan()
-        verdicts = ask_receivers(planned, session.run, declared.world.terminal) if options.probes else {}
+        if options.probes:
+            planned = ask_receivers(planned, session.run, declared.world.terminal)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        doubts = [*session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)]
-        doubts += (warning for verdict in verdicts.values() for warning in verdict.warnings)
-    return _plan(planned, session, ExecutionResult(verdicts=verdicts, warnings=tuple(doubts)))
+        doubts = session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)
+        return _plan(session, ExecutionResult(planned, tuple(doubts)))
 
 
 def apply(
@@ -270,7 +270,15 @@ def apply(
     with open_session(what, is_apply=True) as session:
         planned = _replay(session) if what.saved else session.plan(waits=True)
         executed = _execute(planned, session, confirm, settled)
-    return _report(planned, executed, session)
+    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
+    return _result(
+        Report,
+        session,
+        executed,
+        state_error=executed.state_error or lost,
+        adopted=executed.adoption if what.options.adopts else None,
+        cause=lost or next(iter(executed.unforeseen), None),
+    )
 
 
 def _replay(session: Session) -> tuple[Planned, ...]:
@@ -289,7 +297,7 @@ def _replay(session: Session) -> tuple[Planned, ...]:
 
 
 def _execute(
-    planned: Sequence[Planned],
+    planned: tuple[Planned, ...],
     session: Session,
     confirm: Callable[[Plan], bool],
     settled: Callable[[TenancyOutcome], None],
@@ -302,58 +310,47 @@ def _execute(
 
     options, terminal = session.declared.options, session.declared.world.terminal
     journal = Journal(session.store, session.planner) if session.store else None
-    executor = Executor(session.run, session.planner.options, journal, terminal, options.probes)
+    executor = Executor(session.run, session.planner.options, journal, terminal, options.probes, options.adopts)
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if is_ready and not options.is_confirmed and not terminal.can_ask():
         fix = "give --yes if the plan is as wanted"
-        prepared = ExecutionResult(unconfirmed=Problem("not confirmed: there is no terminal to ask on", fix))
+        unconfirmed = Problem("not confirmed: there is no terminal to ask on", fix)
+        prepared = ExecutionResult(planned, unconfirmed=unconfirmed)
     else:
         prepared = executor.prepare(planned)
-    shown = _plan(planned, session, prepared)
+    shown = _plan(session, prepared)
     if not confirm(shown) and any(one.is_ready for one in shown.tenancies):
         prepared = replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes'))
-    return prepared if prepared.unconfirmed else executor.execute(planned, prepared, settled)
+    return prepared if prepared.unconfirmed else executor.execute(prepared, settled)
 
 
-def _plan(planned: Sequence[Planned], session: Session, prepared: ExecutionResult) -> Plan:
+def _plan(session: Session, prepared: ExecutionResult) -> Plan:
     state = session.planner.state
-    return _result(Plan, planned, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
-
-
-def _report(planned: Sequence[Planned], executed: ExecutionResult, session: Session) -> Report:
-    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    adopted = AdoptedCounts(executed.adoption.asked, len(executed.adopted), executed.adoption.unchallenged)
-    ending = {
-        "state_error": executed.state_error or lost,
-        "adopted": adopted if session.declared.options.adopts else None,
-        "cause": lost or next(iter(executed.unforeseen), None),
-    }
-    return _result(Report, planned, session, executed, **ending)
+    return _result(Plan, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
 
 
 def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool) -> TenancyView:
     """View one tenancy's plan, or what became of it."""
     if isinstance(one, UnreadTenancy):
         return view_of_plan(one)
-    name = one.tenancy.name
-    verdict = executed.verdicts.get(name, NOT_ASKED)
-    outcome = executed.outcomes.get(name) or not_attempted(one) if is_finished else None
-    view = view_of_plan(one, (*one.refusals, *verdict.refusals), verdict.answers, outcome)
+    outcome = executed.outcomes.get(one.tenancy.name) or not_attempted(one) if is_finished else None
+    view, adopted = view_of_plan(one, outcome), executed.adoption.adopted
     steps = (
-        replace(step, secret_state="same") if step.action == "keep" and step.address in executed.adopted else step
+        replace(step, secret_state="same") if step.action == "keep" and step.address in adopted else step
         for step in view.steps
     )
-    return replace(view, steps=tuple(steps), error=executed.errors.get(name))
+    return replace(view, steps=tuple(steps))
 
 
-def _result(kind: type[R], planned: Sequence[Planned], session: Session, executed: ExecutionResult, **more: Any) -> R:
+def _result(kind: type[R], session: Session, executed: ExecutionResult, **more: Any) -> R:
     """View a whole run, as of now."""
     declared, options, planner = session.declared, session.declared.options, session.planner
+    doubts = (each for one in executed.planned if isinstance(one, TenancyPlan) for each in one.warnings)
     return kind(
-        tuple(_view(one, executed, is_finished=kind is Report) for one in planned),
+        tuple(_view(one, executed, is_finished=kind is Report) for one in executed.planned),
         rfc3339(declared.world.clock.now()),
         printable(options.saved_plan or ", ".join(options.files)),
-        (*session.warnings, *executed.warnings),
+        (*session.warnings, *executed.warnings, *doubts),
         planner.place,
         adopts=options.adopts,
         not_adopted=executed.adoption.problems,

@@ -82,12 +82,13 @@ def plan_json(
 
 def report_json(view: RunView, origin: Origin) -> str:
     """Write the result of a plan."""
+    told = view.adopted
     document = _document(
         view,
         REPORT_FORMAT,
         tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
         summary=_counted(view, view.results(), RESULTS),
-        adopted=to_builtins(view.adopted),
+        adopted=told and {"asked": told.asked, "adopted": len(told.adopted), "unchallenged": told.unchallenged},
         error=None if view.state_error is None else _error(view.state_error),
         run=to_builtins(origin),
     )

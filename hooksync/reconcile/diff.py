@@ -60,7 +60,9 @@ def make_plan(
     steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
     for declared, found in pairs:
         steps.append(_step_for(declared, found, tenancy, options, history))
-        steps += (_step_for_replaced(declared, one, history) for one in found[1:])
+        for one in found[1:]:  # a duplicate, or what a move that was cut short has left
+            reason = "url changed" if is_moved(declared, one, history) else "duplicate"
+            steps.append(Unsubscribe(one, reason, duplicate_of=declared))
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
 
@@ -106,9 +108,7 @@ def is_moved(declared: DeclaredSubscription, live: LiveSubscription, history: Hi
     return not (made and made.declared == declared_digest(history.url_salt, declared.key))
 
 
-def _preference(
-    declared: DeclaredSubscription, history: History, live: LiveSubscription
-) -> tuple[bool, bool, int, bool]:
+def _preference(declared: DeclaredSubscription, history: History, live: LiveSubscription) -> tuple[int, ...]:
     """Sort the live ones of a place: the first is kept, or replaced."""
     return (
         live.key != declared.key,
@@ -116,11 +116,6 @@ def _preference(
         -history.run_of(live),
         bool(content_changes(declared, live, history)),
     )
-
-
-def count_owned(tenancy: Tenancy, live: Iterable[LiveSubscription]) -> int:
-    """Count the live subscriptions that are the tenancy's own."""
-    return sum(owns_url(tenancy.owns, subscription.url.full) for subscription in live)
 
 
 def content_changes(
@@ -192,17 +187,6 @@ def _is_ambiguous(declared: DeclaredSubscription, found: Sequence[LiveSubscripti
     return any(
         not (history.is_certain(one) or one.id in made.seen or is_moved(declared, one, history)) for one in found[1:]
     )
-
-
-def _step_for_replaced(declared: DeclaredSubscription, live: LiveSubscription, history: History) -> Unsubscribe:
-    """Remove what another live one has the place of: a duplicate, or what a move that was cut short has left."""
-    reason = "url changed" if is_moved(declared, live, history) else "duplicate"
-    return Unsubscribe(live, reason, duplicate_of=declared)
-
-
-def is_known_by_others(step: Resubscribe, history: History) -> bool:
-    """Whether a secret counts as changed because another subscription or an earlier run shows it."""
-    return step.live.id in history.siblings or step.live.id in history.unfinished
 
 
 def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy, history: History) -> Iterable[str]:

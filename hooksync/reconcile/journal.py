@@ -7,12 +7,11 @@ Touches the disk through `state.store`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from hooksync.core.errors import FileError
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
-from hooksync.reconcile.diff import is_known_by_others
 from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import Planner
 from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
@@ -31,11 +30,6 @@ class Journal:
         self._salts: dict[SecretRef, Salt] = {}
         self._to_adopt: frozenset[str] = frozenset()  # addresses
         self._run = 0  # the number of this run; 0: it has made nothing
-
-    @property
-    def adopts(self) -> bool:
-        """Whether kept subscriptions whose secrets are unknown may be recorded with the declared ones."""
-        return self._planner.adopts
 
     def begin(self, plans: Sequence[TenancyPlan]) -> None:
         """Write what is about to be made. Raises FileError when that cannot be written: then nothing must be made."""
@@ -64,17 +58,13 @@ class Journal:
             return state.settled([self._end(one, state) for one in outcomes], self._salts.values())
 
         if self._run or change(self._before) != self._before:  # otherwise the folder need not be writable
-            self._write(change)
+            try:
+                update(self._store, change)
+            except LockLost:
+                raise  # what is there is another run's; this one's intents are in it
+            except FileError as error:
+                raise kept_aside(self._store, change, error) from None
         return frozenset(step.declared.address for step in found)
-
-    def _write(self, change: Callable[[State], State]) -> None:
-        """Write the last time, or keep aside what cannot be written."""
-        try:
-            update(self._store, change)
-        except LockLost:
-            raise  # what is there is another run's; this one's intents are in it
-        except FileError as error:
-            raise kept_aside(self._store, change, error) from None
 
     def _prepare(self, refs: Sequence[SecretRef]) -> None:
         """Choose a salt for each reference, and derive the keys."""
@@ -190,7 +180,7 @@ def _to_be_replaced(outcome: TenancyOutcome) -> frozenset[str]:
         one.step.declared.address
         for one in outcome.outcomes
         if isinstance(one.step, Resubscribe) and one.step.secret_state == "unknown" and one.new_id is None
-        if is_known_by_others(one.step, outcome.plan.history)
+        if one.step.live.id in (*outcome.plan.history.siblings, *outcome.plan.history.unfinished)
     )
 
 

@@ -5,13 +5,18 @@ Pure: no I/O, no clock. `diff` makes plans, `apply` carries them out and makes t
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
-from hooksync.core.errors import HooksyncError, Problem, some_of
+from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.signing import KEY_VARIABLE
+from hooksync.core.urls import owns_url
 from hooksync.state.history import NOTHING, History
+
+if TYPE_CHECKING:
+    from hooksync.service.receivers import ProbeResult
 
 Action = Literal["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -105,6 +110,9 @@ class TenancyPlan(Record, frozen=True):
     steps: tuple[Step, ...]  # in the order of `step_order`
     history: History = NOTHING  # what the state remembered when the plan was made
     refusals: tuple[Problem, ...] = ()  # why it may not be carried out
+    warnings: tuple[Problem, ...] = ()  # of receivers that are not ready
+    answers: Mapping[str, ProbeResult] | None = None  # of receivers, by the declared address; None: not challenged
+    error: SecretError | None = None  # of the secrets that it needs: it is not begun
 
     @property
     def is_empty(self) -> bool:
@@ -114,7 +122,7 @@ class TenancyPlan(Record, frozen=True):
     @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
-        return not self.is_empty and not self.refusals
+        return not (self.is_empty or self.refusals or self.error)
 
     @property
     def to_be_made(self) -> list[DeclaredSubscription]:
@@ -124,7 +132,8 @@ class TenancyPlan(Record, frozen=True):
     @property
     def to_be_adopted(self) -> list[DeclaredSubscription]:
         """What is kept although its secret may not be the declared one."""
-        return [step.declared for step in self.steps if isinstance(step, Keep) and has_unknown_secret(step)]
+        kept = (step for step in self.steps if isinstance(step, Keep))
+        return [step.declared for step in kept if step.secret_state in ("unknown", "not-set")]
 
 
 class UnreadTenancy(Record, frozen=True):
@@ -140,11 +149,6 @@ Planned: TypeAlias = TenancyPlan | UnreadTenancy
 def is_idle(step: Step) -> bool:
     """Whether a step needs no call."""
     return isinstance(step, Keep | Leave)
-
-
-def has_unknown_secret(step: Step) -> bool:
-    """Whether a subscription is kept although its secret may not be the declared one."""
-    return isinstance(step, Keep) and step.secret_state in ("unknown", "not-set")
 
 
 def step_order(step: Step) -> tuple[int, SubscriptionKey, str]:
@@ -221,13 +225,14 @@ def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
     return TenancyOutcome(plan, outcomes)
 
 
-def unsafe_reasons(plan: TenancyPlan, owned: int, *, trusts_state: bool = True) -> tuple[Problem, ...]:
+def unsafe_reasons(plan: TenancyPlan, *, trusts_state: bool = True) -> tuple[Problem, ...]:
     """List why a plan removes too much to be carried out without --allow-mass-unsubscribe.
 
-    `owned`: how many live subscriptions are the tenancy's own. Duplicates and replaced ones do not count as removed;
-    but what is removed first, and asked for by nothing but a state that anybody may have written, does.
+    Duplicates and replaced ones do not count as removed; but what is removed first, and asked for by nothing but a
+    state that anybody may have written, does.
     """
     tenancy, problems = plan.tenancy, []
+    owned = sum(owns_url(tenancy.owns, subscription.url.full) for subscription in plan.live)
 
     def forbid(what: str, fix: str = "check the file; if this is meant, give --allow-mass-unsubscribe") -> None:
         problems.append(Problem(f"{tenancy.name}: would {what}", fix, tenancy.location))

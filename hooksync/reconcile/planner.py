@@ -7,7 +7,7 @@ it. Touches nothing but its arguments; the time that scrypt takes is spent here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from hooksync.config.secret_sources import SecretSources
@@ -15,7 +15,7 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan, pair
+from hooksync.reconcile.diff import DiffOptions, make_plan, pair
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy, secret_reasons, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import FetchedTenancy, History, bridge, is_behind, recall
@@ -55,11 +55,14 @@ class Planner(Record, frozen=True):
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
-        histories = self.recall(fetched)
-        return tuple(
-            one if isinstance(one, UnreadTenancy) else self._plan_one(one, histories[one.tenancy.name])
-            for one in fetched
-        )
+        histories, plans = self.recall(fetched), list[Planned]()
+        for one in fetched:
+            if isinstance(one, FetchedTenancy):
+                plan = make_plan(one.tenancy, one.live, self.options, histories[one.tenancy.name])
+                plans.append(replace(plan, refusals=self.reasons_against(plan)))
+            else:
+                plans.append(one)
+        return tuple(plans)
 
     def recall(self, fetched: Sequence[Fetched]) -> dict[str, History]:
         """Gather what the state and this run's secrets say of each tenancy that could be read, by its name."""
@@ -70,36 +73,25 @@ class Planner(Record, frozen=True):
         histories = {name: recall(self._known, one, not_set, now) for name, one in read.items()}
         states, changed = self._secret_states([(one, histories[name]) for name, one in read.items()])
         for name, one in read.items():
-            history = replace(histories[name], states=states.get(name, {}))
-            siblings = self._siblings(one, history, changed) if changed else {}
-            histories[name] = replace(history, siblings=siblings)
+            # only of what is live now: what others make while this run does its work may well have the new value
+            siblings = {
+                live.id: changed[declared.secret]
+                for declared, live in (self._pairs(one, histories[name]) if changed else ())
+                if live.id not in states[name] and declared.secret in changed
+            }
+            histories[name] = replace(histories[name], states=states[name], siblings=siblings)
         return histories
-
-    def _siblings(self, one: FetchedTenancy, history: History, changed: Mapping[SecretRef, str]) -> dict[str, str]:
-        """Give the ids of what has an unknown secret, and the address that shows that its reference has changed.
-
-        Only of what is live now: what others make while this run does its work may well have the new value.
-        """
-        return {
-            live.id: changed[declared.secret]
-            for declared, live in self._pairs(one, history)
-            if live.id not in history.states and declared.secret in changed
-        }
-
-    def _plan_one(self, one: FetchedTenancy, history: History) -> TenancyPlan:
-        plan = make_plan(one.tenancy, one.live, self.options, history)
-        return replace(plan, refusals=self.reasons_against(plan))
 
     def reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
         unsafe: tuple[Problem, ...] = ()
         if not self.options.allow_mass_unsubscribe:
-            unsafe = unsafe_reasons(plan, count_owned(plan.tenancy, plan.live), trusts_state=self.trusts_state)
+            unsafe = unsafe_reasons(plan, trusts_state=self.trusts_state)
         return unsafe + secret_reasons(plan, adopts=self.adopts, has_state=self.place is not None)
 
     def _secret_states(
         self, read: Sequence[tuple[FetchedTenancy, History]]
-    ) -> tuple[dict[str, dict[str, SecretState]], dict[SecretRef, str]]:
+    ) -> tuple[defaultdict[str, dict[str, SecretState]], dict[SecretRef, str]]:
         """Compare the declared secrets with those that live subscriptions were made with.
 
         Returns the states by tenancy and live id; and the references that have another value than before, each with

@@ -100,7 +100,7 @@ def adopted_line(view: RunView) -> str:
     if not adopted.asked:
         return "adopted: 0 of 0: no secret is unknown"
     unasked = f", {adopted.unchallenged} of them without asking the receiver" if adopted.unchallenged else ""
-    line = f"adopted: {adopted.adopted} of {adopted.asked} with an unknown secret"
+    line = f"adopted: {len(adopted.adopted)} of {adopted.asked} with an unknown secret"
     return line + (f", now recorded with the declared one in {view.state}{unasked}" if adopted.adopted else "")
 
 

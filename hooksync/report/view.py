@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.executor import NOT_ASKED
+from hooksync.reconcile.executor import Adoption
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
     Action,
@@ -16,19 +16,17 @@ from hooksync.reconcile.plan import (
     Keep,
     Leave,
     Outcome,
+    Planned,
     Resubscribe,
     Step,
     Subscribe,
     TenancyOutcome,
-    TenancyPlan,
     UnreadTenancy,
     Unsubscribe,
 )
 from hooksync.service.receivers import ProbeResult
 
 _SHORTEST_ID = 8  # characters of an id that are shown
-
-ProbeResults = Mapping[str, ProbeResult]  # by address
 
 
 class StepView(Record, frozen=True):
@@ -123,14 +121,6 @@ class TenancyView(Record, _Counted, frozen=True):
         return self.has_changes and not (self.refusals or self.error)
 
 
-class AdoptedCounts(Record, frozen=True):
-    """How many of the kept subscriptions with an unknown secret are now recorded with the declared one."""
-
-    asked: int
-    adopted: int
-    unchallenged: int  # of the adopted: their receivers were not asked
-
-
 class RunView(Record, _Counted, frozen=True):
     """A whole plan, or a whole run of apply."""
 
@@ -141,7 +131,7 @@ class RunView(Record, _Counted, frozen=True):
     state: str | None = None  # path
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
     adopts: bool = False  # whether what is unknown is to be adopted
-    adopted: AdoptedCounts | None = None  # None in a plan
+    adopted: Adoption | None = None  # None in a plan
     not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted; of a saved plan, all refusals
     is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
@@ -220,22 +210,18 @@ def _that_are(names: Sequence[str]) -> str:
     return "1 subscription that is" if len(names) == 1 else f"{len(names)} subscriptions that are"
 
 
-def view_of_plan(
-    plan: TenancyPlan | UnreadTenancy,
-    refusals: Sequence[Problem] = (),
-    answers: ProbeResults = NOT_ASKED.answers,
-    outcome: TenancyOutcome | None = None,
-) -> TenancyView:
+def view_of_plan(plan: Planned, outcome: TenancyOutcome | None = None) -> TenancyView:
     """View one tenancy's plan, with what became of it, or the error that prevented it."""
     if isinstance(plan, UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
     return TenancyView(
         plan.tenancy,
-        tuple(view_of_step(step, result, answers) for step, result in zip(plan.steps, results, strict=True)),
+        tuple(view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True)),
         plan.live,
-        refusals=tuple(refusals),
-        outcome=outcome,
+        plan.error,
+        plan.refusals,
+        outcome,
         differences=tuple(map(view_of_step, outcome.differences)) if outcome else (),
         still_listed=plan.history.still_listed,
         id_length=id_length(plan.live),
@@ -250,7 +236,9 @@ def id_length(live: Sequence[LiveSubscription]) -> int:
     return length
 
 
-def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResults = NOT_ASKED.answers) -> StepView:
+def view_of_step(
+    step: Step, outcome: Outcome | None = None, answers: Mapping[str, ProbeResult] | None = None
+) -> StepView:
     """View one step. `answers`: those of the receivers that were challenged."""
     live = None if isinstance(step, Subscribe) else step.live
     is_awaited = bool(live and not live.is_listed)
@@ -270,7 +258,7 @@ def view_of_step(step: Step, outcome: Outcome | None = None, answers: ProbeResul
         declared.include_identifiers,
         secret=declared.secret,
         secret_state=step.secret_state,
-        receiver=None if isinstance(step, Keep) else answers.get(declared.address),
+        receiver=answers.get(declared.address) if answers and not isinstance(step, Keep) else None,
         is_awaited=is_awaited,
         outcome=outcome,
         place=declared.location,

@@ -372,8 +372,8 @@ def test_any_plan_is_shown_as_it_was_printed(
     lines = st.builds(Problem, st.from_regex(r"[a-z(): ]{1,9}", fullmatch=True), st.just("see to it (soon)"))
     several = tuple(states.draw(st.lists(lines, max_size=3, unique=True)))
     printed = view(
-        view_of_plan(plan, several), warnings=several, undeclared=several[:1], state="s", is_targeted=is_targeted,
-        is_state_missing=states.draw(st.booleans()),
+        view_of_plan(replace(plan, refusals=several)), warnings=several, undeclared=several[:1], state="s",
+        is_targeted=is_targeted, is_state_missing=states.draw(st.booleans()),
     )  # fmt: skip
     data = plan_json(printed, DiffOptions(is_targeted=is_targeted), "0" * 32).encode()
     read = read_saved_plan(data, "plan.json", None).view

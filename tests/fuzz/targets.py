@@ -193,9 +193,7 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
 def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
     """Demand that a plan that was let through can be made again, whether what was live still is or not."""
     for found in (tuple(saved.live.values()), ()):
-        planned = rebuild(
-            saved, FetchedTenancy(tenancy, found), NOTHING, lambda plan: unsafe_reasons(plan, len(plan.live))
-        )
+        planned = rebuild(saved, FetchedTenancy(tenancy, found), NOTHING, unsafe_reasons)
         demand(isinstance(planned, TenancyPlan), "a plan that is none")
 
 

@@ -12,7 +12,7 @@ from hooksync.core.errors import Problem, some_of
 from hooksync.core.model import HookUrl, Secret, UnsubscribeLimit
 from hooksync.core.record import replace
 from hooksync.core.urls import normal_url
-from hooksync.reconcile.diff import DiffOptions, count_owned, make_plan
+from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
     AMBIGUOUS,
@@ -37,7 +37,7 @@ def reasons(limit: UnsubscribeLimit, removed: int, kept: int, **settings: object
     there += [live(f"r{number}", f"https://hooks.example.org/removed{number}") for number in range(removed)]
     owner = tenancy(*wanted, limit=limit, **settings)
     plan = make_plan(owner, there, DiffOptions())
-    return [problem.what for problem in unsafe_reasons(plan, count_owned(owner, there))]
+    return [problem.what for problem in unsafe_reasons(plan)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_reason_holds_the_numbers() -> None:
 
 def test_each_reason_says_where_the_limit_stands_and_what_lifts_it() -> None:
     there = (live("1"), live("2", "https://hooks.example.org/b"))
-    problems = unsafe_reasons(make_plan(tenancy(), there, DiffOptions()), 2)
+    problems = unsafe_reasons(make_plan(tenancy(), there, DiffOptions()))
     assert len(problems) == 2
     for problem in problems:
         assert problem.where == HERE
@@ -123,7 +123,7 @@ def test_a_plan_that_leaves_one_it_owns_does_not_remove_all() -> None:
     owner = tenancy(limit=UnsubscribeLimit(percent=100))
     gone, left = live("1"), live("2", "https://hooks.example.org/b")
     steps = (Unsubscribe(gone, "not declared"), Leave(left, "not declared, kept by --no-prune"))
-    assert unsafe_reasons(TenancyPlan(owner, (gone, left), steps), 2) == ()
+    assert unsafe_reasons(TenancyPlan(owner, (gone, left), steps)) == ()
 
 
 FLAG = (Change("include_identifiers", False, True),)
@@ -153,7 +153,7 @@ def test_duplicates_and_replaced_ones_do_not_count() -> None:
     there = [live(str(number), include_identifiers=False) for number in range(9)]
     owner = tenancy(declared(), limit=UnsubscribeLimit(number=0))
     plan = make_plan(owner, there, DiffOptions())
-    assert unsafe_reasons(plan, 9) == ()
+    assert unsafe_reasons(plan) == ()
 
 
 def test_what_is_not_ours_makes_no_share_larger() -> None:
@@ -161,7 +161,7 @@ def test_what_is_not_ours_makes_no_share_larger() -> None:
     there += [live("a", "https://hooks.example.org/x"), live("b", "https://hooks.example.org/y")]
     owner = tenancy(declared("https://hooks.example.org/z"), owns=("https://hooks.example.org",))
     plan = make_plan(owner, there, DiffOptions())
-    assert len(unsafe_reasons(plan, count_owned(owner, there))) == 1
+    assert len(unsafe_reasons(plan)) == 1
 
 
 def test_steps_stand_in_the_order_of_their_actions() -> None:

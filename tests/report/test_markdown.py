@@ -134,7 +134,7 @@ def assert_well_formed(text: str) -> list[str]:
 def test_a_plan_to_the_letter() -> None:
     refusal = Problem("prod: would unsubscribe too much", "give --allow-mass-unsubscribe")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
-    assert plan_markdown(view(view_of_plan(the_plan(), [refusal]), warnings=(doubt,))) == PLAN
+    assert plan_markdown(view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,))) == PLAN
     assert_well_formed(PLAN)
 
 
@@ -220,7 +220,7 @@ def hostile_view(text: str, *, many: int = 1) -> RunView:
     plan = make_plan(owner, there, DiffOptions())
     bad = Problem(text, text, owner.location._replace(file=text))
     results = tuple(Outcome(step, "failed", text, text, (bad,)) for step in plan.steps)
-    made = view_of_plan(plan, [bad], outcome=TenancyOutcome(plan, results, plan.steps, text))
+    made = view_of_plan(replace(plan, refusals=(bad,)), outcome=TenancyOutcome(plan, results, plan.steps, text))
     return view(replace(made, error=ServiceError(bad)), warnings=(bad,), sources=text)
 
 
