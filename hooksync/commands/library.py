@@ -27,8 +27,8 @@ from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.documents.writer import plan_json, report_json
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.executor import ExecutionResult, Executor, ask_receivers
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
+from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
 from hooksync.report.text import Line, plain, plan_lines, report_lines
 from hooksync.report.view import RunView, StepView, TenancyView, view_of_plan, view_of_step
 from hooksync.state.format import Mark, mark_of

@@ -177,17 +177,15 @@ class StepRunner:
         self.has_conflict = False
         try:
             identifier = service.subscribe(self.declared, secret)
-        except HooksyncError as error:
-            if isinstance(error, Rejected) and error.status == CONFLICT:
-                self.has_conflict = True
-                self._explain(error)
-            else:
-                self._not_created(error)
-        else:
             if identifier and identifier not in known:
                 self.told(identifier)
             else:
                 self.creation = Creation.ACCEPTED
+        except HooksyncError as error:
+            self._explain(error)
+            self.has_conflict = isinstance(error, Rejected) and error.status == CONFLICT
+            if not self.has_conflict:
+                self._not_created(error)
 
     def remove(self, service: Service) -> bool:
         """Remove the live subscription that has to go; True when the service answers that it is gone."""
@@ -288,12 +286,10 @@ class StepRunner:
 
     def outcome(self) -> Outcome:
         """Return what became of the step."""
-        is_unlisted = self.is_unlisted or self.creation is Creation.ACCEPTED
-        behind = [UNLISTED] if is_unlisted else []
-        if self.is_still_listed and isinstance(self.step, Resubscribe):
-            behind.append(replace(STILL_LISTED, what=f"the old one, {self.step.live.id}: {STILL_LISTED.what}"))
-        elif self.is_still_listed:
-            behind.append(STILL_LISTED)
+        behind = [UNLISTED] if self.is_unlisted or self.creation is Creation.ACCEPTED else []
+        if self.is_still_listed:
+            old = f"the old one, {self.live_id}: " if isinstance(self.step, Resubscribe) else ""
+            behind.append(replace(STILL_LISTED, what=f"{old}{STILL_LISTED.what}"))
         return Outcome(
             step=self.step,
             result=self.result,
@@ -309,14 +305,11 @@ class StepRunner:
         )
 
     def _not_created(self, error: HooksyncError) -> None:
-        self._explain(error)
         if isinstance(error, AnswerLost):
             self.creation = Creation.LOST
             return
-        is_known = self.creation is Creation.UNTRIED and not _is_broken(
-            error
-        )  # else the first try may have got through
-        self.creation = Creation.REFUSED if is_known else Creation.UNKNOWN
+        is_first = self.creation is Creation.UNTRIED  # else the first try may have got through
+        self.creation = Creation.REFUSED if is_first and not _is_broken(error) else Creation.UNKNOWN
         if self.removal is Removal.GONE:
             self.detail = f"the old one was removed, and the new one could not be made: {self.detail}"
             self.fix = f"this subscription is missing now: {self.fix}, then run apply again"

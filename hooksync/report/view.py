@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.executor import Adoption
 from hooksync.reconcile.plan import (
     ADOPT_FIX,
     Action,
@@ -24,6 +23,7 @@ from hooksync.reconcile.plan import (
     UnreadTenancy,
     Unsubscribe,
 )
+from hooksync.reconcile.session import Adoption
 from hooksync.service.receivers import ProbeResult
 
 _SHORTEST_ID = 8  # characters of an id that are shown
