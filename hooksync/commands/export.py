@@ -19,14 +19,7 @@ from hooksync.config.declarations import Settings, TenancyDeclaration, Written, 
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
 from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
-from hooksync.core.model import (
-    TRIGGER_NAMES,
-    CredentialRefs,
-    Location,
-    PlainSettings,
-    SecretRef,
-    Tenancy,
-)
+from hooksync.core.model import TRIGGER_NAMES, CredentialRefs, Location, PlainSettings, SecretRef, Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable

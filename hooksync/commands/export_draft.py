@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 
 from hooksync.core.errors import Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SubscriptionKey, Tenancy, Trigger
@@ -29,21 +30,16 @@ class Names:
 
     def __init__(self, taken: Iterable[str], separator: str) -> None:
         self._taken = {name.casefold() for name in taken}
-        self._next: dict[str, int] = {}
+        self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
         self._separator = separator
 
     def take(self, *wanted: str) -> str:
         """Take the first of these that is free, or else the last of them with a number."""
-        for name in wanted:
-            if name.casefold() not in self._taken:
-                self._taken.add(name.casefold())
-                return name
         stem = wanted[-1]
-        number = self._next.get(stem, 2)
-        while f"{stem}{self._separator}{number}".casefold() in self._taken:
-            number += 1
-        self._next[stem] = number + 1
-        return self.take(f"{stem}{self._separator}{number}")
+        numbered = (f"{stem}{self._separator}{number}" for number in self._numbers[stem])
+        name = next(name for name in chain(wanted, numbered) if name.casefold() not in self._taken)
+        self._taken.add(name.casefold())
+        return name
 
 
 class Need(Record, frozen=True):

@@ -30,7 +30,7 @@ from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
 from hooksync.report.text import Line, plain, plan_lines, report_lines
-from hooksync.report.view import RunView, StepView, TenancyView, view_of_plan, view_of_step
+from hooksync.report.view import RunView, StepView, view_of_plan, view_of_step
 from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
@@ -329,28 +329,17 @@ def _plan(session: Session, prepared: ExecutionResult) -> Plan:
     return _result(Plan, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
 
 
-def _view(one: Planned, executed: ExecutionResult, *, is_finished: bool) -> TenancyView:
-    """View one tenancy's plan, or what became of it."""
-    if isinstance(one, UnreadTenancy):
-        return view_of_plan(one)
-    outcome = executed.outcomes.get(one.tenancy.name) or not_attempted(one) if is_finished else None
-    view, adopted = view_of_plan(one, outcome), executed.adoption.adopted
-    steps = (
-        replace(step, secret_state="same") if step.action == "keep" and step.address in adopted else step
-        for step in view.steps
-    )
-    return replace(view, steps=tuple(steps))
-
-
 def _result(kind: type[R], session: Session, executed: ExecutionResult, **more: Any) -> R:
     """View a whole run, as of now."""
     declared, options, planner = session.declared, session.declared.options, session.planner
-    doubts = (each for one in executed.planned if isinstance(one, TenancyPlan) for each in one.warnings)
+    plans = [one for one in executed.planned if isinstance(one, TenancyPlan)]
+    outcomes = {plan.tenancy.name: not_attempted(plan) for plan in plans if kind is Report} | {**executed.outcomes}
+    adopted = executed.adoption.adopted
     return kind(
-        tuple(_view(one, executed, is_finished=kind is Report) for one in executed.planned),
+        tuple(view_of_plan(one, outcomes.get(one.tenancy.name), adopted) for one in executed.planned),
         rfc3339(declared.world.clock.now()),
         printable(options.saved_plan or ", ".join(options.files)),
-        (*session.warnings, *executed.warnings, *doubts),
+        (*session.warnings, *executed.warnings, *(each for plan in plans for each in plan.warnings)),
         planner.place,
         adopts=options.adopts,
         not_adopted=executed.adoption.problems,

@@ -20,13 +20,7 @@ import msgspec.json
 from hooksync import __version__
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import HooksyncError
-from hooksync.core.model import (
-    CREDENTIALS,
-    DeclaredSubscription,
-    LiveSubscription,
-    PlainSettings,
-    SecretRef,
-)
+from hooksync.core.model import CREDENTIALS, DeclaredSubscription, LiveSubscription, PlainSettings, SecretRef
 from hooksync.core.record import asdict, fields_of, to_builtins
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import masked_url

@@ -106,24 +106,24 @@ class Journal:
         gone = (done.step for done in outcome.outcomes if done.is_removed)
         removed = [step.live for step in gone if isinstance(step, Resubscribe | Unsubscribe)]
         maybe_made = (done.step for done in outcome.outcomes if done.may_be_made)
+        addresses = {each.address for each in one.tenancy.subscriptions}  # with --target, a part of what is declared
         return Settlement(
             tenancy=name,
             run=self._run,
             made=tuple(made),
             open_addresses=frozenset(step.declared.address for step in maybe_made if isinstance(step, Making)),
             not_made=_to_be_replaced(outcome),
-            finished=tuple(intent for intent in _finished(self._before, outcome) if self._looks_at(intent, one)),
+            finished=tuple(
+                intent
+                for intent in _finished(self._before, outcome)
+                if intent.address in addresses or not self._planner.options.is_targeted
+            ),
             gone=self._before.gone(name, ids, now) | {each.id for each in removed},
             removed=tuple(
                 Removed(name, each.id, now) for each in removed if ids is None or each.id in ids or not each.is_listed
             ),
             at=now,
         )
-
-    def _looks_at(self, intent: Intent, one: TenancyPlan) -> bool:
-        """Whether the run knows what became of an intent of an earlier run."""
-        is_targeted = self._planner.options.is_targeted  # then it looks at a part of what is declared
-        return not is_targeted or any(intent.address == each.address for each in one.tenancy.subscriptions)
 
     def _adopted(self, one: TenancyPlan) -> Iterator[Keep]:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""

@@ -212,11 +212,8 @@ class TenancyOutcome(Record, frozen=True):
     @property
     def is_as_declared(self) -> bool:
         """Whether every step was done and the verification found no difference."""
-        return (
-            all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
-            and not self.differences
-            and not self.not_verified
-        )
+        is_done = all(outcome.result in ("done", "unchanged") for outcome in self.outcomes)
+        return is_done and not (self.differences or self.not_verified)
 
 
 def not_attempted(plan: TenancyPlan) -> TenancyOutcome:

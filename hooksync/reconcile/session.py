@@ -178,10 +178,9 @@ class _Guarded(Record, frozen=True):
             if changes:
                 self.run.check_lock()
             return call()
-        except LockLost as error:
-            self.run.give_up(error)
-            raise
-        except HooksyncError:
+        except HooksyncError as error:
+            if isinstance(error, LockLost):
+                self.run.give_up(error)
             raise
         except Exception as error:
             failure = AnswerLost(self.run.give_up(error))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from hooksync.core.errors import some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
@@ -60,13 +61,13 @@ def coverage(view: RunView) -> list[Covered]:
     known = [Trigger(wire) for wire in TRIGGER_NAMES.values()]
     triggers = [*known, *sorted({trigger for _, trigger in steps}.difference(known))]
     names = [one.tenancy.name for one in view.tenancies if one.live is not None]
-    return [_covered(name, trigger, steps.get((name, trigger), [])) for trigger in triggers for name in names]
-
-
-def _covered(tenancy: str, trigger: Trigger, steps: Sequence[StepView]) -> Covered:
-    live = tuple(step.name for step in steps if step.name and step.action in ("keep", "resubscribe"))
-    missing = tuple(step.name for step in steps if step.name and step.action == "subscribe")
-    return Covered(tenancy, trigger, live, missing, sum(step.name is None for step in steps))
+    covered = []
+    for trigger, name in product(triggers, names):
+        several = steps.get((name, trigger), [])
+        live = tuple(step.name for step in several if step.name and step.action in ("keep", "resubscribe"))
+        missing = tuple(step.name for step in several if step.name and step.action == "subscribe")
+        covered.append(Covered(name, trigger, live, missing, sum(step.name is None for step in several)))
+    return covered
 
 
 def list_counts(view: RunView) -> dict[str, int]:

@@ -23,7 +23,6 @@ _STYLES: dict[Action, Style] = {
     "keep": "dim",
     "leave": "dim",
 }
-_SECRET_STATES = {"same": "same", "changed": "changed", "unknown": "", "not-set": "not set"}
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
 _WIDEST_NAME = 1_000  # likewise
@@ -171,8 +170,8 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
     if step.action == "resubscribe" and (step.replaces_url is not None or not step.changes):
         yield "reason", ", ".join(step.reasons)
     if step.secret is not None:
-        state = _SECRET_STATES[step.secret_state] or ("unknown" if step.action == "keep" else "")
-        yield "secret", f"{state} ({step.secret})" if state else str(step.secret)
+        is_told = step.secret_state != "unknown" or step.action == "keep"
+        yield "secret", f"{step.secret_state.replace('-', ' ')} ({step.secret})" if is_told else str(step.secret)
     yield "description", step.description or None
     yield "owner", step.owner or None
 

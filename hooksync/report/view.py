@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
@@ -210,14 +210,21 @@ def _that_are(names: Sequence[str]) -> str:
     return "1 subscription that is" if len(names) == 1 else f"{len(names)} subscriptions that are"
 
 
-def view_of_plan(plan: Planned, outcome: TenancyOutcome | None = None) -> TenancyView:
-    """View one tenancy's plan, with what became of it, or the error that prevented it."""
+def view_of_plan(plan: Planned, outcome: TenancyOutcome | None = None, adopted: Collection[str] = ()) -> TenancyView:
+    """View one tenancy's plan, with what became of it, or the error that prevented it.
+
+    `adopted`: addresses whose declared secret the state now holds as the live one.
+    """
     if isinstance(plan, UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
+    steps = (view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True))
     return TenancyView(
         plan.tenancy,
-        tuple(view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True)),
+        tuple(
+            replace(each, secret_state="same") if each.action == "keep" and each.address in adopted else each
+            for each in steps
+        ),
         plan.live,
         plan.error,
         plan.refusals,
