@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 from hooksync.commands.options import Options
 from hooksync.commands.setup import hold_to_policy, read_files
@@ -39,6 +40,7 @@ from hooksync.core.urls import masked_url, outline, split_url
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, Delivery, deliver, explain_signature, find_signers, make_event, signed
+from hooksync.service.http import CallContext
 from hooksync.service.receivers import ProbeResult, probe_all, quoted_answer, signs_events_in_disguise
 from hooksync.state.fingerprints import stretch
 from hooksync.state.model import State, entry_for
@@ -244,38 +246,6 @@ class Result(Record, frozen=True):
         yield from (("", f"            {text}") for text in (self.detail, self.fix and f"  fix: {self.fix}") if text)
 
 
-class _Sender(Record, frozen=True):
-    """Sends to one receiver."""
-
-    run: Run
-    url: HookUrl
-    is_telling: bool  # what it answers, where it passed too
-
-    def send(self, name: str, sent: Delivery, *, is_wanted: bool = True) -> Result:
-        """Send an event that is to be taken, or not."""
-        context = self.run.context
-        begun = context.clock.monotonic()
-        answer = deliver(self.url, sent, context)
-        seconds = context.clock.monotonic() - begun
-        if isinstance(answer, ProbeResult):
-            return Result(name, None, seconds, answer.detail, answer.fix)
-        right, fix = (range(200, 300), _TAKE_FIX) if is_wanted else (range(400, 500), _REFUSE_FIX)
-        is_right = answer.status in right
-        said = (quoted_answer(answer, context) or "") if self.is_telling or not is_right else ""
-        return Result(name, answer.status, seconds, said, "" if is_right else fix)
-
-    def challenge(self, secret: Secret) -> Iterator[Result]:
-        """Challenge it with a code, and with one that could forge an event."""
-        clock = self.run.context.clock
-        begun = clock.monotonic()
-        for found in probe_all([(self.url, secret)], self.run.pool, self.run.context).values():
-            yield Result("challenge", None, clock.monotonic() - begun, found.detail, found.fix)
-        begun = clock.monotonic()
-        is_signed = signs_events_in_disguise(self.url, secret, self.run.context)
-        detail = {True: "it signs one", None: "no clear answer"}.get(is_signed, "")
-        yield Result("code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX)
-
-
 def fire(options: Options, world: World) -> ExitCode:
     """Send an event, or all that a receiver must bear. DONE: all was taken, or refused, as it should be."""
     given = read_event(options.event, world.stdin)[0] if options.event else None
@@ -285,11 +255,12 @@ def fire(options: Options, world: World) -> ExitCode:
         trigger = Trigger.named(options.trigger) if options.trigger else receiver.trigger
         now = datetime.fromtimestamp(world.clock.now(), UTC)
         make = partial(make_event, trigger.wire or "FULL_TEXT_INDEXED", now)
-        sender = _Sender(run, receiver.url, not options.is_suite)
+        send = partial(_send, receiver.url, run.context, is_telling=not options.is_suite)
+        first = next(iter(secrets.values()))
         if options.is_suite:
-            results = _suite(sender, secrets, make)
+            results: Iterator[Result] = chain(_suite(send, secrets, make), _challenged(receiver.url, first, run))
         else:
-            results = _repeated(sender, next(iter(secrets.values())), given if given is not None else make(), options)
+            results = _repeated(send, first, given if given is not None else make(), options)
         found = []
         for each in results:
             found.append(each)
@@ -307,14 +278,41 @@ def fire(options: Options, world: World) -> ExitCode:
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE
 
 
-def _repeated(sender: _Sender, secret: Secret, body: bytes, options: Options) -> Iterator[Result]:
+def _send(
+    url: HookUrl, context: CallContext, name: str, sent: Delivery, *, is_telling: bool, is_wanted: bool = True
+) -> Result:
+    """Send an event that is to be taken, or not. `is_telling`: what the receiver answers, where it passed too."""
+    begun = context.clock.monotonic()
+    answer = deliver(url, sent, context)
+    seconds = context.clock.monotonic() - begun
+    if isinstance(answer, ProbeResult):
+        return Result(name, None, seconds, answer.detail, answer.fix)
+    right, fix = (range(200, 300), _TAKE_FIX) if is_wanted else (range(400, 500), _REFUSE_FIX)
+    is_right = answer.status in right
+    said = (quoted_answer(answer, context) or "") if is_telling or not is_right else ""
+    return Result(name, answer.status, seconds, said, "" if is_right else fix)
+
+
+def _challenged(url: HookUrl, secret: Secret, run: Run) -> Iterator[Result]:
+    """Challenge a receiver with a code, and with one that could forge an event."""
+    clock = run.context.clock
+    begun = clock.monotonic()
+    for found in probe_all([(url, secret)], run.pool, run.context).values():
+        yield Result("challenge", None, clock.monotonic() - begun, found.detail, found.fix)
+    begun = clock.monotonic()
+    is_signed = signs_events_in_disguise(url, secret, run.context)
+    detail = {True: "it signs one", None: "no clear answer"}.get(is_signed, "")
+    yield Result("code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX)
+
+
+def _repeated(send: partial[Result], secret: Secret, body: bytes, options: Options) -> Iterator[Result]:
     is_wrong = options.is_badly_signed
     sent = signed(body, Secret(generate_secret()) if is_wrong else secret, pause=_PAUSE if options.is_slow else 0.0)
     for _ in range(options.repeat):
-        yield sender.send("event, signed wrong" if is_wrong else "event", sent, is_wanted=not is_wrong)
+        yield send("event, signed wrong" if is_wrong else "event", sent, is_wanted=not is_wrong)
 
 
-def _suite(sender: _Sender, secrets: Mapping[SecretRef, Secret], make: partial[bytes]) -> Iterator[Result]:
+def _suite(send: partial[Result], secrets: Mapping[SecretRef, Secret], make: partial[bytes]) -> Iterator[Result]:
     (_, secret), *others = secrets.items()
     first = signed(make(), secret)
     genuine = {
@@ -327,7 +325,7 @@ def _suite(sender: _Sender, secrets: Mapping[SecretRef, Secret], make: partial[b
         **{f"signed with {ref}": signed(make(), other) for ref, other in others},
     }
     for name, sent in genuine.items():
-        yield sender.send(name, sent)
+        yield send(name, sent)
     another = signed(make(), secret)
     forged = {
         "wrong signature": signed(make(), Secret(generate_secret())),
@@ -335,5 +333,4 @@ def _suite(sender: _Sender, secrets: Mapping[SecretRef, Secret], make: partial[b
         "changed body": replace(another, body=another.body + b" "),
     }
     for name, sent in forged.items():
-        yield sender.send(name, sent, is_wanted=False)
-    yield from sender.challenge(secret)
+        yield send(name, sent, is_wanted=False)

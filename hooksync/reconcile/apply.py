@@ -7,12 +7,12 @@ The list may lag behind the answers: before it is believed against them, it is a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
-from hooksync.core.errors import HooksyncError, Problem, ServiceError
+from hooksync.core.errors import HooksyncError, Problem, ServiceError, some_of
 from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
@@ -247,7 +247,8 @@ class Execution(Record, frozen=True):
             else:
                 awaited = [] if made and made.address not in addresses else of_trigger[live.trigger]
             if awaited:
-                runner.hold_back(awaited)
+                what = "is not known to be made, and may be what replaces this one"
+                runner.hold(f"held back: {some_of(awaited, 1)} {what}", "fix that, then run apply again")
 
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: what became of each step, and which steps would still be needed."""
@@ -299,7 +300,9 @@ class Execution(Record, frozen=True):
         held = {one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)}
         accepted = {one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED}
         return tuple(
-            _said_held(step, held)
+            replace(step, reason=f"{step.reason}, held back")
+            if isinstance(step, Unsubscribe) and step.live.id in held  # this run left it on purpose
+            else step
             for step in left.steps
             if not is_idle(step) and not (isinstance(step, Subscribe) and step.declared.address in accepted)
         )
@@ -369,10 +372,3 @@ def _as_answered(runner: StepRunner) -> LiveSubscription:
     """Return what was made as the list will show it."""
     declared, identifier = runner.declared, runner.new_id or ""
     return LiveSubscription(identifier, declared.url, declared.trigger, declared.include_identifiers, is_listed=False)
-
-
-def _said_held(step: Step, held: Collection[str | None]) -> Step:
-    """Say of a difference that this run left it on purpose. `held`: live ids."""
-    if isinstance(step, Unsubscribe) and step.live.id in held:
-        return replace(step, reason=f"{step.reason}, held back")
-    return step

@@ -6,7 +6,7 @@ of the step follows from the two fates alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
@@ -204,16 +204,10 @@ class StepRunner:
         self.removal = Removal.GONE
         return True
 
-    def hold_back(self, awaited: Sequence[str]) -> None:
-        """Do not remove it in this run. `awaited`: addresses of what might replace it and is not known to be made."""
-        more = f" (and {len(awaited) - 1} more)" if len(awaited) > 1 else ""
-        self.hold(f"held back: {awaited[0]}{more} is not known to be made, and may be what replaces this one")
-        self.fix = "fix that, then run apply again"
-
-    def hold(self, why: str) -> None:
+    def hold(self, why: str, fix: str = NEXT_RUN) -> None:
         """Do not remove it in this run."""
         self.is_held = True
-        self.detail, self.fix = why, NEXT_RUN
+        self.detail, self.fix = why, fix
 
     def told(self, identifier: str) -> None:
         """Note that an answer told this id for the new subscription."""
