@@ -23,7 +23,7 @@ from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
-from hooksync.core.errors import Problem, Refused, some_of
+from hooksync.core.errors import Problem, Refused, counted, some_of
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
@@ -148,10 +148,10 @@ def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[
     left = Counter(name for name in (each.partition("/")[0] for each in state.addresses()) if name not in declared)
     if not left:
         return ()
-    number, names = sum(left.values()), [f'"{printable(name)}"' for name in sorted(left)]
-    subscriptions = "1 subscription" if number == 1 else f"{number} subscriptions"
-    where = f"{'tenancy' if len(left) == 1 else f'{len(left)} tenancies:'} {some_of(names)}"
-    return (Problem(f"the state knows {subscriptions} of {where}, which no file declares", _UNDECLARED_FIX),)
+    names = some_of([f'"{printable(name)}"' for name in sorted(left)])
+    where = f"tenancy {names}" if len(left) == 1 else f"{len(left)} tenancies: {names}"
+    what = f"the state knows {counted(sum(left.values()), 'subscription')} of {where}, which no file declares"
+    return (Problem(what, _UNDECLARED_FIX),)
 
 
 def prepare(options: Options, world: World, *, needs_login: bool = True) -> Declared:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import cast
 
 from hooksync.commands.options import Options
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError
+from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError, counted
 from hooksync.core.model import address_matches
 from hooksync.core.output import Form
 from hooksync.core.record import fields_of, replace
@@ -89,7 +89,9 @@ def push(options: Options, world: World) -> ExitCode:
             what = f"the state {store.where} was written just now by something that does not take its run lock"
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
         store.integrity.remember(after)
-    world.terminal.result(f"pushed to {printable(store.where)}: serial {after.serial}, {_count(after.entries)}\n")
+    world.terminal.result(
+        f"pushed to {printable(store.where)}: serial {after.serial}, {counted(len(after.entries), 'entry')}\n"
+    )
     return ExitCode.DONE
 
 
@@ -140,8 +142,8 @@ def forget(options: Options, world: World) -> ExitCode:
         lines = [_line(each) for each in kept if each.address in found]
         if not options.is_confirmed:
             world.terminal.message("\n".join(lines))
-        asked = f"Forget {_count(lines)}? What is live then counts as not made by hooksync, and its secret as unknown."
-        _confirm(asked, options, world)
+        loss = "What is live then counts as not made by hooksync, and its secret as unknown."
+        _confirm(f"Forget {counted(len(lines), 'entry')}? {loss}", options, world)
         update(store, lambda now: now.forgetting(found))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
@@ -257,7 +259,3 @@ def _time(seconds: int) -> str | None:
         return rfc3339(seconds) if seconds else None
     except (OverflowError, ValueError, OSError):  # by a wrong clock
         return str(seconds)
-
-
-def _count(entries: Collection[object]) -> str:
-    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
 from hooksync.config.files import DEFAULT_FILES, read_sources
-from hooksync.core.errors import ExitCode, FileError, Problem, UsageError
+from hooksync.core.errors import ExitCode, FileError, Problem, UsageError, counted
 from hooksync.core.model import Location
 from hooksync.core.output import is_there
 from hooksync.core.redaction import printable
@@ -53,8 +53,7 @@ def validate(options: Options, world: World) -> ExitCode:
     if options.format == "json":
         world.terminal.result(_json(len(entries), number, (), document.warnings), "json")
         return ExitCode.DONE
-    tenancies = "1 tenancy" if len(entries) == 1 else f"{len(entries)} tenancies"
-    what = f"{tenancies}, {number} {'subscription' if number == 1 else 'subscriptions'}"
+    what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
 

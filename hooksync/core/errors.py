@@ -133,6 +133,12 @@ def some_of(names: Sequence[str], most: int = _MOST_NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things, e.g. `1 entry`, `2 entries`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def os_reason(error: Exception) -> str:
     """Why the system refused, e.g. `permission denied`. A ValueError: a null character in a path, or a closed file."""
     reason = error.strerror if isinstance(error, OSError) else None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from hooksync import __version__
-from hooksync.core.errors import HooksyncError, Problem, Rejected, some_of
+from hooksync.core.errors import HooksyncError, Problem, Rejected, counted, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
 from hooksync.core.record import Record, to_builtins
 from hooksync.core.redaction import printable
@@ -269,9 +269,8 @@ def _title(check: HookCheck) -> str:
 
 def _summary(view: CheckView) -> str:
     counts = view.counts()
-    plural = "" if counts["warning"] == 1 else "s"
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    return f"Check: {counts['ok']} ok, {counts['warning']} warning{plural}, {counts['failed']} failed{skipped}."
+    return f"Check: {counts['ok']} ok, {counted(counts['warning'], 'warning')}, {counts['failed']} failed{skipped}."
 
 
 def _hook_json(check: HookCheck) -> dict[str, object]:

@@ -9,11 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from hooksync.core.errors import some_of
+from hooksync.core.errors import counted, some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.report.text import table_lines, tenancies_of
+from hooksync.report.text import table_lines
 from hooksync.report.view import RunView, StepView, TenancyView
 
 _HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
@@ -127,5 +127,5 @@ def coverage_table(view: RunView) -> tuple[Sequence[Row], str]:
 
 def _summary(view: RunView, more: str, *parts: str) -> str:
     unread = len(view.errors)
-    head = f"List: {list_counts(view)['live']} live in {tenancies_of(len(view.tenancies) - unread)}{more}"
-    return printable("; ".join((head, *parts, *([f"{tenancies_of(unread)} not read"] if unread else [])))) + "."
+    head = f"List: {list_counts(view)['live']} live in {counted(len(view.tenancies) - unread, 'tenancy')}{more}"
+    return printable("; ".join((head, *parts, *([f"{counted(unread, 'tenancy')} not read"] if unread else [])))) + "."

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from hooksync.core.errors import Problem, some_of
+from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
 from hooksync.report.view import RunView, StepView, TenancyView
@@ -201,13 +201,13 @@ def plan_summary(view: RunView) -> str:
     left = f", {counts['leave']} left alone" if counts["leave"] else ""
     if not view.has_changes and not view.errors:
         number = len(view.tenancies)
-        subject = "1 tenancy matches" if number == 1 else f"{number} tenancies match"
+        subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
         if view.is_targeted:
-            subject = f"The targeted subscriptions of {tenancies_of(number)} match"
+            subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
         kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown or view.unlisted else ""
         start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
         return f"{start}{subject} {view.sources}{kept}."
-    unread = f"; {tenancies_of(len(view.errors))} not planned" if view.errors else ""
+    unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
     return (
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
         f"{counts['unsubscribe']} to unsubscribe; {_unchanged(counts['keep'], view)}{left}{unread}."
@@ -257,8 +257,3 @@ def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
 def result_words(result: Result) -> str:
     """Name a result in words."""
     return "not tried" if result == "not-attempted" else result.replace("-", " ")
-
-
-def tenancies_of(number: int) -> str:
-    """Count tenancies in words."""
-    return "1 tenancy" if number == 1 else f"{number} tenancies"
