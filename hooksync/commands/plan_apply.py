@@ -114,7 +114,7 @@ def show(options: Options, world: World) -> ExitCode:
     show_problems(replace(made, warnings=(*saved.warnings, *made.warnings)), world, refused="apply would refuse")
     end = saved.created_at + options.max_age if options.max_age is not None else saved.expires_at
     until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
-    verdict = f"apply refuses it: {too_old}" if too_old else f"apply takes it{until}, if nothing has changed since"
+    verdict = f"apply refuses it: {too_old}" if too_old else f"apply accepts it{until}, if nothing has changed since"
     world.terminal.message(f"{printable(options.path)} was made at {made.created_at}; {verdict}")
     return made.exit_code
 

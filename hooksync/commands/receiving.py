@@ -174,8 +174,8 @@ def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
     except (ValueError, LookupError, TypeError, RecursionError):
         is_right = False
     if not is_right:
-        what = "the event does not tell its subscription, trigger and tenant, so it proves nothing of one"
-        raise Refused(Problem(what, "take one that Preservica sent"))
+        what = "the event does not name its subscription, trigger and tenant, so nothing can be recorded"
+        raise Refused(Problem(what, "use an event that Preservica sent"))
     return identifier, trigger, tenant
 
 

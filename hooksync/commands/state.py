@@ -206,9 +206,9 @@ def _check_push(given: State, found: Inspected, where: str) -> None:
     before = found.trusted(reads=False, writes=True)
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
-    what = f"what is to be pushed is older than {where}: its serial is {given.serial}, and {before.serial} there"
+    what = f"the state to push is older than {where}: its serial is {given.serial}, and {before.serial} there"
     if given.url_salt != before.url_salt:
-        what = f"what is to be pushed is another state than {where}, not an earlier or later one"
+        what = f"the state to push is another one than {where}, not an earlier or later version of it"
     fix = "look at both with `hooksync state show`; if what is there is not needed any more, give --force"
     raise Refused(Problem(what, fix))
 

@@ -91,7 +91,7 @@ def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
         changes = _differences(saved.live, live)
         what = f"what is live has changed since the plan was made: {changes or 'a URL, trigger or flag'}"
     elif strange := saved.live.keys() ^ live.keys():
-        what = f"the plan is not about what is live: {_listed('differs', strange)}"
+        what = f"the plan does not list what is live: {_listed('differs', strange)}"
     else:
         return
     yield Problem(f"{fetched.tenancy.name}: {what}", _PLAN_ANEW, fetched.tenancy.location)
@@ -113,7 +113,9 @@ def _rotated(plan: TenancyPlan) -> Iterable[Problem]:
     kept = [step for step in plan.steps if isinstance(step, Keep) and step.secret_state == "changed"]
     if kept:
         addresses = some_of([step.declared.address for step in kept])
-        what = f"{plan.tenancy.name}: the plan keeps what has another secret than this environment: {addresses}"
+        what = (
+            f"{plan.tenancy.name}: the plan keeps subscriptions whose secrets differ in this environment: {addresses}"
+        )
         yield Problem(what, f"{_PLAN_ANEW}, with the secrets set", plan.tenancy.location)
 
 

@@ -217,7 +217,7 @@ class Execution(Record, frozen=True):
             if len(candidates) == 1:
                 runner.found(candidates[0])
             elif candidates and runner.creation is not Creation.UNKNOWN:
-                runner.give_up(f"{len(candidates)} that may be it appeared, and no answer told which one is")
+                runner.give_up(f"{len(candidates)} new subscriptions may be this one, and no answer told which")
 
     def _remove(self, runners: Sequence[StepRunner]) -> None:
         """Remove what is not wanted, and what has its replacement."""
@@ -247,8 +247,8 @@ class Execution(Record, frozen=True):
             else:
                 awaited = [] if made and made.address not in addresses else of_trigger[live.trigger]
             if awaited:
-                what = "is not known to be made, and may be what replaces this one"
-                runner.hold(f"held back: {some_of(awaited, 1)} {what}", "fix that, then run apply again")
+                what = f"held back: {some_of(awaited, 1)} may not have been made, and may replace this one"
+                runner.hold(what, "fix that, then run apply again")
 
     def _verify(self) -> TenancyOutcome:
         """List once more and compare: what became of each step, and which steps would still be needed."""
@@ -347,7 +347,7 @@ def _unchanged(step: Step, strangers: Mapping[str, str]) -> Outcome:
     stranger = strangers.get(step.declared.address) if isinstance(step, Keep) else None
     if stranger is None:
         return Outcome(step, "unchanged")
-    what = f"somebody put another one in its place, {stranger}, and whether it has the declared secret is not known"
+    what = f"somebody else replaced it by {stranger}, whose secret is unknown"
     return Outcome(step, "unchanged", warnings=(Problem(what, ADOPT_FIX),), is_found=True)
 
 

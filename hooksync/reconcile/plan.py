@@ -243,7 +243,7 @@ def unsafe_reasons(plan: TenancyPlan, *, trusts_state: bool = True) -> tuple[Pro
     elif again and _is_over_limit(plan, removed + again, owned):
         others = f", and unsubscribe {removed}" if removed else ""
         fix = "check that the secrets have changed, then give --allow-mass-unsubscribe; or sign the state: set"
-        what = f"remove and re-create {again} of {owned} on the word of a state that is not signed{others}: {limit}"
+        what = f"remove and re-create {again} of {owned} because an unsigned state says so{others}: {limit}"
         forbid(what, f"{fix} {KEY_VARIABLE}")
     if removed and not tenancy.subscriptions and removed == owned and tenancy.limit.percent != 100:
         forbid(f"unsubscribe all it owns ({removed}), since none is declared")

@@ -25,7 +25,7 @@ CONFLICTS = Problem(
     "declare `replacement: remove-first` to plan it this way",
 )
 FOUND = Problem(
-    "no answer told its id, only the list shows it: whether it has the declared secret is not known",
+    "no answer told its id, only the list shows it: its secret is unknown",
     "`hooksync apply --adopt` asks the receiver and records it; `--replace ADDRESS` re-creates it",
 )
 UNLISTED = Problem(

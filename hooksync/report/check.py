@@ -55,11 +55,11 @@ _SIGNING = {  # by whether a receiver signs a challenge code that is an event; N
     True: Finding(
         "event-signing",
         "warning",
-        "it also signs a challenge code that begins as a signed event does",
+        "it also signs a challenge code that looks like a signed event",
         "let it refuse codes that begin with preservica-webhook-auth: its answer to such a code is the valid signature "
         "of a forged event",
     ),
-    False: Finding("event-signing", "ok", "it does not sign a challenge code that begins as a signed event does"),
+    False: Finding("event-signing", "ok", "it does not sign a challenge code that looks like a signed event"),
 }
 
 
@@ -157,7 +157,7 @@ def judge_tenancy(
         later = _STAGES[_STAGES.index(broken.subject) + 1 :]
         found |= {broken.subject: broken, **{stage: Finding(stage, "skipped") for stage in later}}
         if broken.subject == "list":
-            found["role"] = Finding("role", "skipped", "only a list can show it")
+            found["role"] = Finding("role", "skipped", "only the list can show it")
     return tuple(found.values())
 
 

@@ -71,7 +71,7 @@ ALL_CHANGED = each_entry(fingerprint="0" * 64)
 
 def refused_to_re_create(run: Run, number: int) -> None:
     assert run.code == 3, run.err
-    assert f"prod: would remove and re-create {number} of 4 on the word of a state that is not signed" in run.err
+    assert f"prod: would remove and re-create {number} of 4 because an unsigned state says so" in run.err
     assert "more than limits.unsubscribe allows (" in run.err
     assert "--allow-mass-unsubscribe; or sign the state: set HOOKSYNC_PLAN_KEY" in run.err
 
@@ -94,7 +94,7 @@ def test_what_is_removed_first_counts_together_with_what_is_unsubscribed(place: 
     forge(place, lambda it: [entry.update(fingerprint="0" * 64) for entry in it["entries"][:3]])
     run = place.run("plan")
     refused_to_re_create(run, 3)
-    assert "not signed, and unsubscribe 1: more than limits.unsubscribe allows (50%)" in run.err
+    assert "says so, and unsubscribe 1: more than limits.unsubscribe allows (50%)" in run.err
 
 
 def test_within_the_limit_the_word_of_a_state_is_followed(place: Place) -> None:

@@ -292,7 +292,7 @@ def test_a_saved_plan_is_shown_as_it_was_printed(lived_in: Place, flags: tuple[s
         assert (run.code, run.out) == (0, planned.out)
         assert len(lived_in.box.calls) == calls[-1]
         assert all(line in run.err for line in planned.err.splitlines() if line.startswith("warning: "))
-        assert "; apply takes it, however old it is, if nothing has changed since" in run.err
+        assert "; apply accepts it, however old it is, if nothing has changed since" in run.err
     has_changes = "No changes" not in planned.out and "--target" not in flags
     assert shown(lived_in, "--detailed-exitcode").code == (2 if has_changes else 0)
 
@@ -310,8 +310,8 @@ def test_the_age_of_a_plan_is_told_and_a_key_is_asked_for(place: Place) -> None:
     assert place.run("plan", "--out", "plan.json").code == 0
     run = shown(place)
     assert run.code == 0
-    assert "; apply takes it until 20" in run.err
-    assert "; apply takes it until 20" in shown(place, "--max-age", "7d").err
+    assert "; apply accepts it until 20" in run.err
+    assert "; apply accepts it until 20" in shown(place, "--max-age", "7d").err
     place.environ["HOOKSYNC_PLAN_KEY"] = "another-key-of-plans-0123456789"
     assert (shown(place).code, shown(place).out) == (3, "")
     del place.environ["HOOKSYNC_PLAN_KEY"]

@@ -60,8 +60,8 @@ def test_a_subscription_that_signs_with_another_secret_than_the_state_knew_is_to
     [
         ("9" * 32, ("--target", "prod/catalogue/INDEXED"), {}, "the event may be of no declared subscription"),
         ("9" * 32, (), {"tenant": "ANOTHER"}, "the event may be of no declared subscription"),
-        (7, (), {}, "the event does not tell its subscription"),
-        ("::error::x", (), {}, "the event does not tell its subscription"),
+        (7, (), {}, "the event does not name its subscription"),
+        ("::error::x", (), {}, "the event does not name its subscription"),
     ],
 )
 def test_an_event_that_may_be_of_no_or_another_subscription_is_not_recorded(

@@ -286,7 +286,7 @@ def test_the_same_content_is_nothing_to_do_whatever_its_serial(kept: Folder, ser
     ("given", "what"),
     [
         (replace(SETTLED, serial=6), "is older than hooks.state.json: its serial is 6, and 7 there"),
-        (ANOTHER, "is another state than hooks.state.json, not an earlier or later one"),
+        (ANOTHER, "is another one than hooks.state.json, not an earlier or later version of it"),
     ],
     ids=["older", "foreign"],
 )
@@ -294,7 +294,7 @@ def test_an_older_or_a_foreign_one_is_refused_unless_it_is_forced(kept: Folder, 
     kept.put(given, "new.json")
     done = kept.run("push", "new.json")
     assert (done.code, done.out) == (3, "")
-    assert done.err.startswith(f"error: what is to be pushed {what}\n  fix: look at both with `hooksync state show`")
+    assert done.err.startswith(f"error: the state to push {what}\n  fix: look at both with `hooksync state show`")
     assert kept.state() == WHOLE
     assert kept.run("push", "new.json", "--force").code == 0
     assert kept.state() == replace(given, serial=8)

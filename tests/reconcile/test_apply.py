@@ -248,7 +248,7 @@ def test_a_failed_step_does_not_stop_the_others() -> None:
 
 
 def held_back(address: str) -> tuple[str, str]:
-    what = f"held back: {address} is not known to be made, and may be what replaces this one"
+    what = f"held back: {address} may not have been made, and may replace this one"
     return what, "fix that, then run apply again"
 
 
@@ -267,7 +267,7 @@ def test_a_removal_waits_for_what_could_not_be_made_of_its_trigger(answers: list
 def test_a_removal_that_waits_names_one_and_counts_the_others() -> None:
     wanted = [declared(f"https://hooks.example.org/{number}", name=f"n{number}") for number in range(3)]
     service = FakeService.holding([live("x", "https://h.example/x")], on_subscribe=deque([rejected(400)] * 3))
-    assert said(carry_out(tenancy(*wanted), service))[-1] == held_back("prod/n0/MOVED (and 2 more)")
+    assert said(carry_out(tenancy(*wanted), service))[-1] == held_back("prod/n0/MOVED and 2 more")
 
 
 def test_a_removal_does_not_wait_for_a_replacement_whose_old_one_is_there() -> None:
