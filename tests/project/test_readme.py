@@ -88,6 +88,13 @@ def test_the_readme_is_short() -> None:
     assert README.stat().st_size <= LARGEST_README
 
 
+def test_each_promise_of_the_readme_leads_to_a_proof() -> None:
+    _, _, table = text_of(README).partition("\n| promise | proof |\n|---|---|\n")
+    rows = [line.strip("|").split("|") for line in table.partition("\n\n")[0].splitlines()]
+    assert len(rows) == 10
+    assert all(re.search(r"\]\((docs|tests)/", proof) for _, proof in rows)
+
+
 def test_the_two_commands_set_everything_up() -> None:
     demo, tests = blocks("sh", text_of(README))
     for command in (demo, tests):
