@@ -19,7 +19,7 @@ from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, Stored, state_place, update, written_text
+from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, state_place, update, written_text
 
 LIST_FORMAT = "hooksync.state-list/1"
 
@@ -34,10 +34,10 @@ _NOTES = {  # what is special about an entry or an intent, by its field
 def show(options: Options, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
     store = find_state(options, world)
-    stored = _read(store)
-    state, holder = _inspected(stored, store, world), store.holder()
+    text = _read(store)
+    state, holder = _inspected(text, store, world), store.holder()
     about: dict[str, object] = {"state": store.where, "state_format": STATE_FORMAT, "serial": state.serial}
-    about |= {"last_run": state.last_run, "signed": "signature" in json.loads(stored.text)}
+    about |= {"last_run": state.last_run, "signed": "signature" in json.loads(text)}
     if options.format == "json":
         about |= {"format": LIST_FORMAT, "entries": [*map(_fields, state.entries)]}
         about |= {"intents": [*map(_fields, state.intents)]}
@@ -57,15 +57,15 @@ def show(options: Options, world: World) -> ExitCode:
 def pull(options: Options, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
     store = find_state(options, world)
-    stored = _read(store)
+    text = _read(store)
     form: Form = "json"
     try:
-        _inspected(stored, store, world)
+        _inspected(text, store, world)
     except FileError as error:
         form = "text"  # perhaps it is no JSON
         for problem in error.problems:
             world.terminal.warn(problem)
-    world.terminal.result(stored.text, form)
+    world.terminal.result(text, form)
     return ExitCode.DONE
 
 
@@ -74,8 +74,8 @@ def push(options: Options, world: World) -> ExitCode:
     store = find_state(options, world)
     given = read_state(*_given(options.path, world))
     with hold_run_lock(store, options.lock_timeout, world):
-        stored = store.read()
-        found = _replaced(stored, store, is_forced=options.is_forced)
+        text, version = store.read()
+        found = _replaced(text, store, is_forced=options.is_forced)
         serial = found.state.serial if found.state else 0
         if replace(given, serial=serial) == found.state and not (found.errors or found.warnings):
             world.terminal.result(f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n")
@@ -84,7 +84,7 @@ def push(options: Options, world: World) -> ExitCode:
             _check_push(given, found, store.where)
         after = replace(given, serial=max(given.serial, serial, store.integrity.seen(given)) + 1)
         try:
-            store.write(written_text(after, store.integrity, store.where), stored.version if stored else None)
+            store.write(written_text(after, store.integrity, store.where), version)
         except Changed:
             what = f"the state {store.where} was written just now by something that does not take its run lock"
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
@@ -135,7 +135,7 @@ def forget(options: Options, world: World) -> ExitCode:
     store = find_state(options, world)
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
-        state = read_state(_read(store).text, store.where)
+        state = read_state(_read(store), store.where)
         refuse_unmatched("GLOB", options.globs, sorted(state.addresses()), "address in the state")
         found = {each for each in state.addresses() if address_matches(each, options.globs)}
         kept: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
@@ -164,18 +164,18 @@ def find_state(options: Options, world: World) -> StateStore:
     return store
 
 
-def _read(store: StateStore) -> Stored:
-    """Read a state. Raises FileError where there is none; it says who holds the run lock all the same."""
-    if stored := store.read():
-        return stored
+def _read(store: StateStore) -> str:
+    """Read a state's text. Raises FileError where there is none; it says who holds the run lock all the same."""
+    if (text := store.read()[0]) is not None:
+        return text
     what, holder = f"there is no state at {store.where}", store.holder()
     held = f"; its run lock is held by {holder}, with the id {holder.id}" if holder else ""
     raise FileError(Problem(f"{what}{held}", "name it with --state; the first `hooksync apply` writes it"))
 
 
-def _inspected(stored: Stored, store: StateStore, world: World) -> State:
+def _inspected(text: str, store: StateStore, world: World) -> State:
     """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
-    found = store.integrity.inspect(stored.text, store.where)
+    found = store.integrity.inspect(text, store.where)
     for problem in (*found.errors, *found.warnings):
         world.terminal.warn(problem)
     return cast("State", found.state)  # there is a text
@@ -185,15 +185,15 @@ def _given(path: str, world: World) -> tuple[str, str]:
     """Read the text that is to be pushed, and what to call it in messages."""
     if path == "-":  # one that is cut off, or whose bytes are no text, is no JSON
         return world.stdin.read(MOST_BYTES + 1).decode("utf-8-sig", "backslashreplace"), "<stdin>"
-    if stored := LocalStore(path).read():
-        return stored.text, path
+    if (text := LocalStore(path).read()[0]) is not None:
+        return text, path
     raise FileError(Problem(f"there is no file {path}", "name one that `hooksync state pull` wrote, or -"))
 
 
-def _replaced(stored: Stored | None, store: StateStore, *, is_forced: bool) -> Inspected:
+def _replaced(text: str | None, store: StateStore, *, is_forced: bool) -> Inspected:
     """Read the state that another one is to replace. Raises Refused where it cannot be read, unless that is forced."""
     try:
-        return store.integrity.inspect(stored.text if stored else None, store.where)
+        return store.integrity.inspect(text, store.where)
     except FileError as error:
         if is_forced:
             return Inspected(None)

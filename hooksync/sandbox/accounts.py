@@ -176,10 +176,7 @@ class Accounts:
 
 
 def one_time_code(seed: str, counter: int) -> str:
-    """Compute the six-digit code of a period, counted from 1970. Raises `SandboxError` if the seed is not base32.
-
-    Source: RFC 6238, and RFC 4226 section 5.3 for the truncation.
-    """
+    """Compute the code of a period since 1970 (RFC 6238). Raises `SandboxError` for a seed that is not base32."""
     letters = seed.replace(" ", "").upper()
     try:
         key = base64.b32decode(letters + "=" * (-len(letters) % 8))

@@ -13,17 +13,16 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import quote, urlsplit
 
 from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, USERNAME, Account
 from hooksync.sandbox.http_server import Log
-from hooksync.sandbox.receiver import Receiver
+from hooksync.sandbox.receiver import Receiver, WebhookSender
 from hooksync.sandbox.server import FIRE_PATH, Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 
@@ -111,17 +110,17 @@ def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
         if server.scheme != "http" or server.hostname not in _LOOPBACK:
             raise ValueError("that is no sandbox on this machine: give --server as hooksync sandbox prints it")
-        path = FIRE_PATH + quote(args.trigger or "", safe="")
-        with closing(HTTPConnection(server.hostname, server.port, timeout=_LONGEST_DELIVERY)) as connection:
-            connection.request("POST", path, event, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            message = json.loads(response.read())["message"]
-        if response.status == 200:
+        url = f"http://{server.netloc}{FIRE_PATH}{quote(args.trigger or '', safe='')}"
+        answer = WebhookSender(_LONGEST_DELIVERY).post(url, event, {"Content-Type": "application/json"})
+        if isinstance(answer, str):
+            raise ValueError(answer)
+        message = json.loads(answer[1])["message"]
+        if answer[0] == 200:
             say(message)
             return _DONE
     except (LookupError, TypeError):
         message = "nothing was sent: what answers is no sandbox"
-    except (OSError, HTTPException, ValueError) as error:
+    except ValueError as error:
         message = f"nothing was sent: {error}"
     log({"kind": "error", "result": message})
     return _FAILED

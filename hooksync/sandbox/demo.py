@@ -26,7 +26,7 @@ from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.server import Sandbox
 from hooksync.sandbox.tenancies import SandboxOptions
 
-CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]
+CatchSignals = Callable[[Callable[[int], None]], AbstractContextManager[None]]  # of SIGINT and SIGTERM, to a function
 
 _BROKEN = (
     "The tour ends early: {}. Perhaps something on this machine blocks connections to 127.0.0.1. If not, this is a bug "
@@ -41,10 +41,6 @@ _USERS_OWN = ("PRESERVICA_", "HOOKSYNC_")  # beginnings of variables that are ab
 
 class Stopped(Exception):
     """A signal came."""
-
-
-class Unexpected(Exception):
-    """A command ended with another exit code than the tour expects."""
 
 
 @dataclass(slots=True)
@@ -64,7 +60,7 @@ class Tour:
         self.signal = number
 
     def follow(self, script: Iterable[str]) -> None:
-        """Show the script line by line, and do what it says. Raises Stopped after a signal, Unexpected."""
+        """Show the script line by line, and do what it says. Raises Stopped, SandboxError for a wrong exit code."""
         for line in script:
             kind, _, text = line.partition(" ")
             match kind:
@@ -91,7 +87,7 @@ class Tour:
         if code:
             self._show(f"{_INDENT}(exit code {code})")
         if str(code) not in codes.split(" or "):
-            raise Unexpected(f"`{text}` ended with exit code {code}, not {codes}")
+            raise SandboxError(f"`{text}` ended with exit code {code}, not {codes}")
 
     def _run(self, arguments: Sequence[str]) -> tuple[str, int]:
         """Run hooksync to its end; returns its output and its exit code."""
@@ -125,10 +121,7 @@ class Tour:
 
 
 def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is_coloured: bool) -> int:
-    """Give the tour. `announce` shows a line. Returns the exit code: 1 if a command did not do what it should.
-
-    `catch_signals` hands each SIGINT and SIGTERM to a function while it is entered.
-    """
+    """Give the tour; returns the exit code: 1 if a command did not do what it should. `announce` shows a line."""
     hooks, script, farewell = Path(__file__).with_name("tour.txt").read_text(encoding="utf-8").split("---\n")
     tour = Tour(announce, is_coloured)
     try:
@@ -136,7 +129,7 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is
             tour.follow(script.splitlines())
     except Stopped:
         return 128 + (tour.signal or 0)
-    except (OSError, SandboxError, Unexpected) as error:
+    except (OSError, SandboxError) as error:
         announce(textwrap.fill(_BROKEN.format(error), _WIDTH - 1, break_long_words=False, break_on_hyphens=False))
         return 1
     announce(farewell.rstrip("\n"))

@@ -98,20 +98,17 @@ class WebhookSender:
         Source: the answer that pyPreservica 4.2.2 gives, webHooksAPI.py; not verified on a live tenancy.
         """
         code = secrets.token_hex(16)
-        answer = self._post(url, b"", {}, f"challengeCode={code}")
+        answer = self.post(url, b"", {}, f"challengeCode={code}")
         return answer if isinstance(answer, str) else judge(*answer, code, secret)
 
     def deliver(self, subscription: Subscription, body: bytes) -> int | str:
-        """Send events to a subscription's receiver, signed and in chunks. Returns its status, or why it did not answer.
-
-        `body`: as `event_body` makes it.
-        """
+        """Send an event, signed and in chunks. Returns the status of the receiver, or why it did not answer."""
         headers = {
             "Content-Type": "application/json",
             "Transfer-Encoding": "chunked",
             "Preservica-Signature": receiver.sign_event(subscription.secret.encode("latin-1"), body),
         }
-        answer = self._post(subscription.url, body, headers)
+        answer = self.post(subscription.url, body, headers)
         return answer if isinstance(answer, str) else answer[0]
 
     def close(self) -> None:
@@ -121,7 +118,7 @@ class WebhookSender:
             for connected in self._open:
                 cut(connected)
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str], query: str = "") -> tuple[int, bytes] | str:
+    def post(self, url: str, body: bytes, headers: dict[str, str], query: str = "") -> tuple[int, bytes] | str:
         """Return the status and the body of an answer, or why there is none. `query`: added to that of the URL."""
         ends = time.monotonic() + self._timeout
         try:

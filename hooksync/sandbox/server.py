@@ -57,10 +57,9 @@ class Sandbox(LoopbackServer):
         self._rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
     def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> dict[str, int | str]:
-        """Let something happen: send it, signed, to all subscriptions for a trigger (as on the wire), one by one.
+        """Send what happens, or a sample, to all subscriptions for a trigger (as on the wire), one by one.
 
-        Returns by their ids what came back, as `WebhookSender.deliver`. `events`: what happens; None: something to an
-        asset.
+        Returns by their ids what came back, as `WebhookSender.deliver`.
         """
         events = sample_events(trigger) if events is None else events
         held = [(tenant, each) for tenant in self._tenants for each in self._rules.tenancies.held_by(tenant)]

@@ -33,8 +33,6 @@ from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxE
 TRIGGERS = ("MOVED", "FULL_TEXT_INDEXED", "CHANGED_SECURITY_DESCRIPTOR", "INGEST_FAILED", "CHANGE_ASSET_VISIBILITY")
 SHORT_TRIGGERS = {"INDEXED": "FULL_TEXT_INDEXED", "SECURITY_CHANGED": "CHANGED_SECURITY_DESCRIPTOR"}  # pyPreservica's
 
-# Challenges a URL under a secret; returns why the receiver failed, None if it passed.
-Challenge = Callable[[str, str], str | None]
 TOKEN_HEADER = "preservica-access-token"  # noqa: S105  the header's name, not a token
 VERSION = "7.5.0"  # of Preservica, as this sandbox reports it
 
@@ -82,11 +80,6 @@ class _Kept:
     listed_until: float = math.inf  # likewise; infinite: it is not removed
 
 
-def make_id() -> str:
-    """Make an id as the service does: 32 hex digits."""
-    return uuid.uuid4().hex
-
-
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
     """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
@@ -99,7 +92,7 @@ class SandboxOptions:
     extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
     challenge_timeout: float = 5.0  # seconds
     port: int = 0  # 0: any that is free
-    new_id: Callable[[], str] = make_id  # for each subscription that is kept
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
     data: Path | None = None  # the file that keeps the subscriptions; None: in memory
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
@@ -204,9 +197,12 @@ class Tenancies:
 
 
 class Rules:
-    """The service: its accounts, its tenancies, its rules. Raises `SandboxError` where the data file cannot be used."""
+    """The service: its accounts, its tenancies, its rules. Raises `SandboxError` where the data file cannot be used.
 
-    def __init__(self, options: SandboxOptions, challenge: Challenge) -> None:
+    `challenge` challenges a URL under a secret: returns why the receiver failed, None if it passed.
+    """
+
+    def __init__(self, options: SandboxOptions, challenge: Callable[[str, str], str | None]) -> None:
         once = Trait.TOTP_ONCE in options.traits
         self.accounts = Accounts(options.accounts, options.token_seconds, options.clock, takes_codes_once=once)
         self.tenancies = Tenancies(options)

@@ -55,10 +55,7 @@ class UsedCodes:
 
 
 class TokenSession:
-    """Logs in to one tenancy, and has the token that all its threads share.
-
-    Refused credentials are not tried again: accounts get locked.
-    """
+    """Logs in to one tenancy, for all its threads. Refused credentials are not tried again: accounts get locked."""
 
     def __init__(self, tenancy: Tenancy, context: CallContext, find: FindSecret, used: UsedCodes, send: Send) -> None:
         self.tenant = tenancy.tenant  # that the log-in led to
@@ -96,10 +93,7 @@ class TokenSession:
             return self._token
 
     def _log_in(self) -> LogIn:
-        """Log in. Raises SecretError for a credential that is not set, ServiceError when the service refuses.
-
-        Only with a new code or timestamp anything is tried a second time.
-        """
+        """Log in; once more only with a new code or timestamp. Raises SecretError for what is not set, ServiceError."""
         if self._tenancy.credentials.method == "external":
             with suppress(_Outdated):
                 return self._external()

@@ -191,10 +191,7 @@ class RetryPolicy(Record, frozen=True):
     dice: Callable[[], float] = random.random  # 0 to 1, spreads callers out
 
     def wait(self, repeat: int, elapsed: float, retry_after: float | None) -> float | None:
-        """Return how long to wait before a repeat, or None to give up.
-
-        `repeat`: 0 for the first one; `retry_after`: what the service asked for.
-        """
+        """Return the seconds to wait before a repeat (0: the first); None: give up. `retry_after`: what it asks for."""
         if repeat >= self.repeats:
             return None
         wait = self.first_wait * 2**repeat * (0.5 + self.dice() / 2)
@@ -237,18 +234,15 @@ class CallContext(Record, frozen=True):
     clock: Clock = SYSTEM_CLOCK
     private_receivers: PrivateReceivers = "challenged"
 
-    def send(self, request: Request, peer: str, shown: str, told: Callable[[ServiceError], str]) -> Answer:
-        """Make one call and record it. Raises ServiceError.
-
-        `peer`: who is called; `shown`: the request as it is recorded; `told`: what is recorded instead of an answer.
-        """
+    def send(self, request: Request, peer: str, shown: str) -> Answer:
+        """Make one call and record it. `shown`: the request as it is recorded, without any key. Raises ServiceError."""
         start = self.clock.monotonic()
         result = "failed"
         try:
             answer = self.transport.send(request)
             result = str(answer.status)
         except ServiceError as error:
-            result = told(error)
+            result = self.redactor.quote(error.reason)  # it may quote a certificate
             raise
         finally:
             self.watch(CallRecord(peer, shown, result, self.clock.monotonic() - start))
@@ -301,7 +295,7 @@ class Caller:
     def _try(self, request: Request) -> Answer | ServiceError:
         peer = f"{self.tenancy} ({shown_server(request.base_url)})"
         try:
-            answer = self.context.send(request, peer, str(request), lambda error: error.reason)
+            answer = self.context.send(request, peer, str(request))
         except ServiceError as error:
             return error
         self._was_reached = True

@@ -113,19 +113,11 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
 
 
 def probe_once(request: Request, context: CallContext, peer: str, shown: str) -> Answer | ProbeResult:
-    """Make a call, without a repeat: returns its answer, or why there is none.
-
-    `peer`: who is called, as it is recorded; `shown`: the request as it is recorded, without any key.
-    """
+    """Make a call, without a repeat: returns its answer, or why there is none. See `CallContext.send`."""
     try:
-        return context.send(request, peer, shown, lambda error: _failed(error, context).detail)
-    except ServiceError as error:
-        return _failed(error, context)
-
-
-def _failed(error: ServiceError, context: CallContext) -> ProbeResult:
-    """Its words are our own, and without a URL; but they may quote a certificate."""
-    return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
+        return context.send(request, peer, shown)
+    except ServiceError as error:  # its words are our own, and without a URL; but they may quote a certificate
+        return ProbeResult(error.kind, context.redactor.quote(error.reason), error.problems[0].fix)
 
 
 def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResult:
@@ -156,10 +148,7 @@ def post(
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
 ) -> Answer | ProbeResult:
-    """Call a receiver once, at a private address only where that is allowed. `what`: is sent, as it is recorded.
-
-    `code`: of a challenge, added to whatever query is there.
-    """
+    """Call a receiver once, at a private address only where that is allowed. `what`: the call; `code`: a challenge."""
     scheme, netloc, tail = split_url(url.full.partition("#")[0])
     path = quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
     if code:

@@ -204,11 +204,7 @@ class Interim(OSError):
 
 
 def explain(error: Exception, limits: tuple[float, float, int], *, is_connected: bool) -> Explanation:
-    """Return what an exception means.
-
-    `limits`: seconds of a connection and of the whole call, bytes of the answer; `is_connected`: the request may have
-    reached the server.
-    """
+    """Return what an exception means. `limits`: seconds to connect, and of the call; bytes of the answer."""
     causes, (connect, call, answer_limit) = tuple(_causes(error)), limits
     if is_connected:
         return _after_sending(causes, call, answer_limit)

@@ -153,10 +153,7 @@ class CloudVault:
         raise Refused(Problem(what, f"keep the state elsewhere; delete {self.where}, which holds a trial of this"))
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
-        """Do something with obstore, within a time: it may ask for credentials and try again for minutes.
-
-        Raises Changed, FileError, FileNotFoundError for an object that is not there.
-        """
+        """Do something with obstore in time. Raises Changed, FileError, FileNotFoundError where there is no object."""
         try:
             return within(_LIMIT, lambda: do(self._obstore()))
         except TimeoutError:

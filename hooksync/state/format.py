@@ -59,7 +59,6 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
     """
     try:
         document = _parse(text, path)
-        _check_format(document)
         fields = check_document("state", document)
         state = convert(fields, State)
         _check_whole(state)
@@ -93,6 +92,12 @@ def _parse(text: str, path: str) -> dict[str, Any]:
         _raise_unparsed(text, path, error)
     if not isinstance(document, dict):
         raise InvalidDocument("not a state of hooksync: not a JSON object")
+    found = str(document.get("format", ""))
+    if _NEWER.fullmatch(found):
+        what = f"a newer hooksync wrote it, in the format {found}: install that, this one reads {STATE_FORMAT}"
+        raise InvalidDocument(what)
+    if found != STATE_FORMAT:
+        raise InvalidDocument(f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}")
     return document
 
 
@@ -108,15 +113,6 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
         raise FileError(Problem("the state has conflict markers of a merge", fix, where))
     what = f"the state is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     raise FileError(Problem(what, _WAY_OUT, Location(path, error.lineno, error.colno)))
-
-
-def _check_format(document: Mapping[str, Any]) -> None:
-    found = str(document.get("format", ""))
-    if _NEWER.fullmatch(found):
-        what = f"a newer hooksync wrote it, in the format {found}: install that, this one reads {STATE_FORMAT}"
-        raise InvalidDocument(what)
-    if found != STATE_FORMAT:
-        raise InvalidDocument(f"not a state of hooksync: its format is {quoted(found)}, not {STATE_FORMAT}")
 
 
 def _check_whole(state: State) -> None:

@@ -120,10 +120,7 @@ class GitVault:
     """A branch that holds one content; each write is a commit."""
 
     def __init__(self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0) -> None:
-        """`where`: `git:BRANCH`; `folder`: of the hooks file; `patience`: seconds for one git command.
-
-        Raises UsageError for what cannot be a branch.
-        """
+        """`where`: `git:BRANCH`; `folder`: of the hooks file; `patience`: seconds of a command. Raises UsageError."""
         self.where = where
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):

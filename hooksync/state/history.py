@@ -1,7 +1,7 @@
 """What the state knows of one tenancy's live subscriptions, as the comparison needs it. Pure.
 
 The list of the service may lag behind its answers. For a quarter of an hour the state bridges that: what an answer said
-to be made counts as live, and what it said to be removed as gone.
+to be made counts as live, and what it said to be removed as gone. Times are in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -78,10 +78,7 @@ class FetchedTenancy(Record, frozen=True):
 
 
 def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
-    """Return what is live: what was listed, with what that does not show yet, and without what it still shows.
-
-    `now`: seconds since 1970.
-    """
+    """Return what is live: what was listed, with what that does not show yet, and without what it still shows."""
     tenancy = one.tenancy
     gone, unlisted = _removed_lately(state, tenancy.name, now), _unlisted(state, tenancy.name, now)
     if not (gone or unlisted):
@@ -94,10 +91,7 @@ def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
 
 
 def is_behind(state: State, tenancy: str, listed: Iterable[LiveSubscription], now: float) -> bool:
-    """Whether the list does not show what it should by the answers of the last quarter of an hour.
-
-    Or what a run that was killed in that time may have made. `now`: seconds since 1970.
-    """
+    """Whether the list lacks what answers told lately, or what a run that was killed lately may have made."""
     shown = {each.id: each for each in listed}
     if any(entry.id not in shown for entry in _unlisted(state, tenancy, now)):
         return True
@@ -130,10 +124,7 @@ def _removed_lately(state: State, tenancy: str, now: float) -> frozenset[str]:
 
 
 def _as_made(entry: StateEntry, declared: DeclaredSubscription | None) -> LiveSubscription:
-    """Return a live one that no list has shown yet. `declared`: what it was made for, if that is still declared.
-
-    The state does not hold its URL: that may hold a key.
-    """
+    """Return a live one that no list has shown yet. The state does not hold its URL, which may hold a key."""
     url = declared.url if declared else NO_URL
     trigger = declared.trigger if declared else Trigger.named(entry.address.rpartition("/")[2])
     return LiveSubscription(entry.id, url, trigger, entry.include_identifiers, is_listed=False)

@@ -13,7 +13,7 @@ from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.core.record import asdict
 from hooksync.state.format import Integrity
-from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, Stored, no_such_run, read_holder, too_large
+from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, no_such_run, read_holder, too_large
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -37,27 +37,26 @@ class LocalStore:
         self._patience = patience
         self._is_held = False
 
-    def read(self) -> Stored | None:
-        """Read the file; None where there is none. Raises FileError."""
+    def read(self) -> tuple[str | None, str | None]:
+        """Return the text and its version, which is the text; None, None where there is no file. Raises FileError."""
         try:
             content = read_file(self.where, MOST_BYTES)
             if len(content) > MOST_BYTES:
                 raise FileError(too_large(self.where))
             text = content.decode("utf-8-sig")
         except FileNotFoundError:
-            return None
+            return None, None
         except UnicodeDecodeError:
             fix = "restore an earlier one; or delete it and write a new one with `hooksync apply --adopt`"
             raise FileError(Problem(f"the state {self.where} is not UTF-8 text", fix)) from None
         except (OSError, ValueError) as error:
             raise FileError(_unusable(self.where, "read", error)) from error
-        return Stored(text, text)
+        return text, text
 
     def write(self, text: str, version: str | None) -> None:
         """Replace the file if it still has this version. Raises Changed or FileError; then it is as it was."""
         with nullcontext() if self._is_held else self._locked():
-            stored = self.read()
-            if version != (stored.version if stored else None):
+            if version != self.read()[1]:
                 raise Changed
             self.integrity.output.write_file(self.where, text, follows_link=True)
 
@@ -78,7 +77,7 @@ class LocalStore:
             self._is_held = True
             with suppress(FileError):  # a full disk: the lock holds all the same, and the first writing says so
                 self.integrity.output.write_file(words, json.dumps(asdict(holder)))
-            delete_drafts(self._target)
+            delete_drafts(os.path.realpath(self.where))
             yield
         finally:
             self._is_held = False
@@ -110,12 +109,8 @@ class LocalStore:
         raise Refused(Problem(f"the run lock of {self.where} is of a run that has not ended: {held}", fix))
 
     @property
-    def _target(self) -> str:
-        return os.path.realpath(self.where)
-
-    @property
     def _beside(self) -> str:
-        return f"{self._target}.lock"
+        return f"{os.path.realpath(self.where)}.lock"
 
     def _acquire(self, patience: float) -> BaseFileLock:
         """Lock the file beside the real one. Raises TimeoutError after so many seconds, OSError or ValueError."""

@@ -11,14 +11,7 @@ from functools import cached_property
 
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import Record, force_setattr, replace
-from hooksync.state.fingerprints import (
-    SALT_BYTES,
-    Key,
-    Salt,
-    declared_digest,
-    fingerprint,
-    intent_fingerprint,
-)
+from hooksync.state.fingerprints import SALT_BYTES, Key, Salt, declared_digest, fingerprint, intent_fingerprint
 
 LARGEST_RUN = 2**53 - 1  # readers of JSON disagree about larger numbers; the schema has the same limit
 RECENT = 15 * 60  # seconds for which a list may not yet show what was made, or still show what was removed
@@ -160,10 +153,7 @@ class State(Record, frozen=True, dict=True):
         return {salt.id: salt for salt in self.salts}
 
     def salts_for(self, refs: Iterable[SecretRef], random: Callable[[int], bytes]) -> dict[SecretRef, Salt]:
-        """Return the salt of each reference for what is made next: the one that is there, or a new one.
-
-        `random`: returns that many random bytes. A new salt enters the state with the first entry or intent of it.
-        """
+        """Return each reference's salt for what is made next: the one that is there, or one of new `random` bytes."""
         usable = {salt.id.rpartition("#")[0]: salt for salt in reversed(self.salts)}
         given: dict[SecretRef, Salt] = {}
         for ref in refs:
@@ -185,19 +175,13 @@ class State(Record, frozen=True, dict=True):
         return frozenset(each.id for each in entries if not is_recent(each.unlisted_since, now)).difference(live_ids)
 
     def with_intents(self, intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
-        """Begin a run: its number is the new `last_run`, and replaces the one that the intents come with.
-
-        `salts`: those that the intents name; some may be there already.
-        """
+        """Begin a run: its number is the new `last_run`, and that of the intents. `salts`: those that these name."""
         run = self.last_run + 1
         meant = {(intent.tenancy, intent.address): replace(intent, run=run) for intent in intents}
         return replace(self, last_run=run)._with(self.entries, (*self.intents, *meant.values()), salts)
 
     def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> State:
-        """End a run in its tenancies; what other tenancies and other runs left stays.
-
-        `salts`: those that the new entries name; some may be there already.
-        """
+        """End a run in its tenancies; what others and other runs left stays. `salts`: those that new entries name."""
         ends = {settlement.tenancy: settlement for settlement in settlements}
         entries = {(entry.tenancy, entry.id): entry for entry in self.entries}
         removed = {(each.tenancy, each.id): each for each in self.removed if not _is_over(each, ends.get(each.tenancy))}

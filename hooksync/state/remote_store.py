@@ -16,7 +16,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.redaction import printable
 from hooksync.state.format import Integrity
-from hooksync.state.store import Busy, Changed, Holder, LockLost, Stored, no_such_run, read_holder
+from hooksync.state.store import Busy, Changed, Holder, LockLost, no_such_run, read_holder
 
 if TYPE_CHECKING:
     from hooksync.state.cloud_vault import CloudVault
@@ -75,10 +75,7 @@ class RemoteStore:
         expiry: float = EXPIRY,
         has_thread: bool = True,
     ) -> None:
-        """`aside`: path of a file for a state that cannot be written; `tell`: shows a message.
-
-        `has_thread`: whether a thread renews the lock; otherwise only `check` does.
-        """
+        """`aside`: path of a file for what cannot be written; `has_thread`: else only `check` renews the lock."""
         self.where = vault.where
         self.integrity = Integrity()
         self.aside: str | None = aside
@@ -94,13 +91,13 @@ class RemoteStore:
         self._seen: tuple[str, float] | None = None  # the lock of another run, and since when it is unchanged
         self._mutex = RLock()
 
-    def read(self) -> Stored | None:
-        """Read what is there now; without a call where this run holds the lock. Raises FileError."""
+    def read(self) -> tuple[str | None, str | None]:
+        """Return text and version, or None twice; without a call while this run holds the lock. Raises FileError."""
         with self._mutex:
             if self._lock is None:
                 self._known = self._vault.get() or _EMPTY
             content, version = self._known
-            return None if content.state is None else Stored(content.state, version or "")
+            return content.state, None if content.state is None else version
 
     def write(self, text: str, version: str | None) -> None:
         """Write if what is there still has this version. Raises Changed or FileError; then it is as it was."""

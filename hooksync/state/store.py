@@ -85,15 +85,6 @@ class LockLost(FileError):
     """The run lock is not held any more: nothing may be changed."""
 
 
-class Stored(Record, frozen=True):
-    """A state as a backend holds it."""
-
-    HIDDEN = ("text", "version")
-
-    text: str
-    version: str  # changes whenever the text does
-
-
 def open_store(
     where: str, environ: Mapping[str, str], file: str, output: Output, clock: Clock = SYSTEM_CLOCK
 ) -> StateStore:
@@ -201,12 +192,9 @@ def run_lock(
 
 
 def inspect(store: StateStore, planned: Mark | None = None) -> Inspected:
-    """Read the state as it is now, and find what speaks against it. Raises FileError where it cannot be read.
-
-    `planned`: of the state that a saved plan was made with.
-    """
-    serials, stored = store.integrity.serials(), store.read()  # in this order: another run may write in between
-    return store.integrity.inspect(stored.text if stored else None, store.where, planned, serials=serials)
+    """Read the state as it is now, and what speaks against it. `planned`: of a saved plan. Raises FileError."""
+    serials, (text, _) = store.integrity.serials(), store.read()  # in this order: another run may write in between
+    return store.integrity.inspect(text, store.where, planned, serials=serials)
 
 
 def load(store: StateStore) -> State | None:
@@ -222,18 +210,18 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
-        serials, stored = integrity.serials(), store.read()
-        before = integrity.inspect(stored.text if stored else None, store.where, serials=serials).trusted(writes=True)
+        serials, (text, version) = integrity.serials(), store.read()
+        before = integrity.inspect(text, store.where, serials=serials).trusted(writes=True)
         before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
         after = change(before)
-        if not stored and after == before:
+        if text is None and after == before:
             return after
         after = replace(after, serial=max(before.serial, after.serial, integrity.seen(after)))
-        if stored and after == before and _as_written(after, integrity) == stored.text.replace("\r\n", "\n"):
+        if text is not None and after == before and _as_written(after, integrity) == text.replace("\r\n", "\n"):
             return after  # not even the layout or the signature would be another one
         after = replace(after, serial=after.serial + 1)
         with suppress(Changed):
-            store.write(written_text(after, integrity, store.where), stored.version if stored else None)
+            store.write(written_text(after, integrity, store.where), version)
             integrity.remember(after)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
@@ -256,10 +244,7 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
 
 
 def written_text(state: State, integrity: Integrity, where: str) -> str:
-    """Return the text of a state, signed where there is a key. Raises FileError for one that nobody could read again.
-
-    `where`: that it is written to, for messages.
-    """
+    """Return a state's text, signed where there is a key. Raises FileError for one that nobody could read again."""
     if max(state.last_run, state.serial) > LARGEST_RUN:
         what = f"the state {where} has no run numbers left"
         fix = "hooksync never writes such a state: restore an earlier one, from its history or a backup"

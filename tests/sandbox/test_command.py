@@ -293,8 +293,10 @@ def test_receiver_of_ones_own_gets_the_event_that_is_fired(launch: Launch, stack
 
 def test_quick_start_of_the_readme_goes_as_it_says(launch: Launch, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    [typed] = re.findall(r"```text\n(hooksync plan\n.*?)```", readme, re.DOTALL)
-    said = second_terminal(launch().pasted, tmp_path, f"set -e\n{typed}")
+    _, _, steps = readme.partition("**On the sandbox**")
+    first, *typed = re.findall(r"`(hooksync [^`]+)`", steps.partition("**On your tenancy**")[0])
+    assert first == "hooksync sandbox"
+    said = second_terminal(launch().pasted, tmp_path, "\n".join(["set -e", *typed]))
     for expected in ("Plan: 2 to subscribe", "Applied: 2 done", "Verified: live matches declared.", "-> 200"):
         assert expected in said
 
@@ -350,7 +352,7 @@ def test_event_that_no_receiver_takes_is_an_error_with_its_reason(
         (["--server", "eu.preservica.com"], "error: nothing was sent: that is no sandbox on this machine"),
         (["--server", "http://127.0.0.1.example"], "error: nothing was sent: that is no sandbox on this machine"),
         (["--server", "https://127.0.0.1"], "error: nothing was sent: that is no sandbox on this machine"),
-        (["--server", "http://127.0.0.1:1"], "error: nothing was sent: [Errno"),
+        (["--server", "http://127.0.0.1:1"], "error: nothing was sent: nothing listens there"),
         (["--server", "http://127.0.0.1:x"], "error: nothing was sent: "),
     ],
 )

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.demo import Tour, Unexpected, clean_environ, run_demo
+from hooksync.sandbox.demo import Tour, clean_environ, run_demo
+from hooksync.sandbox.http_server import SandboxError
 from tests.lanes import sampled
 
 STORY = (
@@ -277,7 +278,7 @@ def test_wrong_exit_code_is_told_and_a_right_one_is_shown(tmp_path: Path) -> Non
     lines: list[str] = []
     tour = Tour(lines.append, folder=tmp_path, environ=clean_environ())
     tour.follow(["$ hooksync plan  # 1"])
-    with pytest.raises(Unexpected, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
+    with pytest.raises(SandboxError, match="`hooksync plan` ended with exit code 1, not 2 or 3"):
         tour.follow(["$ hooksync plan  # 2 or 3"])
     assert lines.count("    (exit code 1)") == 2
 

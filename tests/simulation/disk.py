@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hooksync.state.format import Integrity
 from hooksync.state.remote_store import Content
-from hooksync.state.store import Busy, Changed, Holder, Stored
+from hooksync.state.store import Busy, Changed, Holder
 from tests.simulation.world import Process
 
 
@@ -70,10 +70,10 @@ class Store:
     aside = None
     integrity = Integrity()
 
-    def read(self) -> Stored | None:
+    def read(self) -> tuple[str | None, str | None]:
         self.process.live()
         text = self.disk.texts.get(self.where)
-        return None if text is None else Stored(text, text)
+        return text, text
 
     def write(self, text: str, version: str | None) -> None:
         self.process.live()

@@ -34,18 +34,17 @@ def opened(backend: Backend, place: Path) -> StateStore:
 
 def test_one_run_reads_what_another_wrote(backend: Backend, place: Path) -> None:
     one, other = opened(backend, place), opened(backend, place)
-    assert one.read() is None
+    assert one.read() == (None, None)
     one.write(ONE, None)
-    found = other.read()
-    assert found
-    assert found.text == ONE
-    other.write(OTHER, found.version)
-    assert one.read() != found
+    text, version = other.read()
+    assert text == ONE
+    other.write(OTHER, version)
+    assert one.read() != (text, version)
 
 
 def test_nothing_is_written_over_what_another_run_wrote(backend: Backend, place: Path) -> None:
     one, other = opened(backend, place), opened(backend, place)
-    assert (one.read(), other.read()) == (None, None)
+    assert one.read() == other.read() == (None, None)
     one.write(ONE, None)
     with pytest.raises(Changed):
         other.write(OTHER, None)

@@ -26,7 +26,7 @@ from hooksync.state.format import (
 )
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import LARGEST_RUN, State
-from hooksync.state.store import Stored, inspect, load, open_store, update
+from hooksync.state.store import inspect, load, open_store, update
 from tests.state_makers import SALT, entry, state, states
 
 KEY, OTHER_KEY = PlanKey(b"a-key-that-signs-states-01234567"), PlanKey(b"another-key-that-signs-012345678")
@@ -137,10 +137,10 @@ def test_what_is_written_over_a_state_that_went_back_is_newer_than_all_that_was_
 
 def test_what_another_run_of_this_machine_writes_just_after_it_was_read_is_no_step_back(store: LocalStore) -> None:
     class Late(LocalStore):
-        def read(self) -> Stored | None:
-            stored = super().read()
-            update(store, add(str(len(stored.text if stored else ""))))
-            return stored
+        def read(self) -> tuple[str | None, str | None]:
+            text, version = super().read()
+            update(store, add(str(len(text or ""))))
+            return text, version
 
     write(store, WHOLE)
     late = Late(store.where)
