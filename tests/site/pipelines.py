@@ -53,8 +53,8 @@ def pages() -> dict[Path, str]:
         **page_with(
             "jenkins.md",
             parameters=table(
-                ("parameter", "kind", "what it is for"),
-                ((f"`{name}`", {"string": "text"}.get(kind, "tick box"), what) for kind, name, what in parameters),
+                ("parameter", "what it is for"),
+                ((f"`{name}`", what if kind == "string" else f"Tick box. {what}") for kind, name, what in parameters),
             ),
         ),
     }
