@@ -49,13 +49,14 @@ def type_of(field: Schema, schema: Schema) -> str:
 
 def _one_type(name: str, field: Schema, schema: Schema) -> str:
     if name == "array":
-        return f"array of: {type_of(field['items'], schema)}"
+        items = type_of(field["items"], schema)
+        return f"array of {items}s" if items.isalpha() else f"array of: {items}"
     if name == "object" and isinstance(more := field.get("additionalProperties"), dict) and "properties" not in field:
         return f"object, each value: {type_of(more, schema)}"
     if name in ("integer", "number"):
         least, most = field.get("minimum"), field.get("maximum")
         bounds = f", {least} to {most}" if most and most < 2**32 else f", {least} or more" if least else ""
         return name + bounds
-    if field.get("format") == "date-time":
+    if name == "string" and field.get("format") == "date-time":
         return "date and time"
     return name

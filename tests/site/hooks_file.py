@@ -46,7 +46,7 @@ def _kind(name: str, field: Schema, schema: Schema) -> str:
 
 def _in_words(text: str) -> str:
     """Say it in YAML's words."""
-    return text.replace("array of: string", "list of strings").replace("object", "mapping")
+    return text.replace("array of", "list of").replace("object", "mapping")
 
 
 def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) -> Iterator[str]:

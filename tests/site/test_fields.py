@@ -51,7 +51,7 @@ def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
         ({"enum": ["a", "b", None]}, '`"a"`, `"b"` or `null`'),
         ({"type": ["string", "null"]}, "string or null"),
         ({"type": "integer", "minimum": 0, "maximum": 9}, "integer, 0 to 9"),
-        ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of: boolean"),
+        ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of booleans"),
         ({"type": "object", "additionalProperties": {"type": "number"}}, "object, each value: number"),
         ({"oneOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
     ],
