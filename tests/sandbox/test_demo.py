@@ -57,7 +57,7 @@ STORY = (
     "Applied: 1 done",
     "Verified: live matches declared.",
     "Nothing is left behind",
-    "README",
+    "docs/quick-start.md",
     "hooksync sandbox",
 )
 SETTINGS_OF_THE_USER = {
