@@ -1,15 +1,18 @@
-"""A sandbox that keeps the calls that were made to it, for tests to count."""
+"""A sandbox and receivers that keep what came to them, for tests to count."""
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hooksync.sandbox import server
+from hooksync.sandbox import receiver, server
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.http_server import Answer, Connection, Request
+from hooksync.sandbox.http_server import Answer, Connection, Log, Request
 from hooksync.sandbox.tenancies import SandboxOptions
 
 
@@ -87,3 +90,26 @@ class _Ending:
     def cut(self) -> None:
         self._box.end(self._call, None)
         self._inner.cut()
+
+
+class Receiver(receiver.Receiver):
+    """The sandbox's receivers, with what they answered so far."""
+
+    def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None) -> None:
+        self.answers: Counter[tuple[str, str]] = Counter()  # by the receiver and the kind of the answer
+        self.last: dict[str, bytes] = {}  # the body that came last to each receiver
+        self._counting = threading.Lock()
+        self._tell = log
+        super().__init__(secrets, port, self._count)
+        self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
+
+    def _count(self, entry: dict[str, object]) -> None:
+        kind = entry["result"] if entry["result"] in ("challenge", "event") else "refused"
+        with self._counting:  # before the answer goes out, so that nobody has it first
+            self.answers[str(entry["what"]), str(kind)] += 1
+        self._tell(entry)
+
+    def _keep(self, connection: Connection, request: Request) -> None:
+        if request.body:
+            self.last[request.path.removeprefix("/")] = request.body
+        self._answer(connection, request)

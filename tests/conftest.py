@@ -16,10 +16,9 @@ import pytest
 from hypothesis import Phase, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.backends import backend, servers
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.posix import NOT_ON_WINDOWS, missing_on_windows

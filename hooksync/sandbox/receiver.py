@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -50,8 +49,6 @@ class Receiver(LoopbackServer):
         self._lock = threading.Lock()
         self._log = log
         self._receivers: dict[str, receiver.Receiver] = {}
-        self.answers: Counter[tuple[str, str]] = Counter()  # by the receiver and the kind of the answer
-        self.last: dict[str, receiver.Answer] = {}  # by the receiver
         for name, values in secrets.items():
             self.set_secret(name, *values)
         super().__init__(port, self._respond)
@@ -77,8 +74,6 @@ class Receiver(LoopbackServer):
             return
         with self._lock:  # nothing in here waits
             answer = self._receivers[name].receive(request.method, request.query, request.headers, request.body)
-            self.answers[name, answer.kind] += 1
-            self.last[name] = answer
         self._log({"kind": "receiver", "what": name, "result": answer.reason or answer.kind})
         connection.send(Answer(answer.status, answer.body))
 

@@ -86,9 +86,8 @@ class Sandbox(LoopbackServer):
         sent = self.fire(trigger, events)
         lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
         message = "\n".join(lines or [f"nobody subscribes to {trigger}: hooksync apply comes first"])
-        return json_answer(
-            200 if sent and all(result in TAKEN for result in sent.values()) else 502, {"message": message}
-        )
+        is_taken = bool(sent) and all(result in TAKEN for result in sent.values())
+        return json_answer(200 if is_taken else 502, {"message": message})
 
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> int | str:
         body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"

@@ -140,10 +140,7 @@ class Tenancies:
             )
 
     def add(self, tenant: str, subscription: Subscription, *, by_hand: bool = False) -> Subscription:
-        """Keep a subscription, and return it as it is kept, with an id.
-
-        Raises `Refusal` for a duplicate, with the trait for it. `by_hand`: not checked so, and listed at once.
-        """
+        """Keep a subscription; returns it with its id. Raises `Refusal` for a duplicate, if a trait says so."""
         traits, lag = self._options.traits, self._options.list_lag_additions
         url = normalised(subscription.url) if Trait.NORMALISE_URLS in traits else subscription.url
         with self._lock:

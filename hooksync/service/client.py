@@ -83,10 +83,7 @@ class Preservica:
         return tuple(cleaned.get(one.id, one) for one in live) if cleaned else tuple(live)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
-        """Make a subscription and return its id, or None where the service does not tell it.
-
-        Raises AnswerLost when it may or may not have been made, Rejected when the service refused.
-        """
+        """Make a subscription; returns its id, if told. Raises AnswerLost where it may be made, Rejected where not."""
         wanted = {
             "url": declared.url.full,
             "triggerType": declared.trigger.wire,
@@ -111,10 +108,7 @@ class Preservica:
             raise self._failed(AnswerLost, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
 
     def unsubscribe(self, identifier: str) -> None:
-        """Remove a live subscription; it is no error when it is already gone.
-
-        Raises AnswerLost when it may or may not be gone, ServiceError when it is still there.
-        """
+        """Remove a live subscription, if it is there. Raises AnswerLost where it may be gone, ServiceError if not."""
         if identifier in ("", ".", ".."):  # however it is encoded: `%2E%2E` is `..` to any server
             what = f'the id "{identifier}" cannot be used in a path: the call would go to another address'
             raise ServiceError(Problem(what, "remove this subscription in Preservica itself"))

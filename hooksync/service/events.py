@@ -73,10 +73,7 @@ def deliver(url: HookUrl, sent: Delivery, context: CallContext) -> Answer | Prob
 
 
 def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> str:
-    """Send JSON to a URL that is a secret; once more where that may help. Returns why it did not arrive, or "".
-
-    `name`: what the call is recorded under, instead of the URL.
-    """
+    """Send JSON to a URL that is a secret, shown as `name`; again where that may help. Returns why it failed, or ""."""
     target = url.reveal()
     if fault := url_fault(target):
         return f"its URL {fault}"

@@ -102,10 +102,7 @@ class Transport:
         self._connections.close()
 
     def send(self, request: Request) -> Answer:
-        """Make one call. Redirects are not followed: they would carry token and secret elsewhere.
-
-        Raises AnswerLost when the call may have been carried out, Unreachable when it never was.
-        """
+        """Make one call, and follow no redirect: token and secret would go along. Raises AnswerLost, Unreachable."""
         with bounded_call(self._timeouts.call, request.answer_limit, self._look_up) as call:
             call.may_be_private = request.may_be_private
             try:
@@ -131,10 +128,7 @@ class Transport:
         return self._connections.send(prepared, stream=True, timeout=timeout, proxies=proxies)
 
     def _proxies_for(self, base_url: str) -> dict[str, str]:
-        """Find the proxies for a server, as requests does: in the process's environment and the system's settings.
-
-        Loopback has none, whatever the environment says. Raises Unreachable for an invalid address.
-        """
+        """Find the proxies for a server as requests does; loopback has none. Raises Unreachable for an invalid one."""
         if base_url not in self._proxies:
             host = urlsplit(base_url).hostname or ""
             is_local = is_loopback(f"[{host}]" if ":" in host else host)
@@ -259,10 +253,7 @@ class Caller:
         self._is_out = False  # a change failed in all its tries: the next ones are tried once, until one is answered
 
     def send(self, request: Request, rule: RetryRule) -> Answer:
-        """Make a call until it is answered or may not be repeated; returns the last answer, even a busy one.
-
-        Raises AnswerLost when it may have been carried out, Unreachable when it never was.
-        """
+        """Make a call until its answer is not busy, or it may not be repeated. Raises AnswerLost, Unreachable."""
         clock = self.context.clock
         start = clock.monotonic()
         follows_lost = False

@@ -127,13 +127,7 @@ def read_subscriptions(body: bytes, declared: Mapping[str, str] = NOT_DECLARED) 
 def read_created_id(body: bytes) -> str | None:
     """Read the id of a new subscription from the answer to a subscribe; None where the answer holds none."""
     identifier = _id(_object(read_json(body)))
-    if identifier is None:
-        return None
-    if not isinstance(identifier, str) or not identifier:
-        raise NotUnderstood("the id is not text")
-    if len(identifier) > _LENGTHS["id"]:
-        raise NotUnderstood(f"the id is longer than {_LENGTHS['id']} characters")
-    return identifier
+    return None if identifier is None else _text(identifier, "id")
 
 
 def fix_for_status(status: int) -> str:
@@ -143,14 +137,17 @@ def fix_for_status(status: int) -> str:
 
 def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
     data = _object(item, "a subscription")
-    found = {"id": _id(data), "url": data.get("url"), "triggerType": data.get("triggerType")}
-    for name, value in found.items():
-        if not isinstance(value, str) or not value:
-            raise NotUnderstood(f"a subscription has no text in {name}")
-        if len(value) > _LENGTHS[name]:
-            raise NotUnderstood(f"a subscription has more than {_LENGTHS[name]} characters in {name}")
-    identifier, url, trigger = map(str, found.values())
-    return LiveSubscription(identifier, live_url(url, declared), Trigger(trigger), _flag(data))
+    url, trigger = _text(data.get("url"), "url"), _text(data.get("triggerType"), "triggerType")
+    return LiveSubscription(_text(_id(data), "id"), live_url(url, declared), Trigger(trigger), _flag(data))
+
+
+def _text(value: object, name: str) -> str:
+    """Check a text of a subscription."""
+    if not isinstance(value, str) or not value:
+        raise NotUnderstood(f"a subscription has no text in {name}")
+    if len(value) > _LENGTHS[name]:
+        raise NotUnderstood(f"a subscription has more than {_LENGTHS[name]} characters in {name}")
+    return value
 
 
 def _id(data: dict[str, object]) -> object:

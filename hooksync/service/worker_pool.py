@@ -52,10 +52,7 @@ class WorkerPool:
             thread.join()
 
     def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
-        """Run tasks and wait for all; None stands for one that was skipped because of a stop.
-
-        Raises what a task raised, after all have ended: tasks are meant to return their failures.
-        """
+        """Run tasks and wait for all; None: a stop skipped it. Raises what a task raised, after all have ended."""
         batch = _Batch(tasks, [None for _ in tasks], len(tasks))
         with self._changed:
             if self._closed:
@@ -84,7 +81,10 @@ class WorkerPool:
             if not (self._lanes and is_worker):
                 self._changed.wait(_LOOK)
                 continue
-            batch, index = self._next()
+            lane, queue = self._lanes.popitem(last=False)
+            batch, index = queue.popleft()
+            if queue:
+                self._lanes[lane] = queue  # behind the others
             self._changed.release()
             try:
                 if not self.stop.is_set():
@@ -96,11 +96,3 @@ class WorkerPool:
             batch.left -= 1
             if batch.left == 0:
                 self._changed.notify_all()
-
-    def _next(self) -> tuple[_Batch, int]:
-        """Take one task from the first lane and move that lane to the end."""
-        lane, queue = self._lanes.popitem(last=False)
-        task = queue.popleft()
-        if queue:
-            self._lanes[lane] = queue
-        return task

@@ -16,6 +16,7 @@ from weakref import finalize
 
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.programs import end, start
+from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
 from hooksync.state.remote_store import Content
 from hooksync.state.store import MOST_BYTES, Changed
@@ -62,20 +63,18 @@ _FIXES = {
 }
 
 
-class _Git:
+class _Git(Record, frozen=True):
     """Runs git in a folder."""
 
-    def __init__(self, where: str, folder: str, environ: dict[str, str], patience: float) -> None:
-        self.where = where
-        self.folder = folder
-        self.environ = environ
-        self.patience = patience
+    HIDDEN = ("environ",)
+
+    where: str  # the state
+    folder: str
+    environ: dict[str, str]
+    patience: float  # seconds for one command
 
     def run(self, *arguments: str, data: str = "") -> tuple[int, bytes, str]:
-        """Return exit code, output and what it says; `data`: for its input. Raises FileError if it does not end.
-
-        No signal of ours reaches it: what it writes is written.
-        """
+        """Return exit code, output and messages. Raises FileError if it does not end. No signal of ours reaches it."""
         command = ["git", "-C", self.folder, *arguments]
         try:
             with start(command, self.environ, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
@@ -177,7 +176,7 @@ class GitVault:
         try:
             return git.word(*arguments)
         except FileError:  # git may not know whose name to write
-            git.environ |= {name: value for name, value in _IDENTITY.items() if not git.environ.get(name)}
+            git.environ.update({name: value for name, value in _IDENTITY.items() if not git.environ.get(name)})
             return git.word(*arguments)
 
     def _content(self, git: _Git, commit: str) -> Content:
@@ -222,7 +221,7 @@ class GitVault:
                 settings.remove(pair)
         count = int(git.environ.get("GIT_CONFIG_COUNT") or 0)
         for number, (key, value) in enumerate(settings + _OURS, count):
-            git.environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+            git.environ.update({f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value})
         git.environ["GIT_CONFIG_COUNT"] = str(count + len(settings) + len(_OURS))
         if not has_ssh:
             git.environ["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes"  # never ask

@@ -14,7 +14,7 @@ from hooksync.config.files import MOST_EVENT_BYTES
 from hooksync.core.schema import check_document
 from hooksync.receiver import sign_challenge, sign_event
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
-from hooksync.sandbox.receiver import Receiver
+from tests.boxes import Receiver
 from tests.command_line import Run, hooksync
 from tests.shipped_receiver import shipped_receiver
 

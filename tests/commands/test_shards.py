@@ -35,9 +35,8 @@ from hooksync.config.files import Source
 from hooksync.config.resolve import same_tenancy_problems
 from hooksync.core.errors import UsageError
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.command_line import ROOT
 from tests.conftest import SECRET, Place, Run, impatient, make_environ
 from tests.makers import HERE

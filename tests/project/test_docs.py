@@ -22,9 +22,8 @@ import pytest
 
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 from tests.receivers.conftest import Server
 

@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 from tests.git_servers import Remote, missing_program
 from tests.github import GitHub, WorkflowRun

@@ -13,8 +13,7 @@ import pytest
 from pyPreservica import TriggerType, WebHooksAPI
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.receiver import Receiver
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.pypreservica import no_credentials, web_hooks_api
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"

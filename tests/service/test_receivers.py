@@ -21,10 +21,10 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
-from hooksync.sandbox.receiver import Receiver
 from hooksync.service.http import CallContext, CallRecord, PrivateReceivers, Timeouts, Transport
 from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.service.worker_pool import WorkerPool
+from tests.boxes import Receiver
 from tests.conftest import SECRET, URL_KEY
 from tests.shipped_receiver import shipped_receiver
 

@@ -109,7 +109,7 @@ def test_each_limit_of_a_list_is_told_when_it_is_met(data: bytes, limit: str) ->
 
 def test_a_new_id_longer_than_any_is_refused() -> None:
     assert read_created_id(body({"id": "i" * 1024}))
-    with pytest.raises(NotUnderstood, match="longer than 1024"):
+    with pytest.raises(NotUnderstood, match="more than 1024 characters in id"):
         read_created_id(body({"id": "i" * 1025}))
 
 

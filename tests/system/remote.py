@@ -23,10 +23,9 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.backends import BACKENDS, Backend, Servers
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.command_line import ROOT, Run
 from tests.conftest import Place, make_environ
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.state.local_store import LocalStore
 from hooksync.state.store import Holder
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.conftest import HOOKS, SECRET, Place, make_environ
 from tests.lanes import sampled
 from tests.terminals import Terminal

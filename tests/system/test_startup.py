@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.receiver import Receiver
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.boxes import Sandbox
+from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, run_python
 from tests.lanes import sampled
 
