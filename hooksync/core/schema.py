@@ -161,12 +161,9 @@ class _Compiler:
         """Make the check of one keyword of a schema."""
         argument = schema[keyword]
         match keyword:
-            case "propertyNames":
-                name_check = self.compile(argument)
-                return lambda value: not isinstance(value, dict) or all(map(name_check, value))
-            case "items":
-                item_check = self.compile(argument)
-                return lambda value: not isinstance(value, list) or all(map(item_check, value))
+            case "propertyNames" | "items":
+                kind, check = dict if keyword == "propertyNames" else list, self.compile(argument)
+                return lambda value: not isinstance(value, kind) or all(map(check, value))
             case "$ref":
                 return self.compile(self._document["$defs"][argument.removeprefix("#/$defs/")])
             case "not":
@@ -180,9 +177,6 @@ class _Compiler:
             case "anyOf":
                 checks = [self.compile(each) for each in argument]
                 return lambda value: any(check(value) for check in checks)
-            case "oneOf":
-                checks = [self.compile(each) for each in argument]
-                return lambda value: sum(check(value) for check in checks) == 1
             case _:
                 return _RULES[keyword](argument)
 
@@ -214,16 +208,13 @@ class _Compiler:
 
 
 def _all_of(checks: Sequence[Check]) -> Check:
-    """Join checks; loops and generators cost more than the checks, so that the usual numbers are written out."""
-    match checks:
-        case []:
-            return lambda value: True
-        case [check]:
-            return check
-        case [first, second]:
-            return lambda value: first(value) and second(value)
-    one, other, rest = checks[0], checks[1], _all_of(checks[2:])
-    return lambda value: one(value) and other(value) and rest(value)
+    """Join checks, two by two: a loop would cost more than the checks."""
+    if not checks:
+        return lambda value: True
+    if len(checks) == 1:
+        return checks[0]
+    first, rest = checks[0], _all_of(checks[1:])
+    return lambda value: first(value) and rest(value)
 
 
 def _type(names: str | list[str]) -> Check:

@@ -194,7 +194,7 @@ class Generator:
                 return st.just(value)
             case {"enum": values}:
                 return st.sampled_from(values)
-            case {"oneOf": [*choices], **rest}:
+            case {"anyOf": [*choices], **rest}:
                 return st.one_of(self.data(joined(rest, each)) for each in choices)
             case {"type": [*kinds], **rest}:
                 return st.one_of(self.data({**rest, "type": kind}) for kind in kinds)
@@ -273,7 +273,6 @@ SMALL: list[dict[str, Any]] = [
     {"if": {"type": "string"}, "then": {"const": "a"}},
     {"allOf": [{"minLength": 1}, {"maxLength": 1}, {"required": ["a"]}]},
     {"anyOf": [{"type": "string"}, {"required": ["a"]}, {"type": "array"}]},
-    {"oneOf": [{"type": "string"}, {"minLength": 1}, {"type": "array"}]},
     {"$ref": "#/$defs/letter", "minLength": 1, "$defs": {"letter": {"type": "string", "maxLength": 1}}},
     {"$ref": "#/$defs/tree", "$defs": {"tree": {"type": ["null", "array"], "items": {"$ref": "#/$defs/tree"}}}},
 ]

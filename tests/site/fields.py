@@ -41,8 +41,8 @@ def type_of(field: Schema, schema: Schema) -> str:
         return written(field["const"])
     if "enum" in field:
         return either([written(each) for each in field["enum"]])
-    if "oneOf" in field and "type" not in field:
-        return either([type_of(each, schema) for each in field["oneOf"]])
+    if "anyOf" in field and "type" not in field:
+        return either([type_of(each, schema) for each in field["anyOf"]])
     types = field["type"] if isinstance(field["type"], list) else [field["type"]]
     return either([_one_type(each, field, schema) for each in types])
 

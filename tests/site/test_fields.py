@@ -53,7 +53,7 @@ def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
         ({"type": "integer", "minimum": 0, "maximum": 9}, "integer, 0 to 9"),
         ({"type": "array", "items": {"$ref": "#/$defs/x"}}, "array of booleans"),
         ({"type": "object", "additionalProperties": {"type": "number"}}, "object, each value: number"),
-        ({"oneOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
+        ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}, "null or boolean"),
     ],
 )
 def test_a_type_is_told_in_words(field: Schema, said: str) -> None:
