@@ -62,7 +62,7 @@ class Clients:
         return tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs)
 
     def session(self, url: str, send: Send) -> TokenSession:
-        find = SecretSources(self.environ).credential
+        find = SecretSources(self.environ).find
         return TokenSession(self.tenancy(url), self.context(), find, self.used, send)
 
     def context(self) -> CallContext:
@@ -70,7 +70,7 @@ class Clients:
 
     def client(self, url: str, **settings: object) -> Preservica:
         wanted = replace(self.tenancy(url), **settings)
-        return Preservica(wanted, self.context(), SecretSources(self.environ).credential, self.used)
+        return Preservica(wanted, self.context(), SecretSources(self.environ).find, self.used)
 
     def note(self, record: CallRecord) -> None:
         self.records.append(record)

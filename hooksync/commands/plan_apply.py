@@ -207,7 +207,7 @@ def show_problems(result: Result, world: World, *, refused: str, told: set[Probl
 def _notice_url(options: Options, world: World) -> Secret | None:
     """Find where notices go, before there is one: that it is not known is said in a run that goes well, too."""
     try:
-        return SecretSources(world.environ, world.stop).credential(options.notify) if options.notify else None
+        return SecretSources(world.environ, world.stop).find(options.notify) if options.notify else None
     except SecretError as error:
         for problem in error.problems:
             world.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))

@@ -264,8 +264,8 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
 def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
     kept = []
     for one in entry.subscriptions:
-        named = [(trigger, address_of(entry.name, one.name, trigger)) for trigger in one.triggers]
-        kept.append(replace(one, triggers=tuple(each for each, address in named if address_matches(address, targets))))
+        named = (each for each in one.triggers if address_matches(address_of(entry.name, one.name, each), targets))
+        kept.append(replace(one, triggers=tuple(named)))
     return replace(entry, subscriptions=tuple(one for one in kept if one.triggers))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
-from itertools import islice
 from typing import cast
 
 from hooksync.config import declarations
@@ -129,18 +128,17 @@ class TriggerCatalog:
         self._knows_all = knows_all
         usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
         more = sorted(set(extra).difference(usual))
-        self._triggers = {name: Trigger.named(name) for name in (*usual, *more)}
-        self._shown = (*TRIGGER_NAMES, *more)
+        self._names, self._shown = (*usual, *more), (*TRIGGER_NAMES, *more)
 
     def find(self, name: str) -> Trigger | None:
         """Return the trigger of that name, if there is one."""
-        return Trigger.named(name) if self._knows_all else self._triggers.get(name)
+        return Trigger.named(name) if self._knows_all or name in self._names else None
 
     def advice(self, name: str) -> str:
         """Advise on an unknown name: what may have been meant, and which names are known."""
         import difflib  # a large module, needed for mistakes alone
 
-        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
+        guesses = difflib.get_close_matches(name.upper(), self._names[:_MOST_ADVISED], n=1)
         shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
         known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known

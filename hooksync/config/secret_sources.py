@@ -62,11 +62,11 @@ class SecretSources:
         self._found: dict[SecretRef, Secret | SecretError] = {}
         self._lock = Lock()
 
-    def __repr__(self) -> str:
-        return f"SecretSources({len(self._found)} references)"
+    def find(self, ref: SecretRef) -> Secret:
+        """Look it up. What signs must be the same bytes to service and receiver: only printable ASCII will do.
 
-    def credential(self, ref: SecretRef) -> Secret:
-        """Look any secret up, as it is. Raises SecretError when it is missing or cannot be used."""
+        Raises SecretError when it is missing or cannot be used.
+        """
         with self._lock:
             if ref not in self._found:
                 try:
@@ -76,19 +76,10 @@ class SecretSources:
             found = self._found[ref]
         if isinstance(found, SecretError):
             raise found
-        return found
-
-    def find(self, ref: SecretRef) -> Secret:
-        """Look up a secret that signs. Service and receiver must see the same bytes: only printable ASCII will do.
-
-        Raises SecretError when it is missing or holds another character.
-        """
-        secret = self.credential(ref)
-        value = secret.reveal()
-        if not (value.isascii() and value.isprintable()):
+        if ref.noun == "secret" and not ((value := found.reveal()).isascii() and value.isprintable()):
             fix = "services and receivers disagree on how to encode them: use letters, digits and punctuation"
             raise _unusable(ref, "holds characters outside printable ASCII", fix)
-        return secret
+        return found
 
     def find_all(self, refs: Iterable[SecretRef]) -> dict[SecretRef, Secret]:
         """Return several secrets that sign. Raises one SecretError that names all that are missing."""
@@ -106,7 +97,7 @@ class SecretSources:
         """Look these up, and return all that were found so far but usernames: for the redactor and nothing else."""
         for ref in dict.fromkeys(refs):
             with suppress(SecretError):
-                self.credential(ref)
+                self.find(ref)
         with self._lock:
             found = [(ref.noun, each) for ref, each in self._found.items() if isinstance(each, Secret)]
         return [each.reveal() for noun, each in found if noun != "username"]

@@ -182,9 +182,7 @@ class _Builder:
         self.file = file
         self.problems: list[Problem] = []
         self._root = YamlList()
-        self._items: list[object] = self._root  # of the innermost open node; of a mapping keys and values in turn
-        self._places = self._root.places  # their marks
-        # open nodes, the items of each, and the number of nodes before it
+        # open nodes, the items of each (of a mapping keys and values in turn), and the number of nodes before it
         self._stack: list[tuple[YamlMap | YamlList, list[object], int]] = [(self._root, self._root, 0)]
         self._anchors: dict[str, object] = {}  # nodes that aliases can name
         self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
@@ -203,7 +201,8 @@ class _Builder:
 
     def take_all(self, next_event: Callable[[], Event]) -> None:
         """Take events to the end of the stream."""
-        scalar, items, places = events.ScalarEvent, self._items, self._places
+        scalar, [(node, items, _)] = events.ScalarEvent, self._stack
+        places = node.places
         for _ in range(_MOST_EVENTS):
             event = next_event()
             kind = type(event)
@@ -220,7 +219,8 @@ class _Builder:
                 return
             else:
                 self._steps[kind](event)
-                items, places = self._items, self._places
+                node, items, _ = self._stack[-1]
+                places = node.places
         what = f"more than {_MOST_EVENTS:,} values, names and brackets in one file"
         self._stop(event, what, "spread the tenancies, or the subscriptions of one, over several files")
 
@@ -243,8 +243,9 @@ class _Builder:
         raise FileError(*self.problems, Problem(f"the top level is {kind}, not a mapping", fix, where))
 
     def _take(self, value: object, event: Event) -> None:
-        self._items.append(value)
-        self._places.extend(_mark(event))
+        node, items, _ = self._stack[-1]
+        items.append(value)
+        node.places.extend(_mark(event))
 
     def _open(self, node: YamlMap | YamlList, items: list[object], event: Event) -> None:
         if len(self._stack) > _DEEPEST:
@@ -252,7 +253,6 @@ class _Builder:
         if event.anchor is not None or event.tag is not None:
             self._adorn(node, event)
         self._take(node, event)
-        self._items, self._places = items, node.places
         self._stack.append((node, items, self._nodes))
 
     def _close(self, event: Event) -> None:
@@ -261,8 +261,6 @@ class _Builder:
             self._bring_in(merged, event)
         self._nodes += len(node)
         node.size = 1 + self._nodes - nodes_before
-        outer, self._items, _ = self._stack[-1]
-        self._places = outer.places
 
     def _fill(self, node: YamlMap, items: Sequence[object]) -> int:
         """Give a mapping, which has their marks already, keys and values, in turn; returns how many `<<` brought in.

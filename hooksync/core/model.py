@@ -62,11 +62,8 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(***)"
 
-    def __str__(self) -> str:
-        return "***"
-
     def __format__(self, spec: str) -> str:
-        return "***"
+        return repr(self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value

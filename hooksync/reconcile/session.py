@@ -85,7 +85,7 @@ def open_run(
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn_later(lambda: secrets.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()
-    clients = {each.name: Preservica(each, context, secrets.credential, used) for each in tenancies}
+    clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
             yield Run(

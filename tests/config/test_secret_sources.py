@@ -17,6 +17,7 @@ from hooksync.config.files import is_device
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from tests.makers import HERE
 
@@ -31,6 +32,11 @@ def file(path: str, base: str = "") -> SecretRef:
     return SecretRef("file", path, HERE, base)
 
 
+def login(ref: SecretRef) -> SecretRef:
+    """Make it a credential, which signs nothing and may hold any character."""
+    return replace(ref, noun="password")
+
+
 def command(*parts: str) -> SecretRef:
     return SecretRef.read({"command": parts}, HERE)
 
@@ -43,10 +49,10 @@ def keyring_entry(username: str = "catalogue") -> SecretRef:
     return SecretRef.read({"keyring": {"username": username, "service": "hooksync"}}, HERE)
 
 
-def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None, is_shared: bool = False) -> SecretError:
+def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None) -> SecretError:
     sources = SecretSources(environ or {}, patience=0.2)
     with pytest.raises(SecretError) as caught:
-        (sources.find if is_shared else sources.credential)(ref)
+        sources.find(ref)
     shown = "".join(traceback.format_exception(caught.value))
     chain: BaseException | None = caught.value
     while chain is not None:
@@ -60,9 +66,9 @@ def failure_of(ref: SecretRef, *, environ: dict[str, str] | None = None, is_shar
 
 def test_a_secret_comes_from_the_environment_as_it_is() -> None:
     sources = SecretSources({"HOOK_SECRET": f" {VALUE}\n"})
-    assert sources.credential(env()) == Secret(f" {VALUE}\n")
+    assert sources.find(login(env())) == Secret(f" {VALUE}\n")
     assert "v4lue" not in repr(sources)
-    assert "v4lue" not in repr(sources.credential(env()))
+    assert "v4lue" not in repr(sources.find(login(env())))
 
 
 def test_a_variable_that_is_not_set_is_told_from_an_empty_one() -> None:
@@ -93,22 +99,22 @@ def test_bytes_in_the_environment_that_are_no_text_are_an_error() -> None:
 )
 def test_one_newline_at_the_end_of_a_file_is_dropped_and_not_more(tmp_path: Path, content: bytes, value: str) -> None:
     (tmp_path / "secret").write_bytes(content)
-    assert SecretSources({}).credential(file(str(tmp_path / "secret"))).reveal() == value
+    assert SecretSources({}).find(login(file(str(tmp_path / "secret")))).reveal() == value
 
 
 def test_a_relative_path_starts_at_the_folder_of_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "secret").write_text(VALUE)
     sources = SecretSources({})
-    assert sources.credential(file("sub/secret", str(tmp_path))).reveal() == VALUE
-    assert sources.credential(file("../sub/secret", str(tmp_path / "sub"))).reveal() == VALUE
-    assert sources.credential(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
+    assert sources.find(file("sub/secret", str(tmp_path))).reveal() == VALUE
+    assert sources.find(file("../sub/secret", str(tmp_path / "sub"))).reveal() == VALUE
+    assert sources.find(file(str(tmp_path / "sub" / "secret"), "/elsewhere")).reveal() == VALUE
 
 
 def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "secret").write_text(VALUE)
-    assert SecretSources({}).credential(file("~/secret", "/elsewhere")).reveal() == VALUE
+    assert SecretSources({}).find(file("~/secret", "/elsewhere")).reveal() == VALUE
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
@@ -164,7 +170,7 @@ def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ["\u00fc", "\n", "\t", "\x7f", "\u200b"])
 def test_a_shared_secret_is_printable_ascii(bad: str) -> None:
     environ = {"HOOK_SECRET": VALUE + bad}
-    assert "outside printable ASCII" in failure_of(env(), environ=environ, is_shared=True).summary
+    assert "outside printable ASCII" in failure_of(env(), environ=environ).summary
 
 
 def test_all_of_printable_ascii_will_do() -> None:
@@ -177,9 +183,9 @@ def test_all_of_printable_ascii_will_do() -> None:
 
 def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:
     sources = SecretSources({"PATH": os.environ["PATH"], "VAULT_TOKEN": "t", "HOOKSYNC_PLAN_KEY": VALUE})
-    assert sources.credential(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
-    assert sources.credential(shell("cat; echo x")).reveal() == "x"  # there is nothing to read
-    assert sources.credential(command("env")).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "VAULT_TOKEN=t"]
+    assert sources.find(command("echo", "$HOME; `id`  *")).reveal() == "$HOME; `id`  *"
+    assert sources.find(shell("cat; echo x")).reveal() == "x"  # there is nothing to read
+    assert sources.find(login(command("env"))).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "VAULT_TOKEN=t"]
     assert str(command("op", "read", "op://a b")) == "command:op read op://a b"
     assert command("a", "b c") != command("a b", "c")
 
@@ -187,7 +193,7 @@ def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() 
 def test_a_program_runs_once_in_a_run_whoever_asks_and_whatever_comes_of_it(tmp_path: Path) -> None:
     sources = SecretSources(os.environ)
     ref = shell(f"echo x >> '{tmp_path}/runs'; exit 1")
-    for ask in (sources.credential, sources.find, sources.credential):
+    for ask in [sources.find] * 3:
         with pytest.raises(SecretError):
             ask(ref)
     assert sources.values([ref]) == []
@@ -235,7 +241,7 @@ def test_a_program_that_gives_a_secret_leaves_none_running(tmp_path: Path) -> No
     os.mkfifo(alive := tmp_path / "alive")
     with open(os.open(alive, os.O_RDONLY | os.O_NONBLOCK)) as held:
         leaves_one = shell(f"exec 3> '{alive}'; sleep 60 > /dev/null & printf '{VALUE}'")
-        assert SecretSources(os.environ).credential(leaves_one).reveal() == VALUE
+        assert SecretSources(os.environ).find(leaves_one).reveal() == VALUE
         assert select.select([held], [], [], 5)[0], "what has it open has not ended"
 
 
@@ -257,7 +263,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 def test_a_keyring_gives_the_secret_of_an_entry(backend: Callable[[str], None]) -> None:
     backend("tests.keyrings.Memory")
-    assert SecretSources({}).credential(keyring_entry()).reveal() == VALUE
+    assert SecretSources({}).find(keyring_entry()).reveal() == VALUE
     assert "is not in the keyring" in failure_of(keyring_entry("another")).summary
 
 

@@ -95,5 +95,5 @@ def test_one_relative_path_in_two_folders_is_two_secrets(tmp_path: Path) -> None
         (tmp_path / folder / "key").write_text(f"the-secret-of-{folder}")
         refs.append(SecretRef("file", "key", base=str(tmp_path / folder)))
     sources = SecretSources({})
-    assert {ref: sources.credential(ref).reveal() for ref in refs}.keys() == set(refs)
+    assert {ref: sources.find(ref).reveal() for ref in refs}.keys() == set(refs)
     assert len(set(refs)) == 2
