@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from hooksync.sandbox.receiver import Receiver, event_body
 from hooksync.sandbox.tenancies import Subscription
 from tests.backends import missing
 from tests.boxes import Sandbox
-from tests.command_line import ROOT, Run, hooksync
+from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.project.test_docs import RECEIVERS, SERVICE, Stage, blocks, check
 from tests.receivers.conftest import COMMANDS, SECRETS, Server, started
@@ -57,15 +57,12 @@ class WithFlask(Stage):
             self.server = self.start({"HOOK_SECRET": self.environ["HOOK_SECRET"]})
         elif command == f"hooksync sandbox --port {SERVICE[-4:]} &":
             self.said.append(f"$ {command}\n")
-        elif RECEIVERS in command and command.startswith("hooksync "):
-            self.said.append(f"$ {command}\n")
-            self.say(hooksync(command.replace(RECEIVERS, self.receivers).split()[1:], self.environ))
         else:
             super().play(command)
 
-    def say(self, done: Run) -> None:
-        host, shown = self.receivers.removeprefix("http://"), RECEIVERS.removeprefix("http://")
-        super().say(replace(done, out=done.out.replace(f"  {host} ", f"  {shown.ljust(len(host))} ")))
+    def shown(self, text: str) -> str:
+        host, on_the_page = self.receivers.removeprefix("http://"), RECEIVERS.removeprefix("http://")
+        return super().shown(text).replace(f"  {host} ", f"  {on_the_page.ljust(len(host))} ")
 
 
 @pytest.fixture
