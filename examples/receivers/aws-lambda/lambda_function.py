@@ -18,7 +18,7 @@ receiver = Receiver({name: os.environ.get(name) for name in ("HOOK_SECRET", "HOO
 
 
 def work(event: Event) -> None:
-    """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+    """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
     for entity in event.get("events", []):
         print(event.get("trigger"), entity["entityType"], entity["entityRef"])
 

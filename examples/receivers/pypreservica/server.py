@@ -47,7 +47,7 @@ class GuardedHandler(WebHookHandler):
         return body
 
     def do_WORK(self, event: Event) -> None:  # noqa: N802  the name is pyPreservica's
-        """Your code; what takes long belongs in a queue. If it raises, the event is taken again when it comes again."""
+        """Your code. Put long work into a queue. If this raises, the event is worked on when it is sent again."""
         for entity in event.get("events", []):
             print(event.get("trigger"), entity["entityType"], entity["entityRef"], flush=True)
 
