@@ -190,7 +190,7 @@ def test_an_example_is_short_takes_its_secret_from_the_environment_and_has_a_pla
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) < MOST_LINES
     assert '("HOOK_SECRET", "HOOK_SECRET_OLD")' in text
-    assert '"""Your code;' in text
+    assert '"""Your code. ' in text
 
 
 def test_the_requirements_of_the_examples_are_what_the_tests_ran_with() -> None:
