@@ -185,6 +185,7 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
     others = {"--quiet", "--editable", "--check", "--upgrade"}  # of pip, ruff, .ci/reproducible and .ci/lock
     others |= {"--secret-id", "--query", "--output", "--vault-name", "--name"}  # of aws and az
+    others |= {"--ours", "--theirs", "--list-backends"}  # of git and keyring
     others |= {
         "--minutes",
         "--seed",
