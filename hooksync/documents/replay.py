@@ -87,14 +87,10 @@ def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Pr
 def _moved(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Problem]:
     """Say what is no longer live as it was when the plan was made."""
     live = {each.id: each for each in fetched.live}
-    if saved.live_digest != live_digest(fetched.live):
-        changes = _differences(saved.live, live)
-        what = f"what is live has changed since the plan was made: {changes or 'a URL, trigger or flag'}"
-    elif strange := saved.live.keys() ^ live.keys():
-        what = f"the plan does not list what is live: {_listed('differs', strange)}"
-    else:
-        return
-    yield Problem(f"{fetched.tenancy.name}: {what}", _PLAN_ANEW, fetched.tenancy.location)
+    if saved.live_digest != live_digest(fetched.live) or saved.live.keys() != live.keys():
+        changes = _differences(saved.live, live) or "a URL, trigger or flag"
+        what = f"{fetched.tenancy.name}: what is live has changed since the plan was made: {changes}"
+        yield Problem(what, _PLAN_ANEW, fetched.tenancy.location)
 
 
 def _differences(then: Mapping[str, LiveSubscription], now: Mapping[str, LiveSubscription]) -> str:
