@@ -122,10 +122,7 @@ def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run
 def _look_at_service(
     run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
 ) -> tuple[tuple[Finding, ...], tuple[LiveSubscription, ...]]:
-    """Check whether the server answers at all, without credentials; then log in and list.
-
-    `origins`: by the names of variables, the files that set them.
-    """
+    """Check whether the server answers at all; then log in and list. `origins`: files, by the variables they set."""
     refs = (tenancy.credentials.username, tenancy.credentials.password)
     login = ", ".join(f"{ref.noun} {ref}" + f" (of {origins.get(ref.name)})" * (ref.name in origins) for ref in refs)
     request = Request("GET", tenancy.server.base_url, "/", answer_limit=_LARGEST_ANSWER)

@@ -189,10 +189,7 @@ def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:
 
 
 def env_text(needs: Sequence[Need], file: str, *, with_values: bool) -> str:
-    """Write a file for --env-file, with each variable that a hooks file needs; what is not told stays empty.
-
-    `file`: the path of the hooks file.
-    """
+    """Write a file for --env-file: the variables that a hooks file, `file`, needs; what is not told stays empty."""
     lines = [f"# The variables of {printable(file)}, for --env-file. Keep this file out of Git."]
     for need in needs:
         quoted = _quoted(need.value if with_values else "")

@@ -120,10 +120,7 @@ class Plan(Result, frozen=True, kw_only=True):
         return self._output.safe(plan_html(self), "markdown")
 
     def to_json(self, *, is_signed: bool = True) -> str:
-        """Write it as `hooksync.plan/1`, as `plan --out` saves it. Raises FileError where it would hold a secret.
-
-        `is_signed`: with HOOKSYNC_PLAN_KEY, where that is set.
-        """
+        """Write it as `plan --out` saves it, signed where a key is set. Raises FileError if it would hold a secret."""
         declared, commit = self.declared, find_commit(self.declared.options.files[0])
         key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
         text = plan_json(self, declared.diff_options, self.id, key, commit=commit, state=self.made_with)

@@ -263,10 +263,7 @@ class Execution(Record, frozen=True):
         return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
 
     def _remove_again(self, live: Live) -> Live:
-        """Remove once more what is still listed; the list lags, or the answer was wrong. Returns the newest list.
-
-        Nothing whose place would be empty then.
-        """
+        """Remove once more what a list still shows, unless its place would be empty then. Returns the newest list."""
         again = [one for one in self.runners if one.is_still_listed]
         again = [one for one in again if one.is_listed or isinstance(one.step, Unsubscribe)]
         stays = self._stays() if again else {}

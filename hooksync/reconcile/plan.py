@@ -251,10 +251,7 @@ def unsafe_reasons(plan: TenancyPlan, *, trusts_state: bool = True) -> tuple[Pro
 
 
 def secret_reasons(plan: TenancyPlan, *, adopts: bool = False, has_state: bool = True) -> tuple[Problem, ...]:
-    """List why a plan may not leave secrets unknown, as `unknown_secret` says, or replace what has one in every run.
-
-    `adopts`: whether the run records what is unknown, and is refused later, if it is.
-    """
+    """List why a plan may not leave secrets unknown (`adopts`: judged later), or replace what has one in every run."""
     tenancy = plan.tenancy
     if tenancy.unknown_secret == "refuse" and not adopts and plan.to_be_adopted:
         found = some_of([declared.address for declared in plan.to_be_adopted])

@@ -71,8 +71,7 @@ def open_run(
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
-    `timeout`: seconds that a call may take; `parallelism`: calls in flight over the whole run; `check_lock`: raises
-    LockLost.
+    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run; `check_lock`: raises LockLost.
     """
     timeouts, clock, redactor = Timeouts(call=timeout), world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
@@ -327,10 +326,7 @@ def _hinted(outcome: TenancyOutcome) -> TenancyOutcome:
 def ask_receivers(
     planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool = False
 ) -> tuple[Planned, ...]:
-    """Challenge the receivers of what is to be made, each once, and judge each plan by their answers.
-
-    `adopts`: those of kept subscriptions with an unknown secret, too.
-    """
+    """Challenge the receivers of what is to be made (`adopts`: or adopted), each once; judge plans by their answers."""
     plans = [
         one for one in _accepted(planned) if (adopts or one.is_ready) and not one.error and one.tenancy.probe != "never"
     ]

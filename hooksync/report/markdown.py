@@ -132,10 +132,7 @@ def _cut(text: str) -> str:
 
 
 def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
-    """Write a table, its head first, as a page of its own, and count the rows for which there is no room.
-
-    `fine`: what stands in rows that come last where not all fit.
-    """
+    """Write a table, its head first, as a page; rows with `fine` come last where not all fit. The rest is counted."""
     head, *rows = table
     first = [
         marker(kind),

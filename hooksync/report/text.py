@@ -142,10 +142,7 @@ def counts_of(view: TenancyView) -> str:
 
 
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
-    """Write a step: a line with its symbol in the first column, a line for each field, and what became of it.
-
-    `width`: of the name.
-    """
+    """Write a step: its symbol in the first column, then its fields and what became of it. `width`: of the name."""
     remark = _short_id(step, view)
     if step.action == "resubscribe":
         remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"

@@ -211,10 +211,7 @@ def _that_are(names: Sequence[str]) -> str:
 
 
 def view_of_plan(plan: Planned, outcome: TenancyOutcome | None = None, adopted: Collection[str] = ()) -> TenancyView:
-    """View one tenancy's plan, with what became of it, or the error that prevented it.
-
-    `adopted`: addresses whose declared secret the state now holds as the live one.
-    """
+    """View one tenancy's plan, with what became of it, or the error that prevented it. `adopted`: addresses."""
     if isinstance(plan, UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
