@@ -37,6 +37,8 @@ from hooksync.state.store import LockLost
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hooksync.documents.reader import SavedPlan
+
     from hooksync.core.output import Form
 
 Names = str | Sequence[str]
@@ -265,7 +267,7 @@ def apply(
             on_step(view_of_step(each.step, each))
 
     with open_session(what, is_apply=True) as session:
-        planned = _replay(session) if what.saved else session.plan(waits=True)
+        planned = _replay(session, what.saved) if what.saved else session.plan(waits=True)
         executed = _execute(planned, session, confirm, settled)
     lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
     return _result(
@@ -278,18 +280,17 @@ def apply(
     )
 
 
-def _replay(session: Session) -> tuple[Planned, ...]:
+def _replay(session: Session, saved: SavedPlan) -> tuple[Planned, ...]:
     """Make each tenancy's plan again from what is live now."""
     from hooksync.documents.replay import rebuild  # only here: for what was saved
 
-    saved = session.declared.saved
     fetched = session.fetch(waits=True)
     histories = session.planner.recall(fetched)
     return tuple(
         now
         if isinstance(now, UnreadTenancy)
         else rebuild(then, now, histories[now.tenancy.name], session.planner.reasons_against)
-        for then, now in zip(saved.tenancies if saved else (), fetched, strict=True)
+        for then, now in zip(saved.tenancies, fetched, strict=True)
     )
 
 

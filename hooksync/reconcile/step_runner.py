@@ -258,13 +258,11 @@ class StepRunner:
     def cannot_list(self, error: HooksyncError) -> None:
         """Note that the list could not tell what became of the calls. What was accepted stays accepted."""
         why = f"the list could not be read to find out: {error.summary}"
-        match self.creation:
-            case Creation.ACCEPTED:
-                self.detail, self.fix = f"the service accepted it but told no id, and {why}", NEXT_RUN
-            case Creation.LOST:
-                self.give_up(f"it may have been made, and {why}")
-            case _:
-                self.give_up(f"the old one may have been removed, and {why}")
+        if self.creation is Creation.ACCEPTED:
+            self.detail, self.fix = f"the service accepted it but told no id, and {why}", NEXT_RUN
+        else:
+            fate = "it may have been made" if self.creation is Creation.LOST else "the old one may have been removed"
+            self.give_up(f"{fate}, and {why}")
 
     def give_up(self, why: str) -> None:
         """Note that this run will not find the new one, or find out about it."""
