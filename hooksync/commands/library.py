@@ -37,9 +37,8 @@ from hooksync.state.store import LockLost
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hooksync.documents.reader import SavedPlan
-
     from hooksync.core.output import Form
+    from hooksync.documents.reader import SavedPlan
 
 Names = str | Sequence[str]
 

@@ -109,7 +109,7 @@ def verify(options: Options, world: World) -> ExitCode:
     body, headers = read_event(options.path, world.stdin)
     signature = options.signature or headers.get(SIGNATURE.lower())
     if signature is None:
-        fix = f"give --signature, what stood in the header {SIGNATURE}; `hooksync listen --record` keeps it by itself"
+        fix = f"give --signature with the value of the header {SIGNATURE}; `hooksync listen --record` keeps it"
         raise UsageError(Problem("there is no signature to verify", fix))
     signers = find_signers(known.secrets, body, signature)
     reason = "" if signers else explain_signature(known.secrets, body, signature)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
     "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
-    "or, if it was renamed or is not looked after any more, `hooksync state forget 'TENANCY/*'`"
+    "or, if it was renamed or is no longer managed, `hooksync state forget 'TENANCY/*'`"
 )
 
 
@@ -115,7 +115,9 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
         if store and (state := found.trusted(writes=is_apply)):
             store.integrity.remember(state)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
-        unsaved = [Problem(f"{aside} holds what an earlier run could not write", _UNSAVED_FIX)] if aside else []
+        unsaved = (
+            [Problem(f"{aside} holds the state that an earlier run could not write", _UNSAVED_FIX)] if aside else []
+        )
         warnings = (*declared.warnings, *unsaved, *found.warnings)
         with open_run(
             declared.tenancies,
@@ -219,7 +221,7 @@ def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | N
         return place
     from shlex import quote  # only here
 
-    what = f"the plan is not signed, and its state is no *.state.json in this folder or below: {place}"
+    what = f"the plan is not signed, and its state is not a *.state.json file in this folder or below: {place}"
     fix = f"if that is the right place, give --state {quote(place)}; or sign plans: set {KEY_VARIABLE}"
     raise Refused(Problem(what, fix))
 

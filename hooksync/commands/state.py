@@ -116,10 +116,10 @@ def move(options: Options, world: World) -> ExitCode:
     def change(state: State) -> State:
         refuse_unmatched("OLD", [old], sorted(state.addresses()), "address in the state")
         if any(each.address == old for each in state.intents):
-            what = f"a run was killed while it made {old}, and what came of that is found by this address only"
+            what = f"a run was killed while it made {old}: the next apply finds it by this address only"
             raise Refused(Problem(what, "run `hooksync apply` first, with the hooks file as it was then"))
         if new in state.addresses():
-            fix = "name another address; or, if what it has is not wanted, remove that with `hooksync state forget`"
+            fix = "name another address; or, if its entry is not needed, remove it with `hooksync state forget`"
             raise Refused(Problem(f"the state {store.where} knows {new} already", fix))
         return state.moving(old, new)
 
@@ -233,7 +233,7 @@ def _check_move(old: str, new: str) -> None:
             fix = "write tenancy/name/TRIGGER, e.g. archive/catalogue/INDEXED"
             raise UsageError(Problem(f'"{printable(address)}" is not an address', fix))
     if len({match.groups() for match in found if match}) > 1:
-        what = "what the state knows holds for one tenancy and one trigger: only the name can be another one"
+        what = "an entry of the state belongs to one tenancy and one trigger: only its name can change"
         fix = "declare what you want and apply; `hooksync apply --adopt` records what is live already"
         raise UsageError(Problem(what, fix))
 

@@ -79,7 +79,7 @@ def _another_tenant(saved: SavedTenancy, fetched: FetchedTenancy) -> Iterable[Pr
     """Refuse a log-in that led to another tenant than that of the plan."""
     tenancy, then = fetched.tenancy, saved.binding.tenant
     if not _is_same_tenant(then, tenancy.tenant):
-        then, now = (f"the tenant {name}" if name else "a tenant that was not told" for name in (then, tenancy.tenant))
+        then, now = (f"the tenant {name}" if name else "an unknown tenant" for name in (then, tenancy.tenant))
         what = f"{tenancy.name}: the plan was made for {then}, and this log-in led to {now}"
         yield Problem(what, f"log in as when the plan was made, or {_PLAN_ANEW}", tenancy.location)
 

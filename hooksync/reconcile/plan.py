@@ -28,7 +28,7 @@ ADOPT_FIX = (
     "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
     "`--replace ADDRESS` re-creates a subscription"
 )
-AMBIGUOUS = "more than one may be the one that hooksync made"
+AMBIGUOUS = "it is unclear which of several hooksync made"
 ASKED_FOR = "asked for by --replace"  # the reason for a resubscribe
 SECRET_UNKNOWN = "secret unknown"  # likewise, under `unknown_secret: replace`
 

@@ -122,7 +122,7 @@ class Planner(Record, frozen=True):
         if len(wanted) > (most := MOST_SALTS * references + FEW_SALTS):
             what = f"the state {self.place} asks for the work of {len(wanted)} fingerprints: somebody changed it"
             fix = "restore it from Git or the CI cache; or, if many secrets became few, apply parts of it with --target"
-            raise FileError(Problem(f"{what}, for the secrets that are declared take {most} at most", fix))
+            raise FileError(Problem(f"{what}, for the declared secrets need {most} at most", fix))
 
     def _pairs(self, one: FetchedTenancy, history: History) -> Iterator[tuple[DeclaredSubscription, LiveSubscription]]:
         """Give each declared one whose secret this run knows, with the live one that it keeps or replaces."""

@@ -87,7 +87,7 @@ def state_lines(view: RunView) -> list[Line]:
     """Say that there is no state, where something is live that it might know."""
     if not (view.is_state_missing and any(tenancy.live for tenancy in view.tenancies)):
         return []
-    line = f"There is no state at {view.state}: what was rotated or has moved since is not known."
+    line = f"There is no state at {view.state}: rotated secrets and moved receivers go unnoticed."
     return [("yellow", printable(line))]
 
 
@@ -125,8 +125,8 @@ def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView]
     reasons = Counter(", ".join(step.reasons) for step in view.steps if step.action == "leave")
     if reasons.total() <= _MOST_LEFT_ALONE:
         return [step for step in view.steps if step.action != "keep"], []
-    counted = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
-    line = printable(f".   {reasons.total()} left alone: {counted} (--all shows each)")
+    numbers = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+    line = printable(f".   {reasons.total()} left alone: {numbers} (--all shows each)")
     return [step for step in view.steps if step.is_change], [("dim", line)]
 
 

@@ -54,7 +54,7 @@ def test_a_plan_that_is_not_signed_creates_a_state_nowhere_else(place: Place, tm
     alter(save(place), lambda it: it.update(state=where.format(outside=outside)))
     before = files(tmp_path)
     said = refused_without_a_call(place).err
-    assert "the plan is not signed, and its state is no *.state.json in this folder or below: " in said
+    assert "the plan is not signed, and its state is not a *.state.json file in this folder or below: " in said
     assert f"give --state {where.format(outside=outside)};" in said
     assert files(tmp_path) == before
 

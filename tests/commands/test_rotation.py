@@ -141,7 +141,7 @@ def test_without_a_state_nothing_is_changed_and_it_is_said(made: Place) -> None:
     assert (plan.code, plan.out) == (
         0,
         "No changes. 1 tenancy matches hooks.yaml; 1 unchanged (1 with an unknown secret).\n"
-        "There is no state at hooks.state.json: what was rotated or has moved since is not known.\n",
+        "There is no state at hooks.state.json: rotated secrets and moved receivers go unnoticed.\n",
     )
     said = "the secret of 1 kept subscription is unknown, so a rotation is not seen: prod/catalogue/MOVED"
     assert said in plan.err

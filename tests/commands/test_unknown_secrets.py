@@ -239,7 +239,7 @@ def test_an_apply_says_that_it_did_not_verify_unknown_secrets(mixed: Place) -> N
 def test_a_lost_state_is_told_in_the_result(mixed: Place) -> None:
     (mixed.folder / "hooks.state.json").unlink()
     rotate(mixed)
-    said = "There is no state at hooks.state.json: what was rotated or has moved since is not known."
+    said = "There is no state at hooks.state.json: rotated secrets and moved receivers go unnoticed."
     assert mixed.run("plan").out.splitlines() == [
         "No changes. 1 tenancy matches hooks.yaml; 3 unchanged (3 with an unknown secret).",
         said,

@@ -164,7 +164,10 @@ def test_what_cannot_be_written_is_kept_and_pushed_by_the_command_that_is_told(
         assert found, done.err
         aside = json.loads((job.folder / "hooks.unsaved.state.json").read_text())
         assert len(aside["entries"]) == len(TRIGGERS)
-        assert "hooks.unsaved.state.json holds what an earlier run could not write" in job.run_process("plan").err
+        assert (
+            "hooks.unsaved.state.json holds the state that an earlier run could not write"
+            in job.run_process("plan").err
+        )
         pushed = job.run_process(*shlex.split(found[1]))
         assert pushed.code == 0, pushed.err
     is_quiet(jobs)
