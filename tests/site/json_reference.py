@@ -15,11 +15,11 @@ REFERENCE = "[a reference](hooks-file.md#a-reference)"
 HEADINGS = {"event": "listen"}  # where a format has another name than the command
 
 
-def in_a_cell(text: str) -> str:
-    """Write a text for a cell of a table: what means something to Markdown outside of code is escaped."""
+def as_text(text: str) -> str:
+    """Write a description as Markdown: what means something there outside of code is escaped."""
     parts = text.split("`")
     parts[::2] = [part.replace("***", "`***`").replace("<", "&lt;") for part in parts[::2]]
-    return "`".join(parts).replace("|", "\\|")
+    return "`".join(parts)
 
 
 def is_reference(field: Schema) -> bool:
@@ -31,7 +31,7 @@ def rows_of(level: Schema, schema: Schema, before: str = "") -> Iterator[tuple[s
     for name, field in level["properties"].items():
         found = whole(field, schema)
         kind = REFERENCE if is_reference(found) else type_of(field, schema)
-        yield before + name, f"*{kind}.* {in_a_cell(found['description'])}"
+        yield before + name, f"(*{kind}*): {as_text(found['description'])}"
         if "properties" in found and not is_reference(found):
             yield from rows_of(found, schema, f"{before}{name}.")
 
@@ -50,11 +50,10 @@ def levels_of(level: Schema, schema: Schema, path: str = "") -> Iterator[tuple[s
             yield from inner
 
 
-def table(rows: Rows, known: Rows) -> str:
-    """Write fields as a table; those that another format has as well are only named."""
+def listed(rows: Rows, known: Rows) -> str:
+    """Write fields as a list; those that another format has as well are only named."""
     own = {path: told for path, told in rows.items() if known.get(path) != told}
-    lines = [f"| `{path}` | {told} |" for path, told in own.items()]
-    written = ["\n".join(["| field | |", "|---|---|", *lines]) + "\n"] if own else []
+    written = ["\n".join(f"- `{path}` {told}" for path, told in own.items()) + "\n"] if own else []
     if same := [path for path in rows if path not in own]:
         written.append(
             f"{'And as' if own else 'As'} in [a plan](#a-plan): {', '.join(f'`{path}`' for path in same)}.\n"
@@ -65,8 +64,8 @@ def table(rows: Rows, known: Rows) -> str:
 def fields_of(kind: str, top: Schema, schema: Schema, known: dict[str, Rows]) -> Iterator[str]:
     for path, level in levels_of(top, schema):
         if path:
-            yield f"**`{path}`** of {kind}: {in_a_cell(level['description'])}\n"
-        yield table(dict(rows_of(level, schema)), known.get(path.replace("differences", "steps"), {}))
+            yield f"**`{path}`** of {kind}: {as_text(level['description'])}\n"
+        yield listed(dict(rows_of(level, schema)), known.get(path.replace("differences", "steps"), {}))
 
 
 def reference(kind: str) -> str:

@@ -14,16 +14,21 @@ from tests.site.cli import chains, help_of
 from tests.site.parts import DOCS
 
 PAGE = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
-ROWS = {int(code): cells for code, cells in re.findall(r"^\| (\d+) \|(.*)$", PAGE, re.MULTILINE)}
+SECTIONS = {int(code): text for code, text in re.findall(r"^## (\d+): (.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)}
 
 
-def test_the_page_has_a_row_for_each_exit_code() -> None:
-    assert list(ROWS) == list(ExitCode)
+def test_the_page_has_a_row_and_a_section_for_each_exit_code() -> None:
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)] == list(ExitCode)
+    assert list(SECTIONS) == list(ExitCode)
+    for text in SECTIONS.values():
+        assert "\n- Commands: " in text
+        assert "\n- In a pipeline: " in text
 
 
 def test_the_page_names_the_commands_that_tell_of_pending_changes() -> None:
     telling = [" ".join(chain) for chain in chains(make_parser()) if "--detailed-exitcode" in help_of(*chain)]
-    named = re.findall(r"`([a-z]+)`", ROWS[ExitCode.CHANGES_PENDING].split("|")[1])
+    [commands] = re.findall(r"^- Commands: (.*)$", SECTIONS[ExitCode.CHANGES_PENDING], re.MULTILINE)
+    named = re.findall(r"`([a-z]+)`", commands)
     assert sorted(named) == sorted(name for name in telling if name)
 
 
