@@ -1,0 +1,127 @@
+"""The HTML page of a plan in a browser: a large one, one of hostile names, and one that may run no script."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from hooksync.report.html import plan_html
+from hooksync.report.view import RunView
+from tests.report.test_markdown import HOSTILE, hostile_view, large, view
+from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+JENKINS = (
+    "sandbox; default-src 'none'; img-src 'self'; style-src 'self'"  # its DirectoryBrowserSupport.CSP, as delivered
+)
+SHOWN = "all => all.filter(each => each.checkVisibility()).length"
+
+
+@pytest.fixture
+def reader(browser: Browser, tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(browser, tmp_path.as_uri())
+    yield reader
+    reader.page.context.close()
+
+
+def written(plan: RunView, folder: Path) -> str:
+    path = folder / "plan.html"
+    path.write_text(plan_html(plan), encoding="utf-8")
+    return path.as_uri()
+
+
+def shown(page: Page, what: str) -> int:
+    """Count what is to be seen of it."""
+    count: int = page.eval_on_selector_all(what, SHOWN)
+    return count
+
+
+def test_ten_thousand_steps_can_be_searched_filtered_and_unfolded(tmp_path: Path, reader: Reader) -> None:
+    address = written(view(*(large(500, f"archive-{n}") for n in range(20))), tmp_path)
+    reader.open(address)
+    page = reader.page
+    timing = page.evaluate("performance.getEntriesByType('navigation')[0].domComplete")
+    print(f"opened in {timing:.0f} ms")  # noqa: T201 # says how busy the machine is, too, so it is not asked for
+    assert (page.locator("section").count(), shown(page, "section > .step")) == (20, 11_000)
+
+    page.get_by_label("words").fill("hook-77 ")
+    assert shown(page, ".step") == 20
+    page.get_by_label("tenancy").select_option("archive-7")
+    assert (shown(page, "section"), shown(page, ".step")) == (1, 1)
+    step = page.locator(".step:visible")
+    assert step.locator("pre").is_hidden()
+    step.locator("summary").click()
+    assert "https://ours.example/hook/77" in step.locator("pre").inner_text()
+
+    page.get_by_label("words").fill("")
+    page.get_by_label("action").select_option("unsubscribe")
+    assert shown(page, ".step") == page.locator("[data-tenancy=archive-7] [data-action=unsubscribe]").count() == 50
+    assert not reader.faults
+
+
+def test_hostile_names_stay_texts(tmp_path: Path, reader: Reader) -> None:
+    for text in (HOSTILE, "<img src=x onerror=alert(1)><script>alert(1)</script>", '"><svg onload=alert(1)>'):
+        for size in (PHONE, DESKTOP):
+            reader.open(written(hostile_view(text, many=3), tmp_path), size)
+            assert text.split("\n")[0] in reader.page.locator("main").inner_text()
+            assert reader.page.locator("img, svg, script").count() == 1  # its own script
+    assert not reader.faults
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_the_page_is_open_to_all(size: tuple[int, int], scheme: str, tmp_path: Path, reader: Reader) -> None:
+    reader.open(written(view(large(30, "archive-prod"), large(3, "archive-test")), tmp_path), size, scheme)
+    for summary in reader.page.locator("summary:visible").all():
+        summary.click()
+    reader.check_access()
+    assert not reader.faults
+
+
+@contextmanager
+def served(page: bytes, policy: str) -> Iterator[str]:
+    """Serve a page on this machine under a content policy."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Security-Policy", policy)
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Browser) -> None:
+    page_text = plan_html(view(large(30, "archive-prod"))).encode()
+    with served(page_text, JENKINS) as address:
+        reader = Reader(browser, address)
+        reader.open(address, PHONE)
+        page = reader.page
+        assert shown(page, "section > .step") == 33
+        assert shown(page, "form") == shown(page, "pre") == 0
+        for summary in page.locator("section > details > summary").all():
+            summary.click()
+        assert shown(page, "section > .step > pre") == 33
+        page.context.close()
+    blocked = [each for each in reader.faults if "Content Security Policy" in each or "sandboxed" in each]
+    assert blocked == reader.faults
+    assert blocked

@@ -1,0 +1,89 @@
+"""A browser without a window, for tests of pages: Chromium or Chrome, as the system has it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.backends import missing
+
+PHONE, DESKTOP = (390, 844), (1280, 800)
+SCHEMES = ("light", "dark")
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice")  # of axe
+# contrast takes axe most of its time: of texts that look the same, as tokens of code do, it is shown the first
+AXE = """async rules => {
+  const looks = new Map()
+  for (const one of document.querySelectorAll("body *")) {
+    if (![...one.childNodes].some(each => each.nodeType === Node.TEXT_NODE && each.data.trim())) continue
+    const { color, fontSize, fontWeight, opacity } = getComputedStyle(one)
+    const behind = []
+    for (let each = one; each; each = each.parentElement) behind.push(getComputedStyle(each).backgroundColor)
+    const key = [color, fontSize, fontWeight, opacity, one.checkVisibility(), ...new Set(behind)].join()
+    if (!looks.has(key)) looks.set(key, one)
+  }
+  const options = { resultTypes: ["violations"], preload: false }
+  const contrast = { "color-contrast": { enabled: false } }
+  const runs = [
+    await axe.run({ ...options, runOnly: rules, rules: contrast }),
+    await axe.run([...looks.values()], { ...options, runOnly: ["color-contrast"] }),
+  ]
+  return runs.flatMap(({ violations }) => violations).flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 100)}: ${failureSummary}`))
+}"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if not program:
+        missing("there is no browser", "install chromium")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=["--no-sandbox"]) as browser,
+    ):
+        yield browser
+
+
+class Reader:
+    """A tab of the browser that notes what a page should not do: complain, fail to load, ask another host."""
+
+    def __init__(self, browser: Browser, home: str) -> None:
+        """`home`: how each address begins that a page may ask for."""
+        self._home = home
+        self.page: Page = browser.new_context(reduced_motion="reduce").new_page()
+        self.faults: list[str] = []
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("request", self._on_request)
+        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self._home, "data:", "blob:")):
+            self.faults.append(f"asked for {request.url}")
+
+    def open(self, address: str, size: tuple[int, int] = DESKTOP, scheme: Any = "light") -> None:
+        """Open a page; it must fit the width, and have all its pictures, each with a text in its place."""
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.goto(address)
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            self.faults.append(f"{wide} px too wide for {size[0]} px")
+        broken = self.page.eval_on_selector_all(
+            "img", "all => all.filter(each => !each.naturalWidth || !each.alt).map(each => each.outerHTML)"
+        )
+        self.faults += [f"no picture, or no text for it: {each}" for each in broken]
+
+    def check_access(self) -> None:
+        """Look, by axe, for what keeps people out who see, hear or move in another way."""
+        self.page.evaluate(Axe().axe_script)
+        self.faults += self.page.evaluate(AXE, RULES)

@@ -1,0 +1,129 @@
+"""What mkdocs.yml does not say: pages of files outside docs/, their links, and the anchors of headings.
+
+Pages stay plain Markdown that reads well on a forge, too. There a link may lead to any file of the project; here each
+such file becomes a page: Markdown as it is, all else as highlighted text, a folder as a list.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+PATHS: dict[str, str] = {}  # of each page of this site, within the project
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"""(\]\(|^\[[^\]]+\]: +|\b(?:href|src|srcset)=")([^)\s"]+)""", re.MULTILINE)
+NOT_SEARCHED = "---\nsearch: {exclude: true}\n---\n"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name headings' anchors as forges do. No page for what is not found: it would need to know the site's address."""
+    config.theme.static_templates.discard("404.html")
+    config.mdx_configs["toc"]["slugify"] = lambda heading, _: re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Make a page of each file outside docs/ that is a page by right, or that a page links to."""
+    PATHS.clear()
+    PATHS.update({file.src_uri: f"docs/{file.src_uri}" for file in files.documentation_pages()})
+    to_read = [*PATHS.values(), *PAGES]
+    seen = set(to_read)
+    while to_read:
+        path = to_read.pop()
+        text = _text_of(path)
+        if not path.startswith("docs/"):
+            inclusion = InclusionLevel.INCLUDED if path in PAGES else InclusionLevel.NOT_IN_NAV
+            place = _place_of(path)
+            PATHS[place] = path
+            files.append(File.generated(config, place, content=text, inclusion=inclusion))
+        found = {each for each in _linked(path, text) if (ROOT / each).exists() and not each.startswith("docs/")}
+        to_read += sorted(found - seen)
+        seen |= found
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
+    """Lead the links of a page to the pages of this site."""
+    path = PATHS[page.file.src_uri]
+    here = posixpath.dirname(page.file.src_uri)
+
+    def lead(target: str) -> str:
+        parts = urlsplit(target)
+        to = _resolve(path, parts.path)
+        if not to or not (ROOT / to).exists():
+            return target  # mkdocs tells what is wrong with it
+        return posixpath.relpath(_place_of(to), here or ".") + (f"#{parts.fragment}" if parts.fragment else "")
+
+    def change(text: str) -> str:
+        text = LINK.sub(lambda found: found[1] + lead(found[2]), text)
+        return re.sub(r"<details( open)?>", r'<details markdown="1"\1>', text)  # Markdown within it, as on a forge
+
+    return _outside_blocks(markdown, change)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let an empty corner of a table be no heading, which a screen reader would read out as none."""
+    return html.replace("<th></th>", "<td></td>")
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Give the search a name, which Material's dialogue has none of."""
+    return output.replace(' role="dialog"', ' role="dialog" aria-label="Search"')
+
+
+def _outside_blocks(markdown: str, change: Callable[[str], str]) -> str:
+    """Change the text of a page, but not its blocks of code."""
+    ends = [0, *(end for found in FENCE.finditer(markdown) for end in found.span()), len(markdown)]
+    pieces = [markdown[start:end] for start, end in itertools.pairwise(ends)]
+    return "".join(piece if number % 2 else change(piece) for number, piece in enumerate(pieces))
+
+
+def _linked(path: str, text: str) -> set[str]:
+    """Name the files of the project that a page links to."""
+    prose = FENCE.sub("", text) if path.endswith(".md") else text if (ROOT / path).is_dir() else ""
+    return {to for _, target in LINK.findall(prose) if (to := _resolve(path, urlsplit(target).path))}
+
+
+def _resolve(path: str, target: str) -> str:
+    """Give the path within the project that a link of the file at `path` leads to; "" where it leads elsewhere."""
+    if not target or re.match(r"[a-z]+:|/", target):
+        return ""
+    base = path if (ROOT / path).is_dir() else posixpath.dirname(path)
+    to = posixpath.normpath(posixpath.join(base, target))
+    return "" if to.startswith("..") else to
+
+
+def _place_of(path: str) -> str:
+    """Give the place in this site of a file of the project, as if it lay in docs/."""
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    if path in PAGES:
+        return path.lower()
+    if path.endswith(".md"):
+        return path
+    return f"{path}/index.md" if (ROOT / path).is_dir() else f"{path}.md"
+
+
+def _text_of(path: str) -> str:
+    """Write the page of a file or folder."""
+    if (ROOT / path).is_dir():
+        names = sorted(each.name for each in os.scandir(ROOT / path) if each.is_file())
+        return NOT_SEARCHED + f"# {path}\n\n" + "\n".join(f"- [{name}]({name})" for name in names)
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if path.endswith(".md"):
+        return text
+    language = PurePosixPath(path).suffix[1:].replace("yml", "yaml") or "text"
+    fence = "`" * (3 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{NOT_SEARCHED}# {path}\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
