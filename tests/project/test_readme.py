@@ -181,6 +181,13 @@ def test_a_page_has_no_hollow_words_and_no_places_of_one_machine(page: Path) -> 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_block_within_a_list_is_taken_for_a_part_of_it(page: Path) -> None:
+    """A forge reads any indentation, the site four spaces for each level: else its list begins again at 1."""
+    indented = re.findall(r"^( *)```", text_of(page), re.MULTILINE)
+    assert not [spaces for spaces in indented if len(spaces) % 4]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
     others = {"--quiet", "--editable", "--check", "--upgrade"}  # of pip, ruff, .ci/reproducible and .ci/lock
