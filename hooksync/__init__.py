@@ -1,8 +1,8 @@
 """hooksync keeps the webhook subscriptions of Preservica tenancies as a YAML file says they should be.
 
 As a library: `load` hooks files, `plan` what they declare, `apply` the plan; what is wrong is a `HooksyncError`. These
-names are the public ones, with what `hooksync.receiver` has; docs/library.md describes them. Each is loaded when it is
-first asked for, so that the command pays for no more than it uses.
+names are the public ones, with what `hooksync.receiver` has; docs/library.md describes them. They are loaded when the
+first one is asked for, so that the command pays for no more than it uses.
 """
 
 __version__ = "0.9.0"
@@ -10,23 +10,13 @@ __all__ = ["Declared", "HooksyncError", "Plan", "Problem", "Report", "Step", "ap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hooksync.commands.library import Plan, Report, apply, load, plan
-    from hooksync.commands.setup import Declared
-    from hooksync.core.errors import HooksyncError, Problem
-    from hooksync.report.view import StepView as Step
+    from hooksync.commands.library import Declared, HooksyncError, Plan, Problem, Report, Step, apply, load, plan
 
 
 def __getattr__(name: str) -> object:
     """Load one of the public names."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from hooksync.commands import library
 
-    places = {
-        "Declared": "commands.setup",
-        "HooksyncError": "core.errors",
-        "Problem": "core.errors",
-        "Step": "report.view",
-    }
-    module = import_module(f"{__name__}.{places.get(name, 'commands.library')}")
-    return getattr(module, "StepView" if name == "Step" else name)
+    return getattr(library, name)

@@ -20,7 +20,7 @@ from hooksync.commands.options import Options
 from hooksync.commands.setup import Declared, Session, open_session, prepare, prepare_saved
 from hooksync.config.files import find_commit
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import ExitCode, Problem, UsageError
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
 from hooksync.core.output import Output
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
@@ -30,7 +30,8 @@ from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
 from hooksync.report.text import Line, plain, plan_lines, report_lines
-from hooksync.report.view import RunView, StepView, view_of_plan, view_of_step
+from hooksync.report.view import RunView, view_of_plan, view_of_step
+from hooksync.report.view import StepView as Step
 from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from hooksync.core.output import Form
     from hooksync.documents.reader import SavedPlan
+
+__all__ = ["Declared", "HooksyncError", "Plan", "Problem", "Report", "Step", "apply", "load", "plan"]
 
 Names = str | Sequence[str]
 
@@ -248,7 +251,7 @@ def apply(
     what: Declared | Plan,
     *,
     confirm: Callable[[Plan], bool] = lambda plan: True,
-    on_step: Callable[[StepView], object] = lambda step: None,
+    on_step: Callable[[Step], object] = lambda step: None,
 ) -> Report:
     """Plan and carry it out, or carry out exactly a plan that was made before, and verify. Raises HooksyncError.
 

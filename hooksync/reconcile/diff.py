@@ -11,14 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hooksync.core.model import (
-    DeclaredSubscription,
-    LiveSubscription,
-    SecretState,
-    SubscriptionKey,
-    Tenancy,
-    address_matches,
-)
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, Tenancy, address_matches
 from hooksync.core.record import Record
 from hooksync.core.urls import is_respelling, owns_url
 from hooksync.reconcile.plan import (
@@ -78,7 +71,7 @@ def pair(
     `is_targeted`: only some of the declared are there. Moves are not looked for, as the old URL may be declared for
     another one by now.
     """
-    pairs: dict[SubscriptionKey, list[LiveSubscription]] = {declared.key: [] for declared in tenancy.subscriptions}
+    pairs = {declared.key: list[LiveSubscription]() for declared in tenancy.subscriptions}
     others: list[LiveSubscription] = []
     for one in live:
         pairs.get(one.key, others).append(one)

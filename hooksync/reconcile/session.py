@@ -30,16 +30,7 @@ from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import (
-    Keep,
-    Outcome,
-    Planned,
-    Resubscribe,
-    TenancyOutcome,
-    TenancyPlan,
-    UnreadTenancy,
-    is_idle,
-)
+from hooksync.reconcile.plan import Keep, Planned, Resubscribe, TenancyOutcome, TenancyPlan, UnreadTenancy, is_idle
 from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
@@ -316,11 +307,13 @@ def _hinted(outcome: TenancyOutcome) -> TenancyOutcome:
     fix = "the receiver is ready; if the service refuses a second subscription, set `replacement: remove-first`"
     ready = {address for address, answer in (outcome.plan.answers or {}).items() if answer.state == "ready"}
 
-    def hinted(one: Outcome) -> Outcome:
-        is_refused = one.result == "failed" and isinstance(one.step, Resubscribe) and one.step.declared.address in ready
-        return replace(one, fix=fix) if is_refused else one
-
-    return replace(outcome, outcomes=tuple(map(hinted, outcome.outcomes)))
+    outcomes = (
+        replace(one, fix=fix)
+        if one.result == "failed" and isinstance(one.step, Resubscribe) and one.step.declared.address in ready
+        else one
+        for one in outcome.outcomes
+    )
+    return replace(outcome, outcomes=tuple(outcomes))
 
 
 def ask_receivers(
