@@ -12,7 +12,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import Send, TokenSession, UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Timeouts, Transport
+from hooksync.service.http import CallContext, CallRecord, RetryPolicy, Transport
 from tests.makers import HERE, tenancy
 
 USERNAME = "archivist@example.org"
@@ -37,7 +37,7 @@ class Patience(Clock):
 class Clients:
     """Clients on one transport."""
 
-    transport: Transport = field(default_factory=lambda: Transport(Timeouts(), 8, {}))
+    transport: Transport = field(default_factory=lambda: Transport(30.0, 8, {}))
     redactor: Redactor = field(default_factory=Redactor)
     stop: threading.Event = field(default_factory=threading.Event)
     policy: RetryPolicy = field(default_factory=RetryPolicy)

@@ -13,7 +13,7 @@ from hooksync.core.record import Record, field
 
 if TYPE_CHECKING:
     from hooksync.core.errors import Problem
-    from hooksync.service.http import CallRecord, RetryPolicy, Timeouts, Transport
+    from hooksync.service.http import CallRecord, RetryPolicy, Transport
     from hooksync.service.worker_pool import WorkerPool
     from hooksync.state.fingerprints import Key, Wanted
     from hooksync.state.store import StateStore
@@ -63,7 +63,7 @@ class World(Record, frozen=True):
     stop: Event  # set by an interrupt, and where an apply meets what nobody foresaw
     patience: RetryPolicy | None = None  # how failed calls are repeated; None: the default
     clock: Clock = SYSTEM_CLOCK
-    network: Callable[[Timeouts, int], Transport] | None = None  # makes what calls go through; None: the real one
+    network: Callable[[float, int], Transport] | None = None  # makes what calls go through; None: the real one
     stores: Callable[[str], StateStore] | None = None  # finds a state by what names it; None: files
     pool: type[WorkerPool] | None = None  # runs the calls; None: in threads
     begun: Event = field(default_factory=Event)  # set before the first change

@@ -34,7 +34,7 @@ from hooksync.reconcile.plan import Keep, Planned, Resubscribe, TenancyOutcome, 
 from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
-from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Timeouts, Transport, proxy_credentials
+from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Transport, proxy_credentials
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 from hooksync.service.worker_pool import WorkerPool
 from hooksync.state.history import FetchedTenancy
@@ -64,9 +64,9 @@ def open_run(
 
     `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run; `check_lock`: raises LockLost.
     """
-    timeouts, clock, redactor = Timeouts(call=timeout), world.clock, world.output.redactor
+    clock, redactor = world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
-    transport = make_network(timeouts, parallelism)
+    transport = make_network(timeout, parallelism)
     policy, watch = world.patience or RetryPolicy(), world.terminal.watch
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
     secrets = SecretSources(world.environ, world.stop)

@@ -25,6 +25,7 @@ ROLE = "ROLE_SDB_MANAGER_USER"
 
 WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER"})
 
+_BAD = "bad credentials"
 _OTP_PERIOD = 30  # seconds that one code lasts
 _OTP_DRIFT = 1  # periods that a client's clock may be off, either way
 _EXTERNAL_AGE = 300  # seconds that the timestamp of an external log-in may be off, either way
@@ -79,7 +80,7 @@ class Accounts:
         """Log in by name and password. Raises `Refusal` if they are wrong or a second factor is needed."""
         account, tenant = self._find(form)
         if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
-            raise _bad_credentials()
+            raise Refusal(401, _BAD)
         if account.needs_totp_setup:
             raise Refusal(401, "needs.2fa.setup", tenant=tenant)
         if account.totp_seed is not None:
@@ -97,16 +98,14 @@ class Accounts:
         continuation = form.get("continuationToken", "")
         with self._lock:
             account, tenant = self._pending.get(continuation, (None, ""))
-        if account is None or (account.username, tenant) != (form.get("username"), form.get("tenant")):
-            raise _bad_credentials()
-        period = int(self._clock() // _OTP_PERIOD)
-        near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
-        if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
-            raise Refusal(401, "the two-factor code is wrong")
-        used = (account.username, form["twoFactorToken"])
-        with self._lock:
-            if self._pending.pop(continuation, None) is None:
-                raise _bad_credentials()
+            if account is None or (account.username, tenant) != (form.get("username"), form.get("tenant")):
+                raise Refusal(401, _BAD)
+            period = int(self._clock() // _OTP_PERIOD)
+            near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
+            if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
+                raise Refusal(401, "the two-factor code is wrong")
+            used = (account.username, form["twoFactorToken"])
+            del self._pending[continuation]
             if self._takes_codes_once and used in self._used_codes:
                 raise Refusal(401, "the two-factor code was used before")
             self._used_codes.add(used)
@@ -132,7 +131,7 @@ class Accounts:
         # SHA-1 is the service's recipe. Source: pyPreservica 4.2.2, common.py, __token__.
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         if not hmac.compare_digest(digest.encode(), form.get("hash", "").encode()):
-            raise _bad_credentials()
+            raise Refusal(401, _BAD)
         seconds = read_number(timestamp)
         if seconds is None or abs(self._clock() - seconds) > _EXTERNAL_AGE:
             raise Refusal(401, "the timestamp is more than five minutes off")
@@ -159,7 +158,7 @@ class Accounts:
         for account in self._accounts:
             if account.username == form.get("username") and (not named or named in account.tenants):
                 return account, named or account.tenants[0]
-        raise _bad_credentials()
+        raise Refusal(401, _BAD)
 
     def _open(self, account: Account, tenant: str) -> dict[str, object]:
         ends = self._clock() + self._token_seconds
@@ -185,7 +184,3 @@ def one_time_code(seed: str, counter: int) -> str:
     digest = hmac.new(key, struct.pack(">Q", counter), hashlib.sha1).digest()
     (number,) = struct.unpack_from(">I", digest, digest[-1] & 0x0F)
     return f"{(number & 0x7FFFFFFF) % 10**6:06}"
-
-
-def _bad_credentials() -> Refusal:
-    return Refusal(401, "bad credentials")

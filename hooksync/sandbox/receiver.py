@@ -88,10 +88,7 @@ class WebhookSender:
         self._is_closed = False
 
     def challenge(self, url: str, secret: str) -> str | None:
-        """Challenge a receiver. Returns why it failed, or None if it passed.
-
-        Source: the answer that pyPreservica 4.2.2 gives, webHooksAPI.py; not verified on a live tenancy.
-        """
+        """Challenge a receiver; returns why it failed, or None. Source: pyPreservica 4.2.2, not verified live."""
         code = secrets.token_hex(16)
         answer = self.post(url, b"", {}, f"challengeCode={code}")
         return answer if isinstance(answer, str) else judge(*answer, code, secret)

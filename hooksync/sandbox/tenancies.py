@@ -120,14 +120,15 @@ class Tenancies:
 
     def __init__(self, options: SandboxOptions) -> None:
         self._options = options
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         held = load_data(options.data) if options.data else {}
         self._kept = {tenant: {each.id: _Kept(each, -math.inf) for each in several} for tenant, several in held.items()}
 
     def held_by(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first."""
         with self._lock:
-            return self._held(tenant)
+            kept = self._kept.get(tenant, {}).values()
+            return tuple(each.subscription for each in kept if each.listed_until == math.inf)
 
     def listed_for(self, tenant: str) -> tuple[Subscription, ...]:
         """Return those that the list shows now, oldest first: some too few and some too many, while it lags."""
@@ -144,7 +145,7 @@ class Tenancies:
         traits, lag = self._options.traits, self._options.list_lag_additions
         url = normalised(subscription.url) if Trait.NORMALISE_URLS in traits else subscription.url
         with self._lock:
-            others = self._held(tenant) if Trait.REFUSE_DUPLICATES in traits and not by_hand else ()
+            others = self.held_by(tenant) if Trait.REFUSE_DUPLICATES in traits and not by_hand else ()
             if any((each.url, each.trigger) == (url, subscription.trigger) for each in others):
                 raise Refusal(409, f"there is already a subscription for {url} and {subscription.trigger}")
             made = replace(subscription, url=url, id=self.new_id())
@@ -167,9 +168,6 @@ class Tenancies:
         """Return the moment from which a list shows a change that is made now."""
         return self._options.clock() + seconds if seconds and not by_hand else -math.inf
 
-    def _held(self, tenant: str) -> tuple[Subscription, ...]:
-        return tuple(kept.subscription for kept in self._kept.get(tenant, {}).values() if kept.listed_until == math.inf)
-
     def describe(self, subscription: Subscription) -> dict[str, object]:
         """Return a subscription as the list shows it: never with its secret."""
         document: dict[str, object] = {
@@ -190,7 +188,7 @@ class Tenancies:
     def _saved(self) -> None:
         """Write the data file, under the lock, so that the newest data is written last."""
         if self._options.data:
-            save_data(self._options.data, {tenant: self._held(tenant) for tenant in self._kept})
+            save_data(self._options.data, {tenant: self.held_by(tenant) for tenant in self._kept})
 
 
 class Rules:

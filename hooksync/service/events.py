@@ -44,10 +44,7 @@ class Delivery(Record, frozen=True):
 
 
 def make_event(trigger: str, moment: datetime, filling: int = 0) -> bytes:
-    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one.
-
-    `trigger`: on the wire; `filling`: bytes that it holds besides.
-    """
+    """Write an event that never came before, as jcarr.org.uk/2023/06/10/webhooks shows one. `filling`: bytes in it."""
     event = {"event": trigger.title().replace("_", ""), "entityType": "IO", "entityRef": str(uuid.uuid4())}
     document = {
         "subscriptionId": uuid.uuid4().hex,

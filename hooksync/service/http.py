@@ -40,13 +40,6 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
-class Timeouts(Record, frozen=True):
-    """How long a call may take, in seconds."""
-
-    connect: float = 10.0  # for the look-up of the server's name, and for each of its addresses
-    call: float = 30.0  # to the last byte of the answer
-
-
 class Request(Record, frozen=True):
     """What is sent. Its repr shows neither headers nor body: both may hold secrets."""
 
@@ -89,10 +82,15 @@ class Transport:
     """
 
     def __init__(
-        self, timeouts: Timeouts, connections: int, environ: Mapping[str, str], look_up: LookUp = socket.getaddrinfo
+        self,
+        timeout: float,  # seconds that a call may take, to the last byte of the answer
+        connections: int,
+        environ: Mapping[str, str],
+        look_up: LookUp = socket.getaddrinfo,
+        connect: float = 10.0,  # seconds for the look-up of a server's name, and for each of its addresses
     ) -> None:
-        """`look_up`: resolves names."""
-        self._timeouts = timeouts
+        self._timeout = timeout
+        self._connect = min(connect, timeout)
         self._look_up = look_up
         self._proxies: dict[str, dict[str, str]] = {}
         self._connections = Connections(connections, environ)
@@ -103,7 +101,7 @@ class Transport:
 
     def send(self, request: Request) -> Answer:
         """Make one call, and follow no redirect: token and secret would go along. Raises AnswerLost, Unreachable."""
-        with bounded_call(self._timeouts.call, request.answer_limit, self._look_up) as call:
+        with bounded_call(self._timeout, request.answer_limit, self._look_up) as call:
             call.may_be_private = request.may_be_private
             try:
                 if address := literal_address(split_port(request.base_url.partition("://")[2])[0]):
@@ -123,9 +121,8 @@ class Transport:
             request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body
         ).prepare()
         prepared.url = f"{prepared.url}".removesuffix("/") + request.path  # requests would undo `%2E%2E`
-        timeout = (min(self._timeouts.connect, self._timeouts.call), self._timeouts.call)
-        proxies = self._proxies_for(request.base_url)
-        return self._connections.send(prepared, stream=True, timeout=timeout, proxies=proxies)
+        timeouts, proxies = (self._connect, self._timeout), self._proxies_for(request.base_url)
+        return self._connections.send(prepared, stream=True, timeout=timeouts, proxies=proxies)
 
     def _proxies_for(self, base_url: str) -> dict[str, str]:
         """Find the proxies for a server as requests does; loopback has none. Raises Unreachable for an invalid one."""
@@ -142,8 +139,8 @@ class Transport:
         return self._proxies[base_url]
 
     def _failure(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
-        connect, call = min(self._timeouts.connect, self._timeouts.call), self._timeouts.call
-        kind, what, fix = explain(error, (connect, call, request.answer_limit), is_connected=is_connected)
+        limits = (self._connect, self._timeout, request.answer_limit)
+        kind, what, fix = explain(error, limits, is_connected=is_connected)
         failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
         return failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
 

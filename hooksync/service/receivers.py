@@ -109,7 +109,7 @@ def signs_events_in_disguise(url: HookUrl, secret: Secret, context: CallContext)
     answer = post(url, context, "challenge that begins as an event does", code=code)
     if isinstance(answer, ProbeResult):
         return None
-    return signed_in_disguise(answer.status, answer.body, code, _key(secret))
+    return signed_in_disguise(answer.status, answer.body, code, secret.reveal().encode("latin-1"))
 
 
 def probe_once(request: Request, context: CallContext, peer: str, shown: str) -> Answer | ProbeResult:
@@ -125,7 +125,7 @@ def _challenge(url: HookUrl, secret: Secret, context: CallContext) -> ProbeResul
     answer = post(url, context, "challenge", code=code)
     if isinstance(answer, ProbeResult):
         return answer
-    result = judge_answer(answer.status, answer.body, code, _key(secret))
+    result = judge_answer(answer.status, answer.body, code, secret.reveal().encode("latin-1"))
     if result.kind not in _QUOTED or not answer.text.strip():
         return result
     if (said := quoted_answer(answer, context)) is None:
@@ -157,10 +157,6 @@ def post(
     is_open = context.private_receivers != "refused"
     request = Request("POST", f"{scheme}://{netloc}", path, headers or {}, body, _LARGEST_ANSWER, is_open)
     return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
-
-
-def _key(secret: Secret) -> bytes:
-    return secret.reveal().encode("latin-1")
 
 
 def judge_answer(status: int, body: bytes, code: str, secret: bytes) -> ProbeResult:

@@ -51,10 +51,7 @@ class History(Record, frozen=True):
         return self.states.get(live.id, "unknown") if live else "unknown"
 
     def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool]]) -> History:
-        """Add what this run has made, by the new ids: it is the newest, and its secret is the declared one.
-
-        The flag beside it: whether only the list told of it; then its secret is unknown.
-        """
+        """Add what this run has made, by the new ids. The flag: only the list told of it, and its secret is unknown."""
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         new = {  # nobody derives a key of them: `states` tells of the secret
             identifier: entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found)

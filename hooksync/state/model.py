@@ -64,10 +64,7 @@ def entry_for(one: DeclaredSubscription, identifier: str, run: int, url_salt: st
 
 
 class Intent(_Made, frozen=True):
-    """A subscription that a run is about to make; one that stays in the state is of a run that was killed.
-
-    Its fingerprint is bound to tenancy and address: there was no id yet.
-    """
+    """A subscription that a run is about to make, bound to its address; one that stays is of a run that was killed."""
 
     at: int = 0  # when the run began to make it, seconds since 1970; 0: not known, or not made
 

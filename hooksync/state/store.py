@@ -161,8 +161,7 @@ def run_lock(
 ) -> Iterator[None]:
     """Hold the run lock of a state, so that no other run changes what this one has seen.
 
-    `timeout`: seconds to wait for another run; `tell`: is told once that it is waited for. Raises Refused where that
-    takes longer, Interrupted at a stop.
+    `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that, Interrupted.
     """
     end, waits = None, timeout
     with ExitStack() as held:

@@ -23,7 +23,7 @@ from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
 from hooksync.service.auth import LogIn, TokenSession, UsedCodes
-from hooksync.service.http import CallContext, Timeouts, Transport
+from hooksync.service.http import CallContext, Transport
 from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
 
@@ -136,7 +136,7 @@ def looked_up() -> SecretSources:
 
 
 def logged_in() -> TokenSession:
-    context = CallContext(Transport(Timeouts(), 1, {}), hiding(), threading.Event(), lambda record: None)
+    context = CallContext(Transport(30.0, 1, {}), hiding(), threading.Event(), lambda record: None)
     session = TokenSession(
         tenancy(), context, lambda ref: Secret(CANARY), UsedCodes(), lambda request: pytest.fail("no call is needed")
     )

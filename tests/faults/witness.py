@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
-from hooksync.service.http import Answer, Request, Timeouts, Transport
+from hooksync.service.http import Answer, Request, Transport
 from hooksync.state.format import read_state
 from tests.boxes import Sandbox
 from tests.faults.scene import OURS, TENANT, declared_places, key_of, same_url, wanted
@@ -36,9 +36,9 @@ class Witness:
         self._known |= {one.id: one for one in there}
         return there
 
-    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[Timeouts, int], Transport]:
+    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[float, int], Transport]:
         """Return what makes the real network of a run of this name, and watches it."""
-        return lambda timeouts, connections: _Watched(Transport(timeouts, connections, environ), name, self)
+        return lambda timeout, connections: _Watched(Transport(timeout, connections, environ), name, self)
 
     def note(self, name: str, request: Request, answer: Answer | None) -> None:
         """Keep what is held after a call. `answer`: None where there was none."""

@@ -20,7 +20,7 @@ from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.client import SUBSCRIPTIONS
-from hooksync.service.http import CallRecord, RetryPolicy, Timeouts, Transport
+from hooksync.service.http import CallRecord, RetryPolicy, Transport
 from tests.boxes import Sandbox
 from tests.clients import PASSWORD, Clients, Patience
 from tests.makers import INDEXED, declared
@@ -238,7 +238,7 @@ def test_a_service_that_restarts_is_waited_for(clients: Clients, start: Start, c
 
 
 def test_a_call_that_takes_too_long_is_repeated(stack: ExitStack, start: Start) -> None:
-    transport = Transport(Timeouts(call=0.2), 1, {})
+    transport = Transport(0.2, 1, {})
     stack.callback(transport.close)
     clients = Clients(transport)
     box = start("slow-30@list")

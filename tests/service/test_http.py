@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from hooksync import __version__
 from hooksync.core.errors import AnswerLost, HooksyncError, MaybeSent, ServiceError
 from hooksync.service.connections import LookUp, reach_of
-from hooksync.service.http import Answer, Request, Timeouts, Transport
+from hooksync.service.http import Answer, Request, Transport
 from hooksync.service.responses import Unreachable, explain
 from tests.wire import Certificate, Respond, Wire, answer, cutting, endless, make_certificate, saying
 
@@ -59,7 +59,7 @@ def make(stack: ExitStack) -> Make:
     def make(
         call: float = 20.0, connections: int = 4, environ: dict[str, str] | None = None, connect: float = 10.0
     ) -> Transport:
-        transport = Transport(Timeouts(connect, call), connections, environ or {})
+        transport = Transport(call, connections, environ or {}, connect=connect)
         stack.callback(transport.close)
         return transport
 
@@ -105,11 +105,11 @@ def released(stack: ExitStack) -> threading.Event:
     return event
 
 
-@pytest.mark.parametrize("timeouts", [Timeouts(connect=0.1, call=20.0), Timeouts(connect=10.0, call=0.1)])
+@pytest.mark.parametrize(("call", "connect"), [(20.0, 0.1), (0.1, 10.0)])
 def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
-    timeouts: Timeouts, released: threading.Event
+    call: float, connect: float, released: threading.Event
 ) -> None:
-    error = failure_of(Transport(timeouts, 4, {}, hanging(released)), get("http://service.example"))
+    error = failure_of(Transport(call, 4, {}, hanging(released), connect), get("http://service.example"))
     assert error.kind == "no-name"
     assert isinstance(error, Unreachable)
     assert error.summary == "GET /x: the server's name was not resolved within 0.1 s"
@@ -118,7 +118,7 @@ def test_a_name_that_is_not_resolved_is_waited_for_as_long_as_a_connection(
 
 def test_a_proxy_s_name_is_waited_for_no_longer(released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    transport = Transport(Timeouts(connect=0.1), 4, {}, hanging(released))
+    transport = Transport(30.0, 4, {}, hanging(released), 0.1)
     error = failure_of(transport, get("http://service.example"))
     assert error.kind == "proxy"
     assert error.summary == "GET /x: the proxy's name was not resolved within 0.1 s"
@@ -128,10 +128,10 @@ def test_each_address_of_a_name_is_tried_in_turn(serve: Serve) -> None:
     wire = serve(saying(OK))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen: it refuses
-        transport = Transport(Timeouts(), 4, {}, at(closed.getsockname()[1], wire.port))
+        transport = Transport(30.0, 4, {}, at(closed.getsockname()[1], wire.port))
         assert transport.send(get("http://service.example:81")).status == 200
         assert wire.header("Host") == "service.example:81"
-        error = failure_of(Transport(Timeouts(), 4, {}, at(closed.getsockname()[1])), get("http://service.example"))
+        error = failure_of(Transport(30.0, 4, {}, at(closed.getsockname()[1])), get("http://service.example"))
     assert error.kind == "refused"
 
 
@@ -146,11 +146,11 @@ def test_a_look_up_that_fails_says_why(failure: OSError, kind: str) -> None:
     def look_up(*_: object) -> list[tuple[object, ...]]:
         raise failure
 
-    assert failure_of(Transport(Timeouts(), 4, {}, look_up), get("http://service.example")).kind == kind
+    assert failure_of(Transport(30.0, 4, {}, look_up), get("http://service.example")).kind == kind
 
 
 def test_a_name_without_an_address_is_no_connection() -> None:
-    error = failure_of(Transport(Timeouts(), 4, {}, at()), get("http://service.example"))
+    error = failure_of(Transport(30.0, 4, {}, at()), get("http://service.example"))
     assert isinstance(error, ServiceError)
 
 
@@ -160,7 +160,7 @@ def test_a_name_without_an_address_is_no_connection() -> None:
 def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serve) -> None:
     wire = serve(saying(OK))
     answers = iter([at(wire.port)(), at(wire.port)()])
-    transport = Transport(Timeouts(), 4, {}, lambda *_: next(answers))
+    transport = Transport(30.0, 4, {}, lambda *_: next(answers))
     failure = failure_of(transport, Request("POST", "http://rebound.example", "/", may_be_private=False))
     assert failure.kind == "no-route"
     assert wire.request_lines == []
@@ -170,13 +170,13 @@ def test_the_address_that_was_judged_is_the_one_that_is_connected_to(serve: Serv
 def test_of_several_addresses_only_those_that_a_call_may_go_to_are_tried(serve: Serve) -> None:
     wire = serve(saying(OK))
     metadata = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("169.254.169.254", wire.port))
-    transport = Transport(Timeouts(), 4, {}, lambda *_: [metadata, *at(wire.port)()])
+    transport = Transport(30.0, 4, {}, lambda *_: [metadata, *at(wire.port)()])
     assert transport.send(get("http://service.example")).reach == "private"
 
 
 def test_a_connection_that_another_call_opened_is_judged_again(serve: Serve) -> None:
     wire = serve(saying(OK))
-    transport = Transport(Timeouts(), 4, {}, at(wire.port))
+    transport = Transport(30.0, 4, {}, at(wire.port))
     transport.send(get("http://service.example"))
     failure = failure_of(transport, Request("POST", "http://service.example", "/", may_be_private=False))
     assert failure.kind == "no-route"

@@ -21,7 +21,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.receiver import EVENT_PREFIX
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request
-from hooksync.service.http import CallContext, CallRecord, PrivateReceivers, Timeouts, Transport
+from hooksync.service.http import CallContext, CallRecord, PrivateReceivers, Transport
 from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_events_in_disguise
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
@@ -29,7 +29,7 @@ from tests.conftest import SECRET, URL_KEY
 from tests.shipped_receiver import shipped_receiver
 
 KEY = Secret(SECRET)
-SHORT_OF_PATIENCE = Timeouts(connect=0.5, call=0.5)
+SHORT_OF_PATIENCE = 0.5  # seconds
 
 
 @dataclass
@@ -37,13 +37,13 @@ class Watched:
     """A context whose calls are noted."""
 
     records: list[CallRecord] = field(default_factory=list)
-    timeouts: Timeouts = field(default_factory=lambda: Timeouts(connect=5, call=10))
+    timeout: float = 10.0
     environ: dict[str, str] = field(default_factory=dict)
     private_receivers: PrivateReceivers = "quoted"
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> CallContext:
-        self.transport = Transport(self.timeouts, 8, self.environ)
+        self.transport = Transport(self.timeout, 8, self.environ)
         return CallContext(
             self.transport, Redactor(), self.stop, self.records.append, private_receivers=self.private_receivers
         )
@@ -211,7 +211,7 @@ def test_a_receiver_that_never_answers_is_given_up() -> None:
     def respond(connection: Connection, _: Request) -> None:
         connection.server.stopping.wait(30)
 
-    with Watched(timeouts=SHORT_OF_PATIENCE) as context:
+    with Watched(timeout=SHORT_OF_PATIENCE) as context:
         assert read(respond, context).kind == "time-out"
 
 
@@ -223,7 +223,7 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_given_up(head: bytes) -> No
         while not connection.server.stopping.wait(0.05):
             connection.wfile.write(piece)
 
-    with Watched(timeouts=SHORT_OF_PATIENCE) as context:
+    with Watched(timeout=SHORT_OF_PATIENCE) as context:
         assert read(respond, context).kind == "time-out"
 
 
@@ -243,7 +243,7 @@ def test_a_name_that_does_not_resolve_is_told(host: str, context: CallContext) -
 
 def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> None:
     released = threading.Event()
-    transport = Transport(Timeouts(connect=0.1), 4, {}, lambda *_: [(released.wait(60),)])
+    transport = Transport(30.0, 4, {}, lambda *_: [(released.wait(60),)], 0.1)
     result = challenge(url(f"https://nowhere.invalid/hook?code={URL_KEY}"), KEY, replace(context, transport=transport))
     released.set()
     assert (result.kind, result.state) == ("no-name", "unreachable")

@@ -242,7 +242,7 @@ class Play:
             stop=process.stop,
             patience=PATIENCE,
             clock=process,
-            network=lambda timeouts, connections: process,
+            network=lambda timeout, connections: process,
             stores=lambda name: self._store(name, process),
             stretch=cheap_key,
             pool=self.pool,

@@ -20,7 +20,7 @@ from hooksync.core.errors import trace, unforeseen
 from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.service.http import Answer, Request, Timeouts, Transport
+from hooksync.service.http import Answer, Request, Transport
 from tests.command_line import run_python
 from tests.conftest import HIDDEN, HOOKS, SECRET, Place
 from tests.lanes import sampled
@@ -85,8 +85,8 @@ class Ended:
 def apply(place: Place, fails: Fails, screen: Screen | None = None, *, is_debugging: bool = False) -> Ended:
     """Apply within this process, one call after another, on a network with a bug."""
 
-    def network(timeouts: Timeouts, connections: int) -> Broken:
-        transport = Broken(timeouts, connections, place.environ)
+    def network(timeout: float, connections: int) -> Broken:
+        transport = Broken(timeout, connections, place.environ)
         transport.fails = fails
         return transport
 
