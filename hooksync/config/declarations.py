@@ -51,10 +51,11 @@ class Written(Record, frozen=True):
     template: Template
     location: Location
 
-    def filled(self, noun: str) -> str:
-        """Name it by the variables that were filled in."""
+    def judged(self, noun: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+        """Return what is judged, as far as the environment fills it in, and how to name it."""
         names = ", ".join(f"${{{name}}}" for name in self.template.names)
-        return f"{noun}, with {names} filled in," if names else noun
+        subject = f"{noun}, with {names} filled in," if names and environ is not None else noun
+        return outline(self.template, environ), subject
 
 
 class SubscriptionDeclaration(PlainFields, frozen=True):
@@ -127,9 +128,8 @@ def server_problem(server: str, subject: str, where: Location | None, *, allow_h
 def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     """Judge what a tenancy names, and its subscriptions as they are written."""
     yield from reference_problems(tenancy)
-    for entry in tenancy.subscriptions:
-        url = entry.url
-        if problem := url_problem(outline(url.template), "the URL", url.location, tenancy.settings.owns):
+    for url in (entry.url for entry in tenancy.subscriptions):
+        if problem := url_problem(*url.judged("the URL"), url.location, tenancy.settings.owns):
             yield problem
     templates = ((entry, entry.url.template) for entry in tenancy.subscriptions)
     # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow

@@ -29,7 +29,7 @@ from hooksync.core.model import (
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
-from hooksync.core.urls import outline, prefix_fault
+from hooksync.core.urls import prefix_fault
 
 Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 
@@ -83,7 +83,7 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
     """
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
-    warnings = (declarations.http_warning(outline(url.template), "the URL", url.location) for url in plain)
+    warnings = (declarations.http_warning(*url.judged("the URL"), url.location) for url in plain)
     external = (one.location for one in tenancies if one.settings.credentials.method == "external")
     what = "method: external is deprecated since Preservica 7.6, and is to go before the LTS release after 8.1"
     fix = "log in as a user of its own for hooksync, by password, and by TOTP if its second factor is set up"
@@ -223,9 +223,8 @@ class FileReader:
                 given["limit"] = UnsubscribeLimit(number=number)
         settings = Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
         if server := settings.server:
-            text = outline(server.template)
-            where, allow_http = server.location, settings.allow_http
-            if problem := declarations.server_problem(text, "the server", where, allow_http=allow_http):
+            judged, allow_http = server.judged("the server"), settings.allow_http
+            if problem := declarations.server_problem(*judged, server.location, allow_http=allow_http):
                 self.problems.append(problem)
         return settings
 

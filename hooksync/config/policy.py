@@ -50,14 +50,14 @@ class Policy(Record, frozen=True):
             if login and (given.username == usual.username or given.password == usual.password):
                 refs.append(SecretRef("file", login, tenancy.location))
             server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
-            text = urls.outline(server.template, environ)
+            text, subject = server.judged("the server", environ)
             if not urls.server_fault(text):
-                yield from self._host("servers", urls.server_url(text), "the server", server)
+                yield from self._host("servers", urls.server_url(text), subject, server)
             if settings.allow_http and not self.allow_http:
                 what = f'tenancy "{tenancy.name}" says `allow_http: true`'
                 yield self._problem("allow_http", what, tenancy.location)
             for entry in tenancy.subscriptions:
-                yield from self._host("receivers", urls.outline(entry.url.template, environ), "the URL", entry.url)
+                yield from self._host("receivers", *entry.url.judged("the URL", environ), entry.url)
             for name, where in variables if self.environment is not None else ():
                 if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
                     yield self._problem("environment", f"this names the variable {name}", where)
@@ -76,15 +76,14 @@ class Policy(Record, frozen=True):
                 return "keyring_services", f"{ref} names a service"
         return None
 
-    def _host(self, field: str, url: str, noun: str, written: Written) -> Iterator[Problem]:
+    def _host(self, field: str, url: str, subject: str, written: Written) -> Iterator[Problem]:
         globs: tuple[str, ...] | None = getattr(self, field)
         scheme, netloc, _ = urls.split_url(url)
         if globs is None or urls.OPEN in scheme + netloc or scheme not in urls.DEFAULT_PORTS:
             return  # not known yet, or no URL: that is told elsewhere
         if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
             shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
-            what = f"{written.filled(noun)} leads to {shown}"
-            yield self._problem(field, what, written.location)
+            yield self._problem(field, f"{subject} leads to {shown}", written.location)
 
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
         line = f":{self.lines[field]}" if field in self.lines else ""

@@ -14,7 +14,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
-from hooksync.core.urls import closed, is_plain_http, outline, server_url
+from hooksync.core.urls import is_plain_http, outline, server_url
 
 Environment = Mapping[str, str]
 
@@ -91,20 +91,11 @@ class _Filling:
 
     def tenancy(self) -> Tenancy | None:
         """Fill everything in. None: it has no valid server."""
-        server = self._server()
-        tenant, tenant_declared = self._tenant()
-        subscriptions = self.subscriptions()
+        server, tenant, subscriptions = self._server(), self._tenant(), self.subscriptions()
         if server is None:
             return None
-        return Tenancy(
-            name=self.entry.name,
-            server=server,
-            tenant=tenant,
-            tenant_declared=tenant_declared,
-            subscriptions=subscriptions,
-            location=self.entry.location,
-            **fields_of(PlainSettings, self.entry.settings),
-        )
+        plain = fields_of(PlainSettings, self.entry.settings)
+        return Tenancy(self.entry.name, server, *tenant, subscriptions, self.entry.location, **plain)
 
     def _server(self) -> Server | None:
         written, text = self._shown("server")
@@ -113,9 +104,8 @@ class _Filling:
             self._note(f'tenancy "{self.entry.name}" has no server', fix)
         if written is None or text is None:
             return None
-        subject = written.filled("the server")
-        allow_http = self.entry.settings.allow_http
-        if problem := declarations.server_problem(closed(text), subject, written.location, allow_http=allow_http):
+        judged, allow_http = written.judged("the server", self._environ), self.entry.settings.allow_http
+        if problem := declarations.server_problem(*judged, written.location, allow_http=allow_http):
             self.problems.append(problem)
             return None
         server = Server(written.template.text, server_url(text))
@@ -129,7 +119,7 @@ class _Filling:
         written, text = self._shown("tenant")
         if written and text:
             if not text.isprintable():
-                subject = written.filled("the tenant")
+                _, subject = written.judged("the tenant", self._environ)
                 self._note(f"{subject} holds a line break or a control character", "check the variable", written)
             return text, written.template.text
         if text is not None and self.entry.settings.credentials.method == "external":
@@ -151,11 +141,11 @@ class _Filling:
         url = self._fill(written, "URL")
         if url is None:
             return None
-        text, subject, where = closed(url), written.filled("the URL"), written.location
-        if problem := declarations.url_problem(text, subject, where, self.entry.settings.owns):
+        judged, where = written.judged("the URL", self._environ), written.location
+        if problem := declarations.url_problem(*judged, where, self.entry.settings.owns):
             self.problems.append(problem)
             return None
-        warning = declarations.http_warning(text, subject, where)
+        warning = declarations.http_warning(*judged, where)
         if warning and not is_plain_http(outline(written.template)):  # else it was given before
             self.warnings.append(warning)
         return url

@@ -243,9 +243,12 @@ def gather(
     # no copy of the environment, which on Windows minds no case
     values = ChainMap(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
     origins = {name: path for path, found in reversed(layers) for name in found if name not in environ}
-    open_files = [path for path in env_files if others_may_read(path)]
     what = "may be read by every user of this machine"
-    return values, origins, [Problem(f"{path} {what}", f"chmod 600 {path}") for path in open_files]
+    return (
+        values,
+        origins,
+        [Problem(f"{each} {what}", f"chmod 600 {each}") for each in env_files if others_may_read(each)],
+    )
 
 
 def _variables_in(path: str) -> dict[str, str]:
