@@ -166,7 +166,7 @@ tenancies:
         f"5:13: this names the variable HOME, {no} (policy.yaml:5)",
         f"7:29: file:/etc/shadow leads to a folder, {no} (policy.yaml:6)",
         f"7:60: this names the variable PRESERVICA_PASSWORD, {no} (policy.yaml:5)",
-        f"9:18: the URL, with ${{PATH}} filled in, leads to evil.example, {no} (policy.yaml:4)",
+        f"9:18: the URL leads to evil.example, {no} (policy.yaml:4)",
         f"9:18: this names the variable PATH, {no} (policy.yaml:5)",
         f"9:74: this names the variable OTHER, {no} (policy.yaml:5)",
         f"10:18: the URL leads to hooks.example.org:444, {no} (policy.yaml:4)",
