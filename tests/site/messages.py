@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from textwrap import fill
 
@@ -101,6 +101,7 @@ class Entry:
     read: str = ""
     unseen: tuple[str, ...] = ()  # variants that the code seems to give
     is_foreign: bool = False  # another library's words
+    is_bare: bool = False  # the fixes of the code are not shown
 
     @property
     def anchor(self) -> str:
@@ -232,7 +233,7 @@ def groups() -> tuple[Group, ...]:
 def _entry(data: dict[str, str]) -> Entry:
     texts = {name: text.strip() for name, text in data.items() if isinstance(text, str)}
     lines, unseen = (tuple(texts.pop(name, "").splitlines()) for name in ("messages", "unseen"))
-    return Entry(messages=lines, unseen=unseen, is_foreign=bool(data.get("foreign")), **texts)
+    return Entry(messages=lines, unseen=unseen, is_foreign="foreign" in data, is_bare="bare" in data, **texts)
 
 
 def entries() -> list[Entry]:
@@ -272,15 +273,8 @@ def fixes() -> dict[str, tuple[str, ...]]:
 
 def _block(entry: Entry, known: dict[str, tuple[str, ...]]) -> str:
     """Show messages as a run does; what has the same fix stands together."""
-    lines: list[str] = []
-    last: tuple[str, ...] = ()
-    for message in entry.messages:
-        own = _fixes_of(message, known)
-        if lines and own != last:
-            lines += [f"  fix: {fix}" for fix in last]
-        lines.append(message)
-        last = own
-    return "\n".join([*lines, *(f"  fix: {fix}" for fix in last)])
+    blocks = groupby(entry.messages, key=lambda message: () if entry.is_bare else _fixes_of(message, known))
+    return "\n\n".join("\n".join([*alike, *(f"  fix: {fix}" for fix in own)]) for own, alike in blocks)
 
 
 def shown(fix: str) -> str:
