@@ -44,6 +44,13 @@ def test_every_field_of_the_hooks_file_has_a_heading_of_its_own() -> None:
     assert named <= shown
 
 
+def test_the_example_of_the_hooks_file_has_every_field() -> None:
+    example = re.findall(r"```yaml\n(.*?)```", (DOCS / "hooks-file.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    named = {path.rpartition("/")[2] for path, _ in fields(read_schema("hooks"))}
+    of_other_references = {"command", "keyring", "service"}
+    assert not [name for name in named - of_other_references if not re.search(rf"\b{name}:", example)]
+
+
 @pytest.mark.parametrize(
     ("field", "said"),
     [
