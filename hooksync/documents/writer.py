@@ -33,8 +33,8 @@ from hooksync.state.format import Mark
 PLAN_FORMAT = "hooksync.plan/1"
 REPORT_FORMAT = "hooksync.report/1"
 LIST_FORMAT = "hooksync.list/1"
-_ABOUT = ("action", "address", "name", "reasons", "description", "owner")
-_AS_THEY_ARE = (*_ABOUT, "url", "replaces_url", "id", "include_identifiers")  # fields of a step
+_ABOUT = ("action", "address", "name", "reasons", "description", "owner", "secret")  # what a list tells of a step
+_NOT_CHECKED = {"state": "not-checked", "detail": None}  # of a receiver
 SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
 
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode  # canonical JSON
@@ -113,7 +113,7 @@ def list_json(view: RunView) -> str:
 
 def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     fields = _step(step)
-    return {**{name: fields[name] for name in (*_ABOUT, "secret")}, **live_row(live)}
+    return {**{name: fields[name] for name in _ABOUT}, **live_row(live)}
 
 
 def _document(view: RunView, form: str, **fields: object) -> Sections:
@@ -124,8 +124,8 @@ def _document(view: RunView, form: str, **fields: object) -> Sections:
         state=view.state,
         state_missing=view.is_state_missing,
         sources=view.sources,
-        refusals=Lines(encode(problem.line) for problem in view.refusals),
-        warnings=Lines(encode(problem.line) for problem in view.all_warnings),
+        refusals=Lines(encode_line(problem.line) for problem in view.refusals),
+        warnings=Lines(encode_line(problem.line) for problem in view.all_warnings),
         undeclared=[problem.line for problem in view.undeclared],
         **fields,
     )
@@ -143,7 +143,7 @@ def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
     urls = {each.address: url_digest(each, plan_id, key) for each in one.subscriptions}
     return _tenancy_fields(
         view,
-        binding={"server": one.server.base_url, "tenant": one.tenant, "urls": urls},
+        binding=encode_line({"server": one.server.base_url, "tenant": one.tenant, "urls": urls}),
         steps=Lines(encode_line(_step(step)) for step in view.steps),
         summary=_counted(view, view.counts(), ACTIONS),
     )
@@ -184,16 +184,23 @@ def _applied_tenancy(view: TenancyView) -> Sections:
 
 
 def _step(step: StepView) -> dict[str, object]:
+    asked = step.receiver
     return {
-        **{name: getattr(step, name) for name in _AS_THEY_ARE},
-        "trigger": step.trigger.wire,
+        "action": step.action,
+        "address": step.address,
         "changes": [asdict(change) for change in step.changes],
-        "secret": {"ref": reference(step.secret), "state": step.secret_state} if step.secret else None,
-        "receiver": {
-            "state": step.receiver.state if step.receiver else "not-checked",
-            "detail": (step.receiver.detail or None) if step.receiver else None,
-        },
+        "description": step.description,
+        "id": step.id,
+        "include_identifiers": step.include_identifiers,
+        "name": step.name,
+        "owner": step.owner,
         "place": str(step.place) if step.place else None,
+        "reasons": step.reasons,
+        "receiver": {"state": asked.state, "detail": asked.detail or None} if asked else _NOT_CHECKED,
+        "replaces_url": step.replaces_url,
+        "secret": {"ref": reference(step.secret), "state": step.secret_state} if step.secret else None,
+        "trigger": step.trigger.wire,
+        "url": step.url,
     }
 
 
@@ -230,16 +237,22 @@ class Sections(dict[str, object]):
 
 
 class Lines(list[object]):
-    """A list, each of whose items starts a line: an object of several, or a text that is encoded already."""
+    """A list, each of whose items starts a line."""
 
 
-def encode_line(fields: dict[str, object]) -> str:
-    """Write an object without floats as canonical JSON, five times as fast where nothing in it is escaped."""
+class Encoded(str):
+    """A part of a document that is canonical JSON already: made once, for the text and the digest."""
+
+    __slots__ = ()
+
+
+def encode_line(data: object) -> Encoded:
+    """Write data without floats as canonical JSON, five times as fast where nothing in it is escaped."""
     try:
-        line = _encode_fast(fields)
+        line = _encode_fast(data)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
-        return encode(fields)
-    return line.decode() if line.isascii() and b"\\" not in line else encode(fields)
+        return Encoded(encode(data))
+    return Encoded(line.decode() if line.isascii() and b"\\" not in line else encode(data))
 
 
 def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
@@ -261,7 +274,7 @@ def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None
 def live_digest(live: Iterable[LiveSubscription]) -> str:
     """Return the digest of what was live, in any order. What may be a key in a URL is left out."""
     rows = sorted((s.id, masked_url(s.url.full), s.trigger.wire, str(s.include_identifiers)) for s in live)
-    return digest(rows)
+    return digest(encode_line(rows))
 
 
 def digest(data: object) -> str:
@@ -278,7 +291,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
     `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
     """
     if not isinstance(data, Sections | Lines):
-        yield encode(data)
+        yield data if isinstance(data, Encoded) else encode(data)
         return
     inner = None if margin is None else f"{margin}  "
     between, colon = f",{inner or ''}", ":" if margin is None else ": "
@@ -288,7 +301,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
         for number, name in enumerate(sorted(data)):
             yield f"{between if number else opening}{encode(name)}{colon}"
             yield from json_parts(data[name], inner)
-    elif data and isinstance(data[0], str):  # many at once: a part has its price
+    elif data and isinstance(data[0], Encoded):  # many at once: a part has its price
         for start in range(0, len(data), 100):
             yield (between if start else opening) + between.join(map(str, data[start : start + 100]))
     else:
