@@ -19,16 +19,7 @@ from hooksync.commands.setup import Declared, prepare, prepare_saved, read_saved
 from hooksync.config.files import read_plan
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import rfc3339
-from hooksync.core.errors import (
-    ExitCode,
-    FileError,
-    HooksyncError,
-    OutputLost,
-    Problem,
-    SecretError,
-    unforeseen,
-    unforeseen_text,
-)
+from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
 from hooksync.core.model import Secret
 from hooksync.core.reading import read_file
 from hooksync.core.record import fields_of, replace
@@ -181,7 +172,7 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
     """Write a result, and return whether that worked: what was done stands anyway."""
     try:
         write()
-    except (OutputLost, FileError) as error:
+    except HooksyncError as error:
         for each in error.problems:
             problem = Problem(f"the report {each.what}", _REPORT_FIX) if isinstance(error, FileError) else each
             world.terminal.message(f"error: {problem}")
