@@ -241,7 +241,7 @@ def plan(declared: Declared) -> Plan:
     with open_session(declared, is_apply=False) as session:
         planned = session.plan()
         if options.probes:
-            planned = ask_receivers(planned, session.run, declared.world.terminal)
+            planned = ask_receivers(planned, session.run, declared.world.terminal, adopts=False)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
         doubts = session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)
         return _plan(session, ExecutionResult(planned, tuple(doubts)))

@@ -115,9 +115,8 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
         if store and (state := found.trusted(writes=is_apply)):
             store.integrity.remember(state)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
-        unsaved = (
-            [Problem(f"{aside} holds the state that an earlier run could not write", _UNSAVED_FIX)] if aside else []
-        )
+        what = f"{aside} holds the state that an earlier run could not write"
+        unsaved = [Problem(what, _UNSAVED_FIX)] if aside else []
         warnings = (*declared.warnings, *unsaved, *found.warnings)
         with open_run(
             declared.tenancies,

@@ -210,10 +210,8 @@ def _tenancy(fields: Fields, where: str) -> SavedTenancy:
 
 
 def _live(row: Fields) -> LiveSubscription:
-    shown = HookUrl(row["url"], row["url"])
-    return LiveSubscription(
-        row["id"], shown, Trigger(row["trigger"]), row["include_identifiers"], row.get("listed", True)
-    )
+    shown, trigger = HookUrl(row["url"], row["url"]), Trigger(row["trigger"])
+    return LiveSubscription(row["id"], shown, trigger, row["include_identifiers"], row.get("listed", True))
 
 
 def _step(fields: Fields, live: Mapping[str, LiveSubscription]) -> StepView:

@@ -134,10 +134,8 @@ def _steps(
             case StepView("subscribe", str(address)):
                 yield Subscribe(declared[address], step.secret_state)
             case StepView("resubscribe", str(address), id=str(id_)):
-                one, old = declared[address], found[id_]
-                yield Resubscribe(
-                    one, old, step.reasons, step.changes, step.secret_state, is_move=step.replaces_url is not None
-                )
+                one, old, is_move = declared[address], found[id_], step.replaces_url is not None
+                yield Resubscribe(one, old, step.reasons, step.changes, step.secret_state, is_move)
             case StepView("keep", str(address), id=str(id_)):  # its state is what this machine's state and secrets say
                 yield Keep(declared[address], found[id_], history.state_of(declared[address], found[id_]))
             case StepView("unsubscribe", address, id=str(id_)):

@@ -59,9 +59,7 @@ def make_plan(
     return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
 
 
-def pair(
-    tenancy: Tenancy, live: Sequence[LiveSubscription], history: History = NOTHING, *, is_targeted: bool = False
-) -> Pairs:
+def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *, is_targeted: bool) -> Pairs:
     """Find the live subscriptions that fill each declared one's place.
 
     By identity; and by what the state knows as made for it, where the service spells its URL in its own way and as no

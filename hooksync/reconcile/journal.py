@@ -129,11 +129,9 @@ class Journal:
         """Return what is kept with an unknown secret, where the declared one is to be recorded for it."""
         return (step for step in one.steps if isinstance(step, Keep) and step.declared.address in self._to_adopt)
 
-    def _entry(
-        self, declared: DeclaredSubscription, identifier: str, state: State, *, is_found: bool = False
-    ) -> StateEntry:
+    def _entry(self, declared: DeclaredSubscription, id_: str, state: State, *, is_found: bool = False) -> StateEntry:
         run = self._run or max(1, state.last_run)
-        entry = entry_for(declared, identifier, run, state.url_salt, is_found=is_found)
+        entry = entry_for(declared, id_, run, state.url_salt, is_found=is_found)
         return entry.made_with(self._key(declared), self._salts[declared.secret])
 
     def _key(self, declared: DeclaredSubscription) -> Key:

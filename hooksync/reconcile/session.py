@@ -78,9 +78,7 @@ def open_run(
     clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
-            yield Run(
-                tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock=check_lock
-            )
+            yield Run(tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock)
     finally:
         transport.close()
 
@@ -94,17 +92,15 @@ class Run(Record, frozen=True):
     secrets: SecretSources
     pool: WorkerPool
     context: CallContext  # for calls that no client makes: to receivers
-    begun: Event = field(default_factory=Event)  # set before the first change
+    begun: Event  # set before the first change
+    check_lock: Callable[[], None]  # raises LockLost; asked before each change
     unforeseen: list[Exception] = field(default_factory=list)  # what ended it: no code is made for that, or LockLost
-    check_lock: Callable[[], None] = lambda: None  # raises LockLost; asked before each change
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
         found = self.pool.run("", [partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
         interrupted = ServiceError(Problem("interrupted before it was read", "run it again"))
-        fetched = [
-            one or UnreadTenancy(tenancy, interrupted) for tenancy, one in zip(self.tenancies, found, strict=True)
-        ]
+        fetched = [got or UnreadTenancy(one, interrupted) for one, got in zip(self.tenancies, found, strict=True)]
         return self._without_same_tenancies(fetched)
 
     def located(self, tenancy: Tenancy) -> Tenancy:
@@ -316,13 +312,10 @@ def _hinted(outcome: TenancyOutcome) -> TenancyOutcome:
     return replace(outcome, outcomes=tuple(outcomes))
 
 
-def ask_receivers(
-    planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool = False
-) -> tuple[Planned, ...]:
+def ask_receivers(planned: Sequence[Planned], run: Run, terminal: Terminal, *, adopts: bool) -> tuple[Planned, ...]:
     """Challenge the receivers of what is to be made (`adopts`: or adopted), each once; judge plans by their answers."""
-    plans = [
-        one for one in _accepted(planned) if (adopts or one.is_ready) and not one.error and one.tenancy.probe != "never"
-    ]
+    ready = (one for one in _accepted(planned) if adopts or one.is_ready)
+    plans = [one for one in ready if not one.error and one.tenancy.probe != "never"]
     asked = [each for plan in plans for each in (*plan.to_be_made, *(plan.to_be_adopted if adopts else ()))]
     secrets, _ = run.secrets.look_up(declared.secret for declared in asked)
     targets = [(declared.url, secrets[declared.secret]) for declared in asked if declared.secret in secrets]
