@@ -52,10 +52,10 @@ class WithFlask(Stage):
         return self.server.url.removesuffix("/hook") if self.server else super().receivers
 
     def play(self, command: str) -> None:
-        if command == "flask --app app run --port 8701 &":
+        if command == "flask --app app run --port 8701 >receiver.log 2>&1 &":
             self.said.append(f"$ {command}\n")
             self.server = self.start({"HOOK_SECRET": self.environ["HOOK_SECRET"]})
-        elif command == f"hooksync sandbox --port {SERVICE[-4:]} &":
+        elif command == f"hooksync sandbox --port {SERVICE[-4:]} >sandbox.log 2>&1 &":
             self.said.append(f"$ {command}\n")
         else:
             super().play(command)
@@ -78,6 +78,9 @@ def stage(tmp_path: Path, stack: Any) -> Iterator[WithFlask]:
 def test_a_first_receiver_goes_as_its_page_says_and_takes_the_event_that_is_signed_by_hand(stage: WithFlask) -> None:
     check(PAGE, stage)
     assert stage.server
+    assert re.fullmatch(
+        r"FULL_TEXT_INDEXED IO [0-9a-f-]{36}\n.*\n", "".join(stage.server.printed.splitlines(True)[-2:])
+    )
     (by_hand,) = (body for body in snippets("sh") if "openssl" in body)
     for program in ("bash", "openssl", "curl"):
         if not shutil.which(program):
