@@ -44,10 +44,7 @@ _MOST_EVENTS = 2_000_000  # values, names and brackets in one file; 10,000 subsc
 _MOST_ALIASED = 200_000  # nodes that aliases and merges may bring into a small file, each as often as it appears
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
-_PRIVATE = re.compile("sec|cred|pass|tok|totp", re.IGNORECASE)  # what hangs under such a key is quoted nowhere
-_QUOTABLE = re.compile("[A-Za-z0-9_.-]{1,64}")  # `{secret:abc}`, a space forgotten, is one key: not quoted
 _MARK, _PAIR = 2, 4  # numbers that a mark takes up, and those of a key and its value
-_FEW = 16  # keys that are searched faster than a dictionary of them is made
 _QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
 
 
@@ -75,12 +72,9 @@ class YamlMap(dict[str, object]):
 
     def place(self, key: str) -> Sequence[int]:
         """Where a key and its value are written, as `add` took it."""
-        if len(self) <= _FEW:
-            start = list(self).index(key) * _PAIR
-        else:
-            if self._positions is None or len(self._positions) != len(self):
-                self._positions = {name: position for position, name in enumerate(self)}
-            start = self._positions[key] * _PAIR
+        if self._positions is None or len(self._positions) != len(self):
+            self._positions = {name: position for position, name in enumerate(self)}
+        start = self._positions[key] * _PAIR
         return self.places[start : start + _PAIR]
 
     def key_mark(self, key: str) -> Mark:
@@ -173,6 +167,20 @@ def _syntax_problem(file: str, text: str, error: yaml.YAMLError) -> Problem:
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file, 1, 1)
     where = min(where, place_after(file, text))  # libyaml ends the last line, where the file does not
     return Problem(f"not valid YAML: {reason}", "look at this line and the one above: indentation, quotes, `: `", where)
+
+
+def _key_problem(node: YamlMap, key: object) -> tuple[str, str]:
+    if isinstance(key, YamlMap | YamlList):
+        return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
+    if key is None:
+        return "a key is missing", "write a name before the colon"
+    if key == "<<":
+        return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
+    if isinstance(key, str):
+        line, column = node.key_mark(key)
+        return f"duplicate key, first at {line}:{column}", "keep one of the two"
+    kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
+    return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
 
 
 class _Builder:
@@ -284,7 +292,7 @@ class _Builder:
             elif isinstance(key, str) and key != "<<" and key not in node:
                 node.add(key, value, place)
             else:
-                self._add_problem(cast(Mark, tuple(place[:_MARK])), *self._key_problem(node, key))
+                self._add_problem(cast(Mark, tuple(place[:_MARK])), *_key_problem(node, key))
         own = len(node)
         for merged, mark in merges:
             sources = merged if isinstance(merged, YamlList) else [merged]
@@ -296,25 +304,6 @@ class _Builder:
                 fix = "merge an alias, as in `<<: *common`"
                 self._add_problem(mark, "`<<` takes a mapping or a list of mappings", fix)
         return len(node) - own
-
-    def _key_problem(self, node: YamlMap, key: object) -> tuple[str, str]:
-        if isinstance(key, YamlMap | YamlList):
-            return "a mapping or list cannot be a key", "write a name; between quotes [ and { are text"
-        if key is None:
-            return "a key is missing", "write a name before the colon"
-        if key == "<<":
-            return "duplicate key <<", "merge several with a list: `<<: [*one, *two]`"
-        if isinstance(key, str):
-            line, column = node.key_mark(key)
-            name = f' "{key}"' if _QUOTABLE.fullmatch(key) and not self._is_private() else ""
-            return f"duplicate key{name}, first at {line}:{column}", "keep one of the two"
-        kind = "true or false" if isinstance(key, bool) else "a number" if isinstance(key, int | float) else "a date"
-        return f"a key must be text, but YAML reads this one as {kind}", 'put quotes around it, as in "on":'
-
-    def _is_private(self) -> bool:
-        """Whether what stands here may be a secret: by the keys that it hangs under."""
-        keys = (items[-2] for node, items, *_ in self._stack if isinstance(node, YamlMap) and len(items) % 2 == 0)
-        return any(isinstance(key, str) and _PRIVATE.search(key) for key in keys)
 
     def _adorn(self, node: object, event: Event) -> None:
         """Note an anchor, refuse a tag."""

@@ -163,7 +163,7 @@ BAD = [
     ("- a\n- b\n", "1:1", "the top level is a list"),
     ("\n  just text\n", "2:3", "the top level is a single value"),
     ("a: 1\n---\nb: 2\n", "2:1", "a second document"),
-    ("a: 1\nb: 2\na: 3\n", "3:1", 'duplicate key "a", first at 1:1'),
+    ("a: 1\nb: 2\na: 3\n", "3:1", "duplicate key, first at 1:1"),
     ("x: {secret: {hunter2: 1, hunter2: 2}}\n", "1:26", "duplicate key, first at 1:14"),
     ("x: {passwords: [{hunter2: 1, hunter2: 2}]}\n", "1:30", "duplicate key, first at"),
     ("{secret:hunter2, secret:hunter2}\n", "1:18", "duplicate key, first at"),
