@@ -23,6 +23,8 @@ import pytest
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.state.local_store import LocalStore
+from hooksync.state.store import Holder
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 from tests.receivers.conftest import Server
@@ -283,6 +285,21 @@ def test_what_is_done_in_two_tenancies_goes_as_its_page_says(page: Path, stage: 
 @pytest.mark.slow
 def test_rotating_secrets_goes_as_its_page_says(stage: Stage) -> None:
     check(ROTATING, stage)
+
+
+def test_a_second_apply_is_refused_as_the_page_on_rotating_shows(stage: Stage) -> None:
+    (stage.folder / "hooks.yaml").write_text(next(body for language, body in blocks(ROTATING) if language == "yaml"))
+    stage.environ |= {
+        **LOG_IN,
+        "PRESERVICA_SERVER": stage.box.url,
+        "CATALOGUE_URL": stage.receiver.url("catalogue"),
+        "CATALOGUE_SECRET": "a-shared-secret-of-tests",
+    }
+    holder = Holder("archivist", "host-7", None, 1_800_000_000, 4711)
+    with LocalStore(str(stage.folder / "hooks.state.json")).hold(holder):
+        done = hooksync(["apply", "--yes"], stage.environ, stage.folder)
+    assert (done.code, done.out) == (3, "")
+    assert ("text", done.err.replace(str(stage.folder), "...")) in blocks(ROTATING)
 
 
 def test_taking_over_a_tenancy_goes_as_its_page_says(stage: Stage) -> None:
