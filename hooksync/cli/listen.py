@@ -1,24 +1,24 @@
 """The command `listen`: a receiver on this machine that shows what comes, until a signal.
 
-It stands on a server of the sandbox, which only the command line may start. That server's threads answer, and pass
-events on; the main thread shows what came. Only who has a secret can fill its memory, or a folder beyond a limit.
+It stands on a server of the sandbox, which only the command line may start. That server's threads pass events on; one
+after another they show what came, and answer. Only who has a secret can fill its memory, or a folder beyond a limit.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import math
+import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from queue import Empty, SimpleQueue
-from threading import Lock
+from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
 from hooksync.commands.options import Options
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
 from hooksync.config.files import HEADERS
-from hooksync.core.clock import rfc3339
+from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import DeclaredSubscription, Trigger
 from hooksync.core.output import is_there
@@ -34,7 +34,6 @@ from hooksync.service.receivers import ProbeResult
 FORMAT = "hooksync.event/1"
 MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
 
-_LOOK = 1.0  # seconds
 _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
 _WRONG_SIGNATURE, _NO_ANSWER = 401, 502
@@ -52,14 +51,12 @@ class Seen(Record, frozen=True):
 class _Listener(http_server.LoopbackServer):
     """Answers what comes, and hands it on. A tunnel's requests name the tunnel's host, so any name is answered."""
 
-    def __init__(
-        self, options: Options, known: KnownSecrets, world: World, arrived: SimpleQueue[Seen | int], forward: _Forward
-    ) -> None:
-        accepted = keys_of({ref: known.secrets[ref] for ref in known.accepted})
+    def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
+        accepted = keys_of({ref: log.known.secrets[ref] for ref in log.known.accepted})
         self._receiver = Receiver(accepted, Memory(0))  # whatever comes again is shown again
-        self._world, self._arrived, self._forward = world, arrived, forward
-        self._sending = Lock()
-        super().__init__(options.port, self._respond)
+        self._log, self._forward, self._done = log, forward, done
+        self._sending = threading.Lock()
+        super().__init__(log.options.port, self._respond)
 
     def close(self) -> None:
         """Stop, after the answer under way."""
@@ -81,7 +78,13 @@ class _Listener(http_server.LoopbackServer):
             else:
                 forwarded, answer = str(found.status), answer._replace(status=found.status)
         with self._sending:  # so that all is shown in the order in which it is answered
-            self._arrived.put(Seen(rfc3339(self._world.clock.now()), answer, request, forwarded))
+            try:
+                self._log.show(Seen(rfc3339(self._log.world.clock.now()), answer, request, forwarded))
+            except Exception:  # above all, nobody reads any more what is shown; `close` raises it
+                self._done.set()
+                raise
+            if self._log.deliveries.total() == self._log.options.exit_after:
+                self._done.set()
             connection.send(http_server.Answer(answer.status, answer.body))
 
 
@@ -163,13 +166,6 @@ class _Log(Record, frozen=True):
         return path
 
 
-def _next(arrived: SimpleQueue[Seen | int]) -> Seen | int:
-    """Wait for what arrives, and look for signals now and then: no wait of Windows hears one."""
-    while True:
-        with suppress(Empty):
-            return arrived.get(timeout=_LOOK)
-
-
 _Forward = tuple[Run, DeclaredSubscription] | None
 
 
@@ -179,25 +175,18 @@ def listen(options: Options, world: World) -> ExitCode:
     known = find_secrets(options, world)
     if options.record is not None and not is_there(options.record):
         raise FileError(Problem(f"there is no folder {options.record}", "make it, or name another with --record"))
-    arrived: SimpleQueue[Seen | int] = SimpleQueue()  # unlike an Event, safe to use in a signal handler
-    log, genuine = _Log(options, world, known, Counter(), Counter()), 0
-    with catch_signals(arrived.put), ExitStack() as running:
+    done = threading.Event()
+    with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None
         if options.forward:
             named = replace(options, url=options.forward, secrets=known.accepted)
             forward = running.enter_context(open_receiver(named, world))
         try:
-            server = running.enter_context(_Listener(options, known, world, arrived, forward))
+            log = _Log(options, world, known, Counter(), Counter())
+            server = running.enter_context(_Listener(log, forward, done))
         except http_server.SandboxError as error:
             raise FileError(Problem(str(error), "free the port, or name another with --port")) from None
         first = known.told(known.accepted[0])
         world.terminal.message(f"listening on http://127.0.0.1:{server.port}, challenges are answered with {first}")
-        while not isinstance(seen := _next(arrived), int):
-            log.show(seen)
-            genuine += seen.answer.kind == "event"
-            if genuine == options.exit_after:
-                break
-    while not arrived.empty():  # what was answered before the server had ended
-        if not isinstance(seen := arrived.get(), int):
-            log.show(seen)
+        SYSTEM_CLOCK.wait(done, math.inf)
     return ExitCode.DONE
