@@ -298,7 +298,8 @@ def page_part() -> str:
             parts.append(f"### {entry.title}\n\n```text\n{_block(entry, known)}\n```\n\n{_filled(entry.meaning)}\n")
             parts += [f"{_filled(f'**What to do:** {entry.fix}')}\n"] if entry.fix else []
             parts += [f"{_filled(f'Read on: {entry.read}.')}\n"] if entry.read else []
-    return "\n".join(parts)
+    listed = "\n".join(parts)
+    return f'<div class="messages" markdown>\n\n{listed}\n</div>'  # for its style on the site
 
 
 def _filled(paragraph: str) -> str:
