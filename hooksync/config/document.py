@@ -232,14 +232,11 @@ class FileReader:
         prefixes = fields.get("owns", "all")
         if not isinstance(prefixes, YamlList):
             return None
-        valid = []
-        for index, prefix in enumerate(cast(list[str], prefixes)):
-            if fault := prefix_fault(prefix):
-                fix = "write a URL such as https://fn.example.net/api"
-                self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
-            else:
-                valid.append(prefix)
-        return tuple(valid) if len(valid) == len(prefixes) else None  # else no URL is blamed for an invalid prefix
+        faults = {index: fault for index, each in enumerate(prefixes) if (fault := prefix_fault(cast(str, each)))}
+        for index, fault in faults.items():
+            fix = "write a URL such as https://fn.example.net/api"
+            self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
+        return None if faults else tuple(cast(list[str], prefixes))  # no URL is blamed for an invalid prefix
 
     def _subscription(self, subscriptions: YamlMap, name: str, tenancy: str) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])

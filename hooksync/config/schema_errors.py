@@ -35,7 +35,6 @@ Words = tuple[str, str]  # what, fix
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
 _QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
 _REFERENCE = "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]} or {keyring: {service: NAME, username: NAME}}"
-_KINDS = {"object": "a mapping", "array": "a list", "string": "text", "boolean": "true or false", "integer": "a number"}
 
 _EMPTY = ("{label} is empty", "")
 _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
@@ -215,12 +214,11 @@ def _wrong_type(refusal: Refusal) -> Words:
     words = _WORDS.get(("type", refusal.field))
     if words and isinstance(refusal.instance, list if refusal.field == "trigger" else str):
         return words
-    wanted = refusal.argument if isinstance(refusal.argument, list) else [refusal.argument]
-    kinds = " or ".join(_KINDS[str(kind)] for kind in wanted)
-    if "string" in wanted and not isinstance(refusal.instance, dict | list):
-        what = f"{refusal.label} must be {kinds}, but YAML reads this as {_reading(refusal)}"
-        return what, f'put quotes around it, as in {refusal.field}: "..."'
-    return f"{refusal.label} must be {kinds}", _fix(refusal)
+    rest = rule("type", refusal.schema).replace("an object", "a mapping")
+    if "string" in cast(str, refusal.argument) and not isinstance(refusal.instance, dict | list):
+        fix = f'put quotes around it, as in {refusal.field}: "..."'
+        return f"{refusal.label} {rest}, but YAML reads this as {_reading(refusal)}", fix
+    return f"{refusal.label} {rest}", _fix(refusal)
 
 
 def _reading(refusal: Refusal) -> str:

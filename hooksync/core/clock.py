@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import TypeVar, cast
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -53,13 +53,13 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
 
     Raises TimeoutError then, or what it raises.
     """
-    ends: list[tuple[T, None] | tuple[None, BaseException]] = []
+    done, failed = list[T](), list[BaseException]()
 
     def work() -> None:
         try:
-            ends.append((do(), None))
+            done.append(do())
         except BaseException as error:
-            ends.append((None, error))
+            failed.append(error)
 
     thread, end = Thread(target=work, daemon=True), time.monotonic() + seconds
     try:
@@ -68,12 +68,11 @@ def within(seconds: float, do: Callable[[], T], stop: Event | None = None) -> T:
             thread.join(min(left, _LOOK) if stop else left)
     except RuntimeError:  # no more threads can be had: better not bounded than not at all
         work()
-    if not ends:
+    if not (done or failed):
         raise TimeoutError
-    done, failure = ends[0]
-    if failure is not None:
-        raise failure
-    return cast(T, done)
+    if failed:
+        raise failed[0]
+    return done[0]
 
 
 class Backoff:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hooksync.core.record import Record, force_setattr
+from hooksync.core.record import Record
 
 _TOKEN = re.compile(r"\$\$|\$\{(?P<body>[^}]*)(?P<end>\}?)")
 _BODY = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-.*)?", re.DOTALL)
@@ -31,12 +31,7 @@ class Template(Record, frozen=True):
 
     text: str  # as written
     parts: tuple[str | Reference, ...]  # literal text (`$$` already a dollar) and references, in turn; at least one
-    literal: str | None = None  # the text where there are no references; worked out, never given
-
-    def __post_init__(self) -> None:
-        """Work the literal out once: it is asked for again and again."""
-        if len(self.parts) == 1 and isinstance(self.parts[0], str):
-            force_setattr(self, "literal", self.parts[0])
+    literal: str | None = None  # the text where there are no references
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -65,8 +60,6 @@ class Template(Record, frozen=True):
 
 def parse_template(text: str) -> Template:
     """Find the references of a text. Raises ValueError, with the reason, for a malformed `${`."""
-    if "$" not in text:
-        return Template(text, (text,))
     parts: list[str | Reference] = []
     literal = ""
     end = 0
@@ -78,8 +71,10 @@ def parse_template(text: str) -> Template:
             continue
         parts += [literal, _reference(token["body"], is_closed=bool(token["end"]))]
         literal = ""
-    parts.append(literal + text[end:])
-    return Template(text, tuple(part for part in parts if part != ""))
+    literal += text[end:]
+    if not parts:
+        return Template(text, (literal,), literal)
+    return Template(text, tuple(part for part in (*parts, literal) if part != ""))
 
 
 def escape(text: str) -> str:
