@@ -110,7 +110,11 @@ def _read(options: Options, world: World) -> library.Plan:
         return library.plan(prepare(options, world))
     options = replace(options, uses_state=options.uses_state and options.state is not None)
     made = library.plan(Declared((_named_tenancy(options, world),), (), options, world))
-    return replace(made, tenancies=tuple(replace(one, tenancy=_as_logged_in(one.tenancy)) for one in made.tenancies))
+    [view] = made.tenancies
+    one = view.tenancy
+    if not one.tenant_declared and one.tenant and one.tenant.isprintable():  # only the log-in has told it
+        one = replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
+    return replace(made, tenancies=(replace(view, tenancy=one),))
 
 
 _HOW_TO_SET = (
@@ -161,13 +165,6 @@ def _named_tenancy(options: Options, world: World) -> Tenancy:
 
 def _written(text: str) -> Written:
     return Written(parse_template(escape(text)), _NOWHERE)
-
-
-def _as_logged_in(one: Tenancy) -> Tenancy:
-    """Name a tenancy after the tenant of the log-in, if no tenant was named."""
-    if one.tenant_declared or not one.tenant or not one.tenant.isprintable():
-        return one
-    return replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
 
 
 def export_text(tenancies: Sequence[ExportedTenancy | TenancyView]) -> str:

@@ -145,7 +145,7 @@ def _end(done: Report, options: Options, world: World, told: set[Problem]) -> Ex
     is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
     is_written &= _is_out(partial(_show, done, text, options, world), world)
     if done.adopted:
-        world.terminal.message(adopted_line(done))
+        world.terminal.message(adopted_line(done.adopted, done.state))
     show_problems(done, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))

@@ -254,14 +254,11 @@ class Executor(Record, frozen=True):
             result = replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
             if self.journal is None:
                 return result
-            listed = {  # of plans that ask for nothing, what was listed when they were made counts
-                plan.tenancy.name: TenancyOutcome(
-                    plan, (), last_live=tuple(each for each in plan.live if each.is_listed)
-                )
-                for plan in plans
-                if plan.is_empty
-            }
-            adopted = self.journal.settle([*{**listed, **outcomes}.values()], result.adoption.addresses)
+            done = [*outcomes.values()]
+            for plan in plans:
+                if plan.is_empty:  # what was listed when it was made counts
+                    done.append(TenancyOutcome(plan, (), last_live=tuple(one for one in plan.live if one.is_listed)))
+            adopted = self.journal.settle(done, result.adoption.addresses)
             return replace(result, adoption=replace(result.adoption, adopted=adopted))
         except FileError as error:
             return replace(result, state_error=error)
@@ -302,7 +299,6 @@ def _hinted(outcome: TenancyOutcome) -> TenancyOutcome:
     """Where a replacement was refused although its receiver is ready, tell another cause and its fix."""
     fix = "the receiver is ready; if the service refuses a second subscription, set `replacement: remove-first`"
     ready = {address for address, answer in (outcome.plan.answers or {}).items() if answer.state == "ready"}
-
     outcomes = (
         replace(one, fix=fix)
         if one.result == "failed" and isinstance(one.step, Resubscribe) and one.step.declared.address in ready

@@ -57,7 +57,8 @@ def report_markdown(view: RunView, *, shows_kept: bool = False) -> str:
 
 def _page(kind: str, view: RunView, summary: str, refused: str, blocks: Sequence[_Block]) -> str:
     """Put the parts together: what it comes to and the problems first, then as many blocks as there is room for."""
-    texts = [summary, *(text for _, text in state_lines(view)), *([adopted_line(view)] if view.adopted else [])]
+    texts = [summary, *(text for _, text in state_lines(view))]
+    texts += [adopted_line(view.adopted, view.state)] if view.adopted else []
     lines = [marker(kind), f"### hooksync {kind}", "", *(each for text in texts for each in (sentence(_cut(text)), ""))]
     for title, problems in problems_of(view, refused):
         lines += _listed(title, problems)

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.redaction import printable
 from hooksync.reconcile.plan import Action, Result
+from hooksync.reconcile.session import Adoption
 from hooksync.report.view import RunView, StepView, TenancyView
 
 Style = Literal["", "green", "yellow", "red", "dim"]
@@ -91,16 +92,13 @@ def state_lines(view: RunView) -> list[Line]:
     return [("yellow", printable(line))]
 
 
-def adopted_line(view: RunView) -> str:
+def adopted_line(adopted: Adoption, state: str | None) -> str:
     """Tell how many were adopted of those that were to be."""
-    adopted = view.adopted
-    if adopted is None:
-        return ""
     if not adopted.asked:
         return "adopted: 0 of 0: no secret is unknown"
     unasked = f", {adopted.unchallenged} of them without asking the receiver" if adopted.unchallenged else ""
     line = f"adopted: {len(adopted.adopted)} of {adopted.asked} with an unknown secret"
-    return line + (f", now recorded with the declared one in {view.state}{unasked}" if adopted.adopted else "")
+    return line + (f", now recorded with the declared one in {state}{unasked}" if adopted.adopted else "")
 
 
 def _unchanged(number: int, view: RunView) -> str:
