@@ -74,6 +74,8 @@ WORDS = {  # what a fix calls otherwise in the code
 
 FORMS = {"secret or credential": "(?:secret|username|password|TOTP seed)"}  # placeholders that are one of few words
 
+BEFORE = r"(?:(?:[\w ]+: \w+ )?\S+: )?"  # `hooks.state.json: `, `half done: resubscribe archive/catalogue/INDEXED: `
+
 _GIVEN = re.compile(
     "«[^«»]*»|<[^<>]+>|\\{[a-z]+(?::,)?\\}"
 )  # a placeholder of either side; `{label}`: not yet formatted
@@ -242,12 +244,12 @@ def entries() -> list[Entry]:
 
 @cache
 def _patterns() -> list[tuple[int, re.Pattern[str], Entry]]:
-    """Give what finds a message, those with the most words of their own first; a file's name may precede it."""
+    """Give what finds a message, those with the most words of their own first; what it is about may precede it."""
     found = []
     for entry in entries():
         for each in (variant for message in entry.messages for variant in variants(message)):
             pieces = (re.escape(text) if place == "" else FORMS.get(place, ".+?") for text, place in _pieces(each))
-            found.append((len(normal(each)), re.compile(r"(?:\S+: )?" + "".join(pieces), re.DOTALL), entry))
+            found.append((len(normal(each)), re.compile(BEFORE + "".join(pieces), re.DOTALL), entry))
     return sorted(found, key=lambda each: -each[0])
 
 

@@ -18,6 +18,7 @@ from tests.site.messages import PASSED_ON, Finder, entries, entry_of, groups, is
 from tests.site.parts import DOCS
 from tests.site.source import Source as Code
 
+SAID = r"^(?:error: |refused: |warning: |\w+ +\w[\w ]+?   +)?(?:\S+:\d+:\d+: )?(.+)\n +fix: "  # each with its fix below
 HOW = "edit tests/site/messages.yaml, then run python -m tests.site"
 
 
@@ -131,12 +132,7 @@ def folder(tmp_path: Path) -> Path:
 def test_what_a_command_says_has_its_entry(typed: str, title: str, folder: Path) -> None:
     run = hooksync(typed.split(), {}, folder)
     assert run.code not in (0, 2)
-    found = [
-        entry.title
-        for what in re.findall(r"^(?:error: |refused: )?(?:\S+:\d+:\d+: )?(.+)\n  fix: ", run.err, re.MULTILINE)
-        for entry in [entry_of(what)]
-        if entry
-    ]
+    found = [entry.title for what in re.findall(SAID, run.err, re.MULTILINE) for entry in [entry_of(what)] if entry]
     assert title in found, run.err
 
 
@@ -146,3 +142,14 @@ def test_the_example_at_the_top_is_what_is_said(folder: Path) -> None:
     (folder / "hooks.yaml").write_text(GOOD.replace("INDEXED", "INDEXD"))
     said = hooksync(["validate"], {}, folder).err
     assert re.sub(r":\d+:\d+:", "", example) in re.sub(r":\d+:\d+:", "", said)
+
+
+def test_what_other_pages_show_has_its_entry() -> None:
+    shown = {
+        what
+        for path in DOCS.glob("*.md")
+        if path.name != page.PAGE
+        for what in re.findall(SAID, path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(shown) > 10
+    assert [what for what in shown if entry_of(what) is None] == []
