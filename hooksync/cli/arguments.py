@@ -1,4 +1,4 @@
-"""The command line: argv in, options out. Prints and ends nothing.
+"""The command line: argv in, options out; and the command `completion`. Prints and ends nothing.
 
 Its commands stand in commands.txt: what each does in a line, its flags and arguments, an example, and, where one line
 does not say enough, a description. Names in capitals are groups of flags; `--one|--other`: only one of the two.
@@ -13,16 +13,20 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from hooksync.config.declarations import read_shard
+from hooksync.config.declarations import addresses, read_shard
 from hooksync.config.files import DEFAULT_FILES, default_file
-from hooksync.core.errors import Problem, UsageError
+from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
 from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS
+
+if TYPE_CHECKING:
+    from hooksync.commands.options import Options
+    from hooksync.reconcile.context import World
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -31,6 +35,9 @@ _DURATION = re.compile("(?P<number>[1-9][0-9]{0,5})(?P<unit>[smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 _ALIKE = 0.7  # of 1, for difflib: what was perhaps meant
+_FILES = ("PATH", "FILE", "PLAN", "WHERE", "FOLDER")  # metavars
+_NAMES = ("GLOB", "ADDRESS", "OLD", "NEW")  # metavars of addresses, and of globs of these or of tenancies
+_SAFE = re.compile("[A-Za-z0-9_./-]+")  # bash expands what it completes from
 _PORTS = ("--port", "--port:of a sandbox", "--receiver-port")
 
 
@@ -205,9 +212,8 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     line, _, example, exit_codes = commands.pop("hooksync")
     parser = _Parser(prog="hooksync", description=line, epilog=f"{exit_codes}\n{example}")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.set_defaults(
-        color="never", verbose=False, is_debugging=False, policy=None
-    )  # of commands without these flags
+    # of commands without these flags
+    parser.set_defaults(color="never", verbose=False, is_debugging=False, policy=None)
     groups = {"": parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)}
     only = only if only in commands else None
     for name, (line, names, example, description) in commands.items():
@@ -274,3 +280,59 @@ def packaged(name: str) -> str:
     """Read a text of this package."""
     with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
+
+
+def completion(options: Options, world: World) -> ExitCode:
+    """Print a script, or names: the tenancies or addresses that the hooks file declares."""
+    if options.shell:
+        world.terminal.result(completion_script(make_parser(), options.shell))
+        return ExitCode.DONE
+    from hooksync.config.document import read_document  # here, as the next one: a script needs none of it
+    from hooksync.config.files import read_sources
+
+    [file] = options.files
+    try:
+        tenancies = read_document(read_sources([file], world.stdin)).tenancies if file != "-" else ()
+    except HooksyncError:  # for `hooksync validate` to say; here it would appear in the middle of a typed line
+        return ExitCode.ERROR
+    found = [one.name for one in tenancies] if options.words == "tenancies" else addresses(tenancies)
+    world.terminal.result("".join(f"{word}\n" for word in found if _SAFE.fullmatch(word)))
+    return ExitCode.DONE
+
+
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Write the script that makes a shell complete this parser's commands, flags and values. Changes the parser."""
+    import shtab  # of use to no other command
+
+    for action in all_actions(parser):
+        if shell == "zsh" and action.nargs != 0:  # its `--flag=` takes the value in the same word or in the next
+            action.option_strings = [f"{name}=" if name.startswith("--") else name for name in action.option_strings]
+        if action.metavar in _FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
+        elif action.metavar in _NAMES:
+            kind = "tenancies" if action.dest == "tenancies" else "addresses"
+            action.complete = _asking(kind)  # type: ignore[attr-defined]
+    script = f"{shtab.complete(parser, shell)}\n"
+    if shell == "bash":
+        return f"{script}\n{packaged('completion.bash')}"
+    return script.replace("[-1] == eval ", "[-1] == (eval|file) ")  # in zsh, for `source` as well as for `eval`
+
+
+def all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Give the flags and arguments of all commands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from all_actions(child)
+
+
+def _asking(kind: str) -> dict[str, object]:
+    """Tell shtab how each shell asks hooksync for names while one types."""
+    ask = f"hooksync completion --words {kind} 2>/dev/null"
+    name = f"_hooksync_{kind}"
+    functions = {
+        "bash": f'{name}() {{ compgen -W "$({ask})" -- "$1"; }}',
+        "zsh": f'{name}() {{ compadd "$@" -- ${{(f)"$({ask})"}}; }}',
+    }
+    return {"bash": name, "zsh": name, "fish": f"({ask})", "preamble": functions}

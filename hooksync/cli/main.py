@@ -235,6 +235,6 @@ _PLACES = {  # modules, with the function where it has another name; of commands
     "list": "commands.export:list_live",
     **dict.fromkeys(("verify", "fire"), "commands.receiving"),
     "listen": "cli.listen",
-    "completion": "cli.completion",
+    "completion": "cli.arguments",
 }
 _COMMANDS = {"secret": _secret, "sandbox": _sandbox, "demo": _demo, "version": _version}  # which take no Options

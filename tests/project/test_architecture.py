@@ -88,7 +88,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~core.schema"},
     "deepdiff": {"~reconcile.diff"},
-    "shtab": {"~cli.completion"},
+    "shtab": {"~cli.arguments"},
     "pyotp": {"~service.auth"},
     "dotenv": {"~config.secret_sources"},
     "keyring": {"~config.secret_sources"},
