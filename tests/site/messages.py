@@ -203,11 +203,16 @@ def attributes_of(target: ast.AST) -> list[str]:
 
 
 @cache
-def messages() -> tuple[Message, ...]:
-    """Read all messages of the package."""
+def places() -> tuple[tuple[ast.Call | ast.Assign, list[Message]], ...]:
+    """Read what each place of the package says."""
     finder = Finder(Source())
-    found = [message for place in finder.places() for message in finder.messages_of(place)]
-    return (*found, *_of_schemas())
+    return tuple((place, finder.messages_of(place)) for place in finder.places())
+
+
+@cache
+def messages() -> tuple[Message, ...]:
+    """Give all messages of the package, and of its schemas."""
+    return (*(message for _, found in places() for message in found), *_of_schemas())
 
 
 def _of_schemas() -> Iterator[Message]:

@@ -14,9 +14,8 @@ from hooksync.core.errors import FileError, Problem
 from tests.command_line import hooksync
 from tests.config.test_bad_input import GOOD, MISTAKES
 from tests.site import messages as page
-from tests.site.messages import PASSED_ON, Finder, entries, entry_of, groups, is_readable, normal
+from tests.site.messages import PASSED_ON, entries, entry_of, groups, is_readable, normal
 from tests.site.parts import DOCS
-from tests.site.source import Source as Code
 
 SAID = r"^(?:error: |refused: |warning: |\w+ +\w[\w ]+?   +)?(?:\S+:\d+:\d+: )?(.+)\n +fix: "  # each with its fix below
 HOW = "edit tests/site/messages.yaml, then run python -m tests.site"
@@ -24,15 +23,10 @@ HOW = "edit tests/site/messages.yaml, then run python -m tests.site"
 
 def test_every_place_that_makes_a_message_is_read() -> None:
     """Each gives a text with words of its own, or is one of those that pass on what others say."""
-    finder = Finder(Code())
-    places = list(finder.places())
-    assert len(places) > 150
-    passed_on: set[str] = set()
-    for place in places:
-        found = finder.messages_of(place)
-        where = f"{finder.source.module[place].name}:{place.lineno}"
-        assert found or is_empty_by_intent(place), where
-        passed_on |= {each.place for each in found if not is_readable(normal(each.what))}
+    assert len(page.places()) > 150
+    silent = [place.lineno for place, found in page.places() if not found and not is_empty_by_intent(place)]
+    assert silent == []
+    passed_on = {each.place for _, found in page.places() for each in found if not is_readable(normal(each.what))}
     assert passed_on == PASSED_ON.keys(), HOW
 
 
