@@ -1,7 +1,6 @@
 """What the files declare, each with its place, nothing filled in; which part of it a run looks at; its rules.
 
-A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of the tenancies, so
-that several processes together do what one would do.
+A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of the tenancies.
 
 The rules between fields are checked twice: by `document` for texts as they are written, by `resolve` for texts with
 `${NAME}` filled in. So `subject` names what is checked, and no message quotes the text itself. Of the disk, only links

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from itertools import islice
 from typing import cast
 
 from hooksync.config import declarations
@@ -93,12 +94,9 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
     """Sort by place, files in the order in which they were named; what an alias repeats is reported once."""
     order = {source.name: index for index, source in enumerate(sources)}
-
-    def place(problem: Problem) -> tuple[int, int, int]:
-        where = problem.where
-        return (order.get(where.file, 0), where.line, where.column) if where else (0, 0, 0)
-
-    return sorted(dict.fromkeys(problems), key=place)
+    first = Location("", 0, 0)
+    places = {problem: problem.where or first for problem in problems}
+    return sorted(places, key=lambda each: (order.get(places[each].file, 0), places[each]))
 
 
 def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
@@ -128,7 +126,7 @@ class TriggerCatalog:
         self._knows_all = knows_all
         usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
         more = sorted(set(extra).difference(usual))
-        self._names, self._shown = (*usual, *more), (*TRIGGER_NAMES, *more)
+        self._names, self._shown = dict.fromkeys((*usual, *more)), (*TRIGGER_NAMES, *more)
 
     def find(self, name: str) -> Trigger | None:
         """Return the trigger of that name, if there is one."""
@@ -138,7 +136,7 @@ class TriggerCatalog:
         """Advise on an unknown name: what may have been meant, and which names are known."""
         import difflib  # a large module, needed for mistakes alone
 
-        guesses = difflib.get_close_matches(name.upper(), self._names[:_MOST_ADVISED], n=1)
+        guesses = difflib.get_close_matches(name.upper(), islice(self._names, _MOST_ADVISED), n=1)
         shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
         known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known

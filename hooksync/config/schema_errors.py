@@ -1,7 +1,6 @@
 """What does not fit the schema of hooks files, in words with a fix, and what can still be checked in such a file. Pure.
 
-Fields that do not fit are left out, so that the rest is checked in the same run. Such a file is always refused
-in the end.
+Fields that do not fit are left out, so that the rest is checked, too; the file is refused in the end.
 
 Words are made from the keyword and the path alone. What stands in the file is never quoted, because it may be a secret.
 Exceptions: numbers and the like in fields that hold no secret, and unknown keys that look like names, outside of

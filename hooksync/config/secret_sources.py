@@ -1,9 +1,8 @@
 """A reference becomes a secret here: a variable, a file, a program or a keyring is read. New ones are made here, too.
 
-So is the environment, of what the process has and of what files set.
-
-Only this module looks a secret up; a message names the reference and never the value. It warns of what people leave in
-place by carelessness; it does not prove that a secret is strong.
+So is the environment, of what the process has and of what files set. Only this module looks a secret up; a message
+names the reference and never the value. It warns of what people leave in place by carelessness; it does not prove that
+a secret is strong.
 """
 
 from __future__ import annotations
