@@ -243,8 +243,8 @@ def plan(declared: Declared) -> Plan:
         if options.probes:
             planned = ask_receivers(planned, session.run, declared.world.terminal, adopts=False)
         plans = [one for one in planned if isinstance(one, TenancyPlan)]
-        doubts = session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)
-        return _plan(session, ExecutionResult(planned, tuple(doubts)))
+        doubts = [*session.run.secrets.doubts(one.secret for plan in plans for one in plan.tenancy.subscriptions)]
+    return _plan(session, ExecutionResult(planned, tuple(doubts)))
 
 
 def apply(
