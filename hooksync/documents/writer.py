@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from os.path import join
+from typing import Any
 
 import msgspec.json
 
@@ -236,7 +237,7 @@ class Sections(dict[str, object]):
     """An object of a document, each of whose fields starts a line."""
 
 
-class Lines(list[object]):
+class Lines(list[Any]):
     """A list, each of whose items starts a line."""
 
 
@@ -303,7 +304,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
             yield from json_parts(data[name], inner)
     elif data and isinstance(data[0], Encoded):  # many at once: a part has its price
         for start in range(0, len(data), 100):
-            yield (between if start else opening) + between.join(map(str, data[start : start + 100]))
+            yield (between if start else opening) + between.join(data[start : start + 100])
     else:
         for number, each in enumerate(data):
             yield between if number else opening
