@@ -15,16 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import Backoff
-from hooksync.core.errors import (
-    AnswerLost,
-    FileError,
-    HooksyncError,
-    Problem,
-    Refused,
-    SecretError,
-    ServiceError,
-    unforeseen,
-)
+from hooksync.core.errors import AnswerLost, FileError, HooksyncError, Problem, Refused, SecretError, unforeseen
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret, SecretRef, Tenancy
 from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import KEY_VARIABLE
@@ -99,7 +90,7 @@ class Run(Record, frozen=True):
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
         found = self.pool.run("", [partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
-        interrupted = ServiceError(Problem("interrupted before it was read", "run it again"))
+        interrupted = HooksyncError(Problem("interrupted before it was read", "run it again"))
         fetched = [got or UnreadTenancy(one, interrupted) for one, got in zip(self.tenancies, found, strict=True)]
         return self._without_same_tenancies(fetched)
 
