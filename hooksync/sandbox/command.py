@@ -119,7 +119,7 @@ def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log
             say(message)
             return _DONE
     except (LookupError, TypeError):
-        message = "nothing was sent: what answers is no sandbox"
+        message = "nothing was sent: the answer is not from a sandbox"
     except ValueError as error:
         message = f"nothing was sent: {error}"
     log({"kind": "error", "result": message})

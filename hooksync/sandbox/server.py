@@ -85,7 +85,7 @@ class Sandbox(LoopbackServer):
             return json_answer(400, {"message": f"the trigger is not one of {', '.join(self._rules.triggers)}"})
         sent = self.fire(trigger, events)
         lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
-        message = "\n".join(lines or [f"nobody subscribes to {trigger}: hooksync apply comes first"])
+        message = "\n".join(lines or [f"nobody subscribes to {trigger}: run hooksync apply first"])
         is_taken = bool(sent) and all(result in TAKEN for result in sent.values())
         return json_answer(200 if is_taken else 502, {"message": message})
 

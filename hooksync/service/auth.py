@@ -159,7 +159,7 @@ class TokenSession:
         period = self._used.reserve(server, seed, now)
         code = self._code_of(seed, period * _PERIOD)
         if code is None:
-            what = f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more of A to Z and 2 to 7)"
+            what = f"{self._tenancy.name}: {ref} is not a base32 seed (16 or more characters of A to Z and 2 to 7)"
             fix = "use the seed that Preservica shows when the second factor is set up"
             raise SecretError(Problem(what, fix, ref.location))
         self._context.redactor.learn([code])

@@ -32,8 +32,8 @@ _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the ca
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
 _HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
 _REFUSED_FIXES = {
-    "link-local": "write another host: there, clouds tell their machines' own keys",
-    "private": "if that is meant, write `allow_private_receivers: true` into the policy",
+    "link-local": "use another host: at such addresses, clouds give keys to their own machines",
+    "private": "if that is intended, write `allow_private_receivers: true` into the policy",
 }
 
 # what clouds tell their machines, keys included, where it is not link-local: Alibaba, Azure, Oracle, Amazon, Google

@@ -121,5 +121,5 @@ def explain_signature(secrets: Mapping[SecretRef, Secret], body: bytes, signatur
         return "the signature is not the hex of an HMAC-SHA256, which has 64 digits"
     for ref, secret in secrets.items():
         if sign_challenge(secret.reveal().encode("latin-1"), body) == given:
-            return f"{ref} signed the body alone: preservica-webhook-auth goes before it"
+            return f"{ref} signed the body alone: the text preservica-webhook-auth must come before it"
     return "the signature is wrong: another secret, or the body was changed on its way"

@@ -81,7 +81,7 @@ def read_json(body: bytes) -> object:
     except ValueError:
         failure = NotUnderstood("the answer is not JSON")
     except InvalidDocument:  # its text may quote the answer
-        failure = NotUnderstood("the answer is not JSON that all read alike (a key twice, NaN, nested too deeply)")
+        failure = NotUnderstood("the answer is not strict JSON (a key twice, NaN, nested too deeply)")
     raise failure  # out here: the parser's errors hold the whole text, and are not chained
 
 
@@ -132,7 +132,7 @@ def read_created_id(body: bytes) -> str | None:
 
 def fix_for_status(status: int) -> str:
     """Return what to do about a status that is not a success."""
-    return _FIXES.get(status, "read the service's answer above; hooksync assumed nothing from it")
+    return _FIXES.get(status, "read the service's answer above; hooksync does not know this status")
 
 
 def _live(item: object, declared: Mapping[str, str]) -> LiveSubscription:
@@ -246,7 +246,7 @@ def _not_connected(causes: tuple[BaseException, ...], connect: float, who: str) 
                 return "proxy", what, "pip install 'requests[socks]', or name an http proxy"
             case OSError() if refused := _TUNNEL_REFUSED.match(str(cause)):
                 wants_password = refused[1] == "407"
-                fix = f"{_PROXY}; it wants a name and a password" if wants_password else _PROXY
+                fix = f"{_PROXY}; it needs a name and a password" if wants_password else _PROXY
                 return "proxy", f"the proxy answers {refused[1]}", fix
             case ssl.SSLCertVerificationError():
                 what = f"the certificate of {who} is not trusted: {cause.verify_message}"

@@ -100,7 +100,7 @@ class CloudVault:
         self._cloud = _CLOUDS[scheme]
         if not _NAME.fullmatch(name):
             fix = f"name it as {scheme}://{self._cloud.bucket.upper()}/KEY, e.g. {scheme}://museum/hooks.state.json"
-            raise UsageError(Problem(f'"{printable(where)}" names no object for a state', fix))
+            raise UsageError(Problem(f'"{printable(where)}" does not name an object for a state', fix))
         self._bucket, _, self._key = name.partition("/")
         self._environ = environ
         names = self._cloud.endpoints
@@ -136,7 +136,7 @@ class CloudVault:
         version = _version(found.meta)
         if version == "{}":
             fix = "keep the state on a server that gives each object an ETag"
-            raise FileError(self._problem("used", "its server tells no version of an object", fix))
+            raise FileError(self._problem("used", "its server does not tell the version of an object", fix))
         return bytes(found.bytes()), version
 
     def _write(self, text: str, mode: Any) -> str:
@@ -149,8 +149,8 @@ class CloudVault:
             self._write(json.dumps(_PROBE), {"e_tag": f'"{"0" * 32}"', "version": "1"})
         except (Changed, FileNotFoundError):
             return
-        what = f"the server of {self.where} writes without asking for conditions: runs would overwrite each other"
-        raise Refused(Problem(what, f"keep the state elsewhere; delete {self.where}, which holds a trial of this"))
+        what = f"the server of {self.where} ignores the conditions of a write: runs would overwrite each other"
+        raise Refused(Problem(what, f"keep the state elsewhere, and delete {self.where}, which holds a test only"))
 
     def _call(self, what: str, do: Callable[[Any], Any]) -> Any:
         """Do something with obstore in time. Raises Changed, FileError, FileNotFoundError where there is no object."""

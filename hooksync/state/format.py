@@ -185,7 +185,7 @@ class Integrity(Record, frozen=True):
         doubts = tuple(_doubts(state, where, planned, seen))
         if self.key:
             return Inspected(state, (*self._faults(state, signature, where), *doubts))
-        what = f"the state {where} is signed, and would not be any more: {KEY_VARIABLE} is not set"
+        what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
         lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
         return Inspected(state, (), doubts, (lost,) if signature else ())
 

@@ -123,7 +123,7 @@ class GitVault:
         self.where = where
         branch = where.removeprefix("git:")
         if not _BRANCH.fullmatch(branch):
-            raise UsageError(Problem(f"no branch can have the name of the state {where}", "e.g. git:hooksync-state"))
+            raise UsageError(Problem(f"the state {where} does not name a valid branch", "e.g. git:hooksync-state"))
         self._ref = f"refs/heads/{branch}"
         kept = {name: value for name, value in environ.items() if not _OF_A_REPOSITORY.fullmatch(name)}
         self._user_git = _Git(where, folder, kept | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}, patience)
@@ -186,14 +186,14 @@ class GitVault:
             mode, _, blob, size = about.split()
             if name not in _MOST or not mode.startswith("100"):
                 what = f"the branch of the state {self.where} holds other files, such as {Redactor().quote(name)}"
-                raise FileError(Problem(what, "name a branch that is for the state alone; apply makes a missing one"))
+                raise FileError(Problem(what, "name a branch for the state alone; apply creates one that is missing"))
             try:
                 if int(size) > _MOST[name]:
                     raise ValueError(f"is larger than {_MOST[name]} bytes")
                 texts[name] = git.read("cat-file", "blob", blob).decode("utf-8-sig")
             except ValueError as error:
                 what = "is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
-                fix = "hooksync writes none such: push a revert of the last commit of that branch"
+                fix = "hooksync does not write such a file: revert the last commit of that branch, and push that"
                 raise FileError(Problem(f"{name} of the state {self.where} {what}", fix)) from None
         return Content(texts.get(_STATE), texts.get(_LOCK))
 

@@ -207,12 +207,12 @@ class RemoteStore:
     def _release(self) -> None:
         with self._mutex:
             try:
-                self._put_lock(None, "run lock given back", _PATIENCE / 4)
+                self._put_lock(None, "run lock released", _PATIENCE / 4)
             except LockLost:
                 pass
             except FileError as error:
                 self._tell(
-                    f"warning: the run lock of {printable(self.where)} cannot be given back: {error.summary}\n"
+                    f"warning: the run lock of {printable(self.where)} cannot be released: {error.summary}\n"
                     f"  it expires after {self._expiry:g} seconds"
                 )
             finally:
@@ -239,8 +239,8 @@ class RemoteStore:
                 self._check_ours()
                 if before[0].state != self._known[0].state:
                     raise  # edited by hand
-                reason = f"the state {self.where} is told to be another one at each try to write it"
-                failure = FileError(Problem(reason, "see that it is written to where it is read from"))
+                reason = f"each try to write the state {self.where} is refused as if somebody had changed it"
+                failure = FileError(Problem(reason, "check that it is read from where it is written to"))
             except FileError as error:
                 failure = error
             if not backoff.wait():

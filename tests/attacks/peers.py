@@ -179,6 +179,7 @@ class Mischief:
 
 _LATE, _CUT = "no complete answer within", "the connection was cut before the answer was complete"
 _HUGE, _NO_JSON = "the answer is larger than", "the answer is not JSON"
+_NOT_STRICT = "the answer is not strict JSON"
 _SHAPE, _HEAD, _ENCODING = (
     "is not a JSON object",
     "the answer's headers are invalid",
@@ -242,16 +243,16 @@ _SLOW = {
 }
 _BROKEN = {
     # JSON that is none, or odd
-    "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NO_JSON,)),
-    "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NO_JSON,)),
-    "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NO_JSON,)),
-    "NaN for an id": Mischief(body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NO_JSON,)),
+    "deep JSON": Mischief(body(b"[" * 100_000 + b"]" * 100_000), (_NOT_STRICT,)),
+    "deep JSON, 60 KB": Mischief(body(b"[" * 60_000), (_NOT_STRICT,)),
+    "a number of a million digits": Mischief(body(b"[" + b"9" * 1_000_000 + b"]"), (_NOT_STRICT,)),
+    "NaN for an id": Mischief(body(b'[{"id": NaN, "url": "https://h.example", "triggerType": "M"}]'), (_NOT_STRICT,)),
     "UTF-16": Mischief(body(_LIST.decode().encode("utf-16")), (_NO_JSON,)),
     "Latin-1": Mischief(body(b'[{"id": "\xe9"}]'), (_NO_JSON,)),
     "broken UTF-8": Mischief(body(b'[{"id": "\xc3\x28\xed\xa0\x80\xf8"}]'), (_NO_JSON,)),
     "nothing": Mischief(body(b""), ("the answer is empty",)),
     "a byte order mark": Mischief(body(_BOM + _LIST)),
-    "keys twice, NaN and infinity": Mischief(body(_ODD), (_NO_JSON,)),
+    "keys twice, NaN and infinity": Mischief(body(_ODD), (_NOT_STRICT,)),
     # HTTP that is none
     "a length too long, cut": _repeated(raw(_lengths(1000) + _LIST), _CUT),
     "a length too short": Mischief(raw(_lengths(5) + _LIST), (_NO_JSON,)),
@@ -305,7 +306,7 @@ MISCHIEFS = {name: mischief for family in (*FAMILIES.values(), _HARMLESS) for na
 
 # What is said of a receiver: our own words for what the service is quoted on.
 _OF_A_RECEIVER = {
-    _NO_JSON: "its answer is not JSON",
+    **dict.fromkeys((_NO_JSON, _NOT_STRICT), "its answer is not JSON"),
     _SHAPE: "its answer is not a JSON object",
     _NOT_FOLLOWED: ", a redirect",
     _REFUSED: "it answers 422, not 200",

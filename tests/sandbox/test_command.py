@@ -311,7 +311,7 @@ def test_events_happen_by_themselves_where_that_is_chosen(launch: Launch) -> Non
 
 FIRED = {"content-type": "application/json"}
 NO_EVENT = "an event is a JSON object, with a trigger and a list of events"
-NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: hooksync apply comes first"
+NOBODY = "nobody subscribes to FULL_TEXT_INDEXED: run hooksync apply first"
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_sandbox_that_cannot_be_asked_is_one_line(tmp_path: Path, arguments: lis
 def test_server_that_is_no_sandbox_is_told(answering: Callable[[Answer], str], tmp_path: Path) -> None:
     server = answering(Answer(200, b"[]"))
     done = hooksync(["sandbox", "fire", "--server", server], {}, tmp_path)
-    assert done == Run(1, "", "error: nothing was sent: what answers is no sandbox\n")
+    assert done == Run(1, "", "error: nothing was sent: the answer is not from a sandbox\n")
 
 
 def test_password_of_the_usual_variable_replaces_the_toys_own(launch: Launch) -> None:

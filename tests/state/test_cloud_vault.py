@@ -203,7 +203,7 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         (answer(b"<Error><Code>AuthorizationHeaderMalformed</Code></Error>", "400 Bad Request"), "in another region"),
         (answer(b"<Error><Code>ExpiredToken</Code></Error>", "400 Bad Request"), "read: HTTP 400 ExpiredToken\n"),
         (answer(b"key s3cret-of-a-cloud at http://x", "403 Forbidden"), "access is denied (HTTP 403)"),
-        (answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"), "tells no version of an object"),
+        (answer(TEXT.encode(), "200 OK", f"Last-Modified: {THEN}"), "does not tell the version of an object"),
         (
             b"nonsense\r\n\r\n",
             "cannot be read: the connection was cut, or its answer is not HTTP\n  fix: check the network",
@@ -434,7 +434,7 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
 
     with Wire(respond) as wire:
         vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        with pytest.raises(Refused, match="writes without asking for conditions"):
+        with pytest.raises(Refused, match="ignores the conditions of a write"):
             vault.put(Content(TEXT), None, "")
         assert len(kept) == 1
         assert "does not hold a whole state" in refused(vault.get)

@@ -93,7 +93,7 @@ def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalSt
     store.integrity = Integrity()
     assert load(store) == WHOLE
     before = Path(store.where).read_bytes()
-    with pytest.raises(FileError, match="is signed, and would not be any more: HOOKSYNC_PLAN_KEY is not set"):
+    with pytest.raises(FileError, match="is signed, and would lose its signature: HOOKSYNC_PLAN_KEY is not set"):
         update(store, add("other"))
     assert Path(store.where).read_bytes() == before
 

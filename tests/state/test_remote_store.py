@@ -91,7 +91,7 @@ def test_a_run_takes_the_lock_writes_and_gives_it_back_in_five_calls() -> None:
     assert vault.content.lock is None
     assert vault.calls == 5
     assert [message.partition(" by ")[0] for message in vault.messages] == [
-        "run lock taken", "state written", "state written", "run lock given back",
+        "run lock taken", "state written", "state written", "run lock released",
     ]  # fmt: skip
     assert all("https://ci.example.org/7" in message for message in vault.messages)
 
@@ -304,7 +304,7 @@ def test_a_vault_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried
     store = open_one(vault)
     with store.hold(ARCHIVIST):
         vault.faults = ["stale"] * 1000
-        with pytest.raises(FileError, match="is told to be another one at each try"):
+        with pytest.raises(FileError, match="is refused as if somebody had changed it"):
             add(store, "1")
         vault.faults.clear()
 
@@ -326,7 +326,7 @@ def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> Non
     assert f"hooksync state push '{aside}' --state memory --file {tmp_path}" in str(error)
     assert aside.stat().st_mode & 0o777 == 0o600
     assert {each["id"] for each in json.loads(aside.read_text())["entries"]} == {"1", "2"}
-    assert "cannot be given back: memory is unreachable" in told.text
+    assert "cannot be released: memory is unreachable" in told.text
     assert ids(vault) == {each.id for each in begun.entries}
 
 
