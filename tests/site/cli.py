@@ -16,6 +16,28 @@ WIDEST = 80  # columns of a help text
 VARIABLES = re.findall(r"^### `(\w+)`$", (DOCS / "environment.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+MORE = {  # where to read on, by the command
+    "validate": "[the hooks file](hooks-file.md)",
+    "plan": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
+    "apply": "[everyday changes](everyday-changes.md), [pipelines](gitops.md)",
+    "show": "[see what is live](list.md)",
+    "list": "[see what is live](list.md)",
+    "export": "[take over a tenancy](taking-over.md)",
+    "init": "[quick start](quick-start.md), [take over a tenancy](taking-over.md)",
+    "check": "[quick start](quick-start.md), [receivers](receivers.md)",
+    "fire": "[receivers](receivers.md#ways-to-test)",
+    "listen": "[receivers](receivers.md#ways-to-test)",
+    "verify": "[receivers](receivers.md#ways-to-test)",
+    "state": "[the state](state.md)",
+    "secret": "[rotate a secret](rotating-secrets.md)",
+    "schema": "[the hooks file](hooks-file.md), [the JSON](json.md)",
+    "version": "[the JSON](json.md#a-version)",
+    "sandbox": "[quick start](quick-start.md)",
+    "demo": "[quick start](quick-start.md)",
+    "completion": "",
+}
+
+
 def commands() -> dict[str, str]:
     """Name all commands, with what each does in a few words."""
     [choices] = [action for action in make_parser()._actions if action.dest == "command"]
@@ -65,6 +87,8 @@ def section(chain: tuple[str, ...]) -> Iterator[str]:
         elif action.help != argparse.SUPPRESS and "-h" not in action.option_strings:
             yield f"- {_names(action)}: {linked(action.help or '')}{_choices(action)}"
     yield ""
+    if len(chain) == 1 and (more := MORE[chain[0]]):
+        yield f"More: {more}\n"
     if rest and chain:  # that of all commands has their exit codes, which have a page
         yield f"```text\n{rest.strip()}\n```\n"
 

@@ -21,6 +21,19 @@ LINKS = {  # to the sections that have the fields of a field
     "subscriptions": "[subscriptions](#a-subscription) by their names",
     "defaults": "the fields of [a subscription](#a-subscription)",
 }
+MORE = {  # where to read on, by the path of a field
+    "credentials": "[where secrets come from](secrets.md)",
+    "credentials.method": "[logging in by a shared key](secrets.md#logging-in-by-a-shared-key)",
+    "limits": "[exit code 3](exit-codes.md#3-refused)",
+    "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
+    "probe": "[receivers](receivers.md)",
+    "unknown_secret": "[without a state](rotating-secrets.md#without-a-state)",
+    "trigger": "[what each trigger means](receivers.md#triggers)",
+    "triggers": "[what each trigger means](receivers.md#triggers)",
+    "secret": "[where secrets come from](secrets.md), [rotate a secret](rotating-secrets.md)",
+    "command": "[a program](secrets.md#a-program), [a policy](policy.md)",
+    "keyring": "[a keyring](secrets.md#a-keyring)",
+}
 REFERENCE = "[a reference](#a-reference)"
 
 
@@ -60,6 +73,8 @@ def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) 
         yield f"- Default: `{as_yaml(found['default'])}`"
     if examples := [f"`{name}: {as_yaml(each)}`" for each in found.get("examples", ())]:
         yield f"- {'Examples' if len(examples) > 1 else 'Example'}: {', '.join(examples)}"
+    if path in MORE:
+        yield f"- More: {MORE[path]}"
     yield ""
     if name not in LINKS and _kind(name, field, schema) != REFERENCE:
         yield from fields_of(found, schema, f"{path}.")
