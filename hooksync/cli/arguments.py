@@ -74,7 +74,7 @@ def _reference(flag: str, text: str) -> SecretRef:
         raise UsageError(Problem(f"{flag} takes no {kind}", fix))
     if kind not in ("env", "file") or not name:
         raise UsageError(
-            Problem(f"{flag} is neither env:NAME nor file:PATH", "name where the secret is found, never it")
+            Problem(f"{flag} is neither env:NAME nor file:PATH", "name its place, never the secret itself")
         )
     if kind == "env" and name.upper().startswith("HOOKSYNC_"):
         raise UsageError(Problem(f"the variable {name} is for hooksync itself", f"name another one with {flag}"))

@@ -313,7 +313,7 @@ def _execute(
     executor = Executor(session.run, session.planner.options, journal, terminal, options.probes, options.adopts)
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if is_ready and not options.is_confirmed and not terminal.can_ask():
-        fix = "give --yes if the plan is as wanted"
+        fix = "give --yes if the plan is what you want"
         unconfirmed = Problem("not confirmed: there is no terminal to ask on", fix)
         prepared = ExecutionResult(planned, unconfirmed=unconfirmed)
     else:

@@ -218,7 +218,7 @@ def _confirm(question: str, options: Options, world: World) -> None:
     if options.is_confirmed:
         return
     if not world.terminal.can_ask():
-        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is as wanted"))
+        raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is what you want"))
     if not world.terminal.ask(f'{printable(question)} Only "yes" is taken for an answer: '):
         if world.stop.is_set():
             raise Interrupted(Problem("interrupted, nothing was changed", "run it again"))

@@ -35,7 +35,7 @@ MOST_SHARDS = 1000
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
 
 ON_DEVICE = (
-    "leads to what the system tells of processes or devices (/proc, /dev, /sys)",
+    "leads to a file of the system itself (/proc, /dev, /sys)",
     "write the secret into a file of its own, or into a variable",
 )
 _NEEDS_NONE = "`hooksync validate` needs no credentials: a pull request from a fork can run it"

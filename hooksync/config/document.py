@@ -86,7 +86,7 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
     plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
     warnings = (declarations.http_warning(*url.judged("the URL"), url.location) for url in plain)
     external = (one.location for one in tenancies if one.settings.credentials.method == "external")
-    what = "method: external is deprecated since Preservica 7.6, and is to go before the LTS release after 8.1"
+    what = "method: external is deprecated since Preservica 7.6, and will be removed before the LTS release after 8.1"
     fix = "log in as a user of its own for hooksync, by password, and by TOTP if its second factor is set up"
     return [*filter(None, warnings), *(Problem(what, fix, where) for where in external)]
 

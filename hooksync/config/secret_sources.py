@@ -263,7 +263,7 @@ def _variables_in(path: str) -> dict[str, str]:
             fix = "write NAME=value, on one line or between quotation marks"
             problems.append(Problem("this is not of the form NAME=value", fix, where))
         elif key and is_own(key):
-            fix = "export it, or give the flag for it; such a file holds what hooks files refer to"
+            fix = "export it, or give the flag for it; such a file holds only variables that hooks files name"
             problems.append(Problem(f"{key} is for hooksync itself, and not read from a file", fix, where))
         elif key and value is not None:
             found[key] = value
@@ -285,7 +285,7 @@ def _credentials_in(path: str) -> dict[str, str]:
         config.read_string(_decoded(read_settings(path, "credentials file", fix), path, "utf-8"))
     except Error as error:  # its text quotes the line
         line = vars(error).get("lineno") or vars(error)["errors"][0][0]
-        raise FileError(Problem("this is not as pyPreservica reads it", fix, Location(path, line, 1))) from None
+        raise FileError(Problem("pyPreservica cannot read this", fix, Location(path, line, 1))) from None
     section = config["credentials"] if config.has_section("credentials") else {}
     return {variable: section[name] for name, variable in _PYPRESERVICA.items() if name in section}
 

@@ -124,7 +124,7 @@ class Output:
         """Return a text that is read again, so that a mask would break it. Raises FileError where it needs one."""
         if self._found(text):
             fix = "give another name to what holds it: text output shows *** there"
-            raise FileError(Problem(f"{what} would hold a secret, or what fills in a URL, so it was not written", fix))
+            raise FileError(Problem(f"{what} would hold a secret, or a variable of a URL, so it was not written", fix))
         return text
 
     def safe(self, text: str, form: Form = "text") -> str:

@@ -309,7 +309,7 @@ def _netloc_fault(netloc: str) -> str | None:
     elif OPEN not in host and not _HOST_NAME.fullmatch(host):
         return "has an invalid host (IPv6 goes between brackets)"
     elif not host.isascii():
-        return f"has letters in its host that others look like: write it as {ascii_host(host.replace(OPEN, ''))}"
+        return f"has letters in its host that look like others: write it as {ascii_host(host.replace(OPEN, ''))}"
     is_port = port == "" or OPEN in port or (_PORT.fullmatch(port) and int(port) < 2**16)
     return None if is_port else "has an invalid port"
 

@@ -69,7 +69,7 @@ class Preservica:
             some = names[start : start + _AT_ONCE]
             others = " ".join(name for name in some if not _HEX.fullmatch(name))
             if self._redactor.holds(" ".join(some), only_long=True) or (others and self._redactor.holds(others)):
-                raise NotUnderstood("an id or a trigger in it holds a value that must not be seen")
+                raise NotUnderstood("an id or a trigger in it holds a secret value")
 
     def _shown(self, live: Sequence[LiveSubscription], declared: Container[str]) -> tuple[LiveSubscription, ...]:
         """Clean the URLs that no declared one explains: once for all that they are shown in."""

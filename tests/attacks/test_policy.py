@@ -62,7 +62,7 @@ def run_changed(place: Place, command: str, *change: str, **environ: str) -> tup
     return run.code, run.err
 
 
-SYSTEM = "leads to what the system tells of processes or devices"
+SYSTEM = "leads to a file of the system itself"
 OWN = "is for hooksync itself"
 TAKEN = [  # what a hooks file may never name, with a policy or without one
     ("tenant: DEMO", "credentials: {password: {file: /proc/self/environ}}", SYSTEM),

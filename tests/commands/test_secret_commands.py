@@ -230,4 +230,4 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place
     assert "leads to a host, which the policy does not allow" in place.run("plan", "--policy", "policy.yaml").err
     place.write("password\n", "credentials.properties")
     run = place.run("plan")
-    assert (run.code, "credentials.properties:1:1: this is not as pyPreservica reads it" in run.err) == (1, True)
+    assert (run.code, "credentials.properties:1:1: pyPreservica cannot read this" in run.err) == (1, True)

@@ -246,12 +246,12 @@ MISTAKES = [
     ("${FN_KEY}", "${HOOKSYNC_PLAN_KEY:-x}", "12:14", "is for hooksync itself"),
     ("server: eu.preservica.com", "server: '${HOOKSYNC_X}.example.org'", "6:13", "is for hooksync itself"),
     ("tenant: BRAMA", "tenant: ${HOOKSYNC_PLAN_KEY}", "7:13", "is for hooksync itself"),
-    ("{env: HOOK_SECRET}", "{file: /proc/self/environ}", "14:17", "what the system tells of processes"),
+    ("{env: HOOK_SECRET}", "{file: /proc/self/environ}", "14:17", "a file of the system itself"),
     (
         "tenant: BRAMA",
         "credentials: {password: {file: /tmp/../dev/fd/0}}",
         "7:29",
-        "what the system tells of processes",
+        "a file of the system itself",
     ),
     # between subscriptions
     (
