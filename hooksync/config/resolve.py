@@ -6,7 +6,7 @@ never quote what they hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hooksync.config import declarations
 from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration, Written, set_fix, unset_problem
@@ -36,7 +36,8 @@ def resolve(
     problems = [*same_tenancy_problems(whole, environ)]
     problems += [problem for filling in fillings for problem in filling.problems]
     known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
-    problems += _duplicates(known)
+    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
+    problems += declarations.duplicate_tenancy_problems(places)
     unset = [] if needs_login is None else [_unset(entry, environ) for entry in entries]
     if problems or (needs_login and unset and all(of_login for of_login, _ in unset)):
         problems += (problem for several in unset for one in several for problem in one)
@@ -190,14 +191,10 @@ def same_tenancy_problems(entries: Sequence[TenancyDeclaration], environ: Enviro
     """
     fillings = [_Filling(replace(entry, subscriptions=()), environ) for entry in entries]
     known = [(one.entry, made) for one in fillings if (made := one.tenancy()) and not one.problems]
-    yield from _duplicates(known)
+    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
+    yield from declarations.duplicate_tenancy_problems(places)
     named = {made.server.base_url: entry.name for entry, made in reversed(known) if made.tenant}
     for entry, made in known:
         if not made.tenant and (other := named.get(made.server.base_url)):
             what = f'tenancy "{entry.name}" has no tenant: with --shard, it cannot be told apart from "{other}"'
             yield Problem(f"{what}, which is on the same server", "write tenant: NAME", entry.location)
-
-
-def _duplicates(known: Iterable[tuple[TenancyDeclaration, Tenancy]]) -> Iterator[Problem]:
-    places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
-    return declarations.duplicate_tenancy_problems(places)

@@ -105,7 +105,6 @@ class YamlList(list[object]):
         return cast(Mark, tuple(self.places[index * _MARK : (index + 1) * _MARK]))
 
     def __repr__(self) -> str:
-        """Keep it short, for the same reason as in YamlMap."""
         return "YamlList(...)"
 
 
