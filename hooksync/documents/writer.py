@@ -302,7 +302,7 @@ def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
         for number, name in enumerate(sorted(data)):
             yield f"{between if number else opening}{encode(name)}{colon}"
             yield from json_parts(data[name], inner)
-    elif data and isinstance(data[0], Encoded):  # many at once: a part has its price
+    elif margin is None and data and isinstance(data[0], Encoded):  # many at once: a part has its price
         for start in range(0, len(data), 100):
             yield (between if start else opening) + between.join(data[start : start + 100])
     else:

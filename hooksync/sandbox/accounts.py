@@ -13,7 +13,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hooksync.sandbox.http_server import Refusal, SandboxError, read_number
 
@@ -55,7 +55,6 @@ class Session:
     """What a token stands for."""
 
     token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)  # None: used
     account: Account
     tenant: str
     ends: float  # on the clock of `Accounts`
@@ -111,17 +110,6 @@ class Accounts:
             self._used_codes.add(used)
         return self._open(account, tenant)
 
-    def refresh(self, token: str, form: dict[str, str]) -> dict[str, object]:
-        """Exchange a refresh token, together with its access token, for new ones; it works once."""
-        with self._lock:
-            session = self._sessions.get(token)
-            if session is None or session.refresh_token is None or session.ends <= self._clock():
-                raise Refusal(401, "the access token is unknown, expired, or was refreshed before")
-            if session.refresh_token != form.get("refreshToken"):
-                raise Refusal(401, "the refresh token is wrong")
-            self._sessions[token] = replace(session, refresh_token=None)
-        return self._open(session.account, session.tenant)
-
     def log_in_externally(self, form: dict[str, str]) -> dict[str, object]:
         """Log in by a hash over a shared key. Raises `Refusal` for a wrong hash or an old timestamp."""
         account, tenant = self._find(form)
@@ -162,14 +150,14 @@ class Accounts:
 
     def _open(self, account: Account, tenant: str) -> dict[str, object]:
         ends = self._clock() + self._token_seconds
-        session = Session(str(uuid.uuid4()), str(uuid.uuid4()), account, tenant, ends)
+        session = Session(str(uuid.uuid4()), account, tenant, ends)
         with self._lock:
             self._sessions[session.token] = session
         return {
             "success": True,
             "user": account.username,
             "token": session.token,
-            "refresh-token": session.refresh_token,
+            "refresh-token": str(uuid.uuid4()),  # no known client uses it, so it is good for nothing here
             "validFor": math.ceil(self._token_seconds / 60),  # minutes
         }
 

@@ -21,7 +21,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -219,7 +218,6 @@ class Rules:
         log_ins: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
             "login": self.accounts.log_in,
             "complete-2fa": self.accounts.complete_second_factor,
-            "refresh": partial(self.accounts.refresh, token),
             "external": self.accounts.log_in_externally,
         }
         if log_in := log_ins.get(name):

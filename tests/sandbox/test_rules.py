@@ -180,34 +180,6 @@ def test_account_without_a_tenant_is_refused() -> None:
         Account(tenants=())
 
 
-def test_refresh_token_works_once_and_gives_a_new_token() -> None:
-    service = Service()
-    first = service.log_in(tenant="DEMO")[1]
-    status, second = service.post_form("refresh", refreshToken=first["refresh-token"])
-    assert status == 200
-    assert second["token"] != first["token"]
-    assert service.post_form("refresh", refreshToken=first["refresh-token"])[0] == 401
-    service.token = second["token"]
-    assert service.list() == []
-
-
-@pytest.mark.parametrize("form", [{"refreshToken": "made-up"}, {"refreshToken": ""}, {}])
-def test_wrong_refresh_token_is_refused(service: Service, form: dict[str, str]) -> None:
-    assert service.post_form("refresh", **form)[0] == 401
-
-
-def test_refresh_needs_the_header_of_the_access_token(service: Service) -> None:
-    refresh_token = service.log_in()[1]["refresh-token"]
-    service.token = ""
-    assert service.post_form("refresh", refreshToken=refresh_token)[0] == 401
-
-
-def test_refresh_token_ends_with_its_access_token(service: Service) -> None:
-    refresh_token = service.log_in()[1]["refresh-token"]
-    service.now += 901
-    assert service.post_form("refresh", refreshToken=refresh_token)[0] == 401
-
-
 @pytest.mark.parametrize(
     ("age", "key", "status"),
     [(0, "shared", 200), (299, "shared", 200), (301, "shared", 401), (-301, "shared", 401), (0, "wrong", 401)],
