@@ -18,17 +18,7 @@ from itertools import chain
 from hooksync.commands.options import Options
 from hooksync.commands.setup import hold_to_policy, read_files
 from hooksync.commands.state import find_state
-from hooksync.config.declarations import (
-    Settings,
-    SubscriptionDeclaration,
-    TenancyDeclaration,
-    Written,
-    addresses,
-    reference_problems,
-    refuse_unmatched,
-    select,
-    url_problem,
-)
+from hooksync.config import declarations
 from hooksync.config.files import read_event
 from hooksync.config.resolve import resolve_subscriptions
 from hooksync.config.secret_sources import SecretSources, generate_secret
@@ -56,7 +46,7 @@ _REFUSE_FIX = "answer 401 to what none of your secrets signed: anybody could sen
 _FORGE_FIX = "refuse challenge codes that begin with preservica-webhook-auth"
 _ID = re.compile("[0-9A-Za-z_-]{1,128}")
 _HERE = Location("<command line>", 1, 1)
-_NO_SERVER = Written(parse_template(""), _HERE)  # which no policy judges
+_NO_SERVER = declarations.Written(parse_template(""), _HERE)  # which no policy judges
 
 
 class KnownSecrets(Record, frozen=True):
@@ -65,7 +55,7 @@ class KnownSecrets(Record, frozen=True):
     accepted: tuple[SecretRef, ...]  # the first answers challenges; others are known, to tell what is wrong by
     secrets: Mapping[SecretRef, Secret]
     declared_for: Mapping[SecretRef, Sequence[str]]  # "tenancy/name"
-    tenancies: tuple[TenancyDeclaration, ...]  # of the hooks files
+    tenancies: tuple[declarations.TenancyDeclaration, ...]  # of the hooks files
 
     def told(self, ref: SecretRef) -> str:
         """Name a secret, with the subscriptions that it is declared for."""
@@ -83,10 +73,10 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the flags is not set.
     """
     declared: dict[SecretRef, list[str]] = {}
-    chosen: tuple[TenancyDeclaration, ...] = ()
+    chosen: tuple[declarations.TenancyDeclaration, ...] = ()
     if options.names_files or not options.secrets:
         document = read_files(options, world)
-        chosen = select(document, options.tenancies, options.targets)
+        chosen = declarations.select(document, options.tenancies, options.targets)
         hold_to_policy(options, chosen, world)
         for tenancy in chosen:
             for entry in tenancy.subscriptions:
@@ -183,7 +173,7 @@ def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
 def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
-    if problems := list(reference_problems(tenancy)):
+    if problems := list(declarations.reference_problems(tenancy)):
         raise FileError(*problems)
     private = hold_to_policy(options, [tenancy], world)
     if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote
@@ -195,29 +185,31 @@ def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Declare
         yield run, declared
 
 
-def _named_by_address(options: Options, world: World) -> TenancyDeclaration:
+def _named_by_address(options: Options, world: World) -> declarations.TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not options.address:
         raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
     document = read_files(options, world)
     globs = [options.address if options.address.count("/") > 1 else f"{options.address}/*"]
-    refuse_unmatched("ADDRESS", globs, addresses(document.tenancies), "address")
-    return select(document, (), globs)[0]
+    declarations.refuse_unmatched("ADDRESS", globs, declarations.addresses(document.tenancies), "address")
+    return declarations.select(document, (), globs)[0]
 
 
-def _named_by_flags(options: Options) -> TenancyDeclaration:
+def _named_by_flags(options: Options) -> declarations.TenancyDeclaration:
     """Declare what --url and --secret name, so that all that holds for files holds for it."""
     try:
         template = parse_template(options.url or "")
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
-    if problem := url_problem(outline(template), "--url", None):
+    if problem := declarations.url_problem(outline(template), "--url", None):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
-    entry = SubscriptionDeclaration(name, Written(template, _HERE), (Trigger(""),), options.secrets[0], _HERE)
+    entry = declarations.SubscriptionDeclaration(
+        name, declarations.Written(template, _HERE), (Trigger(""),), options.secrets[0], _HERE
+    )
     others = (replace(entry, secret=ref, triggers=()) for ref in options.secrets[1:])
-    return TenancyDeclaration("", Settings(server=_NO_SERVER), (entry, *others), _HERE)
+    return declarations.TenancyDeclaration("", declarations.Settings(server=_NO_SERVER), (entry, *others), _HERE)
 
 
 class Result(Record, frozen=True):

@@ -9,16 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hooksync.commands.options import Options
-from hooksync.config.declarations import (
-    Document,
-    TenancyDeclaration,
-    addresses,
-    command_problems,
-    nothing_in,
-    refuse_unmatched,
-    select,
-    share_of,
-)
+from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve, url_environment_values
@@ -162,15 +153,15 @@ def prepare(options: Options, world: World, *, needs_login: bool = True) -> Decl
     `needs_login`: a run without any log-in ends here, with all variables that are not set.
     """
     document = read_files(options, world)
-    chosen = select(document, options.tenancies, options.targets)
-    refuse_unmatched("--replace", options.replace, addresses(chosen), "address")
-    entries = share_of(chosen, options.shard)
+    chosen = declarations.select(document, options.tenancies, options.targets)
+    declarations.refuse_unmatched("--replace", options.replace, declarations.addresses(chosen), "address")
+    entries = declarations.share_of(chosen, options.shard)
     whole = chosen if options.shard and options.shard.total > 1 else ()
     names = frozenset(entry.name for entry in document.tenancies)
     private = hold_to_policy(options, entries, world)
     tenancies, more = resolve(entries, world.environ, whole, needs_login=needs_login)
     if options.shard and not entries:
-        world.terminal.message(nothing_in(options.shard))
+        world.terminal.message(declarations.nothing_in(options.shard))
     return Declared(tenancies, (*document.warnings, *more), options, world, names, private)
 
 
@@ -225,21 +216,23 @@ def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | N
     raise Refused(Problem(what, fix))
 
 
-def read_files(options: Options, world: World) -> Document:
+def read_files(options: Options, world: World) -> declarations.Document:
     """Read hooks files; what they say in clear is no secret to the exit. Raises FileError with every problem."""
     sources = read_sources(options.files, world.stdin)
     world.output.public += [source.data for source in sources]
     return read_document(sources)
 
 
-def hold_to_policy(options: Options, entries: Sequence[TenancyDeclaration], world: World) -> PrivateReceivers:
+def hold_to_policy(
+    options: Options, entries: Sequence[declarations.TenancyDeclaration], world: World
+) -> PrivateReceivers:
     """Raise Refused where files name what the policy does not allow, or, without one, the command line.
 
     Returns what becomes of private receivers. What the environment adds to URLs is a secret from here on.
     """
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     private: PrivateReceivers = "challenged"
-    breaches = () if options.allows_commands else command_problems(entries)
+    breaches = () if options.allows_commands else declarations.command_problems(entries)
     if options.policy:
         from hooksync.config.policy import read_policy  # only here: many runs have none
 

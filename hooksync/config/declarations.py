@@ -14,19 +14,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hooksync.config.files import is_device, real_path
+from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import (
-    CredentialRefs,
-    DeclaredSubscription,
-    HookUrl,
-    Location,
-    PlainFields,
-    PlainSettings,
-    SecretRef,
-    Trigger,
-    address_matches,
-    address_of,
-)
 from hooksync.core.record import Record, asdict, fields_of, replace
 from hooksync.core.template import Template
 from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, server_fault, server_url, url_fault
@@ -48,7 +37,7 @@ class Written(Record, frozen=True):
     """A text with references, and where it is written."""
 
     template: Template
-    location: Location
+    location: model.Location
 
     def judged(self, noun: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
         """Return what is judged, as far as the environment fills it in, and how to name it."""
@@ -57,23 +46,23 @@ class Written(Record, frozen=True):
         return outline(self.template, environ), subject
 
 
-class SubscriptionDeclaration(PlainFields, frozen=True):
+class SubscriptionDeclaration(model.PlainFields, frozen=True):
     """One subscription as the file declares it, its defaults already in place."""
 
     name: str
     url: Written
-    triggers: tuple[Trigger, ...]  # at least one, each once
-    secret: SecretRef
-    location: Location  # of its name
+    triggers: tuple[model.Trigger, ...]  # at least one, each once
+    secret: model.SecretRef
+    location: model.Location  # of its name
 
-    def filled(self, tenancy: str, url: HookUrl) -> Iterator[DeclaredSubscription]:
+    def filled(self, tenancy: str, url: model.HookUrl) -> Iterator[model.DeclaredSubscription]:
         """Give what it declares with its URL filled in: one for each trigger."""
-        plain = fields_of(PlainFields, self)
+        plain = fields_of(model.PlainFields, self)
         for trigger in self.triggers:
-            yield DeclaredSubscription(tenancy, self.name, url, trigger, self.secret, self.location, **plain)
+            yield model.DeclaredSubscription(tenancy, self.name, url, trigger, self.secret, self.location, **plain)
 
 
-class Settings(PlainSettings, frozen=True):
+class Settings(model.PlainSettings, frozen=True):
     """All that a tenancy says besides its subscriptions. Made without arguments: what holds where it is silent."""
 
     server: Written | None = None
@@ -86,7 +75,7 @@ class TenancyDeclaration(Record, frozen=True):
     name: str
     settings: Settings
     subscriptions: tuple[SubscriptionDeclaration, ...]
-    location: Location  # of its name where its settings stand, or else where it comes first
+    location: model.Location  # of its name where its settings stand, or else where it comes first
 
 
 class Document(Record, frozen=True):
@@ -96,7 +85,9 @@ class Document(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def url_problem(url: str, subject: str, where: Location | None, owns: tuple[str, ...] | None = None) -> Problem | None:
+def url_problem(
+    url: str, subject: str, where: model.Location | None, owns: tuple[str, ...] | None = None
+) -> Problem | None:
     """Judge the URL of a receiver, or its outline. What no prefix owns, hooksync would not find again."""
     if fault := url_fault(url):
         fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
@@ -107,14 +98,14 @@ def url_problem(url: str, subject: str, where: Location | None, owns: tuple[str,
     return None
 
 
-def http_warning(url: str, subject: str, where: Location) -> Problem | None:
+def http_warning(url: str, subject: str, where: model.Location) -> Problem | None:
     """Warn of a receiver that is reached over plain http."""
     if not is_plain_http(url):
         return None
     return Problem(f"{subject} is plain http: events can be read in transit", "use https", where)
 
 
-def server_problem(server: str, subject: str, where: Location | None, *, allow_http: bool) -> Problem | None:
+def server_problem(server: str, subject: str, where: model.Location | None, *, allow_http: bool) -> Problem | None:
     """Judge a server, or its outline."""
     if fault := server_fault(server):
         return Problem(f"{subject} {fault}", SERVER_FIX, where)
@@ -155,14 +146,16 @@ def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Proble
         yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
 
 
-def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | None]], list[SecretRef]]:
+def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, model.Location | None]], list[model.SecretRef]]:
     """Give the variables that a tenancy names, each with its place, and where else it has its secrets from.
 
     Those that count where it names none are left out, in their places: PRESERVICA_PASSWORD as the password, and so on.
     """
-    settings, usual = tenancy.settings, CredentialRefs()
+    settings, usual = tenancy.settings, model.CredentialRefs()
     login = [ref for field, ref in asdict(settings.credentials).items() if ref != getattr(usual, field)]
-    refs = [ref for ref in login if isinstance(ref, SecretRef)] + [entry.secret for entry in tenancy.subscriptions]
+    refs = [ref for ref in login if isinstance(ref, model.SecretRef)] + [
+        entry.secret for entry in tenancy.subscriptions
+    ]
     texts = [(settings.server, "PRESERVICA_SERVER"), (settings.tenant, "PRESERVICA_TENANT")]
     texts += ((entry.url, "") for entry in tenancy.subscriptions)
     variables = [(ref.name, ref.location) for ref in refs if ref.kind == "env" and ref.name]
@@ -172,13 +165,13 @@ def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, Location | No
     return variables, [ref for ref in refs if ref.kind != "env"]
 
 
-def reference_problem(ref: SecretRef, state: str, fix: str) -> Problem:
+def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:
     """Say what is wrong with a credential or a secret, by where it is found. No credentials: name what needs none."""
     needless = "" if ref.noun == "secret" else f"; {_NEEDS_NONE}"
     return Problem(f"{ref.noun} {ref} {state}", f"{fix}{needless}", ref.location)
 
 
-def unset_problem(ref: SecretRef, environ: Mapping[str, str]) -> Problem | None:
+def unset_problem(ref: model.SecretRef, environ: Mapping[str, str]) -> Problem | None:
     """Say why a variable cannot be used; None: it can."""
     if environ.get(ref.name):
         return None
@@ -199,7 +192,7 @@ def duplicate_subscription_problems(
     subscriptions: Iterable[tuple[SubscriptionDeclaration, Hashable]],
 ) -> Iterator[Problem]:
     """Refuse two subscriptions of one tenancy with the same URL, by its identity, and the same trigger."""
-    seen: dict[tuple[Hashable, Trigger], SubscriptionDeclaration] = {}
+    seen: dict[tuple[Hashable, model.Trigger], SubscriptionDeclaration] = {}
     for entry, identity in subscriptions:
         for trigger in entry.triggers:
             first = seen.setdefault((identity, trigger), entry)
@@ -232,7 +225,7 @@ def select(document: Document, tenancies: Sequence[str], targets: Sequence[str])
     """
     names = [entry.name for entry in document.tenancies]
     refuse_unmatched("--tenancy", tenancies, names, "tenancy")
-    chosen = [entry for entry in document.tenancies if not tenancies or address_matches(entry.name, tenancies)]
+    chosen = [entry for entry in document.tenancies if not tenancies or model.address_matches(entry.name, tenancies)]
     if not targets:
         return tuple(chosen)
     refuse_unmatched("--target", targets, addresses(chosen), "address")
@@ -253,7 +246,7 @@ def nothing_in(shard: Shard) -> str:
 def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
     """List the addresses of all subscriptions."""
     return [
-        address_of(entry.name, subscription.name, trigger)
+        model.address_of(entry.name, subscription.name, trigger)
         for entry in entries
         for subscription in entry.subscriptions
         for trigger in subscription.triggers
@@ -263,7 +256,11 @@ def addresses(entries: Iterable[TenancyDeclaration]) -> list[str]:
 def _narrowed(entry: TenancyDeclaration, targets: Sequence[str]) -> TenancyDeclaration:
     kept = []
     for one in entry.subscriptions:
-        named = (each for each in one.triggers if address_matches(address_of(entry.name, one.name, each), targets))
+        named = (
+            each
+            for each in one.triggers
+            if model.address_matches(model.address_of(entry.name, one.name, each), targets)
+        )
         kept.append(replace(one, triggers=tuple(named)))
     return replace(entry, subscriptions=tuple(one for one in kept if one.triggers))
 

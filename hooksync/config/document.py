@@ -15,18 +15,8 @@ from hooksync.config import declarations
 from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.files import Source
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
+from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import (
-    CREDENTIALS,
-    TRIGGER_NAMES,
-    CredentialRefs,
-    Location,
-    PlainFields,
-    PlainSettings,
-    SecretRef,
-    Trigger,
-    UnsubscribeLimit,
-)
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
@@ -36,7 +26,7 @@ Judge = Callable[[Sequence[TenancyDeclaration]], Iterable[Problem]]
 
 _ADD_TRIGGER = "add trigger: INDEXED (or another), here or under defaults"
 _ADD_REFERENCE = "add secret: {env: NAME} or {file: PATH}, here or under defaults"
-_MISSING = SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
+_MISSING = model.SecretRef("env", "")  # placeholder for a missing secret, which is a problem: the entry goes no further
 _MOST_ADVISED = 100  # names that advice is taken from: comparing a thousand with a thousand takes seconds
 
 
@@ -65,7 +55,7 @@ def _run_problems(
     sources: Sequence[Source], parts: Sequence[TenancyPart], tenancies: Sequence[TenancyDeclaration]
 ) -> Iterator[Problem]:
     if not tenancies:
-        where = Location(sources[0].name, 1, 1) if sources else None
+        where = model.Location(sources[0].name, 1, 1) if sources else None
         yield Problem("no tenancy is declared", "write one under tenancies", where)
     declared = {part.name for part in parts if part.subscriptions is not None}
     first = {part.name: part for part in reversed(parts) if part.name not in declared}
@@ -94,7 +84,7 @@ def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
     """Sort by place, files in the order in which they were named; what an alias repeats is reported once."""
     order = {source.name: index for index, source in enumerate(sources)}
-    first = Location("", 0, 0)
+    first = model.Location("", 0, 0)
     places = {problem: problem.where or first for problem in problems}
     return sorted(places, key=lambda each: (order.get(places[each].file, 0), places[each]))
 
@@ -124,13 +114,13 @@ class TriggerCatalog:
     def __init__(self, extra: Collection[str] = (), *, knows_all: bool = False) -> None:
         """With knows_all, any name is accepted: a file that could not be read may declare it."""
         self._knows_all = knows_all
-        usual = (*TRIGGER_NAMES, *TRIGGER_NAMES.values())
+        usual = (*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values())
         more = sorted(set(extra).difference(usual))
-        self._names, self._shown = dict.fromkeys((*usual, *more)), (*TRIGGER_NAMES, *more)
+        self._names, self._shown = dict.fromkeys((*usual, *more)), (*model.TRIGGER_NAMES, *more)
 
-    def find(self, name: str) -> Trigger | None:
+    def find(self, name: str) -> model.Trigger | None:
         """Return the trigger of that name, if there is one."""
-        return Trigger.named(name) if self._knows_all or name in self._names else None
+        return model.Trigger.named(name) if self._knows_all or name in self._names else None
 
     def advice(self, name: str) -> str:
         """Advise on an unknown name: what may have been meant, and which names are known."""
@@ -148,7 +138,7 @@ class TenancyPart(Record, frozen=True):
     name: str
     settings: Settings | None  # None: not in this file
     subscriptions: tuple[SubscriptionDeclaration, ...] | None  # None: not in this file
-    location: Location
+    location: model.Location
 
 
 class FileReader:
@@ -163,7 +153,7 @@ class FileReader:
         self._file = source.name
         self._folder = source.folder
         self._catalog = TriggerCatalog()
-        self._known: dict[tuple[object, ...], tuple[Trigger, ...]] = {}  # lists of triggers that were fine before
+        self._known: dict[tuple[object, ...], tuple[model.Trigger, ...]] = {}  # lists of triggers that were fine before
         self._open(source.data)
 
     def _open(self, content: bytes) -> None:
@@ -191,7 +181,7 @@ class FileReader:
         defaults = cast(YamlMap, self.data.get("defaults") or YamlMap())
         self._default_triggers = self._triggers(defaults)
         self._default_secret = self._reference(defaults, "secret")
-        self._default_fields = given_fields(PlainFields, defaults)
+        self._default_fields = given_fields(model.PlainFields, defaults)
         tenancies = cast(YamlMap, self.data.get("tenancies") or YamlMap())
         return tuple(self._part(tenancies, name) for name in tenancies)
 
@@ -207,18 +197,18 @@ class FileReader:
 
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. What is left out gets its default."""
-        given = given_fields(PlainSettings, fields)
+        given = given_fields(model.PlainSettings, fields)
         given["owns"] = self._owns(fields)
         if "credentials" in fields:
             login = cast(YamlMap, fields["credentials"])
-            told = given_fields(CredentialRefs, login)
-            refs = {name: self._reference(login, name, CREDENTIALS[name]) for name in told if name != "method"}
-            given["credentials"] = CredentialRefs(**told | refs)
+            told = given_fields(model.CredentialRefs, login)
+            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in told if name != "method"}
+            given["credentials"] = model.CredentialRefs(**told | refs)
         match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
             case str(share):
-                given["limit"] = UnsubscribeLimit(percent=float(share.removesuffix("%")))
+                given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
             case int(number):
-                given["limit"] = UnsubscribeLimit(number=number)
+                given["limit"] = model.UnsubscribeLimit(number=number)
         settings = Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
         if server := settings.server:
             judged, allow_http = server.judged("the server"), settings.allow_http
@@ -253,7 +243,7 @@ class FileReader:
         url = self._text(fields, "url")
         if url is None:
             return None
-        plain = self._default_fields | given_fields(PlainFields, fields)
+        plain = self._default_fields | given_fields(model.PlainFields, fields)
         return SubscriptionDeclaration(name, url, triggers or (), secret or _MISSING, where, **plain)
 
     def _text(self, fields: YamlMap, key: str) -> Written | None:
@@ -267,13 +257,13 @@ class FileReader:
             self._note(f"{key} has {error}", "write ${NAME}, ${NAME:-default}, or $$ for a dollar", where)
             return None
 
-    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> SecretRef | None:
+    def _reference(self, fields: YamlMap, key: str, noun: str = "secret") -> model.SecretRef | None:
         """Read where a secret is found. None: it is not there."""
         if key not in fields:
             return None
-        return SecretRef.read(cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder)
+        return model.SecretRef.read(cast(YamlMap, fields[key]), self._at(fields.value_mark(key)), noun, self._folder)
 
-    def _triggers(self, fields: YamlMap) -> tuple[Trigger, ...] | None:
+    def _triggers(self, fields: YamlMap) -> tuple[model.Trigger, ...] | None:
         """Read `trigger` or `triggers`, and note those that are unknown or there twice. None: neither is there."""
         key = "triggers" if "triggers" in fields else "trigger"
         if key not in fields:
@@ -283,7 +273,7 @@ class FileReader:
         if known := self._known.get(tuple(names)):
             return known
         noted = len(self.problems)
-        found: dict[Trigger, str] = {}
+        found: dict[model.Trigger, str] = {}
         for index, name in enumerate(names):
             trigger = self._catalog.find(name)
             where = self._at(written.item_mark(index) if isinstance(written, YamlList) else fields.value_mark(key))
@@ -298,8 +288,8 @@ class FileReader:
             self._known[tuple(names)] = tuple(found)
         return tuple(found)
 
-    def _at(self, mark: Mark) -> Location:
-        return Location(self._file, *mark)
+    def _at(self, mark: Mark) -> model.Location:
+        return model.Location(self._file, *mark)
 
-    def _note(self, what: str, fix: str, where: Location) -> None:
+    def _note(self, what: str, fix: str, where: model.Location) -> None:
         self.problems.append(Problem(what, fix, where))

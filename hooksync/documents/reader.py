@@ -12,23 +12,9 @@ from typing import Any, cast
 
 from hooksync.config import declarations
 from hooksync.config.declarations import Settings, SubscriptionDeclaration, TenancyDeclaration, Written
+from hooksync.core import model
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.model import (
-    CREDENTIALS,
-    CredentialRefs,
-    HookUrl,
-    LiveSubscription,
-    Location,
-    PlainFields,
-    PlainSettings,
-    SecretRef,
-    Server,
-    Tenancy,
-    Trigger,
-    UnsubscribeLimit,
-    address_of,
-)
 from hooksync.core.record import Record, convert, fields_of, given_fields
 from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
@@ -62,7 +48,7 @@ class SavedTenancy(Record, frozen=True):
     entry: TenancyDeclaration  # as if a hooks file declared it
     binding: Binding
     live_digest: str
-    live: Mapping[str, LiveSubscription]  # by id; as they may be shown
+    live: Mapping[str, model.LiveSubscription]  # by id; as they may be shown
     steps: tuple[StepView, ...]
 
 
@@ -180,13 +166,13 @@ def _problems(lines: Iterable[str]) -> tuple[Problem, ...]:
 def _view(saved: SavedTenancy) -> TenancyView:
     """View a tenancy with what may be shown of it: no environment is needed."""
     entry, settings, live = saved.entry, saved.entry.settings, tuple(saved.live.values())
-    urls = (HookUrl(one.url.template.text, one.url.template.text) for one in entry.subscriptions)
+    urls = (model.HookUrl(one.url.template.text, one.url.template.text) for one in entry.subscriptions)
     declared = tuple(
         each for one, url in zip(entry.subscriptions, urls, strict=True) for each in one.filled(entry.name, url)
     )
-    bound, plain = saved.binding, fields_of(PlainSettings, settings)
-    server = Server(settings.server.template.text if settings.server else "", bound.server)
-    tenancy = Tenancy(entry.name, server, bound.tenant, None, declared, entry.location, **plain)
+    bound, plain = saved.binding, fields_of(model.PlainSettings, settings)
+    server = model.Server(settings.server.template.text if settings.server else "", bound.server)
+    tenancy = model.Tenancy(entry.name, server, bound.tenant, None, declared, entry.location, **plain)
     return TenancyView(tenancy, saved.steps, live, id_length=id_length(live))
 
 
@@ -209,18 +195,18 @@ def _tenancy(fields: Fields, where: str) -> SavedTenancy:
     return SavedTenancy(entry, _binding(fields, saved, where), fields["live_digest"], live, saved)
 
 
-def _live(row: Fields) -> LiveSubscription:
-    shown, trigger = HookUrl(row["url"], row["url"]), Trigger(row["trigger"])
-    return LiveSubscription(row["id"], shown, trigger, row["include_identifiers"], row.get("listed", True))
+def _live(row: Fields) -> model.LiveSubscription:
+    shown, trigger = model.HookUrl(row["url"], row["url"]), model.Trigger(row["trigger"])
+    return model.LiveSubscription(row["id"], shown, trigger, row["include_identifiers"], row.get("listed", True))
 
 
-def _step(fields: Fields, live: Mapping[str, LiveSubscription]) -> StepView:
+def _step(fields: Fields, live: Mapping[str, model.LiveSubscription]) -> StepView:
     secret = fields["secret"] or {"ref": None, "state": "unknown"}
     read = {
-        "trigger": Trigger(fields["trigger"]),
+        "trigger": model.Trigger(fields["trigger"]),
         "reasons": tuple(fields["reasons"]),
         "changes": convert(fields["changes"], tuple[Change, ...]),
-        "secret": secret["ref"] and SecretRef.read(secret["ref"]),
+        "secret": secret["ref"] and model.SecretRef.read(secret["ref"]),
         "secret_state": secret["state"],
         "receiver": None,  # of another time
         "is_awaited": fields["id"] in live and not live[fields["id"]].is_listed,
@@ -229,10 +215,10 @@ def _step(fields: Fields, live: Mapping[str, LiveSubscription]) -> StepView:
     return StepView(**(given_fields(StepView, fields) | read))
 
 
-def _place(text: str) -> Location:
+def _place(text: str) -> model.Location:
     """Read a place in a hooks file."""
     file, line, column = text.rsplit(":", 2)
-    return Location(file, int(line), int(column))
+    return model.Location(file, int(line), int(column))
 
 
 def _binding(fields: Fields, steps: Sequence[StepView], where: str) -> Binding:
@@ -244,22 +230,22 @@ def _binding(fields: Fields, steps: Sequence[StepView], where: str) -> Binding:
     return bound
 
 
-def _settings(fields: Fields, where: str, place: Location) -> Settings:
+def _settings(fields: Fields, where: str, place: model.Location) -> Settings:
     login, owns = fields["credentials"], fields["owns"]
-    refs = {name: SecretRef.read(login[name], place, noun) for name, noun in CREDENTIALS.items()}
+    refs = {name: model.SecretRef.read(login[name], place, noun) for name, noun in model.CREDENTIALS.items()}
     for fault in map(prefix_fault, owns if isinstance(owns, list) else ()):
         if fault:
             raise InvalidDocument(f"{where}: a prefix of owns {fault}")
     read = {
-        "credentials": CredentialRefs(**refs, method=login["method"]),
+        "credentials": model.CredentialRefs(**refs, method=login["method"]),
         "owns": None if isinstance(owns, str) else tuple(owns),
-        "limit": convert(fields["limit"], UnsubscribeLimit),
+        "limit": convert(fields["limit"], model.UnsubscribeLimit),
     }
     server, tenant = (_written(fields, name, where, place) for name in ("server_declared", "tenant_declared"))
-    return Settings(server=server, tenant=tenant, **(given_fields(PlainSettings, fields) | read))
+    return Settings(server=server, tenant=tenant, **(given_fields(model.PlainSettings, fields) | read))
 
 
-def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
+def _written(fields: Fields, name: str, where: str, place: model.Location) -> Written:
     """Read a text with references to the environment. Null becomes empty, so that no default takes its place."""
     try:
         return Written(parse_template(fields[name] or ""), place)
@@ -268,20 +254,20 @@ def _written(fields: Fields, name: str, where: str, place: Location) -> Written:
 
 
 def _subscription(step: Fields, tenancy: str, where: str) -> SubscriptionDeclaration:
-    place, trigger = _place(step["place"]), Trigger(step["trigger"])
-    if step["address"] != address_of(tenancy, step["name"], trigger):
+    place, trigger = _place(step["place"]), model.Trigger(step["trigger"])
+    if step["address"] != model.address_of(tenancy, step["name"], trigger):
         raise InvalidDocument(f"{where}: address does not fit name and trigger")
     return SubscriptionDeclaration(
         name=step["name"],
         url=_written(step, "url", where, place),
         triggers=(trigger,),
-        secret=SecretRef.read(step["secret"]["ref"], place),
+        secret=model.SecretRef.read(step["secret"]["ref"], place),
         location=place,
-        **given_fields(PlainFields, step),
+        **given_fields(model.PlainFields, step),
     )
 
 
-def _check_steps(steps: tuple[StepView, ...], live: Mapping[str, LiveSubscription], where: str) -> None:
+def _check_steps(steps: tuple[StepView, ...], live: Mapping[str, model.LiveSubscription], where: str) -> None:
     """Hold that each declared and each live subscription is in one step, and that a duplicate has its original."""
     declared = [step.address for step in steps if step.action in _DECLARING]
     ids = [step.id for step in steps if step.id is not None]

@@ -21,16 +21,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import urlsplit
 
 from hooksync import receiver
-from hooksync.sandbox.http_server import (
-    Answer,
-    Connection,
-    Log,
-    LoopbackServer,
-    Request,
-    SandboxError,
-    cut,
-    json_answer,
-)
+from hooksync.sandbox import http_server
 from hooksync.sandbox.tenancies import Subscription
 
 _MAX_ANSWER = 64 * 1024  # bytes of a receiver's answer; a longer one fails the challenge
@@ -38,14 +29,16 @@ TAKEN = range(200, 300)  # statuses by which an event is taken; which these are 
 _CHUNK = 64  # bytes; small, so that an event comes in several chunks as it does from the service
 
 
-class Receiver(LoopbackServer):
+class Receiver(http_server.LoopbackServer):
     """Named receivers that run from construction to `close`, or as a context.
 
     `secrets` has one or more for each name: challenges are answered with the first, events may be signed with any, so
     that a secret can be rotated while both are in use. Raises `SandboxError` if the port cannot be used.
     """
 
-    def __init__(self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: Log = lambda entry: None) -> None:
+    def __init__(
+        self, secrets: Mapping[str, Sequence[str]], port: int = 0, log: http_server.Log = lambda entry: None
+    ) -> None:
         self._lock = threading.Lock()
         self._log = log
         self._receivers: dict[str, receiver.Receiver] = {}
@@ -63,19 +56,19 @@ class Receiver(LoopbackServer):
         try:
             made = receiver.Receiver(named, receiver.Memory(0))
         except ValueError as error:  # it quotes no secret
-            raise SandboxError(f"receiver {name}: {error}") from None
+            raise http_server.SandboxError(f"receiver {name}: {error}") from None
         with self._lock:
             self._receivers[name] = made
 
-    def _respond(self, connection: Connection, request: Request) -> None:
+    def _respond(self, connection: http_server.Connection, request: http_server.Request) -> None:
         name = request.path.removeprefix("/")
         if name not in self._receivers:
-            connection.send(json_answer(404, {"message": "there is no such receiver"}))
+            connection.send(http_server.json_answer(404, {"message": "there is no such receiver"}))
             return
         with self._lock:  # nothing in here waits
             answer = self._receivers[name].receive(request.method, request.query, request.headers, request.body)
         self._log({"kind": "receiver", "what": name, "result": answer.reason or answer.kind})
-        connection.send(Answer(answer.status, answer.body))
+        connection.send(http_server.Answer(answer.status, answer.body))
 
 
 class WebhookSender:
@@ -108,7 +101,7 @@ class WebhookSender:
         with self._lock:
             self._is_closed = True
             for connected in self._open:
-                cut(connected)
+                http_server.cut(connected)
 
     def post(self, url: str, body: bytes, headers: dict[str, str], query: str = "") -> tuple[int, bytes] | str:
         """Return the status and the body of an answer, or why there is none. `query`: added to that of the URL."""

@@ -15,16 +15,8 @@ from hooksync.core.errors import HooksyncError, Problem, Rejected, SecretError, 
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.urls import shown_server
+from hooksync.service import responses
 from hooksync.service.http import Answer, CallContext, CallRecord, Request
-from hooksync.service.responses import (
-    BUSY_STATUSES,
-    LogIn,
-    NotUnderstood,
-    SecondFactor,
-    fix_for_status,
-    read_log_in,
-    read_refusal,
-)
 
 Send = Callable[[Request], Answer]  # repeats a call after a lost or busy answer
 FindSecret = Callable[[SecretRef], Secret]
@@ -86,13 +78,13 @@ class TokenSession:
                 except HooksyncError as error:
                     self._failures += 1
                     self._error = error
-                    is_refused = isinstance(error, Rejected) and error.status not in BUSY_STATUSES
+                    is_refused = isinstance(error, Rejected) and error.status not in responses.BUSY_STATUSES
                     self._is_final = is_refused or isinstance(error, SecretError)
                     raise
                 self._token, self.tenant = log_in.token, self.tenant or log_in.tenant
             return self._token
 
-    def _log_in(self) -> LogIn:
+    def _log_in(self) -> responses.LogIn:
         """Log in; once more only with a new code or timestamp. Raises SecretError for what is not set, ServiceError."""
         if self._tenancy.credentials.method == "external":
             with suppress(_Outdated):
@@ -103,15 +95,15 @@ class TokenSession:
         code, _ = self._one_time_code()
         return self._password(code)
 
-    def _password(self, code: str = "") -> LogIn:
+    def _password(self, code: str = "") -> responses.LogIn:
         """Log in by password. `code`: of the second factor; "": one is made if it is asked for."""
         username, password = self._user_and_password()
         tenant = self._tenancy.tenant
         form = {"username": username, "password": password}
         form |= {"tenant": tenant} if tenant else {"includeUserDetails": "true"}
         request, answer = self._ask("login", form)
-        refusal = read_refusal(answer.body) if answer.status != 200 else ""
-        if isinstance(refusal, SecondFactor):
+        refusal = responses.read_refusal(answer.body) if answer.status != 200 else ""
+        if isinstance(refusal, responses.SecondFactor):
             self._context.redactor.learn([refusal.continuation])
             if not code:
                 code, has_waited = self._one_time_code()
@@ -123,14 +115,14 @@ class TokenSession:
             raise Rejected(Problem(what, "log in to Preservica in a browser once and set it up"), answer.status)
         return self._read(request, answer)
 
-    def _second_factor(self, username: str, demand: SecondFactor, code: str) -> LogIn:
+    def _second_factor(self, username: str, demand: responses.SecondFactor, code: str) -> responses.LogIn:
         form = {"username": username, "tenant": self._tenancy.tenant or demand.tenant or ""}
         form |= {"continuationToken": demand.continuation, "twoFactorToken": code}
         doubt = f"the seed in {self._tenancy.credentials.totp} and this machine's clock"
         log_in = self._read(*self._ask("complete-2fa", form), doubt)
-        return LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
+        return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
-    def _external(self) -> LogIn:
+    def _external(self) -> responses.LogIn:
         if not self._tenancy.tenant:
             what = f"{self._tenancy.name}: logging in by external key needs the tenant's name"
             raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self._tenancy.location))
@@ -208,22 +200,22 @@ class TokenSession:
         request = Request("POST", server, f"{_PATH}/{call}", headers, urlencode(form).encode())
         return request, self._send(request)
 
-    def _read(self, request: Request, answer: Answer, doubt: str = "") -> LogIn:
+    def _read(self, request: Request, answer: Answer, doubt: str = "") -> responses.LogIn:
         """Read the token of an answer. `doubt`: what else may be wrong, for credentials that depend on the time."""
         credentials, kind, error = self._tenancy.credentials, Rejected, None
         if answer.status == 200:
             try:
-                log_in = read_log_in(answer.body)
+                log_in = responses.read_log_in(answer.body)
                 self._context.redactor.learn(log_in.hidden)
                 return log_in
-            except NotUnderstood as reason:
+            except responses.NotUnderstood as reason:
                 error, fix = reason, "check that `server` is a Preservica server"
         elif answer.status in _WRONG_CREDENTIALS:
             is_code = credentials.method != "external"  # which anybody with the seed may have used up
             kind = _Outdated if doubt and (is_code or answer.repeats > 0) else Rejected
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
-            fix = fix_for_status(answer.status)
+            fix = responses.fix_for_status(answer.status)
         quoted = self._context.redactor.quote(answer.text) or "(an empty answer)"
         remark = f"{error}: " if error else ""
         raise kind(Problem(f"{request} -> {answer.status}: {remark}{quoted}", fix), answer.status) from error
