@@ -22,8 +22,9 @@ from tests.boxes import Receiver, Sandbox
 from tests.clients import Clients
 from tests.command_line import PASSWORD, Run, hooksync, hooksync_process
 from tests.posix import NOT_ON_WINDOWS, missing_on_windows
+from tests.site.browser import browser
 
-__all__ = ["backend", "servers"]  # fixtures of everybody
+__all__ = ["backend", "browser", "servers"]  # fixtures of everybody
 
 # an example's time says how busy the machine is, not whether the code is right
 settings.register_profile("hooksync", settings.default, deadline=None)
@@ -34,13 +35,14 @@ settings.register_profile(
     "mutants", deadline=None, database=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
 )
 
-LONG_FILES = (  # of which each test makes all that it needs
+LONG_FILES = (  # of which each test makes all that it needs, or shares it with other workers
     "attacks/test_attacks.py",
     "commands/test_rotation.py",
     "commands/test_shards.py",
     "documents/test_saved_plan.py",
     "project/test_ci_examples.py",
     "simulation/test_simulation.py",
+    "site/test_site_in_a_browser.py",
     "system/test_full_disk.py",
     "system/test_kills.py",
     "system/test_remote_state.py",

@@ -1,4 +1,4 @@
-// From a folder (file:), browsers start no worker, and the search is one. There, a hidden frame does its work.
+// From a folder (file:) browsers start no worker, and the search is one. There, a hidden frame does its work.
 if (location.protocol === "file:")
   window.Worker = class extends EventTarget {
     constructor(url) {
@@ -7,20 +7,18 @@ if (location.protocol === "file:")
       frame.hidden = true
       frame.title = "search"
       document.body.append(frame)
-      this.window = frame.contentWindow
-      addEventListener("message", event => {
-        if (event.source === this.window) this.dispatchEvent(new MessageEvent("message", { data: event.data }))
-      })
-      this.ready = new Promise(resolve => {
-        const script = this.window.document.createElement("script")
-        this.window.postMessage = message => parent.postMessage(message, "*")
+      this.frame = frame.contentWindow
+      this.frame.document.open()
+      this.frame.document.close()
+      this.frame.postMessage = data => this.dispatchEvent(new MessageEvent("message", { data }))
+      this.started = new Promise(resolve => {
+        const script = this.frame.document.createElement("script")
         script.src = url
         script.onload = resolve
-        this.window.document.body.append(script)
+        this.frame.document.documentElement.append(script)
       })
     }
-    postMessage(message) {
-      this.ready.then(() => this.window.dispatchEvent(new MessageEvent("message", { data: message })))
+    postMessage(data) {
+      this.started.then(() => this.frame.dispatchEvent(new MessageEvent("message", { data })))
     }
-    terminate() {}
   }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from hooksync.report.html import plan_html
 from hooksync.report.view import RunView
 from tests.report.test_markdown import HOSTILE, hostile_view, large, view
-from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader
+from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -85,34 +83,22 @@ def test_the_page_is_open_to_all(size: tuple[int, int], scheme: str, tmp_path: P
     assert not reader.faults
 
 
-@contextmanager
-def served(page: bytes, policy: str) -> Iterator[str]:
-    """Serve a page on this machine under a content policy."""
+class UnderJenkins(BaseHTTPRequestHandler):
+    """Serves a plan's page under a content policy."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Security-Policy", policy)
-            self.end_headers()
-            self.wfile.write(page)
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Security-Policy", JENKINS)
+        self.end_headers()
+        self.wfile.write(plan_html(view(large(30, "archive-prod"))).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_without_its_script_and_style_the_page_shows_and_unfolds_all(browser: Browser) -> None:
-    page_text = plan_html(view(large(30, "archive-prod"))).encode()
-    with served(page_text, JENKINS) as address:
+    with served(UnderJenkins) as address:
         reader = Reader(browser, address)
         reader.open(address, PHONE)
         page = reader.page

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.backends import missing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
 SCHEMES = ("light", "dark")
@@ -37,8 +41,11 @@ AXE = """async rules => {
 }"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for the tests of a module, and gone after it: while it is there, no other test can run asyncio."""
+    from playwright.sync_api import sync_playwright  # here, for most tests need none
+
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if not program:
         missing("there is no browser", "install chromium")
@@ -47,6 +54,19 @@ def browser() -> Iterator[Browser]:
         playwright.chromium.launch(executable_path=program, args=["--no-sandbox"]) as browser,
     ):
         yield browser
+
+
+@contextmanager
+def served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve pages on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Reader:
@@ -85,5 +105,7 @@ class Reader:
 
     def check_access(self) -> None:
         """Look, by axe, for what keeps people out who see, hear or move in another way."""
+        from axe_playwright_python.sync_playwright import Axe
+
         self.page.evaluate(Axe().axe_script)
         self.faults += self.page.evaluate(AXE, RULES)

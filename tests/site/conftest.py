@@ -12,9 +12,6 @@ import pytest
 from filelock import FileLock
 
 from tests.command_line import ROOT
-from tests.site.browser import browser
-
-__all__ = ["browser"]  # a fixture
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""The site in a browser: every page at the width of a phone and of a desktop, in both schemes, and the search."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
+from tests.site.conftest import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PARTS = 3  # of the pages, for as many workers
+SCREENSHOTS = os.environ.get("HOOKSYNC_TEST_SCREENSHOTS")  # the folder for a picture of each page, if any
+
+
+@pytest.fixture
+def reader(browser: Browser, site: Site) -> Iterator[Reader]:
+    reader = Reader(browser, site.folder.as_uri())
+    yield reader
+    reader.page.context.close()
+
+
+def is_source(page: Path) -> bool:
+    """Tell whether the page shows a file of the project as it is: app.py.html."""
+    return "." in page.stem
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_page_is_whole_and_open_to_all_on_a_phone_and_on_a_desktop(part: int, site: Site, reader: Reader) -> None:
+    pages = [page for page in site.pages if not is_source(page)]
+    by_kind = {Path(page.stem).suffix: page for page in site.pages if is_source(page)}  # all are made alike
+    faults = {}
+    for number, page in enumerate([*pages, *by_kind.values()][part::PARTS]):
+        for size, scheme in zip((PHONE, DESKTOP), SCHEMES[:: 1 - number % 2 * 2], strict=True):
+            name = page.relative_to(site.folder).with_suffix(".png")
+            reader.open(page.as_uri(), size, scheme)
+            if SCREENSHOTS:
+                reader.page.screenshot(path=Path(SCREENSHOTS, f"{size[0]} px", name), full_page=True)
+            reader.check_access()
+            faults[f"{name.with_suffix('')}, {size[0]} px, {scheme}"] = reader.faults[:]
+            reader.faults.clear()
+    assert not {page: found for page, found in faults.items() if found}
+
+
+def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> None:
+    for page in filter(is_source, site.pages):
+        reader.open(page.as_uri(), PHONE)
+    assert not reader.faults
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("way", ["from a folder", "from a server"])
+def test_a_search_leads_to_a_page_that_has_the_word(way: str, site: Site, browser: Browser, stack: ExitStack) -> None:
+    home = site.folder.as_uri()
+    if way == "from a server":
+        home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
+    reader = Reader(browser, home)
+    reader.open(f"{home}/architecture.html")
+    page = reader.page
+    page.get_by_role("textbox", name="Search").click()
+    page.keyboard.type("rotate")
+    page.locator(".md-search-result__link").first.click()
+    page.wait_for_url(lambda address: "architecture" not in address)
+    assert "rotat" in page.locator("main").inner_text().lower()
+    assert not reader.faults
+    page.context.close()
