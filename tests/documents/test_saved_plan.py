@@ -347,6 +347,17 @@ def test_a_rotation_is_carried_out_without_a_state_too(place: Place, elsewhere: 
     assert not (elsewhere.folder / "hooks.state.json").exists()
 
 
+def test_a_plan_that_keeps_a_secret_which_has_changed_since_is_refused(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    save(place, "--replace", "*/INDEXED")
+    before = changing_calls(place)
+    place.environ["CATALOGUE_SECRET"] = NEW_SECRET
+    run = place.run("apply", "plan.json")
+    assert run.code == 3
+    assert "the plan keeps subscriptions whose secrets differ in this environment: prod/catalogue/MOVED" in run.err
+    assert changing_calls(place) == before
+
+
 def test_the_state_of_a_plan_can_be_another(place: Place, elsewhere: Place) -> None:
     save(place)
     carry(place, elsewhere)

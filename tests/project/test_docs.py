@@ -366,3 +366,21 @@ def test_each_promise_has_an_attacker_a_defence_a_test_that_exists_and_its_limit
         assert ", ".join(f"`{path}::{name}`" for path, name in named) == cells[3], row
         for path, name in named:
             assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text("utf-8"), (path, name)
+
+
+def test_each_guarantee_names_tests_that_exist() -> None:
+    promises = (ROOT / "docs" / "guarantees.md").read_text("utf-8").partition("\n## Figures\n")[0].split("\n- **")[1:]
+    assert len(promises) >= 20
+    for promise in promises:
+        said, _, proof = promise.partition("\n## ")[0].partition("\n\n  Proof: ")
+        named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", proof)
+        assert named, said
+        assert [f"`{path}::{name}`" for path, name in named] == re.split(r",\s+", proof.strip()), said
+        for path, name in named:
+            assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text("utf-8"), (path, name)
+
+
+def test_the_guarantees_tell_the_figures_of_the_attacks_as_their_page_does() -> None:
+    page, told = ((ROOT / "docs" / name).read_text("utf-8") for name in ("attacks.md", "guarantees.md"))
+    [(total, of_each_change)] = re.findall(r"\*\*([\d,]+) attacks, 0 through; ([\d,]+) of them", page)
+    assert f"| {total} attacks, {of_each_change} of them" in told

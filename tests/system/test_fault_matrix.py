@@ -120,5 +120,5 @@ def test_the_page_counts_what_it_shows() -> None:
 
 
 def test_the_page_of_the_guarantees_tells_the_number_of_cells() -> None:
-    text = " ".join((ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8").split())
-    assert f"[the fault matrix](fault-matrix.md) shows how `apply` ends in {len(make_cells()):,} combinations" in text
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    assert f"| {len(make_cells()):,} cells, 0 broken." in text
