@@ -384,3 +384,18 @@ def test_the_guarantees_tell_the_figures_of_the_attacks_as_their_page_does() -> 
     page, told = ((ROOT / "docs" / name).read_text("utf-8") for name in ("attacks.md", "guarantees.md"))
     [(total, of_each_change)] = re.findall(r"\*\*([\d,]+) attacks, 0 through; ([\d,]+) of them", page)
     assert f"| {total} attacks, {of_each_change} of them" in told
+
+
+def test_contributing_names_commits_by_their_subjects() -> None:
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text("utf-8").split())
+    named = re.findall(r"`([0-9a-f]{7})` \(([^)]+)\)", text)
+    assert len(named) > 6
+    if not (ROOT / ".git").exists():
+        pytest.skip("this tree has no history")
+    for commit, subject in named:
+        done = subprocess.run(
+            ["git", "show", "--no-patch", "--format=%s", commit], cwd=ROOT, capture_output=True, encoding="utf-8"
+        )
+        if done.returncode:
+            pytest.skip(f"this clone has no commit {commit}: it is shallow")
+        assert done.stdout.strip() == subject
