@@ -202,6 +202,7 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
         "--json",
         "--markdown",
         "--cell",
+        "--count",
         "--number",
         "--steps",
         "--from",
