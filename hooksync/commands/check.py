@@ -18,17 +18,7 @@ from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
-from hooksync.report.check import (
-    CheckView,
-    Finding,
-    HookCheck,
-    TenancyCheck,
-    check_json,
-    check_lines,
-    check_markdown,
-    judge_secrets,
-    judge_tenancy,
-)
+from hooksync.report import check as report
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, probe_all, probe_once, signs_events_in_disguise
 from hooksync.state.history import FetchedTenancy
@@ -41,15 +31,17 @@ def check(options: Options, world: World) -> ExitCode:
     now = rfc3339(world.clock.now())
     if options.url:
         with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
-            view = CheckView((), now, receivers=tuple(_challenged([*_hooks([declared], "auto", run)], run, step)))
+            receivers = _challenged([*_hooks([declared], "auto", run)], run, step)
+        view = report.CheckView((), now, receivers=tuple(receivers))
     else:
         with open_session(prepare(options, world, needs_login=False), is_apply=False) as session:
-            view = CheckView(_look(session, world), now, session.warnings)
+            view = report.CheckView(_look(session, world), now, session.warnings)
     if options.format == "text":
-        world.terminal.show(check_lines(view))
+        world.terminal.show(report.check_lines(view))
+    elif options.format == "json":
+        world.terminal.result(report.check_json(view), "json")
     else:
-        is_json = options.format == "json"
-        world.terminal.result(check_json(view) if is_json else check_markdown(view), "json" if is_json else "markdown")
+        world.terminal.result(report.check_markdown(view), "markdown")
     for warning in view.warnings:
         world.terminal.warn(warning)
     if world.stop.is_set():
@@ -57,7 +49,7 @@ def check(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE if view.is_fine else ExitCode.ERROR
 
 
-def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:
+def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
     """Gather the evidence and judge it."""
     run, planner = session.run, session.planner
     hooks = [[*_hooks(tenancy.subscriptions, tenancy.probe, run)] for tenancy in run.tenancies]
@@ -67,19 +59,18 @@ def _look(session: Session, world: World) -> tuple[TenancyCheck, ...]:
         look = partial(_look_at_service, run, world.origins, step)
         found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
-    services = [each or (judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
+    services = [each or (report.judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
     secrets = _secret_states(planner, run.tenancies, [live for _, live in services])
+    judge = partial(report.judge_secrets, path=planner.place, is_state_missing=planner.state is None)
     return tuple(
-        TenancyCheck(
-            run.located(tenancy),
-            (*stages, *judge_secrets(secrets[tenancy.name], planner.place, is_state_missing=planner.state is None)),
-            tuple(islice(challenged, len(several))),
+        report.TenancyCheck(
+            run.located(tenancy), (*stages, *judge(secrets[tenancy.name])), tuple(islice(challenged, len(several)))
         )
         for tenancy, (stages, _), several in zip(run.tenancies, services, hooks, strict=True)
     )
 
 
-def _challenged(hooks: Sequence[HookCheck], run: Run, advance: Callable[[], None]) -> list[HookCheck]:
+def _challenged(hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[], None]) -> list[report.HookCheck]:
     """Challenge receivers, and add what they answered."""
     answers = probe_all([one.target for one in hooks if one.target], run.pool, run.context, advance)
     ready = [target for target, answer in answers.items() if answer.state == "ready"]
@@ -104,24 +95,25 @@ def _secret_states(
     return states
 
 
-def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[HookCheck]:
+def _hooks(subscriptions: Iterable[DeclaredSubscription], probe: Probe, run: Run) -> Iterator[report.HookCheck]:
     """Group the subscriptions by name, each name with its secret, if that can be read."""
     for _, several in groupby(subscriptions, lambda one: one.name):
         first, *_ = group = tuple(several)
         try:
             secret = run.secrets.find(first.secret)
         except SecretError as error:
-            yield HookCheck(group, probe, Finding("secret", "failed", error.summary, error.problems[0].fix))
+            failure = report.Finding("secret", "failed", error.summary, error.problems[0].fix)
+            yield report.HookCheck(group, probe, failure)
             continue
-        found = Finding("secret", "ok", str(first.secret))
+        found = report.Finding("secret", "ok", str(first.secret))
         if doubts := doubts_about(secret, first.secret):
-            found = Finding("secret", "warning", "; ".join(each.what for each in doubts), doubts[0].fix)
-        yield HookCheck(group, probe, found, None if probe == "never" else (first.url, secret))
+            found = report.Finding("secret", "warning", "; ".join(each.what for each in doubts), doubts[0].fix)
+        yield report.HookCheck(group, probe, found, None if probe == "never" else (first.url, secret))
 
 
 def _look_at_service(
     run: Run, origins: Mapping[str, str], advance: Callable[[], None], tenancy: Tenancy
-) -> tuple[tuple[Finding, ...], tuple[LiveSubscription, ...]]:
+) -> tuple[tuple[report.Finding, ...], tuple[LiveSubscription, ...]]:
     """Check whether the server answers at all; then log in and list. `origins`: files, by the variables they set."""
     refs = (tenancy.credentials.username, tenancy.credentials.password)
     login = ", ".join(f"{ref.noun} {ref}" + f" (of {origins.get(ref.name)})" * (ref.name in origins) for ref in refs)
@@ -131,12 +123,12 @@ def _look_at_service(
         answer = probe_once(request, run.context, f"{tenancy.name} ({tenancy.server.shown})", str(request))
         reach = answer if isinstance(answer, ProbeResult) else READY
         if reach.state == "unreachable" and reach.kind != "cut":  # a cut may be temporary, and the list is repeated
-            return judge_tenancy(tenancy, reach), ()
+            return report.judge_tenancy(tenancy, reach), ()
         client.log_in()
         is_logged_in = True
         live = client.list_subscriptions()
-        return judge_tenancy(tenancy, reach, live, login=login), live
+        return report.judge_tenancy(tenancy, reach, live, login=login), live
     except HooksyncError as error:
-        return judge_tenancy(tenancy, reach, None, error, is_logged_in=is_logged_in, login=login), ()
+        return report.judge_tenancy(tenancy, reach, None, error, is_logged_in=is_logged_in, login=login), ()
     finally:
         advance()

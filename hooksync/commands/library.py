@@ -272,14 +272,9 @@ def apply(
         planned = _replay(session, what.saved) if what.saved else session.plan(waits=True)
         executed = _execute(planned, session, confirm, settled)
     lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    return _result(
-        Report,
-        session,
-        executed,
-        state_error=executed.state_error or lost,
-        adopted=executed.adoption if what.options.adopts else None,
-        cause=lost or next(iter(executed.unforeseen), None),
-    )
+    state_error, cause = executed.state_error or lost, lost or next(iter(executed.unforeseen), None)
+    adopted = executed.adoption if what.options.adopts else None
+    return _result(Report, session, executed, state_error=state_error, adopted=adopted, cause=cause)
 
 
 def _replay(session: Session, saved: SavedPlan) -> tuple[Planned, ...]:

@@ -243,11 +243,8 @@ def gather(
     values = ChainMap(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
     origins = {name: path for path, found in reversed(layers) for name in found if name not in environ}
     what = "may be read by every user of this machine"
-    return (
-        values,
-        origins,
-        [Problem(f"{each} {what}", f"chmod 600 {each}") for each in env_files if others_may_read(each)],
-    )
+    open_to_all = [Problem(f"{each} {what}", f"chmod 600 {each}") for each in env_files if others_may_read(each)]
+    return values, origins, open_to_all
 
 
 def _variables_in(path: str) -> dict[str, str]:

@@ -14,20 +14,7 @@ from typing import Any
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, Tenancy, address_matches
 from hooksync.core.record import Record
 from hooksync.core.urls import is_respelling, owns_url
-from hooksync.reconcile.plan import (
-    AMBIGUOUS,
-    ASKED_FOR,
-    SECRET_UNKNOWN,
-    Change,
-    Keep,
-    Leave,
-    Resubscribe,
-    Step,
-    Subscribe,
-    TenancyPlan,
-    Unsubscribe,
-    step_order,
-)
+from hooksync.reconcile import plan as planned
 from hooksync.state.fingerprints import declared_digest
 from hooksync.state.history import NOTHING, History
 
@@ -46,7 +33,7 @@ class DiffOptions(Record, frozen=True, rename={"is_targeted": "targeted"}):
 
 def make_plan(
     tenancy: Tenancy, live: Sequence[LiveSubscription], options: DiffOptions, history: History = NOTHING
-) -> TenancyPlan:
+) -> planned.TenancyPlan:
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
     pairs = pair(tenancy, live, history, is_targeted=options.is_targeted)
     paired = {one.id for _, found in pairs for one in found}
@@ -55,8 +42,8 @@ def make_plan(
         steps.append(_step_for(declared, found, tenancy, options, history))
         for one in found[1:]:  # a duplicate, or what a move that was cut short has left
             reason = "url changed" if is_moved(declared, one, history) else "duplicate"
-            steps.append(Unsubscribe(one, reason, duplicate_of=declared))
-    return TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=step_order)), history)
+            steps.append(planned.Unsubscribe(one, reason, duplicate_of=declared))
+    return planned.TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history)
 
 
 def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *, is_targeted: bool) -> Pairs:
@@ -111,7 +98,7 @@ def _preference(declared: DeclaredSubscription, history: History, live: LiveSubs
 
 def content_changes(
     declared: DeclaredSubscription, live: LiveSubscription, history: History = NOTHING
-) -> tuple[Change, ...]:
+) -> tuple[planned.Change, ...]:
     """List the fields of a pair that differ, sorted; what neither service nor state tells is not compared."""
     reported: Nested = {"include_identifiers": history.flag_of(live)}
     wanted: Nested = {"include_identifiers": declared.include_identifiers}
@@ -119,7 +106,7 @@ def content_changes(
         return ()
     reported = {field: value for field, value in reported.items() if value is not None}
     wanted = {field: value for field, value in wanted.items() if field in reported}
-    return tuple(Change(".".join(map(str, path)), was, wants) for path, was, wants in compare(reported, wanted))
+    return tuple(planned.Change(".".join(map(str, path)), was, wants) for path, was, wants in compare(reported, wanted))
 
 
 def compare(before: Nested, after: Nested) -> list[tuple[list[str | int], Any, Any]]:
@@ -146,24 +133,24 @@ def _step_for(
     tenancy: Tenancy,
     options: DiffOptions,
     history: History,
-) -> Step:
+) -> planned.Step:
     """Decide about a declared one. `found`: what is live in its place, the one to keep first."""
     if not found:
-        return Subscribe(declared, history.state_of(declared, None))
+        return planned.Subscribe(declared, history.state_of(declared, None))
     live = found[0]
     state = history.state_of(declared, live)
     changes = content_changes(declared, live, history)
     moved = is_moved(declared, live, history)
     reasons = ["url changed"] if moved else []
     if _is_ambiguous(declared, found, history):
-        reasons.append(AMBIGUOUS)
+        reasons.append(planned.AMBIGUOUS)
     reasons += [f"{change.field} differs" for change in changes]
     reasons += _secret_reasons(live, state, tenancy, history)
     if options.replace and address_matches(declared.address, options.replace):
-        reasons.append(ASKED_FOR)
+        reasons.append(planned.ASKED_FOR)
     if not reasons:
-        return Keep(declared, live, state)
-    return Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)
+        return planned.Keep(declared, live, state)
+    return planned.Resubscribe(declared, live, tuple(reasons), changes, state, is_move=moved)
 
 
 def _is_ambiguous(declared: DeclaredSubscription, found: Sequence[LiveSubscription], history: History) -> bool:
@@ -191,17 +178,17 @@ def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy
     elif live.id in history.unfinished:
         yield "an earlier run did not finish replacing it"
     elif tenancy.unknown_secret == "replace" and live.id not in history.states:  # else a new one is as unknown
-        yield SECRET_UNKNOWN
+        yield planned.SECRET_UNKNOWN
 
 
-def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options: DiffOptions) -> Step:
+def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options: DiffOptions) -> planned.Step:
     """Decide about a live subscription that no declared one is paired with."""
     if not owns_url(tenancy.owns, live.url.full):
-        return Leave(live, "not ours")
+        return planned.Leave(live, "not ours")
     if options.is_targeted:
-        return Leave(live, "not targeted")
+        return planned.Leave(live, "not targeted")
     if not options.prune:
-        return Leave(live, "not declared, kept by --no-prune")
+        return planned.Leave(live, "not declared, kept by --no-prune")
     if not tenancy.prune:
-        return Leave(live, "not declared, kept by prune: false")
-    return Unsubscribe(live, "not declared")
+        return planned.Leave(live, "not declared, kept by prune: false")
+    return planned.Unsubscribe(live, "not declared")

@@ -135,13 +135,8 @@ def _cut(text: str) -> str:
 def table_page(kind: str, table: Iterable[Sequence[str]], end: str, fine: str = "") -> str:
     """Write a table, its head first, as a page; rows with `fine` come last where not all fit. The rest is counted."""
     head, *rows = table
-    first = [
-        marker(kind),
-        f"### hooksync {kind}",
-        "",
-        _row(map(sentence, map(_cut, head))),
-        _row(["---" for _ in head]),
-    ]
+    first = [marker(kind), f"### hooksync {kind}", ""]
+    first += [_row(map(sentence, map(_cut, head))), _row(["---" for _ in head])]
     written = [(fine in each, _row(map(escaped, map(_cut, each)))) for each in rows]
     room = ROOM - size(first) - size([end]) - COUNT_ROOM
     if size(row for _, row in written) > room:

@@ -8,21 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.plan import (
-    ADOPT_FIX,
-    Action,
-    Change,
-    Keep,
-    Leave,
-    Outcome,
-    Planned,
-    Resubscribe,
-    Step,
-    Subscribe,
-    TenancyOutcome,
-    UnreadTenancy,
-    Unsubscribe,
-)
+from hooksync.reconcile import plan as planned
 from hooksync.reconcile.session import Adoption
 from hooksync.service.receivers import ProbeResult
 
@@ -32,7 +18,7 @@ _SHORTEST_ID = 8  # characters of an id that are shown
 class StepView(Record, frozen=True):
     """One step as reports show it."""
 
-    action: Action
+    action: planned.Action
     address: str | None  # of the declared subscription; None if nothing is declared
     name: str | None
     url: str  # safe to show
@@ -41,12 +27,12 @@ class StepView(Record, frozen=True):
     include_identifiers: bool | None  # declared, or live if nothing is declared
     replaces_url: str | None = None  # the old one of a receiver that has moved; safe to show
     reasons: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[planned.Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
     receiver: ProbeResult | None = None  # None: not challenged
     is_awaited: bool = False  # the live one was made a short time ago, and the list does not show it yet
-    outcome: Outcome | None = None  # None in a plan
+    outcome: planned.Outcome | None = None  # None in a plan
     place: Location | None = None  # in the hooks file; None if nothing is declared
     description: str | None = None  # of the declared subscription
     owner: str | None = None  # likewise
@@ -110,7 +96,7 @@ class TenancyView(Record, _Counted, frozen=True):
     live: tuple[LiveSubscription, ...] | None  # None: could not be read
     error: HooksyncError | None = None
     refusals: tuple[Problem, ...] = ()
-    outcome: TenancyOutcome | None = None  # None in a plan
+    outcome: planned.TenancyOutcome | None = None  # None in a plan
     differences: tuple[StepView, ...] = ()  # what the verification found
     still_listed: tuple[str, ...] = ()  # ids that were removed a short time ago
     id_length: int = _SHORTEST_ID  # characters at which its ids can be told apart
@@ -169,8 +155,8 @@ class RunView(Record, _Counted, frozen=True):
             number = len(found)
             of = "secret of 1 kept subscription is" if number == 1 else f"secrets of {number} kept subscriptions are"
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
-            fix = ADOPT_FIX if self.state else f"keep a state (leave out --no-state); with it, {ADOPT_FIX}"
-            yield Problem(what, fix)
+            state = "" if self.state else "keep a state (leave out --no-state); with it, "
+            yield Problem(what, f"{state}{planned.ADOPT_FIX}")
 
     def _behind_warnings(self) -> Iterator[Problem]:
         """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
@@ -210,18 +196,20 @@ def _that_are(names: Sequence[str]) -> str:
     return "1 subscription that is" if len(names) == 1 else f"{len(names)} subscriptions that are"
 
 
-def view_of_plan(plan: Planned, outcome: TenancyOutcome | None = None, adopted: Collection[str] = ()) -> TenancyView:
+def view_of_plan(
+    plan: planned.Planned, outcome: planned.TenancyOutcome | None = None, adopted: Collection[str] = ()
+) -> TenancyView:
     """View one tenancy's plan, with what became of it, or the error that prevented it. `adopted`: addresses."""
-    if isinstance(plan, UnreadTenancy):
+    if isinstance(plan, planned.UnreadTenancy):
         return TenancyView(plan.tenancy, (), None, plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
-    steps = (view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True))
+    steps = [view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True)]
+    for number, each in enumerate(steps if adopted else ()):
+        if each.action == "keep" and each.address in adopted:
+            steps[number] = replace(each, secret_state="same")
     return TenancyView(
         plan.tenancy,
-        tuple(
-            replace(each, secret_state="same") if each.action == "keep" and each.address in adopted else each
-            for each in steps
-        ),
+        tuple(steps),
         plan.live,
         plan.error,
         plan.refusals,
@@ -241,35 +229,30 @@ def id_length(live: Sequence[LiveSubscription]) -> int:
 
 
 def view_of_step(
-    step: Step, outcome: Outcome | None = None, answers: Mapping[str, ProbeResult] | None = None
+    step: planned.Step, outcome: planned.Outcome | None = None, answers: Mapping[str, ProbeResult] | None = None
 ) -> StepView:
     """View one step. `answers`: those of the receivers that were challenged."""
-    live = None if isinstance(step, Subscribe) else step.live
+    live = None if isinstance(step, planned.Subscribe) else step.live
     is_awaited = bool(live and not live.is_listed)
-    if isinstance(step, Unsubscribe | Leave):
-        one, of = step.live, step.duplicate_of if isinstance(step, Unsubscribe) else None
+    if isinstance(step, planned.Unsubscribe | planned.Leave):
+        old, of = step.live, step.duplicate_of if isinstance(step, planned.Unsubscribe) else None
         address, name = (of.address, of.name) if of else (None, None)
-        fields = (step.action, address, name, one.url.shown, one.trigger, one.id, one.include_identifiers)
-        return StepView(*fields, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
-    declared = step.declared
+        shown = (step.action, address, name, old.url.shown, old.trigger, old.id, old.include_identifiers)
+        return StepView(*shown, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
+    one, identifier = step.declared, live.id if live else None
+    fields = (step.action, one.address, one.name, one.url.shown, one.trigger, identifier, one.include_identifiers)
     view = StepView(
-        step.action,
-        declared.address,
-        declared.name,
-        declared.url.shown,
-        declared.trigger,
-        live.id if live else None,
-        declared.include_identifiers,
-        secret=declared.secret,
+        *fields,
+        secret=one.secret,
         secret_state=step.secret_state,
-        receiver=answers.get(declared.address) if answers and not isinstance(step, Keep) else None,
+        receiver=answers.get(one.address) if answers and not isinstance(step, planned.Keep) else None,
         is_awaited=is_awaited,
         outcome=outcome,
-        place=declared.location,
-        description=declared.description,
-        owner=declared.owner,
+        place=one.location,
+        description=one.description,
+        owner=one.owner,
     )
-    if not isinstance(step, Resubscribe):
+    if not isinstance(step, planned.Resubscribe):
         return view
     old_url = step.live.url.shown if step.is_move else None
     return replace(view, replaces_url=old_url, reasons=step.reasons, changes=step.changes)

@@ -149,11 +149,6 @@ def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now
                     unfinished.add(subscription.id)
                 else:
                     made[subscription.id] = intent
-    return History(
-        made,
-        state.url_salt,
-        not_set=not_set,
-        unfinished=frozenset(unfinished),
-        removed=_removed_lately(state, tenancy, now),
-        still_listed=one.still_listed,
-    )
+    left, gone = frozenset(unfinished), _removed_lately(state, tenancy, now)
+    kept = one.still_listed
+    return History(made, state.url_salt, not_set=not_set, unfinished=left, removed=gone, still_listed=kept)
