@@ -372,7 +372,7 @@ def test_each_guarantee_names_tests_that_exist() -> None:
     promises = (ROOT / "docs" / "guarantees.md").read_text("utf-8").partition("\n## Figures\n")[0].split("\n- **")[1:]
     assert len(promises) >= 20
     for promise in promises:
-        said, _, proof = promise.partition("\n## ")[0].partition("\n\n  Proof: ")
+        said, _, proof = promise.partition("\n## ")[0].partition("\n\n    Proof: ")
         named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", proof)
         assert named, said
         assert [f"`{path}::{name}`" for path, name in named] == re.split(r",\s+", proof.strip()), said
