@@ -195,7 +195,10 @@ class _Builder:
         self._nodes = 0  # inside of the containers closed so far, those that aliases bring in counted too
         self._aliased = 0
         self._most_aliased = most_aliased
-        self._steps: dict[type, Callable[[Event], None]] = {
+
+    def take_all(self, next_event: Callable[[], Event]) -> None:
+        """Take events to the end of the stream."""
+        steps: dict[type, Callable[[Event], None]] = {  # not kept in self: no collector frees a cycle
             events.MappingStartEvent: lambda event: self._open(YamlMap(), [], event),
             events.SequenceStartEvent: lambda event: self._open(node := YamlList(), node, event),
             events.MappingEndEvent: self._close,
@@ -205,9 +208,6 @@ class _Builder:
             events.DocumentEndEvent: lambda event: None,
             events.StreamStartEvent: lambda event: None,
         }
-
-    def take_all(self, next_event: Callable[[], Event]) -> None:
-        """Take events to the end of the stream."""
         scalar, [(node, items, _)] = events.ScalarEvent, self._stack
         places = node.places
         for _ in range(_MOST_EVENTS):
@@ -225,7 +225,7 @@ class _Builder:
             elif kind is events.StreamEndEvent:
                 return
             else:
-                self._steps[kind](event)
+                steps[kind](event)
                 node, items, _ = self._stack[-1]
                 places = node.places
         what = f"more than {_MOST_EVENTS:,} values, names and brackets in one file"

@@ -1,3 +1,4 @@
+import gc
 import time
 from pathlib import Path
 
@@ -322,3 +323,15 @@ def test_without_the_fast_parser_a_command_warns_and_works(tmp_path: Path) -> No
     done = run_python(["-c", without, "validate"], {}, tmp_path)
     assert (done.code, done.out) == (0, "hooks.yaml: valid: 1 tenancy, 0 subscriptions.\n")
     assert done.err.startswith("warning: PyYAML comes without libyaml here")
+
+
+def test_what_was_read_is_freed_without_the_garbage_collector() -> None:
+    """The command line turns it off; a cycle would keep every node of a large file to the end."""
+    text = "".join(f"name-{number}: {{a: [1, {{b: c}}]}}\n" for number in range(200)).encode()
+    gc.collect()
+    gc.disable()
+    try:
+        read_yaml("hooks.yaml", text)
+        assert gc.collect() < 200
+    finally:
+        gc.enable()
