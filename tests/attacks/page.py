@@ -14,14 +14,15 @@ HEAD = """\
 
 <!-- Made by `python -m tests.attacks`; not to be edited. -->
 
-What somebody might do to hooksync, played with each change, of the largest families a part (`python -m tests.attacks`
-plays all): real calls over real sockets, against a service, a receiver or a proxy that says what an attack plants, byte
-by byte, and hooks files, plans, states and policies made to harm. Most attacks are made from tables, every text to
-plant in every field and every format, and run the commands within the tests' process; each family that has to do with
-processes (time, memory, signals, files) runs whole ones, too.
+This page counts what is tried against hooksync. The attacks use real calls over real sockets, to a service, a
+receiver or a proxy that sends what an attack plants, byte by byte; and hooks files, plans, states and policies that
+are made to harm. Most attacks come from tables, which put each text into each field and each format, and run the
+commands within the tests' process. Each family that is about processes (time, memory, signals, files) runs whole
+ones, too. Each run of all tests plays the attacks, of the largest families a part; `python -m tests.attacks` plays
+all.
 
 An attack gets through when a secret, a password, a token or a key in a URL is shown in any form that can be decoded,
-when something arrives where nothing may, when a text steers a terminal or a CI runner or is markup in a comment, when
+when something arrives where nothing may, when a text controls a terminal or a CI runner or is markup in a comment, when
 more is changed than was asked for, or when a run takes more time or memory than it may.
 
 {summary}
@@ -30,8 +31,8 @@ more is changed than was asked for, or when a run takes more time or memory than
 |---|---|---|
 {rows}
 
-To see that each family bites, [tests/attacks/breaks.py](../tests/attacks/breaks.py) takes one defence away at a time:
-the attacks of its family get through then. [The threat model](threat-model.md) says which promise which test holds.
+[tests/attacks/breaks.py](../tests/attacks/breaks.py) removes one defence at a time, to check that the attacks of its
+family then get through. [The threat model](threat-model.md) says which test holds which promise.
 """
 
 
@@ -39,7 +40,7 @@ def page(attacks: Mapping[str, int], nightly: int, through: Sequence[str]) -> st
     """Write the page. `attacks`: the number of each file; `nightly`: of those that campaigns alone play."""
     rows = [f"| {_name(each)} | {attacks.get(each, 0):,} | {_what(each)} |" for each in FAMILIES]
     total = sum(attacks.get(each, 0) for each in FAMILIES)
-    summary = f"**{total:,} attacks, {len(through)} through; {total - nightly:,} of them with each change.**"
+    summary = f"**{total:,} attacks. Each change plays {total - nightly:,} of them, and none may get through.**"
     failed = "".join(f"\n- got through: `{each}`" for each in through)
     return HEAD.format(summary=summary + failed, rows="\n".join(rows))
 

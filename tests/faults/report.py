@@ -16,29 +16,33 @@ HEAD = """\
 
 <!-- Made by `python -m tests.faults`; not to be edited. -->
 
-What `hooksync apply` comes to when the service fails. In each cell, one apply runs against a sandbox of its own, by
-real HTTP, and something goes wrong: the row says what, the column with which call, and how often. The apply has to make
-three subscriptions, to replace two, to remove three, one of them a duplicate, to keep two and to leave two alone.
+This page shows how `hooksync apply` ends when the service fails. In each cell, one apply runs against a sandbox of
+its own, by real HTTP, and something goes wrong: the row says what, the column says with which call, and how often.
+The apply has to make three subscriptions, to replace two, to remove three, one of them a duplicate, to keep two and
+to leave two alone.
 
-The first table has everything, with a new one made before its old one goes, and with a state. The others go through
-some faults where hooksync is run, or the service is, as their headings say: `remove-first` and the state are
-hooksync's, the rest are traits of the sandbox. Where receivers move, the two are replaced because their URL was edited,
-and of the four that are kept, one has another name than before and two have swapped their URLs. Where a secret is told
-by a sibling, only another subscription of the same reference tells that the secret of one has changed. Where a flag is
-edited, only the state knows the one that was sent. Where the list lags, it shows what was made or removed five seconds
-later, or a minute later where it lags for long: an apply waits for half a minute.
+The first table has all faults, with a state, and with each new subscription made before its old one is removed. The
+other tables have some of the faults. Their headings say how hooksync is run (`remove-first`, the state) or how the
+service behaves (all others, traits of the sandbox):
 
-Under *wrong ids*, an answer tells an id of nothing, or that of another one, or a proxy on the way repeats a call. Under
-*two at once*, another hooksync runs from its beginning to its end in the middle of the first: with the same state, or
-with a state of its own.
+- *Receivers move*: two are replaced because their URL was edited. Of the four that are kept, one has a new name, and
+  two have swapped their URLs.
+- *Told by a sibling*: only another subscription of the same secret reference shows that the secret of one has
+  changed.
+- *A flag is edited*: only the state knows the flag that was sent.
+- *The list lags*: it shows what was made or removed five seconds later, or a minute later where it lags for long. An
+  apply waits for half a minute.
+- *Wrong ids*: an answer has an id that does not exist, or that of another subscription, or a proxy repeats a call.
+- *Two at once*: another hooksync runs from its beginning to its end in the middle of the first, with the same state
+  or with a state of its own.
 """
 LEGEND = """\
-After each, hooksync is held to this:
+After each cell, this is checked:
 
 - There is no traceback, no secret is shown, and the report is whole JSON of
   [its schema](../schemas/report.schema.json).
 - It exits with 0 only where live is as declared, or where it says what a list does not show yet, or still shows; with 1
-  only where nothing was changed; and with 4 only where something was, or may have been as far as anybody could know.
+  only where nothing was changed; and with 4 only where something was, or may have been.
 - What the report says of each step is what the tenancy holds: done is done, half-done is one half, failed is not done;
   and the verification tells of a difference exactly where there is one. What only an answer has told is said to be so.
 - Nothing that is to stay is lost, nothing of others is touched, nothing is made twice, unless the list shows a lost one
@@ -52,15 +56,15 @@ After each, hooksync is held to this:
 - One more apply, without faults, exits with 0 and leaves exactly what is declared; a plan after it is empty. Where the
   service lied, or another one removed what no list had shown, that is a quarter of an hour later.
 
-A cell is the exit code of the faulty apply, and with it
+A cell shows the exit code of the apply with the fault, and
 
 - `+N`: it made N more POSTs than an apply without faults;
 - `½`: the report tells of steps that are half-done;
 - `?`: the verification could not be made, and the report says so; steps are told as far as was known without it;
-- **broken**: something of the above did not hold. It is told at the end of the page.
+- **broken**: something of the above did not hold. The end of the page says what.
 
-What is `slow` is carried out after the verification, when nobody waits for it any more. Where it was made once more
-meanwhile, it makes a duplicate that no look can have seen; the next apply removes it.
+A `slow` call is carried out after the verification, when nobody waits for it any more. If hooksync has made the
+subscription once more by then, there is a duplicate that no list has shown yet. The next apply removes it.
 
 The faults are those of `hooksync sandbox`, whose help explains them; times are in seconds. This page is written by
 `python -m tests.faults > docs/fault-matrix.md` in some minutes; the tests run a part of the cells and compare.
