@@ -22,8 +22,9 @@ from hooksync.config.yaml_loader import YamlList, YamlMap
 from hooksync.core.model import Secret, SecretRef, Tenancy
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor
-from hooksync.service.auth import LogIn, TokenSession, UsedCodes
+from hooksync.service.auth import TokenSession, UsedCodes
 from hooksync.service.http import CallContext, Transport
+from hooksync.service.responses import LogIn
 from hooksync.state.fingerprints import Key
 from tests.makers import HERE, tenancy
 
