@@ -18,6 +18,10 @@ from tests.site.conftest import Site
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PARTS = 3  # of the pages, for as many workers
+BROKEN = """() => [...document.querySelectorAll("td code")].filter(each => {
+  const lines = new Set([...each.getClientRects()].map(({ top }) => top))
+  return lines.size > each.textContent.split(/[-_/:=, ]+/).length
+}).map(each => each.textContent)"""  # what is broken within a word
 SCREENSHOTS = os.environ.get("HOOKSYNC_TEST_SCREENSHOTS")  # the folder for a picture of each page, if any
 
 
@@ -56,6 +60,23 @@ def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> No
     for page in filter(is_source, site.pages):
         reader.open(page.as_uri(), PHONE)
     assert not reader.faults
+
+
+@pytest.mark.parametrize("name", ["fault-matrix", "threat-model"])
+def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
+    reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
+    assert reader.page.locator("td code").count()
+    assert reader.page.evaluate(BROKEN) == []
+
+
+@pytest.mark.parametrize("wide", ["pre > code", "p:has(> img)"])
+def test_on_a_phone_what_is_wide_shows_that_it_goes_on_up_to_its_end(wide: str, site: Site, reader: Reader) -> None:
+    reader.open((site.folder / "readme.html").as_uri(), PHONE)
+    first = reader.page.locator(wide).first.element_handle()
+    for place, shown in ((0, True), (9_999, False), (0, True)):
+        first.evaluate("(each, place) => { each.scrollLeft = place }", place)
+        hint = '([each, shown]) => (getComputedStyle(each).maskImage !== "none") === shown'
+        reader.page.wait_for_function(hint, arg=[first, shown])
 
 
 class Quiet(SimpleHTTPRequestHandler):
