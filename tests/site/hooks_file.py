@@ -69,7 +69,7 @@ def field_lines(path: str, field: Schema, schema: Schema, *, is_required: bool) 
     yield f"- Type: {_kind(name, field, schema)}"
     if is_required:
         yield "- Required"
-    if "default" in found:
+    elif "default" in found:
         yield f"- Default: `{as_yaml(found['default'])}`"
     if examples := [f"`{name}: {as_yaml(each)}`" for each in found.get("examples", ())]:
         yield f"- {'Examples' if len(examples) > 1 else 'Example'}: {', '.join(examples)}"
