@@ -210,7 +210,7 @@ def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
 
 
 def green_means_known(run: Run) -> Iterator[str]:
-    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the deviation is told."""
+    """Exit 0 of apply, and a plan without changes, mean that all is as declared, or the result names the difference."""
     is_idle = not any(step["action"] in ACTIVE for one in run.told for step in one["steps"])
     if run.code != ExitCode.DONE or not run.result or (run.verb == "plan" and not is_idle):
         return
@@ -225,7 +225,7 @@ def green_means_known(run: Run) -> Iterator[str]:
 
 
 def served_stays_served(run: Run) -> Iterator[str]:
-    """No address that was served before the run loses its place by it; but where that is asked for, or said."""
+    """With `create-first`, an address that is served stays served, unless its loss was asked for or is reported."""
     for one in run.tenancies:
         if one.removes_first:
             continue
