@@ -33,11 +33,11 @@ class PlanKey(Record, frozen=True):
 
     value: bytes
 
-    def sign(self, domain: bytes, parts: Iterable[str]) -> str:
+    def sign(self, domain: bytes, parts: Iterable[bytes]) -> str:
         """Sign a text. `domain`: what it is, so that its signature is never one of anything else."""
         signed = hmac.new(self.value, domain, hashlib.sha256)
         for part in parts:
-            signed.update(part.encode())
+            signed.update(part)
         return "hmac-sha256:" + signed.hexdigest()
 
 

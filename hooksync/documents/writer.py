@@ -135,7 +135,7 @@ def _document(view: RunView, form: str, **fields: object) -> Sections:
 def _sealed(document: Sections) -> str:
     """Add the digest of everything else and write it all."""
     document["digest"] = digest(document)
-    return "".join((*json_parts(document, "\n"), "\n"))  # a line break added to the whole would copy it
+    return b"".join((*json_parts(document, b"\n"), b"\n")).decode()  # a line break added to the whole would copy it
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
@@ -241,19 +241,13 @@ class Lines(list[Any]):
     """A list, each of whose items starts a line."""
 
 
-class Encoded(str):
-    """A part of a document that is canonical JSON already: made once, for the text and the digest."""
-
-    __slots__ = ()
-
-
-def encode_line(data: object) -> Encoded:
+def encode_line(data: object) -> bytes:
     """Write data without floats as canonical JSON, five times as fast where nothing in it is escaped."""
     try:
         line = _encode_fast(data)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, or a number of many digits
-        return Encoded(encode(data))
-    return Encoded(line.decode() if line.isascii() and b"\\" not in line else encode(data))
+        return encode(data).encode()
+    return line if line.isascii() and b"\\" not in line else encode(data).encode()
 
 
 def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
@@ -282,34 +276,35 @@ def digest(data: object) -> str:
     """Return the SHA-256 of data in its canonical JSON."""
     made = hashlib.sha256()
     for part in json_parts(data):
-        made.update(part.encode())
+        made.update(part)
     return "sha256:" + made.hexdigest()
 
 
-def json_parts(data: object, margin: str | None = None) -> Iterator[str]:
+def json_parts(data: object, margin: bytes | None = None) -> Iterator[bytes]:
     """Write data as JSON, in parts: a document of ten thousand steps is not held a second time for its digest.
 
-    `margin`: a line break and the blanks that indent the data; None: the canonical text, of which digests are made.
+    Bytes are JSON already: encoded once, for the text and the digest. `margin`: a line break and the blanks that indent
+    the data; None: the canonical text, of which digests are made.
     """
     if not isinstance(data, Sections | Lines):
-        yield data if isinstance(data, Encoded) else encode(data)
+        yield data if isinstance(data, bytes) else encode(data).encode()
         return
-    inner = None if margin is None else f"{margin}  "
-    between, colon = f",{inner or ''}", ":" if margin is None else ": "
-    brackets = "{}" if isinstance(data, Sections) else "[]"
-    opening = brackets[0] + (inner or "")
+    inner = None if margin is None else margin + b"  "
+    between, colon = b"," + (inner or b""), b":" if margin is None else b": "
+    opening, closing = (b"{", b"}") if isinstance(data, Sections) else (b"[", b"]")
+    begin = opening + (inner or b"")
     if isinstance(data, Sections):
         for number, name in enumerate(sorted(data)):
-            yield f"{between if number else opening}{encode(name)}{colon}"
+            yield (between if number else begin) + encode(name).encode() + colon
             yield from json_parts(data[name], inner)
-    elif margin is None and data and isinstance(data[0], Encoded):  # many at once: a part has its price
+    elif margin is None and data and isinstance(data[0], bytes):  # many at once: a part has its price
         for start in range(0, len(data), 100):
-            yield (between if start else opening) + between.join(data[start : start + 100])
+            yield (between if start else begin) + between.join(data[start : start + 100])
     else:
         for number, each in enumerate(data):
-            yield between if number else opening
+            yield between if number else begin
             yield from json_parts(each, inner)
-    yield f"{margin or ''}{brackets[1]}" if data else brackets
+    yield (margin or b"") + closing if data else opening + closing
 
 
 def reference(ref: SecretRef) -> dict[str, object]:

@@ -69,7 +69,7 @@ def read_signed(text: str, path: str) -> tuple[State, str | None]:
 
 def signature_of(state: State, key: PlanKey) -> str:
     """Sign a state, however its text was laid out."""
-    return key.sign(_DOMAIN, [state_text(state)])
+    return key.sign(_DOMAIN, [state_text(state).encode()])
 
 
 def state_text(state: State, key: PlanKey | None = None) -> str:

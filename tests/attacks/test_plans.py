@@ -155,7 +155,7 @@ def test_a_forged_signature_is_refused_before_any_call(signed: Place, how: str) 
 
     def forge(document: dict[str, object]) -> None:
         right = str(document["signature"])
-        parts = [json.dumps(document, sort_keys=True)]
+        parts = [json.dumps(document, sort_keys=True).encode()]
         values = {
             "signature": right,
             "short": right[:-1],

@@ -343,7 +343,7 @@ FORGED: dict[str, Callable[[str, str], Any]] = {
     "a list of it": lambda right, text: [right],
     "with white space": lambda right, text: right + "\n",
     "over the text with the signature": lambda right, text: PlanKey(KEY.encode()).sign(
-        b"hooksync.state/1 signature\n", [text]
+        b"hooksync.state/1 signature\n", [text.encode()]
     ),
     "as a plan's": lambda right, text: signature_of_plan(json.loads(text), PlanKey(KEY.encode())),
     "under an empty key": lambda right, text: signature_of(read_state(text, ""), PlanKey(b"")),
