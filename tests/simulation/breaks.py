@@ -34,14 +34,14 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "forget the bounds of `owns`",
         "reconcile/diff.py",
-        "    if not owns_url(tenancy.owns, live.url.full):\n        return Leave",
-        "    if False:\n        return Leave",
+        "    if not owns_url(tenancy.owns, live.url.full):\n        return planned.Leave",
+        "    if False:\n        return planned.Leave",
     ),
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '    return Unsubscribe(live, "not declared")',
-        '    return Leave(live, "not declared")',
+        '    return planned.Unsubscribe(live, "not declared")',
+        '    return planned.Leave(live, "not declared")',
     ),
     Break(
         "exit 0 always",

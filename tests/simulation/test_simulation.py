@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.breaks import BREAKS as DEFENCES
 from tests.command_line import ROOT
 from tests.lanes import sampled
 from tests.laws import IDLE, LAWS
@@ -69,3 +70,10 @@ def test_the_page_names_every_law_as_it_is() -> None:
     page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
     for law in {*LAWS, *IDLE}:
         assert f"| `{law.__name__}` | {law.__doc__} |" in page
+
+
+def test_what_a_break_changes_stands_in_the_code_once() -> None:
+    """All of them, those of attacks too: no lane plays more than a part."""
+    for each in (*BREAKS, *DEFENCES.values()):
+        for file, old, _ in ((each.file, each.old, each.new), *each.also):
+            assert (ROOT / "hooksync" / file).read_text(encoding="utf-8").count(old) == 1, (each.name, file)
