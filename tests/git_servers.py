@@ -6,12 +6,13 @@ import base64
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.servers import running
 
 USER = "archivist"
 PASSWORD = "git-password-of-the-tests"
@@ -164,9 +165,8 @@ class _Bridge(BaseHTTPRequestHandler):
 @contextmanager
 def served(remote: Remote) -> Iterator[None]:
     """Serve a repository over HTTP, to whoever has PASSWORD; its URL holds none."""
-    with _Server(remote.path.parent, remote.environ) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    server = _Server(remote.path.parent, remote.environ)
+    with running(server):
         former = remote.url
         remote.url = f"http://127.0.0.1:{server.server_port}/{remote.path.name}"
         log_in(remote, PASSWORD)
@@ -174,8 +174,6 @@ def served(remote: Remote) -> Iterator[None]:
             yield
         finally:
             remote.url = former
-            server.shutdown()
-            thread.join()
 
 
 def log_in(remote: Remote, password: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import HTTPServer
 from pathlib import Path
 
 from pyPreservica.webHooksAPI import WebHookHandler
+
+from tests.servers import running
 
 
 class _Quiet(WebHookHandler):
@@ -20,16 +21,11 @@ class _Quiet(WebHookHandler):
 @contextmanager
 def shipped_receiver(secret: str, certificate: Path | None = None) -> Iterator[str]:
     """Give the address of one that holds a secret; over TLS where there is a certificate (PEM, with its key)."""
-    with HTTPServer(("127.0.0.1", 0), _Quiet) as server:
-        server.secret_key = secret  # type: ignore[attr-defined]
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}/hook"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = HTTPServer(("127.0.0.1", 0), _Quiet)
+    server.secret_key = secret  # type: ignore[attr-defined]
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with running(server):
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}/hook"

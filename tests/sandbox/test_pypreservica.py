@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.server import HTTPServer
@@ -15,6 +14,7 @@ from pyPreservica import TriggerType, WebHooksAPI
 from hooksync.sandbox.accounts import Account
 from tests.boxes import Receiver, Sandbox
 from tests.pypreservica import no_credentials, web_hooks_api
+from tests.servers import running
 
 SEED = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 __all__ = ["no_credentials"]  # a fixture
@@ -46,14 +46,11 @@ def hooks(stack: ExitStack) -> Callable[..., WebHooksAPI]:
 
 @pytest.fixture
 def receiver() -> Iterator[HTTPServer]:
-    with HTTPServer(("127.0.0.1", 0), RecordingHandler) as server:
-        server.secret_key = SECRET
-        server.events = []
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    server = HTTPServer(("127.0.0.1", 0), RecordingHandler)
+    server.secret_key = SECRET
+    server.events = []
+    with running(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 Hooks = Callable[..., WebHooksAPI]

@@ -69,6 +69,9 @@ class Bar(NamedTuple):
     kind: str
 
 
+NEW_FIRST = (Bar(0, 1, 4, "file"), Bar(1, 2, 5, "hooksync"), Bar(2, 1, 3, "file"), Bar(3, 3, 5, "hooksync"))
+
+
 def life() -> str:
     drawing = Diagram()
     x, width = 14, 262
@@ -110,22 +113,20 @@ def bars(
     title: str,
     description: str,
     groups: Sequence[str],
-    columns: Sequence[str],
     rows: Sequence[Sequence[str]],
-    shown: Sequence[Bar],
 ) -> str:
-    """Draw what is there at which step; time goes downwards."""
+    """Draw which of old and new is there at which of five steps, the new one first; time goes downwards."""
     left, wide, top, tall = 176, 58, 70, 74
     drawing = Diagram()
     for number, group in enumerate(groups):
         drawing.words(left + wide + number * 2 * wide, 20, [f"*{group}"], anchor="middle")
-    for number, column in enumerate(columns):
+    for number, column in enumerate(("old", "new") * len(groups)):
         drawing.words(left + wide / 2 + number * wide, 48, [column], colour=QUIET, anchor="middle")
     for number, lines in enumerate(rows):
         y = top + number * tall
         drawing.line([(10, y), (WIDTH - 10, y)], 'stroke="#d0d7de"')
         drawing.words(14, y + 20, [f"*{number + 1}. {lines[0]}", *lines[1:]])
-    for bar in shown:
+    for bar in NEW_FIRST:
         fill, stroke = FILLS[bar.kind]
         y = top + (bar.first - 1) * tall + 6
         end = top + bar.last * tall - 6
@@ -146,7 +147,6 @@ def rotation() -> str:
         "list shows the new one, and apply removes the old one. 5: the old secret is taken from the receiver. "
         "At each step a subscription is there whose secret the receiver takes.",
         ["receiver takes", "subscriptions"],
-        ["old", "new", "old", "new"],
         [
             ["Before"],
             ["Give the receiver", "both secrets"],
@@ -154,7 +154,6 @@ def rotation() -> str:
             ["The list shows it:", "the old one goes"],
             ["Take the old secret", "from the receiver"],
         ],
-        [Bar(0, 1, 4, "file"), Bar(1, 2, 5, "hooksync"), Bar(2, 1, 3, "file"), Bar(3, 3, 5, "hooksync")],
     )
 
 
@@ -166,7 +165,6 @@ def move() -> str:
         "one. 4: the list shows the new one, and apply removes the old one. 5: the receiver at the old URL is "
         "stopped. At each step a subscription is there whose receiver runs.",
         ["receiver at URL", "subscriptions"],
-        ["old", "new", "old", "new"],
         [
             ["Before"],
             ["Start the receiver", "at the new URL"],
@@ -174,7 +172,6 @@ def move() -> str:
             ["The list shows it:", "the old one goes"],
             ["Stop the receiver", "at the old URL"],
         ],
-        [Bar(0, 1, 4, "file"), Bar(1, 2, 5, "hooksync"), Bar(2, 1, 3, "file"), Bar(3, 3, 5, "hooksync")],
     )
 
 

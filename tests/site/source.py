@@ -360,18 +360,11 @@ class Reader:
             for part in ("body", "orelse", "finalbody")
             if isinstance(block := getattr(parent, part, None), list) and statement in block
         )
-        waiting = [env]
-        for earlier in reversed(block[: block.index(statement)]):
-            passed: list[Env] = []
-            for known in waiting:
-                for kind, node, later in self._within(earlier, name, frame, known):
-                    if kind == "passed":
-                        passed.append(later)
-                    else:
-                        yield kind, node, later
-            waiting = passed
-        for known in waiting:
-            yield from self._around(parent, name, frame, known)
+        for kind, node, known in self._through(block[: block.index(statement)], name, frame, env):
+            if kind == "passed":
+                yield from self._around(parent, name, frame, known)
+            else:
+                yield kind, node, known
 
     def _around(self, parent: ast.AST, name: str, frame: Frame, env: Env) -> Iterator[tuple[str, ast.AST, Env]]:
         if isinstance(parent, ast.FunctionDef):
@@ -440,7 +433,7 @@ class Reader:
                         yield kind, node, later
             waiting = passed
         for known in waiting:
-            yield "passed", block[0], known
+            yield "passed", ast.Pass(), known
 
     def _of_assignment(self, name: str, node: ast.Assign | ast.AnnAssign, frame: Frame, env: Env) -> list[Known]:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
