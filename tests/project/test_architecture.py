@@ -1,4 +1,4 @@
-"""What holds the structure: layers, what each package may touch, where each library lives, how large anything may be.
+"""The structure: layers, what each package may touch, where each library lives, how much there may be to read.
 
 The layers themselves are contracts of import-linter in pyproject.toml; one test here runs them.
 """
@@ -9,17 +9,17 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from importlinter.cli import lint_imports
 
 from tests.command_line import ROOT
+from tests.project.size import LIMITS, measure
 
 PACKAGE = ROOT / "hooksync"
 MOST_MODULES = 85
-MOST_LINES_OF_A_MODULE = 400
-MOST_LINES_OF_A_FUNCTION = 40
 MOST_PARAMETERS = 5
 
 # What a package, or one module of it, may touch of the world outside; the longest name that fits counts. What is
@@ -336,18 +336,33 @@ def test_there_are_few_modules() -> None:
     assert len(set(MODULES) - {"", *PACKAGES}) < MOST_MODULES
 
 
-def test_modules_are_short() -> None:
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    assert not [f"{path}: {lines}" for path, lines in lengths.items() if lines > MOST_LINES_OF_A_MODULE]
-
-
-def test_functions_are_short_and_take_few_parameters() -> None:
+def test_functions_take_few_parameters() -> None:
     wrong = []
     for name, tree in MODULES.items():
         for function in functions(tree):
-            lines = (function.end_lineno or 0) - function.lineno + 1
             given = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
             parameters = [argument for argument in given if argument not in ("self", "cls")]
-            if lines > MOST_LINES_OF_A_FUNCTION or len(parameters) > MOST_PARAMETERS:
-                wrong.append(f"{name}.{function.name}: {lines} lines, {len(parameters)} parameters")
+            if len(parameters) > MOST_PARAMETERS:
+                wrong.append(f"{name}.{function.name}: {len(parameters)} parameters")
     assert not wrong
+
+
+def test_the_package_is_no_larger_and_no_denser_than_its_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    size = measure(PACKAGE)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{size}\n")
+    figures = size.figures()
+    assert figures.keys() == LIMITS.keys()
+    assert {name: figure for name, figure in figures.items() if figure > LIMITS[name]} == {}
+
+
+def test_a_large_function_and_a_compound_statement_are_counted(tmp_path: Path) -> None:
+    plain = "def plain(x):\n    return [y for y in x]\n"
+    compound = "def compound(x):\n    return [y if y else 0 for y in x]\n"
+    large = "def large(x):\n" + "    x = x + 1\n" * 60
+    (tmp_path / "one.py").write_text(plain + compound + large)
+    size = measure(tmp_path)
+    assert size.statements == 3 + 2 + 60
+    assert size.simple_statements == 2 + 60
+    assert size.compound == ["one.py:4"]
+    assert size.large_functions == [f"one.py:5 large: {size.largest_function} nodes"]

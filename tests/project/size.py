@@ -1,0 +1,94 @@
+"""How much a reader of hooksync has to read: counts over the syntax trees, and their limits.
+
+Lines are no measure, because a limit on lines makes them wider and fuller. `python -m tests.project.size` prints the
+figures of hooksync, or of the package whose folder is given.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.command_line import ROOT
+
+FUNCTION_LIMIT = 250  # nodes; functions above it are counted
+SEVERAL = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.Lambda)
+
+
+@dataclass
+class Size:
+    """What was counted in a package. A compound statement is a simple one with more than one comprehension,
+    conditional expression or lambda."""
+
+    nodes: int = 0
+    statements: int = 0
+    simple_statements: int = 0
+    compound: list[str] = field(default_factory=list)  # the places, "module.py:12"
+    large_functions: list[str] = field(default_factory=list)  # "module.py:12 name: 251 nodes"
+    largest_function: int = 0
+
+    def add(self, name: str, tree: ast.Module) -> None:
+        """Count one module."""
+        for node in ast.walk(tree):
+            self.nodes += 1
+            if isinstance(node, ast.stmt):
+                self.statements += 1
+                if not hasattr(node, "body"):
+                    self._add_simple(name, node)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._add_function(name, node)
+
+    def _add_simple(self, name: str, statement: ast.stmt) -> None:
+        self.simple_statements += 1
+        if sum(isinstance(node, SEVERAL) for node in ast.walk(statement)) > 1:
+            self.compound.append(f"{name}:{statement.lineno}")
+
+    def _add_function(self, name: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        nodes = sum(1 for _ in ast.walk(function))
+        self.largest_function = max(self.largest_function, nodes)
+        if nodes > FUNCTION_LIMIT:
+            self.large_functions.append(f"{name}:{function.lineno} {function.name}: {nodes} nodes")
+
+    def figures(self) -> dict[str, float]:
+        """Give each figure that has a limit, under the same name as in LIMITS."""
+        return {
+            "syntax nodes": self.nodes,
+            "nodes per statement": round(self.nodes / self.statements, 2),
+            "compound statements per 1,000": round(1000 * len(self.compound) / self.simple_statements, 2),
+            "functions over 250 nodes": len(self.large_functions),
+            "nodes of the largest function": self.largest_function,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {figure:,} (limit {LIMITS[name]:,})" for name, figure in self.figures().items())
+
+
+# Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never raise it.
+LIMITS: dict[str, float] = {
+    "syntax nodes": 136_012,
+    "nodes per statement": 11.55,
+    "compound statements per 1,000": 14.57,
+    "functions over 250 nodes": 74,
+    "nodes of the largest function": 518,
+}
+
+
+def measure(package: Path) -> Size:
+    """Count all modules of a package."""
+    size = Size()
+    for path in sorted(package.rglob("*.py")):
+        size.add(str(path.relative_to(package)), ast.parse(path.read_text(encoding="utf-8")))
+    return size
+
+
+def main(arguments: list[str]) -> None:
+    """Print the figures, then the places that a reader would unpack first."""
+    size = measure(Path(arguments[0]) if arguments else ROOT / "hooksync")
+    lines = [str(size), *size.large_functions, "compound statements:", *size.compound]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
