@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.site import cli, diagrams, hooks_file, json_reference, messages, pictures, pipelines
+from tests.site import cli, diagrams, hooks_file, json_reference, pictures, pipelines
 
 WRITERS: list[Callable[[], dict[Path, str]]] = [
     cli.pages,
     diagrams.pages,
     hooks_file.pages,
     json_reference.pages,
-    messages.pages,
     pictures.pages,
     pipelines.pages,
 ]
