@@ -315,7 +315,7 @@ def test_a_module_says_what_it_is_for(name: str) -> None:
 
 
 def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "internals" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_]+)/([a-z_]+)\.py(?::(\w+))?`", page)
     assert len(named) > 40
     for package, module, name in named:

@@ -54,9 +54,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Lead the links of a page to the pages of this site."""
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Lead the links of a page to the pages of this site. Exclude pages for contributors from the search."""
     path = PATHS[page.file.src_uri]
+    if config.not_in_nav and config.not_in_nav.match_file(page.file.src_uri):
+        page.meta["search"] = {"exclude": True}
     here = posixpath.dirname(page.file.src_uri)
 
     def lead(target: str) -> str:

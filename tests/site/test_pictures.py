@@ -11,13 +11,13 @@ import pytest
 from tests.command_line import ROOT
 from tests.site import diagrams, pictures
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def shown() -> list[tuple[str, str]]:
     """Give the words and the name of each picture on a page."""
     texts = (page.read_text(encoding="utf-8") for page in PAGES)
-    found = [each for text in texts for each in re.findall(r"!\[([^\]]*)\]\((?:docs/)?pictures/([^)]+)\)", text)]
+    found = [each for text in texts for each in re.findall(r"!\[([^\]]*)\]\((?:docs/|\.\./)?pictures/([^)]+)\)", text)]
     return [(" ".join(words.split()), name) for words, name in found]
 
 

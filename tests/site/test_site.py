@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from tests.site.conftest import Site
 
 pytestmark = pytest.mark.slow
 
+MOST_WORDS = 62_000  # of the search
 LOADING = {"src", "srcset", "poster", "data", "action", "ping", "style"}  # attributes; and href, but of <a>
 
 
@@ -78,3 +80,26 @@ def test_every_page_of_the_project_is_on_the_site(site: Site) -> None:
     names = {page.relative_to(site.folder).as_posix() for page in site.pages}
     assert {"contributing.html", "changelog.html", "security.html", "examples/receivers/index.html"} < names
     assert "schemas/plan.schema.json.html" in names
+
+
+def searched(site: Site) -> list[dict[str, str]]:
+    """Read what the search of the site knows."""
+    text = (site.folder / "search" / "search_index.json").read_text(encoding="utf-8")
+    documents: list[dict[str, str]] = json.loads(text)["docs"]
+    return documents
+
+
+def test_the_search_finds_few_words_so_that_it_finds_what_users_look_for(site: Site) -> None:
+    words = 0
+    for section in searched(site):
+        text = re.sub("<[^>]+>", " ", f"{section['title']} {section['text']}")
+        words += len(text.split())
+    assert words <= MOST_WORDS
+
+
+def test_the_search_leads_to_no_page_for_contributors(site: Site) -> None:
+    found = {section["location"].partition("#")[0] for section in searched(site)}
+    assert "troubleshooting.html" in found
+    for page in ("attacks.html", "simulation.html", *(site.folder / "internals").glob("*.html")):
+        assert (site.folder / page).is_file()
+        assert (site.folder / page).relative_to(site.folder).as_posix() not in found

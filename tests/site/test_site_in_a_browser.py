@@ -92,12 +92,12 @@ def test_a_search_leads_to_a_page_that_has_the_word(way: str, site: Site, browse
     if way == "from a server":
         home = stack.enter_context(served(partial(Quiet, directory=site.folder)))
     reader = Reader(browser, home)
-    reader.open(f"{home}/architecture.html")
+    reader.open(f"{home}/stability.html")
     page = reader.page
     page.get_by_role("textbox", name="Search").click()
     page.keyboard.type("rotate")
     page.locator(".md-search-result__link").first.click()
-    page.wait_for_url(lambda address: "architecture" not in address)
+    page.wait_for_url(lambda address: "stability" not in address)
     assert "rotat" in page.locator("main").inner_text().lower()
     assert not reader.faults
     page.context.close()

@@ -119,6 +119,6 @@ def test_the_page_counts_what_it_shows() -> None:
     assert counted == Counter(int(text.split()[0]) for text in shown)
 
 
-def test_the_page_of_the_guarantees_tells_the_number_of_cells() -> None:
-    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+def test_the_page_on_testing_tells_the_number_of_cells() -> None:
+    text = (ROOT / "docs" / "how-it-is-tested.md").read_text(encoding="utf-8")
     assert f"| {len(make_cells()):,} cells, 0 broken." in text
