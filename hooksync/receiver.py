@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -20,6 +21,8 @@ from urllib.parse import parse_qs
 EVENT_PREFIX = b"preservica-webhook-auth"  # goes before the body of an event when it is signed
 
 Event = dict[str, Any]  # the JSON object that Preservica sent, as it came
+
+_PLAIN_CODE = re.compile("[0-9A-Za-z][ -~]*")  # no JSON object, array or string in any encoding
 
 
 class Refused(ValueError):
@@ -55,12 +58,15 @@ def sign_event(secret: bytes, body: bytes) -> str:
 def answer_challenge(secret: bytes, code: str) -> dict[str, str]:
     """Make the document that answers a challenge, which anybody can send.
 
-    Raises `Refused` for a code whose signature would be that of a forged event (it begins with their prefix), or of a
-    JSON message to somebody else who holds the same secret.
+    Raises `Refused` for a code whose signature could be that of a forged event, or of a message
+    in JSON to a different service that has the same secret. Only plain codes are signed: ASCII
+    that begins with a letter or a digit, and not with the prefix of an event.
     """
-    signed = _latin_1("the challenge code", code)
-    if signed.lstrip().startswith((EVENT_PREFIX, b"{", b"[")):
-        raise Refused("the challenge code begins as a signed event or JSON does; the answer could be used to forge one")
+    if not _PLAIN_CODE.fullmatch(code):
+        raise Refused("the challenge code is not printable ASCII beginning with a letter or digit")
+    signed = code.encode("ascii")
+    if signed.startswith(EVENT_PREFIX):
+        raise Refused("the challenge code begins like a signed event; the answer could forge one")
     return {"challengeCode": code, "challengeResponse": sign_challenge(secret, signed)}
 
 
@@ -116,7 +122,14 @@ class Receiver:
         self._first = next(iter(secrets), "the secret")
         if not secrets.get(self._first):
             raise ValueError(f"{self._first} is not set, or is empty; everybody could sign with an empty secret")
-        self._secrets = {name: _latin_1(name, secret) for name, secret in secrets.items() if secret}
+        self._secrets: dict[str, bytes] = {}
+        for name, secret in secrets.items():
+            try:
+                key = secret.encode("latin-1") if isinstance(secret, str) else secret
+            except UnicodeEncodeError:
+                raise ValueError(f"{name} has characters outside Latin-1") from None
+            if key:
+                self._secrets[name] = key
         self._memory = Memory() if memory is None else memory
 
     def receive(
@@ -163,13 +176,6 @@ class Receiver:
             return secret, event, event_key(event)
         except (ValueError, RecursionError, AttributeError):
             raise Refused("the event is not a JSON object") from None
-
-
-def _latin_1(what: str, text: str | bytes) -> bytes:
-    try:
-        return text.encode("latin-1") if isinstance(text, str) else text
-    except UnicodeEncodeError:
-        raise Refused(f"{what} has characters outside Latin-1") from None
 
 
 def _answer(status: int, document: dict[str, str] | dict[str, bool], **headers: str) -> Answer:

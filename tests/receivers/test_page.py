@@ -269,7 +269,7 @@ LANGUAGES = [
 def calls() -> Iterator[tuple[str, list[bytes], str]]:
     """Give what is asked, and what must come of it."""
     draw = random.Random(15)
-    codes = [draw.randbytes(16).hex(), "a b+c/d=&%", "~", "c0de" * 100]
+    codes = [draw.randbytes(16).hex(), "a b+c/d=&%", "Z~", "0", "c0de" * 100]
     for code in codes:
         yield "challenge", [NEW.encode(), code.encode()], sign_challenge(NEW.encode(), code.encode())
     forging = [
@@ -277,6 +277,11 @@ def calls() -> Iterator[tuple[str, list[bytes], str]]:
         EVENT_PREFIX.decode() + "{}",
         '{"a": 1}',
         "[1]",
+        '"text"',
+        " [1]",
+        "~",
+        "\ufeff[1]",
+        "\0[\0" + "1",
         "caf\u00e9",
         "\u20ac",
         "a\nb",

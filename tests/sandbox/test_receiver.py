@@ -72,14 +72,10 @@ def test_challenge_that_would_sign_an_event_is_not_answered(receiver: Receiver) 
     assert receiver.answers["catalogue", "refused"] == 1
 
 
-def test_challenge_outside_latin_1_is_not_answered(receiver: Receiver) -> None:
-    assert post(f"{receiver.url('catalogue')}?challengeCode=%E2%82%AC").status_code == 400
-
-
-def test_code_and_secret_are_bytes_of_latin_1() -> None:
+def test_a_secret_is_bytes_of_latin_1() -> None:
     with Receiver({"cafe": ["caf\u00e9"]}) as receiver:
-        answer = post(f"{receiver.url('cafe')}?challengeCode=%C3%A9")
-    assert answer.json()["challengeResponse"] == sign_challenge(b"caf\xe9", b"\xe9")
+        answer = post(f"{receiver.url('cafe')}?challengeCode=c0de")
+    assert answer.json()["challengeResponse"] == sign_challenge(b"caf\xe9", b"c0de")
 
 
 def test_receiver_of_another_name_is_not_there(receiver: Receiver) -> None:
