@@ -85,6 +85,7 @@ class _Listener(http_server.LoopbackServer):
                 raise
             if self._log.deliveries.total() == self._log.options.exit_after:
                 self._done.set()
+            connection.close_connection = True  # one small answer never waits for its reader
             connection.send(http_server.Answer(answer.status, answer.body))
 
 

@@ -1,31 +1,38 @@
 """HTTP on 127.0.0.1: requests and answers as plain values, and a server that stops at once and leaves no thread behind.
 
-It knows nothing of Preservica. The code that responds must not sleep, but wait on the server's `stopping`; its
-connection is cut when the server stops.
+It knows nothing of Preservica. It refuses requests that two programs could read differently.
+The code that responds must not sleep, but wait on the server's `stopping`; its connection is cut
+when the server stops.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import responses
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
 Log = Callable[[dict[str, object]], None]  # takes what happened: its kind, what, the result
 
 MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[;\s])")  # of a body
+MAX_HEAD = 16 * 1024  # bytes of a request line and headers together, and of trailers
+MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
+_MAX_CHUNK_LINE = 256  # bytes
+_REQUEST_LINE = re.compile(r"(DELETE|GET|PATCH|POST|PUT) (/[!-~]*) HTTP/(1\.[01])")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")  # RFC 9110, 9112
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether to stop
 
 
@@ -83,19 +90,26 @@ def read_number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
+Respond = Callable[["Connection", Request], None]
+"""Answers a request through `Connection.send`, or cuts the connection."""
+
+
 class LoopbackServer(ThreadingTCPServer):
     """One thread for each connection, which may carry many requests. Runs from its making to `close`, or as a context.
 
+    If a request does not arrive within `seconds`, or an answer is not read within them, the
+    connection ends. If there are too many connections, the one that ends first is cut.
     Raises `SandboxError` if the port cannot be used. Unexpected errors of `respond` are raised by `close`.
     """
 
     allow_reuse_address = os.name != "nt"  # where it lets several listen on one port
     request_queue_size = 512
 
-    def __init__(self, port: int, respond: Callable[[Connection, Request], None]) -> None:
-        self.respond = respond  # answers a request through `Connection.send`, or cuts the connection
+    def __init__(self, port: int, respond: Respond, seconds: float = 30.0) -> None:
+        self.respond = respond
+        self.seconds = seconds
         self.stopping = threading.Event()
-        self.open: set[socket.socket] = set()  # the connections
+        self.open: dict[socket.socket, float] = {}  # connections, and when each ends (monotonic)
         self.lock = threading.Lock()  # for these
         self._crashes: list[Exception] = []
         try:
@@ -123,6 +137,36 @@ class LoopbackServer(ThreadingTCPServer):
         if self._crashes:
             raise self._crashes[0]
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread; if there are too many, cut the one that ends first."""
+        with self.lock:
+            self.open[request] = time.monotonic() + self.seconds
+            if len(self.open) > MAX_CONNECTIONS:
+                first = min(self.open, key=self.open.__getitem__)
+                del self.open[first]
+                cut(first)
+        super().process_request(request, client_address)
+
+    def limit(self, connection: socket.socket, seconds: float) -> None:
+        """Let a connection end in so many seconds, unless it has been cut."""
+        with self.lock:
+            if connection in self.open:
+                self.open[connection] = time.monotonic() + seconds
+
+    def service_actions(self) -> None:
+        """Cut the connections whose time is over; socketserver calls this between two polls."""
+        now = time.monotonic()
+        with self.lock:
+            for connection, ends in self.open.items():
+                if ends < now:
+                    cut(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, and forget it."""
+        with self.lock:
+            self.open.pop(request, None)
+        super().shutdown_request(request)
+
     def check_host(self, host: str) -> None:
         """Raise `Refusal` for a host that is not this one: a web page whose name leads here sends its own name."""
         if host.lower() not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
@@ -135,41 +179,34 @@ class LoopbackServer(ThreadingTCPServer):
             self._crashes.append(error)
 
 
-class Connection(BaseHTTPRequestHandler):
+class Connection(StreamRequestHandler):
     """One connection: reads requests whole, hands each to the server's `respond`, writes answers in one piece."""
 
-    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: LoopbackServer
+    close_connection = False  # after the answer
 
-    def setup(self) -> None:
-        """Let the server know the connection."""
-        super().setup()
-        with self.server.lock:
-            self.server.open.add(self.connection)
-            if self.server.stopping.is_set():  # it may have cut the others already
-                cut(self.connection)
+    def handle(self) -> None:
+        """Read and answer requests; close the connection after one that cannot be read."""
+        while not self.close_connection:
+            self.server.limit(self.connection, self.server.seconds)
+            try:
+                request = self._read()
+            except Refusal as refusal:
+                self.close_connection = True
+                self.send(refusal.answer)
+                return
+            self.server.limit(self.connection, math.inf)
+            self.server.respond(self, request)
 
-    def finish(self) -> None:
-        """Let the server forget the connection."""
-        super().finish()
-        with self.server.lock:
-            self.server.open.discard(self.connection)
-
-    def do_any(self) -> None:
-        """Read one request and respond to it; one that cannot be read is refused, and the connection closed."""
-        path, _, query = self.path.partition("?")
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        try:
-            self.server.check_host(headers.get("host", ""))
-            body = read_body(self.rfile, headers)
-        except Refusal as refusal:
-            self.close_connection = True
-            self.send(refusal.answer)
-            return
-        self.server.respond(self, Request(self.command, path, query, headers, body))
-
-    do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = do_any  # noqa: N815  names that http.server looks for
+    def _read(self) -> Request:
+        method, target, headers = read_head(self.rfile)
+        self.server.check_host(headers.get("host", ""))
+        self.close_connection = "close" in headers.get("connection", "").lower()
+        if headers.get("expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        path, _, query = target.partition("?")
+        return Request(method, path, query, headers, read_body(self.rfile, headers))
 
     def send(self, answer: Answer, *, half: bool = False) -> None:
         """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
@@ -183,43 +220,86 @@ class Connection(BaseHTTPRequestHandler):
         if half:
             self.close_connection = True
             head, body = (head, body[: len(body) // 2]) if body else (b"HTTP/1.1", b"")
+        self.server.limit(self.connection, self.server.seconds)
         self.wfile.write(head + body)
 
     def cut(self) -> None:
         """Close the connection without an answer."""
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Do nothing: the sandbox never prints."""
+
+def read_head(stream: io.BufferedIOBase) -> tuple[str, str, dict[str, str]]:
+    """Read the method, the target and the headers of a request; names are in lower case.
+
+    Raises `Refusal` for anything that two programs could read differently. Equal headers are
+    joined by a comma, so that two lengths are no number.
+    """
+    lines = _read_lines(stream)
+    first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
+    if first is None:
+        raise Refusal(400, "the request line is invalid")
+    method, target, version = first.groups()
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            raise Refusal(400, "a header is invalid")
+        name = header[1].lower()
+        value = header[2].strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if version == "1.0":
+        headers["connection"] = "close"
+    return method, target, headers
+
+
+def _read_lines(stream: io.BufferedIOBase) -> list[str]:
+    """Read lines up to an empty one."""
+    lines: list[str] = []
+    left = MAX_HEAD
+    while (line := stream.readline(left)) != b"\r\n":
+        left -= len(line)
+        if not left:
+            raise Refusal(431, f"the headers or trailers are longer than {MAX_HEAD} bytes")
+        if not line:
+            raise ConnectionError("the other side stopped in the middle of a request")
+        if not line.endswith(b"\r\n"):
+            raise Refusal(400, "a line does not end with CR and LF")
+        lines.append(line[:-2].decode("latin-1"))
+    return lines
 
 
 def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
     """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
-    is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
-    body = bytearray()
-    is_whole = False
-    while not is_whole:
-        size = _chunk_size(stream) if is_chunked else read_number(headers.get("content-length", "0"))
+    if "transfer-encoding" not in headers:
+        size = read_number(headers.get("content-length", "0"))
         if size is None:
-            raise Refusal(400, "the length of the body, or of one of its chunks, is not a number")
-        if len(body) + size > MAX_BODY:
-            raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
-        piece = stream.read(size)
-        if len(piece) < size:
-            raise ConnectionError("the other side stopped in the middle of a body")
-        body += piece
-        is_whole = not (is_chunked and size)
-        if not is_whole:
-            stream.readline(1024)  # the end of the chunk
-    while is_chunked and stream.readline(1024).strip():
-        pass  # trailers
+            raise Refusal(400, "Content-Length is not one number")
+        return _read_exactly(stream, size, MAX_BODY)
+    if headers["transfer-encoding"].lower() != "chunked" or "content-length" in headers:
+        raise Refusal(400, "Transfer-Encoding is not chunked, or comes with Content-Length")
+    body = bytearray()
+    while size := _read_chunk_size(stream):
+        body += _read_exactly(stream, size, MAX_BODY - len(body))
+        if stream.read(2) != b"\r\n":
+            raise Refusal(400, "a chunk is not as long as its size says")
+    _read_lines(stream)  # trailers
     return bytes(body)
 
 
-def _chunk_size(stream: io.BufferedIOBase) -> int | None:
-    """Read the line before a chunk; None: it is invalid."""
-    found = _CHUNK_SIZE.match(stream.readline(1024))
-    return int(found[0], 16) if found else None
+def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:
+    if size > most:
+        raise Refusal(413, f"the body is longer than {MAX_BODY} bytes")
+    piece = stream.read(size)
+    if len(piece) < size:
+        raise ConnectionError("the other side stopped in the middle of a body")
+    return piece
+
+
+def _read_chunk_size(stream: io.BufferedIOBase) -> int:
+    found = _CHUNK_LINE.fullmatch(stream.readline(_MAX_CHUNK_LINE))
+    if found is None:
+        raise Refusal(400, "the size of a chunk is invalid")
+    return int(found[1], 16)
 
 
 def cut(connection: socket.socket) -> None:

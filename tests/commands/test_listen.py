@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ EVENT = {
 BODY = json.dumps(EVENT).encode()
 INDEXED = "INDEXED  IO 7fdea7e0-1e72-4fb1-aadb-d7f9ee6ed8c2  subscription 9495ddbf7d4a0b9f030a3411c87f967d"
 OTHER = "another-secret-0123456789"
+FEW_FILES = 256  # that a process may open, as on macOS
 
 
 class Listening:
@@ -154,6 +156,27 @@ def test_listen_records_no_more_than_a_limit_of_what_anybody_can_send(tmp_path: 
         one.end()
     assert sum(path.name.endswith("refused.json") for path in tmp_path.iterdir()) == MOST_REFUSED
     assert sum(path.name.endswith("event.json") for path in tmp_path.iterdir()) == 1
+
+
+def test_silent_connections_and_ambiguous_framing_keep_no_event_from_listen() -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, limits[1]))
+    with ExitStack() as stack:
+        try:
+            one = stack.enter_context(listening(*NAMED))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        address = ("127.0.0.1", int(one.url.split(":")[2].partition("/")[0]))
+        for _ in range(FEW_FILES + 4):
+            stack.enter_context(socket.create_connection(address))
+        for framing in ("Transfer-Encoding: xchunked", "Content-Length: 0\r\nContent-Length: 0"):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(f"POST /?challengeCode=c0de HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+            assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+        answer = one.send()
+        assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+        assert one.end() == [f"200  {INDEXED}  signed with env:HOOK_SECRET"]
 
 
 def test_listen_writes_lines_of_json_with_the_whole_event_that_fit_their_schema() -> None:

@@ -1,0 +1,211 @@
+"""The HTTP server behind the sandbox and `listen`: strict framing, and nobody can hold it up."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+
+from hooksync.sandbox.http_server import (
+    MAX_BODY,
+    MAX_CONNECTIONS,
+    MAX_HEAD,
+    Answer,
+    Connection,
+    LoopbackServer,
+    Request,
+)
+
+BY_CHUNKS = "Transfer-Encoding: chunked"
+CHUNKED = f"POST / HTTP/1.1\r\n{BY_CHUNKS}\r\n\r\n"
+SMUGGLED = "GET /smuggled HTTP/1.1\r\n\r\n"
+SHORT = 0.1  # seconds
+
+
+class Echo(LoopbackServer):
+    """Answers each request with its body."""
+
+    def __init__(self, seconds: float = 30.0) -> None:
+        self.paths: list[str] = []
+        super().__init__(0, self._echo, seconds)
+
+    def check_host(self, host: str) -> None:
+        pass
+
+    def _echo(self, connection: Connection, request: Request) -> None:
+        self.paths.append(request.path)
+        connection.send(Answer(200, request.body))
+
+
+@contextmanager
+def connected(server: LoopbackServer) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+        yield client
+
+
+def received(client: socket.socket) -> bytes:
+    """Read until the server closes the connection."""
+    data = b""
+    while piece := client.recv(65536):
+        data += piece
+    return data
+
+
+def is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def head(*lines: str) -> str:
+    return "\r\n".join(["POST / HTTP/1.1", *lines, "\r\n"])
+
+
+REFUSED = {
+    "two equal lengths": (400, head("Content-Length: 2", "Content-Length: 2") + "hi"),
+    "two lengths in one header": (400, head("Content-Length: 2, 2") + "hi"),
+    "a length with a sign": (400, head("Content-Length: +2") + "hi"),
+    "a negative length": (400, head("Content-Length: -2") + "hi"),
+    "a length in hex": (400, head("Content-Length: 0x2") + "hi"),
+    "a superscript length": (400, head("Content-Length: \xb2") + "hi"),
+    "an empty length": (400, head("Content-Length:") + "hi"),
+    "a length of 5000 digits": (400, head("Content-Length: " + "9" * 5000)),
+    "a body that is too long": (413, head(f"Content-Length: {MAX_BODY + 1}")),
+    "xchunked": (400, head("Transfer-Encoding: xchunked") + "0\r\n\r\n"),
+    "gzip, chunked": (400, head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
+    "chunked twice": (400, head(BY_CHUNKS, BY_CHUNKS) + "0\r\n\r\n"),
+    "chunked and a length": (400, head(BY_CHUNKS, "Content-Length: 5") + "0\r\n\r\n"),
+    "chunked, folded": (400, head("Transfer-Encoding:", " chunked") + "0\r\n\r\n"),
+    "a bare LF after a header": (400, "POST / HTTP/1.1\r\nX: 1\nContent-Length: 2\r\n\r\nhi"),
+    "a bare LF after the headers": (400, "POST / HTTP/1.1\r\nX: 1\r\n\nhi"),
+    "a bare CR in a header": (400, head("X: 1\rContent-Length: 2") + "hi"),
+    "a folded header": (400, head("X: 1", "\tContent-Length: 2") + "hi"),
+    "a space before the colon": (400, head("Content-Length : 2") + "hi"),
+    "a header without a colon": (400, head("Content-Length 2") + "hi"),
+    "a header without a name": (400, head(": 2") + "hi"),
+    "a NUL in a header": (400, head("X: \0") + "hi"),
+    "headers that are too long": (431, head("X: " + "x" * MAX_HEAD)[:MAX_HEAD]),
+    "many headers": (431, head(*["X: 1"] * MAX_HEAD)[:MAX_HEAD]),
+    "a request line in two pieces": (400, "POST /\r\n HTTP/1.1\r\n\r\n"),
+    "a request line that is too long": (431, "POST /" + "x" * (MAX_HEAD - 6)),
+    "no request line": (400, "\r\n"),
+    "two spaces": (400, "POST  / HTTP/1.1\r\n\r\n"),
+    "a method that needs other framing": (400, "HEAD / HTTP/1.1\r\n\r\n"),
+    "an address of a proxy": (400, "POST http://127.0.0.1/ HTTP/1.1\r\n\r\n"),
+    "a version to come": (400, "POST / HTTP/2.0\r\n\r\n"),
+    "a chunk that is too long": (413, CHUNKED + "fffffff\r\n"),
+    "a chunk size that is no number": (400, CHUNKED + "xyz\r\n"),
+    "a negative chunk size": (400, CHUNKED + "-2\r\nhi\r\n0\r\n\r\n"),
+    "a chunk size with a prefix": (400, CHUNKED + "0x2\r\nhi\r\n0\r\n\r\n"),
+    "a chunk size with a space": (400, CHUNKED + "2 \r\nhi\r\n0\r\n\r\n"),
+    "a chunk size with a bare LF": (400, CHUNKED + "2\nhi\r\n0\r\n\r\n"),
+    "a chunk extension that is too long": (400, CHUNKED + "2;" + "x" * 254),
+    "a chunk that is longer than its size": (400, CHUNKED + "2\r\nhi there\r\n0\r\n\r\n"),
+    "a trailer with a bare LF": (400, CHUNKED + "0\r\nX: 1\n\r\n"),
+    "trailers that are too long": (431, CHUNKED + "0\r\n" + "x" * MAX_HEAD),
+}
+
+
+@pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSED)
+def test_ambiguous_or_endless_framing_is_refused(status: int, sent: str) -> None:
+    if len(sent) < 1000:
+        sent += SMUGGLED
+    with Echo() as server, connected(server) as client:
+        client.sendall(sent.encode("latin-1"))
+        answer = received(client)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close" in answer
+    assert server.paths == []
+
+
+TAKEN = {
+    "a length": head("Connection: close", "content-length:2 \t") + "hi",
+    "HTTP/1.0": "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+    "chunks, an extension and a trailer": head("Connection: Close", "Transfer-Encoding: Chunked")
+    + "1\r\nh\r\n01;a=b\r\ni\r\n0\r\nX: 1\r\n\r\n",
+    "expect": head("Connection: close", "Content-Length: 2", "Expect: 100-Continue") + "hi",
+}
+
+
+@pytest.mark.parametrize("sent", TAKEN.values(), ids=TAKEN)
+def test_a_request_with_plain_framing_is_answered(sent: str) -> None:
+    with Echo() as server, connected(server) as client:
+        client.sendall(sent.encode())
+        answer = received(client)
+    assert answer.endswith(b"\r\n\r\nhi")
+    assert answer.startswith(b"HTTP/1.1 100 " if "Expect" in sent else b"HTTP/1.1 200 ")
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "POST / HT",
+        head("Content-Length: 2") + "h",
+        CHUNKED + "2\r\nhi\r\n",
+        head("Content-Length: 0"),
+    ],
+)
+def test_a_connection_that_falls_silent_ends(sent: str) -> None:
+    with Echo(SHORT) as server, connected(server) as client:
+        client.sendall(sent.encode())
+        received(client)
+
+
+@pytest.mark.parametrize("begun", ["POST /", CHUNKED + "ffff\r\n"])
+def test_a_byte_now_and_then_does_not_hold_a_connection(begun: str) -> None:
+    with Echo(SHORT) as server, connected(server) as client:
+        client.sendall(begun.encode())
+        client.settimeout(SHORT / 10)
+        while not is_closed(client):
+            with suppress(ConnectionError):
+                client.sendall(b"x")
+
+
+def test_a_client_that_reads_no_answer_does_not_hold_a_connection() -> None:
+    request = (head(f"Content-Length: {MAX_BODY}") + "x" * MAX_BODY).encode()
+    with Echo(SHORT) as server, connected(server) as client, pytest.raises(ConnectionError):
+        client.sendall(request * 50)  # far more than the buffers of both sides take
+
+
+def test_of_too_many_silent_connections_the_oldest_gives_way() -> None:
+    with Echo() as server, ExitStack() as clients:
+        silent = [clients.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS)]
+        with connected(server) as client:
+            client.sendall(head("Connection: close").encode())
+            assert received(client).startswith(b"HTTP/1.1 200 ")
+        assert received(silent[0]) == b""
+        silent[-1].sendall(head("Connection: close").encode())
+        assert received(silent[-1]).startswith(b"HTTP/1.1 200 ")
+
+
+def test_no_busy_connection_gives_way_to_a_new_one_or_ends_by_the_time_limit() -> None:
+    can_answer = threading.Event()
+    arrived = threading.Semaphore(0)
+
+    def respond(connection: Connection, request: Request) -> None:
+        arrived.release()
+        can_answer.wait()
+        connection.send(Answer(204))
+
+    with LoopbackServer(0, respond) as server, ExitStack() as clients:
+        request = head(f"Host: 127.0.0.1:{server.port}", "Connection: close").encode()
+        busy = [clients.enter_context(connected(server)) for _ in range(MAX_CONNECTIONS)]
+        for client in busy:
+            client.sendall(request)
+            arrived.acquire()
+        assert set(server.open.values()) == {math.inf}
+        with connected(server) as client:
+            assert received(client) == b""
+        can_answer.set()
+        for client in busy:
+            assert received(client).startswith(b"HTTP/1.1 204 ")
