@@ -44,7 +44,6 @@ class Clients:
     environ: dict[str, str] = field(default_factory=lambda: dict(ENVIRON))
     records: list[CallRecord] = field(default_factory=list)
     tenant: str | None = "DEMO"
-    method: str = "password"
     clock: Clock = field(default_factory=Patience)
     used: UsedCodes = field(default_factory=UsedCodes)  # by all clients, as in one run
 
@@ -58,7 +57,7 @@ class Clients:
         return [record.result for record in self.records]
 
     def tenancy(self, url: str) -> Tenancy:
-        refs = CredentialRefs(*REFS, method=self.method)  # type: ignore[arg-type,misc]
+        refs = CredentialRefs(*REFS)
         return tenancy(server=Server("${BOX}", url), tenant=self.tenant, tenant_declared=self.tenant, credentials=refs)
 
     def session(self, url: str, send: Send) -> TokenSession:

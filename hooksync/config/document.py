@@ -67,18 +67,11 @@ def _run_problems(
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
-    """Warn of plain http, and of the log-in by a shared key.
-
-    Source of the latter: Preservica's developer posts on 7.6 (February 2025) and 8.1 (July 2025): acquire-external is
-    deprecated, since a leaked key logs in as any user.
-    """
+    """Warn of plain http."""
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
     plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
     warnings = (declarations.http_warning(*url.judged("the URL"), url.location) for url in plain)
-    external = (one.location for one in tenancies if one.settings.credentials.method == "external")
-    what = "method: external is deprecated since Preservica 7.6, and will be removed before the LTS release after 8.1"
-    fix = "log in as a user of its own for hooksync, by password, and by TOTP if its second factor is set up"
-    return [*filter(None, warnings), *(Problem(what, fix, where) for where in external)]
+    return [*filter(None, warnings)]
 
 
 def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Problem]:
@@ -201,9 +194,10 @@ class FileReader:
         given["owns"] = self._owns(fields)
         if "credentials" in fields:
             login = cast(YamlMap, fields["credentials"])
-            told = given_fields(model.CredentialRefs, login)
-            refs = {name: self._reference(login, name, model.CREDENTIALS[name]) for name in told if name != "method"}
-            given["credentials"] = model.CredentialRefs(**told | refs)
+            refs = given_fields(model.CredentialRefs, login)
+            for name in refs:
+                refs[name] = self._reference(login, name, model.CREDENTIALS[name])
+            given["credentials"] = model.CredentialRefs(**refs)
         match cast(YamlMap, fields.get("limits", YamlMap())).get("unsubscribe"):
             case str(share):
                 given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))

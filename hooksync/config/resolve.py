@@ -123,8 +123,6 @@ class _Filling:
                 _, subject = written.judged("the tenant", self._environ)
                 self._note(f"{subject} holds a line break or a control character", "check the variable", written)
             return text, written.template.text
-        if text is not None and self.entry.settings.credentials.method == "external":
-            self._note("method: external needs a tenant", "write tenant: NAME, or set PRESERVICA_TENANT")
         return None, None
 
     def subscriptions(self) -> tuple[DeclaredSubscription, ...]:

@@ -234,7 +234,7 @@ def _reading(refusal: Refusal) -> str:
 
 
 def _fix(refusal: Refusal) -> str:
-    if refusal.is_private and refusal.field not in ("method", "credentials"):
+    if refusal.is_private and refusal.field != "credentials":
         return f"write {refusal.fields[0] if refusal.fields[0] == 'secret' else refusal.fields[1]}: {_REFERENCE}"
     if not refusal.fields and len(refusal.path) > 1:
         return "write its fields under it, indented"

@@ -17,7 +17,6 @@ from hooksync.core.urls import masked_url, normal_url, shown_server
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
 UnknownSecret = Literal["warn", "refuse", "replace"]
-LoginMethod = Literal["password", "external"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
@@ -214,11 +213,9 @@ class CredentialRefs(Record, frozen=True):
     """How to log in to a tenancy, by reference; what the file leaves out has its usual variable."""
 
     username: SecretRef = SecretRef("env", "PRESERVICA_USERNAME", noun=CREDENTIALS["username"])
-    # the shared key where the method is "external"
     password: SecretRef = SecretRef("env", "PRESERVICA_PASSWORD", noun=CREDENTIALS["password"])
     # only where the service demands a second factor
     totp: SecretRef = SecretRef("env", "PRESERVICA_2FA_TOKEN", noun=CREDENTIALS["totp"])
-    method: LoginMethod = "password"
 
 
 class UnsubscribeLimit(Record, frozen=True):

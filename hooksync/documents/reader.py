@@ -237,7 +237,7 @@ def _settings(fields: Fields, where: str, place: model.Location) -> Settings:
         if fault:
             raise InvalidDocument(f"{where}: a prefix of owns {fault}")
     read = {
-        "credentials": model.CredentialRefs(**refs, method=login["method"]),
+        "credentials": model.CredentialRefs(**refs),
         "owns": None if isinstance(owns, str) else tuple(owns),
         "limit": convert(fields["limit"], model.UnsubscribeLimit),
     }

@@ -162,7 +162,7 @@ def _tenancy_fields(view: TenancyView, **fields: object) -> Sections:
         "server_declared": tenancy.server.declared,
         "tenant_declared": tenancy.tenant_declared,
         "place": str(tenancy.location),
-        "credentials": {**{name: reference(getattr(refs, name)) for name in CREDENTIALS}, "method": refs.method},
+        "credentials": {name: reference(getattr(refs, name)) for name in CREDENTIALS},
         "owns": "all" if tenancy.owns is None else list(tenancy.owns),
         "limit": asdict(tenancy.limit),
         "live": None if live is None else Lines(encode_line(live_row(one)) for one in live),

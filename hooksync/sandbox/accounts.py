@@ -1,4 +1,4 @@
-"""Who may log in, and with which token: passwords, second factors, shared keys. No sockets; the clock is an argument.
+"""Who may log in, and with which token: passwords and second factors. No sockets; the clock is an argument.
 
 Source: Preservica's pages on the Access Token API and on two-factor authentication, and pyPreservica 4.2.2, common.py.
 """
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hooksync.sandbox.http_server import Refusal, SandboxError, read_number
+from hooksync.sandbox.http_server import Refusal, SandboxError
 
 # Sample values for a server on loopback; they protect nothing.
 USERNAME = "archivist@example.org"
@@ -28,7 +28,6 @@ WEBHOOK_ROLES = frozenset({"ROLE_SDB_MANAGER_USER", "ROLE_SDB_ADMIN_USER", "ROLE
 _BAD = "bad credentials"
 _OTP_PERIOD = 30  # seconds that one code lasts
 _OTP_DRIFT = 1  # periods that a client's clock may be off, either way
-_EXTERNAL_AGE = 300  # seconds that the timestamp of an external log-in may be off, either way
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,6 @@ class Account:
     roles: tuple[str, ...] = (ROLE,)
     totp_seed: str | None = field(default=None, repr=False)  # base32; with one, a log-in needs a second factor
     needs_totp_setup: bool = False  # a second factor is required, but none was set up
-    external_key: str | None = field(default=None, repr=False)  # for acquire-external; None: the password
 
     def __post_init__(self) -> None:
         if not self.tenants:
@@ -108,21 +106,6 @@ class Accounts:
             if self._takes_codes_once and used in self._used_codes:
                 raise Refusal(401, "the two-factor code was used before")
             self._used_codes.add(used)
-        return self._open(account, tenant)
-
-    def log_in_externally(self, form: dict[str, str]) -> dict[str, object]:
-        """Log in by a hash over a shared key. Raises `Refusal` for a wrong hash or an old timestamp."""
-        account, tenant = self._find(form)
-        timestamp = form.get("timestamp", "")
-        key = account.password if account.external_key is None else account.external_key
-        text = f"preservica-external-auth{timestamp}{account.username}{key}"
-        # SHA-1 is the service's recipe. Source: pyPreservica 4.2.2, common.py, __token__.
-        digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        if not hmac.compare_digest(digest.encode(), form.get("hash", "").encode()):
-            raise Refusal(401, _BAD)
-        seconds = read_number(timestamp)
-        if seconds is None or abs(self._clock() - seconds) > _EXTERNAL_AGE:
-            raise Refusal(401, "the timestamp is more than five minutes off")
         return self._open(account, tenant)
 
     def session(self, token: str) -> Session:

@@ -20,7 +20,6 @@ SUBSCRIPTIONS_PATH = "/api/webhook/subscriptions"
 CALLS = {  # method and path -> the name of the call, as faults and the log know it
     ("POST", "/api/accesstoken/login"): "login",
     ("POST", "/api/accesstoken/complete-2fa"): "complete-2fa",
-    ("POST", "/api/accesstoken/acquire-external"): "external",
     ("GET", "/api/user/details"): "details",
     ("GET", "/api/entity/versiondetails/version"): "version",
     ("GET", SUBSCRIPTIONS_PATH): "list",

@@ -218,7 +218,6 @@ class Rules:
         log_ins: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
             "login": self.accounts.log_in,
             "complete-2fa": self.accounts.complete_second_factor,
-            "external": self.accounts.log_in_externally,
         }
         if log_in := log_ins.get(name):
             return json_answer(200, log_in(request.form()))

@@ -1,11 +1,10 @@
-"""Logging in: by password, by password and second factor, by an external shared key.
+"""Logging in: by password, or by password and second factor.
 
 Source: Preservica's Access Token API and two-factor pages; pyPreservica 4.2.2, common.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,12 +22,11 @@ FindSecret = Callable[[SecretRef], Secret]
 
 _PATH = "/api/accesstoken"
 _PERIOD = 30  # seconds that a one-time code lasts
-_EXTERNAL_PREFIX = "preservica-external-auth"
 _WRONG_CREDENTIALS = frozenset({400, 401, 403})  # these statuses do not pass with time
 
 
 class _Outdated(Rejected):
-    """A code or timestamp was refused that may have expired or been used up: by another process, or by a lost try."""
+    """A code was refused that may have expired, or been used: by a different process, or by a lost try."""
 
 
 class UsedCodes:
@@ -81,15 +79,12 @@ class TokenSession:
                     is_refused = isinstance(error, Rejected) and error.status not in responses.BUSY_STATUSES
                     self._is_final = is_refused or isinstance(error, SecretError)
                     raise
-                self._token, self.tenant = log_in.token, self.tenant or log_in.tenant
+                self._token = log_in.token
+                self.tenant = self.tenant or log_in.tenant
             return self._token
 
     def _log_in(self) -> responses.LogIn:
-        """Log in; once more only with a new code or timestamp. Raises SecretError for what is not set, ServiceError."""
-        if self._tenancy.credentials.method == "external":
-            with suppress(_Outdated):
-                return self._external()
-            return self._external()
+        """Log in; once more only with a new code. Raises SecretError for what is not set, ServiceError."""
         with suppress(_Outdated):
             return self._password()
         code, _ = self._one_time_code()
@@ -122,18 +117,6 @@ class TokenSession:
         log_in = self._read(*self._ask("complete-2fa", form), doubt)
         return responses.LogIn(log_in.token, log_in.hidden, log_in.tenant or demand.tenant)
 
-    def _external(self) -> responses.LogIn:
-        if not self._tenancy.tenant:
-            what = f"{self._tenancy.name}: logging in by external key needs the tenant's name"
-            raise ServiceError(Problem(what, "write `tenant:`, or set PRESERVICA_TENANT", self._tenancy.location))
-        (username, key), timestamp = self._user_and_password(), str(int(self._context.clock.now()))
-        recipe = f"{_EXTERNAL_PREFIX}{timestamp}{username}{key}".encode()
-        digest = hashlib.sha1(recipe, usedforsecurity=False).hexdigest()  # the service defines it so
-        self._context.redactor.learn([digest])
-        form = {"username": username, "tenant": self._tenancy.tenant, "timestamp": timestamp, "hash": digest}
-        doubt = f"{self._tenancy.credentials.password} and this machine's clock"
-        return self._read(*self._ask("acquire-external", form), doubt)
-
     def _one_time_code(self) -> tuple[str, bool]:
         """Compute the six digits of the current period; of a later one, once it began, where they were used.
 
@@ -146,7 +129,8 @@ class TokenSession:
             what = f"{self._tenancy.name}: the account asks for a second factor, and {error.summary}"
             raise SecretError(Problem(what, f"set {ref} to the base32 seed of the account", ref.location)) from None
         self._context.redactor.learn([seed])
-        seed, now = seed.replace(" ", ""), self._context.clock.now()
+        seed = seed.replace(" ", "")
+        now = self._context.clock.now()
         server = self._tenancy.server.base_url
         period = self._used.reserve(server, seed, now)
         code = self._code_of(seed, period * _PERIOD)
@@ -182,8 +166,10 @@ class TokenSession:
 
     def _user_and_password(self) -> tuple[str, str]:
         """Look both up. Raises one SecretError for both, at the tenancy's place where the file names neither."""
-        found, problems = list[str](), list[Problem]()
-        for ref in (self._tenancy.credentials.username, self._tenancy.credentials.password):
+        found: list[str] = []
+        problems: list[Problem] = []
+        credentials = self._tenancy.credentials
+        for ref in (credentials.username, credentials.password):
             try:
                 found.append(self._find(ref).reveal())
             except SecretError as error:
@@ -201,18 +187,20 @@ class TokenSession:
         return request, self._send(request)
 
     def _read(self, request: Request, answer: Answer, doubt: str = "") -> responses.LogIn:
-        """Read the token of an answer. `doubt`: what else may be wrong, for credentials that depend on the time."""
-        credentials, kind, error = self._tenancy.credentials, Rejected, None
+        """Read the token of an answer. `doubt`: what may be wrong with a one-time code; "": there was none."""
+        credentials = self._tenancy.credentials
+        kind = Rejected
+        error = None
         if answer.status == 200:
             try:
                 log_in = responses.read_log_in(answer.body)
                 self._context.redactor.learn(log_in.hidden)
                 return log_in
             except responses.NotUnderstood as reason:
-                error, fix = reason, "check that `server` is a Preservica server"
+                error = reason
+                fix = "check that `server` is a Preservica server"
         elif answer.status in _WRONG_CREDENTIALS:
-            is_code = credentials.method != "external"  # which anybody with the seed may have used up
-            kind = _Outdated if doubt and (is_code or answer.repeats > 0) else Rejected
+            kind = _Outdated if doubt else Rejected
             fix = f"check {doubt or f'{credentials.username}, {credentials.password} and the tenant'}"
         else:
             fix = responses.fix_for_status(answer.status)

@@ -66,8 +66,7 @@ class Answer(Record, frozen=True):
     body: bytes
     retry_after: str | None = None  # the header as sent
     reach: Reach = "public"  # of the address that it came from
-    repeats: int = 0  # tries of the same call before the one that got this answer
-    follows_lost: bool = False  # one of them may have been carried out
+    follows_lost: bool = False  # an earlier try of the same call may have been carried out
 
     @property
     def text(self) -> str:
@@ -271,7 +270,7 @@ class Caller:
                 break
         if isinstance(last, ServiceError):
             raise last
-        return replace(last, repeats=repeat, follows_lost=follows_lost)
+        return replace(last, follows_lost=follows_lost)
 
     def _may_repeat(self, last: Answer | ServiceError, rule: RetryRule) -> bool:
         if isinstance(last, Answer):

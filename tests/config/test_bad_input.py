@@ -128,7 +128,7 @@ MISTAKES = [
     ("tenant: BRAMA", f"credentials: {{{LITERAL}: x}}", "7:19", "unknown key under credentials"),
     ("tenant: BRAMA", f"credentials: {{password:{LITERAL}}}", "7:19", "unknown key under credentials"),
     ("tenant: BRAMA", f"credentials: {{password: {{value: {LITERAL}}}}}", "7:30", "unknown key under password"),
-    ("tenant: BRAMA", f"credentials: {{method: {LITERAL}}}", "7:27", "must be password or external"),
+    ("tenant: BRAMA", f"credentials: {{method: {LITERAL}}}", "7:19", "unknown key under credentials"),
     ("tenant: BRAMA", f"credentials: {{x-note: {LITERAL}}}", "7:19", "unknown key under credentials"),
     ("tenant: BRAMA", "credentials: {username: }", "7:29", "credentials.username is empty"),
     # owns and limits

@@ -5,7 +5,6 @@ from hooksync.config.document import read_document
 from hooksync.config.files import STDIN, Source
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef, Trigger, UnsubscribeLimit
-from tests.command_line import ROOT
 
 LITERAL = "hunter2-hunter2"  # stands where a secret must not; no message may repeat it
 
@@ -56,15 +55,6 @@ def test_file_says_what_it_declares() -> None:
     assert subscription.include_identifiers
 
 
-def test_the_log_in_by_a_shared_key_is_warned_of_with_its_end_and_shown_by_no_example() -> None:
-    [warning] = read(GOOD.replace("tenant: BRAMA", "credentials: {method: external}")).warnings
-    assert warning.where == Location("a.yaml", 5, 3)
-    assert "deprecated since Preservica 7.6" in warning.what
-    assert "before the LTS release after 8.1" in warning.what
-    examples = [path for path in ROOT.glob("examples/**/*") if path.is_file()]
-    assert not [path for path in examples if "method: external" in path.read_text(encoding="utf-8", errors="replace")]
-
-
 def test_what_is_left_out_has_its_default() -> None:
     (tenancy,) = read("version: 1\ntenancies: {prod: {subscriptions: {}}}\n").tenancies
     assert tenancy.settings == Settings(
@@ -93,8 +83,7 @@ tenancies:
     allow_http: true
     credentials:
       username: {file: secrets/name}
-      password: {env: SHARED_KEY}
-      method: external
+      password: {env: A_PASSWORD}
     owns: [https://h/api, https://h/b]
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
@@ -108,7 +97,6 @@ tenancies:
     settings = tenancy.settings
     assert settings.allow_http
     assert settings.credentials.username == SecretRef("file", "secrets/name", base="folder")
-    assert settings.credentials.method == "external"
     assert settings.owns == ("https://h/api", "https://h/b")
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")

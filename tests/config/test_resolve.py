@@ -109,13 +109,6 @@ def test_tenancy_without_a_server_is_refused() -> None:
     assert said_of(SMALL, {"PRESERVICA_SERVER": ""}) == ['3:3: tenancy "prod" has no server']
 
 
-def test_external_method_needs_a_tenant() -> None:
-    text = SMALL.replace("    subscriptions", "    credentials: {method: external}\n    subscriptions")
-    assert said_of(text, {"PRESERVICA_SERVER": "h"}) == ["3:3: method: external needs a tenant"]
-    environ = {"PRESERVICA_SERVER": "h", "PRESERVICA_TENANT": "T"}
-    assert resolved(text, environ)[0].credentials.method == "external"
-
-
 def test_every_variable_that_is_missing_is_named() -> None:
     assert said_of(FILE.replace("BRAMA", "${TENANT}"), {"HOST": ""}) == [
         "6:13: tenant variable ${TENANT} is not set",

@@ -74,7 +74,6 @@ tenancies = mapping(
                 "username": references,
                 "password": references,
                 "totp": references,
-                "method": st.sampled_from(["password", "external"]),
             },
             with_notes=False,
         ),

@@ -626,8 +626,6 @@ LINE = "must be one line of text"
         (put("tenancies", 0, "credentials", "totp", "env", "A-B"),
          f"{ONE}.credentials.totp: env must be the name of an environment variable"),
         (put("tenancies", 0, "credentials", "totp", "file", "a"), f"{ONE}.credentials: totp is not as it must be"),
-        (put("tenancies", 0, "credentials", "method", "none"),
-         f"{ONE}.credentials: method must be password or external"),
         (put("tenancies", 0, "live_digest", "sha256:"), f"{ONE}: live_digest must be sha256: and 64 digits"),
         (put("tenancies", 0, "place", "hooks.yaml"), f"{ONE}: place must be a place: file:line:column"),
         (in_step(1, "place", "hooks.yaml:0:1"), f"{STEPS[1]}: place must be a place: file:line:column"),

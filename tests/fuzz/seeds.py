@@ -29,7 +29,7 @@ tenancies:
     server: http://${HOST:-localhost}:8080
     tenant: ${EMPTY}BRAMA$$
     allow_http: true
-    credentials: {username: {env: U}, password: {env: P}, totp: {env: T}, method: external}
+    credentials: {username: {env: U}, password: {env: P}, totp: {env: T}}
     owns: [https://fn.example.net/api, "http://[::1]:80/"]
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
@@ -48,7 +48,7 @@ version: 1
 tenancies:
   a:
     server: h
-    credentials: {{username: "{LITERAL}", password: {{env: "{LITERAL}"}}, totp: {{"{LITERAL}": 1}}, method: {LITERAL}}}
+    credentials: {{username: "{LITERAL}", password: {{env: "{LITERAL}"}}, totp: {{"{LITERAL}": 1}}}}
     subscriptions:
       b: {{url: "https://h/?code={LITERAL}", trigger: MOVED, secret: {LITERAL}}}
       c: {{url: "https://u:{LITERAL}@h/#{LITERAL}", trigger: MOVED, secret: {{file: "a\\0{LITERAL}"}}}}
@@ -91,7 +91,7 @@ _PLAN = {
         "binding": {"server": "https://eu.preservica.com", "tenant": "BRAMA", "urls": _URLS},
         "place": "hooks.yaml:4:3", "owns": "all", "limit": {"percent": 50, "number": None}, "error": None,
         "credentials":
-        {"username": {"env": "U"}, "password": {"env": "P"}, "totp": {"file": "t"}, "method": "external"},
+        {"username": {"env": "U"}, "password": {"env": "P"}, "totp": {"file": "t"}},
         "live": [{"id": n * 32, "url": "https://h/?a=***", "trigger": "MOVED", "include_identifiers": n == "1" or None}
                  for n in "123"],
         "live_digest": _SHA, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
@@ -143,7 +143,7 @@ _OF_YAML = r"""? - ! & * << <<: |- >+2 %YAML 1.2\n---\n %TAG ! tag:x,2000:\n ---
  &a *a &common *common *prod *hooks [*common,*more] {<<: *prod} yes off 0123 12:30:45 1:59:0.5 2026-01-01 .nan -.inf
  $ $$ ${ } ${HOST} ${LINES} ${NUL} ${HALF} ${EMPTY} ${GONE} ${GONE:-} ${HOST:-${HOST}} version x-a defaults tenancies
  tenant server owns limits unsubscribe 50% 101% replacement create-first probe auto subscriptions url trigger triggers
- secret env file include_identifiers credentials username password totp method external allow_http extra_triggers all
+ secret env file include_identifiers credentials username password totp allow_http extra_triggers all
  http:// https://h/ //[::1]:80 @ %2e%2e ;x MOVED INDEXED FULL_TEXT_INDEXED \n\x20\x20 \n\x20\x20\x20\x20\x20\x20"""
 _OF_JSON = """success token refresh-token tenant message needs.2fa continuationToken id url triggerType
  includeIdentifiers challengeCode challengeResponse format hooksync.state/1 hooksync.state/2 hooksync.plan/1 last_run

@@ -176,7 +176,6 @@ def test_no_content_has_no_body(start: Start, connect: Connect) -> None:
     [
         ("login", "accesstoken/login"),
         ("complete-2fa", "accesstoken/complete-2fa"),
-        ("external", "accesstoken/acquire-external"),
         ("subscribe", "webhook/subscriptions"),
         ("any", "anything"),
     ],

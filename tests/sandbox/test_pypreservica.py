@@ -84,13 +84,6 @@ def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(start: Start, 
         hooks(box, username="new@example.org")
 
 
-def test_it_logs_in_with_a_shared_key(start: Start, hooks: Hooks) -> None:
-    box = start(accounts=(Account(external_key="a key of the tenancy"),))
-    assert hooks(box, password="a key of the tenancy", use_shared_secret=True).subscriptions() == []
-    with pytest.raises(RuntimeError, match="shared secret"):
-        hooks(box, password="another key", use_shared_secret=True)
-
-
 def test_it_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:
     with pytest.raises(RuntimeError, match="Check your credentials"):
         hooks(start(), password="wrong")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,19 +177,6 @@ def test_seed_that_is_not_base32_is_refused_at_once() -> None:
 def test_account_without_a_tenant_is_refused() -> None:
     with pytest.raises(SandboxError, match="has no tenant"):
         Account(tenants=())
-
-
-@pytest.mark.parametrize(
-    ("age", "key", "status"),
-    [(0, "shared", 200), (299, "shared", 200), (301, "shared", 401), (-301, "shared", 401), (0, "wrong", 401)],
-)
-def test_external_log_in_wants_the_right_key_and_a_fresh_timestamp(age: int, key: str, status: int) -> None:
-    service = Service(Account(external_key="shared"))
-    timestamp = str(int(NOW) - age)
-    text = f"preservica-external-auth{timestamp}{service.account.username}{key}"
-    digest = hashlib.sha1(text.encode()).hexdigest()
-    form = {"username": service.account.username, "tenant": "DEMO", "timestamp": timestamp, "hash": digest}
-    assert service.post_form("acquire-external", **form)[0] == status
 
 
 def test_token_ends_after_its_time(service: Service) -> None:
@@ -497,6 +483,6 @@ def test_state_that_cannot_be_saved_is_a_500(tmp_path: Path) -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    account = Account(password="pass-word", totp_seed=SEED, external_key="ex-key")
+    account = Account(password="pass-word", totp_seed=SEED)
     shown = repr((account, Subscription("https://a/", "MOVED", "se-cret"), Request("POST", "/", body=b"se-cret")))
-    assert not any(secret in shown for secret in ("pass-word", SEED, "ex-key", "se-cret"))
+    assert not any(secret in shown for secret in ("pass-word", SEED, "se-cret"))

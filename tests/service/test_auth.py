@@ -331,47 +331,6 @@ def test_a_second_factor_that_is_refused_after_waits_is_re_created_once(clients:
     assert names(box).count("login") == 2
 
 
-# by external key
-
-
-def test_an_external_log_in_that_is_refused_after_waits_has_a_new_timestamp(clients: Clients, start: Start) -> None:
-    clients.method = "external"
-    box = start("gateway-502@external", "status-401@external")
-    assert clients.client(box.url).list_subscriptions() == ()
-    assert names(box) == ["external", "external", "external", "list"]
-
-
-def test_a_log_in_by_external_key(clients: Clients, start: Start) -> None:
-    clients.method = "external"
-    clients.environ["PRESERVICA_PASSWORD"] = "the-sh\u00e4red-key"
-    box = start(external_key="the-sh\u00e4red-key")
-    assert clients.client(box.url).list_subscriptions() == ()
-    assert names(box) == ["external", "list"]
-
-
-def test_a_wrong_external_key_is_tried_once(clients: Clients, start: Start) -> None:
-    clients.method = "external"
-    box = start(external_key="the-shared-key")
-    client = clients.client(box.url)
-    for _ in range(2):
-        error = failure_of(client.list_subscriptions, "the-shared-key")
-        assert "check env:PRESERVICA_PASSWORD and this machine's clock" in str(error)
-    assert names(box) == ["external"]
-
-
-def test_an_external_key_needs_a_tenant(clients: Clients, start: Start) -> None:
-    clients.method, clients.tenant = "external", None
-    box = start()
-    error = failure_of(clients.client(box.url).list_subscriptions)
-    assert "needs the tenant's name" in error.summary
-    assert names(box) == []
-
-
-def test_the_hash_of_an_external_key_is_hidden(clients: Clients, start: Start) -> None:
-    clients.method = "external"
-    assert "hash=***" in failure_of(clients.client(start("echo@external").url).list_subscriptions).summary
-
-
 # the token that threads share
 
 

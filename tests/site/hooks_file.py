@@ -23,7 +23,6 @@ LINKS = {  # to the sections that have the fields of a field
 }
 MORE = {  # where to read on, by the path of a field
     "credentials": "[where secrets come from](secrets.md)",
-    "credentials.method": "[logging in by a shared key](secrets.md#logging-in-by-a-shared-key)",
     "limits": "[exit code 3](exit-codes.md#3-refused)",
     "replacement": "[rotate a secret](rotating-secrets.md#the-old-one-first)",
     "probe": "[receivers](receivers.md)",
