@@ -170,15 +170,18 @@ def _version(arguments: argparse.Namespace, world: World) -> ExitCode:
     if arguments.format == "text":
         return ExitCode(_print_version())
     installed = {str(each.name).lower(): each for each in distributions()}
-    needed = (installed["hooksync"].requires if "hooksync" in installed else None) or ()
-    shipped = [each for each in needed if not re.search("extra == .(dev|test|servers)", each)]
-    names = [re.split("[^A-Za-z0-9._-]", each)[0] for each in shipped]
+    needed = installed["hooksync"].requires if "hooksync" in installed else None
+    libraries: dict[str, str] = {}
+    for requirement in needed or ():
+        # not those of the extras that only developers use
+        own = re.fullmatch(r"([\w.-]+)[^;]*(; extra == .(cloud|keyring|totp).)?", requirement)
+        if own and own[1] in installed:
+            libraries[own[1]] = installed[own[1]].version
     document = {
-        "format": "hooksync.version/1",
-        "hooksync_version": __version__,
+        "hooksync": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": {name: installed[name].version if name in installed else None for name in names},
+        "libraries": libraries,
     }
     world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
     return ExitCode.DONE

@@ -31,10 +31,10 @@ MORE = {  # where to read on, by the command
     "state": "[the state](state.md)",
     "secret": "[rotate a secret](rotating-secrets.md)",
     "schema": "[the hooks file](hooks-file.md), [the JSON](json.md)",
-    "version": "[the JSON](json.md#a-version)",
     "sandbox": "[quick start](quick-start.md)",
     "demo": "[quick start](quick-start.md)",
     "completion": "",
+    "version": "",
 }
 
 

@@ -9,7 +9,7 @@ from tests.site.fields import Schema, read_schema, type_of, whole
 from tests.site.parts import page_with
 
 Rows = dict[str, str]  # what is said of a field, by its path
-KINDS = ("plan", "report", "list", "state", "notice", "receiver", "version")
+KINDS = ("plan", "report", "list", "state", "notice", "receiver")
 RECEIVER = ("verify", "fire", "event")  # the formats of the receiver's side, by their names in the schema
 REFERENCE = "[a reference](hooks-file.md#a-reference)"
 HEADINGS = {"event": "listen"}  # where a format has another name than the command
