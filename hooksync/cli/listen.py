@@ -20,7 +20,7 @@ from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receive
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
-from hooksync.core.model import DeclaredSubscription, Trigger
+from hooksync.core.model import DeclaredSubscription, SecretRef, Trigger
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import NOT_SHOWN, printable
@@ -54,7 +54,9 @@ class _Listener(http_server.LoopbackServer):
     def __init__(self, log: _Log, forward: _Forward, done: threading.Event) -> None:
         accepted = keys_of({ref: log.known.secrets[ref] for ref in log.known.accepted})
         self._receiver = Receiver(accepted, Memory(0))  # whatever comes again is shown again
-        self._log, self._forward, self._done = log, forward, done
+        self._log = log
+        self._forward = forward
+        self._done = done
         self._sending = threading.Lock()
         super().__init__(log.options.port, self._respond)
 
@@ -74,9 +76,11 @@ class _Listener(http_server.LoopbackServer):
             run, declared = self._forward
             found = pass_on(declared.url, request.headers, request.body, run.context)
             if isinstance(found, ProbeResult):
-                forwarded, answer = found.detail, answer._replace(status=_NO_ANSWER)
+                forwarded = found.detail
+                answer = answer._replace(status=_NO_ANSWER)
             else:
-                forwarded, answer = str(found.status), answer._replace(status=found.status)
+                forwarded = str(found.status)
+                answer = answer._replace(status=found.status)
         with self._sending:  # so that all is shown in the order in which it is answered
             try:
                 self._log.show(Seen(rfc3339(self._log.world.clock.now()), answer, request, forwarded))
@@ -100,28 +104,60 @@ class _Log(Record, frozen=True):
 
     def show(self, seen: Seen) -> None:
         """Show one request, on standard output."""
-        answer, event = seen.answer, seen.answer.event
+        answer = seen.answer
         ref = self.known.accepted[int(answer.signed_with)] if answer.signed_with else None
         number = 0
-        if event is not None:
-            self.deliveries[event_key(event)] += 1
-            number = self.deliveries[event_key(event)]
-        reason, path = self._reason(seen), self._record(seen)
+        if answer.event is not None:
+            key = event_key(answer.event)
+            self.deliveries[key] += 1
+            number = self.deliveries[key]
+        path = self._record(seen)
         if self.options.format == "json":
-            if event is not None and self.world.output.redactor.holds(json.dumps(event)):
-                event, reason = None, NOT_SHOWN
-            signed_with = self.known.document(ref) if ref else None
-            told = {"at": seen.at, "kind": answer.kind, "status": answer.status, "signed_with": signed_with}
-            told |= {"delivery": number, "reason": reason or None, "forwarded": seen.forwarded, "recorded": path}
-            text = json.dumps({"format": FORMAT, **told, "event": event}, sort_keys=True)
-            self.world.terminal.result(text + "\n", "json")
-            return
-        style = "green" if event is not None else "red" if answer.kind == "refused" else ""
-        what = "  ".join(self._facts(event)) if event is not None else answer.kind
-        more = [f"signed with {self.known.told(ref)}" if ref else reason, f"delivery {number}" if number > 1 else ""]
-        lines = [(style, "  ".join((seen.at[11:], str(answer.status), what, *filter(None, more))))]
-        lines += [("", f"  passed on: {seen.forwarded}")] if seen.forwarded else []
-        self.world.terminal.show([*lines, *([("", f"  recorded: {printable(path)}")] if path else [])])
+            self.world.terminal.result(self._json(seen, ref, number, path), "json")
+        else:
+            self.world.terminal.show(self._lines(seen, ref, number, path))
+
+    def _json(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> str:
+        event = seen.answer.event
+        reason = self._reason(seen)
+        if event is not None and self.world.output.redactor.holds(json.dumps(event)):
+            event = None
+            reason = NOT_SHOWN
+        document = {
+            "format": FORMAT,
+            "at": seen.at,
+            "kind": seen.answer.kind,
+            "status": seen.answer.status,
+            "signed_with": self.known.document(ref) if ref else None,
+            "delivery": number,
+            "reason": reason or None,
+            "forwarded": seen.forwarded,
+            "recorded": path,
+            "event": event,
+        }
+        return json.dumps(document, sort_keys=True) + "\n"
+
+    def _lines(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> list[tuple[str, str]]:
+        answer = seen.answer
+        style = "red" if answer.kind == "refused" else ""
+        words = [seen.at[11:], str(answer.status)]
+        if answer.event is None:
+            words.append(answer.kind)
+        else:
+            style = "green"
+            words += self._facts(answer.event)
+        if ref:
+            words.append(f"signed with {self.known.told(ref)}")
+        elif reason := self._reason(seen):
+            words.append(reason)
+        if number > 1:
+            words.append(f"delivery {number}")
+        lines = [(style, "  ".join(words))]
+        if seen.forwarded:
+            lines.append(("", f"  passed on: {seen.forwarded}"))
+        if path:
+            lines.append(("", f"  recorded: {printable(path)}"))
+        return lines
 
     def _facts(self, event: Event) -> Iterator[str]:
         """Tell trigger, entities and subscription of an event; anything may stand there."""
@@ -139,7 +175,8 @@ class _Log(Record, frozen=True):
 
     def _reason(self, seen: Seen) -> str:
         """Say why something was refused, as far as that can be told."""
-        signature, body = seen.request.headers.get(SIGNATURE.lower(), ""), seen.request.body
+        signature = seen.request.headers.get(SIGNATURE.lower(), "")
+        body = seen.request.body
         if seen.answer.kind != "refused" or seen.answer.status != _WRONG_SIGNATURE:
             return seen.answer.reason
         if others := find_signers(self.known.secrets, body, signature):
@@ -148,7 +185,8 @@ class _Log(Record, frozen=True):
 
     def _record(self, seen: Seen) -> str | None:
         """Write an event and its headers; returns the path of its body."""
-        kind, folder = seen.answer.kind, self.options.record
+        kind = seen.answer.kind
+        folder = self.options.record
         if folder is None or kind == "challenge" or not seen.request.body:
             return None
         self.recorded[kind] += 1
@@ -157,14 +195,18 @@ class _Log(Record, frozen=True):
         stamp = "".join(each for each in seen.at if each.isalnum())
         path = f"{folder.rstrip('/')}/{stamp}-{self.recorded.total():04}-{kind}.json"
         headers = "".join(f"{name}: {value}\n" for name, value in seen.request.headers.items())
+        create_file = self.world.output.create_file
         try:
-            for name, data in ((path + HEADERS, headers.encode("latin-1")), (path, seen.request.body)):
-                self.world.output.create_file(name, data, mode=0o600)
-        except (FileExistsError, FileError) as error:
-            what = f"{printable(path)} is there already" if isinstance(error, FileExistsError) else error
-            self.world.terminal.message(f"error: {what}")
-            return None
-        return path
+            create_file(path + HEADERS, headers.encode("latin-1"), mode=0o600)
+            create_file(path, seen.request.body, mode=0o600)
+        except FileExistsError:
+            what = f"{printable(path)} is there already"
+        except FileError as error:
+            what = str(error)
+        else:
+            return path
+        self.world.terminal.message(f"error: {what}")
+        return None
 
 
 _Forward = tuple[Run, DeclaredSubscription] | None

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import responses
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
@@ -30,7 +30,7 @@ MAX_BODY = 1 << 20  # bytes of a request's body; a longer one is refused
 MAX_HEAD = 16 * 1024  # bytes of a request line and headers together, and of trailers
 MAX_CONNECTIONS = 128  # fewer than the files that the systems let a process open, 256 on macOS
 _MAX_CHUNK_LINE = 256  # bytes
-_REQUEST_LINE = re.compile(r"(DELETE|GET|PATCH|POST|PUT) (/[!-~]*) HTTP/(1\.[01])")
+_REQUEST_LINE = re.compile(r"(DELETE|GET|PATCH|POST|PUT) (/[!->@-~]*)(?:\?([!-~]*))? HTTP/(1\.[01])")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")  # RFC 9110, 9112
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~]*)?\r\n")
 _POLL = 0.02  # seconds between two checks whether to stop
@@ -85,13 +85,8 @@ def html_answer(status: int) -> Answer:
     return Answer(status, page.encode(), "text/html")
 
 
-def read_number(text: str) -> int | None:
-    """Read a whole number from a header or form; None if it is not one, or is absurdly long."""
-    return int(text) if text.isdecimal() and len(text) < 20 else None
-
-
+# answers a request through `Connection.send`, or cuts the connection
 Respond = Callable[["Connection", Request], None]
-"""Answers a request through `Connection.send`, or cuts the connection."""
 
 
 class LoopbackServer(ThreadingTCPServer):
@@ -118,8 +113,8 @@ class LoopbackServer(ThreadingTCPServer):
             raise SandboxError(
                 f"cannot listen on 127.0.0.1:{port}: {error}; choose another port, or 0 for any"
             ) from error
-        self.port = int(self.socket.getsockname()[1])  # also where `port` was 0
-        self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,), name=f"loopback:{self.port}")
+        self.port = self.server_address[1]  # also where `port` was 0
+        self._thread = threading.Thread(target=self.serve_forever, args=(_POLL,))
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -191,35 +186,35 @@ class Connection(StreamRequestHandler):
         while not self.close_connection:
             self.server.limit(self.connection, self.server.seconds)
             try:
-                request = self._read()
+                request = _read_head(self.rfile)
+                headers = request.headers
+                self.server.check_host(headers.get("host", ""))
+                if headers.get("expect", "").lower() == "100-continue":
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request = replace(request, body=_read_body(self.rfile, headers))
             except Refusal as refusal:
                 self.close_connection = True
                 self.send(refusal.answer)
                 return
+            self.close_connection = "close" in headers.get("connection", "").lower()
             self.server.limit(self.connection, math.inf)
             self.server.respond(self, request)
 
-    def _read(self) -> Request:
-        method, target, headers = read_head(self.rfile)
-        self.server.check_host(headers.get("host", ""))
-        self.close_connection = "close" in headers.get("connection", "").lower()
-        if headers.get("expect", "").lower() == "100-continue":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        path, _, query = target.partition("?")
-        return Request(method, path, query, headers, read_body(self.rfile, headers))
-
     def send(self, answer: Answer, *, half: bool = False) -> None:
         """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
-        has_body = answer.status not in (204, 304)  # these have none (RFC 9110)
-        body = answer.body if has_body else b""
+        body = b""
         lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
-        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"] if has_body else []
+        if answer.status not in (204, 304):  # these have no body (RFC 9110)
+            body = answer.body
+            lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
-        lines += ["Connection: close"] if self.close_connection else []
+        if self.close_connection:
+            lines.append("Connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
         if half:
             self.close_connection = True
-            head, body = (head, body[: len(body) // 2]) if body else (b"HTTP/1.1", b"")
+            head = head if body else b"HTTP/1.1"
+            body = body[: len(body) // 2]
         self.server.limit(self.connection, self.server.seconds)
         self.wfile.write(head + body)
 
@@ -228,8 +223,8 @@ class Connection(StreamRequestHandler):
         self.close_connection = True
 
 
-def read_head(stream: io.BufferedIOBase) -> tuple[str, str, dict[str, str]]:
-    """Read the method, the target and the headers of a request; names are in lower case.
+def _read_head(stream: io.BufferedIOBase) -> Request:
+    """Read a request without its body.
 
     Raises `Refusal` for anything that two programs could read differently. Equal headers are
     joined by a comma, so that two lengths are no number.
@@ -238,7 +233,7 @@ def read_head(stream: io.BufferedIOBase) -> tuple[str, str, dict[str, str]]:
     first = _REQUEST_LINE.fullmatch(lines[0]) if lines else None
     if first is None:
         raise Refusal(400, "the request line is invalid")
-    method, target, version = first.groups()
+    method, path, query, version = first.groups("")
     headers: dict[str, str] = {}
     for line in lines[1:]:
         header = _HEADER.fullmatch(line)
@@ -249,7 +244,7 @@ def read_head(stream: io.BufferedIOBase) -> tuple[str, str, dict[str, str]]:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if version == "1.0":
         headers["connection"] = "close"
-    return method, target, headers
+    return Request(method, path, query, headers)
 
 
 def _read_lines(stream: io.BufferedIOBase) -> list[str]:
@@ -268,17 +263,23 @@ def _read_lines(stream: io.BufferedIOBase) -> list[str]:
     return lines
 
 
-def read_body(stream: io.BufferedIOBase, headers: dict[str, str]) -> bytes:
+def _read_body(stream: io.BufferedIOBase, headers: Mapping[str, str]) -> bytes:
     """Read a body, sent with its length or in chunks. Raises `Refusal` for one that is too large or broken."""
     if "transfer-encoding" not in headers:
-        size = read_number(headers.get("content-length", "0"))
-        if size is None:
+        length = headers.get("content-length", "0")
+        if not re.fullmatch("[0-9]{1,15}", length):
             raise Refusal(400, "Content-Length is not one number")
-        return _read_exactly(stream, size, MAX_BODY)
+        return _read_exactly(stream, int(length), MAX_BODY)
     if headers["transfer-encoding"].lower() != "chunked" or "content-length" in headers:
         raise Refusal(400, "Transfer-Encoding is not chunked, or comes with Content-Length")
     body = bytearray()
-    while size := _read_chunk_size(stream):
+    while True:
+        found = _CHUNK_LINE.fullmatch(stream.readline(_MAX_CHUNK_LINE))
+        if found is None:
+            raise Refusal(400, "the size of a chunk is invalid")
+        size = int(found[1], 16)
+        if not size:
+            break
         body += _read_exactly(stream, size, MAX_BODY - len(body))
         if stream.read(2) != b"\r\n":
             raise Refusal(400, "a chunk is not as long as its size says")
@@ -293,13 +294,6 @@ def _read_exactly(stream: io.BufferedIOBase, size: int, most: int) -> bytes:
     if len(piece) < size:
         raise ConnectionError("the other side stopped in the middle of a body")
     return piece
-
-
-def _read_chunk_size(stream: io.BufferedIOBase) -> int:
-    found = _CHUNK_LINE.fullmatch(stream.readline(_MAX_CHUNK_LINE))
-    if found is None:
-        raise Refusal(400, "the size of a chunk is invalid")
-    return int(found[1], 16)
 
 
 def cut(connection: socket.socket) -> None:

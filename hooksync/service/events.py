@@ -90,7 +90,7 @@ def send_notice(url: Secret, body: bytes, name: str, context: CallContext) -> st
 def pass_on(url: HookUrl, headers: Mapping[str, str], body: bytes, context: CallContext) -> Answer | ProbeResult:
     """Send on what came, byte for byte, with its headers (names in lower case) but those of the one connection."""
     kept = {name: value for name, value in headers.items() if name not in _OF_A_CONNECTION}
-    sent = iter([body]) if "chunked" in headers.get("transfer-encoding", "").lower() else body
+    sent = iter([body]) if "transfer-encoding" in headers else body
     return post(url, context, "event", headers=kept, body=sent)
 
 
