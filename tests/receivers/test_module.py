@@ -185,6 +185,12 @@ def test_an_odd_signature_is_refused_and_not_an_error(receiver: Receiver, signat
     assert receiver.receive("POST", "", {"Preservica-Signature": signature}, BODY).status == 401
 
 
+@pytest.mark.parametrize("others", ["0" * 64, "", sign(BODY)])
+def test_an_event_with_several_signature_headers_is_refused(receiver: Receiver, others: str) -> None:
+    headers = {"Preservica-Signature": sign(BODY), "preservica-signature": others}
+    assert receiver.receive("POST", "", headers, BODY).status == 401
+
+
 def test_what_is_refused_says_why_in_the_answer_and_for_the_log(receiver: Receiver) -> None:
     answers = {
         "only POST is answered": receiver.receive("GET", "", {}, b""),

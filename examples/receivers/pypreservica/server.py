@@ -38,7 +38,7 @@ class GuardedHandler(WebHookHandler):
 
     def read_body(self) -> bytes:
         """Read a body with or without chunks."""
-        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(max(0, min(MAX_BODY, int(self.headers.get("Content-Length", 0)))))
         body = b""
         while 0 < (size := int(self.rfile.readline(20), 16)) <= MAX_BODY - len(body):
