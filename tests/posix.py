@@ -12,6 +12,7 @@ _SIGNALS = "a process cannot be asked to end there, but by its console"
 _ENDS = "processes are ended by it, or measured, in ways that Windows does not know"
 
 NOT_ON_WINDOWS = {  # files, and tests in others, by their paths below tests/; with the reason
+    "attacks/test_git.py": _SHELLS,
     "attacks/test_signals.py": _SIGNALS,
     "cli/test_completion.py": _SHELLS,
     "commands/test_listen.py": _SIGNALS,

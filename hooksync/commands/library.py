@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from hooksync.commands.options import Options
 from hooksync.commands.setup import Declared, Session, open_session, prepare, prepare_saved
-from hooksync.config.files import find_commit
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
 from hooksync.core.output import Output
@@ -125,8 +124,12 @@ class Plan(Result, frozen=True, kw_only=True):
 
     def to_json(self, *, is_signed: bool = True) -> str:
         """Write it as `plan --out` saves it, signed where a key is set. Raises FileError if it would hold a secret."""
-        declared, commit = self.declared, find_commit(self.declared.options.files[0])
-        key = plan_key(declared.world.environ.get(KEY_VARIABLE)) if is_signed else None
+        from hooksync.core.git import find_commit  # only here: text needs no other program
+
+        declared = self.declared
+        environ = declared.world.environ
+        commit = find_commit(declared.options.files[0], environ)
+        key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
         text = plan_json(self, declared.diff_options, self.id, key, commit=commit, state=self.made_with)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
 

@@ -30,8 +30,6 @@ _WINDOWS_DEVICE = re.compile(
     r"\\\\[.?]\\.*|(?:.*[\\/])?(?:con|prn|aux|nul|com[1-9]|lpt[1-9]|conin\$|conout\$)(?:[ .:][^\\/]*)?",
     re.DOTALL | re.IGNORECASE,
 )
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_MOST_GIT_BYTES = 4 * 1024 * 1024  # of a file of Git; a line of packed references takes about 80
 
 
 class Source(Record, frozen=True):
@@ -136,43 +134,6 @@ def lies_in(ref: SecretRef, folder: str, policy: str) -> bool:
 def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
     """Whether a real path leads to what the system tells of processes (their secrets too) and devices."""
     return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
-
-
-def find_commit(path: str) -> str | None:
-    """Find the commit that is checked out where a hooks file or a directory of them lies; None: it cannot be told.
-
-    Git itself is not needed: its files are read.
-    """
-    if path == "-":
-        return None
-    try:
-        folder, below = os.path.realpath(path), ""
-        while not os.path.lexists(git := os.path.join(folder, ".git")):
-            folder, below = os.path.dirname(folder), folder
-            if folder == below:
-                return None
-        if os.path.isfile(git):  # of a further work tree, or of a submodule
-            git = os.path.join(folder, _git_text(git).removeprefix("gitdir: "))
-        head = _git_text(os.path.join(git, "HEAD"))
-        commit = _commit_of(head.removeprefix("ref: "), git) if head.startswith("ref: ") else head
-        return commit if _COMMIT.fullmatch(commit) else None
-    except (OSError, ValueError):  # not readable, not text: the commit is a remark in a plan, and stops none
-        return None
-
-
-def _commit_of(reference: str, git: str) -> str:
-    """Look a branch up, in a file of its own or among the packed ones. Raises OSError or ValueError."""
-    common = os.path.join(git, "commondir")
-    shared = os.path.join(git, _git_text(common)) if os.path.isfile(common) else git
-    loose = os.path.join(shared, reference)
-    if os.path.isfile(loose):
-        return _git_text(loose)
-    packed = _git_text(os.path.join(shared, "packed-refs")).splitlines()
-    return next((line.split(" ")[0] for line in packed if line.endswith(f" {reference}")), "")
-
-
-def _git_text(path: str) -> str:
-    return read_file(path, _MOST_GIT_BYTES).decode().strip()
 
 
 def _hooks_files(argument: str) -> dict[str, list[str]]:

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from io import StringIO
 from threading import Event, Lock
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import cast
 
 from hooksync.config.declarations import ON_DEVICE, is_own, reference_problem, unset_problem
 from hooksync.config.files import is_device, others_may_read, read_settings, real_path
 from hooksync.core.clock import within
 from hooksync.core.errors import FileError, Problem, SecretError, os_reason
-from hooksync.core.model import Location, Secret, SecretRef
+from hooksync.core.model import Environ, Location, Secret, SecretRef, process_environ
 from hooksync.core.output import is_there
 from hooksync.core.reading import read_file
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 CREDENTIALS_FILE = "credentials.properties"  # as pyPreservica calls it
 _PYPRESERVICA = {
@@ -132,21 +128,24 @@ class SecretSources:
         """
         from hooksync.core import programs  # of use to few
 
-        program, environ = ref.parts[0], {name: self._environ[name] for name in self._environ if not is_own(name)}
+        program = ref.parts[0]
+        inherited = process_environ(self._environ)
+        environ = {name: inherited[name] for name in inherited if not is_own(name)}
         fix = "run it yourself to see what it says; it may neither ask nor print anything but the secret"
-        try:  # unbuffered, for it may be left while it is read
-            process = programs.start(ref.parts, environ, **programs.OUTPUT_ALONE)
+        try:
+            process = programs.start(ref.parts, environ, talks=False)
         except (OSError, ValueError) as error:
             reason = f"cannot be read: {program} cannot be run: {os_reason(error)}"
             raise _unusable(ref, reason, "install it where PATH finds it, or write its whole path") from None
-        try:
-            data, code = within(self._patience, partial(_output_of, process), self._stop)
-        except TimeoutError:
-            raise self._unanswered(ref, program, fix) from None
-        finally:
-            programs.end(process)  # and what it left running, even where it ended by itself
-            process.wait()
-            cast(BinaryIO, process.stdout).close()
+        with process:
+            try:
+                code, data, _ = within(self._patience, partial(programs.talk, process, _LARGEST), self._stop)
+            except TimeoutError:
+                raise self._unanswered(ref, program, fix) from None
+            except programs.OutputTooLarge:
+                raise _too_large(ref) from None
+            finally:
+                programs.end(process)  # and what it left running, even where it ended by itself
         if code:
             how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise _unusable(ref, f"cannot be read: {program} {how}", fix)
@@ -175,16 +174,12 @@ class SecretSources:
         return _unusable(ref, f"cannot be read: {who} did not end within {self._patience:g} seconds", fix)
 
 
-def _output_of(process: Popen[bytes]) -> tuple[bytes, int]:
-    """Read what a program prints, up to what is too much, and wait for its end."""
-    output, data = cast(BinaryIO, process.stdout), b""
-    while len(data) <= _LARGEST and (more := output.read(_LARGEST)):
-        data += more
-    return data, process.wait() if len(data) <= _LARGEST else 0
-
-
 def _unusable(ref: SecretRef, state: str, fix: str) -> SecretError:
     return SecretError(reference_problem(ref, state, fix))
+
+
+def _too_large(ref: SecretRef) -> SecretError:
+    return _unusable(ref, "is larger than 64 KiB", "see that it is the secret and nothing else")
 
 
 def _from_file(ref: SecretRef) -> str:
@@ -202,7 +197,7 @@ def _from_file(ref: SecretRef) -> str:
 def _text_of(data: bytes, ref: SecretRef, empty_fix: str) -> str:
     """Take a secret from what a file or a program gives: all but one line break at the end."""
     if len(data) > _LARGEST:
-        raise _unusable(ref, "is larger than 64 KiB", "see that it is the secret and nothing else")
+        raise _too_large(ref)
     text = data.decode("utf-8", "surrogateescape")  # as the system hands on the environment
     value = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not value:
@@ -240,7 +235,7 @@ def gather(
         path = credentials or CREDENTIALS_FILE
         layers.append((path, _credentials_in(path)))
     # no copy of the environment, which on Windows minds no case
-    values = ChainMap(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
+    values = Environ(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
     origins = {name: path for path, found in reversed(layers) for name in found if name not in environ}
     what = "may be read by every user of this machine"
     open_to_all = [Problem(f"{each} {what}", f"chmod 600 {each}") for each in env_files if others_may_read(each)]

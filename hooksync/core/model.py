@@ -6,6 +6,7 @@ Nothing here reads, writes, calls or looks at a clock.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -41,6 +42,15 @@ class Location(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+class Environ(ChainMap[str, str]):
+    """The environment of the process, and below it what files of variables add."""
+
+
+def process_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what programs that hooksync starts may inherit: nothing that a file of variables sets."""
+    return environ.maps[0] if isinstance(environ, Environ) else environ
 
 
 class Secret:

@@ -59,6 +59,13 @@ BREAKS = {
         "{quote(identifier, safe='')}",
         "{quote(identifier)}",
     ),
+    "git": Break(
+        "take a folder that looks like a bare repository",
+        "core/git.py",
+        '    while not os.path.lexists(os.path.join(folder, ".git")):\n',
+        "    while False:\n",
+        also=(("core/git.py", '    "safe.bareRepository=explicit",\n', ""),),
+    ),
     "runner_commands": Break(
         "let JSON leave without escapes",
         "core/output.py",

@@ -1,12 +1,11 @@
 import io
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from hooksync.config.files import MOST_BYTES, STDIN, Source, default_file, find_commit, read_sources
+from hooksync.config.files import MOST_BYTES, STDIN, Source, default_file, read_sources
 from hooksync.core.errors import FileError
 from hooksync.core.schema import read_schema, schema_text
 
@@ -172,80 +171,3 @@ def test_closed_standard_input_is_an_error() -> None:
 def test_schema_of_the_hooks_file_is_found() -> None:
     assert read_schema("hooks") == json.loads(schema_text("hooks"))
     assert read_schema("hooks")["$id"] == "urn:hooksync:schema:hooks:1"
-
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def git(folder: Path, files: dict[str, str]) -> str:
-    """Make a folder look as Git would make it, and return the path of a hooks file in it."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (folder / "deep" / "in").mkdir(parents=True, exist_ok=True)
-    return str(folder / "deep" / "in" / "hooks.yaml")
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        {".git/HEAD": f"{COMMIT}\n"},
-        {".git/HEAD": "ref: refs/heads/main\n", ".git/refs/heads/main": f"{COMMIT}\n"},
-        {
-            ".git/HEAD": "ref: refs/heads/a/b\n",
-            ".git/packed-refs": f"# pack-refs\n{'1' * 40} refs/heads/a\n{COMMIT} refs/heads/a/b\n",
-        },
-        {
-            ".git": "gitdir: real/worktrees/one\n",
-            "real/worktrees/one/HEAD": "ref: refs/heads/main\n",
-            "real/worktrees/one/commondir": "../..\n",
-            "real/refs/heads/main": f"{COMMIT}\n",
-        },
-    ],
-)
-def test_the_commit_of_a_hooks_file_is_read_from_the_files_of_git(files: dict[str, str], tmp_path: Path) -> None:
-    path = git(tmp_path, files)
-    assert find_commit(path) == COMMIT
-    assert find_commit(str(Path(path).parent)) == COMMIT
-    assert find_commit("-") is None
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        {},
-        {".git/HEAD": ""},
-        {".git/HEAD": "ref: refs/heads/unborn\n"},
-        {".git/HEAD": "ref: ../../../etc/passwd\n"},
-        {".git/HEAD": "ref: refs/heads/x\0y\n"},
-        {".git/HEAD": "not a commit\n"},
-        {".git": "gitdir: /nowhere\n"},
-        {".git": "nothing\n"},
-    ],
-)
-def test_a_commit_that_cannot_be_told_is_none(files: dict[str, str], tmp_path: Path) -> None:
-    assert find_commit(git(tmp_path, files)) is None
-
-
-def test_a_repository_that_is_not_text_or_cannot_be_read_has_no_commit(tmp_path: Path) -> None:
-    path = git(tmp_path, {".git/HEAD": ""})
-    (tmp_path / ".git" / "HEAD").write_bytes(b"\xff\xfe")
-    assert find_commit(path) is None
-    (tmp_path / ".git" / "HEAD").unlink()
-    os.mkfifo(tmp_path / ".git" / "HEAD")
-    assert find_commit(path) is None
-
-
-def test_the_commit_that_git_itself_tells_is_found(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        names = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-        command = ["git", *names, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
-
-    run("init", "-q", "-b", "main")
-    run("commit", "-q", "--allow-empty", "-m", "one")
-    assert find_commit(str(tmp_path / "hooks.yaml")) == run("rev-parse", "HEAD")
-    run("worktree", "add", "-q", "-b", "other", "there")
-    run("pack-refs", "--all")
-    assert find_commit(str(tmp_path / "there" / "hooks.yaml")) == run("rev-parse", "other")

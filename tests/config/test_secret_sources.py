@@ -14,7 +14,7 @@ import keyring
 import pytest
 
 from hooksync.config.files import is_device
-from hooksync.config.secret_sources import SecretSources
+from hooksync.config.secret_sources import SecretSources, gather
 from hooksync.core.errors import SecretError
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.record import replace
@@ -179,6 +179,15 @@ def test_all_of_printable_ascii_will_do() -> None:
 
 
 # programs
+
+
+def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
+    variables = tmp_path / "variables.env"
+    variables.write_text("LD_PRELOAD=/nowhere.so\nBASH_ENV=/nowhere\nHOME=/nowhere\nA=file\n")
+    environ, _, _ = gather([str(variables)], None, {"PATH": os.environ["PATH"], "A": "own"})
+    sources = SecretSources(environ)
+    assert sources.find(login(command("env"))).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "A=own"]
+    assert sources.find(env("HOME")).reveal() == "/nowhere"
 
 
 def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from subprocess import PIPE
 
 import pytest
 
@@ -29,7 +28,7 @@ def test_on_windows_a_program_of_the_current_folder_is_not_run(tmp_path: Path, m
 
 
 def test_a_program_ends_with_its_children() -> None:
-    with start([sys.executable, "-c", PARENT], os.environ, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+    with start([sys.executable, "-c", PARENT], dict(os.environ), talks=True) as process:
         end(process)
         process.communicate(timeout=30)  # a child that lived on would keep the pipes open
     end(process)  # and nothing is left to end

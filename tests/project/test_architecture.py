@@ -43,7 +43,7 @@ TOUCHES = {
     "reconcile.journal": "os",  # random salts
     "state": "",
     "state.fingerprints": "os",  # the number of processors
-    "state.git_vault": "os subprocess",
+    "state.git_vault": "os",
     "state.format": "os",  # what this machine has seen
     "state.local_store": "os",
     "state.store": "os",  # a random id, the process
@@ -56,9 +56,10 @@ TOUCHES = {
     "config": "",
     "config.schema_errors": "open os",  # examples
     "config.files": "os",
-    "config.secret_sources": "os random subprocess",  # text as a file, new secrets, and the type of a program
+    "config.secret_sources": "os random",  # text as a file, new secrets
     "core": "",
     "core.output": "open os stdio",
+    "core.git": "os",
     "core.programs": "os signal subprocess",
     "core.clock": "time",
     "core.reading": "open os",

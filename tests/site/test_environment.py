@@ -25,7 +25,7 @@ OTHERS = {  # constants of that shape that are no variables, or are set for othe
     *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
     *("CERT_REQUIRED", "O_BINARY", "O_NONBLOCK"),
     *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
-    *("GIT_DIR", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
+    *("GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -190,7 +191,9 @@ def test_a_branch_whose_name_only_ends_alike_is_another(by_path: Remote) -> None
     [(), ("--depth=1",), ("--filter=blob:none",), ("--single-branch",)],
     ids=["full", "shallow", "partial", "single"],
 )
-def test_a_clone_stays_to_the_byte_as_it_was(over_http: Remote, options: tuple[str, ...]) -> None:
+def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
+    over_http: Remote, options: tuple[str, ...]
+) -> None:
     over_http.git("config", "uploadpack.allowFilter", "true")
     clone = over_http.clone("one", *options)
     over_http.git("checkout", "--quiet", "--detach", at=clone)
@@ -201,8 +204,20 @@ def test_a_clone_stays_to_the_byte_as_it_was(over_http: Remote, options: tuple[s
     before = all_files(clone)
     vault = open_at(clone, over_http)
     version = vault.put(TWO, vault.put(ONE, None, "x"), "y")
-    assert open_at(clone, over_http).get() == (TWO, version)
-    assert all_files(clone) == before
+    other = open_at(over_http.clone("other"), over_http)
+    version = other.put(ONE, version, "z")
+    assert open_at(clone, over_http).get() == (ONE, version)
+    after = all_files(clone)
+    changed = {name for name in after if after[name] != before.get(name)}
+    changed |= before.keys() - after.keys()
+    allowed = re.compile(
+        rf"\.git/(objects/.*|shallow|(logs/)?refs/remotes/origin/{BRANCH})"  # of the branch, as each push of git
+    )
+    assert not [name for name in changed if not allowed.fullmatch(name)]
+    assert (".git/shallow" in after) is ("--depth=1" in options)
+    former = before.get(".git/shallow", b"").splitlines()
+    assert set(former) <= set(after.get(".git/shallow", b"").splitlines())
+    assert over_http.git("fsck", "--no-dangling", at=clone) == ""
 
 
 def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(over_http: Remote) -> None:
@@ -363,17 +378,32 @@ def test_ctrl_c_in_a_terminal_ends_no_write(by_path: Remote) -> None:
     assert by_path.log() == ["hooksync: x"]
 
 
-def test_nothing_is_left_in_the_folder_for_temporary_files(
-    by_path: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = tmp_path / "scratch"
+def test_a_killed_run_leaves_no_temporary_folder_and_no_lock_of_git(by_path: Remote) -> None:
+    begun, go_on = by_path.folder / "begun", by_path.folder / "go-on"
+    for fifo in (begun, go_on):
+        os.mkfifo(fifo)
+    by_path.hook(f"echo > {begun}\ncat {go_on}\n")
+    scratch = by_path.folder / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    vault = open_at(by_path.clone("one"), by_path)
-    vault.put(ONE, None, "x")
-    assert len(list(scratch.iterdir())) == 1
-    del vault
+    clone = by_path.clone("one", "--depth=1")
+    command = [sys.executable, "-c", WRITE, WHERE, str(clone)]
+    environ = by_path.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, env=environ) as run:
+        begun.read_text(encoding="utf-8")  # the server has what was pushed, and waits
+        run.kill()
+    go_on.write_text("", encoding="utf-8")
     assert not list(scratch.iterdir())
+    assert not [path for path in clone.rglob("*") if path.suffix == ".lock" or path.name.startswith("tmp_")]
+
+
+def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
+    clone = by_path.clone("one", "--depth=1")
+    open_at(by_path.clone("two"), by_path).put(ONE, None, "x")
+    by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
+    config = Path(by_path.environ["HOME"]) / ".gitconfig"  # upload-pack believes no other file
+    by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
+    assert "no answer within 2 seconds" in refusal(GitVault(WHERE, str(clone), by_path.environ, patience=2))
+    assert not list(clone.rglob("*.lock"))
 
 
 # --- what goes wrong
@@ -503,9 +533,10 @@ def test_a_repository_that_is_not_there_is_one_clear_error(over_http: Remote) ->
 
 def test_a_folder_outside_any_repository_is_one_clear_error(by_path: Remote) -> None:
     told = refusal(open_at(by_path.folder, by_path))
-    assert "not a git repository" in told
+    assert f"{by_path.folder} is not in a git repository" in told
     assert "keep the hooks file in a clone" in told
-    assert "cannot change to" in refusal(open_at(by_path.folder / "none", by_path))
+    (by_path.folder / ".git").mkdir()
+    assert "not a git repository" in refusal(open_at(by_path.folder / "none", by_path))
 
 
 def test_a_repository_without_a_remote_to_choose_is_one_clear_error(by_path: Remote) -> None:
@@ -533,9 +564,11 @@ def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> 
         os.close(child)
 
 
-def test_a_disk_that_cannot_be_written_is_one_clear_error(
-    by_path: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_cannot_be_written_is_one_clear_error(by_path: Remote) -> None:
     clone = by_path.clone("one")
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    assert "folder for temporary files" in refusal(open_at(clone, by_path))
+    for number in range(256):
+        path = clone / ".git" / "objects" / f"{number:02x}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.touch()  # where git needs a folder
+    with pytest.raises(FileError, match=r"git hash-object(.|\n)*the folder `\.git` can be written to"):
+        open_at(clone, by_path).put(ONE, None, "x")

@@ -1,0 +1,180 @@
+"""Git, which keeps the state on a branch: a commit or a file of variables runs nothing, a server fills no memory.
+
+The hooks file is in a subfolder, so that a commit can add there what looks like a bare repository.
+Processes are real; a program that git must not run leaves a file.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.scene import POLICY
+from tests.command_line import run_python
+from tests.conftest import HOOKS, Place
+from tests.git_servers import BRANCH, Remote, missing_program
+from tests.lanes import sampled
+
+pytestmark = pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
+
+WHERE = f"git:{BRANCH}"
+COMMANDS = {
+    "plan": ("plan",),
+    "apply": ("apply", "--yes"),
+    "list": ("list",),
+    "state show": ("state", "show"),
+    "plan --out": ("plan", "--out", "{folder}/plan.json"),
+}
+URL = '[remote "origin"]\n\turl = {url}\n'
+SSH = URL.format(url="ssh://127.0.0.1/x.git")
+# settings of the folder that looks like a repository; each runs a program that leaves a file
+CONFIGS = {
+    "ssh": f"{SSH}[core]\n\tsshCommand = touch {{mark}};\n",
+    "ssh by an include": f"{SSH}[include]\n\tpath = included\n",
+    "a hook": URL.format(url="{remote}") + "[core]\n\thooksPath = hooks\n",
+    "fsmonitor": URL.format(url="{remote}") + "[core]\n\tworktree = .\n\tfsmonitor = touch {mark};\n",
+    "a protocol": URL.format(url="ext::touch% {mark}") + '[protocol "ext"]\n\tallow = always\n',
+    "the other side": URL.format(url="{remote}") + "\tuploadpack = touch {mark};\n\treceivepack = touch {mark};\n",
+    "a helper": URL.format(url="http://127.0.0.1:1/x.git") + '[credential]\n\thelper = "!touch {mark};"\n',
+    "an alias": URL.format(url="{remote}") + "[alias]\n\trev-parse = !touch {mark}\n\tconfig = !touch {mark}\n",
+}
+
+GET = """
+import os, sys, tracemalloc
+from hooksync.core.errors import FileError
+from hooksync.state.git_vault import GitVault
+
+tracemalloc.start()
+try:
+    GitVault(*sys.argv[1:3], os.environ).get()
+except FileError as error:
+    print(error)
+print(tracemalloc.get_traced_memory()[1] // 1024**2)
+"""
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Remote:
+    return Remote(tmp_path)
+
+
+def repository(place: Place, remote: Remote, config: str) -> tuple[Path, Path]:
+    """Clone what a commit added; return the clone, and the file that must not appear."""
+    mark = place.folder / "mark"
+    author = remote.clone("author")
+    folder = author / "production"
+    texts = {
+        "hooks.yaml": HOOKS,
+        "HEAD": "ref: refs/heads/main\n",
+        "config": f"[core]\n\trepositoryformatversion = 0\n\tbare = true\n{config}",
+        "included": "[core]\n\tsshCommand = touch {mark};\n",
+        "objects/keep": "",
+        "refs/heads/keep": "",
+        "hooks/pre-push": "#!/bin/sh\ntouch {mark}\n",
+        "hooks/reference-transaction": "#!/bin/sh\ntouch {mark}\n",
+        ".gitattributes": "* filter=evil diff=evil\n",
+        ".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ext::sh\n[fetch]\n\trecurseSubmodules = true\n',
+    }
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{mark}", str(mark)).replace("{remote}", remote.url), encoding="utf-8")
+        path.chmod(0o755)
+    remote.git("add", "--all", at=author)
+    remote.git("commit", "--quiet", "-m", "production", at=author)
+    remote.git("push", "--quiet", "origin", "HEAD:main", at=author)
+    return remote.clone("clone"), mark
+
+
+@pytest.mark.parametrize(("config", "command"), sampled(product(CONFIGS, COMMANDS), 8))
+def test_a_commit_that_looks_like_a_repository_runs_nothing(
+    config: str, command: str, place: Place, remote: Remote
+) -> None:
+    clone, mark = repository(place, remote, CONFIGS[config])
+    place.write(POLICY, "policy.yaml")
+    place.environ |= remote.environ | {"HOOKSYNC_POLICY": str(place.folder / "policy.yaml")}
+    arguments = [argument.format(folder=place.folder) for argument in COMMANDS[command]]
+    done = place.run(*arguments, "--file", str(clone / "production" / "hooks.yaml"), "--state", WHERE)
+    assert not mark.exists()
+    expected = "there is no state" if command == "state show" else ""
+    assert (done.code, expected in done.err) == (bool(expected), True), done.err
+    assert (remote.git("branch", "--list", BRANCH) != "") is (command == "apply")
+    if command == "plan --out":
+        assert remote.head("main") in (place.folder / "plan.json").read_text()
+
+
+@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".git "])
+def test_no_commit_contains_the_name_by_which_the_repository_is_found(name: str, remote: Remote) -> None:
+    blob = remote.git("hash-object", "-w", "--stdin", data="gitdir: ../evil\n")
+    inner = remote.git("mktree", data=f"100644 blob {blob}\t{name}\n")
+    tree = remote.git("mktree", data=f"040000 tree {inner}\tproduction\n")
+    commit = remote.git("commit-tree", tree, "-m", "x")
+    remote.git("update-ref", "refs/heads/main", commit)
+    with pytest.raises(AssertionError, match="invalid path"):
+        remote.clone("clone")
+    assert not (remote.folder / "clone" / "production" / name).exists()
+
+
+def test_a_repository_of_another_user_is_refused_as_git_refuses_it(place: Place, remote: Remote) -> None:
+    clone, _ = repository(place, remote, "")
+    place.environ |= remote.environ | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    done = place.run("plan", "--file", str(clone / "production"), "--state", WHERE)
+    assert done.code == 1
+    assert "dubious ownership" in done.err
+
+
+@pytest.mark.parametrize("name", ["GIT_SSH_COMMAND", "GIT_SSH", "PATH", "GIT_EXEC_PATH", "GIT_CONFIG_GLOBAL"])
+def test_a_file_of_variables_sets_nothing_for_git(name: str, place: Place, remote: Remote) -> None:
+    mark = place.folder / "mark"
+    bin_ = place.folder / "bin"
+    bin_.mkdir()
+    for program in ("git", "evil", "git-remote-http", "ssh"):
+        (bin_ / program).write_text(f"#!/bin/sh\ntouch {mark}\n")
+        (bin_ / program).chmod(0o755)
+    place.write(f"[core]\n\tsshCommand = touch {mark};\n", "evil.config")
+    values = {"GIT_SSH_COMMAND": bin_ / "evil", "GIT_SSH": bin_ / "evil", "PATH": bin_, "GIT_EXEC_PATH": bin_}
+    values["GIT_CONFIG_GLOBAL"] = place.folder / "evil.config"
+    place.write(f"{name}={values[name]}\n", "variables.env")
+    clone = remote.clone("clone")
+    remote.git("config", "remote.origin.url", "ssh://127.0.0.1:1/x.git", at=clone)
+    (clone / "hooks.yaml").write_text(HOOKS)
+    place.environ |= {name: value for name, value in remote.environ.items() if name != "PATH"}
+    del place.environ["PATH"]
+    done = place.run_process(
+        *("plan", "--file", str(clone / "hooks.yaml"), "--state", WHERE),
+        *("--env-file", str(place.folder / "variables.env")),
+    )
+    assert not mark.exists()
+    assert done.code == 1
+    assert "git ls-remote" in done.err
+
+
+@pytest.mark.parametrize("stream", [2, 1])
+def test_a_server_that_never_stops_fills_no_memory(stream: int, remote: Remote) -> None:
+    clone = remote.clone("clone")
+    remote.git("config", "remote.origin.url", "ssh://127.0.0.1/x.git", at=clone)
+    flood = remote.folder / "flood"
+    flood.write_text(f"#!/bin/sh\nexec cat /dev/zero >&{stream}\n")
+    flood.chmod(0o755)
+    environ = remote.environ | {"GIT_SSH_COMMAND": f"{flood} #", "GIT_SSH_VARIANT": "ssh"}
+    done = run_python(["-c", GET, WHERE, str(clone)], environ)
+    *told, mib = done.out.splitlines()
+    expected = "sends more than hooksync reads" if stream == 2 else "protocol error"
+    assert "the state git:hooksync-state cannot be used: `git ls-remote`" in told[0]
+    assert expected in told[0]
+    assert int(mib) < 8
+
+
+def test_a_git_that_is_too_old_is_one_clear_error(remote: Remote) -> None:
+    clone = remote.clone("clone")
+    old = remote.folder / "old"
+    old.mkdir()
+    (old / "git").write_text("#!/bin/sh\necho git version 2.37.9\n")
+    (old / "git").chmod(0o755)
+    done = run_python(
+        ["-c", GET, WHERE, str(clone)], remote.environ | {"PATH": f"{old}{os.pathsep}{os.environ['PATH']}"}
+    )
+    assert "the state git:hooksync-state needs Git 2.38 or later; an older one is installed" in done.out
