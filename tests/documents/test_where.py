@@ -18,6 +18,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.conftest import HIDDEN, HOOKS, Place
+from tests.git_servers import Remote, missing_program
 from tests.makers import declared
 
 
@@ -289,8 +290,11 @@ def test_a_plan_that_is_not_signed_does_not_expire_and_each_has_its_own_id(place
     assert documents[0]["id"] != documents[1]["id"]
 
 
+@pytest.mark.skipif(missing_program() is not None, reason=str(missing_program()))
 def test_a_plan_names_the_commit_of_the_hooks_file(place: Place) -> None:
     assert place.run("plan", "--format", "json").json["commit"] is None
-    (place.folder / ".git").mkdir()
-    (place.folder / ".git" / "HEAD").write_text(f"{'a' * 40}\n")
-    assert place.run("plan", "--format", "json").json["commit"] == "a" * 40
+    remote = Remote(place.folder)
+    file = remote.clone("clone") / "hooks.yaml"
+    file.write_text(HOOKS)
+    place.environ |= remote.environ
+    assert place.run("plan", "--format", "json", "--file", str(file)).json["commit"] == remote.head("main")
