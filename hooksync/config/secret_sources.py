@@ -155,7 +155,7 @@ class SecretSources:
         try:
             import keyring  # of use to few
         except ImportError:
-            fix = "pip install 'hooksync[keyring]'"
+            fix = 'install the extra "keyring", as "Install" in README.md describes'
             raise _unusable(ref, "cannot be read: the package keyring is not installed", fix) from None
         fix = "see that it is unlocked, and that `keyring --list-backends` finds one that works without a question"
         try:

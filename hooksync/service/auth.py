@@ -154,7 +154,8 @@ class TokenSession:
             import pyotp
         except ImportError as error:
             what = f"{self._tenancy.name}: the account asks for a second factor, and pyotp is not installed"
-            raise SecretError(Problem(what, "pip install 'hooksync[totp]'")) from error
+            fix = 'install the extra "totp", as "Install" in README.md describes'
+            raise SecretError(Problem(what, fix)) from error
 
         class Totp(pyotp.TOTP):
             min_secret_length_bits = 80  # seeds of 16 characters are usual, and we cannot choose; pyotp 2.12 wants 112

@@ -243,7 +243,7 @@ def _not_connected(causes: tuple[BaseException, ...], connect: float, who: str) 
         match cause:
             case requests.exceptions.InvalidSchema():
                 what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
-                return "proxy", what, "pip install 'requests[socks]', or name an http proxy"
+                return "proxy", what, "name an http proxy, or install PySocks"
             case OSError() if refused := _TUNNEL_REFUSED.match(str(cause)):
                 wants_password = refused[1] == "407"
                 fix = f"{_PROXY}; it needs a name and a password" if wants_password else _PROXY

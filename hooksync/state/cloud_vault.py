@@ -170,7 +170,8 @@ class CloudVault:
             import obstore.store
         except ImportError:
             what = f"the state {self.where} needs the package obstore, which is not installed"
-            raise FileError(Problem(what, "pip install 'hooksync[cloud]'")) from None
+            fix = 'install the extra "cloud", as "Install" in README.md describes'
+            raise FileError(Problem(what, fix)) from None
         if self._store is None:
             endpoint, allow = self._endpoint, f"{self._cloud.prefix}ALLOW_HTTP"
             if endpoint and not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~/-]*)?", endpoint, re.ASCII):

@@ -296,4 +296,4 @@ def test_without_the_package_keyring_it_is_told_how_to_install_it(monkeypatch: p
     monkeypatch.setitem(sys.modules, "keyring", None)
     error = failure_of(keyring_entry())
     assert error.summary.endswith("the package keyring is not installed")
-    assert "pip install 'hooksync[keyring]'" in str(error)
+    assert 'install the extra "keyring"' in str(error)

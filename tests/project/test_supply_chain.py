@@ -621,3 +621,22 @@ def test_the_security_page_says_how_to_report_what_is_supported_and_how_to_check
 def test_a_page_names_the_scripts_that_there_are(page: str) -> None:
     named = set(re.findall(r"\.ci/[a-z]+\b(?!-)", text_of(page)))
     assert named == {f".ci/{path.name}" for path in SCRIPTS}
+
+
+INSTALLS = r"\b(?:pip3?|pipx|uv|uvx|poetry)\b[^\n`|;&]* (?:install|add|run) [^\n`|;&]*"
+OWN_NAME = re.compile(rf"hooksync\[|{INSTALLS}(?<=[ '\"])hooksync(?![\w/.-])")
+
+
+def test_nothing_tells_a_reader_to_install_the_name_that_is_not_ours_on_any_index() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = []
+    for name in listed.splitlines():
+        path = ROOT / name
+        if path.suffix in (".png", ".svg", ".woff2") or name.startswith("tests/") or not path.is_file():
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            # its own extras, by the name in the same file: pip takes the clone for it
+            is_self = name == "pyproject.toml" and line.startswith('  "hooksync[')
+            if OWN_NAME.search(line) and not is_self:
+                found.append(f"{name}: {line.strip()}")
+    assert found == []
