@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from hooksync.core.errors import FileError, Problem, os_reason, some_of
@@ -45,26 +45,32 @@ class Source(Record, frozen=True):
 def read_sources(arguments: Sequence[str], stdin: BinaryIO) -> tuple[Source, ...]:
     """Read files, the *.yaml and *.yml files of directories (sorted, not recursive) and, for `-`, standard input.
 
-    A file that is named twice is read once. Raises FileError with every problem; a folder within a directory whose
-    hooks files are not read is one.
+    A file that is named twice is read once. Raises FileError with every problem; a folder directly
+    within a directory whose hooks files are not read is one.
     """
     sources: dict[str, Source] = {}  # by real path
     problems: list[Problem] = []
-    found: dict[str, dict[str, list[str]]] = {}  # by argument and folder
+    directories = []
     for argument in arguments:
         with _collecting(problems, argument):
-            found[argument] = _hooks_files(argument)
-    for path in (path for argument, folders in found.items() for path in folders.get(argument, ())):
-        with _collecting(problems, path):
-            identity = path if path == "-" else os.path.realpath(path)
-            if identity not in sources:
-                sources[identity] = _read_source(path, stdin)
-    for argument, folders in found.items():
-        inner = {folder: paths for folder, paths in folders.items() if folder != argument}
-        if unread := [each for each in inner if any(os.path.realpath(path) not in sources for path in inner[each])]:
-            what = f"{argument} has folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
+            paths = [argument]
+            if argument != "-" and os.path.isdir(argument):
+                paths = _hooks_files(argument)
+                directories.append(argument)
+            for path in paths:
+                with _collecting(problems, path):
+                    identity = path if path == "-" else os.path.realpath(path)
+                    if identity not in sources:
+                        sources[identity] = _read_source(path, stdin)
+    for directory in directories:
+        unread = _unread_folders(directory, sources)
+        if unread:
+            what = f"{directory} has folders with *.yaml or *.yml files that are not read: {some_of(unread)}"
             fix = "name each such folder, or its files, with --file as well; or move them elsewhere"
             problems.append(Problem(what, fix))
+        elif not _hooks_files(directory):
+            what = f"{directory} holds no *.yaml or *.yml file"
+            problems.append(Problem(what, "name a hooks file, or the directory that holds one"))
     if problems:
         raise FileError(*problems)
     return tuple(sources.values())
@@ -96,8 +102,9 @@ def read_settings(path: str, kind: str, fix: str) -> bytes:
 
 
 def others_may_read(path: str) -> bool:
-    """Whether any user of this machine may read a file; not known on Windows, whose files have other rights."""
-    return os.name == "posix" and bool(os.stat(path).st_mode & stat.S_IROTH)
+    """Whether any user of this machine may read a regular file; not known on Windows, whose files have other rights."""
+    mode = os.stat(path).st_mode
+    return os.name == "posix" and stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
@@ -136,26 +143,30 @@ def is_device(path: str, *, is_windows: bool = os.name == "nt") -> bool:
     return bool((_WINDOWS_DEVICE if is_windows else _DEVICE).fullmatch(path))
 
 
-def _hooks_files(argument: str) -> dict[str, list[str]]:
-    """List the paths that an argument stands for: itself, or by the folder the hooks files of a directory and below.
-
-    What is hidden belongs to tools. Links are followed. A folder below that may not be read is passed over: nobody
-    could name it with --file either. Raises OSError where the directory may not be read, FileError where it has none.
-    """
-    if argument == "-" or not os.path.isdir(argument):
-        return {argument: [argument]}
-    os.listdir(argument)  # raises where it may not be read
-    seen, found = {os.path.realpath(argument)}, dict[str, list[str]]()
-    for folder, folders, files in os.walk(argument, followlinks=True):
-        inner = {name: os.path.realpath(os.path.join(folder, name)) for name in sorted(folders) if name[0] != "."}
-        folders[:] = [name for name, real in inner.items() if real not in seen]  # a link may lead back up
-        seen.update(inner.values())
-        if names := [name for name in sorted(files) if name.endswith((".yaml", ".yml")) and name[0] != "."]:
-            found[folder] = [os.path.join(folder, name) for name in names]
-    if not found:
-        what = f"{argument} holds no *.yaml or *.yml file"
-        raise FileError(Problem(what, "name a hooks file, or the directory that holds one"))
+def _hooks_files(directory: str) -> list[str]:
+    """List the *.yaml and *.yml files directly in a directory, sorted. What is hidden belongs to tools."""
+    found = []
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
+        if name.endswith((".yaml", ".yml")) and name[0] != "." and not os.path.isdir(path):
+            found.append(path)
     return found
+
+
+def _unread_folders(directory: str, read: Container[str]) -> list[str]:
+    """List the folders directly in a directory that hold hooks files which were not read.
+
+    Folders deeper down are left alone, because a link may lead to the whole disk. `read`: real paths.
+    """
+    unread = []
+    for name in sorted(os.listdir(directory)):
+        folder = os.path.join(directory, name)
+        if name[0] == "." or not os.path.isdir(folder):
+            continue
+        with suppress(PermissionError):  # nobody could name its files with --file either
+            if any(os.path.realpath(path) not in read for path in _hooks_files(folder)):
+                unread.append(folder)
+    return unread
 
 
 def _read_source(path: str, stdin: BinaryIO) -> Source:

@@ -45,11 +45,11 @@ def below(folder: Path, *names: str) -> None:
 
 
 def test_folders_below_a_directory_that_hold_hooks_files_are_named(tmp_path: Path) -> None:
-    below(tmp_path, "a.yaml", "north/b.yaml", "north/east/c.yml", "south/notes.txt", "deep/er/d.yaml")
+    below(tmp_path, "a.yaml", "north/b.yaml", "east/c.yml", "south/notes.txt", "deep/er/d.yaml")
     with pytest.raises(FileError) as caught:
         read(tmp_path)
     [problem] = caught.value.problems
-    folders = ", ".join(str(tmp_path / name) for name in ("deep/er", "north", "north/east"))
+    folders = ", ".join(str(tmp_path / name) for name in ("east", "north"))
     assert problem.what == f"{tmp_path} has folders with *.yaml or *.yml files that are not read: {folders}"
     assert problem.fix.startswith("name each such folder, or its files, with --file as well")
 
@@ -60,6 +60,12 @@ def test_a_directory_with_nothing_but_folders_of_hooks_files_names_them(tmp_path
         read(tmp_path)
     [problem] = caught.value.problems
     assert problem.what.endswith(f"{tmp_path / 'team4'} and 2 more")
+
+
+def test_a_link_to_the_whole_disk_is_not_walked(tmp_path: Path) -> None:
+    below(tmp_path, "disk/a/b/c/hooks.yaml", "hooks/a.yaml")
+    (tmp_path / "hooks" / "all").symlink_to(tmp_path / "disk")
+    assert len(read(tmp_path / "hooks")) == 1
 
 
 def test_folders_below_that_are_named_as_well_are_read(tmp_path: Path) -> None:
@@ -76,9 +82,9 @@ def test_hidden_folders_and_those_without_hooks_files_are_ignored(tmp_path: Path
 
 
 def test_links_among_folders_are_followed_and_end(tmp_path: Path) -> None:
-    below(tmp_path / "repository", "a.yaml", "docs/page.md")
+    below(tmp_path / "repository", "a.yaml")
     below(tmp_path / "elsewhere", "b.yaml")
-    (tmp_path / "repository" / "docs" / "up").symlink_to(tmp_path / "repository")
+    (tmp_path / "repository" / "up").symlink_to(tmp_path / "repository")
     assert len(read(tmp_path / "repository")) == 1
     (tmp_path / "repository" / "linked").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileError, match="linked"):
