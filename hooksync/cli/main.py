@@ -73,11 +73,13 @@ def _run_to_end(arguments: Sequence[str]) -> int:
 
 def _open_missing_streams() -> None:
     """Open closed standard streams on the null device, so that no connection gets the number of one."""
+    import os
+
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            import os
-
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # it gets the lowest number: the closed
+    if sys.platform != "win32":  # a parent may leave it non-blocking: a read would end in the middle
+        os.set_blocking(0, True)
 
 
 def _print_version() -> int:

@@ -6,6 +6,7 @@ Files are written as a whole or not at all, even if the run or the disk fails in
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from typing import Literal
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
-from hooksync.core.reading import is_open_already
+from hooksync.core.reading import NOT_A_FILE, stream_path
 from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, masked, printable, utf_8
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
@@ -83,17 +84,19 @@ class Output:
     def write_file(self, path: str, text: str, mode: int = 0o600, *, follows_link: bool = False) -> None:
         """Replace a file as a whole or not at all: a reader finds the old or the new one, also after a crash.
 
-        It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is followed; a device, a
-        pipe or an open descriptor (/dev/stdout) is written to. Raises FileError when it cannot be done.
+        It is JSON, or writes its strings so. A symbolic link is replaced itself, unless it is
+        followed. An open descriptor (/dev/stdout) and the null device are written to. Raises
+        FileError if that fails, and for any other pipe, socket or device.
         """
         data = self.safe(text, "json").encode()
         try:
+            if stream := stream_path(path):
+                with open(stream, "ab") as file:
+                    file.write(data)
+                return
             folder, name = os.path.split(path)
             target = os.path.realpath(path) if follows_link else os.path.join(os.path.realpath(folder), name)
-            if is_open_already(path) or _is_stream(target):
-                with open(path, "ab") as stream:
-                    stream.write(data)
-                return
+            _check_kind(target)
             with _draft(target, data, mode) as draft:
                 give_name(draft, target)
         except (OSError, ValueError) as error:  # ValueError: a null character in a path
@@ -207,11 +210,15 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
-def _is_stream(path: str) -> bool:
-    """Whether it is a device or a pipe, which is written to and not replaced; a link is neither."""
-    with suppress(OSError):
-        return stat.S_IFMT(os.lstat(path).st_mode) in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)
-    return False
+def _check_kind(path: str) -> None:
+    """Raise OSError for a pipe, a socket or a device: a rename would replace it.
+
+    Nobody gains by a swap after this look, because only the rename touches the path.
+    """
+    with suppress(FileNotFoundError):
+        kind = stat.S_IFMT(os.lstat(path).st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
+            raise OSError(errno.EINVAL, NOT_A_FILE)
 
 
 def give_name(draft: str, path: str, patience: float = 2.0 if os.name == "nt" else 0.0) -> None:
@@ -232,7 +239,10 @@ def is_there(path: str) -> bool:
 
 def _unwritable(path: str, error: OSError | ValueError) -> Problem:
     free = ", and that no other program has it open" if os.name == "nt" else ""
-    fix = f"check that its folder is there, may be written to and has free space{free}; the old content is unchanged"
+    fix = (
+        "check that it is a regular file or new, and that its folder is there, may be written to "
+        f"and has free space{free}; the old content is unchanged"
+    )
     return Problem(f"{path} cannot be written: {os_reason(error)}", fix)
 
 

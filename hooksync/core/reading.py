@@ -1,4 +1,8 @@
-"""Files that hooksync reads: regular ones, up to a size. A pipe that nobody writes to is not waited for."""
+"""Regular files, up to a size, and the paths that stand for an open descriptor.
+
+hooksync never waits for a pipe or a device that is not open already: it opens the path without
+blocking, looks at what it opened, and refuses it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import os
 import re
 import stat
 
-_OPEN_ALREADY = re.compile("/dev|/dev/fd|/proc/[^/]+/fd")  # folders whose names stand for what is open
+NOT_A_FILE = "it is a pipe, a socket or a device, not a file"
+
+_STREAM = re.compile("/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)|/proc/[^/]+/fd/[0-9]+")
 
 
 def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
@@ -15,14 +21,19 @@ def read_file(path: str, most: int, *, takes_pipes: bool = False) -> bytes:
 
     `takes_pipes`: also from what is open already, such as a process substitution.
     """
-    is_open = takes_pipes and is_open_already(path)
-    at_once = None if is_open else lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    with open(path, "rb", opener=at_once) as file:
-        if not is_open and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file")
+    stream = stream_path(path) if takes_pipes else None
+    at_once = None if stream else lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    with open(stream or path, "rb", opener=at_once) as file:
+        if not stream and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, NOT_A_FILE)
         return file.read(most + 1)
 
 
-def is_open_already(path: str) -> bool:
-    """Whether a path is a name for what this process has open, such as /dev/stdout or /dev/fd/63."""
-    return bool(_OPEN_ALREADY.fullmatch(os.path.realpath(os.path.dirname(path))))
+def stream_path(path: str) -> str | None:
+    """Return the real path of an open descriptor (/dev/stdout, /dev/fd/63) or of the null device.
+
+    None: it is any other path. Only the folders are resolved, so nobody can swap a link afterwards.
+    """
+    folder, name = os.path.split(path)
+    real = os.path.join(os.path.realpath(folder), name)
+    return real if _STREAM.fullmatch(real) else None

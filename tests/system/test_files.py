@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,13 +118,20 @@ def make_device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-KINDS: tuple[Callable[[Path], None], ...] = (make_pipe, make_device, Path.mkdir)
+def make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+KINDS: tuple[Callable[[Path], None], ...] = (make_pipe, make_device, make_loop, Path.mkdir)
 READ = {
     "hooks file": (["validate", "-f", "odd"], "odd cannot be read"),
     "saved plan": (["apply", "odd"], "the plan odd cannot be read"),
     "state": (["plan", "--state", "odd"], "the state odd cannot be read"),
     "state to push": (["state", "push", "odd", "--state", "other"], "the state odd cannot be read"),
     "policy": (["plan", "--policy", "odd"], "the policy odd cannot be read"),
+    "env file": (["plan", "--env-file", "odd"], "the env file odd cannot be read"),
+    "credentials": (["plan", "--credentials", "odd"], "the credentials file odd cannot be read"),
+    "event": (["verify", "odd"], "the event odd cannot be read"),
     "secret": (["check", "--no-state", "-f", "secret.yaml"], "secret file:odd "),
 }
 WRONG = [(kind, what) for kind in KINDS for what in READ if (kind, what) != (Path.mkdir, "hooks file")]
@@ -137,6 +146,57 @@ def test_what_is_no_file_is_told_and_not_waited_for(kind: Callable[[Path], None]
     assert run.code == 1
     assert said in run.out + run.err
     assert run.err.count("error: ") <= 1
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+WRITTEN = {  # the exit code, and what is written
+    "plan --out odd": 1,
+    "apply --yes --report odd": 4,
+    "plan --metrics odd": 0,
+    "apply --yes --state other --metrics odd": 0,
+    "init odd": 1,
+}
+
+
+@pytest.mark.parametrize("kind", [make_pipe, make_socket, Path.mkdir])
+@pytest.mark.parametrize("command", WRITTEN)
+def test_a_pipe_in_the_place_of_an_output_is_an_error_and_holds_no_run_up(
+    command: str, kind: Callable[[Path], None], place: Place
+) -> None:
+    kind(place.folder / "odd")
+    before = (place.folder / "odd").lstat()
+    run = place.run_process(*command.split())
+    assert run.code == WRITTEN[command]
+    assert "odd cannot be written: " in run.err or "odd exists already" in run.err
+    assert (place.folder / "odd").lstat().st_ino == before.st_ino
+
+
+def test_no_device_other_than_the_null_device_is_read_or_written(place: Place) -> None:
+    assert place.run_process("plan", "--out", "/dev/null").code == 0
+    for arguments in (["validate", "-f"], ["plan", "--env-file"], ["apply"], ["plan", "--out"]):
+        run = place.run_process(*arguments, "/dev/zero")
+        assert run.code == 1
+        assert "/dev/zero cannot be " in run.err
+        assert "it is a pipe, a socket or a device, not a file" in run.err
+
+
+def test_a_standard_input_that_does_not_block_is_read_to_its_end(place: Place) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    half = len(HOOKS) // 2
+    os.write(writing, HOOKS[:half].encode())
+    with place.popen("validate", "-f", "-", stdin=reading) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        os.write(writing, HOOKS[half:].encode())
+        os.close(writing)
+        out, err = process.communicate(timeout=60)
+    os.close(reading)
+    assert process.returncode == 0, out + err
 
 
 @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])

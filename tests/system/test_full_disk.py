@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -447,37 +446,6 @@ def test_on_a_disk_that_fills_meanwhile_what_was_made_is_told_and_found_by_the_n
     assert len(state_of(small.after)["intents"]) == 2
     shutil.copy(small.after / "hooks.state.json", place.folder)
     assert_next_run_finishes(place, posts=0)
-
-
-# --- files that are none
-
-
-@NEEDS_FULL
-@pytest.mark.parametrize(
-    ("arguments", "code"), [(("plan", "--out", "node"), 1), (("apply", "--yes", "--report", "node"), 4)]
-)
-def test_a_full_device_is_an_error_and_stays_a_device(place: Place, arguments: tuple[str, ...], code: int) -> None:
-    node = place.folder / "node"
-    try:
-        os.mknod(node, 0o666 | stat.S_IFCHR, os.stat(FULL).st_rdev)
-    except OSError:
-        pytest.skip("no device can be made here")
-    failed = place.run(*arguments)
-    assert stat.S_ISCHR(node.lstat().st_mode)
-    assert failed.code == code
-    assert "node" in failed.err
-
-
-@pytest.mark.parametrize("arguments", [("plan", "--out", "node"), ("apply", "--yes", "--report", "node")])
-def test_a_named_pipe_stays_a_pipe(place: Place, arguments: tuple[str, ...]) -> None:
-    node = place.folder / "node"
-    os.mkfifo(node)
-    reader = os.open(node, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        place.run(*arguments)
-        assert stat.S_ISFIFO(node.lstat().st_mode)
-    finally:
-        os.close(reader)
 
 
 # --- standard output that takes nothing
