@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
 import certifi
@@ -36,10 +36,25 @@ _REFUSED_FIXES = {
     "private": "if that is intended, write `allow_private_receivers: true` into the policy",
 }
 
-# what clouds tell their machines, keys included, where it is not link-local: Alibaba, Azure, Oracle, Amazon, Google
-_OF_METADATA = {"100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"}
+# where clouds give their machines keys and settings, besides the link-local addresses
+_METADATA = tuple(
+    map(
+        ip_network,
+        (
+            "100.100.100.200",  # Alibaba
+            "168.63.129.16",  # Azure
+            "192.0.0.192",  # Oracle
+            "fd00:100::100:200",  # Alibaba
+            "fd00:42::42",  # Scaleway
+            "fd00:a9fe:a9fe::1",  # Akamai
+            "fd00:c1::a9fe:a9fe",  # Oracle
+            "fd00:ec2::/32",  # Amazon, with the agent for the identity of pods
+            "fd20:ce::254",  # Google
+        ),
+    )
+)
 _HOLDING_IPV4 = (IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # in the last 32 bits
-_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 LookUp = Callable[..., Sequence[tuple[Any, ...]]]  # takes and returns what socket.getaddrinfo does
 Reach = Literal["public", "private", "link-local"]  # of an address; private: loopback and all else that is not routed
@@ -48,14 +63,29 @@ Reach = Literal["public", "private", "link-local"]  # of an address; private: lo
 def reach_of(text: str) -> Reach:
     """Judge an address as a socket has it; one that holds another, for a translator on the way, by that."""
     address = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv6Address) and any(address in each for each in _HOLDING_IPV4):
-        address = IPv4Address(int(address) & 0xFFFFFFFF)  # of :: and ::1, one of 0.0.0.0/8, which is private too
-    elif isinstance(address, IPv6Address):
-        address = address.sixtofour or address
-    if address.is_link_local or str(address) in _OF_METADATA:
+    if isinstance(address, IPv6Address):
+        if address in _LOCAL_NAT64:
+            is_metadata = any(map(_is_metadata, _translated(address)))
+            return "link-local" if is_metadata else "private"
+        if any(address in each for each in _HOLDING_IPV4):
+            address = IPv4Address(address.packed[12:])  # of :: and ::1, one of 0.0.0.0/8: private
+        else:
+            address = address.sixtofour or address
+    if _is_metadata(address):
         return "link-local"
-    is_site = isinstance(address, IPv6Address) and (address.is_site_local or address in _LOCAL_NAT64)
+    is_site = isinstance(address, IPv6Address) and address.is_site_local
     return "public" if address.is_global and not address.is_multicast and not is_site else "private"
+
+
+def _is_metadata(address: IPv4Address | IPv6Address) -> bool:
+    return address.is_link_local or any(address in each for each in _METADATA)
+
+
+def _translated(address: IPv6Address) -> list[IPv4Address]:
+    """Read the IPv4 address in each way of RFC 6052 that fits: prefixes of 48, 56, 64 and 96 bits."""
+    octets = address.packed
+    ways = (octets[6:8] + octets[9:11], octets[7:8] + octets[9:12], octets[9:13], octets[12:16])
+    return [IPv4Address(each) for each in ways]
 
 
 class Call(threading.local):

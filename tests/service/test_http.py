@@ -211,8 +211,14 @@ def test_an_address_is_judged_alike_however_ipv6_wraps_it(address: IPv4Address, 
         ("public", "8.8.8.8 2606:4700::1111 64:ff9b::808:808 2002:808:808::1"),
         ("private", "127.0.0.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 224.0.0.1 240.0.0.1 255.255.255.255"),
         ("private", ":: ::1 fd00::1 fec0::1 ff02::1 64:ff9b:1::1 2001:db8::1 2002:a00:1::1"),
+        ("private", "fd00:ec1::254 fd20:ce::253 100.100.100.201 64:ff9b:1::a00:1"),
         ("link-local", "169.254.169.254 169.254.170.2 fe80::1%eth0 febf::1 ::ffff:169.254.0.1 64:ff9b::a9fe:a9fe"),
         ("link-local", "100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254 fd20:ce::254 2002:a9fe:a9fe::1"),
+        ("link-local", "fd00:ec2::23 fd00:42::42 fd00:a9fe:a9fe::1 fd00:c1::a9fe:a9fe fd00:100::100:200"),
+        ("link-local", "::ffff:100.100.100.200 64:ff9b::a83f:8110 2002:c000:c0::1 ::6464:64c8"),
+        # the ways of RFC 6052 to hold 169.254.169.254, and 168.63.129.16, behind prefixes of 48, 56, 64 and 96 bits
+        ("link-local", "64:ff9b:1:a9fe:a9:fe00:: 64:ff9b:1:5a9:fe:a9fe:: 64:ff9b:1:5:a9:fea9:fe00:0"),
+        ("link-local", "64:ff9b:1::a9fe:a9fe 64:ff9b:1:5::169.254.169.254 64:ff9b:1::168.63.129.16"),
     ],
 )
 def test_an_address_is_public_private_or_one_of_those_that_clouds_keep_for_themselves(
