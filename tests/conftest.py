@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -85,6 +86,24 @@ class Place:
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         return path
+
+    def policy(self, **fields: object) -> str:
+        """Write a policy that allows what the place has, but for these fields; return its path."""
+        return str(self.write(self.policy_text(**fields), "policy.yaml"))
+
+    def policy_text(self, **fields: object) -> str:
+        """Make such a policy."""
+        server, receiver = (url.split("/")[2] for url in (self.box.url, self.receiver.url("catalogue")))
+        given = {
+            "version": 1,
+            "servers": [server],
+            "receivers": [receiver],
+            "secret_kinds": ["env"],
+            "secret_variables": ["CATALOGUE_SECRET", "FN_KEY"],
+            "place_variables": ["BOX", "RECEIVER"],
+            "allow_private_receivers": True,
+        }
+        return "".join(f"{name}: {json.dumps(each)}\n" for name, each in (given | fields).items())
 
     def popen(
         self, *arguments: str, program: Sequence[str] = ("-m", "hooksync"), **settings: Any

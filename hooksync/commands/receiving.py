@@ -20,6 +20,7 @@ from hooksync.commands.setup import hold_to_policy, read_files
 from hooksync.commands.state import find_state
 from hooksync.config import declarations
 from hooksync.config.files import read_event
+from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions
 from hooksync.config.secret_sources import SecretSources, generate_secret
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
@@ -173,7 +174,7 @@ def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
 def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
-    if problems := list(declarations.reference_problems(tenancy)):
+    if problems := list(reference_problems([tenancy])):
         raise FileError(*problems)
     private = hold_to_policy(options, [tenancy], world)
     if options.url and not options.policy:  # who runs this chose the address, and no file that somebody else wrote

@@ -12,6 +12,7 @@ from hooksync.commands.options import Options
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
+from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.errors import Problem, Refused, counted, some_of
@@ -232,7 +233,7 @@ def hold_to_policy(
     """
     world.output.redactor.learn(url_environment_values(entries, world.environ))
     private: PrivateReceivers = "challenged"
-    breaches = () if options.allows_commands else declarations.command_problems(entries)
+    breaches = () if options.allows_commands else command_problems(entries)
     if options.policy:
         from hooksync.config.policy import read_policy  # only here: many runs have none
 

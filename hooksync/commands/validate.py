@@ -30,8 +30,9 @@ _NEXT = "next: fill in your server, receivers and triggers, then run `hooksync v
 
 def validate(options: Options, world: World) -> ExitCode:
     """Check the files; needs neither network nor environment. Raises FileError with every problem."""
-    from hooksync.config.declarations import addresses, command_problems, nothing_in, select, share_of
+    from hooksync.config.declarations import addresses, nothing_in, select, share_of
     from hooksync.config.document import read_document  # only here: `schema` needs none of it
+    from hooksync.config.references import command_problems
 
     judges: list[Judge] = [] if options.allows_commands else [command_problems]
     try:

@@ -3,8 +3,7 @@
 A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of the tenancies.
 
 The rules between fields are checked twice: by `document` for texts as they are written, by `resolve` for texts with
-`${NAME}` filled in. So `subject` names what is checked, and no message quotes the text itself. Of the disk, only links
-are looked at.
+`${NAME}` filled in. So `subject` names what is checked, and no message quotes the text itself.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from hooksync.config.files import is_device, real_path
 from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.record import Record, asdict, fields_of, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template
 from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, server_fault, server_url, url_fault
 
@@ -116,8 +114,7 @@ def server_problem(server: str, subject: str, where: model.Location | None, *, a
 
 
 def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    """Judge what a tenancy names, and its subscriptions as they are written."""
-    yield from reference_problems(tenancy)
+    """Judge the subscriptions of a tenancy as they are written."""
     for url in (entry.url for entry in tenancy.subscriptions):
         if problem := url_problem(*url.judged("the URL"), url.location, tenancy.settings.owns):
             yield problem
@@ -126,43 +123,6 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     yield from duplicate_subscription_problems(
         (entry, (url.text,) if url.literal is None else normal_url(url.literal)) for entry, url in templates
     )
-
-
-def reference_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
-    variables, refs = named_by(tenancy)
-    for name, where in variables:
-        if is_own(name):
-            what = f"the variable {name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
-            yield Problem(what, "give what you want to send a variable with another name", where)
-    devices = {ref for ref in {*refs} if ref.kind == "file" and is_device(real_path(ref))}
-    yield from (reference_problem(ref, *ON_DEVICE) for ref in refs if ref in devices)
-
-
-def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
-    """Refuse programs: who writes a hooks file, or a plan that is not signed, must not run anything by it."""
-    for ref in (ref for tenancy in tenancies for ref in named_by(tenancy)[1] if ref.kind == "command"):
-        fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
-        yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)
-
-
-def named_by(tenancy: TenancyDeclaration) -> tuple[list[tuple[str, model.Location | None]], list[model.SecretRef]]:
-    """Give the variables that a tenancy names, each with its place, and where else it has its secrets from.
-
-    Those that count where it names none are left out, in their places: PRESERVICA_PASSWORD as the password, and so on.
-    """
-    settings, usual = tenancy.settings, model.CredentialRefs()
-    login = [ref for field, ref in asdict(settings.credentials).items() if ref != getattr(usual, field)]
-    refs = [ref for ref in login if isinstance(ref, model.SecretRef)] + [
-        entry.secret for entry in tenancy.subscriptions
-    ]
-    texts = [(settings.server, "PRESERVICA_SERVER"), (settings.tenant, "PRESERVICA_TENANT")]
-    texts += ((entry.url, "") for entry in tenancy.subscriptions)
-    variables = [(ref.name, ref.location) for ref in refs if ref.kind == "env" and ref.name]
-    for text, silent in texts:
-        if text and text.template.literal is None:
-            variables += ((name, text.location) for name in text.template.names if name != silent)
-    return variables, [ref for ref in refs if ref.kind != "env"]
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:

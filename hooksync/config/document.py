@@ -14,6 +14,7 @@ from typing import cast
 from hooksync.config import declarations
 from hooksync.config.declarations import Document, Settings, SubscriptionDeclaration, TenancyDeclaration, Written
 from hooksync.config.files import Source
+from hooksync.config.references import reference_problems
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
 from hooksync.core import model
 from hooksync.core.errors import FileError, Problem
@@ -43,6 +44,7 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     tenancies = tuple(_merged(of_one, problems) for of_one in spread.values())
     problems += (problem for file in files for problem in file.problems)
     problems += (problem for tenancy in tenancies for problem in declarations.tenancy_problems(tenancy))
+    problems += reference_problems(tenancies)
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
     problems += judge(tenancies)

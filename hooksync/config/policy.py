@@ -1,38 +1,42 @@
 """A policy: what hooks files may name. It is kept where whoever edits them cannot change it, and reads nothing of them.
 
-A host is judged in the form in which it is called, whatever its spelling; one that another program might read in
-another way is allowed by no policy. Nothing is looked up, called or read for it but the links that lead to a file.
+It denies what it does not mention. A host is judged in the form in which it is called, whatever its spelling; one that
+another program might read in another way is allowed by no policy. Nothing is looked up, called or read for it but the
+links that lead to a file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from hooksync.config.declarations import TenancyDeclaration, Written, named_by
+from hooksync.config.declarations import TenancyDeclaration, Written
 from hooksync.config.files import lies_in, read_settings
+from hooksync.config.references import Use, named_refs, uses_of
 from hooksync.config.yaml_loader import read_yaml
 from hooksync.core import urls
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import CredentialRefs, Location, SecretRef
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
-from hooksync.core.template import parse_template
+from hooksync.core.template import MissingVariableError, parse_template
 
 
 class Policy(Record, frozen=True):
-    """What hooks files may name."""
+    """What hooks files may name: the fields of `schemas/policy.schema.json`."""
 
     file: str
     lines: Mapping[str, int]  # where its fields stand
-    servers: tuple[str, ...] | None = None  # globs of hosts; None: any
-    receivers: tuple[str, ...] | None = None
-    environment: tuple[str, ...] | None = None  # globs of names; None: any
-    secret_folders: tuple[str, ...] | None = None  # None: any
-    keyring_services: tuple[str, ...] | None = None  # globs of services in the keyring; None: any
-    allow_commands: bool = False
+    servers: tuple[str, ...] = ()  # globs of hosts
+    receivers: tuple[str, ...] = ()  # globs of hosts
+    secret_kinds: tuple[str, ...] = ()
+    secret_variables: tuple[str, ...] = ()  # globs of names
+    place_variables: tuple[str, ...] = ()  # globs of names
+    secret_folders: tuple[str, ...] = ()
+    keyring_services: tuple[str, ...] = ()  # globs of services in the keyring
     allow_http: bool = False
     allow_private_receivers: bool = False
 
@@ -44,51 +48,77 @@ class Policy(Record, frozen=True):
         `login`: path of a file that was found and gives what a tenancy does not say of its log-in, as if named there.
         """
         usual = CredentialRefs()
+        judge = cache(self._breach_of)  # once each: files are looked for on the disk
         for tenancy in tenancies:
-            settings, (variables, refs) = tenancy.settings, named_by(tenancy)
-            given = settings.credentials
+            yield from self._server_breaches(tenancy, environ)
+            for entry in tenancy.subscriptions:
+                yield from self._receiver_breaches(entry.url, environ)
+            for use in uses_of(tenancy, environ):
+                if use.name and not use.is_usual:
+                    yield from self._variable_breaches(use)
+            refs = named_refs(tenancy)
+            given = tenancy.settings.credentials
             if login and (given.username == usual.username or given.password == usual.password):
                 refs.append(SecretRef("file", login, tenancy.location))
-            server = settings.server or Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
-            text, subject = server.judged("the server", environ)
-            if not urls.server_fault(text):
-                yield from self._host("servers", urls.server_url(text), subject, server)
-            if settings.allow_http and not self.allow_http:
-                what = f'tenancy "{tenancy.name}" says `allow_http: true`'
-                yield self._problem("allow_http", what, tenancy.location)
-            for entry in tenancy.subscriptions:
-                yield from self._host("receivers", *entry.url.judged("the URL", environ), entry.url)
-            for name, where in variables if self.environment is not None else ():
-                if not any(fnmatchcase(name, glob) for glob in self.environment or ()):
-                    yield self._problem("environment", f"this names the variable {name}", where)
-            refused = {ref: breach for ref in {*refs} if (breach := self._breach_of(ref))}
-            yield from (self._problem(*refused[ref], ref.location) for ref in refs if ref in refused)
+            for ref in refs:
+                if breach := judge(ref):
+                    yield self._problem(*breach, ref.location)
+
+    def _server_breaches(self, tenancy: TenancyDeclaration, environ: Mapping[str, str] | None) -> Iterator[Problem]:
+        server = tenancy.settings.server
+        if server is None:
+            server = Written(parse_template("${PRESERVICA_SERVER}"), tenancy.location)
+        text, is_whole = _known(server, environ)
+        if is_whole and not urls.server_fault(text):  # else `resolve` reports it
+            yield from self._host_breaches("servers", urls.server_url(text), "the server", server)
+        if tenancy.settings.allow_http and not self.allow_http:
+            what = f'tenancy "{tenancy.name}" says `allow_http: true`'
+            yield self._problem("allow_http", what, tenancy.location)
+
+    def _receiver_breaches(self, written: Written, environ: Mapping[str, str] | None) -> Iterator[Problem]:
+        text, is_whole = _known(written, environ)
+        scheme, _, tail = urls.split_url(text)
+        if scheme not in urls.DEFAULT_PORTS or not (is_whole or tail):
+            return  # no URL, which is reported elsewhere; or its host is not known yet
+        yield from self._host_breaches("receivers", text, "the URL", written)
+        if urls.is_plain_http(text) and not self.allow_http:
+            yield self._problem("allow_http", "the URL is plain http", written.location)
+
+    def _host_breaches(self, field: str, url: str, subject: str, written: Written) -> Iterator[Problem]:
+        globs: tuple[str, ...] = getattr(self, field)
+        scheme, netloc, _ = urls.split_url(url)
+        if _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
+            return
+        what = f"{subject} leads to {netloc}"
+        if netloc not in written.template.text:  # what was filled in may be a secret
+            what = f"{subject}, with its variables filled in, leads to a host"
+        yield self._problem(field, what, written.location)
+
+    def _variable_breaches(self, use: Use) -> Iterator[Problem]:
+        """Judge a variable in its role. A variable that both lists name is for secrets."""
+        is_secret = _matches(use.name, self.secret_variables)
+        is_place = not is_secret and _matches(use.name, self.place_variables)
+        if use.role == "place":
+            if not is_place:
+                what = f"the value of the variable {use.name} would be shown here"
+                yield self._problem("secret_variables" if is_secret else "place_variables", what, use.where)
+        elif not is_secret and not (is_place and use.role == "url"):
+            yield self._problem("secret_variables", f"this names the variable {use.name}", use.where)
 
     def _breach_of(self, ref: SecretRef) -> tuple[str, str] | None:
-        """Judge where a secret is found besides variables; returns the field that does not allow it, and what it is."""
-        folders, services = self.secret_folders, self.keyring_services
-        match ref.kind:
-            case "file" if folders is not None and not any(lies_in(ref, each, self.file) for each in folders):
-                return "secret_folders", f"{ref} leads to a folder"
-            case "command" if not self.allow_commands:
-                return "allow_commands", f"{ref} runs a program"
-            case "keyring" if services is not None and not any(fnmatchcase(ref.parts[0], each) for each in services):
-                return "keyring_services", f"{ref} names a service"
+        """Judge where a secret is found; returns the field that does not allow it, and what it is."""
+        if ref.kind not in self.secret_kinds:
+            return "secret_kinds", f"{ref} is a secret of the kind `{ref.kind}`"
+        if ref.kind == "file" and not any(lies_in(ref, each, self.file) for each in self.secret_folders):
+            return "secret_folders", f"{ref} leads to a folder"
+        if ref.kind == "keyring" and not _matches(ref.parts[0], self.keyring_services):
+            return "keyring_services", f"{ref} names a service"
         return None
 
-    def _host(self, field: str, url: str, subject: str, written: Written) -> Iterator[Problem]:
-        globs: tuple[str, ...] | None = getattr(self, field)
-        scheme, netloc, _ = urls.split_url(url)
-        if globs is None or urls.OPEN in scheme + netloc or scheme not in urls.DEFAULT_PORTS:
-            return  # not known yet, or no URL: that is told elsewhere
-        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):
-            shown = netloc if netloc in written.template.text else "a host"  # what was filled in may be a secret
-            yield self._problem(field, f"{subject} leads to {shown}", written.location)
-
     def _problem(self, field: str, what: str, where: Location | None) -> Problem:
-        line = f":{self.lines[field]}" if field in self.lines else ""
-        fix = f"write another, or have whoever looks after the policy allow it there, under {field}"
-        return Problem(f"{what}, which the policy does not allow ({self.file}{line})", fix, where)
+        policy = f"{self.file}:{self.lines[field]}" if field in self.lines else f"{self.file} has no {field}"
+        fix = f"use a different one, or ask the owners of the policy to allow it, under {field}"
+        return Problem(f"{what}, which the policy does not allow ({policy})", fix, where)
 
 
 def read_policy(path: str) -> Policy:
@@ -102,6 +132,20 @@ def read_policy(path: str) -> Policy:
         raise FileError(*problems, *(error.problem for error in errors))
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     return Policy(path, {name: data.key_mark(name)[0] for name in data}, **given_fields(Policy, given))
+
+
+def _known(written: Written, environ: Mapping[str, str] | None) -> tuple[str, bool]:
+    """Return a text, filled in; or what it begins with, up to a variable that is not known, and False."""
+    template = written.template
+    with suppress(MissingVariableError):
+        if environ is not None or template.literal is not None:
+            return template.fill(environ or {}), True
+    first = template.parts[0]
+    return first if isinstance(first, str) else "", False
+
+
+def _matches(text: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(text, glob) for glob in globs)
 
 
 @lru_cache(maxsize=1024)

@@ -150,7 +150,7 @@ class _Filling:
         return url
 
     def _shown(self, field: str) -> tuple[Written | None, str | None]:
-        """Fill in a server or a tenant, which every plan shows: no variable that holds a secret may stand there.
+        """Fill in a server or a tenant.
 
         Returns how it is written, if at all, and the text; "": it is not written; None: it cannot be filled in.
         """
@@ -159,14 +159,7 @@ class _Filling:
             written = Written(parse_template(f"${{{variable}}}"), self.entry.location)
         if not written:
             return None, ""
-        login = self.entry.settings.credentials
-        refs = (login.password, login.totp, *(one.secret for one in self.entry.subscriptions))
-        secret = {"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", *(ref.name for ref in refs if ref.kind == "env")}
-        hidden = [name for name in written.template.names if name in secret]
-        for name in hidden:
-            what = f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
-            self._note(what, f"write the {field} there, or a variable that holds nothing else", written)
-        return written, None if hidden else self._fill(written, field)
+        return written, self._fill(written, field)
 
     def _fill(self, written: Written, noun: str) -> str | None:
         try:

@@ -89,13 +89,16 @@ class SecretSources:
         return (*problems.values(), *(doubt for ref, each in found.items() for doubt in doubts_about(each, ref)))
 
     def values(self, refs: Iterable[SecretRef] = ()) -> list[str]:
-        """Look these up, and return all that were found so far but usernames: for the redactor and nothing else."""
+        """Look these up, and return all that were found so far: for the redactor and nothing else.
+
+        A username from a variable is left out: it is a place, and often a word that texts need.
+        """
         for ref in dict.fromkeys(refs):
             with suppress(SecretError):
                 self.find(ref)
         with self._lock:
-            found = [(ref.noun, each) for ref, each in self._found.items() if isinstance(each, Secret)]
-        return [each.reveal() for noun, each in found if noun != "username"]
+            found = [(ref, each) for ref, each in self._found.items() if isinstance(each, Secret)]
+        return [each.reveal() for ref, each in found if (ref.noun, ref.kind) != ("username", "env")]
 
     def look_up(self, refs: Iterable[SecretRef]) -> tuple[dict[SecretRef, Secret], dict[SecretRef, Problem]]:
         """Look up secrets that sign: those that are found, and what is wrong with the others."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from hooksync.config import declarations
 from hooksync.config.declarations import Settings, SubscriptionDeclaration, TenancyDeclaration, Written
+from hooksync.config.references import reference_problems
 from hooksync.core import model
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
@@ -140,6 +141,8 @@ def _saved_plan(fields: Fields, warnings: tuple[Problem, ...]) -> SavedPlan:
     tenancies = tuple(_tenancy(each, f"tenancies[{n}]") for n, each in enumerate(fields["tenancies"]))
     if len({tenancy.entry.name for tenancy in tenancies}) < len(tenancies):
         raise InvalidDocument("the plan: two tenancies have the same name")
+    if problems := [*reference_problems([tenancy.entry for tenancy in tenancies])]:
+        raise FileError(*problems)
     options = convert(fields["options"], DiffOptions)
     view = RunView(
         tuple(map(_view, tenancies)),

@@ -62,7 +62,8 @@ def open_run(
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
     secrets = SecretSources(world.environ, world.stop)
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
-    refs += [tenancy.credentials.totp for tenancy in tenancies]
+    for tenancy in tenancies:
+        refs += (tenancy.credentials.username, tenancy.credentials.totp)
     redactor.learn([world.environ.get(KEY_VARIABLE, ""), *proxy_credentials(world.environ)])
     redactor.learn_later(lambda: secrets.values(refs))  # a service may quote any of them, needed now or not
     used = UsedCodes()

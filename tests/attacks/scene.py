@@ -38,7 +38,16 @@ from tests.wire import Respond, Wire, answer, saying
 PLAN = ("plan", "--no-state", "--all")
 APPLY = ("apply", "--yes", "--no-state", "--allow-mass-unsubscribe")
 FORMATS = {"text": (), "JSON": ("--format", "json"), "Markdown": ("--format", "markdown")}
-POLICY = "version: 1\nallow_http: true\nallow_private_receivers: true\n"
+POLICY = """\
+version: 1
+servers: {hosts}
+receivers: {hosts}
+secret_kinds: [env]
+secret_variables: ["*SECRET*", "FN_*"]
+place_variables: [BOX, RECEIVER, SERVER]
+allow_http: true
+allow_private_receivers: true
+"""
 CALLS = ("log-in", "list", "subscribe", "unsubscribe")  # of the service
 
 
@@ -78,11 +87,12 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         box = stack.enter_context(Wire(service(scene.call, scene.said, scene.live), scene.tls))
         receiver = stack.enter_context(Wire(scene.receiver, scene.receiver_tls))
-        given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY}
-        for name, text in given.items():
-            (folder / name).write_text(text, encoding="utf-8")
         urls = {"BOX": box.url, "RECEIVER": receiver.url}
         places = {name: url.replace("127.0.0.1", scene.host) for name, url in urls.items()}
+        hosts = ["hooks.example.org", "archive.example", *(url.split("/")[2] for url in places.values())]
+        given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY.format(hosts=hosts)}
+        for name, text in given.items():
+            (folder / name).write_text(text, encoding="utf-8")
         environ = make_environ(HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ)))
         run = hooksync(arguments, environ, folder)
         files = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name not in given}

@@ -11,21 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import HOOKS, SECRET, Place
+from tests.command_line import PASSWORD
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.documents.test_saved_plan import alter, save
 from tests.lanes import sampled
 from tests.wire import Wire, answer, saying
 
 WORDS = "words-of-an-internal-service"
 PLAN_KEY = "k3y-that-signs-plans-0123456789"
-POLICY = """\
-version: 1
-servers: ["{server}"]
-receivers: ["{receiver}"]
-environment: [BOX, RECEIVER, FN_KEY, CATALOGUE_SECRET]
-secret_folders: []
-allow_private_receivers: true
-"""
+FIELDS = {"servers": "BOX", "receivers": "RECEIVER"}
 COMMANDS = ("plan --probe", "check", "apply --yes", "export", "init new.yaml --from-live")
 PROBING = ("plan --probe", "check", "apply --yes")
 
@@ -40,12 +34,6 @@ def attacker() -> Iterator[Wire]:
 
 def host_of(url: str) -> str:
     return url.split("/")[2]
-
-
-def with_policy(place: Place) -> str:
-    """Write a policy that allows what the place has, and nothing else."""
-    text = POLICY.format(server=host_of(place.box.url), receiver=host_of(place.receiver.url("catalogue")))
-    return str(place.write(text, "policy"))
 
 
 def run_changed(place: Place, command: str, *change: str, **environ: str) -> tuple[int, str]:
@@ -92,10 +80,14 @@ BREACHES = [  # what is changed, and the line of the policy that forbids it
     ("${BOX}", "{attacker}/", 2),
     ("${RECEIVER}?", "{attacker}/hook?", 3),
     ("${RECEIVER}?", "{attacker}${PATH_OF_IT}?", 3),
-    ("code=${FN_KEY}", "code=${PRESERVICA_PASSWORD}", 4),
-    ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 4),
-    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 5),
-    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 5),
+    ("${RECEIVER}?", "http://hooks.example.org/?", 3),
+    ("code=${FN_KEY}", "code=${PRESERVICA_PASSWORD}", 5),
+    ("{env: CATALOGUE_SECRET}", "{env: PRESERVICA_PASSWORD}", 5),
+    ("{env: CATALOGUE_SECRET}", "{env: SERVER}", 5),
+    ("{env: CATALOGUE_SECRET}", "{command: [sh, -c, exit]}", 4),
+    ("{env: CATALOGUE_SECRET}", "{keyring: {service: a, username: b}}", 4),
+    ("{env: CATALOGUE_SECRET}", "{file: secret-of-another}", 8),
+    ("tenant: DEMO", "credentials: {password: {file: ~/.ssh/id_ed25519}}", 8),
 ]
 
 
@@ -104,16 +96,93 @@ def test_what_a_policy_does_not_allow_is_refused_before_anybody_is_called(
     command: str, breach: tuple[str, str, int], place: Place, attacker: Wire
 ) -> None:
     old, new, line = breach
-    place.environ.update(SERVER=attacker.url, PATH_OF_IT="/hook", HOOKSYNC_POLICY=with_policy(place))
+    place.environ.update(
+        SERVER=attacker.url,
+        PATH_OF_IT="/hook",
+        HOOKSYNC_POLICY=place.policy(secret_kinds=["env", "file"], secret_folders=[]),
+    )
     place.write(SECRET, "secret-of-another")
     code, err = run_changed(place, command, old, new.replace("{attacker}", attacker.url))
     assert (code, f"which the policy does not allow ({place.environ['HOOKSYNC_POLICY']}:{line})" in err) == (3, True)
     assert place.receiver.answers["catalogue", "challenge"] == 0
 
 
+# what is changed in a hooks file, so that a value would be shown, or sent to a name server
+SHOWN = [
+    ("tenant: DEMO", "tenant: ${CATALOGUE_SECRET}"),
+    ("tenant: DEMO", "tenant: ${FN_KEY}"),
+    ("tenant: DEMO", "tenant: ${PRESERVICA_PASSWORD}"),
+    ("server: ${BOX}", "server: ${CATALOGUE_SECRET}.example.org"),
+    ("server: ${BOX}", "server: ${FN_KEY}.example.org"),
+    ("${RECEIVER}?code=${FN_KEY}", "https://${CATALOGUE_SECRET}.example.org/"),
+    ("${RECEIVER}?code=${FN_KEY}", "https://${FN_KEY}.example.org/"),
+    ("${RECEIVER}?code=${FN_KEY}", "${NONE:-https:/}/${CATALOGUE_SECRET}.example.org/"),
+    ("${RECEIVER}?code=${FN_KEY}", "${SCHEME}:/${SLASHED}.example.org/"),
+    ("tenant: DEMO", "credentials: {username: {env: CATALOGUE_SECRET}}"),
+    ("tenant: DEMO", "credentials: {username: {env: FN_KEY}}"),
+]
+SHOWING = ("plan --out plan.json", "apply --yes --report report.json", "check", "export")
+
+
+def run_where_names_are_heard(place: Place, command: str, attacker: Wire) -> tuple[int, str]:
+    """Run a command where all calls beyond this machine go to a proxy of the attacker's, host names included."""
+    place.environ.update(HTTPS_PROXY=attacker.url, HTTP_PROXY=attacker.url)
+    before = {path.name for path in place.folder.iterdir()}
+    run = place.run_process(*command.split(), "-v")
+    assert place.box.calls == ()
+    written = [path for path in place.folder.iterdir() if path.name not in before]
+    assert not [path for path in written if path.name != "report.json"]
+    shown = [run.out, run.err, *(path.read_text(encoding="utf-8") for path in written)]
+    assert not [hidden for hidden in (SECRET, URL_KEY, PASSWORD) if hidden in "".join(shown)]
+    return run.code, run.err
+
+
+@pytest.mark.parametrize(("command", "change"), sampled(product(SHOWING, SHOWN), 5))
+def test_a_policy_lets_no_secret_be_shown_as_a_place(
+    command: str, change: tuple[str, str], place: Place, attacker: Wire
+) -> None:
+    hosts = {name: ["*.example.org", host_of(place.environ[url])] for name, url in FIELDS.items()}
+    place.environ["HOOKSYNC_POLICY"] = place.policy(
+        **hosts,
+        secret_variables=["CATALOGUE_SECRET", "FN_KEY", "SLASHED"],
+        place_variables=["BOX", "RECEIVER", "NONE", "SCHEME"],
+    )
+    place.environ.update(SCHEME="https", SLASHED=f"/{URL_KEY}")
+    text = HOOKS.replace(*change)
+    if "username" in text:  # nothing else in this run tells that it is a secret
+        text = text.replace("env: CATALOGUE_SECRET}\n", "env: FN_KEY}\n")
+    place.write(text)
+    code, err = run_where_names_are_heard(place, command, attacker)
+    assert code in (1, 3)
+    assert "would be shown here" in err
+
+
+NO_POLICY = [change for change in SHOWN if "FN_KEY" not in change[1] and "SLASHED" not in change[1]]
+
+
+@pytest.mark.parametrize(("command", "change"), sampled(product(SHOWING[:2], NO_POLICY), 3))
+def test_without_a_policy_no_secret_of_the_run_is_shown_as_a_place(
+    command: str, change: tuple[str, str], place: Place, attacker: Wire
+) -> None:
+    place.write(HOOKS.replace(*change))
+    code, err = run_where_names_are_heard(place, command, attacker)
+    assert (code, "holds a secret, and its value would be shown here" in err) == (1, True)
+    assert place.run("validate").err == err
+
+
+def test_a_secret_of_one_file_is_no_place_in_another(place: Place, attacker: Wire) -> None:
+    other = "version: 1\nx-a: &a ${OTHER}\ntenancies:\n  other: {server: a.example.org, tenant: *a}\n"
+    place.write(other, "b.yaml")
+    subscription = "{url: https://b.example.org, trigger: MOVED, secret: {env: OTHER}}"
+    place.write(f"{HOOKS}  other: {{subscriptions: {{b: {subscription}}}}}\n")
+    place.environ["OTHER"] = SECRET
+    code, err = run_where_names_are_heard(place, "plan -f hooks.yaml -f b.yaml --tenancy prod", attacker)
+    assert (code, "b.yaml:4:42: the variable OTHER holds a secret" in err) == (1, True)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_policy_lets_no_hooks_file_send_the_password_in_clear(command: str, place: Place, attacker: Wire) -> None:
-    place.environ["HOOKSYNC_POLICY"] = with_policy(place)
+    place.environ["HOOKSYNC_POLICY"] = place.policy()
     elsewhere = "http://archive.example.org\n    allow_http: true"
     code, err = run_changed(place, command, "${BOX}", elsewhere, "tenant: DEMO", "probe: never")
     assert (code, "says `allow_http: true`, which the policy does not allow" in err) == (3, True)
@@ -124,7 +193,7 @@ def test_validate_tells_every_breach_and_problem_at_once(place: Place) -> None:
         HOOKS.replace("${BOX}", "evil.example").replace("MOVED", "MOVE").replace("{env: CATALOGUE_SECRET}", "{env: X}")
     )
     place.write(text)
-    run = place.run_process("validate", "--policy", with_policy(place), "--format", "json")
+    run = place.run_process("validate", "--policy", place.policy(), "--format", "json")
     assert run.code == 1
     assert [problem["line"] for problem in run.json["problems"]] == [4, 9, 10]
 
@@ -135,7 +204,7 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
 ) -> None:
     assert place.run_process("plan", "--out", "plan.json", "--no-state").code == 0
     before = place.box.calls
-    policy = Path(with_policy(place))
+    policy = Path(place.policy())
     text = policy.read_text(encoding="utf-8")
     hosts = {"server": host_of(place.box.url), "receiver": host_of(place.receiver.url("catalogue"))}
     policy.write_text(text.replace(hosts.get(changed, "CATALOGUE_SECRET"), "OTHER"), encoding="utf-8")
@@ -157,7 +226,7 @@ def test_a_saved_plan_names_nothing_that_a_hooks_file_may_not(name: str, source:
 
 
 def test_what_a_policy_allows_is_done(place: Place) -> None:
-    policy = with_policy(place)
+    policy = place.policy()
     for command in ("plan --probe --out plan.json", "apply plan.json", "check", "export"):
         run = place.run_process(*command.split(), "--policy", policy)
         assert run.code == 0, run.err
@@ -186,8 +255,9 @@ def test_a_policy_that_does_not_allow_private_receivers_has_none_challenged(
 ) -> None:
     # else the sandbox would challenge it, as Preservica does
     place.write(HOOKS.replace("${RECEIVER}", f"{attacker.url}/admin").replace("tenant: DEMO", "probe: require"))
-    policy = place.write("version: 1\n", "policy")
-    run = place.run_process(*command.split(), "--policy", str(policy))
+    host = host_of(attacker.url)
+    policy = place.policy(receivers=[host], allow_private_receivers=False)
+    run = place.run_process(*command.split(), "--policy", policy)
     assert "the address is private: no call is made to it" in run.out + run.err
 
 

@@ -84,10 +84,20 @@ def test_what_does_not_name_one_receiver_is_told(arguments: list[str], told: str
 
 def test_a_policy_holds_for_the_receiver_that_the_command_line_names(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text("version: 1\nreceivers: ['*.example.org']\n")
-    done = run("check", "--url", "https://fn.example.net/hook", *NAMED, "--policy", str(policy))
+    policy.write_text("version: 1\nreceivers: ['*.example.org']\nsecret_kinds: [env]\n")
+    done = run("check", "--url", "https://fn.example.net/${KEY}", *NAMED, "--policy", str(policy))
     assert done.code == 3
-    assert "the URL leads to fn.example.net, which the policy does not allow" in done.err
+    said = [line.partition(": ")[2] for line in done.err.splitlines()[::2]]
+    assert said == [
+        f"the URL leads to fn.example.net, which the policy does not allow ({policy}:2)",
+        f"this names the variable HOOK_SECRET, which the policy does not allow ({policy} has no secret_variables)",
+        f"this names the variable KEY, which the policy does not allow ({policy} has no secret_variables)",
+    ]
+
+
+def test_a_secret_is_no_host_of_the_receiver_that_the_command_line_names() -> None:
+    done = run("check", "--url", "https://${HOOK_SECRET}.example.org/", *NAMED)
+    assert (done.code, "HOOK_SECRET holds a secret" in done.err) == (1, True)
 
 
 BODY = b'{"trigger": "MOVED", "tenant": "Biblioth\xc3\xa8que"}'

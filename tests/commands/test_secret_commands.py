@@ -10,10 +10,10 @@ import pytest
 from hooksync.core.schema import check_document
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import save
+from tests.wire import Wire, answer, saying
 
 NAMED = "{command: [sh, -c, 'echo x >> runs; echo $CATALOGUE']}"
 SHOWN = "command:sh -c echo x >> runs; echo $CATALOGUE"
-POLICY = "version: 1\nallow_private_receivers: true\nallow_http: true\n"
 EVERY = (
     *("validate", "plan", "plan --probe", "apply --yes", "check", "fire prod/catalogue"),
     *("verify event.json --signature 00", "listen --exit-after 1"),
@@ -49,8 +49,10 @@ def test_no_program_runs_for_a_secret_unless_the_command_line_or_a_policy_allows
 ) -> None:
     said = f"hooks.yaml:10:17: secret {SHOWN} runs a program, which is not allowed"
     refused(commanded, commanded.run(*command.split()), said)
-    commanded.write(POLICY, "policy.yaml")
-    said = f"hooks.yaml:10:17: {SHOWN} runs a program, which the policy does not allow (policy.yaml)"
+    commanded.policy(secret_kinds=["env", "file", "keyring"])
+    said = (
+        f"hooks.yaml:10:17: {SHOWN} is a secret of the kind `command`, which the policy does not allow (policy.yaml:4)"
+    )
     refused(commanded, commanded.run(*command.split(), "--allow-commands", "--policy", "policy.yaml"), said)
 
 
@@ -72,7 +74,7 @@ def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Pl
     assert (done.code, done.err) == (0, "")
     assert f"secret               {SHOWN}\n" in done.out
     assert runs(commanded) == 1
-    commanded.write(f"{POLICY}allow_commands: true\n", "policy.yaml")
+    commanded.policy(secret_kinds=["command"])
     done = commanded.run("check", "--policy", "policy.yaml", "--format", "json")
     assert done.code == 0
     [hook] = done.json["tenancies"][0]["subscriptions"]
@@ -127,15 +129,15 @@ def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place)
     place.write(HOOKS.replace("env: CATALOGUE_SECRET", "keyring: {service: hooksync, username: catalogue}"))
     place.environ["PASSWORD_IN_THE_KEYRING"] = place.environ.pop("CATALOGUE_SECRET")
     place.environ["PYTHON_KEYRING_BACKEND"] = "tests.keyrings.Memory"
-    place.write(f"{POLICY}keyring_services: ['hook?ync', other]\n", "policy.yaml")
+    place.policy(secret_kinds=["keyring"], secret_variables=["FN_KEY"], keyring_services=["hook?ync", "other"])
     done = place.run_process("apply", "--yes", "--policy", "policy.yaml")
     assert (done.code, done.err) == (0, "")
     assert "secret               keyring:hooksync catalogue\n" in done.out
     assert {each.secret for each in place.box.subscriptions("DEMO")} == {SECRET}
-    place.write(f"{POLICY}keyring_services: [other]\n", "policy.yaml")
+    place.policy(secret_kinds=["keyring"], keyring_services=["other"])
     done = place.run("plan", "--policy", "policy.yaml")
     assert done.code == 3
-    assert "keyring:hooksync catalogue names a service, which the policy does not allow (policy.yaml:4)" in done.err
+    assert "keyring:hooksync catalogue names a service, which the policy does not allow (policy.yaml:8)" in done.err
 
 
 # files that set variables
@@ -194,11 +196,11 @@ def test_a_policy_holds_where_flags_or_variables_name_the_server(place: Place, c
     (place.folder / "hooks.yaml").unlink()
     login = f"[credentials]\nusername={user}\npassword={password}\nserver={server}\n"
     place.write(login, "credentials.properties")
-    place.write(f"{POLICY}servers: [other.example]\nsecret_folders: [elsewhere]\n", "policy.yaml")
+    place.policy(servers=["other.example"], secret_kinds=["file"], secret_folders=["elsewhere"])
     run = place.run(*command.split(), "--policy", "policy.yaml")
     assert (run.code, place.box.calls) == (3, ())
-    assert "which the policy does not allow (policy.yaml:4)" in run.err
-    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:5)" in run.err
+    assert "which the policy does not allow (policy.yaml:2)" in run.err
+    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:8)" in run.err
     run = place.run(
         *command.split(), "--policy", "policy.yaml", "--server", server, "--credentials", "credentials.properties"
     )
@@ -218,16 +220,30 @@ def test_the_credentials_of_pypreservica_in_the_folder_log_in_and_are_told(place
     assert "log-in              username env:PRESERVICA_USERNAME (of credentials.properties), password env:" in run.out
     assert "credentials.properties sets PRESERVICA_USERNAME, PRESERVICA_PASSWORD, PRESERVICA_TENANT, " in run.err
     assert place.run("apply", "--yes").code == 0
-    policy = f"{POLICY}servers: ['{server}']\nsecret_folders: [elsewhere]\n"
-    place.write(policy, "policy.yaml")
+    allowed = {"allow_http": True, "secret_kinds": ["env", "file"]}
+    place.policy(**allowed, secret_folders=["elsewhere"])
     run = place.run("plan", "--policy", "policy.yaml")
     assert run.code == 3
-    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:5)" in run.err
+    assert "file:credentials.properties leads to a folder, which the policy does not allow (policy.yaml:9)" in run.err
     assert place.run("plan", "--policy", "policy.yaml", "--credentials", "credentials.properties").code == 0
-    place.write(policy.replace("elsewhere", "."), "policy.yaml")
+    place.policy(**allowed, secret_folders=["."])
     assert place.run("plan", "--policy", "policy.yaml").code == 0
-    place.write(policy.replace(server, "other.example"), "policy.yaml")
+    place.policy(**allowed, servers=["other.example"])
     assert "leads to a host, which the policy does not allow" in place.run("plan", "--policy", "policy.yaml").err
     place.write("password\n", "credentials.properties")
     run = place.run("plan")
     assert (run.code, "credentials.properties:1:1: pyPreservica cannot read this" in run.err) == (1, True)
+
+
+@pytest.mark.parametrize(("source", "is_shown"), [("{env: SOMEBODY}", True), ("{file: somebody}", False)])
+def test_a_username_of_a_variable_may_be_quoted_and_one_of_a_file_is_masked(
+    place: Place, source: str, is_shown: bool
+) -> None:
+    place.environ["SOMEBODY"] = "somebody@example.org"
+    place.write("somebody@example.org\n", "somebody")
+    place.write(HOOKS.replace("tenant: DEMO", f"credentials: {{username: {source}}}"))
+    with Wire(saying(answer(b'{"message": "there is no somebody@example.org"}', "401 No"))) as service:
+        place.environ["BOX"] = service.url
+        run = place.run("plan")
+    assert (run.code, "there is no " in run.err) == (1, True)
+    assert ("somebody@example.org" in run.out + run.err) == is_shown

@@ -19,7 +19,9 @@ from hooksync.config.declarations import Written
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.policy import Policy, read_policy
+from hooksync.config.references import uses_of
 from hooksync.core.errors import FileError
+from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
 from hooksync.core.urls import closed, server_fault, url_fault
 from tests.command_line import ROOT
@@ -42,14 +44,13 @@ POLICY = """\
 version: 1
 servers: ["*.preservica.com"]
 receivers: [hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]
-environment: [HOOK_SECRET, "FN_*"]
+secret_kinds: [env, file]
+secret_variables: [HOOK_SECRET, "FN_*"]
+place_variables: [ARCHIVE, "FN_*"]
 secret_folders: [/run/secrets]
 """
-FIELDS = (
-    *("servers", "receivers", "environment", "secret_folders", "keyring_services"),
-    *("allow_commands", "allow_http", "allow_private_receivers"),
-)
-ANY = Policy("policy.yaml", {})
+NOTHING = Policy("policy.yaml", {})
+SECRETS = {"secret_kinds": ("env",), "secret_variables": ("HOOK_SECRET", "FN_KEY"), "receivers": ("hooks.example.org",)}
 WRITTEN = Written(parse_template("a literal text"), HERE)
 
 
@@ -94,9 +95,13 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
                 "b\u00fccher.example",
             )
         ),
-        ("version: 1\nenvironment: [A, 'B C']\n", "2:18", "an item of environment is not the name of a variable"),
-        (f"version: 1\nenvironment: {['A'] * 1001}\n", "2:14", "environment must not have more than 1,000 items"),
-        ("version: 1\nenvironment: [5]\n", "2:15", "an item of environment must be text"),
+        ("version: 1\nplace_variables: [A, 'B C']\n", "2:22", "is not the name of a variable"),
+        (f"version: 1\nsecret_variables: {['A'] * 1001}\n", "2:19", "must not have more than 1,000 items"),
+        ("version: 1\nsecret_variables: [5]\n", "2:20", "an item of secret_variables must be text"),
+        ("version: 1\nsecret_kinds: [env, vault]\n", "2:21", "must be env, file, command or keyring"),
+        ("version: 1\nsecret_kinds: env\n", "2:15", "secret_kinds must be a list"),
+        ("version: 1\nenvironment: []\n", "2:1", 'unknown key "environment"'),
+        ("version: 1\nallow_commands: true\n", "2:1", 'unknown key "allow_commands"'),
         ("version: 1\nsecret_folders: ['']\n", "2:18", "an item of secret_folders is empty"),
         ("version: 1\nallow_http: 'no'\n", "2:13", "allow_http must be true or false"),
     ],
@@ -139,10 +144,99 @@ def test_what_a_policy_allows_is_no_breach(tmp_path: Path) -> None:
     assert breaches(policy, HOOKS.replace("tenant: BRAMA", "tenant: ${PRESERVICA_TENANT}")) == []
 
 
-def test_what_a_policy_does_not_mention_is_free_but_for_http() -> None:
-    assert breaches(ANY, HOOKS) == []
-    assert breaches(ANY, HOOKS.replace("tenant: BRAMA", "allow_http: true")) == [
-        '3:3: tenancy "prod" says `allow_http: true`, which the policy does not allow (policy.yaml)'
+def test_what_a_policy_does_not_mention_it_denies() -> None:
+    plain = HOOKS.replace("https:", "http:").replace("tenant: BRAMA", "tenant: ${TENANT}\n    allow_http: true")
+    no = "which the policy does not allow (policy.yaml has no"
+    assert breaches(NOTHING, plain) == [
+        f"4:13: the server leads to eu.preservica.com, {no} servers)",
+        f'3:3: tenancy "prod" says `allow_http: true`, {no} allow_http)',
+        f"9:14: the URL leads to hooks.example.org, {no} receivers)",
+        f"9:14: the URL is plain http, {no} allow_http)",
+        f"5:13: the value of the variable TENANT would be shown here, {no} place_variables)",
+        f"11:17: this names the variable HOOK_SECRET, {no} secret_variables)",
+        f"9:14: this names the variable FN_KEY, {no} secret_variables)",
+        f"11:17: env:HOOK_SECRET is a secret of the kind `env`, {no} secret_kinds)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        ("{env: S}", "secret_kinds"),
+        ("{env: S}", "secret_variables"),
+        ("{file: s}", "secret_kinds"),
+        ("{file: s}", "secret_folders"),
+        ("{keyring: {service: s, username: u}}", "secret_kinds"),
+        ("{keyring: {service: s, username: u}}", "keyring_services"),
+        ("{command: [s]}", "secret_kinds"),
+    ],
+)
+def test_each_kind_of_secret_is_denied_where_one_field_lacks_it(tmp_path: Path, source: str, field: str) -> None:
+    fields = {
+        "secret_kinds": "[env, file, keyring, command]",
+        "secret_variables": "[S, FN_KEY]",
+        "secret_folders": "[/]",
+        "keyring_services": "[s]",
+    }
+    given = 'servers: ["*.preservica.com"]\nreceivers: [hooks.example.org]\n'
+    text = HOOKS.replace("{env: HOOK_SECRET}", source)
+    for lacking in (None, field):
+        kept = {name: value for name, value in fields.items() if name != lacking}
+        if lacking == "secret_variables":
+            kept[lacking] = "[FN_KEY]"
+        lines = "".join(f"{name}: {value}\n" for name, value in kept.items())
+        found = breaches(policy_of(tmp_path, f"version: 1\n{given}{lines}"), text)
+        assert len(found) == (lacking is not None)
+
+
+def test_http_is_denied_to_receivers_that_are_not_on_this_machine(tmp_path: Path) -> None:
+    hosts = "[hooks.example.org, '127.0.0.1', localhost]"
+    text = POLICY.replace('[hooks.example.org, "*.azurewebsites.net", "hooks.example.org:8443"]', hosts)
+    for host, number in (("hooks.example.org", 1), ("127.0.0.1", 0), ("localhost", 0), ("hooks.example.org:80", 1)):
+        changed = HOOKS.replace("https://hooks.example.org", f"HTTP://{host}")
+        found = breaches(policy_of(tmp_path, f"{text}allow_http: false\n"), changed)
+        assert [each.partition(", ")[0] for each in found] == ["8:14: the URL is plain http"] * number
+        assert breaches(policy_of(tmp_path, f"{text}allow_http: true\n"), changed) == []
+    filled = HOOKS.replace("https://", "http${S:-}://")
+    policy = policy_of(tmp_path, text.replace("ARCHIVE", "S, ARCHIVE"))
+    assert len(breaches(policy, filled, {"FN_KEY": "k"})) == 1
+    assert breaches(policy, filled, {"FN_KEY": "k", "S": "s"}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "places"),
+    [
+        ("https://${A}/x?c=${B}", {}, "A"),
+        ("https://h.example${A}/${B}", {}, "A"),
+        ("https://h.example:${A}/${B}", {}, "A"),
+        ("${A}://${B}/${C}", {}, "A B"),
+        ("${A}?c=${B}", {}, "A"),
+        ("${A}/${B}", {}, "A"),
+        ("${A}/${B}?next=https://${C}", {}, "A"),
+        ("${A}/${B}", {"A": "https://h"}, "A"),
+        ("${A}/${B}", {"A": "https:/"}, "A B"),
+        ("${A}//${B}", {"A": "https:"}, "A B"),
+        ("${A:-https:/}/${B}", {}, "A B"),
+        ("https:/${A}", {"A": "/a.example"}, "A"),
+        ("${A}${B}${C}", {"A": "https://h", "B": "/x", "C": "y"}, "A B"),
+        ("https://h.example?${A}", {}, ""),
+    ],
+)
+def test_a_variable_in_a_host_is_a_place_and_one_in_a_path_is_not(
+    url: str, environ: dict[str, str], places: str
+) -> None:
+    text = HOOKS.replace("https://hooks.example.org/api?code=${FN_KEY}", f'"{url}"')
+    [tenancy] = read_document([Source("hooks.yaml", "", text.encode())]).tenancies
+    found = [use.name for use in uses_of(tenancy, environ) if use.role == "place" and not use.is_usual]
+    assert found == places.split()
+
+
+def test_a_variable_that_both_lists_name_is_for_secrets(tmp_path: Path) -> None:
+    policy = policy_of(tmp_path)
+    assert breaches(policy, HOOKS.replace("BRAMA", "${ARCHIVE}")) == []
+    assert breaches(policy, HOOKS.replace("${FN_KEY}", "${ARCHIVE}")) == []
+    assert breaches(policy, HOOKS.replace("BRAMA", "${FN_TENANT}")) == [
+        "5:13: the value of the variable FN_TENANT would be shown here, which the policy does not allow (policy.yaml:6)"
     ]
 
 
@@ -154,36 +248,36 @@ tenancies:
     server: preservica.example
     tenant: ${HOME}
     allow_http: true
-    credentials: {password: {file: /etc/shadow}, username: {env: PRESERVICA_PASSWORD}}
+    credentials: {password: {file: /etc/shadow}, username: {env: HOME}}
     subscriptions:
       one: {url: "https://evil.example/${PATH}", trigger: MOVED, secret: {env: OTHER}}
       two: {url: "https://hooks.example.org:444/", trigger: MOVED, secret: {file: /run/secrets/../x}}
 """
     no = "which the policy does not allow"
     assert {*breaches(policy_of(tmp_path, f"{POLICY}allow_http: false\n"), text)} == {
-        f'3:3: tenancy "prod" says `allow_http: true`, {no} (policy.yaml:7)',
+        f'3:3: tenancy "prod" says `allow_http: true`, {no} (policy.yaml:9)',
         f"4:13: the server leads to preservica.example, {no} (policy.yaml:3)",
-        f"5:13: this names the variable HOME, {no} (policy.yaml:5)",
-        f"7:29: file:/etc/shadow leads to a folder, {no} (policy.yaml:6)",
-        f"7:60: this names the variable PRESERVICA_PASSWORD, {no} (policy.yaml:5)",
+        f"5:13: the value of the variable HOME would be shown here, {no} (policy.yaml:7)",
+        f"7:29: file:/etc/shadow leads to a folder, {no} (policy.yaml:8)",
+        f"7:60: the value of the variable HOME would be shown here, {no} (policy.yaml:7)",
         f"9:18: the URL leads to evil.example, {no} (policy.yaml:4)",
-        f"9:18: this names the variable PATH, {no} (policy.yaml:5)",
-        f"9:74: this names the variable OTHER, {no} (policy.yaml:5)",
+        f"9:18: this names the variable PATH, {no} (policy.yaml:6)",
+        f"9:74: this names the variable OTHER, {no} (policy.yaml:6)",
         f"10:18: the URL leads to hooks.example.org:444, {no} (policy.yaml:4)",
-        f"10:76: file:/run/secrets/../x leads to a folder, {no} (policy.yaml:6)",
+        f"10:76: file:/run/secrets/../x leads to a folder, {no} (policy.yaml:8)",
     }
 
 
 def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(tmp_path: Path) -> None:
-    policy = policy_of(tmp_path, POLICY.replace("environment: [HOOK_SECRET", "environment: [H, S, HOOK_SECRET"))
+    policy = policy_of(tmp_path, POLICY.replace("[ARCHIVE", "[H, S, ARCHIVE"))
     text = HOOKS.replace("hooks.example.org", "hooks.example.org${H}").replace("eu.", "eu${S:-.}")
     assert breaches(policy, text) == breaches(policy, text, {"FN_KEY": "k"}) == []
     no = "leads to a host, which the policy does not allow"
     assert breaches(policy, text, {"FN_KEY": "k", "H": ".evil.example", "S": ".evil.example/?"}) == [
-        f"8:14: the URL, with ${{H}}, ${{FN_KEY}} filled in, {no} (policy.yaml:4)"
+        f"8:14: the URL, with its variables filled in, {no} (policy.yaml:4)"
     ]  # the server is none: `resolve` says so
     assert breaches(policy, text, {"FN_KEY": "k", "H": "/", "S": ".evil.example."}) == [
-        f"4:13: the server, with ${{S}} filled in, {no} (policy.yaml:3)"
+        f"4:13: the server, with its variables filled in, {no} (policy.yaml:3)"
     ]
     assert breaches(policy, HOOKS.replace("    server: eu.preservica.com\n", ""), {"PRESERVICA_SERVER": "evil.example"})
 
@@ -210,7 +304,7 @@ def test_a_host_that_is_filled_in_is_judged_when_it_is_known_and_is_not_quoted(t
     ],
 )
 def test_a_host_is_judged_as_it_is_called(tmp_path: Path, netloc: str, is_allowed: bool) -> None:
-    found = [*policy_of(tmp_path)._host("receivers", f"https://{netloc}/x", "the URL", WRITTEN)]
+    found = [*policy_of(tmp_path)._host_breaches("receivers", f"https://{netloc}/x", "the URL", WRITTEN)]
     assert (found == []) == is_allowed
 
 
@@ -225,9 +319,9 @@ def test_an_address_is_allowed_in_all_its_spellings_or_in_none(tmp_path: Path) -
         "[::ffff:10.1.2.3]",
         "[2001:db8:0::1]",
     ):
-        assert not [*policy._host("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+        assert not [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
     for netloc in ("10.1.2.4", "9.1.2.3", "0xa010204", "[2001:db8::2]", "[fe80::1%25eth0]", "[::1]", "127.1", "0"):
-        assert [*policy._host("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
+        assert [*policy._host_breaches("receivers", f"https://{netloc}/", "the URL", WRITTEN)]
 
 
 PIECES = st.sampled_from(
@@ -271,7 +365,7 @@ PIECES = st.sampled_from(
 def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
     policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",))
     url = closed(start + rest)
-    if url_fault(url) is None and not [*policy._host("receivers", url, "the URL", WRITTEN)]:
+    if url_fault(url) is None and not [*policy._host_breaches("receivers", url, "the URL", WRITTEN)]:
         prepared = requests.Request("POST", url).prepare().url
         assert prepared is not None
         called = parse_url(prepared)
@@ -282,7 +376,7 @@ def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
 @given(st.lists(PIECES, min_size=1, max_size=7).map("".join))
 def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
     text = HOOKS.replace("eu.preservica.com", "${S}")
-    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",))
+    policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), place_variables=("S",), **SECRETS)
     if server_fault(closed(server)) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
         _, _, netloc = server.rpartition("//")
         assert (
@@ -299,7 +393,7 @@ def test_secrets_are_read_from_the_folders_of_the_policy_alone(tmp_path: Path, m
     monkeypatch.setenv("HOME", str(allowed))
 
     def passes(name: str, folders: str) -> bool:
-        policy = policy_of(tmp_path, f"version: 1\nsecret_folders: {folders}\n")
+        policy = policy_of(tmp_path, re.sub("secret_folders: .*", f"secret_folders: {folders}", POLICY))
         return not breaches(policy, HOOKS.replace("env: HOOK_SECRET", f"file: {name}"))
 
     for folders in (f"[{allowed}]", "[/elsewhere, secrets]", f"['{allowed}/']", "['~']", f"[{tmp_path / 'in'}]"):
@@ -321,7 +415,8 @@ def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
     [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     policy = policy_of(tmp_path, text)
-    assert {*FIELDS} == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == policy.lines.keys() - {"version"}
+    fields = read_schema("policy")["properties"].keys() - {"version"}
+    assert fields == {*re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)} == policy.lines.keys() - {"version"}
     changed = HOOKS.replace("HOOK_SECRET", "CATALOGUE_SECRET").replace("eu.preservica.com", "preservica.example")
     [breach] = breaches(policy, changed)
     assert breach in page
@@ -330,4 +425,4 @@ def test_the_page_shows_a_policy_and_what_it_says(tmp_path: Path) -> None:
 def test_no_policy_of_an_example_lets_programs_run() -> None:
     policies = [*ROOT.glob("examples/**/*policy*.y*ml")]
     assert len(policies) > 3
-    assert not [path for path in policies if "allow_commands: true" in path.read_text(encoding="utf-8")]
+    assert not [path for path in policies if "command" in read_policy(str(path)).secret_kinds]

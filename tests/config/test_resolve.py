@@ -215,14 +215,3 @@ def test_what_fills_in_a_server_or_a_tenant_is_not_hidden() -> None:
     assert text != FILE
     entries = entries_of(text.replace("tenant: BRAMA", "tenant: ${TENANT}"))
     assert url_environment_values(entries, {**ENVIRON, "REGION": "us", "TENANT": "T"}) == ("fn.example.net",)
-
-
-@pytest.mark.parametrize("field", ["server", "tenant"])
-@pytest.mark.parametrize("name", ["HOOK_SECRET", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN", "P"])
-def test_a_variable_that_holds_a_secret_cannot_be_shown_as_a_server_or_a_tenant(field: str, name: str) -> None:
-    line = {"server": "server: ${REGION:-eu}.preservica.com", "tenant": "tenant: BRAMA"}[field]
-    text = FILE.replace(line, f"{field}: ${{{name}}}\n    credentials: {{password: {{env: P}}}}")
-    said = said_of(text, {**ENVIRON, name: "s3cret-0123456789"})
-    assert [message.partition(": ")[2] for message in said] == [
-        f"${{{name}}} holds a secret, and `{field}` is shown in every plan"
-    ]

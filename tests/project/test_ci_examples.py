@@ -380,12 +380,6 @@ def over_http(runner: Runner) -> Iterator[Runner]:
         yield runner
 
 
-def policy_for(place: Place) -> str:
-    """Write a policy that allows what the place has."""
-    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("catalogue")))
-    return f'version: 1\nservers: ["{server}"]\nreceivers: ["{receiver}"]\nallow_private_receivers: true\n'
-
-
 def apply_by_hand(runner: Runner) -> None:
     """Have both subscriptions made, and the state where the examples keep it."""
     done = runner.bash(f"hooksync apply --yes --state {STATE}", {})
@@ -687,7 +681,7 @@ def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_
     place.write("version: 1\n", "hooksync.policy.yaml")  # of the pull request: allows anything
     runner.inputs["policy"] = ".github/hooksync.policy.yaml"
     runner.event = {"pull_request": {"base": {"sha": base}}} if base else {}
-    runner.answer({POLICY: [policy_for(place).replace("servers: [", "servers: [other.example.org, ")]})
+    runner.answer({POLICY: [place.policy_text(servers=["other.example.org"])]})
     assert runner.step("Fetch the policy").returncode == 0
     assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
     assert runner.step("Plan").returncode == 0
@@ -980,7 +974,7 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
         "CI_PROJECT_URL": runner.remote.url.removesuffix(".git"),
         "CI_DEFAULT_BRANCH": "main",
     }
-    runner.publish(policy_for(runner.place))
+    runner.publish(runner.place.policy_text())
     return runner.bash("\n".join([*job["before_script"], *job["script"]]), predefined | job["variables"])
 
 
@@ -1102,7 +1096,7 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, 
         "GIT_PSW": GIT_PASSWORD,
         "PRESERVICA_USR": runner.environ.pop("PRESERVICA_USERNAME"),
         "PRESERVICA_PSW": runner.environ.pop("PRESERVICA_PASSWORD"),
-        "HOOKSYNC_POLICY": str(place.write(policy_for(place), "policy")),
+        "HOOKSYNC_POLICY": str(place.write(place.policy_text(), "policy")),
         "NOTIFY_URL": watcher.url,
     }
     metrics = runner.folder / "metrics"
@@ -1263,7 +1257,7 @@ def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
 def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
     state = runner.folder / "volume"
     state.mkdir()
-    place.write(policy_for(place), "policy.yaml")
+    place.write(place.policy_text(), "policy.yaml")
     moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"/var/lib/hooksync": str(state)}
     command = command_of("cronjob.yml", moved)
     assert command[0] == "hooksync"
@@ -1280,7 +1274,7 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, pla
     assert patch["metadata"] == load(KUBERNETES / "cronjob.yml")["metadata"]
     (container,) = patch["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert container["name"] == pod_of("cronjob.yml")["containers"][0]["name"]
-    place.write(policy_for(place), "policy.yaml")
+    place.write(place.policy_text(), "policy.yaml")
     runner.script("python", f'exec "{sys.executable}" "$@"\n')
     moved = {
         "/etc/hooksync": str(place.folder),
@@ -1348,7 +1342,7 @@ def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -
     place.write("version: 1\ntenancies:\n" + "".join(lines))
     volume = place.folder / "volume"
     volume.mkdir()
-    place.write(policy_for(place), "policy.yaml")
+    place.write(place.policy_text(), "policy.yaml")
     moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"s3://BUCKET/hooksync": str(volume)}
 
     def run(index: int) -> subprocess.CompletedProcess[str]:

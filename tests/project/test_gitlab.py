@@ -54,16 +54,11 @@ def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield project
 
 
-def policy_for(place: Place) -> str:
-    server, receiver = (url.split("/")[2] for url in (place.box.url, place.receiver.url("catalogue")))
-    return f'version: 1\nservers: ["{server}"]\nreceivers: ["{receiver}"]\nallow_private_receivers: true\n'
-
-
 def set_up(project: Project, place: Place, **inputs: str) -> None:
     """Commit the example of one environment."""
     pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
     pipeline += "".join(f"      {name}: {value}\n" for name, value in inputs.items())
-    project.commit({".gitlab-ci.yml": pipeline, "hooksync.yml": TEMPLATE, "hooksync.policy.yaml": policy_for(place)})
+    project.commit({".gitlab-ci.yml": pipeline, "hooksync.yml": TEMPLATE, "hooksync.policy.yaml": place.policy_text()})
 
 
 def live(place: Place, tenant: str = "DEMO") -> list[str]:

@@ -1,0 +1,117 @@
+"""What hooks files name: where secrets are found, and variables; what no hooks file may name.
+
+A place is a server, a tenant, a username or the host of a URL. hooksync shows places, and name servers and proxies see
+hosts. So a variable that holds a secret is refused as a place. No message quotes what a variable holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from hooksync.config.declarations import (
+    ON_DEVICE,
+    TenancyDeclaration,
+    Written,
+    is_own,
+    reference_problem,
+)
+from hooksync.config.files import is_device, real_path
+from hooksync.core.errors import Problem
+from hooksync.core.model import CredentialRefs, Location, SecretRef
+from hooksync.core.record import Record, asdict
+from hooksync.core.urls import split_url
+
+Role = Literal["secret", "url", "place"]  # secret: credentials too; url: in the path or query of one
+
+_WITH_SCHEME = re.compile("[^/?#]*://")
+_ALWAYS_SECRET = frozenset({"PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"})
+
+
+class Use(Record, frozen=True):
+    """A variable or another source of secrets that a tenancy uses."""
+
+    name: str  # of the variable; "": it is another source
+    role: Role
+    where: Location | None
+    is_usual: bool = False  # the variable that pyPreservica has for this, e.g. PRESERVICA_PASSWORD
+    ref: SecretRef | None = None  # None: the variable stands in a text
+
+
+def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None) -> Iterator[Use]:
+    """Give all uses of a tenancy, and the usual variables where it is silent.
+
+    `environ`: what URLs are filled in with, to tell a host from a path.
+    """
+    settings = tenancy.settings
+    for text, known in ((settings.server, "PRESERVICA_SERVER"), (settings.tenant, "PRESERVICA_TENANT")):
+        where = text.location if text else tenancy.location
+        for name in text.template.names if text else (known,):
+            yield Use(name, "place", where, name == known)
+    usual = asdict(CredentialRefs())
+    for field, ref in asdict(settings.credentials).items():
+        if isinstance(ref, SecretRef):
+            yield _use_of(ref, ref.location or tenancy.location, is_usual=ref == usual[field])
+    for entry in tenancy.subscriptions:
+        if entry.secret.name:  # else it is missing, which is a problem of its own
+            yield _use_of(entry.secret, entry.secret.location)
+        if entry.url.template.literal is None:
+            yield from _uses_in_url(entry.url, environ or {})
+
+
+def _use_of(ref: SecretRef, where: Location | None, *, is_usual: bool = False) -> Use:
+    name = ref.name if ref.kind == "env" else ""
+    return Use(name, "place" if ref.noun == "username" else "secret", where, is_usual, ref)
+
+
+def _uses_in_url(url: Written, environ: Mapping[str, str]) -> Iterator[Use]:
+    """Tell variables that begin in the scheme, host or port, or right behind them, from those after.
+
+    What is not known counts as empty. A text that a variable begins may lack its `://`: its host
+    then ends at the first slash.
+    """
+    text = ""
+    starts: list[tuple[str, int]] = []
+    for part in url.template.parts:
+        if isinstance(part, str):
+            text += part
+        else:
+            starts.append((part.name, len(text)))
+            text += environ.get(part.name) or part.default or ""
+    _, _, tail = split_url(text if _WITH_SCHEME.match(text) else f"://{text}")
+    end = len(text) - len(tail)
+    for name, start in starts:
+        yield Use(name, "place" if start <= end else "url", url.location)
+
+
+def named_refs(tenancy: TenancyDeclaration) -> list[SecretRef]:
+    """List where a tenancy has its secrets and credentials from, but for the usual variables."""
+    return [use.ref for use in uses_of(tenancy) if use.ref and not use.is_usual]
+
+
+def reference_problems(tenancies: Sequence[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse what no hooks file may name, so that one that nobody has reviewed yet cannot send it elsewhere."""
+    uses = [use for tenancy in tenancies for use in uses_of(tenancy)]
+    secrets = _ALWAYS_SECRET.union(use.name for use in uses if use.role == "secret" and use.name)
+    files = {use.ref for use in uses if use.ref and use.ref.kind == "file"}
+    devices = {ref for ref in files if is_device(real_path(ref))}
+    for use in uses:
+        if use.ref in devices and use.ref:
+            yield reference_problem(use.ref, *ON_DEVICE)
+        elif is_own(use.name):
+            what = f"the variable {use.name} is for hooksync itself: those named HOOKSYNC_... are never sent anywhere"
+            yield Problem(what, "give what you want to send a variable with another name", use.where)
+        elif use.role == "place" and use.name in secrets:
+            what = f"the variable {use.name} holds a secret, and its value would be shown here"
+            fix = "write the server, tenant, username or host itself, or use a variable that holds no secret"
+            yield Problem(what, fix, use.where)
+
+
+def command_problems(tenancies: Iterable[TenancyDeclaration]) -> Iterator[Problem]:
+    """Refuse programs: who writes a hooks file, or a plan that is not signed, must not run anything by it."""
+    for tenancy in tenancies:
+        for ref in named_refs(tenancy):
+            if ref.kind == "command":
+                fix = "if you trust whoever wrote this, give --allow-commands; or name a variable, a file or a keyring"
+                yield Problem(f"{ref.noun} {ref} runs a program, which is not allowed", fix, ref.location)

@@ -1,0 +1,86 @@
+"""What no hooks file may name: a secret where its value would be shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooksync.config.document import read_document
+from hooksync.config.files import Source
+from hooksync.core.errors import FileError
+
+FILE = """\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  prod:
+    server: eu.preservica.com
+    tenant: BRAMA
+    credentials: {username: {env: USER}, password: {env: P}, totp: {env: SEED}}
+    subscriptions:
+      one: {url: "https://fn.example.net/api?code=${KEY}", trigger: MOVED}
+      two: {url: "https://fn.example.net/two", trigger: MOVED, secret: {env: SECOND}}
+"""
+
+
+def problems_of(*texts: str) -> list[str]:
+    sources = [Source(f"{number}.yaml", "", text.encode()) for number, text in enumerate(texts)]
+    try:
+        read_document(sources)
+    except FileError as error:
+        return [f"{problem.where}: {problem.what}" for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize("name", ["HOOK_SECRET", "SECOND", "P", "SEED", "PRESERVICA_PASSWORD", "PRESERVICA_2FA_TOKEN"])
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("eu.preservica.com", "${NAME}", "5:13"),
+        ("eu.preservica", "${OTHER:-eu}.${NAME:-x}", "5:13"),
+        ("BRAMA", "a-${NAME}", "6:13"),
+        ("{env: USER}", "{env: NAME}", "7:29"),
+        ("https://fn.example.net/api", "https://${NAME}/api", "9:18"),
+        ("https://fn.example.net/api", "https://fn.example.net:${NAME}/api", "9:18"),
+        ("https://fn.example.net/api", "${NAME}/api", "9:18"),
+        ("https://fn.example.net/api", "${OTHER:-https:/}/${NAME}/api", "9:18"),
+    ],
+)
+def test_a_variable_that_holds_a_secret_is_no_place(name: str, old: str, new: str, place: str) -> None:
+    text = FILE.replace(old, new.replace("NAME", name), 1)
+    assert problems_of(text) == [
+        f"0.yaml:{place}: the variable {name} holds a secret, and its value would be shown here"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("${KEY}", "${HOOK_SECRET}"),
+        ("BRAMA", "${KEY}"),
+        ("BRAMA", "${USER}"),
+        ("https://fn.example.net/api", "https://fn.example.net/${P}/api"),
+        ("https://fn.example.net/api", "${BASE}/${P}/api"),
+    ],
+)
+def test_any_other_variable_is_allowed(old: str, new: str) -> None:
+    assert problems_of(FILE.replace(old, new)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("server: eu.preservica.com", "SERVER"), ("tenant: BRAMA", "TENANT"), ("username: {env: USER}, ", "USERNAME")],
+)
+def test_a_usual_variable_of_a_place_is_no_secret(line: str, name: str) -> None:
+    text = FILE.replace("    " + line + "\n", "").replace(line, "").replace("SECOND", f"PRESERVICA_{name}")
+    assert problems_of(text) == [
+        f"0.yaml:4:3: the variable PRESERVICA_{name} holds a secret, and its value would be shown here"
+    ]
+
+
+def test_a_secret_of_one_file_is_no_place_in_another() -> None:
+    other = "version: 1\nx-a: &a ${SECOND}\ntenancies: {b: {server: a.example, tenant: *a, subscriptions: {}}}\n"
+    assert problems_of(FILE, other) == [
+        "1.yaml:3:44: the variable SECOND holds a secret, and its value would be shown here"
+    ]
+    assert problems_of(other) == []
