@@ -555,7 +555,7 @@ def a_plan() -> dict[str, Any]:
     actions = ("subscribe", "resubscribe", "unsubscribe", "keep", "leave")
     steps = [step(action, n) for n, action in enumerate(actions)]
     live = [{"id": s["id"], "url": s["url"], "trigger": "MOVED", "include_identifiers": None} for s in steps if s["id"]]
-    refs = {"username": ref, "password": ref, "totp": ref, "method": "password"}
+    refs = {"username": {"env": "USER"}, "password": ref, "totp": ref, "method": "password"}
     urls = {step["address"]: "hmac-sha256:" + "0" * 64 for step in steps if step["address"]}
     binding = {"server": "https://eu.preservica.com", "tenant": None, "urls": urls}
     tenancy = {

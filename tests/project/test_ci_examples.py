@@ -678,15 +678,15 @@ POLICY = "repos/OWNER/REPOSITORY/contents/.github/hooksync.policy.yaml"
 def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
     runner: Runner, place: Place, base: str
 ) -> None:
-    place.write("version: 1\n", "hooksync.policy.yaml")  # of the pull request: allows anything
+    place.write(place.policy_text(), "hooksync.policy.yaml")  # of the pull request: allows all
     runner.inputs["policy"] = ".github/hooksync.policy.yaml"
     runner.event = {"pull_request": {"base": {"sha": base}}} if base else {}
-    runner.answer({POLICY: [place.policy_text(servers=["other.example.org"])]})
+    runner.answer({POLICY: [place.policy_text().replace("servers: [", 'servers: ["other.example.org", ')]})
     assert runner.step("Fetch the policy").returncode == 0
     assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
     assert runner.step("Plan").returncode == 0
     assert runner.step("Apply").returncode == 0
-    runner.answer({POLICY: ["version: 1\nservers: [other.example.org]\n"]})
+    runner.answer({POLICY: [place.policy_text(servers=["other.example.org"])]})
     assert runner.step("Fetch the policy").returncode == 0
     before = place.box.calls
     for name, code in (("Validate", 0), ("Plan", 3), ("Apply", 3), ("Look for drift", 3)):  # the server is a variable
@@ -1045,7 +1045,8 @@ def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, p
 
 
 def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: Place) -> None:
-    place.write("version: 1\n", "hooksync.policy.yaml")  # of the merge request: allows anything
+    allowing = place.policy_text(servers=["evil.example"])
+    place.write(allowing, "hooksync.policy.yaml")  # of the merge request
     place.write((place.folder / "hooks.yaml").read_text(encoding="utf-8").replace("${BOX}", "evil.example"))
     done = run_gitlab(runner, "preview")
     assert (done.returncode, "the server leads to evil.example, which the policy does not allow" in done.stdout) == (
