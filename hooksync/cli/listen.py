@@ -23,7 +23,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import DeclaredSubscription, SecretRef, Trigger
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
-from hooksync.core.redaction import NOT_SHOWN, printable
+from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
@@ -118,11 +118,6 @@ class _Log(Record, frozen=True):
             self.world.terminal.show(self._lines(seen, ref, number, path))
 
     def _json(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> str:
-        event = seen.answer.event
-        reason = self._reason(seen)
-        if event is not None and self.world.output.redactor.holds(json.dumps(event)):
-            event = None
-            reason = NOT_SHOWN
         document = {
             "format": FORMAT,
             "at": seen.at,
@@ -130,10 +125,10 @@ class _Log(Record, frozen=True):
             "status": seen.answer.status,
             "signed_with": self.known.document(ref) if ref else None,
             "delivery": number,
-            "reason": reason or None,
+            "reason": self._reason(seen) or None,
             "forwarded": seen.forwarded,
             "recorded": path,
-            "event": event,
+            "event": seen.answer.event,
         }
         return json.dumps(document, sort_keys=True) + "\n"
 

@@ -20,11 +20,20 @@ from typing import Literal
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff
 from hooksync.core.errors import FileError, OutputLost, Problem, os_reason
 from hooksync.core.reading import NOT_A_FILE, stream_path
-from hooksync.core.redaction import RUNNER_COMMAND, Redactor, any_in, is_visible, masked, printable, utf_8
+from hooksync.core.redaction import (
+    RUNNER_COMMAND,
+    SHORTEST_MASKED,
+    Redactor,
+    Span,
+    is_visible,
+    masked,
+    printable,
+    utf_8,
+    without_escapes,
+)
 
 Form = Literal["text", "markdown", "json", "coloured"]  # coloured: text with colours of ours
 
-SHORTEST_MASKED = 8  # characters of a value; a shorter one may be a part of any word
 _COMMAND = re.compile(r"^( *):(?=:)")  # what GitHub's runner does: trims a line, and looks at its first two characters
 _COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _UNUSUAL = re.compile(r"[^\x20-\x7e\n]")
@@ -40,8 +49,6 @@ class Output:
     def __init__(self) -> None:
         self.redactor = Redactor()
         self.public: list[bytes] = []  # what any reader knows, such as hooks files: a mask would tell that it is known
-        self._known: tuple[frozenset[str], dict[str, str], frozenset[bytes]] = frozenset(), {}, frozenset()
-        self._harmless = ""  # the last text in which nothing was found
         self._lock = threading.Lock()
         self._erase = ""  # what removes the progress that is shown
 
@@ -135,33 +142,25 @@ class Output:
         return escaped(self.masked(text, form), form)
 
     def masked(self, text: str, form: Form = "text") -> str:
-        """Mask what no reader may see. JSON stays JSON."""
-        found = self._found(text)
-        if form != "json" or not found:
-            return masked(text, found)
+        """Mask what no reader may see. Each string of JSON is masked by itself, so that JSON stays JSON."""
+        if form != "json":
+            return masked(text, self._found(text))
+        if self._found(without_escapes(text)):
+            return _JSON_STRING.sub(self._masked_string, text)
+        return text
+
+    def _masked_string(self, token: re.Match[str]) -> str:
         import json  # only here: seldom anything is found
 
-        def masked_string(token: re.Match[str]) -> str:
-            content = json.loads(token[0], strict=False)
-            shown = masked(content, found.values())
-            return token[0] if shown == content else json.dumps(shown)
+        content = json.loads(token[0], strict=False)
+        found = self._found(content)
+        return json.dumps(masked(content, found)) if found else token[0]
 
-        return _JSON_STRING.sub(masked_string, text)
-
-    def _found(self, text: str) -> dict[str, str]:
-        """Find known values that no reader knows; returns what stands in the text, with the value that it is."""
-        values = self.redactor.values()
-        known, forms, raw = self._known
-        if values is not known:
-            forms = {form: each for each in values if len(each) >= SHORTEST_MASKED for form in _forms(each)}
-            raw = frozenset(map(utf_8, forms))
-            self._known = values, forms, raw
-        if text is self._harmless and values is known:  # a plan is looked through before it is shown or saved
-            return {}
-        if not any_in(raw, utf_8(text)):
-            self._harmless = text
-            return {}
-        return {form: value for form, value in forms.items() if form in text and not self._is_public(value)}
+    def _found(self, text: str) -> list[Span]:
+        """Find known values in a text, but those that any reader knows."""
+        spans = self.redactor.find(text, SHORTEST_MASKED)
+        secret = {value for _, _, value in spans if not self._is_public(value)}
+        return [span for span in spans if span[2] in secret]
 
     def _is_public(self, value: str) -> bool:
         """Whether the hooks files say it in clear, or our own formats do."""
@@ -169,13 +168,6 @@ class Output:
 
         raw = utf_8(value)
         return any(raw in text for text in self.public) or any(value in schema_text(kind) for kind in SCHEMA_KINDS)
-
-
-def _forms(value: str) -> tuple[str, str]:
-    """Return a value as it is, and as it stands in JSON."""
-    import json  # only here: most commands know no value
-
-    return value, json.dumps(value)[1:-1]
 
 
 def escaped(text: str, form: Form) -> str:

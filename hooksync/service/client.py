@@ -6,8 +6,7 @@ Source of paths and fields: pyPreservica 4.2.2, webHooksAPI.py; where behaviour 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from urllib.parse import quote
 
 from hooksync.core.errors import AnswerLost, Problem, Rejected, ServiceError
@@ -20,8 +19,6 @@ from hooksync.service.responses import BUSY_STATUSES, NotUnderstood, fix_for_sta
 SUBSCRIPTIONS = "/api/webhook/subscriptions"
 TOKEN_HEADER = "Preservica-Access-Token"  # noqa: S105, the header's name
 _NOT_KNOWN = "check that `server` is a Preservica server; if it is, hooksync does not know this kind of answer"
-_HEX = re.compile("[0-9A-Fa-f-]+")
-_AT_ONCE = 1000  # subscriptions of a list that are looked through together
 _LARGEST_LIST = 32 * 1024 * 1024  # bytes; some 150,000 subscriptions
 
 
@@ -53,34 +50,26 @@ class Preservica:
         declared = {one.url.identity: one.url.shown for one in self._tenancy.subscriptions}
         try:
             live = read_subscriptions(answer.body, declared)
-            self._check_names([one.id for one in live])
+            self._check_names(one.id for one in live)
             known = {*TRIGGER_NAMES.values(), *(one.trigger.wire for one in self._tenancy.subscriptions)}
-            self._check_names(list({one.trigger.wire for one in live} - known))
+            self._check_names({one.trigger.wire for one in live} - known)
         except NotUnderstood as error:
             raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error
         return self._shown(live, set(declared))
 
-    def _check_names(self, names: Sequence[str]) -> None:
-        """Raise NotUnderstood where ids or triggers hold a value that must not be seen: each is shown, and compared.
-
-        A short one stands in some id of hex digits by chance.
-        """
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            others = " ".join(name for name in some if not _HEX.fullmatch(name))
-            if self._redactor.holds(" ".join(some), only_long=True) or (others and self._redactor.holds(others)):
-                raise NotUnderstood("an id or a trigger in it holds a secret value")
+    def _check_names(self, names: Iterable[str]) -> None:
+        """Raise NotUnderstood if ids or triggers hold a value that must not be seen: each is shown, and compared."""
+        if self._redactor.holds(" ".join(names)):
+            raise NotUnderstood("an id or a trigger in it holds a secret value")
 
     def _shown(self, live: Sequence[LiveSubscription], declared: Container[str]) -> tuple[LiveSubscription, ...]:
         """Clean the URLs that no declared one explains: once for all that they are shown in."""
-        others = [one for one in live if one.url.identity not in declared]
-        cleaned: dict[str, LiveSubscription] = {}
-        for start in range(0, len(others), _AT_ONCE):
-            some = others[start : start + _AT_ONCE]
-            if self._redactor.holds(" ".join(one.url.shown for one in some)):
-                shown = (HookUrl(self._redactor.clean(one.url.shown), one.url.full) for one in some)
-                cleaned |= {one.id: replace(one, url=url) for one, url in zip(some, shown, strict=True)}
-        return tuple(cleaned.get(one.id, one) for one in live) if cleaned else tuple(live)
+        others = {one.url.shown for one in live if one.url.identity not in declared}
+        if not self._redactor.holds(" ".join(others)):
+            return tuple(live)
+        cleaned = {shown: self._redactor.clean(shown) for shown in others}
+        urls = [HookUrl(cleaned.get(one.url.shown, one.url.shown), one.url.full) for one in live]
+        return tuple(replace(one, url=url) for one, url in zip(live, urls, strict=True))
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription; returns its id, if told. Raises AnswerLost where it may be made, Rejected where not."""

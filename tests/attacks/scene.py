@@ -163,15 +163,11 @@ FIELDS: dict[str, tuple[Plant, tuple[str, ...]]] = {  # and in which of SHOWN it
 }
 
 
-# --- values that must not be seen, in every form that a peer may give them
+# --- values that must not be seen, in one level of each encoding
 
 Encode = Callable[[str], str]
 
 _PART = 12  # characters of a value that are too many to be seen
-
-
-def _spaced(text: str, between: str) -> str:
-    return between.join(f"{byte:02x}" for byte in text.encode())
 
 
 ENCODINGS: dict[str, Encode] = {
@@ -188,20 +184,9 @@ ENCODINGS: dict[str, Encode] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "base64 for URLs, unpadded": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "base64 within more": lambda text: base64.b64encode(f'{{"secret": "{text}"}}'.encode()).decode(),
-    "base64 in lines": lambda text: "\n".join(re.findall(".{1,16}", base64.b64encode(text.encode()).decode())),
     "hex": lambda text: text.encode().hex(),
     "hex, upper case": lambda text: text.encode().hex().upper(),
-    "hex with spaces": lambda text: _spaced(text, " "),
-    "hex with colons": lambda text: _spaced(text, ":"),
-    "hex with 0x": lambda text: "0x" + _spaced(text, " 0x"),
-    "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
-    "UTF-16, the other way": lambda text: text.encode("utf-16-be").decode("latin-1"),
 }
-
-
-def twice(first: str, second: str) -> Encode:
-    """Give one encoding within another."""
-    return lambda text: ENCODINGS[second](ENCODINGS[first](text))
 
 
 def leaks(shown: str, values: Sequence[str] = NEVER_SHOWN) -> list[str]:
@@ -218,16 +203,13 @@ def _parts(value: str) -> tuple[str, ...]:
 
 def _readings(text: str) -> Iterator[str]:
     """Read a text as who looks for a value would, each way by itself."""
-    yield unquote_plus(unquote_plus(text))
-    yield html.unescape(html.unescape(text))
-    yield text.replace("\0", "")
-    yield text.replace("\\x00", "").replace("\\u0000", "")
+    yield unquote_plus(text)
+    yield html.unescape(text)
     yield re.sub(r"\\+(?:x|u00)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
-    bare = re.sub(r"[\s:,]|\\x|0x", "", text)
-    for run in re.findall(r"(?:[0-9a-fA-F]{2}){8,}", bare):
+    for run in re.findall(r"(?:[0-9a-fA-F]{2}){8,}", text):
         yield bytes.fromhex(run).decode("latin-1")
         yield bytes.fromhex(f"0{run}"[: len(run)]).decode("latin-1")
-    for run in re.findall(r"[A-Za-z0-9+/_-]{12,}", re.sub(r"\s", "", text).replace("=", "")):
+    for run in re.findall(r"[A-Za-z0-9+/_-]{12,}", text):
         for start in range(4):
             yield _base64(run[start:])
 

@@ -14,7 +14,7 @@ import pytest
 
 import hooksync.service
 from tests.attacks.peers import REFRESH, TOKEN
-from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, Plant, Scene, leaks, play, steers, twice
+from tests.attacks.scene import ENCODINGS, FIELDS, SHOWN, Plant, Scene, leaks, play, steers
 from tests.conftest import HIDDEN
 from tests.lanes import sampled
 from tests.wire import answer, saying
@@ -31,15 +31,6 @@ ENVIRON = {
 OF_THE_ENVIRONMENT = (*HIDDEN, PLAN_KEY, PROXY)
 VALUES = (*OF_THE_ENVIRONMENT, TOKEN, REFRESH)  # these two are known once a log-in told them
 STEERING = "##vso[task.complete]\n::error::owned\x1b[2J\u202e"
-FORMS = {
-    **ENCODINGS,
-    "percent within base64": twice("percent, every byte", "base64"),
-    "HTML within JSON escapes": twice("HTML, decimal", "JSON escapes"),
-    "hex within percent": twice("hex with spaces", "percent"),
-    "base64 within HTML": twice("base64 within more", "HTML, hex"),
-    "padded with white space": lambda text: f"\n {text} \t",
-    "in capitals": str.upper,
-}
 
 
 def _logged_in(**planted: object) -> Plant:
@@ -141,15 +132,15 @@ _values = {True: cycle(OF_THE_ENVIRONMENT), False: cycle(VALUES)}
 ATTACKS = [
     (field, form, shown, next(_values[field in _BEFORE_LOG_IN]))
     for field, (_, places) in PLANTS.items()
-    for form, shown in product(FORMS, places)
+    for form, shown in product(ENCODINGS, places)
 ]
 
 
 @pytest.mark.parametrize(("field", "form", "shown", "value"), sampled(ATTACKS, 25, 3))
 def test_no_value_comes_out_of_any_field_in_any_form_by_any_door(field: str, form: str, shown: str, value: str) -> None:
-    scene = PLANTS[field][0](f"{STEERING} {FORMS[form](value)} and more")
+    scene = PLANTS[field][0](f"{STEERING} {ENCODINGS[form](value)} and more")
     seen = play(SHOWN[shown], Scene(**{**vars(scene), "environ": {**ENVIRON, **scene.environ}}))
-    assert leaks(seen.shown, (*VALUES, value.upper())) == []
+    assert leaks(seen.shown, VALUES) == []
     assert steers(seen.shown) == []
     assert seen.requests
     if "JSON" in shown and seen.run.out:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import stat
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
+from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import FileError
-from hooksync.core.output import SHORTEST_MASKED, Form, Output, escaped, give_name
+from hooksync.core.output import Form, Output, escaped, give_name
+from hooksync.core.redaction import SHORTEST_MASKED, printable
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
+from hooksync.report import markdown
 
 FORMS: tuple[Form, ...] = get_args(Form)
 SECRET = "s3cret-of-the-catalogue"
@@ -26,7 +32,11 @@ WORDS = st.text() | st.sampled_from(
 )
 TEXTS = st.lists(WORDS, max_size=8).map("".join)
 SCHEMAS = "".join(map(schema_text, SCHEMA_KINDS))
-VALUES = st.text(min_size=SHORTEST_MASKED).filter(lambda value: value not in SCHEMAS)  # their words are no secrets
+VALUES = (  # white space around a value does not count, and words of our own formats are no secrets
+    st.text(min_size=SHORTEST_MASKED)
+    .map(str.strip)
+    .filter(lambda value: len(value) >= SHORTEST_MASKED and value not in SCHEMAS)
+)
 
 
 def knowing(*values: str) -> Output:
@@ -35,7 +45,7 @@ def knowing(*values: str) -> Output:
     return output
 
 
-def shown(output: Output, text: str, form: Form) -> str:
+def shown_by(output: Output, text: str, form: Form) -> str:
     return escaped(output.masked(text, form), form)
 
 
@@ -97,9 +107,40 @@ def test_no_output_of_any_format_holds_a_known_value(value: str, before: str, af
     if form != "json":
         assert value not in output.masked(text, form) or value in "***"
         return
-    masked = json.loads(shown(output, json.dumps({"detail": [text, 12345678, None]}), "json"))
+    masked = json.loads(shown_by(output, json.dumps({"detail": [text, 12345678, None]}), "json"))
     assert value not in masked["detail"][0] or value in "***"
     assert masked["detail"][1:] == [12345678, None]
+
+
+RENDERERS: dict[str, tuple[Callable[[str], str], Form, Callable[[str], str]]] = {  # how a format is written, and read
+    "text": (printable, "text", str),
+    "markdown": (markdown.escaped, "markdown", html.unescape),
+    "a sentence of markdown": (markdown.sentence, "markdown", html.unescape),
+    "a block of markdown": (lambda text: "\n".join(markdown.fenced("", [printable(text)])), "markdown", str),
+    "html": (lambda text: html.escape(printable(text)), "markdown", html.unescape),
+    "json": (json.dumps, "json", json.loads),
+    "json, not ascii": (lambda text: json.dumps(text, ensure_ascii=False), "json", json.loads),
+    "slack": (lambda text: json.dumps(html.escape(printable(text), quote=False)), "json", html.unescape),
+    "a url": (lambda text: quote(text, safe=""), "text", unquote),
+    "hex": (lambda text: text.encode().hex(), "text", str),
+    "base64": (lambda text: b64encode(text.encode()).decode(), "text", str),
+}
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@given(VALUES)
+@example("ab##[error]cd_ef")
+@example("line 1\nline 2\t_")
+@example("_*&<>`\"'\\%$_*")
+@example("ab&amp;cd%5F&#95;ef")
+@example(r"ab\u0041cd\_ef")
+def test_no_format_gives_a_value_away_that_it_has_to_escape(renderer: str, value: str) -> None:
+    write, form, read = RENDERERS[renderer]
+    written = write(f"a {value} b")
+    shown = shown_by(knowing(value), written, form)
+    assert written not in shown
+    assert value not in read(shown) or value in "***"
+    assert printable(value) not in read(shown) or value in "***"
 
 
 @given(VALUES, TEXTS, TEXTS)
@@ -127,7 +168,7 @@ def test_what_everybody_can_read_is_not_masked_for_that_would_tell_it(form: Form
     output = knowing("unsubscribe", "catalogue-of-maps", SECRET)
     output.public.append(b"tenancies: {archive: {subscriptions: {catalogue-of-maps: {}}}}")
     text = json.dumps({"action": "unsubscribe", "name": "catalogue-of-maps", "id": SECRET})
-    assert shown(output, text, form) == text.replace(SECRET, "***")
+    assert shown_by(output, text, form) == text.replace(SECRET, "***")
 
 
 def test_what_is_read_again_is_refused_where_a_mask_would_break_it(tmp_path: Path) -> None:

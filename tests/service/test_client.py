@@ -16,7 +16,6 @@ from hooksync.core.clock import Clock
 from hooksync.core.errors import AnswerLost, HooksyncError, Rejected, ServiceError
 from hooksync.core.model import HookUrl, Secret
 from hooksync.core.record import replace
-from hooksync.core.redaction import NOT_SHOWN
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from hooksync.service.client import SUBSCRIPTIONS
@@ -352,7 +351,9 @@ def test_an_answer_that_echoes_the_call_gives_nothing_away(clients: Clients, sta
     box = start("echo@subscribe", "echo@login:*:1")
     client = clients.client(box.url)
     error = failure_of(lambda: client.subscribe(WANTED, SECRET))
-    assert "-> 400: (not shown" in error.summary  # the quotation marks of the secret are escaped in it
+    assert "-> 400: " in error.summary
+    assert "***" in error.summary
+    assert SECRET.reveal()[:8] not in error.summary  # its quotation marks are escaped twice there
 
 
 def test_an_answer_that_echoes_the_log_in_gives_nothing_away(clients: Clients, start: Start) -> None:
@@ -525,17 +526,16 @@ TOLD = "t0ld-by-the-service-0123"
         {"id": TOLD.encode().hex()},
         {"triggerType": f"MOVED {TOLD}"},
         {"triggerType": base64.b64encode(TOLD.encode()).decode()},
-        {"id": "my pw-4711"},
     ],
 )
 def test_an_id_or_a_trigger_that_holds_a_secret_makes_the_list_an_error(
     clients: Clients, serve: Serve, field: dict[str, str]
 ) -> None:
-    clients.redactor.learn([TOLD, "pw-4711"])
+    clients.redactor.learn([TOLD])
     item = {"id": "1", "url": "https://h.example/a", "triggerType": "MOVED", **field}
     error = failure_of(clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions)
     assert "holds a secret value" in error.summary
-    assert not any(value in str(error) for value in (*field.values(), "4711"))
+    assert not any(value in str(error) for value in field.values())
 
 
 def test_a_new_id_that_holds_a_secret_is_a_lost_answer(clients: Clients, serve: Serve) -> None:
@@ -543,7 +543,7 @@ def test_a_new_id_that_holds_a_secret_is_a_lost_answer(clients: Clients, serve: 
     assert isinstance(failure_of(lambda: client.subscribe(WANTED, SECRET)), AnswerLost)
 
 
-def test_a_short_secret_in_an_id_of_hex_digits_is_there_by_chance(clients: Clients, serve: Serve) -> None:
+def test_a_short_secret_in_an_id_is_there_by_chance(clients: Clients, serve: Serve) -> None:
     clients.redactor.learn(["cafe"])
     item = {"id": "00cafe00", "url": "https://h.example/a", "triggerType": "MOVED"}
     [found] = clients.client(serve(answer(json.dumps([item]).encode())).url).list_subscriptions()
@@ -558,8 +558,8 @@ def test_a_live_url_is_shown_as_the_file_declares_it_or_without_what_must_not_be
         f"https://H.example:443/{TOLD}": "https://h.example/${KEY}",
         "https://h.example/k3y/x?k3y": "https://h.example/***/x?***",
         f"https://h.example/{TOLD}/": "https://h.example/***/",
-        f"https://h.example/%74{TOLD[1:]}": NOT_SHOWN,
-        f"https://{TOLD.encode().hex()}.example/": NOT_SHOWN,
+        f"https://h.example/%74{TOLD[1:]}": "https://h.example/***",
+        f"https://{TOLD.encode().hex()}.example/": "https://***.example/",
     }
     items = [{"id": str(number), "url": url, "triggerType": "MOVED"} for number, url in enumerate(urls)]
     wire = serve(answer(json.dumps(items).encode()))

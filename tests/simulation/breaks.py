@@ -138,7 +138,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         "know no secret of the run where foreign text is shown",
         "core/redaction.py",
-        "{value for value in values if value} - self._values",
+        '{value.strip() for value in values} - self._forms.keys() - {""}',
         "set[str]()",
         begin=400,
     ),

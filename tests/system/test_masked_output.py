@@ -1,0 +1,145 @@
+"""Secrets made of the characters that formats escape: no exit and no file of any format shows one."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.attacks.scene import FIELDS, SHOWN, play
+from tests.command_line import Run
+from tests.commands.test_listen import BODY, EVENT, listening
+from tests.conftest import HOOKS, Place
+from tests.lanes import sampled
+from tests.wire import Wire, answer, saying
+
+VALUES = [f"ab{each}cd{each}ef{each}gh" for each in "_*&<>`\"'\\%$"]
+VALUES += ["_*&<>`\"'\\%$_*", "ab##[error]cd_ef", "ab%41cd%5Fef_gh", "ab&amp;cd&#95;ef", r"ab\u0041cd\_ef"]
+ENVIRON = {f"VALUE_{number}": value for number, value in enumerate(VALUES)}
+ALL = " ".join(VALUES)
+
+
+def declaring_all(hooks: str) -> str:
+    """Add a subscription for each of the secrets to a hooks file, and one that is warned of."""
+    lines = [hooks.rstrip("\n")]
+    for name in ENVIRON:
+        lines.append(f"      {name}: {{url: 'https://{name}.example/', trigger: MOVED, secret: {{env: {name}}}}}")
+    lines.append("      doubtful: {url: 'http://h.example/', trigger: MOVED, secret: {env: VALUE_0}}")
+    return "\n".join(lines) + "\n"
+
+
+def readings(text: str) -> Iterator[str]:
+    """Read a text as its readers do: a browser, a program that takes JSON or metrics, who decodes a URL."""
+    yield text
+    yield html.unescape(text)
+    yield html.unescape(re.sub("<[^>]*>", "", text))
+    yield unquote(text)
+    yield re.sub(r"\\(.)", r"\1", text)
+    for document in (text, *text.splitlines()):
+        with suppress(ValueError):
+            for each in strings(json.loads(document)):
+                yield each
+                yield html.unescape(each)
+                yield unquote(each)
+
+
+def strings(document: object) -> Iterator[str]:
+    match document:
+        case str():
+            yield document
+        case dict():
+            for name, each in document.items():
+                yield name
+                yield from strings(each)
+        case list():
+            for each in document:
+                yield from strings(each)
+
+
+def shown_in(*texts: str) -> list[str]:
+    """Name the secrets that a reader finds in texts."""
+    found = {value for text in texts for reading in readings(text) for value in VALUES if value in reading}
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"), sampled([(field, shown) for field, (_, places) in FIELDS.items() for shown in places], 4)
+)
+def test_no_format_shows_a_secret_that_a_peer_echoes(field: str, shown: str) -> None:
+    scene = FIELDS[field][0](ALL)
+    hooks = declaring_all(scene.hooks)
+    seen = play(SHOWN[shown], type(scene)(**{**vars(scene), "hooks": hooks, "environ": {**scene.environ, **ENVIRON}}))
+    assert seen.requests
+    assert shown_in(seen.run.out, seen.run.err, *seen.files.values()) == []
+
+
+WITH_A_NAME = {  # {}: a name that holds all secrets
+    "plan, text": "plan --all -v",
+    "plan, colours": "plan --all --color always",
+    "plan, JSON": "plan --format json",
+    "plan, Markdown": "plan --format markdown",
+    "plan, HTML": "plan --format html",
+    "plan, metrics": "plan --metrics {}.prom",
+    "a saved plan": "plan --out {}.json",
+    "apply, text": "apply --yes --no-probe -v",
+    "apply, JSON": "apply --yes --no-probe --format json",
+    "apply, Markdown": "apply --yes --no-probe --format markdown --report {}.report",
+    "a saved plan that is none": "apply {}.none",
+    "notice, JSON": "plan --notify env:WATCHER",
+    "notice, Slack": "plan --notify env:WATCHER --notify-as slack",
+    "notice, Teams": "plan --notify env:WATCHER --notify-as teams",
+    "list, text": "list",
+    "list, JSON": "list --format json",
+    "check, text": "check",
+    "check, JSON": "check --format json",
+    "check, Markdown": "check --format markdown",
+    "export": "export",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("what", sampled(WITH_A_NAME, 4))
+def test_no_format_shows_a_secret_that_the_name_of_a_file_holds(what: str, place: Place) -> None:
+    (place.folder / ALL).mkdir()
+    place.write(declaring_all(HOOKS), f"{ALL}/hooks.yaml")
+    given = {*place.folder.rglob("*")}
+    place.environ |= {**ENVIRON, "GITHUB_ACTIONS": "true"}
+    with Wire(saying(answer(b"ok"))) as wire:
+        place.environ["WATCHER"] = f"{wire.url}/notice"
+        arguments = [part.format(ALL) for part in WITH_A_NAME[what].split()]
+        run = place.run(*arguments, "-f", f"{ALL}/hooks.yaml")
+        told = [json.dumps(document) for document in wire.documents]
+    files = [path.read_text("utf-8") for path in place.folder.rglob("*") if path.is_file() and path not in given]
+    assert shown_in(run.out, run.err, *files, *told) == []
+    assert_complete(run, arguments)
+
+
+def assert_complete(run: Run, arguments: list[str]) -> None:
+    """Hold JSON to be JSON after what was masked in it."""
+    assert run.out + run.err
+    if "json" in arguments and run.out:
+        json.loads(run.out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it is ended by a signal")
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["text", "JSON"])
+def test_listen_shows_no_secret_that_an_event_holds(flags: list[str], tmp_path: Path) -> None:
+    refs = []
+    for number, value in enumerate(VALUES):
+        (tmp_path / f"{number}").write_text(value)
+        refs += ["--secret", f"file:{number}"]
+    entity = {"entityType": VALUES[0], "entityRef": ALL, VALUES[1]: VALUES[2]}
+    event = {**EVENT, "subscriptionId": ALL, "trigger": VALUES[3], "events": [entity], "tenant": ALL}
+    with listening(*refs, *flags, folder=tmp_path) as one:
+        assert one.send(json.dumps(event).encode(), VALUES[0]).status_code == 200
+        assert one.send(BODY, VALUES[0]).status_code == 200
+        lines = one.end()
+    assert len(lines) == 2
+    assert shown_in(*lines) == []
