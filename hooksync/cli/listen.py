@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from hooksync.cli.terminal import catch_signals
-from hooksync.commands.options import Options
+from hooksync.commands.options import Format, SecretOptions, named_receiver
 from hooksync.commands.receiving import KnownSecrets, find_secrets, open_receiver
 from hooksync.config.files import HEADERS
 from hooksync.core.clock import SYSTEM_CLOCK, rfc3339
 from hooksync.core.errors import ExitCode, FileError, Problem
 from hooksync.core.model import DeclaredSubscription, SecretRef, Trigger
 from hooksync.core.output import is_there
-from hooksync.core.record import Record, replace
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
 from hooksync.reconcile.context import World
@@ -37,6 +37,17 @@ MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: an
 _LONGEST = 64  # characters of a name or an id in a line
 _MOST_ENTITIES = 3  # in a line
 _WRONG_SIGNATURE, _NO_ANSWER = 401, 502
+
+
+class ListenOptions(SecretOptions, frozen=True):
+    """The flags of `listen`."""
+
+    format: Format = "text"
+    port: int = 0  # 0: any free one
+    forward: str | None = None  # a URL
+    exit_after: int | None = None  # genuine events
+    record: str | None = None  # an existing folder
+    timeout: float = 30.0  # seconds
 
 
 class Seen(Record, frozen=True):
@@ -96,7 +107,7 @@ class _Listener(http_server.LoopbackServer):
 class _Log(Record, frozen=True):
     """Shows what came, and records it."""
 
-    options: Options
+    options: ListenOptions
     world: World
     known: KnownSecrets
     deliveries: Counter[str]  # of genuine events, by their keys
@@ -207,7 +218,7 @@ class _Log(Record, frozen=True):
 _Forward = tuple[Run, DeclaredSubscription] | None
 
 
-def listen(options: Options, world: World) -> ExitCode:
+def listen(options: ListenOptions, world: World) -> ExitCode:
     """Receive until a signal, or so many genuine events."""
     gc.enable()  # it runs for long
     known = find_secrets(options, world)
@@ -217,7 +228,7 @@ def listen(options: Options, world: World) -> ExitCode:
     with catch_signals(lambda _: done.set()), ExitStack() as running:
         forward: _Forward = None
         if options.forward:
-            named = replace(options, url=options.forward, secrets=known.accepted)
+            named = named_receiver(options, options.forward, known.accepted, options.timeout)
             forward = running.enter_context(open_receiver(named, world))
         try:
             log = _Log(options, world, known, Counter(), Counter())

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
 
-from hooksync.commands.options import Options
+from hooksync.commands.options import Format, RunOptions, named_receiver
 from hooksync.commands.receiving import open_receiver
 from hooksync.commands.setup import Session, open_session, prepare
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
-from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
+from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretRef, SecretState, Tenancy
 from hooksync.core.record import replace
 from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
@@ -26,11 +26,22 @@ from hooksync.state.history import FetchedTenancy
 _LARGEST_ANSWER = 64 * 1024  # bytes of a page that only shows that the server answers
 
 
-def check(options: Options, world: World) -> ExitCode:
+class CheckOptions(RunOptions, frozen=True):
+    """The flags of `check`."""
+
+    HIDDEN = ("url",)
+
+    format: Format = "text"
+    url: str | None = None  # of one receiver; None: those of hooks files
+    secrets: tuple[SecretRef, ...] = ()  # of that receiver
+
+
+def check(options: CheckOptions, world: World) -> ExitCode:
     """Check whether all of this can work: log in, list, challenge each receiver. DONE when nothing failed."""
     now = rfc3339(world.clock.now())
     if options.url:
-        with open_receiver(options, world) as (run, declared), world.terminal.progress("checking", 1) as step:
+        named = named_receiver(options, options.url, options.secrets, options.timeout)
+        with open_receiver(named, world) as (run, declared), world.terminal.progress("checking", 1) as step:
             receivers = _challenged([*_hooks([declared], "auto", run)], run, step)
         view = report.CheckView((), now, receivers=tuple(receivers))
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hooksync.commands import library
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
-from hooksync.commands.options import Options
+from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.plan_apply import show_problems
 from hooksync.commands.setup import Declared, hold_to_policy, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
@@ -48,7 +48,16 @@ _HEAD = """\
 _NOWHERE = Location("the command line", 1, 1)  # of flags, and of variables; only a policy is told so
 
 
-def export(options: Options, world: World, write: Callable[[str, Sequence[Need]], None] | None = None) -> ExitCode:
+class ListOptions(LiveOptions, frozen=True):
+    """The flags of `list`."""
+
+    format: Format = "text"
+    shows_coverage: bool = False
+
+
+def export(
+    options: ExportOptions, world: World, write: Callable[[str, Sequence[Need]], None] | None = None
+) -> ExitCode:
     """Show what is live as a hooks file. DONE when every tenancy was read.
 
     `write`: takes the text of the file instead, and what it needs; not called where a part of it could not be read.
@@ -86,7 +95,7 @@ def export(options: Options, world: World, write: Callable[[str, Sequence[Need]]
     return ExitCode.ERROR if unread else ExitCode.DONE
 
 
-def list_live(options: Options, world: World) -> ExitCode:
+def list_live(options: ListOptions, world: World) -> ExitCode:
     """Show what is live, or who subscribes to which trigger: a view of the plan. DONE when every tenancy was read."""
     made = _read(options, world)
     tenancies = [replace(one, refusals=()) for one in made.tenancies]  # nothing is to be carried out
@@ -104,7 +113,7 @@ def list_live(options: Options, world: World) -> ExitCode:
     return ExitCode.INTERRUPTED if view.is_interrupted else ExitCode.ERROR if view.errors else ExitCode.DONE
 
 
-def _read(options: Options, world: World) -> library.Plan:
+def _read(options: LiveOptions, world: World) -> library.Plan:
     """Read the chosen tenancies: those of hooks files, or the one that is named, of which no state is known."""
     if _reads_files(options, world):
         return library.plan(prepare(options, world))
@@ -126,7 +135,7 @@ _HOW_TO_SET = (
 )
 
 
-def _reads_files(options: Options, world: World) -> bool:
+def _reads_files(options: LiveOptions, world: World) -> bool:
     """Whether files choose the tenancies. Raises an error if nothing does, or if flags do as well."""
     names = options.names_files or options.tenancies or options.targets or options.shard
     if options.server or options.tenant:
@@ -143,7 +152,7 @@ def _reads_files(options: Options, world: World) -> bool:
     raise FileError(Problem(f"there is no file {options.files[0]}, and no server is named", fix))
 
 
-def _named_tenancy(options: Options, world: World) -> Tenancy:
+def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     """Make the tenancy that flags and environment name. Its name is only settled by the log-in."""
     server = options.server or world.environ.get("PRESERVICA_SERVER")
     tenant = options.tenant or world.environ.get("PRESERVICA_TENANT")

@@ -16,7 +16,7 @@ from secrets import token_hex
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
-from hooksync.commands.options import Options
+from hooksync.commands.options import RunOptions
 from hooksync.commands.setup import Declared, Session, open_session, prepare, prepare_saved
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
@@ -113,8 +113,7 @@ class Plan(Result, frozen=True, kw_only=True):
             return ExitCode.ERROR
         if self.is_refused:
             return ExitCode.REFUSED
-        is_pending = self.has_changes and self.declared.options.has_detailed_exit_code
-        return ExitCode.CHANGES_PENDING if is_pending else ExitCode.DONE
+        return ExitCode.DONE
 
     def html(self) -> str:
         """Write it as a page of its own, for reviewers."""
@@ -187,7 +186,7 @@ def load(
     said on the way, such as that a run lock is waited for.
     """
     given = {name: _several(value) if name in _SEVERAL else value for name, value in settings.items()}
-    options = Options(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
+    options = RunOptions(_several(files), is_confirmed=True, **given)  # type: ignore[arg-type]
     output = _Told(on_message)
     terminal = _Program(output.message, on_progress)
     environ = os.environ if environ is None else environ

@@ -1,95 +1,89 @@
-"""What the flags say, and how it is read from argparse: a field's name is the flag's `dest`. Pure."""
+"""What the options of several commands share. A field's name is the `dest` of its flag. Pure."""
 
 from __future__ import annotations
 
-import argparse
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from hooksync.core.record import Record, given_fields
+from hooksync.core.record import Record
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import Shard
     from hooksync.core.model import SecretRef
-    from hooksync.core.schema import SchemaKind
-    from hooksync.report.monitoring import NoticeForm
 
 Format = Literal["text", "json", "markdown", "html"]
 
 
-class Options(Record, frozen=True):
-    """The flags of all commands; one that has no such flag gets the field's default."""
-
-    HIDDEN = ("url",)
+class FileOptions(Record, frozen=True):
+    """Which hooks files to read, and what they may name."""
 
     files: tuple[str, ...]
-    format: Format = "text"
+    names_files: bool = False  # whether the command line names them
+    policy: str | None = None  # a path
+    allows_commands: bool = False  # without a policy
+    credentials: str | None = None  # path of pyPreservica's file; None: that of the working folder
     tenancies: tuple[str, ...] = ()  # globs of names
     targets: tuple[str, ...] = ()  # globs of addresses
     shard: Shard | None = None  # None: all tenancies
-    env_files: tuple[str, ...] = ()  # paths
-    credentials: str | None = None  # path of pyPreservica's credentials.properties; None: that of the working folder
-    allows_commands: bool = False  # without a policy
-    policy: str | None = None  # path of what says which servers, receivers and secrets files may name; None: any
-    # how calls are made
+
+
+class RunOptions(FileOptions, frozen=True):
+    """How tenancies are read, compared and changed."""
+
     timeout: float = 30.0  # seconds a call may take
     parallelism: int = 8  # calls in flight over the whole run
-    # the state
-    state: str | None = None  # what names its place; None: beside the first file
+    state: str | None = None  # where it is; None: beside the first file
     uses_state: bool = True
-    lock_timeout: float | None = None  # seconds to wait for the run lock; None: as long as is usual here
-    is_confirmed: bool = False  # apply, and what changes the state
-    is_forced: bool = False  # push
-    id: str = ""  # unlock: of the run
-    old: str = ""  # move: an address
-    new: str = ""  # move: another one
-    globs: tuple[str, ...] = ()  # forget: of addresses
-    # plan and apply
+    lock_timeout: float | None = None  # seconds to wait for the run lock; None: as is usual here
     replace: tuple[str, ...] = ()  # globs of addresses
     prunes: bool = True
     allows_mass_unsubscribe: bool = False
-    shows_kept: bool = False
-    shows_coverage: bool = False  # list
-    has_detailed_exit_code: bool = False  # plan
-    adopts: bool = False  # apply: record the declared secrets of kept subscriptions that are not in the state
-    out: str | None = None  # plan: path to save it at
-    saved_plan: str | None = None  # apply: path of a plan to carry out instead of making one
-    max_age: timedelta | None = None  # apply: of the saved plan
-    report: str | None = None  # apply: path to write the report at
-    notify: SecretRef | None = None  # where the URL is found that is told how it ended
-    notify_as: NoticeForm = "json"
-    metrics: str | None = None  # path to write metrics at
-    probes: bool | None = None  # challenge receivers; None: plan does not, apply does as each tenancy says
-    # the receiver's side
-    url: str | None = None  # of a receiver; None: of hooks files
-    secrets: tuple[SecretRef, ...] = ()  # the first signs
-    address: str | None = None  # fire: of a declared subscription
-    signature: str | None = None  # verify
-    records_state: bool = False  # verify
-    port: int = 0  # listen; 0: any free one
-    forward: str | None = None  # listen: a URL
-    exit_after: int | None = None  # listen: genuine events
-    record: str | None = None  # listen: an existing folder
-    trigger: str | None = None  # fire
-    event: str | None = None  # fire: path of an event to send instead of a new one
-    is_badly_signed: bool = False  # fire
-    repeat: int = 1  # fire
-    is_slow: bool = False  # fire
-    is_suite: bool = False  # fire
-    # the others
-    names_files: bool = False  # export: whether the command line names the files
-    server: str | None = None  # export
-    tenant: str | None = None  # export
-    path: str = "-"  # of the file: init writes it, show, push and verify read it
-    is_from_live: bool = False  # init
-    write_env: str | None = None  # init: path of a file for the variables that the hooks file needs
-    with_values: bool = False  # init: whether it holds the values that live URLs tell
-    kind: SchemaKind = "hooks"  # schema
-    shell: str | None = None  # completion: whose script to print; None: `words`
-    words: str = "addresses"  # completion: or "tenancies"
+    probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
+    adopts: bool = False  # record the declared secrets of kept subscriptions that the state lacks
+    is_confirmed: bool = False  # apply without a prompt
+    saved_plan: str | None = None  # path of a plan to apply instead of making one
+    max_age: timedelta | None = None  # of the saved plan
 
 
-def read_options(arguments: argparse.Namespace) -> Options:
-    """Take each field from the flag of its name."""
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(arguments).items()}
-    return Options(**given_fields(Options, given))
+class LiveOptions(RunOptions, frozen=True):
+    """Which tenancies to read: those of hooks files, or a named one."""
+
+    server: str | None = None
+    tenant: str | None = None
+
+
+class ExportOptions(LiveOptions, frozen=True):
+    """The flags of `export`, and what `init --from-live` writes."""
+
+    path: str = "-"  # of the hooks file
+    write_env: str | None = None  # path of a file for the variables that the hooks file needs
+    with_values: bool = False  # whether it contains the values that live URLs show
+
+
+class ReceiverOptions(FileOptions, frozen=True):
+    """Which one receiver to call."""
+
+    HIDDEN = ("url",)
+
+    url: str | None = None  # None: the one of `address`
+    secrets: tuple[SecretRef, ...] = ()  # the first one signs
+    address: str | None = None  # of a declared subscription
+    timeout: float = 30.0  # seconds
+
+
+def named_receiver(options: FileOptions, url: str, secrets: tuple[SecretRef, ...], timeout: float) -> ReceiverOptions:
+    """Name one receiver on the command line, held to the same policy as hooks files."""
+    return ReceiverOptions(
+        options.files,
+        policy=options.policy,
+        allows_commands=options.allows_commands,
+        url=url,
+        secrets=secrets,
+        timeout=timeout,
+    )
+
+
+class SecretOptions(FileOptions, frozen=True):
+    """Which secrets events may be signed with."""
+
+    secrets: tuple[SecretRef, ...] = ()  # () and no named files: those of the default hooks file

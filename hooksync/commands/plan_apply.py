@@ -9,20 +9,21 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial, wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.commands import library
 from hooksync.commands.library import Plan, Report, Result
-from hooksync.commands.options import Options
+from hooksync.commands.options import Format, RunOptions
 from hooksync.commands.setup import Declared, prepare, prepare_saved, read_saved
 from hooksync.config.files import read_plan
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
-from hooksync.core.model import Secret
+from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
-from hooksync.core.record import fields_of, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
@@ -30,7 +31,7 @@ from hooksync.report.text import adopted_line, plain, question
 from hooksync.report.view import RunView
 
 if TYPE_CHECKING:
-    from hooksync.report.monitoring import Ending
+    from hooksync.report.monitoring import Ending, NoticeForm
 
 _REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
 _NOTICE_TIMEOUT = 10.0  # seconds
@@ -44,11 +45,48 @@ _NOT_SAVED = {  # why a plan is not saved
 }
 
 
-def _watched(do: Callable[[Options, World], tuple[ExitCode, Result]]) -> Callable[[Options, World], ExitCode]:
+class WatchedOptions(RunOptions, frozen=True):
+    """What `plan` and `apply` share."""
+
+    shows_kept: bool = False
+    notify: SecretRef | None = None  # where the URL of the webhook is found
+    notify_as: NoticeForm = "json"
+    metrics: str | None = None  # path to write metrics at
+
+
+class PlanOptions(WatchedOptions, frozen=True):
+    """The flags of `plan`."""
+
+    format: Format = "text"
+    has_detailed_exit_code: bool = False
+    out: str | None = None  # path to save the plan at
+
+
+class ApplyOptions(WatchedOptions, frozen=True):
+    """The flags of `apply`."""
+
+    format: Format = "text"
+    report: str | None = None  # path to write the report at
+
+
+class ShowOptions(Record, frozen=True):
+    """The flags of `show`."""
+
+    path: str
+    format: Format = "text"
+    shows_kept: bool = False
+    has_detailed_exit_code: bool = False
+    max_age: timedelta | None = None
+
+
+Watched = TypeVar("Watched", bound=WatchedOptions)
+
+
+def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callable[[Watched, World], ExitCode]:
     """Let those who watch a command be told how it ended: that it could not begin, too."""
 
     @wraps(do)
-    def run(options: Options, world: World) -> ExitCode:
+    def run(options: Watched, world: World) -> ExitCode:
         if not (options.notify or options.metrics):
             return do(options, world)[0]
         from hooksync.report.monitoring import Ending  # only here: most runs are not watched
@@ -79,27 +117,34 @@ def _watched(do: Callable[[Options, World], tuple[ExitCode, Result]]) -> Callabl
 
 
 @_watched
-def plan(options: Options, world: World) -> tuple[ExitCode, Plan]:
+def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     """Fetch, compare and show; with --out, save what was shown."""
     made = library.plan(prepare(options, world))
     document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
     _show(made, document, options, world)
     show_problems(made, world, refused="apply would refuse")
-    if options.out and made.exit_code in (ExitCode.DONE, ExitCode.CHANGES_PENDING):
+    if options.out and made.exit_code == ExitCode.DONE:
         world.output.write_file(options.out, document)
         world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
     elif options.out:
         why = _NOT_SAVED[made.exit_code]
         world.terminal.message(f"not saved: {printable(options.out)} was not written, because {why}")
-    return made.exit_code, made
+    return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code), made
 
 
-def show(options: Options, world: World) -> ExitCode:
+def _plan_exit_code(made: Plan, *, is_detailed: bool) -> ExitCode:
+    """Return the exit code of a plan. `is_detailed`: changes have a code of their own."""
+    if is_detailed and made.exit_code == ExitCode.DONE and made.has_changes:
+        return ExitCode.CHANGES_PENDING
+    return made.exit_code
+
+
+def show(options: ShowOptions, world: World) -> ExitCode:
     """Show a saved plan as `plan` showed it, and say whether `apply` would take it by its age. Needs no environment."""
     data = read_plan(options.path)
-    saved, too_old = read_saved(data, options.path, options, world)
+    saved, too_old = read_saved(data, options.path, options.max_age, world)
     fields = fields_of(RunView, saved.view)
-    declared = Declared((), (), options, world)
+    declared = Declared((), (), RunOptions(()), world)
     made = Plan(**fields, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
     _show(made, data.decode("utf-8-sig"), options, world)
     show_problems(replace(made, warnings=(*saved.warnings, *made.warnings)), world, refused="apply would refuse")
@@ -107,11 +152,11 @@ def show(options: Options, world: World) -> ExitCode:
     until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
     verdict = f"apply refuses it: {too_old}" if too_old else f"apply accepts it{until}, if nothing has changed since"
     world.terminal.message(f"{printable(options.path)} was made at {made.created_at}; {verdict}")
-    return made.exit_code
+    return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code)
 
 
 @_watched
-def apply(options: Options, world: World) -> tuple[ExitCode, Report]:
+def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
     """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
     if options.saved_plan is None:
         declared = prepare(options, world)
@@ -122,7 +167,7 @@ def apply(options: Options, world: World) -> tuple[ExitCode, Report]:
     return _end(done, options, world, told), done
 
 
-def _confirm(made: Plan, options: Options, world: World, told: set[Problem]) -> bool:
+def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]) -> bool:
     """Show an apply's plan and what stands against it, and ask whether to carry it out.
 
     The result as JSON or Markdown is written once, at the end: to be asked about, the plan goes to standard error.
@@ -138,7 +183,7 @@ def _confirm(made: Plan, options: Options, world: World, told: set[Problem]) -> 
     return not asks or world.terminal.ask(f'{question(made)} Only "yes" is taken for an answer: ')
 
 
-def _end(done: Report, options: Options, world: World, told: set[Problem]) -> ExitCode:
+def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
     """Show the result of an apply and write its report. `told`: what was shown with its plan."""
     text = done.to_json() if options.format == "json" or options.report else ""
     # the report first: it is written even if standard output fails
@@ -154,7 +199,7 @@ def _end(done: Report, options: Options, world: World, told: set[Problem]) -> Ex
     return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
 
 
-def _show(result: Result, document: str, options: Options, world: World) -> None:
+def _show(result: Result, document: str, options: PlanOptions | ApplyOptions | ShowOptions, world: World) -> None:
     """Show a result. `document`: as JSON."""
     if options.format == "json":
         world.terminal.result(document, "json")
@@ -195,7 +240,7 @@ def show_problems(result: Result, world: World, *, refused: str, told: set[Probl
     known.update(problem for _, problem in found)
 
 
-def _notice_url(options: Options, world: World) -> Secret | None:
+def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
     """Find where notices go, before there is one: that it is not known is said in a run that goes well, too."""
     try:
         return SecretSources(world.environ, world.stop).find(options.notify) if options.notify else None
@@ -205,7 +250,7 @@ def _notice_url(options: Options, world: World) -> Secret | None:
         return None
 
 
-def _notify(ending: Ending, options: Options, url: Secret, world: World) -> None:
+def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) -> None:
     from hooksync.service.events import send_notice
 
     body = world.output.safe(json.dumps(ending.payload(options.notify_as), ensure_ascii=False), "json")

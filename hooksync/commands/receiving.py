@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
-from hooksync.commands.options import Options
+from hooksync.commands.options import Format, ReceiverOptions, SecretOptions
 from hooksync.commands.setup import hold_to_policy, read_files
 from hooksync.commands.state import find_state
 from hooksync.config import declarations
@@ -50,6 +50,29 @@ _HERE = Location("<command line>", 1, 1)
 _NO_SERVER = declarations.Written(parse_template(""), _HERE)  # which no policy judges
 
 
+class FireOptions(ReceiverOptions, frozen=True):
+    """The flags of `fire`."""
+
+    format: Format = "text"
+    trigger: str | None = None
+    event: str | None = None  # path of an event to send instead of a new one
+    is_badly_signed: bool = False
+    repeat: int = 1
+    is_slow: bool = False
+    is_suite: bool = False
+
+
+class VerifyOptions(SecretOptions, frozen=True):
+    """The flags of `verify`."""
+
+    path: str = "-"  # of the event
+    format: Format = "text"
+    signature: str | None = None  # None: the recorded one
+    records_state: bool = False
+    state: str | None = None
+    lock_timeout: float | None = None  # seconds
+
+
 class KnownSecrets(Record, frozen=True):
     """What events may be signed with."""
 
@@ -68,7 +91,7 @@ class KnownSecrets(Record, frozen=True):
         return {"secret": ref.written(), "declared_for": list(self.declared_for.get(ref, ()))}
 
 
-def find_secrets(options: Options, world: World) -> KnownSecrets:
+def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
     """Look up what --secret names and hooks files declare, where they are named or nothing else is.
 
     Warns of secrets of files that are not set. Raises SecretError where none is left, or one of the flags is not set.
@@ -94,7 +117,7 @@ def find_secrets(options: Options, world: World) -> KnownSecrets:
     return KnownSecrets(accepted, {**given, **found}, declared, chosen)
 
 
-def verify(options: Options, world: World) -> ExitCode:
+def verify(options: VerifyOptions, world: World) -> ExitCode:
     """Tell which of the secrets an event was signed with. ERROR: with none of them."""
     known = find_secrets(options, world)
     body, headers = read_event(options.path, world.stdin)
@@ -119,7 +142,9 @@ def verify(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE if signers else ExitCode.ERROR
 
 
-def _record(options: Options, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes) -> str:
+def _record(
+    options: VerifyOptions, world: World, known: KnownSecrets, signers: Sequence[SecretRef], body: bytes
+) -> str:
     """Write into the state which secret a live subscription has; returns its address.
 
     Raises Refused where it cannot be told which declared subscription the event is of.
@@ -131,7 +156,7 @@ def _record(options: Options, world: World, known: KnownSecrets, signers: Sequen
         told = written.template.literal if written else world.environ.get("PRESERVICA_TENANT")
         if not told or told.casefold() == tenant.casefold():  # as far as that is known, it may be of this one
             declared += resolve_subscriptions(one, world.environ)
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
 
     def change(state: State) -> State:
         made = {each.address: each for each in state.entries if each.id == identifier}
@@ -171,7 +196,7 @@ def _read_event(body: bytes, world: World) -> tuple[str, str, str]:
 
 
 @contextmanager
-def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
+def open_receiver(options: ReceiverOptions, world: World) -> Iterator[tuple[Run, DeclaredSubscription]]:
     """Open the connections to the one receiver that is named. Raises UsageError, FileError or Refused."""
     tenancy = _named_by_flags(options) if options.url else _named_by_address(options, world)
     if problems := list(reference_problems([tenancy])):
@@ -186,7 +211,7 @@ def open_receiver(options: Options, world: World) -> Iterator[tuple[Run, Declare
         yield run, declared
 
 
-def _named_by_address(options: Options, world: World) -> declarations.TenancyDeclaration:
+def _named_by_address(options: ReceiverOptions, world: World) -> declarations.TenancyDeclaration:
     """Find a subscription of the hooks files by `tenancy/name` or `tenancy/name/TRIGGER`."""
     if not options.address:
         raise UsageError(Problem("no receiver is named", "name an address (tenancy/name), or give --url and --secret"))
@@ -196,7 +221,7 @@ def _named_by_address(options: Options, world: World) -> declarations.TenancyDec
     return declarations.select(document, (), globs)[0]
 
 
-def _named_by_flags(options: Options) -> declarations.TenancyDeclaration:
+def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration:
     """Declare what --url and --secret name, so that all that holds for files holds for it."""
     try:
         template = parse_template(options.url or "")
@@ -239,7 +264,7 @@ class Result(Record, frozen=True):
         yield from (("", f"            {text}") for text in (self.detail, self.fix and f"  fix: {self.fix}") if text)
 
 
-def fire(options: Options, world: World) -> ExitCode:
+def fire(options: FireOptions, world: World) -> ExitCode:
     """Send an event, or all that a receiver must bear. DONE: all was taken, or refused, as it should be."""
     given = read_event(options.event, world.stdin)[0] if options.event else None
     with open_receiver(options, world) as (run, receiver):
@@ -298,7 +323,7 @@ def _challenged(url: HookUrl, secret: Secret, run: Run) -> Iterator[Result]:
     yield Result("code that could forge", None, clock.monotonic() - begun, detail, detail and _FORGE_FIX)
 
 
-def _repeated(send: partial[Result], secret: Secret, body: bytes, options: Options) -> Iterator[Result]:
+def _repeated(send: partial[Result], secret: Secret, body: bytes, options: FireOptions) -> Iterator[Result]:
     is_wrong = options.is_badly_signed
     sent = signed(body, Secret(generate_secret()) if is_wrong else secret, pause=_PAUSE if options.is_slow else 0.0)
     for _ in range(options.repeat):

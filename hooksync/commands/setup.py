@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import Options
+from hooksync.commands.options import FileOptions, RunOptions
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -49,7 +49,7 @@ class Declared(Record, frozen=True):
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
-    options: Options
+    options: RunOptions
     world: World
     names: frozenset[str] | None = None  # of all tenancies of the files, chosen or not; None: not known
     private_receivers: PrivateReceivers = "challenged"
@@ -147,7 +147,7 @@ def _undeclared(state: State | None, declared: Collection[str] | None) -> tuple[
     return (Problem(what, _UNDECLARED_FIX),)
 
 
-def prepare(options: Options, world: World, *, needs_login: bool = True) -> Declared:
+def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> Declared:
     """Read files and environment. Raises FileError or UsageError with every problem.
 
     A shard is a part of a whole: globs, and whether two names are one tenancy, are judged over all shards together.
@@ -166,7 +166,7 @@ def prepare(options: Options, world: World, *, needs_login: bool = True) -> Decl
     return Declared(tenancies, (*document.warnings, *more), options, world, names, private)
 
 
-def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
+def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
     """Read a saved plan; the environment is filled in by the rules of hooks files.
 
     Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
@@ -174,7 +174,7 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
     from hooksync.documents.replay import elsewhere  # only here: for what was saved
 
     key = plan_key(world.environ.get(KEY_VARIABLE))
-    saved, too_old = read_saved(data, options.saved_plan or "the plan", options, world)
+    saved, too_old = read_saved(data, options.saved_plan or "the plan", options.max_age, world)
     if too_old:
         raise Refused(too_old)
     entries = [one.entry for one in saved.tenancies]
@@ -195,16 +195,16 @@ def prepare_saved(data: bytes, options: Options, world: World) -> Declared:
     return Declared(tenancies, (*saved.warnings, *more), as_saved, world, None, private, saved)
 
 
-def read_saved(data: bytes, path: str, options: Options, world: World) -> tuple[SavedPlan, Problem | None]:
+def read_saved(data: bytes, path: str, max_age: timedelta | None, world: World) -> tuple[SavedPlan, Problem | None]:
     """Read a saved plan; with the reason why it is too old, if it is. `path`: for messages."""
     from hooksync.documents.reader import age_problem, read_saved_plan  # only here: for what was saved
 
     world.output.public.append(data)
     saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))
-    return saved, age_problem(saved, path, options.max_age, datetime.fromtimestamp(world.clock.now(), UTC))
+    return saved, age_problem(saved, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
 
 
-def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | None:
+def _state_of(saved: SavedPlan, options: RunOptions, *, is_signed: bool) -> str | None:
     """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
     place = options.state or saved.view.state
     usual = state_place(options.files, options.state, disabled=False)
@@ -217,7 +217,7 @@ def _state_of(saved: SavedPlan, options: Options, *, is_signed: bool) -> str | N
     raise Refused(Problem(what, fix))
 
 
-def read_files(options: Options, world: World) -> declarations.Document:
+def read_files(options: FileOptions, world: World) -> declarations.Document:
     """Read hooks files; what they say in clear is no secret to the exit. Raises FileError with every problem."""
     sources = read_sources(options.files, world.stdin)
     world.output.public += [source.data for source in sources]
@@ -225,7 +225,7 @@ def read_files(options: Options, world: World) -> declarations.Document:
 
 
 def hold_to_policy(
-    options: Options, entries: Sequence[declarations.TenancyDeclaration], world: World
+    options: FileOptions, entries: Sequence[declarations.TenancyDeclaration], world: World
 ) -> PrivateReceivers:
     """Raise Refused where files name what the policy does not allow, or, without one, the command line.
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import cast
 
-from hooksync.commands.options import Options
 from hooksync.config.declarations import refuse_unmatched
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError, counted
 from hooksync.core.model import address_matches
 from hooksync.core.output import Form
-from hooksync.core.record import fields_of, replace
+from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
@@ -31,9 +30,53 @@ _NOTES = {  # what is special about an entry or an intent, by its field
 }
 
 
-def show(options: Options, world: World) -> ExitCode:
+class StateOptions(Record, frozen=True):
+    """The flags of `state pull`, and of all actions."""
+
+    files: tuple[str, ...]  # hooks files, beside the first of which the state may be
+    state: str | None  # where it is; None: beside the first file
+
+
+class ShowOptions(StateOptions, frozen=True):
+    """The flags of `state show`."""
+
+    format: str
+
+
+class PushOptions(StateOptions, frozen=True):
+    """The flags of `state push`."""
+
+    path: str
+    is_forced: bool
+    lock_timeout: float | None  # seconds
+
+
+class UnlockOptions(StateOptions, frozen=True):
+    """The flags of `state unlock`."""
+
+    id: str  # of the run
+    is_confirmed: bool
+
+
+class MoveOptions(StateOptions, frozen=True):
+    """The flags of `state move`."""
+
+    old: str  # an address
+    new: str  # a different one
+    lock_timeout: float | None  # seconds
+
+
+class ForgetOptions(StateOptions, frozen=True):
+    """The flags of `state forget`."""
+
+    globs: tuple[str, ...]  # of addresses
+    is_confirmed: bool
+    lock_timeout: float | None  # seconds
+
+
+def show(options: ShowOptions, world: World) -> ExitCode:
     """List what the state holds, without what only hooksync can read, and who holds the run lock."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     text = _read(store)
     state, holder = _inspected(text, store, world), store.holder()
     about: dict[str, object] = {"state": store.where, "state_format": STATE_FORMAT, "serial": state.serial}
@@ -54,9 +97,9 @@ def show(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def pull(options: Options, world: World) -> ExitCode:
+def pull(options: StateOptions, world: World) -> ExitCode:
     """Show the text of the state as it is stored. What is wrong with it is a warning: it may be pulled for that."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     text = _read(store)
     form: Form = "json"
     try:
@@ -69,9 +112,9 @@ def pull(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def push(options: Options, world: World) -> ExitCode:
+def push(options: PushOptions, world: World) -> ExitCode:
     """Put a file in the place of the state, unless that is newer, or another one."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     given = read_state(*_given(options.path, world))
     with hold_run_lock(store, options.lock_timeout, world):
         text, version = store.read()
@@ -95,21 +138,22 @@ def push(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def unlock(options: Options, world: World) -> ExitCode:
+def unlock(options: UnlockOptions, world: World) -> ExitCode:
     """Take the run lock away from its holder; whatever that still does, it writes no state any more."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     if not isinstance(store, LocalStore):  # nobody can take away its lock, so there is nothing to ask
         store.read()
         holder = store.holder()
         if holder and holder.id == options.id:
-            _confirm(f"Take the run lock of {store.where} away from {holder}?", options, world)
+            question = f"Take the run lock of {store.where} away from {holder}?"
+            _confirm(question, world, is_confirmed=options.is_confirmed)
     world.terminal.result(f"the run lock of {printable(store.where)} was taken away from {store.unlock(options.id)}\n")
     return ExitCode.DONE
 
 
-def move(options: Options, world: World) -> ExitCode:
+def move(options: MoveOptions, world: World) -> ExitCode:
     """Let what the state knows by one address have another one."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     old, new = options.old, options.new
     _check_move(old, new)
 
@@ -130,9 +174,9 @@ def move(options: Options, world: World) -> ExitCode:
     return ExitCode.DONE
 
 
-def forget(options: Options, world: World) -> ExitCode:
+def forget(options: ForgetOptions, world: World) -> ExitCode:
     """Remove entries, and intents of runs that were killed."""
-    store = find_state(options, world)
+    store = find_state(options.files, options.state, world)
     _read(store)  # before the lock, which makes files
     with hold_run_lock(store, options.lock_timeout, world):
         state = read_state(_read(store), store.where)
@@ -143,21 +187,16 @@ def forget(options: Options, world: World) -> ExitCode:
         if not options.is_confirmed:
             world.terminal.message("\n".join(lines))
         loss = "What is live then counts as not made by hooksync, and its secret as unknown."
-        _confirm(f"Forget {counted(len(lines), 'entry')}? {loss}", options, world)
+        _confirm(f"Forget {counted(len(lines), 'entry')}? {loss}", world, is_confirmed=options.is_confirmed)
         update(store, lambda now: now.forgetting(found))
     world.terminal.result("".join(f"forgot {line}\n" for line in lines))
     return ExitCode.DONE
 
 
-ACTIONS: dict[str, Callable[[Options, World], ExitCode]] = {
-    each.__name__: each for each in (show, pull, push, unlock, move, forget)
-}
-
-
-def find_state(options: Options, world: World) -> StateStore:
-    """Find what keeps the state."""
-    place = state_place(options.files, options.state, disabled=False)
-    store = find_store(place, options.files[0], world)
+def find_state(files: Sequence[str], named: str | None, world: World) -> StateStore:
+    """Find what keeps the state. `named`: where it is; None: beside the first file."""
+    place = state_place(files, named, disabled=False)
+    store = find_store(place, files[0], world)
     if store is None:
         what = "a hooks file on standard input has no state beside it"
         raise UsageError(Problem(what, "name the state with --state or HOOKSYNC_STATE"))
@@ -213,9 +252,9 @@ def _check_push(given: State, found: Inspected, where: str) -> None:
     raise Refused(Problem(what, fix))
 
 
-def _confirm(question: str, options: Options, world: World) -> None:
+def _confirm(question: str, world: World, *, is_confirmed: bool) -> None:
     """Ask, unless --yes is given. Raises Refused where nobody can be asked, or the answer is no."""
-    if options.is_confirmed:
+    if is_confirmed:
         return
     if not world.terminal.can_ask():
         raise Refused(Problem("not confirmed: there is no terminal to ask on", "give --yes if that is what you want"))

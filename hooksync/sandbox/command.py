@@ -6,15 +6,14 @@ What the help says of faults and traits stands in help.txt.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -41,8 +40,42 @@ _LOOK = 0.2  # seconds
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
+@dataclass(frozen=True)
+class SandboxFlags:
+    """The flags of `sandbox`."""
+
+    port: int
+    data: str | None  # path of a file that keeps the subscriptions
+    latency: float  # milliseconds
+    faults: Sequence[str]
+    traits: Sequence[str]
+    list_lag: float  # seconds
+    events_every: float  # seconds
+    extra_triggers: Sequence[str]
+    json_log: bool
+    tenant: Sequence[str]
+    username_env: str | None
+    password_env: str | None
+    totp_env: str | None
+    role: Sequence[str]
+    token_seconds: float
+    receiver: Sequence[str]  # NAME=ENV,...
+    receiver_port: int
+    write_hooks: str | None  # path
+    shell: str
+
+
+@dataclass(frozen=True)
+class SandboxFireFlags:
+    """The flags of `sandbox fire`."""
+
+    server: str | None
+    trigger: str | None
+    event: str | None  # path
+
+
 def run(
-    args: argparse.Namespace,
+    args: SandboxFlags,
     say: Callable[[str], None],
     log: Log,
     write: Callable[[str, str], None],
@@ -88,7 +121,7 @@ def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
     return f"{at[11:]} {entry['kind']:<9} {what} -> {entry['result']}{took}"
 
 
-def read_options(args: argparse.Namespace) -> SandboxOptions:
+def read_options(args: SandboxFlags) -> SandboxOptions:
     """Read how the sandbox is to behave. Raises ValueError for what is invalid."""
     password_env = _password_env(args)
     account = Account(
@@ -98,13 +131,22 @@ def read_options(args: argparse.Namespace) -> SandboxOptions:
         roles=tuple(args.role or [ROLE]),
         totp_seed=_env(args.totp_env) if args.totp_env else None,
     )
-    given = {each.name: getattr(args, each.name) for each in fields(SandboxOptions) if each.name in args}
-    given |= {"latency": args.latency / 1000, "data": Path(args.data) if args.data else None}
-    lags = {"list_lag_additions": args.list_lag, "list_lag_removals": args.list_lag}
-    return SandboxOptions(**given, **lags, accounts=(account,))
+    return SandboxOptions(
+        accounts=(account,),
+        traits=args.traits,
+        faults=args.faults,
+        latency=args.latency / 1000,
+        token_seconds=args.token_seconds,
+        extra_triggers=args.extra_triggers,
+        port=args.port,
+        data=Path(args.data) if args.data else None,
+        list_lag_additions=args.list_lag,
+        list_lag_removals=args.list_lag,
+        events_every=args.events_every,
+    )
 
 
-def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log: Log) -> int:
+def fire(args: SandboxFireFlags, event: bytes, say: Callable[[str], None], log: Log) -> int:
     """Have a running sandbox send an event, as this JSON has it; returns the exit code."""
     try:
         server = urlsplit(args.server or _env("PRESERVICA_SERVER"))
@@ -126,7 +168,7 @@ def fire(args: argparse.Namespace, event: bytes, say: Callable[[str], None], log
     return _FAILED
 
 
-def _password_env(args: argparse.Namespace) -> str | None:
+def _password_env(args: SandboxFlags) -> str | None:
     """Name the variable that holds the password; None: the default password counts."""
     return args.password_env or (_PASSWORD_ENV if os.environ.get(_PASSWORD_ENV) else None)
 
@@ -148,7 +190,7 @@ def _env(name: str) -> str:
     return value
 
 
-def _values(args: argparse.Namespace, url: str, account: Account, secrets: Mapping[str, Values]) -> Values:
+def _values(args: SandboxFlags, url: str, account: Account, secrets: Mapping[str, Values]) -> Values:
     """Return what the variables of a second terminal must be."""
     return {
         "PRESERVICA_SERVER": (url, None),
@@ -169,7 +211,7 @@ def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str
     return "\n".join([*lines, ""])
 
 
-def _second_terminal(args: argparse.Namespace, values: Values, hooks: str, write: Callable[[str, str], None]) -> str:
+def _second_terminal(args: SandboxFlags, values: Values, hooks: str, write: Callable[[str, str], None]) -> str:
     """Return what to paste into a second terminal. Values from the environment are not shown, but written to a file."""
     export, reference, here_document, source = _SHELLS[args.shell]
     path = os.path.abspath(args.write_hooks) if args.write_hooks else ""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from hooksync.cli.arguments import all_actions, completion_script, make_parser
+from hooksync.cli.arguments import make_parser
+from hooksync.cli.completion import all_actions, completion_script
 from tests.command_line import ROOT, hooksync
 from tests.lanes import sampled
 

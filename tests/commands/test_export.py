@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from hooksync.commands.export import export, export_text, scalar
 from hooksync.commands.export_draft import ExportedTenancy, Names, free_variables, name_of_url, slug, variable_name
-from hooksync.commands.options import Options
-from hooksync.commands.plan_apply import plan
+from hooksync.commands.options import ExportOptions
+from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.core.errors import ExitCode, Problem
@@ -155,10 +155,10 @@ def test_an_export_validates_and_plans_to_no_changes(
         for url, trigger, flag in held:
             box.seed("DEMO", url, trigger, SECRET, flag)
         here, heard = world()
-        assert export(Options(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
+        assert export(ExportOptions(("hooks.yaml",), server=box.url), here) is ExitCode.DONE
         path.write_text(heard.out, encoding="utf-8")
         there, planned = world(**environment_of(heard.out, held))
-        plan(Options((str(path),)), there)
+        plan(PlanOptions((str(path),)), there)
     if left_out := heard.err.count("is left out: "):
         assert f"Plan: 0 to subscribe, 0 to resubscribe, {left_out} to unsubscribe;" in planned.out
     else:

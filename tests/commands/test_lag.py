@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import Options
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import SandboxOptions, Subscription
@@ -125,10 +124,9 @@ class Desk:
         self.stop = Event()
         self.state.write_text(texts[0], encoding="utf-8")
 
-    def _run(
-        self, verb: Callable[[Options, World], int], after_call: Callable[[CallRecord], None], **flags: Any
-    ) -> Ran:
-        options = Options((str(self.folder / "hooks.yaml"),), "json", parallelism=1, **flags)
+    def _run(self, verb: Callable[[Any, World], int], after_call: Callable[[CallRecord], None], **flags: Any) -> Ran:
+        kind = plan_apply.ApplyOptions if verb == plan_apply.apply else plan_apply.PlanOptions
+        options = kind((str(self.folder / "hooks.yaml"),), format="json", parallelism=1, **flags)
         terminal = MemoryTerminal(after_call=after_call)
         environ = {**LOG_IN, "HOOK_SECRET": self.secret, "BOX": self.box.url}
         world = World(environ, io.BytesIO(), terminal, self.stop, RetryPolicy(), self.clock)

@@ -213,7 +213,7 @@ def test_no_event_can_steer_a_terminal_or_a_runner_or_show_a_secret_through_list
         (["--secret", "env:HOOKSYNC_PLAN_KEY"], 64, "the variable HOOKSYNC_PLAN_KEY is for hooksync itself"),
         ([*NAMED, "--record", "/nowhere/at/all"], 1, "there is no folder /nowhere/at/all"),
         ([*NAMED, "--forward", "here"], 64, "--url is neither http nor https"),
-        ([*NAMED, "--port", "70000"], 64, "argument --port: invalid number from 0 to 65535"),
+        ([*NAMED, "--port", "70000"], 64, 'argument --port: "70000" is not a number'),
         ([], 1, "there is no file hooks.yaml"),
     ],
 )

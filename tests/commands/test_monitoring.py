@@ -15,8 +15,7 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hooksync.commands.options import Options
-from hooksync.commands.plan_apply import plan
+from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
@@ -131,7 +130,7 @@ def test_a_webhook_is_told_that_a_run_was_interrupted(watched: Watched) -> None:
     stop = threading.Event()
     terminal = MemoryTerminal(after_call=lambda record: stop.set())
     world = World(watched.place.environ, io.BytesIO(), terminal, stop)
-    options = Options((str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER"))
+    options = PlanOptions((str(watched.place.folder / "hooks.yaml"),), notify=SecretRef("env", "WATCHER"))
     assert plan(options, world) == ExitCode.INTERRUPTED
     [told] = watched.told
     assert (told["event"], told["exit_code"]) == ("interrupted", 130)

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from hooksync.commands.options import Options
-from hooksync.commands.state import unlock
+from hooksync.commands.state import UnlockOptions, unlock
 from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.record import replace
@@ -482,7 +481,7 @@ def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False)
     def find(where: str) -> RemoteStore:
         return RemoteStore(vault, clock, terminal.message, "aside")
 
-    options = Options(("-",), state="memory", id=identifier, is_confirmed=yes)
+    options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
     world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)
     with find("memory").hold(HOLDER):
         assert unlock(options, world) == 0

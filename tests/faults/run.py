@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import Clock
 from hooksync.core.errors import HooksyncError
 from hooksync.reconcile.context import World
@@ -104,9 +104,9 @@ def run_cell(cell: Cell) -> Result:
     raise RuntimeError(f"{cell.name}: this machine is too busy to tell what came before the verification")
 
 
-def options_for(way: Way, **more: object) -> Options:
+def options_for(way: Way, **more: object) -> ApplyOptions:
     """The flags that every run of a way has."""
-    return Options(
+    return ApplyOptions(
         format="json",
         is_confirmed=True,
         uses_state=way.uses_state,
@@ -186,13 +186,13 @@ class Stage:
     def plan(self, number: int, *, uses_state: bool = False) -> Came:
         """Plan from one of the folders. What a list does not show yet, or still shows, needs the state."""
         uses_state |= self.way.lags and self.way.uses_state
-        plan = Options(self._files(number), "json", uses_state=uses_state, has_detailed_exit_code=True)
+        plan = PlanOptions(self._files(number), format="json", uses_state=uses_state, has_detailed_exit_code=True)
         return self._run(plan_apply.plan, plan, Recorder())
 
     def _files(self, number: int) -> tuple[str]:
         return (str(self.folders[number] / "hooks.yaml"),)
 
-    def _run(self, verb: Callable[[Options, World], int], options: Options, terminal: Recorder) -> Came:
+    def _run(self, verb: Callable[[Any, World], int], options: Any, terminal: Recorder) -> Came:
         """Run a command, as the command line would; but an exception that it does not know is kept."""
         self._runs += 1
         name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -20,8 +19,9 @@ import requests
 import yaml
 
 from hooksync.cli.arguments import Help, make_parser
+from hooksync.cli.main import read_options as take_options
 from hooksync.cli.terminal import catch_signals
-from hooksync.sandbox.command import log_line, read_options, run
+from hooksync.sandbox.command import SandboxFlags, log_line, read_options, run
 from hooksync.sandbox.faults import CALL_NAMES, KINDS
 from hooksync.sandbox.http_server import Answer
 from hooksync.sandbox.tenancies import Trait
@@ -84,11 +84,11 @@ def launch(stack: ExitStack) -> Launch:
 
 
 @pytest.fixture
-def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., argparse.Namespace]:
+def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SandboxFlags]:
     monkeypatch.delenv("SANDBOX_PASSWORD", raising=False)
 
-    def parse(*arguments: str) -> argparse.Namespace:
-        return make_parser("sandbox").parse_args(["sandbox", *arguments])
+    def parse(*arguments: str) -> SandboxFlags:
+        return take_options(SandboxFlags, make_parser("sandbox").parse_args(["sandbox", *arguments]))
 
     return parse
 
@@ -381,7 +381,7 @@ def test_faults_and_traits_reach_the_sandbox(launch: Launch) -> None:
     assert log_in(child.url).status_code == 418
 
 
-def test_list_lags_for_what_is_made_and_what_is_removed(parse: Callable[..., argparse.Namespace]) -> None:
+def test_list_lags_for_what_is_made_and_what_is_removed(parse: Callable[..., SandboxFlags]) -> None:
     options = read_options(parse("--list-lag", "5"))
     assert (options.list_lag_additions, options.list_lag_removals) == (5, 5)
 
@@ -419,7 +419,7 @@ def not_written(path: str, text: str) -> None:
     ],
 )
 def test_wrong_option_is_one_line_and_64(
-    parse: Callable[..., argparse.Namespace], monkeypatch: pytest.MonkeyPatch, arguments: list[str], error: str
+    parse: Callable[..., SandboxFlags], monkeypatch: pytest.MonkeyPatch, arguments: list[str], error: str
 ) -> None:
     monkeypatch.setenv("BAD_SEED", "0189")
     lines: list[str] = []
@@ -439,7 +439,7 @@ def test_wrong_option_is_one_line_and_64(
 
 
 def test_port_that_is_taken_is_one_line_and_1(
-    parse: Callable[..., argparse.Namespace], start: Callable[..., Sandbox]
+    parse: Callable[..., SandboxFlags], start: Callable[..., Sandbox]
 ) -> None:
     port = start().url.rpartition(":")[2]
     lines: list[str] = []

@@ -1,0 +1,337 @@
+"""The commands: what each is for, its flags, and what runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hooksync.cli import flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+ABOUT = "Make the webhook subscriptions of Preservica tenancies match a YAML file."
+
+EXIT_CODES = """\
+exit codes: 0 done, or nothing to do; 1 error; 2 changes pending (plan
+--detailed-exitcode); 3 refused, nothing was changed (plan: apply would refuse);
+4 applied in part; 64 wrong usage; 130 interrupted; 143 terminated
+
+example: hooksync plan -f hooks.yaml"""
+
+
+def _accept(arguments: argparse.Namespace) -> None:
+    """Check nothing beyond what argparse checks."""
+
+
+class Command(NamedTuple):
+    """One command, or one action of a command, such as "state show"."""
+
+    name: str
+    help: str  # a phrase; the description by default
+    example: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    run: str = ""  # "module:function", loaded only to run it; "": only its actions can be run
+    options: str = ""  # the name of the options type in that module
+    description: str = ""
+    check: Callable[[argparse.Namespace], None] = _accept  # raises UsageError for flags that conflict
+
+
+COMMANDS = (
+    Command(
+        "init",
+        "write a first hooks file",
+        "hooksync init --from-live --server eu.preservica.com",
+        flags.add_init,
+        "hooksync.commands.init:init",
+        "InitOptions",
+        """\
+Write a first hooks file: a commented one to fill in, or with --from-live what
+`hooksync export` prints. Never overwrites a file.""",
+    ),
+    Command(
+        "validate",
+        "check the files; needs no network",
+        "hooksync validate -f hooks.yaml",
+        flags.add_validate,
+        "hooksync.commands.validate:validate",
+        "ValidateOptions",
+    ),
+    Command(
+        "check",
+        "check what a run needs: log-ins, secrets, receivers; changes nothing",
+        """\
+hooksync check --format json
+hooksync check --url http://127.0.0.1:8701/ --secret env:HOOK_SECRET""",
+        flags.add_check,
+        "hooksync.commands.check:check",
+        "CheckOptions",
+        """\
+Check what a run needs; changes nothing. For each tenancy: its name, the
+connection, TLS, the log-in, the user's role, the list. For each subscription:
+its secret, and its receiver's answer to a challenge. With --url and --secret,
+one receiver alone: neither a hooks file nor a tenancy is needed.
+
+Exits with 0 if nothing failed, with 3 if a policy refuses the files, and
+with 1 otherwise. Warnings alone, such as a weak secret, or a receiver that
+signs challenge codes which begin as a signed event does, leave it at 0.""",
+        flags.check_receiver,
+    ),
+    Command(
+        "plan",
+        "show what apply would do",
+        "hooksync plan --tenancy 'archive-*' --out plan.json",
+        flags.add_plan,
+        "hooksync.commands.plan_apply:plan",
+        "PlanOptions",
+    ),
+    Command(
+        "apply",
+        "plan, prompt, and apply; or apply a saved plan",
+        """\
+hooksync apply --yes --parallelism 16
+hooksync apply plan.json --max-age 24h""",
+        flags.add_apply,
+        "hooksync.commands.plan_apply:apply",
+        "ApplyOptions",
+        """\
+Plan, prompt, and apply the plan; or apply a saved plan: without a prompt, on
+any machine, without the hooks file. A saved plan is refused (exit 3) if it
+was altered, if the live subscriptions have changed since, or if a server,
+a tenant or a URL is not what it was when the plan was made. With
+HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key, and be
+no older than 24 hours or --max-age.""",
+        flags.check_apply,
+    ),
+    Command(
+        "show",
+        "show a saved plan, as `plan` showed it",
+        "hooksync show plan.json --format markdown",
+        flags.add_show,
+        "hooksync.commands.plan_apply:show",
+        "ShowOptions",
+        """\
+Show a saved plan, as `hooksync plan` showed it when it was made, and whether
+`hooksync apply` would still accept it by its age. Needs no network, no hooks
+file and no environment. A plan that was altered is refused (exit 3), and with
+HOOKSYNC_PLAN_KEY set, one that is not signed with that key. Also exits with 3
+if apply would refuse what the plan contains.""",
+    ),
+    Command(
+        "list",
+        "list what is live, or who subscribes to which trigger",
+        """\
+hooksync list --format json
+hooksync list --coverage""",
+        flags.add_list,
+        "hooksync.commands.export:list_live",
+        "ListOptions",
+        """\
+List what is live, of the tenancies in the hooks files, or of the one that
+--server, --tenant and PRESERVICA_* name: ids in full, and what each one is
+declared as, with the state of its secret, as `hooksync plan` sees them. With
+--coverage, tenancies against triggers: which names subscribe to which one, and
+which one nobody subscribes to. Changes nothing. Exits with 1 if a tenancy could
+not be read.""",
+    ),
+    Command(
+        "export",
+        "print the live subscriptions as a hooks file",
+        "hooksync export --server eu.preservica.com",
+        flags.add_export,
+        "hooksync.commands.export:export",
+        "ExportOptions",
+        """\
+Print the live subscriptions as a hooks file: of the tenancies in the hooks
+files, or of the one that --server, --tenant and PRESERVICA_* name. Changes
+nothing. Secrets, query values of URLs and what may be a key in their paths
+become names of variables, listed on standard error; with these set, `hooksync
+plan` says "no changes". What cannot be declared is left out, with a comment and
+a warning. Exits with 1 if a tenancy could not be read.""",
+    ),
+    Command(
+        "fire",
+        "send a signed event to a receiver, as Preservica does",
+        """\
+hooksync fire archive/catalogue --trigger MOVED
+hooksync fire --url http://127.0.0.1:8701/hook --secret env:X --suite""",
+        flags.add_fire,
+        "hooksync.commands.receiving:fire",
+        "FireOptions",
+        """\
+Send a signed event to a receiver, as Preservica does, and report its answer.
+The event is made up: its entity does not exist, but the receiver cannot tell it
+from a real one. With --suite, all that a receiver must handle: events in chunks
+and whole, slow, large, sent again, of an unknown trigger, signed with each
+--secret, signed wrong, not signed, changed; a challenge, and one whose code
+could forge an event. Exits with 0 if all passed, and with 1 otherwise.""",
+        flags.check_receiver,
+    ),
+    Command(
+        "listen",
+        "receive webhooks on this machine, and show what comes",
+        "hooksync listen --port 8701 --secret env:X --forward http://[::1]:80/",
+        flags.add_listen,
+        "hooksync.cli.listen:listen",
+        "ListenOptions",
+        """\
+Receive webhooks on this machine, at any path, until it is interrupted: answer
+challenges with the first secret (but none whose answer could forge an event),
+verify each event, and show when it came, what happened, which secret signed it
+and how often it came. What is signed wrong is answered 401, and shown with the
+reason, as far as it is known. The secrets are those that --secret names, or
+else all that hooks files declare; with both, those of the files only help to
+find the reason.""",
+    ),
+    Command(
+        "verify",
+        "find out which secret a captured event was signed with",
+        "hooksync verify event.json --signature 6fa0...",
+        flags.add_verify,
+        "hooksync.commands.receiving:verify",
+        "VerifyOptions",
+        """\
+Find out which secret a captured event was signed with: of those that the hooks
+files declare, or that --secret names. Nothing else shows directly which secret
+Preservica has. Exits with 0, or with 1 if none fits, and then reports what is
+known of the reason: a different form of signing, or a body that was changed.
+With --record-state, records in the state which secret that live subscription
+has, as `hooksync apply --adopt` does, and without a challenge.""",
+    ),
+    Command(
+        "state",
+        "show and change what hooksync remembers, wherever that is kept",
+        "hooksync state show",
+        flags.add_no_flags,
+        description="""\
+Show and change the state: what hooksync remembers of the subscriptions that it
+made. Works on every backend, and never reads the hooks file: its path says
+where the state is, unless --state or HOOKSYNC_STATE does. Each action has a
+help text of its own.""",
+    ),
+    Command(
+        "state show",
+        "list what the state contains, and who holds its run lock",
+        "hooksync state show --format json",
+        flags.add_state_show,
+        "hooksync.commands.state:show",
+        "ShowOptions",
+    ),
+    Command(
+        "state pull",
+        "print the state as it is stored",
+        "hooksync state pull > state.json",
+        flags.add_state_place,
+        "hooksync.commands.state:pull",
+        "StateOptions",
+    ),
+    Command(
+        "state push",
+        "replace the state with a file",
+        "hooksync state push state.json --state git:hooksync-state",
+        flags.add_state_push,
+        "hooksync.commands.state:push",
+        "PushOptions",
+        """\
+Replace the state with a file, after `hooksync state pull`, or from a different
+backend. A state that is older than the one there, or not a version of it, is
+refused (exit 3).""",
+    ),
+    Command(
+        "state unlock",
+        "release the run lock of a run that has ended",
+        "hooksync state unlock 0123456789abcdef",
+        flags.add_state_unlock,
+        "hooksync.commands.state:unlock",
+        "UnlockOptions",
+    ),
+    Command(
+        "state move",
+        "rename a subscription in the state",
+        "hooksync state move archive/old/INDEXED archive/new/INDEXED",
+        flags.add_state_move,
+        "hooksync.commands.state:move",
+        "MoveOptions",
+    ),
+    Command(
+        "state forget",
+        "remove entries; nothing in Preservica changes",
+        "hooksync state forget 'archive/old/*'",
+        flags.add_state_forget,
+        "hooksync.commands.state:forget",
+        "ForgetOptions",
+        """\
+Forget entries of the state; nothing in Preservica changes. What is live counts
+as not made by hooksync from then on, and its secret as unknown.""",
+    ),
+    Command(
+        "secret",
+        "make a secret for Preservica and a receiver to share",
+        "hooksync secret generate > secret.txt",
+        flags.add_no_flags,
+    ),
+    Command(
+        "secret generate",
+        "print a new secret and nothing else: 32 random bytes as 43 characters",
+        "hooksync secret generate > secret.txt",
+        flags.add_no_flags,
+        "hooksync.commands.printing:generate",
+        "NoOptions",
+    ),
+    Command(
+        "schema",
+        "print a JSON Schema",
+        "hooksync schema > hooks.schema.json",
+        flags.add_schema,
+        "hooksync.commands.printing:schema",
+        "SchemaOptions",
+    ),
+    Command(
+        "version",
+        "print the version; as JSON also what it runs on, for a report of a bug",
+        "hooksync version --format json",
+        flags.add_version,
+        "hooksync.commands.printing:version",
+        "VersionOptions",
+    ),
+    Command(
+        "sandbox",
+        "run a local tenancy to try things on",
+        "see below",
+        flags.add_sandbox,
+        "hooksync.cli.local:sandbox",
+        "SandboxFlags",
+    ),
+    Command(
+        "sandbox fire",
+        "make something happen in a running sandbox",
+        """\
+hooksync sandbox fire
+hooksync sandbox fire --trigger MOVED --event recorded.json""",
+        flags.add_sandbox_fire,
+        "hooksync.cli.local:fire",
+        "SandboxFireFlags",
+        """\
+Make something happen in a running sandbox, so that it sends an event to every
+subscription for the trigger. Exit codes: 0, every receiver took it; 1, one did
+not, or nobody subscribes to that.""",
+    ),
+    Command(
+        "demo",
+        "show what hooksync does, on a sandbox, in less than a minute",
+        "hooksync demo",
+        flags.add_no_flags,
+        "hooksync.cli.local:demo",
+        "NoOptions",
+    ),
+    Command(
+        "completion",
+        "print a script that completes commands, flags and names in a shell",
+        "hooksync completion bash > hooksync.bash && source hooksync.bash",
+        flags.add_completion,
+        "hooksync.cli.completion:completion",
+        "CompletionOptions",
+        check=flags.check_completion,
+    ),
+)

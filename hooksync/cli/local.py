@@ -1,0 +1,55 @@
+"""The commands `sandbox`, `sandbox fire` and `demo`. Only the command line starts the sandbox."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+
+from hooksync.cli.terminal import catch_signals, wants_colour
+from hooksync.config.files import read_event
+from hooksync.core.errors import ExitCode
+from hooksync.core.record import Record
+from hooksync.core.urls import masked_url
+from hooksync.reconcile.context import World
+from hooksync.sandbox import command
+from hooksync.sandbox import demo as tour
+from hooksync.sandbox.command import SandboxFireFlags, SandboxFlags
+
+
+class NoOptions(Record, frozen=True):
+    """`demo` has no flags."""
+
+
+def sandbox(options: SandboxFlags, world: World) -> ExitCode:
+    """Run a sandbox until a signal."""
+    gc.enable()  # it runs for long
+    write = partial(world.output.create_file, mode=0o600)
+    log = partial(_log, world, is_json=options.json_log)
+    return ExitCode(command.run(options, partial(_say, world), log, write, catch_signals))
+
+
+def fire(options: SandboxFireFlags, world: World) -> ExitCode:
+    """Have a running sandbox send an event."""
+    body = read_event(options.event, world.stdin)[0] if options.event else b"{}"
+    return ExitCode(command.fire(options, body, partial(_say, world), partial(_log, world)))
+
+
+def demo(options: NoOptions, world: World) -> ExitCode:
+    """Show what hooksync does, on a sandbox."""
+
+    def announce(line: str) -> None:
+        world.terminal.result(f"{line}\n", "coloured")  # as the commands that it shows
+
+    return ExitCode(tour.run_demo(announce, catch_signals, is_coloured=wants_colour()))
+
+
+def _say(world: World, text: str) -> None:
+    world.terminal.result(f"{text}\n")
+
+
+def _log(world: World, entry: dict[str, object], *, is_json: bool = False) -> None:
+    shown = dict(entry)
+    if "url" in shown:
+        shown["url"] = masked_url(str(shown["url"]))
+    line = command.log_line(shown, as_json=is_json)
+    world.output.message(line, form="json" if is_json else "text")

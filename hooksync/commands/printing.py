@@ -1,0 +1,69 @@
+"""The commands `schema`, `secret generate` and `version`: print what hooksync itself has or makes."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from hooksync import __version__
+from hooksync.core.errors import ExitCode
+from hooksync.core.record import Record
+from hooksync.core.schema import SchemaKind, schema_text
+from hooksync.reconcile.context import World
+
+
+class SchemaOptions(Record, frozen=True):
+    """The flags of `schema`."""
+
+    kind: SchemaKind
+
+
+class VersionOptions(Record, frozen=True):
+    """The flags of `version`."""
+
+    format: Literal["text", "json"]
+
+
+class NoOptions(Record, frozen=True):
+    """`secret generate` has no flags."""
+
+
+def schema(options: SchemaOptions, world: World) -> ExitCode:
+    """Show a JSON Schema."""
+    world.terminal.result(schema_text(options.kind), "json")
+    return ExitCode.DONE
+
+
+def generate(options: NoOptions, world: World) -> ExitCode:
+    """Show a new secret. Nothing else shows one."""
+    from hooksync.config.secret_sources import generate_secret  # loads what looks up secrets
+
+    world.terminal.result(f"{generate_secret()}\n")
+    return ExitCode.DONE
+
+
+def version(options: VersionOptions, world: World) -> ExitCode:
+    """Show the version; as JSON also what hooksync runs on."""
+    if options.format == "text":
+        world.terminal.result(f"hooksync {__version__}\n")
+        return ExitCode.DONE
+    import platform
+    import re
+    from importlib.metadata import distributions
+
+    installed = {str(each.name).lower(): each for each in distributions()}
+    needed = installed["hooksync"].requires if "hooksync" in installed else None
+    libraries: dict[str, str] = {}
+    for requirement in needed or ():
+        # not those of the extras that only developers use
+        own = re.fullmatch(r"([\w.-]+)[^;]*(; extra == .(cloud|keyring|totp).)?", requirement)
+        if own and own[1] in installed:
+            libraries[own[1]] = installed[own[1]].version
+    document = {
+        "hooksync": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": libraries,
+    }
+    world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+    return ExitCode.DONE
