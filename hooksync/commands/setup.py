@@ -104,8 +104,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found = inspect(store, declared.saved.state_mark if declared.saved else None) if store else Inspected(None)
-        if store and (state := found.trusted(writes=is_apply)):
-            store.integrity.remember(state)
+        found.trusted(writes=is_apply)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
         what = f"{aside} holds the state that an earlier run could not write"
         unsaved = [Problem(what, _UNSAVED_FIX)] if aside else []

@@ -125,13 +125,12 @@ def push(options: PushOptions, world: World) -> ExitCode:
             return ExitCode.DONE
         if not options.is_forced:
             _check_push(given, found, store.where)
-        after = replace(given, serial=max(given.serial, serial, store.integrity.seen(given)) + 1)
+        after = replace(given, serial=max(given.serial, serial) + 1)
         try:
             store.write(written_text(after, store.integrity, store.where), version)
         except Changed:
             what = f"the state {store.where} was written just now by something that does not take its run lock"
             raise FileError(Problem(what, "see what writes it, and run this again")) from None
-        store.integrity.remember(after)
     world.terminal.result(
         f"pushed to {printable(store.where)}: serial {after.serial}, {counted(len(after.entries), 'entry')}\n"
     )

@@ -170,7 +170,6 @@ def _stage(tour: Tour, template: str) -> Iterator[None]:
             "PRESERVICA_PASSWORD": password,
             "CATALOGUE_SECRET": shared["catalogue"],
             "ALERTS_SECRET": shared["alerts"],
-            **dict.fromkeys(("XDG_CACHE_HOME", "LOCALAPPDATA"), folder),
         }
         file.write_text(hooks, encoding="utf-8")
         box.seed(TENANT, "https://vendor.example/hook", "MOVED", secrets.token_hex(32))

@@ -1,29 +1,25 @@
 """A state <-> its JSON text, format `hooksync.state/1`, and whether that is as hooksync wrote it last.
 
-A text with anything wrong is an error, never a state; `schemas/state.schema.json` describes it. An entry takes one line
-and the order is always the same, so that Git can show and merge changes. A state is signed where the run has a key; and
-which serial of which state this machine has seen stands in a small file in the user's cache folder, on which nothing
-depends: where it cannot be read or written, less is noticed.
+A text with anything wrong is an error, never a state; `schemas/state.schema.json` describes it. An
+entry takes one line and the order is always the same, so that Git can show and merge changes. A
+state is signed if the run has a key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from hooksync.core.errors import FileError, InvalidDocument, Problem
 from hooksync.core.model import Location
 from hooksync.core.output import Output
-from hooksync.core.reading import read_file
 from hooksync.core.record import Record, convert, field, to_builtins
 from hooksync.core.schema import check_document, quoted
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json, plan_key
-from hooksync.state.model import LARGEST_RUN, Intent, State, StateEntry
+from hooksync.state.model import Intent, State, StateEntry
 
 STATE_FORMAT = "hooksync.state/1"
 _DOMAIN = b"hooksync.state/1 signature\n"
@@ -35,13 +31,8 @@ _WAY_OUT = (
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?: |\r?$)", re.MULTILINE)
 _NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
 
-_MOST_STATES = 1000  # that are remembered
-_MOST_BYTES = 256 * 1024  # of the file
-_MOST_BELIEVED = LARGEST_RUN // 2  # serial; a forged one must not use up those that are left
-
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
-_BACK_FIX = f"restore the newest one; or, if this one is right, give it a newer serial: {_BY_HAND}"
 _PLAN_FIX = "restore the state that the plan was made with, or create a new plan"
 
 _encode = json.JSONEncoder(sort_keys=True).encode
@@ -169,39 +160,20 @@ class Integrity(Record, frozen=True):
     """What a state is held against."""
 
     key: PlanKey | None = None
-    memory: str | None = None  # path of the file of serials; None: nothing is remembered
     output: Output = field(default_factory=Output)  # writes it, and knows what no state may hold
 
-    def inspect(
-        self, text: str | None, where: str, planned: Mark | None = None, *, serials: Mapping[str, int] | None = None
-    ) -> Inspected:
-        """Read a state. Raises FileError where it cannot be read.
+    def inspect(self, text: str | None, where: str, planned: Mark | None = None) -> Inspected:
+        """Read a state. Raises FileError if it cannot be read.
 
-        `text`: None where there is none; `planned`: of the state that a saved plan was made with; `serials`: those that
-        were known before the text was fetched, where another run of this machine may write meanwhile.
+        `text`: None if there is none; `planned`: of the state that a saved plan was made with.
         """
         state, signature = read_signed(text, where) if text is not None else (None, None)
-        seen = (self.serials() if serials is None else serials).get(mark_of(state).lineage, 0) if state else 0
-        doubts = tuple(_doubts(state, where, planned, seen))
+        doubts = tuple(_doubts(state, where, planned))
         if self.key:
             return Inspected(state, (*self._faults(state, signature, where), *doubts))
         what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
         lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
         return Inspected(state, (), doubts, (lost,) if signature else ())
-
-    def seen(self, state: State) -> int:
-        """Return the highest serial that this machine has seen of a state; 0 where that is not known."""
-        return self.serials().get(mark_of(state).lineage, 0)
-
-    def remember(self, state: State) -> None:
-        """Remember a serial that is higher than those before."""
-        mark, serials = mark_of(state), self.serials()
-        if not self.memory or not serials.pop(mark.lineage, 0) < mark.serial <= _MOST_BELIEVED:
-            return
-        kept = [*serials.items(), (mark.lineage, mark.serial)][-_MOST_STATES:]
-        with suppress(OSError, ValueError, FileError):
-            os.makedirs(os.path.dirname(self.memory), 0o700, exist_ok=True)
-            self.output.write_file(self.memory, json.dumps(dict(kept)))
 
     def _faults(self, state: State | None, signature: str | None, where: str) -> Iterator[Problem]:
         if state and signature is None:
@@ -210,31 +182,20 @@ class Integrity(Record, frozen=True):
             what = f"the signature of the state {where} does not fit {KEY_VARIABLE}"
             yield Problem(f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX)
 
-    def serials(self) -> dict[str, int]:
-        """Read the highest serial of each state, by the digest of its lineage; the one seen last at the end."""
-        with suppress(OSError, ValueError, RecursionError, AttributeError):
-            found = json.loads(read_file(self.memory or "", _MOST_BYTES))
-            return {name: serial for name, serial in found.items() if type(serial) is int}
-        return {}
 
-
-def _doubts(state: State | None, where: str, planned: Mark | None, seen: int) -> Iterator[Problem]:
-    """Say where an older state, or another one, stands in the place of the newest."""
-    if state and state.serial < seen:
-        what = f"the state {where} went back: it has the serial {state.serial}, and this machine has seen {seen}"
-        yield Problem(f"{what}: somebody restored an older one", _BACK_FIX)
-    if planned and not state:
+def _doubts(state: State | None, where: str, planned: Mark | None) -> Iterator[Problem]:
+    """Report a state that is older than the one of a saved plan, or not a version of it."""
+    if planned is None:
+        return
+    if state is None:
         yield Problem(f"there is no state {where} any more, and the plan was made with one", _PLAN_FIX)
-    elif planned and state and mark_of(state).lineage != planned.lineage:
+    elif mark_of(state).lineage != planned.lineage:
         yield Problem(f"the state {where} is not the one that the plan was made with", _PLAN_FIX)
-    elif planned and state and state.serial < planned.serial:
-        what = f"the state {where} went back: it has the serial {state.serial}, and the plan was made with"
-        yield Problem(f"{what} {planned.serial}: somebody restored an older one", _PLAN_FIX)
+    elif state.serial < planned.serial:
+        older = f"the state {where} (serial {state.serial}) is older"
+        yield Problem(f"{older} than the one this plan was made with ({planned.serial})", _PLAN_FIX)
 
 
 def find_integrity(environ: Mapping[str, str], output: Output) -> Integrity:
-    """Find the key, and where serials are remembered. Raises FileError for a key that is too short."""
-    home = os.path.join(environ.get("HOME", ""), ".cache")
-    cache = environ.get("LOCALAPPDATA", "") if os.name == "nt" else environ.get("XDG_CACHE_HOME") or home
-    memory = os.path.join(cache, "hooksync", "serials.json") if os.path.isabs(cache) else None
-    return Integrity(plan_key(environ.get(KEY_VARIABLE)), memory, output)
+    """Find the key that signs states. Raises FileError for a key that is too short."""
+    return Integrity(plan_key(environ.get(KEY_VARIABLE)), output)

@@ -192,8 +192,8 @@ def run_lock(
 
 def inspect(store: StateStore, planned: Mark | None = None) -> Inspected:
     """Read the state as it is now, and what speaks against it. `planned`: of a saved plan. Raises FileError."""
-    serials, (text, _) = store.integrity.serials(), store.read()  # in this order: another run may write in between
-    return store.integrity.inspect(text, store.where, planned, serials=serials)
+    text, _ = store.read()
+    return store.integrity.inspect(text, store.where, planned)
 
 
 def load(store: StateStore) -> State | None:
@@ -209,19 +209,18 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     """
     integrity = store.integrity
     for _ in range(_MOST_WRITES):
-        serials, (text, version) = integrity.serials(), store.read()
-        before = integrity.inspect(text, store.where, serials=serials).trusted(writes=True)
+        text, version = store.read()
+        before = integrity.inspect(text, store.where).trusted(writes=True)
         before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
         after = change(before)
         if text is None and after == before:
             return after
-        after = replace(after, serial=max(before.serial, after.serial, integrity.seen(after)))
+        after = replace(after, serial=max(before.serial, after.serial))
         if text is not None and after == before and _as_written(after, integrity) == text.replace("\r\n", "\n"):
             return after  # not even the layout or the signature would be another one
         after = replace(after, serial=after.serial + 1)
         with suppress(Changed):
             store.write(written_text(after, integrity, store.where), version)
-            integrity.remember(after)
             return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
 

@@ -45,7 +45,6 @@ TOUCHES = {
     "state": "",
     "state.fingerprints": "os",  # the number of processors
     "state.git_vault": "os",
-    "state.format": "os",  # what this machine has seen
     "state.local_store": "os",
     "state.store": "os",  # a random id, the process
     "service": "",

@@ -1,9 +1,8 @@
-"""Whether a state is as it was written last: its signature, and the serials that this machine has seen."""
+"""Whether a state is as it was written last: its signature, and the serial that a saved plan has."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from hooksync.state.format import (
     state_text,
 )
 from hooksync.state.local_store import LocalStore
-from hooksync.state.model import LARGEST_RUN, State
+from hooksync.state.model import State
 from hooksync.state.store import inspect, load, open_store, update
 from tests.state_makers import SALT, entry, state, states
 
@@ -37,7 +36,7 @@ WHERE = "hooks.state.json"
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     store = LocalStore(str(tmp_path / WHERE))
-    store.integrity = Integrity(KEY, str(tmp_path / "cache" / "hooksync" / "serials.json"))
+    store.integrity = Integrity(KEY)
     return store
 
 
@@ -109,101 +108,6 @@ def add_once(name: str) -> Callable[[State], State]:
     return lambda now: now if now.entries_of(name) else add(name)(now)
 
 
-# --- states that went back
-
-
-def test_an_older_state_than_this_machine_has_seen_is_told_and_refused_with_the_key(store: LocalStore) -> None:
-    write(store, WHOLE)
-    update(store, add("other"))
-    write(store, WHOLE)
-    what = f"the state {store.where} went back: it has the serial 7, and this machine has seen 8: somebody restored an"
-    assert said(inspect(store)) == [f"{what} older one"]
-    for use in (load, lambda store: update(store, add("third"))):
-        with pytest.raises(FileError, match="went back"):
-            use(store)
-    write(store, WHOLE, None)
-    store.integrity = replace(store.integrity, key=None)
-    assert [each.what for each in inspect(store).warnings] == [f"{what} older one"]
-    assert load(store) == WHOLE
-
-
-def test_what_is_written_over_a_state_that_went_back_is_newer_than_all_that_was_seen(store: LocalStore) -> None:
-    store.integrity.remember(replace(WHOLE, serial=12))
-    write(store, WHOLE, None)
-    store.integrity = replace(store.integrity, key=None)
-    assert update(store, lambda now: now).serial == 13
-    assert load(store) == replace(WHOLE, serial=13)
-
-
-def test_what_another_run_of_this_machine_writes_just_after_it_was_read_is_no_step_back(store: LocalStore) -> None:
-    class Late(LocalStore):
-        def read(self) -> tuple[str | None, str | None]:
-            text, version = super().read()
-            update(store, add(str(len(text or ""))))
-            return text, version
-
-    write(store, WHOLE)
-    late = Late(store.where)
-    late.integrity = store.integrity
-    found = inspect(late)
-    assert (found.state, said(found)) == (WHOLE, [])
-    assert store.integrity.seen(WHOLE) == 8
-
-
-def test_another_state_has_a_memory_of_its_own(store: LocalStore) -> None:
-    store.integrity.remember(replace(WHOLE, serial=12))
-    other = replace(WHOLE, url_salt="76" * 16)
-    write(store, other)
-    assert load(store) == other
-    assert WHOLE.url_salt not in Path(store.integrity.memory or "").read_text()
-
-
-def test_a_memory_is_small_private_and_keeps_the_last(store: LocalStore) -> None:
-    integrity, path = store.integrity, Path(store.integrity.memory or "")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({f"{number}": number for number in range(2000)}))
-    integrity.remember(WHOLE)
-    kept = json.loads(path.read_text())
-    assert (len(kept), list(kept)[-1], kept["1999"]) == (1000, mark_of(WHOLE).lineage, 1999)
-    assert path.stat().st_mode & 0o777 == 0o600
-    before = path.stat().st_ino
-    for serial in (7, 3, LARGEST_RUN):  # a forged one must leave room for those to come
-        integrity.remember(replace(WHOLE, serial=serial))
-    assert path.stat().st_ino == before
-    assert integrity.seen(WHOLE) == 7
-
-
-@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"a": "b", "c": 1.5}', "\udcff", "null"])
-def test_a_memory_that_cannot_be_read_is_none(store: LocalStore, text: str) -> None:
-    path = Path(store.integrity.memory or "")
-    path.parent.mkdir(parents=True)
-    path.write_text(text, errors="surrogateescape")
-    assert store.integrity.seen(WHOLE) == 0
-    store.integrity.remember(WHOLE)
-    assert store.integrity.seen(WHOLE) == 7
-
-
-def test_a_memory_that_cannot_be_written_hinders_nothing(store: LocalStore, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("no folder")
-    update(store, add("one"))
-    for memory in (None, "a\0b", "/proc/nowhere/serials.json"):
-        store.integrity = Integrity(KEY, memory)
-        update(store, add_once(str(memory)))
-    assert (load(store) or WHOLE).serial == 4
-
-
-@pytest.mark.skipif(os.name == "nt", reason="another folder there")
-def test_a_memory_lies_in_the_cache_folder_of_the_user() -> None:
-    places = [
-        ({"XDG_CACHE_HOME": "/c", "HOME": "/h"}, "/c/hooksync/serials.json"),
-        ({"HOME": "/h"}, "/h/.cache/hooksync/serials.json"),
-        ({"XDG_CACHE_HOME": "", "HOME": "/h"}, "/h/.cache/hooksync/serials.json"),
-        ({"XDG_CACHE_HOME": "relative", "HOME": "/h"}, None),
-        ({}, None),
-    ]
-    assert [find_integrity(environ, Output()).memory for environ, _ in places] == [path for _, path in places]
-
-
 # --- what a saved plan says
 
 
@@ -213,7 +117,7 @@ def test_a_memory_lies_in_the_cache_folder_of_the_user() -> None:
         (None, None),
         (mark_of(WHOLE), None),
         (replace(mark_of(WHOLE), serial=3), None),
-        (replace(mark_of(WHOLE), serial=9), "went back: it has the serial 7, and the plan was made with 9"),
+        (replace(mark_of(WHOLE), serial=9), "(serial 7) is older than the one this plan was made with (9)"),
         (Mark("0" * 64, 3), "is not the one that the plan was made with"),
     ],
 )
