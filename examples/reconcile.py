@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
         declared = hooksync.load("hooks.yaml", stop=stop, on_message=print)
         plan = hooksync.plan(declared)
         print(plan.text(), end="")
-        for problem in (*plan.all_warnings, *plan.refusals):
+        for problem in (*plan.warnings, *plan.refusals):
             print(f"note: {problem.what}")
         if "--apply" not in arguments or not plan.has_changes:
             return plan.exit_code

@@ -6,17 +6,39 @@ first one is asked for, so that the command pays for no more than it uses.
 """
 
 __version__ = "0.9.0"
-__all__ = ["Declared", "HooksyncError", "Plan", "Problem", "Report", "Step", "apply", "load", "plan"]
+__all__ = [
+    "Declared",
+    "HooksyncError",
+    "Plan",
+    "Problem",
+    "Report",
+    "Step",
+    "TenancyResult",
+    "apply",
+    "load",
+    "plan",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hooksync.commands.library import Declared, HooksyncError, Plan, Problem, Report, Step, apply, load, plan
+    from hooksync.api.run import (
+        Declared,
+        HooksyncError,
+        Plan,
+        Problem,
+        Report,
+        Step,
+        TenancyResult,
+        apply,
+        load,
+        plan,
+    )
 
 
 def __getattr__(name: str) -> object:
     """Load one of the public names."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hooksync.commands import library
+    from hooksync.api import run
 
-    return getattr(library, name)
+    return getattr(run, name)

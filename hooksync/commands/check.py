@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
 
-from hooksync.commands.options import Format, RunOptions, named_receiver
+from hooksync.api.inputs import Session, open_session, prepare
+from hooksync.api.options import RunOptions
+from hooksync.commands.options import Format, named_receiver
 from hooksync.commands.receiving import open_receiver
-from hooksync.commands.setup import Session, open_session, prepare
 from hooksync.config.secret_sources import doubts_about
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hooksync.commands import library
+from hooksync.api import run as library
+from hooksync.api.inputs import Declared, hold_to_policy, prepare
 from hooksync.commands.export_draft import ExportedEntry, ExportedTenancy, Need, free_variables, slug
 from hooksync.commands.options import ExportOptions, Format, LiveOptions
 from hooksync.commands.plan_apply import show_problems
-from hooksync.commands.setup import Declared, hold_to_policy, prepare
 from hooksync.config.declarations import Settings, TenancyDeclaration, Written, server_problem
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import read_plain
@@ -98,10 +98,11 @@ def export(
 def list_live(options: ListOptions, world: World) -> ExitCode:
     """Show what is live, or who subscribes to which trigger: a view of the plan. DONE when every tenancy was read."""
     made = _read(options, world)
-    tenancies = [replace(one, refusals=()) for one in made.tenancies]  # nothing is to be carried out
-    if options.targets:
-        tenancies = [targeted(one) for one in tenancies]
-    view = replace(made, tenancies=tuple(tenancies))
+    tenancies = []
+    for one in made.tenancies:
+        shown = targeted(one) if options.targets else one
+        tenancies.append(replace(shown, refusals=()))  # nothing is to be carried out
+    view = replace(made.view, tenancies=tuple(tenancies))
     table, summary = coverage_table(view) if options.shows_coverage else list_table(view)
     if options.format == "text":
         world.terminal.show([*table_lines(table), ("", ""), ("", summary), *state_lines(view)])
@@ -110,7 +111,9 @@ def list_live(options: ListOptions, world: World) -> ExitCode:
     else:
         world.terminal.result(table_page("list", table, summary), "markdown")
     show_problems(view, world, refused="refused")
-    return ExitCode.INTERRUPTED if view.is_interrupted else ExitCode.ERROR if view.errors else ExitCode.DONE
+    if made.is_interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.ERROR if view.errors else ExitCode.DONE
 
 
 def _read(options: LiveOptions, world: World) -> library.Plan:
@@ -123,7 +126,7 @@ def _read(options: LiveOptions, world: World) -> library.Plan:
     one = view.tenancy
     if not one.tenant_declared and one.tenant and one.tenant.isprintable():  # only the log-in has told it
         one = replace(one, name=slug(one.tenant, one.name).lower(), tenant_declared=escape(one.tenant))
-    return replace(made, tenancies=(replace(view, tenancy=one),))
+    return replace(made, view=replace(made.view, tenancies=(replace(view, tenancy=one),)))
 
 
 _HOW_TO_SET = (

@@ -13,17 +13,18 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, TypeVar
 
-from hooksync.commands import library
-from hooksync.commands.library import Plan, Report, Result
-from hooksync.commands.options import Format, RunOptions
-from hooksync.commands.setup import Declared, prepare, prepare_saved, read_saved
+from hooksync.api import run as library
+from hooksync.api.inputs import Declared, prepare, prepare_saved, read_saved
+from hooksync.api.options import RunOptions
+from hooksync.api.run import Plan, Report, Result
+from hooksync.commands.options import Format
 from hooksync.config.files import read_plan
 from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
-from hooksync.core.record import Record, fields_of, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
@@ -96,7 +97,7 @@ def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callabl
         code, result = ExitCode.INTERRUPTED, None
         try:
             code, result = do(options, world)
-            if isinstance(result, Report) and result.cause and not result.state_error:
+            if isinstance(result, Report) and result.cause and not result.view.state_error:
                 problems = (unforeseen(result.cause),)
             return code
         except HooksyncError as error:
@@ -107,7 +108,9 @@ def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callabl
             raise
         finally:
             origin = find_origin(world.environ)
-            ending = Ending(do.__name__, code, result, problems, begun, world.clock.now(), origin)
+            ending = Ending(
+                do.__name__, code, result.view if result else None, problems, begun, world.clock.now(), origin
+            )
             if options.metrics:
                 _write_metrics(ending, options.metrics, world)
             if url and options.notify and ending.event:
@@ -122,7 +125,7 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
     made = library.plan(prepare(options, world))
     document = made.to_json(is_signed=bool(options.out)) if options.format == "json" or options.out else ""
     _show(made, document, options, world)
-    show_problems(made, world, refused="apply would refuse")
+    show_problems(made.view, world, refused="apply would refuse")
     if options.out and made.exit_code == ExitCode.DONE:
         world.output.write_file(options.out, document)
         world.terminal.message(f"saved: hooksync apply {printable(options.out)} carries out exactly this")
@@ -143,15 +146,15 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     """Show a saved plan as `plan` showed it, and say whether `apply` would take it by its age. Needs no environment."""
     data = read_plan(options.path)
     saved, too_old = read_saved(data, options.path, options.max_age, world)
-    fields = fields_of(RunView, saved.view)
     declared = Declared((), (), RunOptions(()), world)
-    made = Plan(**fields, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
+    made = Plan(view=saved.view, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
     _show(made, data.decode("utf-8-sig"), options, world)
-    show_problems(replace(made, warnings=(*saved.warnings, *made.warnings)), world, refused="apply would refuse")
+    view = replace(saved.view, warnings=(*saved.warnings, *saved.view.warnings))
+    show_problems(view, world, refused="apply would refuse")
     end = saved.created_at + options.max_age if options.max_age is not None else saved.expires_at
     until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
     verdict = f"apply refuses it: {too_old}" if too_old else f"apply accepts it{until}, if nothing has changed since"
-    world.terminal.message(f"{printable(options.path)} was made at {made.created_at}; {verdict}")
+    world.terminal.message(f"{printable(options.path)} was made at {saved.view.created_at}; {verdict}")
     return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code)
 
 
@@ -179,8 +182,8 @@ def _confirm(made: Plan, options: ApplyOptions, world: World, told: set[Problem]
         world.terminal.show(lines)
     elif asks:
         world.terminal.message(plain(lines))
-    show_problems(made, world, refused="refused", told=told)
-    return not asks or world.terminal.ask(f'{question(made)} Only "yes" is taken for an answer: ')
+    show_problems(made.view, world, refused="refused", told=told)
+    return not asks or world.terminal.ask(f'{question(made.view)} Only "yes" is taken for an answer: ')
 
 
 def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) -> ExitCode:
@@ -189,9 +192,9 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
     # the report first: it is written even if standard output fails
     is_written = not options.report or _is_out(partial(world.output.write_file, options.report, text), world)
     is_written &= _is_out(partial(_show, done, text, options, world), world)
-    if done.adopted:
-        world.terminal.message(adopted_line(done.adopted, done.state))
-    show_problems(done, world, refused="refused", told=told)
+    if done.view.adopted:
+        world.terminal.message(adopted_line(done.view.adopted, done.view.state))
+    show_problems(done.view, world, refused="refused", told=told)
     if done.cause and not isinstance(done.cause, HooksyncError):
         world.terminal.message(unforeseen_text(done.cause, is_debugging=world.is_debugging))
     if is_written or done.exit_code not in (ExitCode.DONE, ExitCode.REFUSED):
@@ -225,7 +228,7 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
     return True
 
 
-def show_problems(result: Result, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
+def show_problems(result: RunView, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
     """Show warnings, refusals and errors, each with its fix. `told`: what was shown before; is added to."""
     known = set() if told is None else told
     found = [("", each) for each in result.all_warnings]

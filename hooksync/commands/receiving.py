@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 
+from hooksync.api.inputs import hold_to_policy, read_files
 from hooksync.commands.options import Format, ReceiverOptions, SecretOptions
-from hooksync.commands.setup import hold_to_policy, read_files
 from hooksync.commands.state import find_state
 from hooksync.config import declarations
 from hooksync.config.files import read_event

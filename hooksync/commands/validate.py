@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import FileOptions, Format
+from hooksync.api.options import FileOptions
+from hooksync.commands.options import Format
 from hooksync.config.files import read_sources
 from hooksync.core.errors import ExitCode, FileError, Problem, counted
 from hooksync.core.model import Location

@@ -102,6 +102,11 @@ class TenancyView(Record, _Counted, frozen=True):
     id_length: int = _SHORTEST_ID  # characters at which its ids can be told apart
 
     @property
+    def name(self) -> str:
+        """The tenancy's name in the hooks files."""
+        return self.tenancy.name
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and nothing against it."""
         return self.has_changes and not (self.refusals or self.error)

@@ -78,7 +78,7 @@ def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
     shown: list[hooksync.Plan] = []
     one = hooksync.plan(load(place, allows_mass_unsubscribe=True))
     refused = hooksync.apply(one, confirm=lambda plan: bool(shown.append(plan)))
-    assert (refused.exit_code, refused.unconfirmed is not None, live(place)) == (3, True, 2)
+    assert (refused.exit_code, refused.view.unconfirmed is not None, live(place)) == (3, True, 2)
     assert shown[0].summary == one.summary == {"unsubscribe": 1, "keep": 1}
 
 

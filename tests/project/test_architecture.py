@@ -32,7 +32,7 @@ TOUCHES = {
     "cli.main": "os print stdio",
     "cli.terminal": "os signal stdio",
     "commands": "",
-    "commands.library": "os random",  # the process's environment; the id of a plan is random
+    "api.run": "os random",  # the process's environment; the id of a plan is random
     "commands.receiving": "random",  # salts
     "commands.init": "open os",  # the file that it writes
     "commands.printing": "os",  # the system's name

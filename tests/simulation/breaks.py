@@ -45,7 +45,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "exit 0 always",
-        "commands/library.py",
+        "api/run.py",
         "        if self.has_changed:\n            return ExitCode.PARTLY_APPLIED",
         "        if self.has_changed:\n            return ExitCode.DONE",
     ),
@@ -107,7 +107,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "take no run lock",
-        "commands/setup.py",
+        "api/inputs.py",
         "if store and is_apply else nullcontext()",
         "if False else nullcontext()",
     ),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.errors import ExitCode, HooksyncError
 from hooksync.core.model import TRIGGER_NAMES, Secret
 from hooksync.reconcile.context import World
@@ -203,24 +203,30 @@ class Play:
             receivers=lambda url: {one.secret for each in hooks.declared() for one in each.wanted if one.url == url},
         )
         targets = hooks.targets() if "target" in flags and not more else ()
-        options = Options(
-            files=("-",),
-            targets=targets,
-            format="text" if "text" in flags else "markdown" if "markdown" in flags else "json",
-            state=state,
-            parallelism=1,
-            timeout=30.0,
-            prunes="no-prune" not in flags,
-            allows_mass_unsubscribe=True,
-            has_detailed_exit_code=verb == "plan",
-            is_confirmed=True,
-            adopts="adopt" in flags and verb == "apply",
-            lock_timeout=100.0 if where.startswith("settl") else None,
-            report=str(self.folder / "report.json") if verb == "apply" and {"text", "markdown"} & set(flags) else None,
+        report = self.folder / "report.json"
+        shared: dict[str, Any] = {
+            "files": ("-",),
+            "targets": targets,
+            "format": "text" if "text" in flags else "markdown" if "markdown" in flags else "json",
+            "state": state,
+            "parallelism": 1,
+            "timeout": 30.0,
+            "prunes": "no-prune" not in flags,
+            "allows_mass_unsubscribe": True,
             **more,
-        )
-        if options.report:
-            Path(options.report).unlink(missing_ok=True)
+        }
+        options: PlanOptions | ApplyOptions
+        if verb == "plan":
+            options = PlanOptions(**shared, has_detailed_exit_code=True)
+        else:
+            options = ApplyOptions(
+                **shared,
+                is_confirmed=True,
+                adopts="adopt" in flags,
+                lock_timeout=100.0 if where.startswith("settl") else None,
+                report=str(report) if {"text", "markdown"} & set(flags) else None,
+            )
+            report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
         remembered = self.remembered(state)
         start, before = len(self.service.moments), self.service.held()
@@ -232,7 +238,9 @@ class Play:
         self._learn(run, options, state)
         self._judge(run, process, where, laws)
 
-    def _carry_out(self, verb: str, options: Options, process: Process, hooks: Hooks) -> tuple[int | None, str]:
+    def _carry_out(
+        self, verb: str, options: PlanOptions | ApplyOptions, process: Process, hooks: Hooks
+    ) -> tuple[int | None, str]:
         """Run a command as the command line does; None for the exit code of a process that was killed."""
         world = World(
             environ=hooks.environ(),
@@ -311,7 +319,7 @@ class Play:
         text = self.disk.texts.get(name)
         return None if text is None else _parsed(text)
 
-    def _learn(self, run: Run, options: Options, state: str) -> None:
+    def _learn(self, run: Run, options: PlanOptions | ApplyOptions, state: str) -> None:
         """Take note of what --adopt and lies of the service told the state, and of what it knows as removed."""
         for moment, made, _ in run.changes():
             if moment.named and moment.named not in {one.id for one in made}:
@@ -384,9 +392,13 @@ def _read(path: str | None) -> str | None:
         return None
 
 
-def _with(run: Run, *, options: Options, play: Play, state: str, **more: Any) -> Run:
+def _with(run: Run, *, options: PlanOptions | ApplyOptions, play: Play, state: str, **more: Any) -> Run:
     """Add what a run has left behind."""
-    text, report, plan = play.disk.texts.get(state), _read(options.report), _read(options.out)
+    text, report, plan = (
+        play.disk.texts.get(state),
+        _read(getattr(options, "report", None)),
+        _read(getattr(options, "out", None)),
+    )
     result = None
     if run.code is not None and not run.crash:
         if options.format == "json" and run.said.startswith("{"):

@@ -15,7 +15,7 @@ from threading import Event
 import pytest
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import ApplyOptions
 from hooksync.core.errors import trace, unforeseen
 from hooksync.reconcile.context import World
 from hooksync.sandbox.accounts import Account
@@ -92,8 +92,13 @@ def apply(place: Place, fails: Fails, screen: Screen | None = None, *, is_debugg
 
     screen = screen or Screen()
     report = place.folder / "report.json"
-    options = Options(
-        (str(place.folder / "hooks.yaml"),), "json", is_confirmed=True, parallelism=1, probes=False, report=str(report)
+    options = ApplyOptions(
+        (str(place.folder / "hooks.yaml"),),
+        format="json",
+        is_confirmed=True,
+        parallelism=1,
+        probes=False,
+        report=str(report),
     )
     world = World(place.environ, io.BytesIO(), screen, Event(), network=network, is_debugging=is_debugging)
     code = int(plan_apply.apply(options, world))

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from hooksync.commands.options import RunOptions
-from hooksync.commands.setup import Declared, Session, open_session, prepare, prepare_saved
+from hooksync.api.inputs import Declared, Session, open_session, prepare, prepare_saved
+from hooksync.api.options import RunOptions
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
 from hooksync.core.output import Output
-from hooksync.core.record import replace
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.documents.writer import plan_json, report_json
@@ -31,6 +31,7 @@ from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
 from hooksync.report.text import Line, plain, plan_lines, report_lines
 from hooksync.report.view import RunView, view_of_plan, view_of_step
 from hooksync.report.view import StepView as Step
+from hooksync.report.view import TenancyView as TenancyResult
 from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
@@ -39,8 +40,20 @@ if TYPE_CHECKING:
 
     from hooksync.core.output import Form
     from hooksync.documents.reader import SavedPlan
+    from hooksync.service.http import CallRecord
 
-__all__ = ["Declared", "HooksyncError", "Plan", "Problem", "Report", "Step", "apply", "load", "plan"]
+__all__ = [
+    "Declared",
+    "HooksyncError",
+    "Plan",
+    "Problem",
+    "Report",
+    "Step",
+    "TenancyResult",
+    "apply",
+    "load",
+    "plan",
+]
 
 Names = str | Sequence[str]
 
@@ -64,23 +77,62 @@ class Settings(TypedDict, total=False):
     probes: bool | None
 
 
-class Result(RunView, frozen=True, kw_only=True):
-    """What a plan or an apply comes to. All that it shows may be shown to anybody."""
+class Result(Record, frozen=True, kw_only=True):
+    """The result of a plan or an apply. Everything in it may be shown to anybody."""
 
     HIDDEN = ("declared",)
 
+    view: RunView  # what the renderings are made from; not public
     declared: Declared
     is_interrupted: bool
 
     @property
+    def tenancies(self) -> tuple[TenancyResult, ...]:
+        """The tenancies, in the order of the files."""
+        return self.view.tenancies
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all tenancies."""
+        return self.view.steps
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a step changes something."""
+        return self.view.has_changes
+
+    @property
     def summary(self) -> Counter[str]:
-        """The numbers of steps: in a plan by what is to be done, in a report by what became of them."""
-        return self.results() or self.counts()
+        """The numbers of steps: of a plan by action, of a report by outcome."""
+        return self.view.results() or self.view.counts()
+
+    @property
+    def secret_unknown(self) -> int:
+        """The number of subscriptions that are kept with an unknown secret."""
+        return self.view.secret_unknown
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What needs attention, but stops nothing."""
+        return self.view.all_warnings
+
+    @property
+    def refusals(self) -> tuple[Problem, ...]:
+        """Why apply refuses the plan, or a part of it."""
+        return self.view.refusals
+
+    @property
+    def errors(self) -> tuple[HooksyncError, ...]:
+        """Why tenancies could not be planned or applied."""
+        return self.view.errors
 
     def lines(self, *, shows_kept: bool = False) -> list[Line]:
-        """Write it for people: lines, each with its style. What cannot be begun is planned all the same."""
-        tenancies = (replace(one, error=None) if one.live is not None else one for one in self.tenancies)
-        return plan_lines(replace(self, tenancies=tuple(tenancies)), shows_kept=shows_kept)
+        """Write it for people: lines, each with its style. Includes what cannot be applied."""
+        tenancies = []
+        for one in self.tenancies:
+            is_read = one.live is not None
+            tenancies.append(replace(one, error=None) if is_read else one)
+        return plan_lines(replace(self.view, tenancies=tuple(tenancies)), shows_kept=shows_kept)
 
     def text(self, *, shows_kept: bool = False) -> str:
         """Write it for people."""
@@ -91,7 +143,7 @@ class Result(RunView, frozen=True, kw_only=True):
         from hooksync.report.markdown import plan_markdown, report_markdown  # only here: most runs write none
 
         write = report_markdown if isinstance(self, Report) else plan_markdown
-        return self._output.safe(write(self, shows_kept=shows_kept), "markdown")
+        return self._output.safe(write(self.view, shows_kept=shows_kept), "markdown")
 
     @property
     def _output(self) -> Output:
@@ -109,9 +161,9 @@ class Plan(Result, frozen=True, kw_only=True):
         """The command's: what apply would refuse fails before it is merged, not after."""
         if self.is_interrupted:
             return ExitCode.INTERRUPTED
-        if self.has_failed:
+        if self.view.has_failed:
             return ExitCode.ERROR
-        if self.is_refused:
+        if self.view.is_refused:
             return ExitCode.REFUSED
         return ExitCode.DONE
 
@@ -119,7 +171,7 @@ class Plan(Result, frozen=True, kw_only=True):
         """Write it as a page of its own, for reviewers."""
         from hooksync.report.html import plan_html  # only here: as Markdown above
 
-        return self._output.safe(plan_html(self), "markdown")
+        return self._output.safe(plan_html(self.view), "markdown")
 
     def to_json(self, *, is_signed: bool = True) -> str:
         """Write it as `plan --out` saves it, signed where a key is set. Raises FileError if it would hold a secret."""
@@ -129,7 +181,7 @@ class Plan(Result, frozen=True, kw_only=True):
         environ = declared.world.environ
         commit = find_commit(declared.options.files[0], environ)
         key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
-        text = plan_json(self, declared.diff_options, self.id, key, commit=commit, state=self.made_with)
+        text = plan_json(self.view, declared.diff_options, self.id, key, commit=commit, state=self.made_with)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
 
 
@@ -144,12 +196,12 @@ class Report(Result, frozen=True, kw_only=True):
         if self.is_interrupted and not self.cause:
             return ExitCode.INTERRUPTED
         tried = [tenancy.outcome for tenancy in self.tenancies if tenancy.outcome]
-        is_wrong = self.cause or self.has_failed or self.is_refused
+        is_wrong = self.cause or self.view.has_failed or self.view.is_refused
         if all(outcome.is_as_declared for outcome in tried) and not is_wrong:
             return ExitCode.DONE
         if self.has_changed:
             return ExitCode.PARTLY_APPLIED
-        if self.cause or self.has_failed or self.results()["failed"] or not self.is_refused:
+        if self.cause or self.view.has_failed or self.summary["failed"] or not self.view.is_refused:
             return ExitCode.ERROR
         return ExitCode.REFUSED
 
@@ -160,14 +212,11 @@ class Report(Result, frozen=True, kw_only=True):
 
     def lines(self, *, shows_kept: bool = False) -> list[Line]:
         """Write it for people: lines, each with its style."""
-        return report_lines(self) if self.has_changes else super().lines(shows_kept=shows_kept)
+        return report_lines(self.view) if self.has_changes else super().lines(shows_kept=shows_kept)
 
     def to_json(self) -> str:
         """Write it as `hooksync.report/1`."""
-        return self._output.safe(report_json(self, find_origin(self.declared.world.environ)), "json")
-
-
-R = TypeVar("R", bound=Result)
+        return self._output.safe(report_json(self.view, find_origin(self.declared.world.environ)), "json")
 
 
 def load(
@@ -215,12 +264,20 @@ class _Program:
     """The terminal of a program, which is told what goes on; what comes of a run is returned, and shown by nobody."""
 
     def __init__(self, on_message: Callable[[str], None], on_progress: Callable[[str, int, int], None]) -> None:
-        self.message, self._on_progress = on_message, on_progress
+        self.message = on_message
+        self._on_progress = on_progress
 
-    def _nothing(self, *_: object, **__: object) -> None:
-        pass
+    def result(self, text: str, form: Form = "text") -> None:
+        """Show nothing: the result is returned."""
 
-    result = show = warn = watch = _nothing
+    def show(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Show nothing, as `result`."""
+
+    def warn(self, problem: Problem) -> None:
+        """Show nothing: the result has the warnings."""
+
+    def watch(self, record: CallRecord) -> None:
+        """Log no call."""
 
     def can_ask(self) -> bool:
         return True  # `confirm` answers
@@ -273,10 +330,7 @@ def apply(
     with open_session(what, is_apply=True) as session:
         planned = _replay(session, what.saved) if what.saved else session.plan(waits=True)
         executed = _execute(planned, session, confirm, settled)
-    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
-    state_error, cause = executed.state_error or lost, lost or next(iter(executed.unforeseen), None)
-    adopted = executed.adoption if what.options.adopts else None
-    return _result(Report, session, executed, state_error=state_error, adopted=adopted, cause=cause)
+    return _report(session, executed)
 
 
 def _replay(session: Session, saved: SavedPlan) -> tuple[Planned, ...]:
@@ -323,20 +377,53 @@ def _execute(
 
 def _plan(session: Session, prepared: ExecutionResult) -> Plan:
     state = session.planner.state
-    return _result(Plan, session, prepared, id=token_hex(16), made_with=mark_of(state) if state else None)
+    return Plan(
+        view=_view(session, prepared, {}),
+        declared=session.declared,
+        is_interrupted=session.declared.world.stop.is_set(),
+        id=token_hex(16),
+        made_with=mark_of(state) if state else None,
+    )
 
 
-def _result(kind: type[R], session: Session, executed: ExecutionResult, **more: Any) -> R:
-    """View a whole run, as of now."""
-    declared, options, planner = session.declared, session.declared.options, session.planner
-    plans = [one for one in executed.planned if isinstance(one, TenancyPlan)]
-    outcomes = {plan.tenancy.name: not_attempted(plan) for plan in plans if kind is Report} | {**executed.outcomes}
-    adopted = executed.adoption.adopted
-    return kind(
-        tuple(view_of_plan(one, outcomes.get(one.tenancy.name), adopted) for one in executed.planned),
+def _report(session: Session, executed: ExecutionResult) -> Report:
+    outcomes = {}
+    for one in executed.planned:
+        if isinstance(one, TenancyPlan):
+            outcomes[one.tenancy.name] = not_attempted(one)
+    outcomes.update(executed.outcomes)
+    lost = next((error for error in executed.unforeseen if isinstance(error, LockLost)), None)
+    adopts = session.declared.options.adopts
+    view = replace(
+        _view(session, executed, outcomes),
+        adopted=executed.adoption if adopts else None,
+        state_error=executed.state_error or lost,
+    )
+    return Report(
+        view=view,
+        declared=session.declared,
+        is_interrupted=session.declared.world.stop.is_set(),
+        cause=lost or next(iter(executed.unforeseen), None),
+    )
+
+
+def _view(session: Session, executed: ExecutionResult, outcomes: Mapping[str, TenancyOutcome]) -> RunView:
+    """View a whole run, as of now. `outcomes`: by the names of tenancies."""
+    declared = session.declared
+    options = declared.options
+    planner = session.planner
+    tenancies = []
+    warnings = [*session.warnings, *executed.warnings]
+    for one in executed.planned:
+        outcome = outcomes.get(one.tenancy.name)
+        tenancies.append(view_of_plan(one, outcome, executed.adoption.adopted))
+        if isinstance(one, TenancyPlan):
+            warnings += one.warnings
+    return RunView(
+        tuple(tenancies),
         rfc3339(declared.world.clock.now()),
         printable(options.saved_plan or ", ".join(options.files)),
-        (*session.warnings, *executed.warnings, *(each for plan in plans for each in plan.warnings)),
+        tuple(warnings),
         planner.place,
         adopts=options.adopts,
         not_adopted=executed.adoption.problems,
@@ -344,7 +431,4 @@ def _result(kind: type[R], session: Session, executed: ExecutionResult, **more: 
         is_state_missing=planner.place is not None and planner.state is None,
         is_targeted=declared.is_targeted,
         undeclared=session.undeclared,
-        declared=declared,
-        is_interrupted=declared.world.stop.is_set(),
-        **more,
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.commands.options import FileOptions, RunOptions
+from hooksync.api.options import FileOptions, RunOptions
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
