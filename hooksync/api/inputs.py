@@ -33,7 +33,7 @@ from hooksync.state.model import State
 from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
-    from hooksync.documents.reader import SavedPlan
+    from hooksync.api.saved_plan import SavedPlan
 
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
@@ -170,7 +170,7 @@ def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
 
     Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
     """
-    from hooksync.documents.replay import elsewhere  # only here: for what was saved
+    from hooksync.api.replay import elsewhere  # only here: for what was saved
 
     key = plan_key(world.environ.get(KEY_VARIABLE))
     saved, too_old = read_saved(data, options.saved_plan or "the plan", options.max_age, world)
@@ -196,7 +196,7 @@ def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
 
 def read_saved(data: bytes, path: str, max_age: timedelta | None, world: World) -> tuple[SavedPlan, Problem | None]:
     """Read a saved plan; with the reason why it is too old, if it is. `path`: for messages."""
-    from hooksync.documents.reader import age_problem, read_saved_plan  # only here: for what was saved
+    from hooksync.api.saved_plan import age_problem, read_saved_plan  # only here: for what was saved
 
     world.output.public.append(data)
     saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))

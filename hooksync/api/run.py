@@ -24,22 +24,23 @@ from hooksync.core.output import Output
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import KEY_VARIABLE, plan_key
-from hooksync.documents.writer import plan_json, report_json
+from hooksync.output.plan_json import plan_json
+from hooksync.output.report_json import report_json
+from hooksync.output.text import Line, plain, plan_lines, report_lines
+from hooksync.output.view import RunView, view_of_plan, view_of_step
+from hooksync.output.view import StepView as Step
+from hooksync.output.view import TenancyView as TenancyResult
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
-from hooksync.report.text import Line, plain, plan_lines, report_lines
-from hooksync.report.view import RunView, view_of_plan, view_of_step
-from hooksync.report.view import StepView as Step
-from hooksync.report.view import TenancyView as TenancyResult
 from hooksync.state.format import Mark, mark_of
 from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hooksync.api.saved_plan import SavedPlan
     from hooksync.core.output import Form
-    from hooksync.documents.reader import SavedPlan
     from hooksync.service.http import CallRecord
 
 __all__ = [
@@ -140,7 +141,7 @@ class Result(Record, frozen=True, kw_only=True):
 
     def markdown(self, *, shows_kept: bool = False) -> str:
         """Write it for a comment of a pull request."""
-        from hooksync.report.markdown import plan_markdown, report_markdown  # only here: most runs write none
+        from hooksync.output.markdown import plan_markdown, report_markdown  # only here: most runs write none
 
         write = report_markdown if isinstance(self, Report) else plan_markdown
         return self._output.safe(write(self.view, shows_kept=shows_kept), "markdown")
@@ -169,7 +170,7 @@ class Plan(Result, frozen=True, kw_only=True):
 
     def html(self) -> str:
         """Write it as a page of its own, for reviewers."""
-        from hooksync.report.html import plan_html  # only here: as Markdown above
+        from hooksync.output.html import plan_html  # only here: as Markdown above
 
         return self._output.safe(plan_html(self.view), "markdown")
 
@@ -335,7 +336,7 @@ def apply(
 
 def _replay(session: Session, saved: SavedPlan) -> tuple[Planned, ...]:
     """Make each tenancy's plan again from what is live now."""
-    from hooksync.documents.replay import rebuild  # only here: for what was saved
+    from hooksync.api.replay import rebuild  # only here: for what was saved
 
     fetched = session.fetch(waits=True)
     histories = session.planner.recall(fetched)

@@ -7,7 +7,6 @@ after another they show what came, and answer. Only who has a secret can fill it
 from __future__ import annotations
 
 import gc
-import json
 import math
 import threading
 from collections import Counter
@@ -24,6 +23,7 @@ from hooksync.core.model import DeclaredSubscription, SecretRef, Trigger
 from hooksync.core.output import is_there
 from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.output.receiver_json import event_json
 from hooksync.receiver import Answer, Event, Memory, Receiver, event_key
 from hooksync.reconcile.context import World
 from hooksync.reconcile.session import Run
@@ -31,7 +31,6 @@ from hooksync.sandbox import http_server
 from hooksync.service.events import SIGNATURE, explain_signature, find_signers, keys_of, pass_on
 from hooksync.service.receivers import ProbeResult
 
-FORMAT = "hooksync.event/1"
 MOST_REFUSED = 100  # events of unknown signature that are recorded in a run: anybody can send such
 
 _LONGEST = 64  # characters of a name or an id in a line
@@ -129,8 +128,7 @@ class _Log(Record, frozen=True):
             self.world.terminal.show(self._lines(seen, ref, number, path))
 
     def _json(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> str:
-        document = {
-            "format": FORMAT,
+        told = {
             "at": seen.at,
             "kind": seen.answer.kind,
             "status": seen.answer.status,
@@ -139,9 +137,8 @@ class _Log(Record, frozen=True):
             "reason": self._reason(seen) or None,
             "forwarded": seen.forwarded,
             "recorded": path,
-            "event": seen.answer.event,
         }
-        return json.dumps(document, sort_keys=True) + "\n"
+        return event_json(told, seen.answer.event)
 
     def _lines(self, seen: Seen, ref: SecretRef | None, number: int, path: str | None) -> list[tuple[str, str]]:
         answer = seen.answer

@@ -15,11 +15,12 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, SecretError
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretRef, SecretState, Tenancy
 from hooksync.core.record import replace
+from hooksync.output import check as report
+from hooksync.output.check_json import check_json
 from hooksync.reconcile.context import World
 from hooksync.reconcile.plan import Keep, Resubscribe, TenancyPlan
 from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run
-from hooksync.report import check as report
 from hooksync.service.http import Request
 from hooksync.service.receivers import READY, ProbeResult, probe_all, probe_once, signs_events_in_disguise
 from hooksync.state.history import FetchedTenancy
@@ -51,7 +52,7 @@ def check(options: CheckOptions, world: World) -> ExitCode:
     if options.format == "text":
         world.terminal.show(report.check_lines(view))
     elif options.format == "json":
-        world.terminal.result(report.check_json(view), "json")
+        world.terminal.result(check_json(view), "json")
     else:
         world.terminal.result(report.check_markdown(view), "markdown")
     for warning in view.warnings:

@@ -25,12 +25,12 @@ from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
 from hooksync.core.urls import closed, is_plain_http, server_url
-from hooksync.documents.writer import list_json
+from hooksync.output.list_json import list_json
+from hooksync.output.listing import coverage_table, list_table, targeted
+from hooksync.output.markdown import table_page
+from hooksync.output.text import state_lines, table_lines
+from hooksync.output.view import TenancyView
 from hooksync.reconcile.context import World
-from hooksync.report.listing import coverage_table, list_table, targeted
-from hooksync.report.markdown import table_page
-from hooksync.report.text import state_lines, table_lines
-from hooksync.report.view import TenancyView
 
 _PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
 _OTHER_BOOLEANS = frozenset({"y", "n"})  # to some readers of YAML 1.1

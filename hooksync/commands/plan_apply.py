@@ -26,13 +26,13 @@ from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
+from hooksync.output.text import adopted_line, plain, question
+from hooksync.output.view import RunView
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
-from hooksync.report.text import adopted_line, plain, question
-from hooksync.report.view import RunView
 
 if TYPE_CHECKING:
-    from hooksync.report.monitoring import Ending, NoticeForm
+    from hooksync.output.notice import Ending, NoticeForm
 
 _REPORT_FIX = "what was done is on standard output; check that the report's folder exists and can be written to"
 _NOTICE_TIMEOUT = 10.0  # seconds
@@ -90,7 +90,7 @@ def _watched(do: Callable[[Watched, World], tuple[ExitCode, Result]]) -> Callabl
     def run(options: Watched, world: World) -> ExitCode:
         if not (options.notify or options.metrics):
             return do(options, world)[0]
-        from hooksync.report.monitoring import Ending  # only here: most runs are not watched
+        from hooksync.output.notice import Ending  # only here: most runs are not watched
 
         url, begun = _notice_url(options, world), world.clock.now()
         problems: tuple[Problem, ...] = ()
@@ -265,7 +265,7 @@ def _notify(ending: Ending, options: WatchedOptions, url: Secret, world: World) 
 
 def _write_metrics(ending: Ending, path: str, world: World) -> None:
     """Write metrics over those of the run before, whose last success is kept where this run is none."""
-    from hooksync.report.monitoring import LAST_SUCCESS
+    from hooksync.output.metrics import LAST_SUCCESS, metrics_text
 
     before = None
     with suppress(OSError, ValueError):  # there is none yet, or it is not ours
@@ -273,7 +273,7 @@ def _write_metrics(ending: Ending, path: str, world: World) -> None:
         before = re.search(rf"^{LAST_SUCCESS}{{.*}} ([0-9.]+)$", text, re.MULTILINE)
     try:
         run = path.replace("\\", "/").rpartition("/")[2].removesuffix(".prom")
-        world.output.write_file(path, ending.metrics(run, before[1] if before else "0"), _METRICS_MODE)
+        world.output.write_file(path, metrics_text(ending, run, before[1] if before else "0"), _METRICS_MODE)
     except FileError as error:
         for problem in error.problems:
             world.terminal.warn(problem)

@@ -28,6 +28,7 @@ from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret,
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import parse_template
 from hooksync.core.urls import masked_url, outline, split_url
+from hooksync.output.receiver_json import fire_json, verify_json
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.events import SIGNATURE, Delivery, deliver, explain_signature, find_signers, make_event, signed
@@ -36,9 +37,6 @@ from hooksync.service.receivers import ProbeResult, probe_all, quoted_answer, si
 from hooksync.state.fingerprints import stretch
 from hooksync.state.model import State, entry_for
 from hooksync.state.store import update
-
-VERIFY_FORMAT = "hooksync.verify/1"
-FIRE_FORMAT = "hooksync.fire/1"
 
 _LARGE = 1_000_000  # bytes of a large event
 _PAUSE, _SHORT_PAUSE = 0.5, 0.1  # seconds before each piece of a slow event, alone and in the suite
@@ -130,9 +128,7 @@ def verify(options: VerifyOptions, world: World) -> ExitCode:
     recorded = _record(options, world, known, signers, body) if signers and options.records_state else None
     if options.format == "json":
         signed_with = [known.document(ref) for ref in signers]
-        document = {"format": VERIFY_FORMAT, "is_genuine": bool(signers), "signed_with": signed_with}
-        document |= {"reason": reason or None, "recorded": recorded}
-        world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+        world.terminal.result(verify_json(signed_with, reason, recorded), "json")
     elif signers:
         now = [("", f"the state knows now that {recorded} has it")] if recorded else []
         world.terminal.show([("green", f"signed with {' and '.join(map(known.told, signers))}"), *now])
@@ -288,9 +284,8 @@ def fire(options: FireOptions, world: World) -> ExitCode:
                 return ExitCode.INTERRUPTED
     counts = Counter(each.state for each in found)
     if options.format == "json":
-        document = {"format": FIRE_FORMAT, "url": receiver.url.shown, "is_fine": not counts["failed"]}
-        document |= {"results": [each.document() for each in found], "summary": {"passed": 0, "failed": 0, **counts}}
-        world.terminal.result(json.dumps(document, indent=2, sort_keys=True) + "\n", "json")
+        documents = [each.document() for each in found]
+        world.terminal.result(fire_json(receiver.url.shown, documents, failed=counts["failed"]), "json")
     elif options.is_suite:
         world.terminal.show([("", ""), ("", f"Suite: {counts['passed']} passed, {counts['failed']} failed.")])
     return ExitCode.ERROR if counts["failed"] else ExitCode.DONE

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from typing import cast
 
 from hooksync.config.declarations import refuse_unmatched
-from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, Interrupted, Problem, Refused, UsageError, counted
 from hooksync.core.model import address_matches
 from hooksync.core.output import Form
-from hooksync.core.record import Record, fields_of, replace
+from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
+from hooksync.output.state_json import entry_fields, state_json
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
 from hooksync.state.local_store import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import MOST_BYTES, Changed, Holder, StateStore, state_place, update, written_text
-
-LIST_FORMAT = "hooksync.state-list/1"
+from hooksync.state.store import MOST_BYTES, Changed, StateStore, state_place, update, written_text
 
 _ADDRESS = re.compile(r"([\w-]+)/[\w-]+/(\w+)", re.ASCII)
 _NOTES = {  # what is special about an entry or an intent, by its field
@@ -79,16 +77,18 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     store = find_state(options.files, options.state, world)
     text = _read(store)
     state, holder = _inspected(text, store, world), store.holder()
-    about: dict[str, object] = {"state": store.where, "state_format": STATE_FORMAT, "serial": state.serial}
-    about |= {"last_run": state.last_run, "signed": "signature" in json.loads(text)}
+    is_signed = "signature" in json.loads(text)
     if options.format == "json":
-        about |= {"format": LIST_FORMAT, "entries": [*map(_fields, state.entries)]}
-        about |= {"intents": [*map(_fields, state.intents)]}
-        about |= {"run_lock": {**fields_of(Holder, holder), "since": _time(holder.since)} if holder else None}
-        world.terminal.result(json.dumps(about, indent=2, sort_keys=True) + "\n", "json")
+        world.terminal.result(state_json(store.where, state, holder, is_signed=is_signed), "json")
         return ExitCode.DONE
-    about |= {"signed": "yes" if about["signed"] else "no"}
-    about |= {"run_lock": f"{holder.id}: {holder}" if holder else "not held"}
+    about = {
+        "state": store.where,
+        "state_format": STATE_FORMAT,
+        "serial": state.serial,
+        "last_run": state.last_run,
+        "signed": "yes" if is_signed else "no",
+        "run_lock": f"{holder.id}: {holder}" if holder else "not held",
+    }
     lines = [printable(f"{name.replace('_', ' '):<14}{value}") for name, value in about.items()]
     lines += ["", *map(_line, state.entries)] if state.entries else ["", "no entries"]
     if state.intents:
@@ -276,24 +276,8 @@ def _check_move(old: str, new: str) -> None:
         raise UsageError(Problem(what, fix))
 
 
-def _fields(each: StateEntry | Intent) -> dict[str, object]:
-    """Return what may be shown of an entry or an intent."""
-    fields: dict[str, object] = {"tenancy": each.tenancy, "address": each.address, "run": each.run}
-    if isinstance(each, Intent):
-        return {**fields, "at": _time(each.at)}
-    return {**fields, "id": each.id, "found": each.is_found, "unlisted_since": _time(each.unlisted_since)}
-
-
 def _line(each: StateEntry | Intent) -> str:
     """Write an entry or an intent for people."""
-    fields = _fields(each)
+    fields = entry_fields(each)
     notes = [note.format(fields[name]) for name, note in _NOTES.items() if fields.get(name)]
     return printable("  ".join((each.address, str(fields.get("id", "(no id known)")), f"run {each.run}", *notes)))
-
-
-def _time(seconds: int) -> str | None:
-    """Write a time, if it is known. `seconds`: since 1970; 0: not known."""
-    try:
-        return rfc3339(seconds) if seconds else None
-    except (OverflowError, ValueError, OSError):  # by a wrong clock
-        return str(seconds)

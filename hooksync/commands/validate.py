@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hooksync.api.options import FileOptions
 from hooksync.commands.options import Format
 from hooksync.config.files import read_sources
-from hooksync.core.errors import ExitCode, FileError, Problem, counted
-from hooksync.core.model import Location
+from hooksync.core.errors import ExitCode, FileError, counted
 from hooksync.core.redaction import printable
+from hooksync.output.validation_json import validation_json
 from hooksync.reconcile.context import World
 
 if TYPE_CHECKING:
     from hooksync.config.document import Judge
-
-FORMAT = "hooksync.validation/1"
 
 
 class ValidateOptions(FileOptions, frozen=True):
@@ -41,7 +37,7 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
         document = read_document(read_sources(options.files, world.stdin), *judges)
     except FileError as error:
         if options.format == "json":
-            world.terminal.result(_json(0, 0, error.problems, ()), "json")
+            world.terminal.result(validation_json(0, 0, error.problems, ()), "json")
         raise
     entries = share_of(select(document, options.tenancies, options.targets), options.shard)
     if options.shard and not entries:
@@ -50,26 +46,8 @@ def validate(options: ValidateOptions, world: World) -> ExitCode:
         world.terminal.warn(warning)
     number = len(addresses(entries))
     if options.format == "json":
-        world.terminal.result(_json(len(entries), number, (), document.warnings), "json")
+        world.terminal.result(validation_json(len(entries), number, (), document.warnings), "json")
         return ExitCode.DONE
     what = f"{counted(len(entries), 'tenancy')}, {counted(number, 'subscription')}"
     world.terminal.result(f"{printable(', '.join(options.files))}: valid: {what}.\n")
     return ExitCode.DONE
-
-
-def _json(tenancies: int, subscriptions: int, problems: Sequence[Problem], warnings: Sequence[Problem]) -> str:
-    """Write counts, problems and warnings as JSON."""
-    document = {
-        "format": FORMAT,
-        "is_valid": not problems,
-        "problems": [_problem_json(problem) for problem in problems],
-        "subscriptions": subscriptions,
-        "tenancies": tenancies,
-        "warnings": [_problem_json(warning) for warning in warnings],
-    }
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
-
-
-def _problem_json(problem: Problem) -> dict[str, object]:
-    where = dict(zip(Location._fields, problem.where or (None,) * 3, strict=True))
-    return {**where, "what": problem.what, "fix": problem.fix}

@@ -216,6 +216,17 @@ class TenancyOutcome(Record, frozen=True):
         return is_done and not (self.differences or self.not_verified)
 
 
+class Adoption(Record, frozen=True):
+    """Which kept subscriptions may be recorded with the declared secret, although the state does not know theirs."""
+
+    asked: int = 0  # how many there are
+    unchallenged: int = 0  # of those that may be adopted
+    addresses: frozenset[str] = frozenset()  # that may be adopted
+    problems: tuple[Problem, ...] = ()  # why the others may not
+    stopped: frozenset[str] = frozenset()  # tenancies that are refused where a secret stays unknown
+    adopted: frozenset[str] = frozenset()  # addresses whose declared secret the state now holds as the live one
+
+
 def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
     """Make the outcome of a plan that was not begun: nothing was changed."""
     outcomes = tuple(Outcome(step, "unchanged" if is_idle(step) else "not-attempted") for step in plan.steps)

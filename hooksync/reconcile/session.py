@@ -21,7 +21,16 @@ from hooksync.core.record import Record, field, replace
 from hooksync.core.signing import KEY_VARIABLE
 from hooksync.reconcile.context import Terminal, World
 from hooksync.reconcile.diff import DiffOptions
-from hooksync.reconcile.plan import Keep, Planned, Resubscribe, TenancyOutcome, TenancyPlan, UnreadTenancy, is_idle
+from hooksync.reconcile.plan import (
+    Adoption,
+    Keep,
+    Planned,
+    Resubscribe,
+    TenancyOutcome,
+    TenancyPlan,
+    UnreadTenancy,
+    is_idle,
+)
 from hooksync.reconcile.planner import Fetched
 from hooksync.service.auth import UsedCodes
 from hooksync.service.client import Preservica
@@ -168,17 +177,6 @@ class _Guarded(Record, frozen=True):
 def _same_tenancy(one: Fetched, names: Sequence[str]) -> UnreadTenancy:
     what = f"{' and '.join(names)} are the same tenancy on the service: they would undo each other's changes"
     return UnreadTenancy(one.tenancy, Refused(Problem(what, "declare it once", one.tenancy.location)))
-
-
-class Adoption(Record, frozen=True):
-    """Which kept subscriptions may be recorded with the declared secret, although the state does not know theirs."""
-
-    asked: int = 0  # how many there are
-    unchallenged: int = 0  # of those that may be adopted
-    addresses: frozenset[str] = frozenset()  # that may be adopted
-    problems: tuple[Problem, ...] = ()  # why the others may not
-    stopped: frozenset[str] = frozenset()  # tenancies that are refused where a secret stays unknown
-    adopted: frozenset[str] = frozenset()  # addresses whose declared secret the state now holds as the live one
 
 
 class ExecutionResult(Record, frozen=True):

@@ -74,7 +74,7 @@ BREAKS = {
     ),
     "markdown": Break(
         "write foreign text as Markdown",
-        "report/markdown.py",
+        "output/markdown.py",
         "    if not text or (text",
         "    return text\n    if not text or (text",
     ),

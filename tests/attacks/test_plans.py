@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.signing import PlanKey
-from hooksync.documents.writer import digest, signature_of
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import signature_of
 from tests.conftest import Place
 from tests.documents.test_saved_plan import KEY, alter, refused_without_a_call, save
 

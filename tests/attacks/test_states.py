@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hooksync.core.signing import PlanKey
-from hooksync.documents.writer import signature_of as signature_of_plan
+from hooksync.output.plan_json import signature_of as signature_of_plan
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.format import read_state, signature_of, state_text
 from tests.conftest import HOOKS, SECRET, Place, Run

@@ -14,17 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
-from hooksync.documents.reader import read_saved_plan
-from hooksync.documents.writer import digest, list_json, plan_json
+from hooksync.output.json_text import digest
+from hooksync.output.list_json import list_json
+from hooksync.output.listing import coverage_table, list_table
+from hooksync.output.markdown import plan_markdown, table_page
+from hooksync.output.plan_json import plan_json
+from hooksync.output.text import plain, plan_lines, table_lines
+from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.report.listing import coverage_table, list_table
-from hooksync.report.markdown import plan_markdown, table_page
-from hooksync.report.text import plain, plan_lines, table_lines
-from hooksync.report.view import RunView, TenancyView, view_of_plan
 from hooksync.state.history import History
 from tests.backends import missing
 from tests.command_line import ROOT, Run

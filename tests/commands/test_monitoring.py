@@ -19,10 +19,10 @@ from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
+from hooksync.output.notice import Ending, NoticeForm
+from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
 from hooksync.reconcile.plan import UnreadTenancy
-from hooksync.report.monitoring import Ending, NoticeForm
-from hooksync.report.view import RunView, view_of_plan
 from tests.command_line import ROOT, Run
 from tests.conftest import HIDDEN, HOOKS, Place
 from tests.fakes import unreachable

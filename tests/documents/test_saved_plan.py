@@ -18,10 +18,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import HooksyncError, Problem, Refused
 from hooksync.core.signing import PlanKey, plan_key
-from hooksync.documents.reader import read_saved_plan
-from hooksync.documents.writer import digest, signature_of
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions

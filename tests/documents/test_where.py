@@ -13,7 +13,8 @@ import pytest
 
 from hooksync.core.model import Server
 from hooksync.core.signing import plan_key
-from hooksync.documents.writer import digest, signature_of, url_digest
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import signature_of, url_digest
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox

@@ -16,9 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.record import replace
-from hooksync.documents.writer import digest, encode, encode_line, plan_json
+from hooksync.output.json_text import digest, encode, encode_line
+from hooksync.output.plan_json import plan_json
+from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
-from hooksync.report.view import RunView, view_of_plan
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, ROOT, Run, hooksync

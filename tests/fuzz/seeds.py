@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.documents.writer import digest
+from hooksync.output.json_text import digest
 from hooksync.state.fingerprints import Salt
 from hooksync.state.format import state_text
 from hooksync.state.model import Intent, State, StateEntry

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import get_type_hints
 
+from hooksync.api.replay import elsewhere, rebuild
+from hooksync.api.saved_plan import SavedPlan, SavedTenancy, age_problem, read_saved_plan
 from hooksync.config.declarations import Document, TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -22,12 +24,11 @@ from hooksync.core.errors import FileError, Problem, Refused
 from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
-from hooksync.documents.reader import SavedPlan, SavedTenancy, age_problem, read_saved_plan
-from hooksync.documents.replay import elsewhere, rebuild
-from hooksync.documents.writer import digest, signature_of
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import signature_of
+from hooksync.output.text import plan_lines
 from hooksync.receiver import sign_challenge
 from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
-from hooksync.report.text import plan_lines
 from hooksync.service import responses as answers
 from hooksync.service.http import read_retry_after
 from hooksync.service.receivers import ProbeResult, judge_answer, signed_in_disguise

@@ -36,9 +36,9 @@ TOUCHES = {
     "commands.receiving": "random",  # salts
     "commands.init": "open os",  # the file that it writes
     "commands.printing": "os",  # the system's name
-    "documents": "",
-    "report": "",
-    "report.html": "open os",  # the page that it fills in
+    "api": "",
+    "output": "",
+    "output.html": "open os",  # the page that it fills in
     "reconcile": "",
     "reconcile.context": "os",  # the machine and the user that a report names
     "reconcile.journal": "os",  # random salts
@@ -94,7 +94,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "dotenv": {"~config.secret_sources"},
     "keyring": {"~config.secret_sources"},
     "obstore": {"~state.cloud_vault"},
-    "msgspec": {"documents.writer", "core.record", "core.schema", "service.worker_pool"},
+    "msgspec": {"output.json_text", "core.record", "core.schema", "service.worker_pool"},
 }
 WRITING = {  # all else goes through core.output; each of these writes words of our own, or what it made up itself
     "cli.main": "file stream",  # missing streams, --version before anything is loaded, the last resort

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.errors import HooksyncError, Problem, Rejected, ServiceError
-from hooksync.report.check import (
+from hooksync.output.check import (
     CheckView,
     Finding,
     HookCheck,
@@ -20,7 +20,7 @@ from hooksync.report.check import (
     check_markdown,
     judge_tenancy,
 )
-from hooksync.report.text import plain
+from hooksync.output.text import plain
 from hooksync.service.receivers import READY, ProbeResult
 from tests.makers import declared, live, tenancy
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooksync.report.html import plan_html
+from hooksync.output.html import plan_html
 from tests.conftest import Place
 from tests.report.test_markdown import HOSTILE, hostile_view, large, view
 

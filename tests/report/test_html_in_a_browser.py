@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from hooksync.report.html import plan_html
-from hooksync.report.view import RunView
+from hooksync.output.html import plan_html
+from hooksync.output.view import RunView
 from tests.report.test_markdown import HOSTILE, hostile_view, large, view
 from tests.site.browser import DESKTOP, PHONE, SCHEMES, Reader, served
 

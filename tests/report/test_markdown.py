@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hooksync.core.errors import HooksyncError, Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Trigger
 from hooksync.core.record import replace
+from hooksync.output.check import CheckView, Finding, TenancyCheck, check_markdown
+from hooksync.output.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
+from hooksync.output.view import RunView, TenancyView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
-from hooksync.report.check import CheckView, Finding, TenancyCheck, check_markdown
-from hooksync.report.markdown import LIMIT, escaped, fenced, plan_markdown, report_markdown
-from hooksync.report.view import RunView, TenancyView, view_of_plan
 from hooksync.state.history import History
 from tests.conftest import Place
 from tests.makers import MOVED, declared, live, tenancy

@@ -10,12 +10,12 @@ from hooksync.cli.terminal import coloured
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.core.record import replace
-from hooksync.documents.writer import live_digest
+from hooksync.output.markdown import plan_markdown
+from hooksync.output.run_json import live_digest
+from hooksync.output.text import plain, plan_lines, question, report_lines
+from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
-from hooksync.report.markdown import plan_markdown
-from hooksync.report.text import plain, plan_lines, question, report_lines
-from hooksync.report.view import RunView, view_of_plan
 from hooksync.state.history import History
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 

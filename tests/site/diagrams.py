@@ -251,8 +251,8 @@ def layers() -> str:
     for name, what in (
         ("cli", "argv, terminal, signals, exit code"),
         ("commands", "one module a command"),
-        ("documents", "plan and report as JSON"),
-        ("report", "one view, as text, Markdown, HTML"),
+        ("api", "what import hooksync gives"),
+        ("output", "one view, its renderings, all JSON"),
         ("reconcile", "diff, plan, apply, journal"),
     ):
         y = drawing.node(x, y, width, "hooksync", f"*{name}", what)
@@ -279,7 +279,7 @@ def layers() -> str:
     return drawing.picture(
         y + 14,
         "The packages of hooksync, and which imports which",
-        "From top to bottom, each imports what is below it: cli, commands, documents, report, reconcile; then "
+        "From top to bottom, each imports what is below it: cli, commands, api, output, reconcile; then "
         "config, state and service side by side, which do not import each other; then core. cli starts the "
         "sandbox. service and the sandbox import receiver, the public module of the handshake, and share "
         "nothing else.",

@@ -8,9 +8,8 @@ from typing import Literal, TypeAlias
 
 from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.redaction import printable
-from hooksync.reconcile.plan import Action, Result
-from hooksync.reconcile.session import Adoption
-from hooksync.report.view import RunView, StepView, TenancyView
+from hooksync.output.view import RunView, StepView, TenancyView
+from hooksync.reconcile.plan import Action, Adoption, Result
 
 Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]

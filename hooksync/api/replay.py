@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from hooksync.api.saved_plan import SavedPlan, SavedTenancy
 from hooksync.config.declarations import Written
 from hooksync.core.errors import Problem, some_of
 from hooksync.core.model import LiveSubscription, Tenancy
@@ -14,10 +15,10 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.core.signing import PlanKey
 from hooksync.core.urls import owns_url, shown_server
-from hooksync.documents.reader import SavedPlan, SavedTenancy
-from hooksync.documents.writer import live_digest, live_row, url_digest
+from hooksync.output.plan_json import url_digest
+from hooksync.output.run_json import live_digest, live_row
+from hooksync.output.view import StepView
 from hooksync.reconcile.plan import Keep, Leave, Resubscribe, Step, Subscribe, TenancyPlan, Unsubscribe
-from hooksync.report.view import StepView
 from hooksync.state.history import FetchedTenancy, History
 
 _PLAN_ANEW = "create a new plan, review it, and apply that"

@@ -1,11 +1,10 @@
-"""How a run ended, for those who watch it: a notice to a webhook or a chat, and metrics for Prometheus. Pure.
+"""How a run ended, for those who watch it: `hooksync.notice/1`, for a webhook or a chat. Pure.
 
 Every text of a notice is one printable line of bounded length, which makes no mention and no markup.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -13,31 +12,18 @@ from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.record import Record, asdict
 from hooksync.core.redaction import printable
+from hooksync.output.text import applied_summary, failures, plan_summary
+from hooksync.output.view import RunView, TenancyView
 from hooksync.reconcile.context import Origin
-from hooksync.report.text import applied_summary, failures, plan_summary
-from hooksync.report.view import RunView, TenancyView
 
 NoticeForm = Literal["json", "slack", "teams"]
 NOTICE_FORMAT = "hooksync.notice/1"
-LAST_SUCCESS = "hooksync_last_success_time_seconds"
 
 _LONGEST = 300  # characters of a line
 _MOST = 10  # tenancies, and problems
-_SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
+SUCCESSES = (ExitCode.DONE, ExitCode.CHANGES_PENDING)
 _EVENTS = {ExitCode.REFUSED: "refused", ExitCode.PARTLY_APPLIED: "partly-applied", ExitCode.INTERRUPTED: "interrupted"}
 _CARD = "application/vnd.microsoft.card.adaptive"
-_HELP = {
-    "hooksync_pending_steps": "Steps that a plan asks for, or that an apply did not get done.",
-    "hooksync_unknown_secrets": "Kept subscriptions whose secret may not be the declared one.",
-    "hooksync_live_subscriptions": "Live subscriptions, as listed last.",
-    "hooksync_declared_subscriptions": "Declared subscriptions.",
-    "hooksync_tenancy_unreadable": "1 for a tenancy that could not be read, or not be begun.",
-    "hooksync_tenancy_refused": "1 for a tenancy whose plan is refused.",
-    "hooksync_exit_code": "Exit code of the run.",
-    "hooksync_start_time_seconds": "When the run began.",
-    "hooksync_duration_seconds": "How long the run took.",
-    LAST_SUCCESS: "When the last run that exited with 0 or 2 ended; 0: none is known.",
-}
 
 
 class Ending(Record, frozen=True):
@@ -54,7 +40,7 @@ class Ending(Record, frozen=True):
     @property
     def event(self) -> str | None:
         """What there is to tell; None: nothing."""
-        if self.code not in _SUCCESSES:
+        if self.code not in SUCCESSES:
             return _EVENTS.get(self.code, "failed")
         if not (self.view and self.view.has_changes):
             return None
@@ -97,25 +83,6 @@ class Ending(Record, frozen=True):
         card = {"type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions}
         return {"type": "message", "attachments": [{"contentType": _CARD, "contentUrl": None, "content": card}]}
 
-    def metrics(self, run: str, last_success: str) -> str:
-        """Write it as Prometheus reads it.
-
-        `run`: tells its series from those of other files; `last_success`: as it is written, of an earlier run.
-        """
-        found = [each for one in (self.view.tenancies if self.view else ()) for each in _figures(one)]
-        found += [
-            ("hooksync_exit_code", {}, int(self.code)),
-            ("hooksync_start_time_seconds", {}, f"{self.begun:.3f}"),
-            ("hooksync_duration_seconds", {}, f"{self.ended - self.begun:.3f}"),
-            (LAST_SUCCESS, {}, f"{self.ended:.3f}" if self.code in _SUCCESSES else last_success),
-        ]
-        common = {"command": self.command, "run": run}
-        lines = []
-        for name, what in _HELP.items():
-            lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge"]
-            lines += [f"{name}{_labels(labels | common)} {value}" for each, labels, value in found if each == name]
-        return "\n".join([*lines, ""])
-
 
 def _tenancy(one: TenancyView) -> dict[str, object]:
     counts = {name: number for name, number in (one.results() or one.counts()).items() if name != "unchanged"}
@@ -134,28 +101,6 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     for what in ("tenancies", "problems"):
         if left := told[f"{what}_left_out"]:
             yield f"{left} more {what}"
-
-
-def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
-    """Give the metrics of one tenancy, each with its labels."""
-    is_undone = (step for step in one.steps if not (step.outcome and step.outcome.result in ("done", "unchanged")))
-    pending = Counter[str](step.action for step in is_undone)
-    live = one.outcome.last_live if one.outcome and one.outcome.last_live is not None else one.live
-    labels = {"tenancy": one.tenancy.name}
-    for action in ("subscribe", "resubscribe", "unsubscribe") if one.live is not None else ():
-        yield "hooksync_pending_steps", {**labels, "action": action}, pending[action]
-    if live is not None:
-        yield "hooksync_unknown_secrets", labels, one.secret_unknown
-        yield "hooksync_live_subscriptions", labels, len(live)
-    yield "hooksync_declared_subscriptions", labels, len(one.tenancy.subscriptions)
-    yield "hooksync_tenancy_unreadable", labels, int(bool(one.error))
-    yield "hooksync_tenancy_refused", labels, int(bool(one.refusals))
-
-
-def _labels(values: Mapping[str, str]) -> str:
-    """Write labels; their values are escaped as JSON's are."""
-    escaped = {name: printable(text).replace("\\", "\\\\").replace('"', '\\"') for name, text in values.items()}
-    return "{" + ",".join(f'{name}="{text}"' for name, text in escaped.items()) + "}"
 
 
 def _line(text: str) -> str:

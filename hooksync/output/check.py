@@ -1,30 +1,26 @@
 """`hooksync check`: what was found out about tenancies, receivers and secrets, judged and written down.
 
-Pure: evidence in, findings out, as text, JSON (`hooksync.check/1`) and Markdown.
+Pure: evidence in, findings out, as text and Markdown; as JSON in check_json.py.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from hooksync import __version__
 from hooksync.core.errors import HooksyncError, Problem, Rejected, counted, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Probe, SecretState, Tenancy
-from hooksync.core.record import Record, to_builtins
+from hooksync.core.record import Record
 from hooksync.core.redaction import printable
+from hooksync.output.markdown import table_page
+from hooksync.output.text import Line, Style
 from hooksync.reconcile.plan import ADOPT_FIX
-from hooksync.report.markdown import table_page
-from hooksync.report.text import Line, Style
 from hooksync.service.receivers import Kind, ProbeResult, ProbeTarget
 
 Mark = Literal["ok", "warning", "failed", "skipped"]
 MARKS: tuple[Mark, ...] = ("ok", "warning", "failed", "skipped")
 _FORBIDDEN = 403
-
-FORMAT = "hooksync.check/1"
 
 _STYLES: dict[Mark, Style] = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 _MARK = 10  # columns of a mark
@@ -200,30 +196,6 @@ def check_lines(view: CheckView) -> list[Line]:
     return [*lines, ("", _summary(view))]
 
 
-def check_json(view: CheckView) -> str:
-    """Write a check as JSON."""
-    document = {
-        "format": FORMAT,
-        "created_at": view.created_at,
-        "hooksync_version": __version__,
-        "is_fine": view.is_fine,
-        "tenancies": [
-            {
-                "name": one.tenancy.name,
-                "server": one.tenancy.server.shown,
-                "tenant": one.tenancy.tenant,
-                "findings": to_builtins(one.findings),
-                "subscriptions": [_hook_json(hook) for hook in one.hooks],
-            }
-            for one in view.tenancies
-        ],
-        "receivers": [_hook_json(hook) for hook in view.receivers],
-        "summary": {mark: view.counts()[mark] for mark in MARKS},
-        "warnings": [problem.line for problem in view.warnings],
-    }
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
-
-
 def check_markdown(view: CheckView) -> str:
     """Write a check as one table; if it is too large, the findings that are not ok come first."""
     rows = (
@@ -271,20 +243,3 @@ def _summary(view: CheckView) -> str:
     counts = view.counts()
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     return f"Check: {counts['ok']} ok, {counted(counts['warning'], 'warning')}, {counts['failed']} failed{skipped}."
-
-
-def _hook_json(check: HookCheck) -> dict[str, object]:
-    subscription, answer = check.subscription, check.receiver
-    return {
-        "name": subscription.name,
-        "addresses": [each.address for each in check.subscriptions if each.tenancy],
-        "url": subscription.url.shown,
-        "secret": subscription.secret.written(),
-        "receiver": {
-            "state": answer.state if answer else "not-checked",
-            "kind": answer.kind if answer else None,
-            "detail": (answer.detail or None) if answer else None,
-        },
-        "signs_events_in_disguise": check.is_forgeable,
-        "findings": to_builtins(check.findings),
-    }

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from hooksync.core.errors import Problem
 from hooksync.core.redaction import printable
-from hooksync.report.text import (
+from hooksync.output.text import (
     Line,
     adopted_line,
     applied_summary,
@@ -23,7 +23,7 @@ from hooksync.report.text import (
     tenancy_items,
     verification,
 )
-from hooksync.report.view import RunView
+from hooksync.output.view import RunView
 
 LIMIT = 65_536  # bytes of UTF-8 that GitHub takes for a comment
 ROOM = LIMIT - 4_096  # what ours may fill: a workflow adds lines of its own, and Windows ends each line with two bytes

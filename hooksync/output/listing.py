@@ -13,8 +13,8 @@ from hooksync.core.errors import counted, some_of
 from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.report.text import table_lines
-from hooksync.report.view import RunView, StepView, TenancyView
+from hooksync.output.text import table_lines
+from hooksync.output.view import RunView, StepView, TenancyView
 
 _HEAD = ("tenancy", "id", "trigger", "identifiers", "secret", "declared as", "url", "owner", "description")
 _IDENTIFIERS = {True: "yes", False: "no", None: "not reported"}

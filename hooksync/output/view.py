@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hooksync.core.errors import FileError, HooksyncError, Problem, Refused, some_of
 from hooksync.core.model import LiveSubscription, Location, SecretRef, SecretState, Tenancy, Trigger
 from hooksync.core.record import Record, replace
 from hooksync.reconcile import plan as planned
-from hooksync.reconcile.session import Adoption
-from hooksync.service.receivers import ProbeResult
+from hooksync.reconcile.plan import Adoption
+
+if TYPE_CHECKING:  # a saved plan is shown without the network's modules
+    from hooksync.service.receivers import ProbeResult
 
 _SHORTEST_ID = 8  # characters of an id that are shown
 

@@ -21,10 +21,11 @@ from hooksync.core.schema import check_document
 from hooksync.core.signing import KEY_VARIABLE, PlanKey, is_same, parse_json
 from hooksync.core.template import parse_template
 from hooksync.core.urls import prefix_fault, shown_server
-from hooksync.documents.writer import PLAN_FORMAT, digest, signature_of
+from hooksync.output.json_text import digest
+from hooksync.output.plan_json import PLAN_FORMAT, signature_of
+from hooksync.output.view import RunView, StepView, TenancyView, id_length
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Action, Change
-from hooksync.report.view import RunView, StepView, TenancyView, id_length
 from hooksync.state.format import Mark
 
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of two machines

@@ -12,10 +12,10 @@ from html import escape
 from string import Template
 
 from hooksync.core.redaction import printable
-from hooksync.report.listing import coverage_table
-from hooksync.report.markdown import problems_of
-from hooksync.report.text import counts_of, name_width, plan_summary, state_lines, step_lines
-from hooksync.report.view import RunView, StepView, TenancyView
+from hooksync.output.listing import coverage_table
+from hooksync.output.markdown import problems_of
+from hooksync.output.text import counts_of, name_width, plan_summary, state_lines, step_lines
+from hooksync.output.view import RunView, StepView, TenancyView
 
 
 def plan_html(view: RunView) -> str:

@@ -1,0 +1,46 @@
+"""What became of a plan, as JSON text: `hooksync.report/1`. Pure."""
+
+from __future__ import annotations
+
+from hooksync.core.record import to_builtins
+from hooksync.output.json_text import Lines, Sections, encode_line, sealed
+from hooksync.output.run_json import counted_steps, document_fields, error_text, step_fields, tenancy_fields
+from hooksync.output.view import RunView, StepView, TenancyView
+from hooksync.reconcile.context import Origin
+from hooksync.reconcile.plan import RESULTS
+
+REPORT_FORMAT = "hooksync.report/1"
+
+
+def report_json(view: RunView, origin: Origin) -> str:
+    """Write the result of a plan."""
+    told = view.adopted
+    document = document_fields(
+        view,
+        REPORT_FORMAT,
+        tenancies=Lines(_applied_tenancy(tenancy) for tenancy in view.tenancies),
+        summary=counted_steps(view, view.results(), RESULTS),
+        adopted=told and {"asked": told.asked, "adopted": len(told.adopted), "unchallenged": told.unchallenged},
+        error=None if view.state_error is None else error_text(view.state_error),
+        run=to_builtins(origin),
+    )
+    return sealed(document)
+
+
+def _applied_tenancy(view: TenancyView) -> Sections:
+    return tenancy_fields(
+        view,
+        steps=Lines(encode_line({**step_fields(step), **_outcome(step)}) for step in view.steps),
+        summary=counted_steps(view, view.results(), RESULTS),
+        differences=Lines(encode_line(step_fields(step)) for step in view.differences),
+        not_verified=(view.outcome.not_verified or None) if view.outcome else None,
+    )
+
+
+def _outcome(step: StepView) -> dict[str, object]:
+    outcome = step.outcome
+    if outcome is None:
+        return {"outcome": "not-attempted", "detail": None, "new_id": None}
+    said = "; ".join(filter(None, (outcome.detail, *(warning.what for warning in outcome.warnings))))
+    detail = f"{said} (fix: {outcome.fix})" if outcome.fix else said
+    return {"outcome": outcome.result, "detail": detail or None, "new_id": outcome.new_id}
