@@ -19,6 +19,7 @@ from hooksync.commands.plan_apply import PlanOptions, plan
 from hooksync.core.errors import ExitCode, Problem
 from hooksync.core.model import SecretRef
 from hooksync.core.record import replace
+from hooksync.output.metrics import metrics_text
 from hooksync.output.notice import Ending, NoticeForm
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.context import Origin, World
@@ -264,5 +265,5 @@ def test_labels_are_read_as_they_were_meant(tmp_path: Path) -> None:
     unread = view_of_plan(UnreadTenancy(tenancy(name='a"b\\c\n##[x] d'), unreachable()))
     view = RunView((unread,), "2026-03-01T12:00:00Z", "hooks.yaml")
     path = tmp_path / "hooksync.prom"
-    path.write_text(replace(ending(), view=view).metrics("hooksync", "0"), encoding="utf-8")
+    path.write_text(metrics_text(replace(ending(), view=view), "hooksync", "0"), encoding="utf-8")
     assert figures(path)['tenancy_unreadable a"b\\c\\n##\\x5bx] d'] == 1

@@ -16,7 +16,6 @@ from typing import get_args
 from urllib.parse import quote, unquote
 
 import pytest
-from hooksync.report import markdown
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from hooksync.core.errors import FileError
 from hooksync.core.output import Form, Output, escaped, give_name
 from hooksync.core.redaction import SHORTEST_MASKED, printable
 from hooksync.core.schema import SCHEMA_KINDS, schema_text
+from hooksync.output import markdown
 
 FORMS: tuple[Form, ...] = get_args(Form)
 SECRET = "s3cret-of-the-catalogue"

@@ -15,11 +15,11 @@ from hooksync.output.check import (
     Finding,
     HookCheck,
     TenancyCheck,
-    check_json,
     check_lines,
     check_markdown,
     judge_tenancy,
 )
+from hooksync.output.check_json import check_json
 from hooksync.output.text import plain
 from hooksync.service.receivers import READY, ProbeResult
 from tests.makers import declared, live, tenancy
