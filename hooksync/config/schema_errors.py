@@ -16,7 +16,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple, cast
 
-from hooksync.config.yaml_loader import Mark, Timestamp, YamlList, YamlMap
+from hooksync.config.yaml_loader import QUOTABLE_KEY, Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
 from hooksync.core.model import Location, PlainFields
 from hooksync.core.schema import Violation, find_errors, rule
@@ -32,7 +32,6 @@ Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
-_QUOTABLE = re.compile("[A-Za-z_-]{1,32}")  # as fields look; `{secret:abc}`, a space forgotten, is one key
 _REFERENCE = "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]} or {keyring: {service: NAME, username: NAME}}"
 
 _EMPTY = ("{label} is empty", "")
@@ -95,9 +94,9 @@ def _without(node: YamlMap, path: Path, dropped: Set[Path]) -> YamlMap:
         if below in dropped:
             continue
         if split_path(below)[1] not in _CONTAINERS:
-            copy.add(key, value, node.place(key))
+            copy.add(key, value, node.places[key])
         elif isinstance(value, YamlMap):
-            copy.add(key, _without(value, below, dropped), node.place(key))
+            copy.add(key, _without(value, below, dropped), node.places[key])
     return copy
 
 
@@ -176,7 +175,7 @@ def _word_unknown_key(found: Refusal, key: str, known: Sequence[str]) -> tuple[W
     import difflib  # a large module, needed for mistakes alone
 
     guesses = difflib.get_close_matches(key, known, n=1)
-    quoted = f' "{key}"' if _QUOTABLE.fullmatch(key) else ""
+    quoted = f' "{key}"' if QUOTABLE_KEY.fullmatch(key) else ""
     fix = f"did you mean {guesses[0]}? (known: {listed})" if guesses else f"known: {listed}"
     return (f"unknown key{quoted}", fix), bool(guesses) or not quoted
 

@@ -260,7 +260,7 @@ MISTAKES = [
         "12:7",
         '"catalogue" has the URL and the trigger INDEXED of "twin" (hooks.yaml:11:7)',
     ),
-    ("      catalogue:", "      catalogue: {}\n      catalogue:", "12:7", "duplicate key, first at 11:7"),
+    ("      catalogue:", "      catalogue: {}\n      catalogue:", "12:7", 'duplicate key "catalogue", first at 11:7'),
 ]
 
 

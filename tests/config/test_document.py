@@ -293,7 +293,7 @@ tenancies:
         '9:57: unknown key "why"',
         '10:7: "c" has no trigger',
         '11:29: unknown key "triger"',
-        "12:45: duplicate key, first at 12:29",
+        '12:45: duplicate key "trigger", first at 12:29',
         '13:7: "f" has the URL and the trigger MOVED of "e" (a.yaml:12:7)',
     ]
 

@@ -77,7 +77,7 @@ def breaches(policy: Policy, text: str, environ: Mapping[str, str] | None = None
         ("version: 2\n", "1:10", "version must be 1, the only version so far"),
         ("version: 1\nserver: []\n", "2:1", 'unknown key "server"'),
         ("version: 1\nx-note: a\n", "2:1", 'unknown key "x-note"'),
-        ("version: 1\nservers: []\nservers: [a]\n", "3:1", "duplicate key, first at 2:1"),
+        ("version: 1\nservers: []\nservers: [a]\n", "3:1", 'duplicate key "servers", first at 2:1'),
         ("version: 1\nservers: eu.preservica.com\n", "2:10", "servers must be a list"),
         ("version: 1\nservers:\n", "2:9", "servers is empty"),
         *(
