@@ -70,7 +70,7 @@ def _look(session: Session, world: World) -> tuple[report.TenancyCheck, ...]:
     total = len(run.tenancies) + len({(one.target[0].full, one.target[1]) for one in everything if one.target})
     with world.terminal.progress("checking", total) as step:
         look = partial(_look_at_service, run, world.origins, step)
-        found = run.pool.run("tenancies", [partial(look, tenancy) for tenancy in run.tenancies])
+        found = run.pool.run([partial(look, tenancy) for tenancy in run.tenancies])
         challenged = iter(_challenged(everything, run, step))
     services = [each or (report.judge_tenancy(one), ()) for one, each in zip(run.tenancies, found, strict=True)]
     secrets = _secret_states(planner, run.tenancies, [live for _, live in services])
@@ -88,7 +88,7 @@ def _challenged(hooks: Sequence[report.HookCheck], run: Run, advance: Callable[[
     answers = probe_all([one.target for one in hooks if one.target], run.pool, run.context, advance)
     ready = [target for target, answer in answers.items() if answer.state == "ready"]
     tasks = [partial(signs_events_in_disguise, *target, run.context) for target in ready]
-    signing = dict(zip(ready, run.pool.run("receivers", tasks), strict=True))
+    signing = dict(zip(ready, run.pool.run(tasks), strict=True))
     return [
         replace(one, receiver=answers.get(target), is_forgeable=signing.get(target)) if (target := one.target) else one
         for one in hooks

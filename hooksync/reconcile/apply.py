@@ -309,11 +309,11 @@ class Execution(Record, frozen=True):
             do(runner)
             self.advance()
 
-        self.pool.run(self.plan.tenancy.name, [partial(execute, runner) for runner in runners])
+        self.pool.run([partial(execute, runner) for runner in runners])
 
     def _list(self) -> Live:
         """List what is live, as one call among the run's. Raises ServiceError, after an interrupt too."""
-        [live] = self.pool.run(self.plan.tenancy.name, [self.service.list_subscriptions])
+        [live] = self.pool.run([self.service.list_subscriptions])
         if live is None:
             raise ServiceError(Problem("interrupted", NEXT_RUN))
         return live

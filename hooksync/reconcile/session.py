@@ -99,7 +99,7 @@ class Run(Record, frozen=True):
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
         """Fetch what is live in each tenancy; again for a while where the list is known to lag behind."""
-        found = self.pool.run("", [partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
+        found = self.pool.run([partial(self._read_one, one, advance, is_behind) for one in self.tenancies])
         interrupted = HooksyncError(Problem("interrupted before it was read", "run it again"))
         fetched = [got or UnreadTenancy(one, interrupted) for one, got in zip(self.tenancies, found, strict=True)]
         return self._without_same_tenancies(fetched)
@@ -276,7 +276,7 @@ class Executor(Record, frozen=True):
 
         # these threads only wait for calls; they have a stop of their own, so that every plan gets its outcome
         with type(run.pool)(run.parallelism, Event()) as coordinators:
-            outcomes = coordinators.run("", [partial(carry_out, plan) for plan in plans])
+            outcomes = coordinators.run([partial(carry_out, plan) for plan in plans])
         return {outcome.plan.tenancy.name: outcome for outcome in outcomes if outcome is not None}
 
 

@@ -94,7 +94,7 @@ def probe_all(
             unreached[server] = result
         return result
 
-    found = pool.run("receivers", [partial(probe, target) for target in distinct.values()])
+    found = pool.run([partial(probe, target) for target in distinct.values()])
     results = dict(zip(distinct, found, strict=True))
     return {(url, secret): result for url, secret in targets if (result := results[url.full, secret]) is not None}
 

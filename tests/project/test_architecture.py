@@ -94,7 +94,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "dotenv": {"~config.secret_sources"},
     "keyring": {"~config.secret_sources"},
     "obstore": {"~state.cloud_vault"},
-    "msgspec": {"output.json_text", "core.record", "core.schema", "service.worker_pool"},
+    "msgspec": {"output.json_text", "core.record", "core.schema"},
 }
 WRITING = {  # all else goes through core.output; each of these writes words of our own, or what it made up itself
     "cli.main": "file stream",  # missing streams, --version before anything is loaded, the last resort

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -23,8 +22,6 @@ from hooksync.service.worker_pool import WorkerPool
 from tests.clocks import JumpingClock
 from tests.fakes import LIE, FakeService, lost, rejected, unreachable
 from tests.makers import INDEXED, SECRET, declared, lists_of_live, live, tenancies, tenancy
-
-T = TypeVar("T")
 
 OLD = live("old", include_identifiers=False)  # the declared one asks for identifiers
 VALUE = Secret("x" * 32)
@@ -725,24 +722,3 @@ def test_an_interrupt_before_the_second_try_leaves_a_replacement_half_done_where
     outcome = carry_out(wanted, service, stop=stop, advance=advance, width=1)
     assert results(outcome) == ["done", "half-done"]
     assert list(service.live) == [outcome.outcomes[0].new_id]
-
-
-class Lanes(WorkerPool):
-    """Notes which lanes calls are given to."""
-
-    def __init__(self) -> None:
-        super().__init__(4, threading.Event())
-        self.used: list[str] = []
-
-    def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
-        self.used.append(lane)
-        return super().run(lane, tasks)
-
-
-def test_the_calls_of_a_tenancy_keep_to_its_own_lane() -> None:
-    service, options = FakeService.holding([OLD]), DiffOptions()
-    plan = make_plan(tenancy(declared()), (OLD,), options)
-    with Lanes() as pool:
-        Execution(plan, service, {SECRET: VALUE}, pool, options=options, clock=JumpingClock()).run()
-    assert len(service.calls) == 4
-    assert set(pool.used) == {"prod"}

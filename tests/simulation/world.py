@@ -59,7 +59,7 @@ class Pool(WorkerPool):
 
     chance = random.Random(0)
 
-    def run(self, lane: str, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
+    def run(self, tasks: Sequence[Callable[[], T]]) -> list[T | None]:
         results: list[T | None] = [None for _ in tasks]
         failure: BaseException | None = None
         for number in self.chance.sample(range(len(tasks)), len(tasks)):

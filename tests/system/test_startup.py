@@ -38,8 +38,8 @@ OURS = frozenset(["argparse", "yaml", "jsonschema", "requests", "deepdiff", "fil
 BROUGHT = {  # what a library may bring along, by its version and by what else is installed
     "requests": {"importlib.metadata"},
     "jsonschema": {"attr", "dataclasses", "importlib.metadata", "referencing", "rpds"},
-    "deepdiff": {"asyncio", "concurrent.futures", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
-    "filelock": {"asyncio", "concurrent.futures", "dataclasses"},  # before 4.2
+    "deepdiff": {"asyncio", "dataclasses", "importlib.metadata", "numpy", "pandas", "polars"},
+    "filelock": {"asyncio", "dataclasses"},  # before 4.2
     "shtab": {"importlib.metadata"},
 }
 REMOTE = {"hooksync.state.remote_store", "hooksync.state.git_vault", "hooksync.state.cloud_vault", "obstore"}
