@@ -41,7 +41,7 @@ _MOST_IN_SMALL_FILES = 200_000  # and one more for each character; what aliases 
 _DEEPEST = 100  # levels of nesting
 _MOST_PROBLEMS = 1000  # in one file; more would not be read
 _PRIVATE = ("secret", "credentials")  # below these, a key may be a secret
-_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s*(['\"]).*\1")
+_QUOTED = re.compile(r"(?:,? but (?:found|got))?\s?(['\"]).*\1")
 
 
 class Timestamp(Record, frozen=True):

@@ -57,7 +57,7 @@ _WITH_HOST = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/\\?#]*@)?"
     r"(?P<host>(?:\[[0-9A-Fa-f:.]+\]|(?:[^][@:/\\?#%;=]|%(?!40|3[Aa]))+)(?::[0-9]*)?)(?P<path>/[^\\?#]*)?"
 )
-_HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{0,15}|[a-z0-9._-]{0,6}))*")
+_HOLDS_NO_KEY = re.compile("https?://[a-z0-9.-]+(?::[0-9]+)?(?:/(?:[a-z]{7,15}|[a-z0-9._-]{0,6}))*")
 _WORD = re.compile("[A-Za-z0-9]+")
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
 _TO_OR_FROM_DIGITS = re.compile("(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")

@@ -42,10 +42,10 @@ _NETWORK = {
     "Unknown": f"{_CUT}, or its answer is not HTTP",
 }
 _SIGNS = (  # in a text of obstore's: status, kind of a failed connection, kind of another error, URL
-    r"status code: (\d{3})",
-    r"HttpError \{\s*kind: (\w+)",
-    r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})",
-    r"Error performing \w+ (\S+)",
+    re.compile(r"status code: (\d{3})"),
+    re.compile(r"HttpError \{\s*kind: (\w+)"),
+    re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})"),
+    re.compile(r"Error performing \w+ (\S+)"),
 )
 
 
@@ -210,7 +210,7 @@ class CloudVault:
     def _reason(self, text: str, code: str) -> tuple[str, str]:
         """Say why obstore failed, and how to fix it."""
         cloud = self._cloud
-        status, kind, variant, url = (found[1] if (found := re.search(each, text)) else "" for each in _SIGNS)
+        status, kind, variant, url = (found[1] if (found := each.search(text)) else "" for each in _SIGNS)
         words = f"HTTP {status} {code}".strip() if status else _NETWORK.get(kind, kind or variant or "unknown")
         if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
             return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"

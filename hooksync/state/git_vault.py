@@ -40,7 +40,7 @@ _IDENTITY = {
     for what, value in (("NAME", "hooksync"), ("EMAIL", "hooksync@localhost"))
 }
 
-_REJECTED = re.compile(r"^!\t.*\t\[(.*?)\] \((.*)\)$", re.MULTILINE)
+_REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)
 # what servers say while another push is at work, and where they cannot write; source: git's builtin/receive-pack.c
 _BUSY = re.compile(r"cannot lock ref|failed to (update|lock) ref|incorrect old value|already exists|but expected")
 _MOST_TRIES = 10  # of a push against such a server, or of a fetch while others push

@@ -96,6 +96,15 @@ def test_each_live_subscription_is_listed_with_what_it_is_declared_as(lived_in: 
     )
 
 
+@pytest.mark.parametrize("command", ["list", "plan"])
+def test_a_live_url_of_many_short_segments_does_not_hang(place: Place, command: str) -> None:
+    url = f"https://old.example{'/a' * 60}/A"  # masking it took longer than anybody waits
+    place.box.seed("DEMO", url, "MOVED", SECRET)
+    run = place.run_process(command)
+    assert run.code == 0, run.err
+    assert url in run.out
+
+
 @pytest.mark.parametrize(
     ("change", "flags", "said"),
     [
