@@ -74,7 +74,7 @@ class Declared:
     name: str
     tenant: str
     wanted: tuple[Wanted, ...]
-    owns: tuple[str, ...] | None = None  # None: all
+    owns: frozenset[str] | None = None  # None: all
     prunes: bool = True  # as the file and the flags of the run have it
     removes_first: bool = False  # `replacement: remove-first`
     may_conflict: bool = False  # the service refuses a second one

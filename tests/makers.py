@@ -86,7 +86,11 @@ URLS = st.sampled_from(
 )
 TRIGGERS = st.sampled_from([MOVED, INDEXED, Trigger("ENTITY_DELETED")])
 OWNS = st.sampled_from(
-    [None, ("https://hooks.example.org/a",), ("https://vendor.example", "https://hooks.example.org")]
+    [
+        None,
+        frozenset(["https://hooks.example.org/a"]),
+        frozenset(["https://vendor.example", "https://hooks.example.org"]),
+    ]
 )
 FLAGS = st.sampled_from([True, False, None])
 

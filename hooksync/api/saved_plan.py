@@ -242,7 +242,7 @@ def _settings(fields: Fields, where: str, place: model.Location) -> Settings:
             raise InvalidDocument(f"{where}: a prefix of owns {fault}")
     read = {
         "credentials": model.CredentialRefs(**refs),
-        "owns": None if isinstance(owns, str) else tuple(owns),
+        "owns": None if isinstance(owns, str) else frozenset(owns),
         "limit": convert(fields["limit"], model.UnsubscribeLimit),
     }
     server, tenant = (_written(fields, name, where, place) for name in ("server_declared", "tenant_declared"))

@@ -24,7 +24,7 @@ from hooksync.core.output import is_there
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.redaction import printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.urls import closed, is_plain_http, server_url
+from hooksync.core.urls import is_plain_http, server_url
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table, targeted
 from hooksync.output.markdown import table_page
@@ -162,7 +162,7 @@ def _named_tenancy(options: LiveOptions, world: World) -> Tenancy:
     if not server:
         raise UsageError(Problem("--tenant needs a server", "give --server, or set PRESERVICA_SERVER"))
     subject = "--server" if options.server else "PRESERVICA_SERVER"
-    if problem := server_problem(closed(server), subject, None, allow_http=False):
+    if problem := server_problem(server, subject, None, allow_http=False):
         over_http = "use https, or export from a hooks file with `allow_http: true`"
         raise UsageError(Problem(problem.what, over_http if is_plain_http(server) else problem.fix))
     if tenant and not tenant.isprintable():
@@ -282,6 +282,8 @@ def _flow(value: object) -> str:
             return _flow(value.written())
         case dict():
             return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
+        case frozenset():
+            return _flow(sorted(value))
         case list() | tuple():
             return f"[{', '.join(map(_flow, value))}]"
     return str(value).lower()  # a number or a boolean

@@ -15,7 +15,7 @@ from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRe
 from hooksync.core.record import Record
 from hooksync.core.redaction import Redactor, printable
 from hooksync.core.template import escape, parse_template
-from hooksync.core.urls import closed, masked_pair, masked_path, normal_url, owns_url, split_url, url_fault
+from hooksync.core.urls import masked_pair, masked_path, normal_url, owns_url, split_url, url_fault
 
 _DECLARABLE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # as the schema has it for a trigger
 _BEST_FLAG = (True, False, None)  # of duplicates, the first of these is in the file
@@ -80,7 +80,7 @@ def shown(live: LiveSubscription) -> str:
 
 def _fault(live: LiveSubscription) -> str | None:
     """Return the reason why a live subscription cannot be declared, if there is one."""
-    if fault := url_fault(closed(live.url.full)):
+    if fault := url_fault(live.url.full):
         return f"its URL {fault}"
     named = Trigger.named(live.trigger.short)
     if named != live.trigger or not _DECLARABLE.fullmatch(live.trigger.wire):

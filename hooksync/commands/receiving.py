@@ -27,7 +27,7 @@ from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretEr
 from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, asdict, replace
 from hooksync.core.template import parse_template
-from hooksync.core.urls import masked_url, outline, split_url
+from hooksync.core.urls import masked_url, split_url
 from hooksync.output.receiver_json import fire_json, verify_json
 from hooksync.reconcile.context import World, hold_run_lock
 from hooksync.reconcile.session import Run, open_run
@@ -224,7 +224,7 @@ def _named_by_flags(options: ReceiverOptions) -> declarations.TenancyDeclaration
     except ValueError as error:
         fix = "write ${NAME}, between single quotation marks, and $$ for a dollar"
         raise UsageError(Problem(f"--url holds {error}", fix)) from None
-    if problem := declarations.url_problem(outline(template), "--url", None):
+    if template.literal is not None and (problem := declarations.url_problem(template.literal, "--url", None)):
         raise UsageError(problem)
     _, name, _ = split_url(masked_url(template.text))
     entry = declarations.SubscriptionDeclaration(

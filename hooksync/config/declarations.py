@@ -2,8 +2,9 @@
 
 A run looks at tenancies and addresses by --tenancy and --target, and at a shard: a stable share of the tenancies.
 
-The rules between fields are checked twice: by `document` for texts as they are written, by `resolve` for texts with
-`${NAME}` filled in. So `subject` names what is checked, and no message quotes the text itself.
+`tenancy_problems` judges texts without `${NAME}`. `resolve` judges the others, by the same
+functions, when their values are filled in. So `subject` names what is judged, and no message
+quotes the text itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hooksync.core import model
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template
-from hooksync.core.urls import is_plain_http, may_own, normal_url, outline, server_fault, server_url, url_fault
+from hooksync.core.urls import is_plain_http, normal_url, owns_url, server_fault, server_url, url_fault
 
 MOST_SHARDS = 1000
 SERVER_FIX = "write server: eu.preservica.com, a host with a port, or a URL without a path"
@@ -37,11 +38,10 @@ class Written(Record, frozen=True):
     template: Template
     location: model.Location
 
-    def judged(self, noun: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
-        """Return what is judged, as far as the environment fills it in, and how to name it."""
+    def subject(self, noun: str) -> str:
+        """Name the text in a message, with its variables."""
         names = ", ".join(f"${{{name}}}" for name in self.template.names)
-        subject = f"{noun}, with {names} filled in," if names and environ is not None else noun
-        return outline(self.template, environ), subject
+        return f"{noun}, with {names} filled in," if names else noun
 
 
 class SubscriptionDeclaration(model.PlainFields, frozen=True):
@@ -84,13 +84,13 @@ class Document(Record, frozen=True):
 
 
 def url_problem(
-    url: str, subject: str, where: model.Location | None, owns: tuple[str, ...] | None = None
+    url: str, subject: str, where: model.Location | None, owns: frozenset[str] | None = None
 ) -> Problem | None:
-    """Judge the URL of a receiver, or its outline. What no prefix owns, hooksync would not find again."""
+    """Judge the URL of a receiver. What no prefix owns, hooksync would not find again."""
     if fault := url_fault(url):
         fix = "write a URL such as https://fn.example.net/api/hook?code=${FN_KEY}"
         return Problem(f"{subject} {fault}", fix, where)
-    if not may_own(owns, url):
+    if not owns_url(owns, url):
         fix = "add a prefix of it to `owns`, or change the URL"
         return Problem(f"{subject} lies outside `owns` of its tenancy", fix, where)
     return None
@@ -104,7 +104,7 @@ def http_warning(url: str, subject: str, where: model.Location) -> Problem | Non
 
 
 def server_problem(server: str, subject: str, where: model.Location | None, *, allow_http: bool) -> Problem | None:
-    """Judge a server, or its outline."""
+    """Judge a server."""
     if fault := server_fault(server):
         return Problem(f"{subject} {fault}", SERVER_FIX, where)
     if is_plain_http(server) and not allow_http:
@@ -114,10 +114,16 @@ def server_problem(server: str, subject: str, where: model.Location | None, *, a
 
 
 def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
-    """Judge the subscriptions of a tenancy as they are written."""
+    """Judge the server and the URLs of a tenancy that need nothing filled in."""
+    settings = tenancy.settings
+    server = settings.server
+    problems = []
+    if server and (text := server.template.literal) is not None:
+        problems.append(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
     for url in (entry.url for entry in tenancy.subscriptions):
-        if problem := url_problem(*url.judged("the URL"), url.location, tenancy.settings.owns):
-            yield problem
+        if (text := url.template.literal) is not None:
+            problems.append(url_problem(text, "the URL", url.location, settings.owns))
+    yield from filter(None, problems)
     templates = ((entry, entry.url.template) for entry in tenancy.subscriptions)
     # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
     yield from duplicate_subscription_problems(

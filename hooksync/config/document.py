@@ -69,10 +69,10 @@ def _run_problems(
 
 
 def _warnings(tenancies: Sequence[TenancyDeclaration]) -> list[Problem]:
-    """Warn of plain http."""
+    """Warn of plain http in URLs that need nothing filled in."""
     urls = (entry.url for tenancy in tenancies for entry in tenancy.subscriptions)
-    plain = (url for url in urls if url.template.text[:5].lower() == "http:")  # for speed: most are https
-    warnings = (declarations.http_warning(*url.judged("the URL"), url.location) for url in plain)
+    literals = ((url.template.literal, url.location) for url in urls)
+    warnings = (declarations.http_warning(text, "the URL", where) for text, where in literals if text is not None)
     return [*filter(None, warnings)]
 
 
@@ -205,14 +205,9 @@ class FileReader:
                 given["limit"] = model.UnsubscribeLimit(percent=float(share.removesuffix("%")))
             case int(number):
                 given["limit"] = model.UnsubscribeLimit(number=number)
-        settings = Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
-        if server := settings.server:
-            judged, allow_http = server.judged("the server"), settings.allow_http
-            if problem := declarations.server_problem(*judged, server.location, allow_http=allow_http):
-                self.problems.append(problem)
-        return settings
+        return Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
 
-    def _owns(self, fields: YamlMap) -> tuple[str, ...] | None:
+    def _owns(self, fields: YamlMap) -> frozenset[str] | None:
         prefixes = fields.get("owns", "all")
         if not isinstance(prefixes, YamlList):
             return None
@@ -220,7 +215,7 @@ class FileReader:
         for index, fault in faults.items():
             fix = "write a URL such as https://fn.example.net/api"
             self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
-        return None if faults else tuple(cast(list[str], prefixes))  # no URL is blamed for an invalid prefix
+        return None if faults else frozenset(cast(list[str], prefixes))  # else each URL is outside
 
     def _subscription(self, subscriptions: YamlMap, name: str, tenancy: str) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])

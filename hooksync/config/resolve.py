@@ -1,7 +1,7 @@
 """Declarations + the environment -> the tenancies as they are wanted, with all but secrets filled in.
 
-Pure: the environment is an argument. What depended on a `${NAME}` is checked again here. Messages name variables and
-never quote what they hold.
+Pure: the environment is an argument. What depends on a `${NAME}` is checked here, when its value is
+known, and nowhere else. Messages name variables and never quote what they hold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
-from hooksync.core.urls import is_plain_http, outline, server_url
+from hooksync.core.urls import is_plain_http, server_url
 
 Environment = Mapping[str, str]
 
@@ -105,10 +105,11 @@ class _Filling:
             self._note(f'tenancy "{self.entry.name}" has no server', fix)
         if written is None or text is None:
             return None
-        judged, allow_http = written.judged("the server", self._environ), self.entry.settings.allow_http
-        if problem := declarations.server_problem(*judged, written.location, allow_http=allow_http):
-            self.problems.append(problem)
-            return None
+        if written.template.literal is None:
+            subject, allow_http = written.subject("the server"), self.entry.settings.allow_http
+            if problem := declarations.server_problem(text, subject, written.location, allow_http=allow_http):
+                self.problems.append(problem)
+                return None
         server = Server(written.template.text, server_url(text))
         if is_plain_http(server.base_url):
             what = f"the password goes to {server.shown} in clear: it can be read in transit"
@@ -120,7 +121,7 @@ class _Filling:
         written, text = self._shown("tenant")
         if written and text:
             if not text.isprintable():
-                _, subject = written.judged("the tenant", self._environ)
+                subject = written.subject("the tenant")
                 self._note(f"{subject} holds a line break or a control character", "check the variable", written)
             return text, written.template.text
         return None, None
@@ -133,19 +134,18 @@ class _Filling:
         return tuple(each for entry, url in known for each in entry.filled(self.entry.name, url))
 
     def _url(self, entry: SubscriptionDeclaration) -> str | None:
-        """Fill a URL in, and judge it again if that changed it."""
+        """Fill a URL in, and judge it if it has variables."""
         written = entry.url
         if written.template.literal is not None:
             return written.template.literal
         url = self._fill(written, "URL")
         if url is None:
             return None
-        judged, where = written.judged("the URL", self._environ), written.location
-        if problem := declarations.url_problem(*judged, where, self.entry.settings.owns):
+        subject = written.subject("the URL")
+        if problem := declarations.url_problem(url, subject, written.location, self.entry.settings.owns):
             self.problems.append(problem)
             return None
-        warning = declarations.http_warning(*judged, where)
-        if warning and not is_plain_http(outline(written.template)):  # else it was given before
+        if warning := declarations.http_warning(url, subject, written.location):
             self.warnings.append(warning)
         return url
 

@@ -246,7 +246,7 @@ class PlainSettings(Record, frozen=True, kw_only=True):
 
     allow_http: bool = False
     credentials: CredentialRefs = CredentialRefs()
-    owns: tuple[str, ...] | None = None  # None: all; else URL prefixes
+    owns: frozenset[str] | None = None  # None: all; else URL prefixes
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"

@@ -1,20 +1,14 @@
 """URLs: their normal and masked forms, what is a valid receiver or server, which URLs a prefix owns. Pure.
 
-No message quotes the text that it is about, but for the ASCII form of a host.
-
-A text with references is judged by its outline: OPEN stands where a `${NAME}` is filled in later, and what that could
-change is not held against it.
+No message quotes the text that it is about, except the ASCII form of a host.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
-
-from hooksync.core.template import MissingVariableError, Template
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -66,6 +60,7 @@ _EARLY_DIGIT = re.compile("[0-9].{4}")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _LONG_SEGMENT = re.compile("[^/]{7}|;")
 _LONG_KEY, _SHORT_KEY = 16, 7  # characters
+_LONGEST_HOST = 260  # characters; a name has at most 253, a port takes up to 6 more
 
 
 def masked_url(url: str) -> str:
@@ -131,16 +126,13 @@ def ascii_host(host: str) -> str:
     """Write a host in letters that no other letter looks like: `xn--…` for those outside ASCII."""
     if host.isascii():
         return host
-    try:
-        return host.encode("idna").decode()
-    except UnicodeError:  # too long, or of letters that no name has
-        from urllib.parse import quote  # only here: `validate` does without
+    with suppress(UnicodeError):  # a label that is too long, or letters that no name has
+        if len(host) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
+            return host.encode("idna").decode()
+    from urllib.parse import quote  # only here: `validate` does without
 
-        return quote(host, safe=":")
+    return quote(host, safe=":")
 
-
-OPEN = "\0"
-_CLOSED = "\1"  # what OPEN becomes where a text holds it: refused like any control character
 
 _HOST_NAME = re.compile(r"[^\\\"<>^`{|}%@:\[\]]+")
 _PORT = re.compile("[1-9][0-9]{0,4}")
@@ -149,30 +141,13 @@ _LOOPBACK_V4 = re.compile(r"127(?:\.(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}")
 _SLASH = re.compile(r"[/\\]|%2f|%5c", re.IGNORECASE)
 
 
-def outline(template: Template, environ: Mapping[str, str] | None = None) -> str:
-    """Return a text with OPEN in place of each reference, or of all where the environment lacks one of them."""
-    if template.literal is not None:
-        return closed(template.literal)
-    with suppress(MissingVariableError):
-        if environ is not None:
-            return closed(template.fill(environ))
-    return "".join([closed(part) if isinstance(part, str) else OPEN for part in template.parts])
-
-
-def closed(text: str) -> str:
-    """Return a text as an outline in which nothing is open."""
-    return text.replace(OPEN, _CLOSED)
-
-
 def url_fault(url: str) -> str | None:
-    """Why a text or an outline is not the URL of a receiver, to follow "the URL"; None: it is valid."""
+    """Why a text is not the URL of a receiver, to follow "the URL"; None: it is valid."""
     if not _is_clean(url):
         return "holds white space or a control character"
     if "#" in url:
         return "has a fragment (#)"
     scheme, netloc, _ = split_url(url)
-    if OPEN in (scheme or url):
-        return None  # how it begins is open
     return _netloc_fault(netloc) if scheme in DEFAULT_PORTS else "is neither http nor https"
 
 
@@ -184,12 +159,10 @@ def prefix_fault(prefix: str) -> str | None:
 
 
 def server_fault(server: str) -> str | None:
-    """Why a text or an outline is not a server, to follow "the server"; None: it is valid."""
+    """Why a text is not a server, to follow "the server"; None: it is valid."""
     if not _is_clean(server):
         return "holds white space or a control character"
     scheme, netloc, tail = split_url(_with_scheme(server))
-    if OPEN in scheme or ("://" not in server and OPEN in server):
-        return None
     if scheme not in DEFAULT_PORTS:
         return "is neither a host nor a URL with http or https"
     if tail:
@@ -208,10 +181,9 @@ def shown_server(base_url: str) -> str:
 
 
 def is_plain_http(url: str) -> bool:
-    """Whether a URL or an outline goes over http to a host that is surely not this machine."""
+    """Whether a URL goes over http to a host that is not this machine."""
     scheme, netloc, _ = split_url(url)
-    host, _ = split_port(netloc)
-    return scheme == "http" and OPEN not in host and not is_loopback(host)
+    return scheme == "http" and not is_loopback(split_port(netloc)[0])
 
 
 def is_loopback(host: str) -> bool:
@@ -231,56 +203,56 @@ def is_respelling(one: str, other: str) -> bool:
     return first == second
 
 
-def owns_url(prefixes: tuple[str, ...] | None, url: str) -> bool:
-    """Whether a URL lies under one of the prefixes; None owns all.
+def owns_url(prefixes: frozenset[str] | None, url: str) -> bool:
+    """Whether a URL is under one of the prefixes; None owns all.
 
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs that servers read
     in different ways are owned by no prefix (user information, a backslash) or by whole hosts only (dot segments).
     """
-    return prefixes is None or _is_under(prefixes, normal_url(url), is_open=False)
-
-
-def may_own(prefixes: tuple[str, ...] | None, url: str) -> bool:
-    """Tell the same of an outline: False where no filling in could bring it under a prefix."""
-    head, is_open, _ = url.partition(OPEN)
-    if prefixes is None or not is_open:
-        return owns_url(prefixes, url)
-    is_host_open = not split_url(head)[2]
-    return is_host_open or _is_under(prefixes, normal_url(head), is_open=True)
-
-
-def _is_under(prefixes: tuple[str, ...], url: str, *, is_open: bool) -> bool:
-    """Whether one of the prefixes covers a URL in its normal form; an open one goes on, nobody knows yet how."""
-    _, netloc, tail = split_url(url)
-    if is_open and "?" not in tail:
-        tail = tail[: tail.rfind("/") + 1]  # the last segment may go on
+    if prefixes is None:
+        return True
+    scheme, netloc, tail = split_url(normal_url(url))
     if "@" in netloc or "\\" in url:
         return False
-    climbs = _has_dot_segments(tail)
-    return any(
-        _covers(prefix, url, is_open=is_open)
-        for prefix, path in map(_normal_prefix, prefixes)
-        if path == "/" or not climbs
-    )
-
-
-def _covers(prefix: str, url: str, *, is_open: bool) -> bool:
-    """Compare normal forms, by whole segments of the path."""
-    if url.startswith(prefix):
-        return prefix.endswith("/") or url[len(prefix) : len(prefix) + 1] in ("", "/", "?", "#")
-    return is_open and prefix.startswith(url)
-
-
-@lru_cache(maxsize=1024)
-def _normal_prefix(prefix: str) -> tuple[str, str]:
-    """Return the normal form of a prefix, and its path."""
-    normal = normal_url(prefix)
-    return normal, split_url(normal)[2]
-
-
-def _has_dot_segments(tail: str) -> bool:
-    """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
     path = re.split("[?#]", tail, maxsplit=1)[0]
+    if _has_dot_segments(path):
+        path = "/"
+    branch = _tree(prefixes)
+    for segment in f"{scheme}://{netloc}{path}".split("/"):
+        if _BELOW in branch:
+            return True
+        if segment not in branch:
+            return False
+        branch = branch[segment]
+        if _HERE in branch:
+            return True
+    return False
+
+
+_Tree = dict[str, "_Tree"]  # prefixes by their segments, so that a URL is compared with all of them at once
+
+# what a branch contains if a prefix ends there; neither is a segment of a path
+_HERE = "?"  # the prefix owns what is here and below
+_BELOW = "/"  # the prefix ends with a slash: it owns only what is below
+
+
+@lru_cache(maxsize=64)  # fast for a frozenset of any size, which works its hash out once
+def _tree(prefixes: frozenset[str]) -> _Tree:
+    tree: _Tree = {}
+    for prefix in prefixes:
+        *folders, last = normal_url(prefix).split("/")
+        branch = tree
+        for segment in folders:
+            branch = branch.setdefault(segment, {})
+        if last:
+            branch.setdefault(last, {})[_HERE] = {}
+        else:
+            branch[_BELOW] = {}
+    return tree
+
+
+def _has_dot_segments(path: str) -> bool:
+    """Whether a server may walk up from a path; `..;x`, an encoded dot or slash count for some."""
     if "." not in path and "%2e" not in path.lower():
         return False
     segments = (segment.lower().replace("%2e", ".").partition(";")[0] for segment in _SLASH.split(path))
@@ -288,7 +260,7 @@ def _has_dot_segments(tail: str) -> bool:
 
 
 def _is_clean(text: str) -> bool:
-    return " " not in text and text.replace(OPEN, "").isprintable()
+    return " " not in text and text.isprintable()
 
 
 def _with_scheme(server: str) -> str:
@@ -303,14 +275,14 @@ def _netloc_fault(netloc: str) -> str | None:
     host, port = split_port(netloc)
     if not host:
         return "has no host"
-    if host.startswith("[") and OPEN not in host:
+    if host.startswith("["):
         if _ipv6(host) is None:
             return "has a host that is not an IPv6 address"
-    elif OPEN not in host and not _HOST_NAME.fullmatch(host):
+    elif not _HOST_NAME.fullmatch(host):
         return "has an invalid host (IPv6 goes between brackets)"
     elif not host.isascii():
-        return f"has letters in its host that look like others: write it as {ascii_host(host.replace(OPEN, ''))}"
-    is_port = port == "" or OPEN in port or (_PORT.fullmatch(port) and int(port) < 2**16)
+        return f"has letters in its host that look like others: write it as {ascii_host(host)}"
+    is_port = port == "" or (_PORT.fullmatch(port) and int(port) < 2**16)
     return None if is_port else "has an invalid port"
 
 

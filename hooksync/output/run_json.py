@@ -49,7 +49,7 @@ def tenancy_fields(view: TenancyView, **fields: object) -> Sections:
         "tenant_declared": tenancy.tenant_declared,
         "place": str(tenancy.location),
         "credentials": {name: reference(getattr(refs, name)) for name in CREDENTIALS},
-        "owns": "all" if tenancy.owns is None else list(tenancy.owns),
+        "owns": "all" if tenancy.owns is None else sorted(tenancy.owns),
         "limit": asdict(tenancy.limit),
         "live": None if live is None else Lines(encode_line(live_row(one)) for one in live),
         "live_digest": None if view.live is None else live_digest(view.live),

@@ -26,7 +26,7 @@ from hooksync.core.model import HookUrl, LiveSubscription, Tenancy
 from hooksync.core.record import replace
 from hooksync.core.redaction import Redactor
 from hooksync.core.template import Reference, Template, parse_template
-from hooksync.core.urls import closed, masked_url, normal_url, url_fault
+from hooksync.core.urls import masked_url, normal_url, url_fault
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
@@ -96,7 +96,7 @@ def environment_of(text: str, held: list[Held]) -> dict[str, str]:
         told[entry.url.template] |= {(trigger.wire, entry.include_identifiers) for trigger in entry.triggers}
     there: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     for url, trigger, flag in held:
-        if url_fault(closed(url)) is None:  # else it is left out, and stands for no URL of the file
+        if url_fault(url) is None:  # else it is left out, and stands for no URL of the file
             there[normal_url(url)].add((trigger, flag))
     found: dict[str, str] = {}
     for template, triggers in sorted(told.items(), key=lambda one: _width(one[0])):
@@ -276,7 +276,9 @@ def test_what_is_declared_keeps_its_name_its_text_and_its_references() -> None:
 
 
 def test_only_what_is_owned_is_exported() -> None:
-    text = exported(live(url="https://a.example/x"), live("2" * 32, "https://b.example"), owns=("https://a.example",))
+    text = exported(
+        live(url="https://a.example/x"), live("2" * 32, "https://b.example"), owns=frozenset(["https://a.example"])
+    )
     held = yaml.safe_load(text)["tenancies"]["prod"]
     assert list(held["subscriptions"]) == ["a-example-x"]
     assert held["owns"] == ["https://a.example"]

@@ -22,7 +22,7 @@ tenancies:
     limits: {unsubscribe: 50%}
     subscriptions:
       catalogue:
-        url: https://fn.example.net/hook?code=${FN_KEY}
+        url: https://fn.example.net/hook
         trigger: INDEXED
         secret: {env: HOOK_SECRET}
 """
@@ -40,7 +40,7 @@ def test_file_that_the_mistakes_are_made_in_is_good() -> None:
     assert problems_of(GOOD) == ()
 
 
-URL = "https://fn.example.net/hook?code=${FN_KEY}"
+URL = "https://fn.example.net/hook"
 CREDENTIALS = "credentials: {username: {env: A}, password: {env: B}}"
 
 # what is replaced | by what | line:column of the problem | part of what is said, or of the fix
@@ -109,7 +109,7 @@ MISTAKES = [
         "8:12",
         "must not have more than 8,192 characters",
     ),
-    ("?code=${FN_KEY}", "/u" * 5000, "12:14", "url must not have more than 8,192 characters"),
+    (URL, f"{URL}?{'u' * 9000}", "12:14", "url must not have more than 8,192 characters"),
     ("INDEXED", "I" * 129, "13:18", "trigger must not have more than 128 characters"),
     ("INDEXED", f"INDEXED\n        owner: {'o' * 1025}", "14:16", "owner must not have more than 1,024 characters"),
     (
@@ -167,13 +167,11 @@ MISTAKES = [
     (URL, "https:///hook", "12:14", "has no host"),
     (URL, "https://fn.example.net:x/hook", "12:14", "has an invalid port"),
     (URL, f"https://me:{LITERAL}@fn.example.net/", "12:14", "holds user information"),
-    (URL, f"https://me:{LITERAL}@${{HOST}}/", "12:14", "holds user information"),
     (URL, "https://fn.example.net/#x", "12:14", "has a fragment"),
     (URL, "https://fn.example.net/a b", "12:14", "white space"),
     (URL, '"https://fn.example.net/\\0"', "12:14", "white space"),
     (URL, '"https://fn.example.net/\\t"', "12:14", "white space"),
     (URL, "https://fn.example.net.evil.org/", "12:14", "lies outside `owns`"),
-    (URL, "https://other/${X}", "12:14", "lies outside `owns`"),
     (URL, "https://fn.example.net\\x", "12:14", "has an invalid host"),
     (URL, "https://fn.example.net/a\\b", "12:14", "lies outside `owns`"),
     (URL, "https://h/${}", "12:14", "neither `${NAME}` nor"),
@@ -243,7 +241,7 @@ MISTAKES = [
     ("{env: HOOK_SECRET}", "{env: HOOKSYNC_PLAN_KEY}", "14:17", "HOOKSYNC_PLAN_KEY is for hooksync itself"),
     ("{env: HOOK_SECRET}", "{env: hooksync_plan_key}", "14:17", "is for hooksync itself"),
     ("tenant: BRAMA", "credentials: {username: {env: HOOKSYNC_STATE}}", "7:29", "is for hooksync itself"),
-    ("${FN_KEY}", "${HOOKSYNC_PLAN_KEY:-x}", "12:14", "is for hooksync itself"),
+    (URL, f"{URL}?${{HOOKSYNC_PLAN_KEY:-x}}", "12:14", "is for hooksync itself"),
     ("server: eu.preservica.com", "server: '${HOOKSYNC_X}.example.org'", "6:13", "is for hooksync itself"),
     ("tenant: BRAMA", "tenant: ${HOOKSYNC_PLAN_KEY}", "7:13", "is for hooksync itself"),
     ("{env: HOOK_SECRET}", "{file: /proc/self/environ}", "14:17", "a file of the system itself"),

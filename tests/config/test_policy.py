@@ -23,7 +23,7 @@ from hooksync.config.references import uses_of
 from hooksync.core.errors import FileError
 from hooksync.core.schema import read_schema
 from hooksync.core.template import parse_template
-from hooksync.core.urls import closed, server_fault, url_fault
+from hooksync.core.urls import server_fault, url_fault
 from tests.command_line import ROOT
 from tests.makers import HERE
 
@@ -364,7 +364,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, min_size=1, max_size=7).map("".join), st.sampled_from(["https://", "HTTPS://", "https:", ""]))
 def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
     policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), receivers=("hooks.example.org",))
-    url = closed(start + rest)
+    url = start + rest
     if url_fault(url) is None and not [*policy._host_breaches("receivers", url, "the URL", WRITTEN)]:
         prepared = requests.Request("POST", url).prepare().url
         assert prepared is not None
@@ -377,7 +377,7 @@ def test_no_spelling_of_a_foreign_host_passes(rest: str, start: str) -> None:
 def test_no_spelling_of_a_foreign_server_passes(server: str) -> None:
     text = HOOKS.replace("eu.preservica.com", "${S}")
     policy = Policy("policy.yaml", {}, servers=("hooks.example.org",), place_variables=("S",), **SECRETS)
-    if server_fault(closed(server)) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
+    if server_fault(server) is None and not breaches(policy, text, {"S": server, "FN_KEY": "k"}):
         _, _, netloc = server.rpartition("//")
         assert (
             netloc.lower().removesuffix("/").removesuffix(":443").removesuffix(":").rstrip(".") == "hooks.example.org"

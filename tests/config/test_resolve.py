@@ -131,9 +131,26 @@ def test_every_variable_that_is_missing_is_named() -> None:
         ("/other.example.net", "has no host"),
     ],
 )
-def test_filled_in_url_is_judged_again(host: str, fault: str) -> None:
+def test_url_with_a_variable_is_judged_when_it_is_filled_in(host: str, fault: str) -> None:
     said = said_of(FILE, {**ENVIRON, "HOST": host})
     assert said == [f"10:14: the URL, with ${{HOST}}, ${{FN_KEY}} filled in, {fault}"]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://me:hunter2-hunter2@h/${FN_KEY}", "holds user information (@)"),
+        ("https://other/${FN_KEY}", "lies outside `owns` of its tenancy"),
+        ("https://h/apix?code=${FN_KEY}", "lies outside `owns` of its tenancy"),
+        ("ftp://h/${FN_KEY}", "is neither http nor https"),
+        ("https://h/#${FN_KEY}", "has a fragment (#)"),
+        ("https://b\u00fccher.${FN_KEY}/", "has letters in its host that look like others"),
+    ],
+)
+def test_no_mistake_beside_a_variable_is_reported_before_it_is_filled_in(url: str, fault: str) -> None:
+    text = FILE.replace("https://${HOST}/api/hook?code=${FN_KEY}", url)
+    [said] = said_of(text, {"FN_KEY": "k"})
+    assert said.startswith(f"10:14: the URL, with ${{FN_KEY}} filled in, {fault}")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +163,7 @@ def test_filled_in_url_is_judged_again(host: str, fault: str) -> None:
         ("a b", "holds white space or a control character"),
     ],
 )
-def test_filled_in_server_is_judged_again(region: str, fault: str) -> None:
+def test_server_with_a_variable_is_judged_when_it_is_filled_in(region: str, fault: str) -> None:
     said = said_of(FILE, {**ENVIRON, "REGION": region})
     assert said == [f"5:13: the server, with ${{REGION}} filled in, {fault}"]
 
@@ -192,10 +209,10 @@ def test_tenancies_that_become_the_same_are_refused() -> None:
     assert len(resolved(text, {"S": "other"})) == 2
 
 
-def test_warning_comes_once_by_the_step_that_first_knows() -> None:
-    text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/${B}")
+def test_plain_http_is_a_warning_once_as_soon_as_the_url_is_known() -> None:
+    text = TWINS.replace("https://${A}", "http://${A}").replace("https://${B}", "http://host-b/")
     document = read_document([Source("hooks.yaml", "", text.encode())])
-    _, warnings = resolve(document.tenancies, {"A": "host-a", "B": "x"})
+    _, warnings = resolve(document.tenancies, {"A": "host-a"})
     assert [str(warning.where) for warning in document.warnings] == ["hooks.yaml:7:16"]
     assert [str(warning.where) for warning in warnings] == ["hooks.yaml:6:16"]
     assert warnings[0].what.startswith("the URL, with ${A} filled in, is plain http")

@@ -8,29 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooksync.core.model import live_url
-from hooksync.core.template import parse_template
 from hooksync.core.urls import (
-    closed,
     is_like_key,
     is_loopback,
     is_plain_http,
     is_respelling,
     literal_address,
     masked_url,
-    may_own,
-    outline,
     owns_url,
     prefix_fault,
     server_fault,
     server_url,
     url_fault,
 )
+from tests.command_line import run_python
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "https://fn.example.net/api/hook?code=${KEY}",
+        "https://fn.example.net/api/hook?code=$KEY",
         "HTTPS://FN.example.net",
         "http://localhost:8080",
         "https://h?x=1",
@@ -39,18 +36,10 @@ from hooksync.core.urls import (
         "https://[2001:db8::1]:8443/x",
         "https://xn--bcher-kva.example/ü",
         "https://h/a\\b",
-        "${URL}",
-        "${SCHEME}://host/x",
-        "http${S}://host/x",
-        "https://${HOST}:${PORT}/x",
-        "https://[${ADDRESS}]/",
-        "https://h:8${PORT}/",
-        "https://h:9999${PORT}/",
-        "https:${REST}",
     ],
 )
 def test_url_of_a_receiver_has_no_fault(url: str) -> None:
-    assert url_fault(outline(parse_template(url))) is None
+    assert url_fault(url) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +51,6 @@ def test_url_of_a_receiver_has_no_fault(url: str) -> None:
         ("https:/h/x", "neither http"),
         ("mailto:a@b", "neither http"),
         ("javascript://h/%0a", "neither http"),
-        ("ftp://${HOST}/x", "neither http"),
         ("https://", "no host"),
         ("https:///x", "no host"),
         ("https://:443/x", "no host"),
@@ -81,15 +69,12 @@ def test_url_of_a_receiver_has_no_fault(url: str) -> None:
         ("https://[h]/", "IPv6"),
         ("https://user@h/", "user information"),
         ("https://user:pw@h/", "user information"),
-        ("https://${U}:${P}@h/", "user information"),
         ("https://@h/", "user information"),
         ("https://h/#", "fragment"),
         ("https://h/x#y", "fragment"),
-        ("${URL}#y", "fragment"),
         ("https://bücher.example/", "write it as xn--bcher-kva.example"),
         ("https://p\u0430ypal.com:8443/", "write it as xn--pypal-4ve.com"),
         ("https://\uff45xample.org/", "write it as example.org"),
-        ("https://b\u00fccher.${DOMAIN}/", "write it as xn--bcher-kva."),
         ("https://" + "\u00fc" * 80 + ".example/", "write it as %C3%BC"),
         ("https://h/a b", "white space"),
         (" https://h/", "white space"),
@@ -99,16 +84,10 @@ def test_url_of_a_receiver_has_no_fault(url: str) -> None:
         ("https://h/\u2028", "white space"),
         ("https://h/\u200b", "white space"),
         ("https://h/\0", "white space"),
-        ("${URL}\0", "white space"),
-        ("${URL} ", "white space"),
     ],
 )
 def test_what_is_no_url_of_a_receiver_has_a_fault(url: str, fault: str) -> None:
-    assert fault in (url_fault(outline(parse_template(url))) or "")
-
-
-def test_filled_in_null_character_is_not_taken_for_a_reference() -> None:
-    assert url_fault(closed("https://h/\0")) is not None
+    assert fault in (url_fault(url) or "")
 
 
 @pytest.mark.parametrize(
@@ -153,11 +132,6 @@ def test_what_is_no_server_has_a_fault(server: str) -> None:
     assert server_fault(server)
 
 
-@pytest.mark.parametrize("server", ["${S}", "${S}:8080", "https://${S}/", "h:${PORT}", "http${S}://h", "[${S}]"])
-def test_server_that_is_still_open_has_no_fault(server: str) -> None:
-    assert server_fault(outline(parse_template(server))) is None
-
-
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.255.1.2", "[::1]", "[0::1]"])
 def test_this_machine_is_loopback(host: str) -> None:
     assert is_loopback(host)
@@ -186,17 +160,14 @@ def test_other_machines_are_not_loopback(host: str) -> None:
     [
         ("http://h/x", True),
         ("HTTP://h", True),
-        ("http://h:${P}/", True),
         ("https://h/x", False),
         ("http://127.0.0.1:8/x", False),
         ("http://[::1]:8/x", False),
-        ("http://${H}/x", False),
-        ("${U}", False),
         ("h", False),
     ],
 )
 def test_plain_http_to_another_machine_is_noticed(url: str, is_plain: bool) -> None:
-    assert is_plain_http(outline(parse_template(url))) is is_plain
+    assert is_plain_http(url) is is_plain
 
 
 @pytest.mark.parametrize(
@@ -254,19 +225,29 @@ NOT_OWNED = [
 
 @pytest.mark.parametrize(("prefix", "url"), OWNED)
 def test_prefix_owns_what_lies_under_it(prefix: str, url: str) -> None:
-    assert owns_url((prefix,), url)
-    assert owns_url(("https://other", prefix), url)
+    assert owns_url(frozenset([prefix]), url)
+    assert owns_url(frozenset(["https://other", f"{prefix}/deeper", prefix]), url)
 
 
 @pytest.mark.parametrize(("prefix", "url"), NOT_OWNED)
 def test_prefix_does_not_own_what_only_looks_like_it(prefix: str, url: str) -> None:
-    assert not owns_url((prefix,), url)
-    assert not may_own((prefix,), url)
+    assert not owns_url(frozenset([prefix]), url)
 
 
 def test_all_owns_everything_and_an_empty_list_nothing() -> None:
     assert owns_url(None, "https://user@h\\x/../")
-    assert not owns_url((), "https://h/")
+    assert not owns_url(frozenset(), "https://h/")
+
+
+def test_many_urls_are_compared_with_many_prefixes_at_once() -> None:
+    program = """
+from hooksync.core.urls import owns_url
+prefixes = frozenset(f"https://h/{n}" for n in range(50_000))
+owned = [owns_url(prefixes, f"https://h/{n}/x") for n in range(0, 100_000, 2)]
+assert sum(owned) == 25_000
+"""
+    run = run_python(["-c", program], {})  # it takes a second; it took an hour, and this fails after a minute
+    assert run.code == 0, run.err
 
 
 hosts = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,3})?(:[1-9][0-9]{0,3})?", fullmatch=True)
@@ -279,44 +260,12 @@ def test_prefix_owns_exactly_the_paths_that_begin_with_its_segments(
     host: str, path: str, rest: str, other_host: str, other_path: str
 ) -> None:
     prefix = f"https://{host}{path}"
-    assert owns_url((prefix,), f"{prefix}{rest}")
-    assert owns_url((prefix,), f"HTTPS://{host.upper()}{path}{rest}?q")
+    prefixes = frozenset([prefix])
+    assert owns_url(prefixes, f"{prefix}{rest}")
+    assert owns_url(prefixes, f"HTTPS://{host.upper()}{path}{rest}?q")
     own, other = path.split("/"), other_path.split("/")
     is_under = host.removesuffix(":443") == other_host.removesuffix(":443") and other[: len(own)] == own
-    assert owns_url((prefix,), f"https://{other_host}{other_path}") is is_under
-
-
-@given(hosts, paths, paths, st.text("ab/?.\\@%2e", max_size=6), st.sampled_from(["", "x", "/y", "?z", "/../w", "@v"]))
-def test_what_may_not_be_owned_is_not_owned_however_it_is_filled_in(
-    host: str, path: str, start: str, middle: str, value: str
-) -> None:
-    template = parse_template(f"https://{host}{start}{middle}${{V}}")
-    filled = template.fill({"V": value}) if value else f"https://{host}{start}{middle}"
-    prefixes = (f"https://{host}{path}",)
-    if owns_url(prefixes, filled):
-        assert may_own(prefixes, outline(template))
-
-
-@pytest.mark.parametrize(
-    ("url", "may"),
-    [
-        ("${URL}", True),
-        ("https://${H}/x", True),
-        ("https://h${H}/x", True),
-        ("https://h/${X}", True),
-        ("https://h/ap${X}", True),
-        ("https://h/api${X}", True),
-        ("https://h/api/x?k=${X}", True),
-        ("https://h/api/.${X}", True),
-        ("https://h/apix${X}", False),
-        ("https://h/apix?k=${X}", False),
-        ("https://other/${X}", False),
-        ("http://h/${X}", False),
-        ("https://h/api/../${X}", False),
-    ],
-)
-def test_open_url_is_refused_only_where_its_text_tells(url: str, may: bool) -> None:
-    assert may_own(("https://h/api",), outline(parse_template(url))) is may
+    assert owns_url(prefixes, f"https://{other_host}{other_path}") is is_under
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def declared_of(way: Way, *, may_conflict: bool) -> Declared:
         name=TENANCY,
         tenant=TENANT,
         wanted=tuple(Wanted(address, *place, *contents[place]) for address, place in declared_places(way).items()),
-        owns=(OURS,),
+        owns=frozenset([OURS]),
         removes_first=way.replacement == "remove-first",
         may_conflict=may_conflict,
         tells_flags="minimal-list" not in way.traits,

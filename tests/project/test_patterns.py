@@ -28,7 +28,7 @@ NEVER_READ = {
 # Calls whose pattern is not a constant.
 MADE_AT_RUN_TIME = {
     "commands.plan_apply": "the name of a metric",
-    "config.policy": "hosts, which have at most 253 characters",
+    "config.policy": "globs whose `*` are whole labels, as the schema demands",
     "config.secret_sources": "a constant of the module, read there",
     "core.output": "the escaped name of a file",
     "core.schema": "the patterns of the schemas, read here",

@@ -251,7 +251,7 @@ def test_a_tenancy_that_is_not_pruned_keeps_its_undeclared_ones_but_no_duplicate
 
 
 def test_a_longer_host_is_not_ours() -> None:
-    owner = tenancy(owns=("https://hooks.example.org",))
+    owner = tenancy(owns=frozenset(["https://hooks.example.org"]))
     step = only_step(make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN))
     assert isinstance(step, Leave)
     assert step.reason == "not ours"
@@ -290,7 +290,7 @@ def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:
 
 def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> None:
     wanted, there = declared("https://hooks.example.org/a"), live("respelled", "https://hooks.example.com/a")
-    owner = tenancy(wanted, owns=("https://hooks.example.org",))
+    owner = tenancy(wanted, owns=frozenset(["https://hooks.example.org"]))
     plan = make_plan(owner, (there,), PLAIN, remembering(respelled=(1, wanted)))
     assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
 
@@ -374,7 +374,7 @@ def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> N
 
 def test_a_move_out_of_what_is_owned_leaves_the_old_one_alone() -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
-    owner = tenancy(wanted, owns=("https://hooks.example.org",))
+    owner = tenancy(wanted, owns=frozenset(["https://hooks.example.org"]))
     plan = make_plan(owner, (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
     assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
 

@@ -159,7 +159,7 @@ def test_duplicates_and_replaced_ones_do_not_count() -> None:
 def test_what_is_not_ours_makes_no_share_larger() -> None:
     there = [live(f"{number}", f"https://vendor.example/{number}") for number in range(90)]
     there += [live("a", "https://hooks.example.org/x"), live("b", "https://hooks.example.org/y")]
-    owner = tenancy(declared("https://hooks.example.org/z"), owns=("https://hooks.example.org",))
+    owner = tenancy(declared("https://hooks.example.org/z"), owns=frozenset(["https://hooks.example.org"]))
     plan = make_plan(owner, there, DiffOptions())
     assert len(unsafe_reasons(plan)) == 1
 
@@ -169,7 +169,7 @@ def test_steps_stand_in_the_order_of_their_actions() -> None:
     wanted.append(declared("https://h.example/kept"))
     there = [live("1", "https://h.example/b"), live("2", "https://h.example/kept"), live("3", "https://h.example/x")]
     there.append(live("4", "https://other.example/x"))
-    owner = tenancy(*wanted, owns=("https://h.example",))
+    owner = tenancy(*wanted, owns=frozenset(["https://h.example"]))
     plan = make_plan(owner, there, DiffOptions())
     actions = ["subscribe", "resubscribe", "unsubscribe", "keep", "leave"]
     assert [step.action for step in plan.steps] == actions

@@ -93,7 +93,7 @@ def the_plan() -> TenancyPlan:
         live("3" * 32, "https://vendor.example/x"),
     )
     wanted = (declared("https://ours.example/alert", name="alert"), declared("https://ours.example/a"))
-    return make_plan(tenancy(*wanted, owns=("https://ours.example",)), there, DiffOptions())
+    return make_plan(tenancy(*wanted, owns=frozenset(["https://ours.example"])), there, DiffOptions())
 
 
 def view(*tenancies: TenancyView, warnings: tuple[Problem, ...] = (), sources: str = "hooks.yaml") -> RunView:

@@ -39,7 +39,7 @@ def a_plan(**settings: object) -> tuple[Tenancy, object]:
         live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED),
         live("bbbbbbbb" + "0" * 24, "https://ours.example/same", MOVED),
     )
-    owner = tenancy(alert, catalogue, same, owns=("https://ours.example",), **settings)
+    owner = tenancy(alert, catalogue, same, owns=frozenset(["https://ours.example"]), **settings)
     return owner, make_plan(owner, there, DiffOptions())
 
 
@@ -194,7 +194,7 @@ def test_the_live_digest_minds_no_order_and_holds_no_key() -> None:
 def with_strangers(number: int) -> RunView:
     """View a plan of a tenancy in which so many subscriptions are left alone."""
     strangers = tuple(live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number))
-    owner = tenancy(declared("https://ours.example/a"), owns=("https://ours.example",))
+    owner = tenancy(declared("https://ours.example/a"), owns=frozenset(["https://ours.example"]))
     return view(
         view_of_plan(make_plan(owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions(), KNOWN))
     )

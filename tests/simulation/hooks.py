@@ -181,7 +181,7 @@ class Hooks:
                 name=TENANTS[number].lower(),
                 tenant=TENANTS[number],
                 wanted=tuple(self._wanted(number)),
-                owns=(OWNED,),
+                owns=frozenset([OWNED]),
                 prunes=prunes,
                 removes_first=self.history.remove_first,
                 may_conflict="refuse-duplicates" in self.history.traits or "number=409" in repr(self.history.steps),
