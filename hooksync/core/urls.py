@@ -60,7 +60,7 @@ _EARLY_DIGIT = re.compile("[0-9].{4}")
 _VOWEL = re.compile("[aeiouy]", re.IGNORECASE)
 _LONG_SEGMENT = re.compile("[^/]{7}|;")
 _LONG_KEY, _SHORT_KEY = 16, 7  # characters
-_LONGEST_HOST = 260  # characters; a name has at most 253, a port takes up to 6 more
+_LONGEST_HOST = 253  # characters of a name in the DNS
 
 
 def masked_url(url: str) -> str:
@@ -123,12 +123,16 @@ def _is_no_word(text: str) -> bool:
 
 
 def ascii_host(host: str) -> str:
-    """Write a host in letters that no other letter looks like: `xn--…` for those outside ASCII."""
+    """Write a host in letters that no other letter looks like: `xn--…` for those outside ASCII.
+
+    A port may follow the host.
+    """
     if host.isascii():
         return host
+    name, colon, port = host.partition(":")
     with suppress(UnicodeError):  # a label that is too long, or letters that no name has
-        if len(host) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
-            return host.encode("idna").decode()
+        if len(name) <= _LONGEST_HOST:  # the codec takes seconds for 100,000 characters
+            return name.encode("idna").decode() + colon + port
     from urllib.parse import quote  # only here: `validate` does without
 
     return quote(host, safe=":")
@@ -229,7 +233,8 @@ def owns_url(prefixes: frozenset[str] | None, url: str) -> bool:
     return False
 
 
-_Tree = dict[str, "_Tree"]  # prefixes by their segments, so that a URL is compared with all of them at once
+# prefixes by their segments, so that a URL is compared with all of them at once
+_Tree = dict[str, "_Tree"]
 
 # what a branch contains if a prefix ends there; neither is a segment of a path
 _HERE = "?"  # the prefix owns what is here and below
