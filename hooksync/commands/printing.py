@@ -56,7 +56,7 @@ def version(options: VersionOptions, world: World) -> ExitCode:
     libraries: dict[str, str] = {}
     for requirement in needed or ():
         # not those of the extras that only developers use
-        own = re.fullmatch(r"([\w.-]+)[^;]*(; extra == .(cloud|keyring|totp).)?", requirement)
+        own = re.fullmatch(r"([\w.-]+)(?:[^\w.;-][^;]*)?(; extra == .(cloud|keyring|totp).)?", requirement)
         if own and own[1] in installed:
             libraries[own[1]] = installed[own[1]].version
     document = {

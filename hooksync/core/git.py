@@ -36,7 +36,7 @@ _SETTINGS = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
-_VERSION = re.compile(rb"(\d+)\.(\d+)")
+_VERSION = re.compile(rb"(\d{1,9})\.(\d{1,9})")
 
 
 class Git(Record, frozen=True):
