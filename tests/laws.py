@@ -1,6 +1,6 @@
 """What must hold whatever happens, as functions over a plain record of a run: one law, one function, one name.
 
-The simulation, the fault matrix and the tests of kills and of two runs make a `Run` of what happened and ask
+The simulation and the tests of kills and of two runs make a `Run` of what happened and ask
 `broken_by` (for any run) and `broken_when_settled` (for the runs at the end, when nothing goes wrong any more). Each
 law yields what breaks it, in words.
 
@@ -278,6 +278,24 @@ def gaps(declared: Mapping[str, Place], before: Mapping[str, frozenset[str]], mo
     }
 
 
+def nothing_is_made_twice(run: Run) -> Iterator[str]:
+    """A run makes nothing a second time, unless a list lacked what it made before, or the service refused it (409)."""
+    made_before: dict[tuple[str, Place], Held] = {}
+    for moment, made, _ in run.changes():
+        if moment.by != run.name or moment.is_late:
+            continue
+        if moment.shown is not None:
+            for key, one in list(made_before.items()):
+                if one.tenant == moment.tenant and one not in moment.shown:
+                    del made_before[key]
+        for one in made:
+            earlier = made_before.get((one.tenant, one.place))
+            if earlier in moment.held:
+                yield f"{moment.call} made {one.place} once more, and no list lacked it"
+        if moment.status != 409:
+            made_before.update({(one.tenant, one.place): one for one in made})
+
+
 def same_means_same(run: Run) -> Iterator[str]:
     """No secret is wrong while a plan, a report or the state calls it the same."""
     secrets = {one.id: one.secret for held in (run.before, *(it.held for it in run.moments)) for one in held}
@@ -346,6 +364,20 @@ def nothing_is_there_twice(run: Run) -> Iterator[str]:
         yield from (f"{place} is there {number} times" for place, number in count.items() if number > 1)
 
 
+def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
+    """Once things have settled, the state calls each live one by its address, and has no intent."""
+    if run.remembers is None:
+        return
+    addresses = {it.id: it.address for it in run.remembers}
+    for declared in run.tenancies:
+        wanted = {one.place: one.address for one in declared.wanted}
+        for one in run.after:
+            if declared.is_own(one) and one.place in wanted and addresses.get(one.id) not in (None, wanted[one.place]):
+                yield f"the state has {addresses.get(one.id)} for {one.place}, not {wanted[one.place]}"
+    if run.intents:
+        yield f"the state still intends to make {sorted(run.intents)}"
+
+
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
     """A run without news changes nothing, finds nothing to do, and exits 0."""
     calls = [moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING]
@@ -359,12 +391,13 @@ LAWS: tuple[Law, ...] = (  # of any run
     exit_code_report_and_truth_agree,
     green_means_known,
     served_stays_served,
+    nothing_is_made_twice,
     same_means_same,
     no_secret_is_shown,
     one_apply_at_a_time,
 )
 SETTLED: tuple[Law, ...] = (one_apply_settles_all, nothing_is_there_twice)  # of the first apply without faults, too
-IDLE: tuple[Law, ...] = (*SETTLED, a_second_run_does_nothing)  # of every later one
+IDLE: tuple[Law, ...] = (*SETTLED, the_state_knows_what_is_there, a_second_run_does_nothing)  # of every later one
 
 
 def broken_by(run: Run, laws: Iterable[Law] = LAWS) -> list[tuple[str, str]]:

@@ -157,6 +157,12 @@ BREAKS: tuple[Break, ...] = (
         begin=400,
     ),
     Break(
+        "repeat a subscribe whose answer is lost",
+        "service/http.py",
+        "CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=False",
+        "CREATION = RetryRule(frozenset({TOO_MANY}), repeats_lost=True",
+    ),
+    Break(
         "take a list that cannot be read for an empty one",
         "service/client.py",
         '            raise self._failed(ServiceError, request, answer, _NOT_KNOWN, remark=f"{error}: ") from error',

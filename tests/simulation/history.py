@@ -57,6 +57,7 @@ class Mishap:
     nth: int = 0  # of these
     number: float = 0  # seconds (of an act: that the process is paused before), further calls, or a status
     act: Person | Command | None = None  # what somebody else does just before
+    times: int = 1  # to so many calls in a row
 
 
 @dataclass(frozen=True, slots=True)

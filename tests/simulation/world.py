@@ -253,7 +253,8 @@ class Process(MemoryTerminal):
         self.counts[name] += 1
         fault = None
         for mishap in self.mishaps:
-            if (mishap.call, mishap.nth) not in (("any", total), (name, number)):
+            place = {"any": total, name: number}.get(mishap.call, -1)
+            if not mishap.nth <= place < mishap.nth + mishap.times:
                 continue
             self.faults += 1
             self.trace.append(f"befalls {name}: {mishap.kind} {mishap.number:g}")
@@ -321,6 +322,12 @@ class Process(MemoryTerminal):
                 return Answer(400, b"cannot take " + sent.replace(b'"', b""))  # in no form that looks like a secret's
             case "garbage":
                 return Answer(200, b"<html>this is a portal</html>")
+            case "portal":
+                return Answer(200, b"<html>log in here first</html>")
+            case "empty":
+                return Answer(200, b"")
+            case "wrong-shape":
+                return Answer(200, b'{"message": "done"}')
             case "lie-gone" if answer is None:
                 return Answer(204, b"")
         return Answer(answer.status, answer.body) if answer else Answer(500, b"")
@@ -369,7 +376,7 @@ CARRIED_OUT = frozenset(
     {"", "commit-cut", "slow", "commit-status", "garbage", "expired", "commit-killed", "commit-bug"}
     | {"lie-id", "same-id", "commit-same-id"}
 )
-UNHEARD = frozenset({"killed", "commit-killed", "garbage", "bug", "commit-bug"})
+UNHEARD = frozenset({"killed", "commit-killed", "garbage", "portal", "empty", "bug", "commit-bug"})
 LIES: dict[str, Lie] = {"lie-id": "false-id", "same-id": "same-id", "commit-same-id": "kept-same-id"}
 
 

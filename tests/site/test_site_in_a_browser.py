@@ -62,7 +62,7 @@ def test_a_file_of_the_project_fits_on_a_phone(site: Site, reader: Reader) -> No
     assert not reader.faults
 
 
-@pytest.mark.parametrize("name", ["fault-matrix", "threat-model"])
+@pytest.mark.parametrize("name", ["guarantees", "threat-model"])
 def test_on_a_phone_a_table_breaks_no_word_of_a_name(name: str, site: Site, reader: Reader) -> None:
     reader.open((site.folder / f"{name}.html").as_uri(), PHONE)
     assert reader.page.locator("td code").count()

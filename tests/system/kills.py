@@ -29,11 +29,22 @@ from pathlib import Path
 from tests.boxes import Sandbox
 from tests.command_line import ROOT
 from tests.conftest import make_environ
-from tests.faults.run import Came, Stage, prepare_both, wait_until_all_is_carried_out
-from tests.faults.scene import HIDDEN, TENANT, environ, options_of, ours, wanted
-from tests.faults.table import NAMED
-from tests.faults.witness import declared_of, remembered
 from tests.laws import Moment, Run, broken_by, broken_when_settled
+from tests.system.stage import (
+    HIDDEN,
+    NAMED,
+    TENANT,
+    Came,
+    Stage,
+    declared_of,
+    environ,
+    options_of,
+    ours,
+    prepare_both,
+    remembered,
+    wait_until_all_is_carried_out,
+    wanted,
+)
 
 SIGNALS = {  # with the exit code of a run that is asked to end; None: it is not asked
     getattr(signal, "SIGKILL", signal.SIGABRT): None,
@@ -124,8 +135,8 @@ def draw(number: int, seed: object) -> list[Kill]:
 def carry_out(kill: Kill) -> Killed:
     """Let a process apply, kill it, and let the next runs put things right."""
     way, clock = NAMED[kill.way], ShiftedClock()
-    if way.lags:
-        way = replace(way, additions=LAG, removals=LAG)
+    if way.lag:
+        way = replace(way, lag=LAG)
     with tempfile.TemporaryDirectory() as name:
         folders = prepare_both(way, "", Path(name))
         with Sandbox(replace(options_of(way, folders[0] / "held.json", clock), latency=LATENCY)) as box:
@@ -178,7 +189,7 @@ def _kill(kill: Kill, stage: Stage) -> Run:
         name="killed",
         verb="apply",
         code=code if code >= 0 else None,
-        tenancies=(declared_of(stage.way, may_conflict=stage.way.refuses_duplicates),),
+        tenancies=(declared_of(stage.way),),
         before=before,
         moments=tuple(moments),
         result=json.loads(out) if code >= 0 and out else None,
@@ -217,7 +228,7 @@ def _settle(stage: Stage) -> tuple[list[str], Counter[str], Counter[str]]:
     second = stage.apply(0)
     third = stage.apply(0)
     adopted = stage.apply(0, adopts=True)
-    last = stage.plan(0, uses_state=True)
+    last = stage.plan(0)
     broken = [f"the next run: {law}: {how}" for law, how in broken_when_settled(second.run, is_second=False)]
     for name, came in (("the run after it", third), ("--adopt", adopted), ("the last plan", last)):
         broken += [f"{name}: {law}: {how}" for law, how in broken_when_settled(came.run, is_second=True)]

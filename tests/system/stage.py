@@ -1,0 +1,465 @@
+"""What kills and two runs at once have in common: a tenancy that asks for steps of every kind, by real HTTP.
+
+`prepare_both` writes the hooks file, what the sandbox holds, and the state of the run that made most of it.
+`Stage` runs commands on it in this process, watches the tenancy past hooksync, and makes a record for the laws.
+Runs and sandbox share a clock that jumps, so that only calls which the sandbox holds take time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hooksync.commands import plan_apply
+from hooksync.commands.options import Options
+from hooksync.core.clock import SYSTEM_CLOCK, Clock
+from hooksync.core.errors import HooksyncError
+from hooksync.core.model import Secret, SubscriptionKey, Trigger
+from hooksync.reconcile.context import World
+from hooksync.sandbox import http_server
+from hooksync.sandbox.faults import call_name
+from hooksync.sandbox.tenancies import SandboxOptions, Subscription, normalised
+from hooksync.service.http import Answer, Request, RetryPolicy, Transport
+from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
+from hooksync.state.format import read_state, state_text
+from hooksync.state.model import State, StateEntry
+from tests.boxes import Call, Sandbox
+from tests.command_line import LOG_IN, PASSWORD
+from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
+from tests.memory_terminal import MemoryTerminal
+
+if TYPE_CHECKING:
+    from hooksync.service.http import CallRecord
+
+QUICK = RetryPolicy(first_wait=0.01, longest_wait=0.05, dice=lambda: 0.5)
+TIMEOUT = 15.0  # seconds that a call may take
+SIDE_BY_SIDE = 8  # calls in flight
+LONGEST = 30.0  # seconds that a call which nobody waits for any more may take to be carried out
+LAG = 5.0  # seconds, of a list that lags
+BRIDGED = 16 * 60.0  # seconds after which the state counts nothing as live that no list has shown
+
+SECRET = "s3cret-of-every-hook-0123456789abc"
+OLD_SECRET = "0ld-secret-of-every-hook-0123456789"
+OTHER_SECRET = "s3cret-of-somebody-else-0123456789"
+HIDDEN = (SECRET, OLD_SECRET, OTHER_SECRET, PASSWORD)
+OURS, THEIRS = "https://hooks.example.org", "https://vendor.example"
+TENANT, TENANCY = "DEMO", "prod"  # for the service, and in the hooks file
+TRIGGERS = ("FULL_TEXT_INDEXED", "MOVED")
+SALT = Salt("env:HOOK_SECRET#73737373", "73" * 16)
+URL_SALT = "75" * 16
+HOOKS = """\
+version: 1
+defaults: {secret: {env: HOOK_SECRET}}
+tenancies:
+  prod:
+    server: ${BOX}
+    tenant: DEMO
+    owns: ["https://hooks.example.org"]
+    limits: {unsubscribe: 100%}
+    replacement: create-first
+    subscriptions:
+      fresh: {url: "https://hooks.example.org/fresh", triggers: [INDEXED, MOVED]}
+      extra: {url: "https://hooks.example.org/extra", trigger: MOVED, include_identifiers: false}
+      turned: {url: "https://hooks.example.org/turned", triggers: [INDEXED, MOVED], include_identifiers: false}
+      steady: {url: "https://hooks.example.org/steady", triggers: [INDEXED, MOVED]}
+"""
+MOVED_NAMES = """\
+      left: {url: "https://hooks.example.org/right", trigger: MOVED}
+      right: {url: "https://hooks.example.org/left", trigger: MOVED}
+"""
+SWAPPED = {"left": "right", "right": "left"}
+FORMER_NAMES = {"moved-from": "turned", "steady": "stayed"}  # what the state calls what was made at a URL
+
+What = tuple[str, str, bool, str]  # URL, trigger, flag, secret
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How hooksync is run, and how the service is."""
+
+    name: str
+    replacement: Literal["create-first", "remove-first"] = "create-first"
+    traits: frozenset[str] = frozenset()  # of the sandbox
+    uses_state: bool = True
+    moves: bool = False  # whether what is resubscribed has moved, and what is kept has other names than before
+    lag: float = 0.0  # seconds by which the list is late
+    has_duplicates: bool = True  # one of what is kept; and where the service refuses them, one of what is resubscribed
+
+    @property
+    def refuses_duplicates(self) -> bool:
+        return "refuse-duplicates" in self.traits
+
+
+REFUSES = frozenset({"refuse-duplicates"})
+NO_IDS = frozenset({"answer-without-id"})
+NAMED = {
+    way.name: way
+    for way in (
+        Way("create-first"),
+        Way("create-first, no state", uses_state=False),
+        Way("remove-first", "remove-first"),
+        Way("remove-first, no state", "remove-first", uses_state=False),
+        Way("create-first, receivers move", moves=True),
+        Way("answer-without-id", traits=NO_IDS),
+        Way("minimal-list", traits=frozenset({"minimal-list"})),
+        Way("refuse-duplicates", traits=REFUSES, has_duplicates=False),
+        Way("refuse-duplicates, and there are some", traits=REFUSES),
+        Way("create-first, the list lags", lag=LAG),
+        Way("remove-first, the list lags", "remove-first", lag=LAG),
+        Way("create-first, receivers move, the list lags", moves=True, lag=LAG),
+        Way("answer-without-id, the list lags", traits=NO_IDS, lag=LAG),
+    )
+}
+
+
+# --- what there is, and what is to be there
+
+
+def environ(url: str) -> dict[str, str]:
+    """The environment of hooksync, for a service at a URL."""
+    return {**LOG_IN, "HOOK_SECRET": SECRET, "BOX": url}
+
+
+def wanted(way: Way) -> Counter[What]:
+    """What is to be there at the end, of what is ours."""
+    steady = [(f"{OURS}/steady", trigger, True, SECRET) for trigger in TRIGGERS]
+    turned = [(f"{OURS}/turned", trigger, False, SECRET) for trigger in TRIGGERS]
+    fresh = [(f"{OURS}/fresh", trigger, True, SECRET) for trigger in TRIGGERS]
+    extra = [(f"{OURS}/extra", "MOVED", False, SECRET)]
+    swapped = [(f"{OURS}/{name}", "MOVED", True, SECRET) for name in SWAPPED if way.moves]
+    return Counter([*steady, *turned, *swapped, *fresh, *extra])
+
+
+def ours(live: Iterable[Subscription]) -> Counter[What]:
+    return Counter(
+        (one.url, one.trigger, one.include_identifiers, one.secret) for one in live if one.url.startswith(f"{OURS}/")
+    )
+
+
+def declared_of(way: Way) -> Declared:
+    """Return what the hooks file of a way declares."""
+    found = []
+    for url, trigger, flag, secret in wanted(way):
+        name = url.rpartition("/")[2]
+        address = f"{TENANCY}/{SWAPPED.get(name, name)}/{trigger.removeprefix('FULL_TEXT_')}"
+        found.append(Wanted(address, url, trigger, flag, secret))
+    return Declared(
+        name=TENANCY,
+        tenant=TENANT,
+        wanted=tuple(found),
+        owns=(OURS,),
+        removes_first=way.replacement == "remove-first",
+        may_conflict=way.refuses_duplicates,
+        tells_flags="minimal-list" not in way.traits,
+    )
+
+
+def options_of(way: Way, data: Path, clock: Clock = SYSTEM_CLOCK) -> SandboxOptions:
+    """How the sandbox is to be."""
+    return SandboxOptions(
+        traits=way.traits | {"no-challenge"},
+        data=data,
+        list_lag_additions=way.lag,
+        list_lag_removals=way.lag,
+        token_seconds=86_400.0,
+        clock=clock.now,
+        new_id=partial(next, _ids(is_later=data.exists())),
+    )
+
+
+def _ids(*, is_later: bool) -> Iterator[str]:
+    """Give the same ids in every run, in an order that is not that of their text. `is_later`: after those seeded."""
+    for number in count(1000 * is_later):
+        yield hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+
+
+def prepare_both(way: Way, states: str, folder: Path) -> tuple[Path, Path]:
+    """Prepare the folders of two that look after a tenancy: one folder, or one on each machine."""
+    first, second = folder / "first", folder / "second"
+    first.mkdir()
+    _prepare(way, first)
+    if states != "a state each":
+        return first, first
+    shutil.copytree(first, second)
+    return first, second
+
+
+def _prepare(way: Way, folder: Path) -> None:
+    """Write the hooks file, what the sandbox holds, and the state."""
+    hooks = HOOKS.replace("create-first", way.replacement) + (MOVED_NAMES if way.moves else "")
+    (folder / "hooks.yaml").write_text(hooks, encoding="utf-8")
+    with Sandbox(options_of(way, folder / "held.json")) as box:
+        made = _seed(box, way)
+    if way.uses_state:
+        state = _old_state(made, FORMER_NAMES if way.moves else {})
+        (folder / "hooks.state.json").write_text(state_text(state), encoding="utf-8")
+
+
+def _seed(box: Sandbox, way: Way) -> list[Subscription]:
+    """Hold what asks for every kind of step; give what the state is to know."""
+    for trigger in TRIGGERS:
+        # the state tells of one that its secret has changed; of the other, and without a state, the flag must tell
+        flag = trigger != "MOVED" or not way.uses_state
+        turned = f"{OURS}/{'moved-from' if way.moves else 'turned'}"
+        box.seed(TENANT, turned, trigger, OLD_SECRET, include_identifiers=flag)  # resubscribed
+        box.seed(TENANT, f"{OURS}/steady", trigger, SECRET)  # kept
+        box.seed(TENANT, f"{OURS}/gone", trigger, OLD_SECRET)  # unsubscribed
+        box.seed(TENANT, f"{THEIRS}/hook", trigger, OTHER_SECRET)  # left
+    for name in SWAPPED if way.moves else ():
+        box.seed(TENANT, f"{OURS}/{name}", "MOVED", SECRET)  # kept
+    made = box.subscriptions(TENANT)
+    if way.has_duplicates:
+        box.seed(TENANT, f"{OURS}/steady", "MOVED", SECRET)  # one of the two is to go
+    if way.has_duplicates and way.refuses_duplicates:
+        box.seed(TENANT, f"{OURS}/turned", "MOVED", OLD_SECRET)  # both are to go
+    return [one for one in made if one.url.startswith(f"{OURS}/")]
+
+
+def _old_state(made: Iterable[Subscription], names: Mapping[str, str]) -> State:
+    entries = []
+    for one in made:
+        name = one.url.rpartition("/")[2]
+        address = f"{TENANCY}/{names.get(name, name)}/{one.trigger.removeprefix('FULL_TEXT_')}"
+        mark = fingerprint(key_of(one.secret), TENANCY, one.id)
+        digest = declared_digest(URL_SALT, SubscriptionKey(one.url, Trigger(one.trigger)))
+        flag = one.include_identifiers
+        entries.append(StateEntry(TENANCY, address, 1, SALT.id, mark, digest, id=one.id, include_identifiers=flag))
+    return State(1, URL_SALT, (SALT,), tuple(entries))
+
+
+@cache
+def key_of(secret: str) -> Key:
+    """Stretch a secret under the one salt; once in a process, for it costs 0.1 s."""
+    return stretch((Secret(secret), SALT))
+
+
+def remembered(text: str, held: Collection[Held]) -> tuple[Remembered, ...]:
+    """Read what a state says, and whether it is so. `held`: what is there."""
+    if not text:
+        return ()
+    secrets = {one.id: one.secret for one in held}
+    return tuple(
+        Remembered(
+            tenancy=entry.tenancy,
+            id=entry.id,
+            address=entry.address,
+            is_right=entry.is_made_with(key_of(secrets[entry.id])) if entry.id in secrets else None,
+            is_found=entry.is_found,
+            flag=entry.include_identifiers,
+        )
+        for entry in read_state(text, "hooks.state.json").entries
+    )
+
+
+# --- watching it
+
+
+class Witness:
+    """What the tenancy held after each call of each run. Thread-safe."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self._box = box
+        self._lock = threading.Lock()
+        self._known: dict[str, Held] = {}
+        self.moments: list[Moment] = []
+
+    def held(self) -> tuple[Held, ...]:
+        """Return what the tenancy holds now."""
+        there = tuple(
+            Held(TENANT, one.id, normalised(one.url), one.trigger, one.include_identifiers, one.secret)
+            for one in self._box.subscriptions(TENANT)
+        )
+        self._known |= {one.id: one for one in there}
+        return there
+
+    def network(self, name: str, environ: Mapping[str, str]) -> Callable[[float, int], Transport]:
+        """Return what makes the real network of a run of this name, and watches it."""
+        return lambda timeout, connections: _Watched(Transport(timeout, connections, environ), name, self)
+
+    def note(self, name: str, request: Request, answer: Answer | None) -> None:
+        """Keep what is held after a call. `answer`: None where there was none."""
+        call = call_name(http_server.Request(request.method, request.path))
+        with self._lock:
+            held = self.held()
+            document = _document(answer.body) if answer else None
+            shown = named = None
+            status = answer.status if answer else None
+            if call == "list" and status == 200 and isinstance(document, list):
+                shown = tuple(self._known[str(one["id"])] for one in document)
+            if call == "subscribe" and status == 200 and isinstance(document, dict):
+                named = str(document["id"]) if "id" in document else None
+            about = request.path.rpartition("/")[2] if call == "unsubscribe" else ""
+            self.moments.append(Moment(name, held, call, TENANT, status, shown, named, about))
+
+
+class _Watched:
+    """The real network of one run."""
+
+    def __init__(self, network: Transport, name: str, witness: Witness) -> None:
+        self._network = network
+        self._name = name
+        self._witness = witness
+
+    def send(self, request: Request) -> Answer:
+        answer = None
+        try:
+            answer = self._network.send(request)
+            return answer
+        finally:
+            self._witness.note(self._name, request, answer)
+
+    def close(self) -> None:
+        self._network.close()
+
+
+def _document(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+# --- running commands on it
+
+
+@dataclass(slots=True)
+class Recorder(MemoryTerminal):
+    """A terminal that lets something else happen after so many calls."""
+
+    calls: int = 0
+    moment: int = 0  # the number of the call after which something else happens; 0: nothing does
+    at_the_moment: Callable[[], None] = lambda: None
+
+    def watch(self, record: CallRecord) -> None:
+        MemoryTerminal.watch(self, record)  # a class with slots has no super() of its own
+        self.calls += 1
+        if self.calls == self.moment:
+            self.at_the_moment()
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What a run of hooksync came to."""
+
+    code: int
+    out: str
+    err: str
+    calls: tuple[Call, ...]
+    live: tuple[Subscription, ...]  # right after it
+    state: str  # the state's text right after it; empty where there is none
+    run: Run  # as the laws see it
+
+
+class Stage:
+    """A tenancy, and the folders of two that look after it."""
+
+    def __init__(self, way: Way, box: Sandbox, clock: Clock, folders: tuple[Path, Path]) -> None:
+        self.way = way
+        self.box = box
+        self.clock = clock
+        self.folders = folders
+        self.witness = Witness(box)
+        self._gone: dict[Path, frozenset[str]] = dict.fromkeys(
+            folders, frozenset()
+        )  # ids that a state knows as removed
+        self._runs = 0
+
+    def apply(
+        self,
+        number: int,
+        terminal: Recorder | None = None,
+        *,
+        parallelism: int = SIDE_BY_SIDE,
+        adopts: bool = False,
+    ) -> Came:
+        """Apply from one of the folders."""
+        options = Options(
+            self._files(number),
+            "json",
+            is_confirmed=True,
+            uses_state=self.way.uses_state,
+            probes=False,
+            timeout=TIMEOUT,
+            parallelism=parallelism,
+            adopts=adopts,
+        )
+        return self._run(plan_apply.apply, options, terminal or Recorder())
+
+    def plan(self, number: int) -> Came:
+        """Plan from one of the folders."""
+        options = Options(self._files(number), "json", uses_state=True, has_detailed_exit_code=True)
+        return self._run(plan_apply.plan, options, Recorder())
+
+    def _files(self, number: int) -> tuple[str]:
+        return (str(self.folders[number] / "hooks.yaml"),)
+
+    def _run(self, verb: Callable[[Options, World], int], options: Options, terminal: Recorder) -> Came:
+        """Run a command, as the command line would; but an exception that it does not know is kept."""
+        self._runs += 1
+        name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent
+        calls, start, held = len(box.calls), len(self.witness.moments), self.witness.held()
+        known = _text(folder)
+        environment = environ(box.url)
+        network = self.witness.network(name, environment)
+        world = World(environment, io.BytesIO(), terminal, threading.Event(), QUICK, self.clock, network)
+        crash, code = "", 1
+        try:
+            code = int(verb(options, world))
+        except HooksyncError as error:
+            terminal.message(f"error: {error}")
+            code = int(error.exit_code)
+        except Exception:
+            crash = traceback.format_exc()
+        text = _text(folder) if options.uses_state else ""
+        out, said = "".join(terminal.out), "\n".join(terminal.err)
+        run = Run(
+            name=name,
+            verb=verb.__name__,
+            code=code,
+            tenancies=(declared_of(self.way),),
+            before=held,
+            moments=tuple(self.witness.moments[start:]),
+            result=_document(out),
+            said=f"{out}\n{said}",
+            crash=crash,
+            written=(text,),
+            hidden=HIDDEN,
+            remembered=remembered(known, held) if options.uses_state else (),
+            remembers=remembered(text, self.witness.held()) if text else None,
+        )
+        run = self._learn(folder, run)
+        return Came(code, out, said, box.calls[calls:], box.subscriptions(TENANT), text, run)
+
+    def _learn(self, folder: Path, run: Run) -> Run:
+        """Add what the state knows as removed, since a run that had it was answered so."""
+        for moment, _, removed in run.changes():
+            if moment.by == run.name and moment.call == "unsubscribe" and moment.status in (204, 404):
+                self._gone[folder] |= {one.id for one in removed}
+        return replace(run, gone=self._gone[folder])
+
+
+def _text(folder: Path) -> str:
+    """Read the state; nothing if there is none."""
+    path = folder / "hooks.state.json"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def wait_until_all_is_carried_out(box: Sandbox) -> None:
+    """Wait for the calls that hooksync does not wait for any more. Each has a status when it is through."""
+    end = time.monotonic() + LONGEST
+    while any(call.status is None for call in box.calls):
+        if time.monotonic() > end:
+            raise RuntimeError("a slow call is not through")
+        time.sleep(0.01)
