@@ -19,12 +19,12 @@ class Counts:
 
     def __init__(self) -> None:
         self.attacks: Counter[str] = Counter()
-        self.nightly = 0  # of them, played by no lane
+        self.nightly: Counter[str] = Counter()  # of them, played by no lane
         self.through: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         self.attacks = Counter(item.path.stem for item in items)
-        self.nightly = sum(item.get_closest_marker("nightly") is not None for item in items)
+        self.nightly = Counter(item.path.stem for item in items if item.get_closest_marker("nightly"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

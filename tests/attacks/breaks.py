@@ -109,6 +109,30 @@ BREAKS = {
         "    except InvalidDocument:  # its text may quote the answer\n",
         "    except InvalidDocument:\n        return []\n",
     ),
+    "canaries": Break(
+        "quote what the service answers as it is",
+        "service/client.py",
+        "quoted = self._redactor.quote(answer.text) or",
+        "quoted = answer.text or",
+    ),
+    "plans": Break(
+        "take any signature",
+        "documents/reader.py",
+        "        if not is_same(signature, signature_of(document, key)):",
+        "        if False:",
+    ),
+    "policy": Break(
+        "let a hooks file name any host",
+        "config/policy.py",
+        "        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):",
+        "        if False:",
+    ),
+    "states": Break(
+        "believe what a state says of a secret",
+        "reconcile/planner.py",
+        "is_same = made.is_made_with(self.ring.key(secret, salt))",
+        "is_same = True",
+    ),
     "signals": Break(
         "go on after a signal",
         "cli/terminal.py",
@@ -119,9 +143,9 @@ BREAKS = {
 
 
 def attacks_that_get_through(family: str, folder: Path) -> str:
-    """Play a sample of a family on a copy without a defence; returns what was told, empty where none gets through."""
+    """Play what each change plays of a family, on a copy without a defence; returns what was told, or nothing."""
     copy_broken(BREAKS[family], folder)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", f"tests/attacks/test_{family}.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not nightly", f"tests/attacks/test_{family}.py"]
     environ = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(
         command, cwd=folder, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False

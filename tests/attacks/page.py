@@ -18,8 +18,8 @@ This page counts what is tried against hooksync. The attacks use real calls over
 receiver or a proxy that sends what an attack plants, byte by byte; and hooks files, plans, states and policies that
 are made to harm. Most attacks come from tables, which put each text into each field and each format, and run the
 commands within the tests' process. Each family that is about processes (time, memory, signals, files) runs whole
-ones, too. Each run of all tests plays the attacks, of the largest families a part; `python -m tests.attacks` plays
-all.
+ones, too. Each run of all tests plays so many rows of a table that each value of each column is in one of them;
+`python -m tests.attacks` plays all.
 
 An attack gets through when a secret, a password, a token or a key in a URL is shown in any form that can be decoded,
 when something arrives where nothing may, when a text controls a terminal or a CI runner or is markup in a comment, when
@@ -27,20 +27,25 @@ more is changed than was asked for, or when a run takes more time or memory than
 
 {summary}
 
-| family | attacks | what is tried |
-|---|---|---|
+| family | attacks | each change plays | what is tried |
+|---|---|---|---|
 {rows}
 
-[tests/attacks/breaks.py](../tests/attacks/breaks.py) removes one defence at a time, to check that the attacks of its
-family then get through. [The threat model](threat-model.md) says which test holds which promise.
+[tests/attacks/breaks.py](../tests/attacks/breaks.py) removes one defence at a time, to check that attacks of its
+family that each change plays then get through. [The threat model](threat-model.md) says which test holds which promise.
 """
 
 
-def page(attacks: Mapping[str, int], nightly: int, through: Sequence[str]) -> str:
+def page(attacks: Mapping[str, int], nightly: Mapping[str, int], through: Sequence[str]) -> str:
     """Write the page. `attacks`: the number of each file; `nightly`: of those that campaigns alone play."""
-    rows = [f"| {_name(each)} | {attacks.get(each, 0):,} | {_what(each)} |" for each in FAMILIES]
+    rows = []
+    for each in FAMILIES:
+        number = attacks.get(each, 0)
+        usual = number - nightly.get(each, 0)
+        rows.append(f"| {_name(each)} | {number:,} | {usual:,} | {_what(each)} |")
     total = sum(attacks.get(each, 0) for each in FAMILIES)
-    summary = f"**{total:,} attacks. Each change plays {total - nightly:,} of them, and none may get through.**"
+    usual = total - sum(nightly.get(each, 0) for each in FAMILIES)
+    summary = f"**{total:,} attacks. Each change plays {usual:,} of them, and none may get through.**"
     failed = "".join(f"\n- got through: `{each}`" for each in through)
     return HEAD.format(summary=summary + failed, rows="\n".join(rows))
 

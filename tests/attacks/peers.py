@@ -328,6 +328,10 @@ class Case:
     mib: int  # that the child may take beyond what it takes where all is well
     is_https: bool = False
 
+    def columns(self) -> tuple[str, str]:
+        """Of a table of cases."""
+        return self.call, self.name
+
     def __str__(self) -> str:
         return f"{self.call}: {self.name}{' over https' if self.is_https else ''}"
 

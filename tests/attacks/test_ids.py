@@ -3,75 +3,79 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from urllib.parse import unquote
 
 import pytest
 
 from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER
 from tests.attacks.scene import APPLY, FORMATS, Scene, leaks, play, steers
-from tests.lanes import sampled
+from tests.lanes import covering, nightly
 
 IDS = (
     "a/b",
-    "/",
-    "//evil.example/",
     "../../user/details",
-    "a/../../../x",
     "..",
     ".",
     "..%2F",
     "%2e%2e",
+    "a?b=c",
+    "#",
+    "%",
+    "\0",
+    "a\r\nX-Smuggled: yes",
+    "a HTTP/1.1\r\nHost: evil.example\r\n\r\nDELETE /api/webhook/subscriptions/9",
+    "\u2028",
+    "é\U0001f480",
+    "http://evil.example/",
+    "{id}",
+    "${FN_KEY}",
+    "-1",
+    "A" * 1000,
+)
+IDS_AT_NIGHT = (
+    "/",
+    "//evil.example/",
+    "a/../../../x",
     "%2E%2e%2f%2e%2e",
     "%252e%252e",
     "..;/x",
     "..\\..\\x",
     "\\",
-    "a?b=c",
     "?",
-    "#",
     "a#d",
     "a?b=c#d",
     "a&b",
     "a b+c",
     " ",
-    "%",
     "%zz",
     "%00",
-    "\0",
-    "a\r\nX-Smuggled: yes",
-    "a HTTP/1.1\r\nHost: evil.example\r\n\r\nDELETE /api/webhook/subscriptions/9",
     "a%0d%0aX-Smuggled:%20yes",
     "\n",
     "\t",
     "\x85",
-    "\u2028",
     "\u202e",
     "\ufeff",
-    "é\U0001f480",
     "e\u0301",
     "\uff0e\uff0e\uff0f",  # full-width dots and a slash, which NFKC makes narrow
     "\u2215",
-    "http://evil.example/",
     "@evil.example",
     ":80",
     "*",
-    "{id}",
-    "${FN_KEY}",
     "%(id)s",
     "{0.__class__}",
-    "-1",
     "--yes",
     "~root",
     "null",
-    "A" * 1000,
     "%41" * 300,
 )
 NAMES_NOTHING = (".", "..")  # no server can be asked for these
 SEGMENT = re.compile(r"DELETE /api/webhook/subscriptions/([\w.~%-]+) HTTP/1\.1", re.ASCII)
 
 
-@pytest.mark.parametrize("shown_as", FORMATS)
-@pytest.mark.parametrize("identifier", sampled(IDS, 5), ids=ascii)
+@pytest.mark.parametrize(
+    ("identifier", "shown_as"), [*covering(product(IDS, FORMATS)), *nightly(product(IDS_AT_NIGHT, FORMATS))], ids=ascii
+)
 def test_an_id_is_one_segment_of_a_path_whatever_it_holds(identifier: str, shown_as: str) -> None:
     live = [DECLARED, {**NOT_DECLARED, "id": identifier}]
     scene = Scene(live, environ={"RECEIVER": RECEIVER})

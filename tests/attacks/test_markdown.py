@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from tests.attacks.scene import FIELDS, SHOWN, leaks, play, steers
-from tests.lanes import sampled
+from tests.lanes import covering
 from tests.report.test_markdown import assert_well_formed
 
 TEXTS = {
@@ -54,7 +54,7 @@ SHOWN_AS_MARKUP = [
 ATTACKS = [(field, text, shown) for (field, shown), text in product(SHOWN_AS_MARKUP, TEXTS)]
 
 
-@pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25))
+@pytest.mark.parametrize(("field", "text", "shown"), covering(ATTACKS))
 def test_nothing_that_a_peer_says_is_markup_in_a_comment(field: str, text: str, shown: str) -> None:
     seen = play(SHOWN[shown], FIELDS[field][0](TEXTS[text]))
     outside = "\n".join(assert_well_formed(seen.run.out))

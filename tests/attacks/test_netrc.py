@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.scene import APPLY, PLAN, Scene, leaks, play
-from tests.lanes import sampled
+from tests.lanes import covering
 
 LOGIN, PASSWORD = "netrc-login-0123456789", "netrc-passw0rd-0123456789"
 ENTRIES = {
@@ -30,7 +30,7 @@ COMMANDS = {
 HOSTS = ("127.0.0.1", "localhost")
 
 
-@pytest.mark.parametrize(("entry", "place", "host", "command"), sampled(product(ENTRIES, PLACES, HOSTS, COMMANDS), 15))
+@pytest.mark.parametrize(("entry", "place", "host", "command"), covering(product(ENTRIES, PLACES, HOSTS, COMMANDS)))
 def test_a_netrc_is_neither_read_nor_sent(entry: str, place: str, host: str, command: str, tmp_path: Path) -> None:
     file = tmp_path / ("netrc" if place == "NETRC" else place)
     file.write_text(ENTRIES[entry].format(host=host))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hooksync.output.json_text import digest
 from hooksync.output.plan_json import signature_of
 from tests.conftest import Place
 from tests.documents.test_saved_plan import KEY, alter, refused_without_a_call, save
+from tests.lanes import covering
 
 SIGNATURE = "hmac-sha256:" + "0" * 64
 
@@ -90,17 +92,16 @@ def test_files_that_a_plan_names_as_places_are_never_opened(place: Place) -> Non
     assert place.run("apply", "plan.json").code == 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "::set-output name=a::b",
-        "x::error::y",
-        "a%0A::stop-commands::b",
-        "##vso[task.setvariable variable=a]b",
-        "a,line=1::b",
-    ],
+COMMANDS = (
+    "::set-output name=a::b",
+    "x::error::y",
+    "a%0A::stop-commands::b",
+    "##vso[task.setvariable variable=a]b",
+    "a,line=1::b",
 )
-@pytest.mark.parametrize("runner", ["GITHUB_ACTIONS", "TF_BUILD", "CI"])
+
+
+@pytest.mark.parametrize(("name", "runner"), covering(product(COMMANDS, ("GITHUB_ACTIONS", "TF_BUILD", "CI"))))
 def test_places_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, runner: str) -> None:
     wrong = {"place": f"{name}:1:1", "url": "https://fn.example.net/${NOT_SET}"}
     alter(save(place), lambda it: it["tenancies"][0]["steps"][0].update(wrong))
@@ -115,8 +116,10 @@ def test_places_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, r
             assert line.count("::") == 2, line
 
 
-@pytest.mark.parametrize("signs", [True, False])
-@pytest.mark.parametrize("field", ["url", "server_declared", "id", "state", "allow_mass_unsubscribe"])
+@pytest.mark.parametrize(
+    ("field", "signs"),
+    covering(product(("url", "server_declared", "id", "state", "allow_mass_unsubscribe"), (True, False))),
+)
 def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(place: Place, field: str, signs: bool) -> None:
     if signs:
         place.environ["HOOKSYNC_PLAN_KEY"] = KEY

@@ -10,7 +10,7 @@ import pytest
 from tests.attacks.conftest import Withstands
 from tests.attacks.peers import DECLARED, NOT_DECLARED, RECEIVER, Case, cases_of
 from tests.attacks.scene import APPLY, CALLS, PLAN, Scene, leaks, play, steers
-from tests.lanes import sampled
+from tests.lanes import covering
 from tests.wire import Wire, answer, saying
 
 STATUSES = (300, 301, 302, 303, 305, 306, 307, 308, 399)
@@ -48,7 +48,7 @@ def elsewhere() -> Iterator[Wire]:
         yield wire
 
 
-@pytest.mark.parametrize(("call", "status", "place"), sampled(ATTACKS, 15))
+@pytest.mark.parametrize(("call", "status", "place"), covering(ATTACKS))
 def test_a_redirect_is_followed_nowhere(call: str, status: int, place: str, elsewhere: Wire) -> None:
     said = saying(answer(b"", f"{status} Elsewhere", PLACES[place].format(port=elsewhere.port)))
     live = [DECLARED, NOT_DECLARED] if call == "unsubscribe" else []
@@ -67,6 +67,6 @@ def test_a_redirect_is_followed_nowhere(call: str, status: int, place: str, else
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", sampled(cases_of("redirects"), 15), ids=str)
+@pytest.mark.parametrize("case", covering(cases_of("redirects"), every=9, key=Case.columns), ids=str)
 def test_a_redirect_ends_a_whole_process_in_words_and_leads_nowhere(case: Case, withstands: Withstands) -> None:
     withstands(case)

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from tests.attacks.scene import FIELDS, SHOWN, Scene, leaks, play, steers
-from tests.lanes import sampled
+from tests.lanes import covering
 
 TEXTS = {
     "an error": "::error file=x,line=1::owned",
@@ -44,7 +44,7 @@ TEXTS = {
 ATTACKS = [(field, text, shown) for field, (_, places) in FIELDS.items() for text, shown in product(TEXTS, places)]
 
 
-@pytest.mark.parametrize(("field", "text", "shown"), sampled(ATTACKS, 25, 2))
+@pytest.mark.parametrize(("field", "text", "shown"), covering(ATTACKS))
 def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(field: str, text: str, shown: str) -> None:
     scene = FIELDS[field][0](TEXTS[text])
     seen = play(SHOWN[shown], scene)
@@ -56,7 +56,7 @@ def test_nothing_that_a_peer_says_is_a_command_to_a_terminal_or_a_ci_runner(fiel
 
 @pytest.mark.parametrize(
     ("field", "shown"),
-    [(field, shown) for field, (_, places) in FIELDS.items() for shown in places],
+    covering([(field, shown) for field, (_, places) in FIELDS.items() for shown in places]),
 )
 def test_what_a_peer_says_is_shown_there_when_it_is_harmless(field: str, shown: str) -> None:
     assert "harmless" in play(SHOWN[shown], FIELDS[field][0]("harmless")).shown
@@ -87,7 +87,7 @@ for _name, _setting in {
     )
 
 
-@pytest.mark.parametrize(("field", "text"), sampled(product(HOOKS_PLANTS, TEXTS), 25, 2))
+@pytest.mark.parametrize(("field", "text"), covering(product(HOOKS_PLANTS, TEXTS)))
 def test_nothing_in_a_hooks_file_is_a_command_when_a_pull_request_of_a_stranger_is_validated(
     field: str, text: str
 ) -> None:

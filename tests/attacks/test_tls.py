@@ -11,7 +11,7 @@ import pytest
 from tests.attacks.conftest import Withstands
 from tests.attacks.peers import Case, cases_of
 from tests.attacks.scene import APPLY, FORMATS, PLAN, Scene, leaks, play, steers
-from tests.lanes import sampled
+from tests.lanes import covering
 from tests.wire import Certificate, make_certificate
 
 HOSTS = ("127.0.0.1", "localhost")
@@ -67,7 +67,7 @@ def _scene(fault: str, host: str, folder: Path, *, is_receiver: bool = False) ->
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-@pytest.mark.parametrize(("fault", "host", "command"), sampled(ATTACKS, 25))
+@pytest.mark.parametrize(("fault", "host", "command"), covering(ATTACKS, key=lambda row: (row[:2], row[2])))
 def test_a_server_that_cannot_prove_its_name_gets_no_request(
     fault: str, host: str, command: str, tmp_path: Path
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_server_that_cannot_prove_its_name_gets_no_request(
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("fault", "host", "command"), sampled(product(FAULTS, HOSTS, ("apply", "check", "check, JSON")), 25)
+    ("fault", "host", "command"), covering(product(FAULTS, HOSTS, ("apply", "check", "check, JSON")))
 )
 def test_a_receiver_that_cannot_prove_its_name_gets_no_challenge(
     fault: str, host: str, command: str, tmp_path: Path
@@ -101,6 +101,6 @@ def test_one_that_proves_its_name_is_served(host: str, is_receiver: bool, tmp_pa
 
 
 @pytest.mark.timeout(240)  # the first of them waits for many
-@pytest.mark.parametrize("case", sampled(cases_of("TLS"), 15), ids=str)
+@pytest.mark.parametrize("case", covering(cases_of("TLS"), every=9, key=Case.columns), ids=str)
 def test_a_peer_that_speaks_another_protocol_is_one_clear_error(case: Case, withstands: Withstands) -> None:
     withstands(case)
