@@ -1,7 +1,9 @@
 """What hooksync is built from and with: its dependencies, the scripts under .ci, and what workflows may do.
 
-Only the files are looked at here, without a network. That the floors work, that nothing is known to be weak and that a
-build repeats itself is for the scripts to find out: .ci/lowest, .ci/audit and .ci/reproducible.
+Only the files are looked at here, without a network. What a linter of .ci/lint finds is not looked for: zizmor finds
+actions that are not pinned, tokens that a checkout leaves, and expressions within scripts. The scripts find out that
+the floors work, that nothing is known to be weak and that a build repeats itself
+(.ci/lowest, .ci/audit, .ci/reproducible).
 """
 
 from __future__ import annotations
@@ -78,12 +80,6 @@ def jobs_of(path: Path) -> dict[str, dict[str, Any]]:
     return load(path)["jobs"]
 
 
-def steps_of(path: Path) -> list[dict[str, Any]]:
-    if path == ACTION:
-        return load(path)["runs"]["steps"]
-    return [step for job in jobs_of(path).values() for step in job.get("steps", [])]
-
-
 def events_of(path: Path) -> set[str]:
     return set(load(path)[True])  # YAML 1.1 reads `on` so
 
@@ -128,14 +124,6 @@ def test_strangers_can_start_nothing_that_holds_secrets_or_a_token_that_writes(p
     assert events_of(path) <= {"pull_request", "merge_group", "push", "schedule", "workflow_dispatch"}
 
 
-@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
-def test_what_is_used_is_a_commit_or_stands_in_this_repository(path: Path) -> None:
-    jobs = [] if path == ACTION else list(jobs_of(path).values())
-    used = [each["uses"] for each in (*steps_of(path), *jobs) if "uses" in each]
-    assert used
-    assert not [each for each in used if not each.startswith("./") and not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)]
-
-
 def test_an_action_is_the_same_commit_everywhere_and_its_version_stands_beside_it() -> None:
     lines = [line for path in (ACTION, *WORKFLOWS) for line in path.read_text(encoding="utf-8").splitlines()]
     pins = {line.split("uses:")[1].strip() for line in lines if re.match(r"\s*(- )?uses: actions/", line)}
@@ -145,20 +133,9 @@ def test_an_action_is_the_same_commit_everywhere_and_its_version_stands_beside_i
     assert len({name for name, _, _ in commits}) == len(commits), commits
 
 
-@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
-def test_nothing_that_a_stranger_may_have_written_becomes_part_of_a_script(path: Path) -> None:
-    assert not [step["run"] for step in steps_of(path) if "${{" in step.get("run", "")]
-
-
 @pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_job_ends(path: Path) -> None:
     assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
-
-
-def test_a_checkout_leaves_no_token_behind() -> None:
-    checkouts = [step for path in WORKFLOWS for step in steps_of(path) if "checkout@" in step.get("uses", "")]
-    assert checkouts
-    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 def test_our_own_ci_knows_no_secret() -> None:
@@ -218,13 +195,12 @@ def test_a_release_is_tested_built_attested_and_then_published_by_whoever_approv
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
-def test_a_script_of_ci_is_sound_and_stops_at_the_first_failure(path: Path) -> None:
+def test_a_script_of_ci_stops_at_the_first_failure(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n# ")
     assert "\nset -euo pipefail\n" in text
     assert "\n. .ci/common.sh\n" in text
     assert os.access(path, os.X_OK)
-    subprocess.run(["bash", "-n", path, ROOT / ".ci" / "common.sh"], check=True)
 
 
 def test_the_gate_asks_no_service_and_ends_with_the_tests_of_the_readme() -> None:
