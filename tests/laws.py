@@ -508,7 +508,7 @@ def _untrue_step(run: Run, declared: Declared, step: Mapping[str, Any], fates: _
         if not is_said and not any(one.place == want.place for one in made.values()):
             yield f"{what}, without an id, and this run made nothing of the kind"
     if (
-        step["action"] == "unsubscribe"
+        step["action"] in ("unsubscribe", "resubscribe")
         and said == "done"
         and step["id"] not in fates.answered
         and step["id"] not in gone

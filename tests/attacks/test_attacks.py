@@ -23,7 +23,7 @@ def test_the_page_tells_the_families_and_how_many_attacks_they_have() -> None:
     assert page == done.stdout, "count again: python -m tests.attacks --count > docs/attacks.md"
     total = re.search(r"attacks\. Each change plays ([\d,]+) of them, and none may get through\.\*\*", page)
     assert total
-    assert int(total[1].replace(",", "")) > 3_000
+    assert int(total[1].replace(",", "")) < 700, "leave the rows that find nothing new to the night"
 
 
 @pytest.mark.timeout(400)
