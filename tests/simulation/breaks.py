@@ -130,6 +130,12 @@ BREAKS: tuple[Break, ...] = (
         'return "done" if is_tried else "not-attempted"',
     ),
     Break(
+        "report half of a replacement as done",
+        "reconcile/step_runner.py",
+        'return "done" if all(halves) else "half-done"',
+        'return "done"',
+    ),
+    Break(
         "find no difference in the end",
         "reconcile/apply.py",
         "return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)",
