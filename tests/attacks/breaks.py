@@ -117,15 +117,15 @@ BREAKS = {
     ),
     "plans": Break(
         "take any signature",
-        "documents/reader.py",
+        "api/saved_plan.py",
         "        if not is_same(signature, signature_of(document, key)):",
         "        if False:",
     ),
     "policy": Break(
         "let a hooks file name any host",
         "config/policy.py",
-        "        if not _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):",
-        "        if False:",
+        "        if _is_allowed(netloc, urls.DEFAULT_PORTS[scheme], globs):",
+        "        if True:",
     ),
     "states": Break(
         "believe what a state says of a secret",

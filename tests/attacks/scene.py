@@ -41,9 +41,9 @@ FORMATS = {"text": (), "JSON": ("--format", "json"), "Markdown": ("--format", "m
 POLICY = """\
 version: 1
 servers: {hosts}
-receivers: {hosts}
+receivers: {receivers}
 secret_kinds: [env]
-secret_variables: ["*SECRET*", "FN_*"]
+secret_variables: ["*SECRET*", "FN_*", "VALUE_*"]
 place_variables: [BOX, RECEIVER, SERVER]
 allow_http: true
 allow_private_receivers: true
@@ -90,7 +90,7 @@ def play(arguments: Sequence[str], scene: Scene) -> Seen:
         urls = {"BOX": box.url, "RECEIVER": receiver.url}
         places = {name: url.replace("127.0.0.1", scene.host) for name, url in urls.items()}
         hosts = ["hooks.example.org", "archive.example", *(url.split("/")[2] for url in places.values())]
-        given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY.format(hosts=hosts)}
+        given = {"hooks.yaml": scene.hooks, "policy.yaml": POLICY.format(hosts=hosts, receivers=[*hosts, "*.example"])}
         for name, text in given.items():
             (folder / name).write_text(text, encoding="utf-8")
         environ = make_environ(HOOKSYNC_POLICY=str(folder / "policy.yaml"), **(places | dict(scene.environ)))

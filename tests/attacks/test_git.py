@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.scene import POLICY
 from tests.command_line import run_python
 from tests.conftest import HOOKS, Place
 from tests.git_servers import BRANCH, Remote, missing_program
@@ -94,8 +93,7 @@ def test_a_commit_that_looks_like_a_repository_runs_nothing(
     config: str, command: str, place: Place, remote: Remote
 ) -> None:
     clone, mark = repository(place, remote, CONFIGS[config])
-    place.write(POLICY, "policy.yaml")
-    place.environ |= remote.environ | {"HOOKSYNC_POLICY": str(place.folder / "policy.yaml")}
+    place.environ |= remote.environ | {"HOOKSYNC_POLICY": place.policy()}
     arguments = [argument.format(folder=place.folder) for argument in COMMANDS[command]]
     done = place.run(*arguments, "--file", str(clone / "production" / "hooks.yaml"), "--state", WHERE)
     assert not mark.exists()

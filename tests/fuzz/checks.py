@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hooksync.core.errors import Problem
 from hooksync.core.record import Record
+from hooksync.service.receivers import ProbeResult
 
 LITERAL = "hunter2/hunter2"  # stands in seeds where a secret, a key or a password may; no message repeats it
 
@@ -93,5 +94,5 @@ def _is_of(value: object, kind: Any) -> bool:
 
 @cache
 def _fields(kind: Any) -> dict[str, Any]:
-    stated = get_type_hints(kind)
+    stated = get_type_hints(kind, localns={"ProbeResult": ProbeResult})  # imported there only for types
     return {name: stated[name] for name in kind.__struct_fields__}

@@ -32,7 +32,7 @@ FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 PLACES = re.compile(r"(?<![\w.:/*'-])/\w+/[\w/.-]*")  # absolute paths: of no use on another machine
-FAMILIAR_PLACES = ("/run/secrets/", "/api/webhook/", "/api/accesstoken/")
+FAMILIAR_PLACES = ("/run/secrets/", "/dev/", "/api/webhook/", "/api/accesstoken/")
 
 
 def text_of(page: Path) -> str:
@@ -192,7 +192,7 @@ def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
     others = {"--quiet", "--editable", "--check", "--upgrade"}  # of pip, ruff, .ci/reproducible and .ci/lock
     others |= {"--secret-id", "--query", "--output", "--vault-name", "--name"}  # of aws and az
-    others |= {"--ours", "--theirs", "--list-backends"}  # of git and keyring
+    others |= {"--ours", "--theirs", "--add", "--global", "--list-backends"}  # of git and keyring
     others |= {
         "--minutes",
         "--seed",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hooksync.commands import plan_apply
-from hooksync.commands.options import Options
+from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import HooksyncError
 from hooksync.core.model import Secret, SubscriptionKey, Trigger
@@ -385,9 +385,9 @@ class Stage:
         adopts: bool = False,
     ) -> Came:
         """Apply from one of the folders."""
-        options = Options(
+        options = ApplyOptions(
             self._files(number),
-            "json",
+            format="json",
             is_confirmed=True,
             uses_state=self.way.uses_state,
             probes=False,
@@ -399,13 +399,13 @@ class Stage:
 
     def plan(self, number: int) -> Came:
         """Plan from one of the folders."""
-        options = Options(self._files(number), "json", uses_state=True, has_detailed_exit_code=True)
+        options = PlanOptions(self._files(number), format="json", uses_state=True, has_detailed_exit_code=True)
         return self._run(plan_apply.plan, options, Recorder())
 
     def _files(self, number: int) -> tuple[str]:
         return (str(self.folders[number] / "hooks.yaml"),)
 
-    def _run(self, verb: Callable[[Options, World], int], options: Options, terminal: Recorder) -> Came:
+    def _run(self, verb: Callable[[Any, World], int], options: ApplyOptions | PlanOptions, terminal: Recorder) -> Came:
         """Run a command, as the command line would; but an exception that it does not know is kept."""
         self._runs += 1
         name, box, folder = f"{verb.__name__} {self._runs}", self.box, Path(options.files[0]).parent

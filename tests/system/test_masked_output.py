@@ -30,7 +30,8 @@ def declaring_all(hooks: str) -> str:
     """Add a subscription for each of the secrets to a hooks file, and one that is warned of."""
     lines = [hooks.rstrip("\n")]
     for name in ENVIRON:
-        lines.append(f"      {name}: {{url: 'https://{name}.example/', trigger: MOVED, secret: {{env: {name}}}}}")
+        host = name.lower().replace("_", "-")
+        lines.append(f"      {name}: {{url: 'https://{host}.example/', trigger: MOVED, secret: {{env: {name}}}}}")
     lines.append("      doubtful: {url: 'http://h.example/', trigger: MOVED, secret: {env: VALUE_0}}")
     return "\n".join(lines) + "\n"
 
