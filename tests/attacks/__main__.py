@@ -1,4 +1,4 @@
-"""The command: plays all attacks and writes their counts, `python -m tests.attacks > docs/attacks.md`.
+"""The command: plays all attacks and writes their counts, `python -m tests.attacks > docs/internals/attacks.md`.
 
 `--count` plays none and counts them.
 """

@@ -1,4 +1,4 @@
-"""Writes docs/attacks.md: the families of attacks and their numbers."""
+"""Writes docs/internals/attacks.md: the families of attacks and their numbers."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ more is changed than was asked for, or when a run takes more time or memory than
 |---|---|---|---|
 {rows}
 
-[tests/attacks/breaks.py](../tests/attacks/breaks.py) removes one defence at a time, to check that attacks of its
-family that each change plays then get through. [The threat model](threat-model.md) says which test holds which promise.
+[tests/attacks/breaks.py](../../tests/attacks/breaks.py) removes one defence at a time, to check that attacks of its
+family that each change plays then get through. [The threat model](../threat-model.md) says which test holds which promise.
 """
 
 
@@ -51,7 +51,7 @@ def page(attacks: Mapping[str, int], nightly: Mapping[str, int], through: Sequen
 
 
 def _name(family: str) -> str:
-    return f"[{family.removeprefix('test_').replace('_', ' ')}](../tests/attacks/{family}.py)"
+    return f"[{family.removeprefix('test_').replace('_', ' ')}](../../tests/attacks/{family}.py)"
 
 
 def _what(family: str) -> str:

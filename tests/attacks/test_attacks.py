@@ -19,8 +19,8 @@ def test_the_page_tells_the_families_and_how_many_attacks_they_have() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.attacks", "--count"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
-    assert page == done.stdout, "count again: python -m tests.attacks --count > docs/attacks.md"
+    page = (ROOT / "docs" / "internals" / "attacks.md").read_text(encoding="utf-8")
+    assert page == done.stdout, "count again: python -m tests.attacks --count > docs/internals/attacks.md"
     total = re.search(r"attacks\. Each change plays ([\d,]+) of them, and none may get through\.\*\*", page)
     assert total
     assert int(total[1].replace(",", "")) < 700, "leave the rows that find nothing new to the night"

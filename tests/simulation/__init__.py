@@ -1,4 +1,4 @@
 """A deterministic simulation: the whole engine in one process, against a service, a clock and a disk of one seed.
 
-Begin with history.py (what happens, as data), then play.py (how it is played); docs/simulation.md is the manual.
+Begin with history.py (what happens, as data), then play.py (how it is played); docs/internals/simulation.md is the manual.
 """

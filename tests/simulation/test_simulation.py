@@ -67,7 +67,7 @@ def test_a_deliberate_break_is_found_within_a_minute(each: Break, tmp_path: Path
 
 
 def test_the_page_names_every_law_as_it_is() -> None:
-    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "internals" / "simulation.md").read_text(encoding="utf-8")
     for law in {*LAWS, *IDLE}:
         assert f"| `{law.__name__}` | {law.__doc__} |" in page
 
