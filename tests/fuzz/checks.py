@@ -66,8 +66,8 @@ def check_type(value: object, kind: Any) -> None:
         demand(any(_is_of(value, each) for each in arguments), f"not one of {kind}", value)
     elif origin is Literal:
         demand(value in arguments and type(value) in map(type, arguments), f"not one of {kind}", value)
-    elif origin is tuple:
-        demand(type(value) is tuple, "not a tuple", value)
+    elif origin in (tuple, frozenset):
+        demand(type(value) is origin, f"not a {origin.__name__}", value)
         for item in value:  # type: ignore[attr-defined]
             check_type(item, arguments[0])
     elif origin is not None and issubclass(origin, Mapping):
