@@ -82,10 +82,11 @@ def test_what_does_not_name_one_receiver_is_told(arguments: list[str], told: str
     assert told in done.err
 
 
-def test_a_policy_holds_for_the_receiver_that_the_command_line_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "fire"])
+def test_a_policy_holds_for_the_receiver_that_the_command_line_names(command: str, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: 1\nreceivers: ['*.example.org']\nsecret_kinds: [env]\n")
-    done = run("check", "--url", "https://fn.example.net/${KEY}", *NAMED, "--policy", str(policy))
+    done = run(command, "--url", "https://fn.example.net/${KEY}", *NAMED, "--policy", str(policy))
     assert done.code == 3
     said = [line.partition(": ")[2] for line in done.err.splitlines()[::2]]
     assert said == [

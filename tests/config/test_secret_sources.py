@@ -184,10 +184,13 @@ def test_all_of_printable_ascii_will_do() -> None:
 def test_a_program_gets_nothing_of_a_file_of_variables(tmp_path: Path) -> None:
     variables = tmp_path / "variables.env"
     variables.write_text("LD_PRELOAD=/nowhere.so\nBASH_ENV=/nowhere\nHOME=/nowhere\nA=file\n")
-    environ, _, _ = gather([str(variables)], None, {"PATH": os.environ["PATH"], "A": "own"})
+    credentials = tmp_path / "credentials.properties"
+    credentials.write_text("[credentials]\nusername=u\npassword=of-the-file\n")
+    environ, _, _ = gather([str(variables)], str(credentials), {"PATH": os.environ["PATH"], "A": "own"})
     sources = SecretSources(environ)
     assert sources.find(login(command("env"))).reveal().splitlines() == [f"PATH={os.environ['PATH']}", "A=own"]
     assert sources.find(env("HOME")).reveal() == "/nowhere"
+    assert sources.find(env("PRESERVICA_PASSWORD")).reveal() == "of-the-file"
 
 
 def test_what_a_program_prints_is_the_secret_and_no_shell_reads_its_arguments() -> None:

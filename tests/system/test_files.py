@@ -226,14 +226,14 @@ def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> No
     assert '"format": "hooksync.plan/1"' in (run.err if stream.endswith("err") else run.out)
 
 
-@pytest.mark.parametrize("flag", ["plan --out", "apply --yes --no-state --report"])
+@pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --no-state --report"])
 def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(flag: str, place: Place) -> None:
     (place.folder / "precious").write_text("old")
     (place.folder / "written.json").symlink_to("precious")
     assert place.run(*flag.split(), "written.json").code == 0
     assert (place.folder / "precious").read_text() == "old"
     assert not (place.folder / "written.json").is_symlink()
-    assert json.loads((place.folder / "written.json").read_text())["format"].startswith("hooksync.")
+    assert "hooksync" in (place.folder / "written.json").read_text()
 
 
 def test_a_plan_that_would_hold_a_secret_is_refused_and_text_masks_it(place: Place) -> None:
