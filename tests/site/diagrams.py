@@ -204,8 +204,8 @@ def run_lock() -> str:
         494,
         "The run lock of the state",
         "Apply A takes the run lock, lists, changes and verifies, writes the state and returns the lock. "
-        "Meanwhile apply B asks for the lock, waits for --lock-timeout, and is refused with exit code 3; it is "
-        "told who holds the lock. A later apply takes it. On a branch or in a bucket, the lock of a killed run "
+        "Meanwhile apply B asks for the lock, waits for --lock-timeout, and is refused with exit code 3; the "
+        "message names the holder. A later apply takes it. On a branch or in a bucket, the lock of a killed run "
         "expires after a minute.",
     )
 
