@@ -32,7 +32,8 @@ more is changed than was asked for, or when a run takes more time or memory than
 {rows}
 
 [tests/attacks/breaks.py](../../tests/attacks/breaks.py) removes one defence at a time, to check that attacks of its
-family that each change plays then get through. [The threat model](../threat-model.md) says which test holds which promise.
+family that each change plays then get through.
+[The threat model](../threat-model.md) says which test holds which promise.
 """
 
 

@@ -73,6 +73,6 @@ def test_the_search_finds_few_words_so_that_it_finds_what_users_look_for(site: S
 def test_the_search_leads_to_no_page_for_contributors(site: Site) -> None:
     found = {section["location"].partition("#")[0] for section in searched(site)}
     assert "troubleshooting.html" in found
-    for page in ("attacks.html", "simulation.html", *(site.folder / "internals").glob("*.html")):
-        assert (site.folder / page).is_file()
-        assert (site.folder / page).relative_to(site.folder).as_posix() not in found
+    pages = list((site.folder / "internals").glob("*.html"))
+    assert len(pages) > 4
+    assert found.isdisjoint(page.relative_to(site.folder).as_posix() for page in pages)
