@@ -1,36 +1,40 @@
-"""The connections of a run: a pool for all threads, one TLS context, and bounds on the time and size of one call.
+"""The connections of a run, as requests keeps them: one pool for all threads, and one TLS context.
 
-requests and urllib3 bound each read, not a call: a byte every few seconds, or headers without an end, would keep a run
-busy for ever. The bounds are here because only a socket sees every read. No call is repeated or understood here.
+A connection goes only to addresses that its call may go to. requests bounds each read, not a response: a byte every few
+seconds would keep a run busy for ever. `_Response` bounds the whole response. Nothing here repeats a call.
 """
 
 from __future__ import annotations
 
-import math
+import http.client
+import io
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
-import certifi
+import requests
 import requests.adapters
+import requests.utils
 import urllib3.connection
 import urllib3.connectionpool
 import urllib3.exceptions
-import urllib3.util.connection
+from urllib3.util.connection import create_connection
 
+from hooksync import __version__
 from hooksync.core.clock import within
-from hooksync.core.errors import Problem, os_reason
-from hooksync.service.responses import AddressRefused, Flood, SlowLookUp, Unreachable
+from hooksync.core.errors import os_reason
+from hooksync.service.responses import NotConnected, SlowLookUp, explain_connecting
 
 _SERVERS = 1024  # whose connections are kept; dropping a pool would fail the calls that have just taken it
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # as requests itself reads them
-_HEAD = 1024 * 1024  # bytes that the head of an answer may add to its body
+_SHORTEST = 0.001  # seconds; 0 would mean not to wait at all
+_HEADERS = {"User-Agent": f"hooksync/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
 _REFUSED_FIXES = {
     "link-local": "use another host: at such addresses, clouds give keys to their own machines",
     "private": "if that is intended, write `allow_private_receivers: true` into the policy",
@@ -88,206 +92,202 @@ def _translated(address: IPv6Address) -> list[IPv4Address]:
     return [IPv4Address(each) for each in ways]
 
 
-class Call(threading.local):
-    """The call that this thread is making."""
+def judge(address: str, *, may_be_private: bool) -> Reach:
+    """Return the reach of an address. Raises NotConnected if a call may not go there."""
+    reach = reach_of(address)
+    if reach == "link-local" or (reach == "private" and not may_be_private):
+        what = f"the address is {reach}: no call is made to it"
+        raise NotConnected("no-route", what, _REFUSED_FIXES[reach])
+    return reach
 
-    deadline = math.inf  # on the monotonic clock
-    bytes_left = math.inf
-    is_connected = False  # True once anything of the request may have reached the server
-    may_be_private = True  # whether it may go to a private address
-    reach: Reach = "public"  # of the address that it goes to, as far as that is known: behind a proxy it is not
-    look_up: LookUp = staticmethod(socket.getaddrinfo)
 
-    def seconds_left(self) -> float:
-        """Return what is left. Raises TimeoutError when nothing is."""
-        left = min(self.deadline - time.monotonic(), threading.TIMEOUT_MAX)
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket, until the time that the socket allows for one read is over for all reads."""
+
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase) -> None:
+        self._connection = connection
+        self._raw = raw
+        self._end = time.monotonic() + (connection.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        return left
+        self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
 
-    def judge(self, address: str) -> None:
-        """Note the address that the call goes to. Raises AddressRefused where it may not."""
-        self.reach = reach_of(address)
-        if self.reach == "link-local" or (self.reach == "private" and not self.may_be_private):
-            raise AddressRefused(self.reach, _REFUSED_FIXES[self.reach])
-
-    def count(self, size: int) -> None:
-        """Count bytes that came in. Raises Flood for more than any answer of the wanted size can need."""
-        self.bytes_left -= size
-        if self.bytes_left < 0:
-            raise Flood
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
-_CALL = Call()
+class _Response(http.client.HTTPResponse):
+    """A response that is complete before the timeout of its connection, however slowly it comes."""
 
-
-@contextmanager
-def bounded_call(seconds: float, answer_limit: int, look_up: LookUp = socket.getaddrinfo) -> Iterator[Call]:
-    """Bound what this thread reads and how long it takes. `answer_limit`: bytes; chunks may double a body."""
-    _CALL.look_up = look_up
-    _CALL.deadline = time.monotonic() + seconds
-    _CALL.bytes_left = 2 * answer_limit + _HEAD
-    try:
-        yield _CALL
-    finally:
-        vars(_CALL).clear()  # as at first
-
-
-class _Bounded(socket.socket):
-    """A socket that keeps to the bounds of the call it is used for."""
-
-    def recv_into(self, *arguments: Any) -> int:
-        self.settimeout(_CALL.seconds_left())
-        size = super().recv_into(*arguments)
-        _CALL.count(size)
-        return size
-
-    def recv(self, *arguments: Any) -> bytes:
-        self.settimeout(_CALL.seconds_left())
-        data = super().recv(*arguments)
-        _CALL.count(len(data))
-        return data
-
-    def sendall(self, *arguments: Any) -> None:
-        self.settimeout(_CALL.seconds_left())
-        super().sendall(*arguments)
-
-
-class _TlsSocket(_Bounded, ssl.SSLSocket):
-    pass
+    def __init__(self, sock: socket.socket, *arguments: Any, **settings: Any) -> None:
+        super().__init__(sock, *arguments, **settings)
+        self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach()))
 
 
 class _HttpConnection(urllib3.connection.HTTPConnection):
-    """A connection on such a socket, which tells the call once it is open."""
+    """A connection to an address that its calls may go to."""
 
-    address = ""  # of the server; "" behind a proxy, which alone knows it
+    response_class = _Response
+    may_be_private = True  # whether its calls may go to a private address
+    reach: Reach = "public"  # of its address; unknown behind a proxy
 
-    def _new_conn(self) -> socket.socket:
-        """Connect to the first of the server's addresses that takes the connection."""
-        try:
-            addresses = self._addresses()
-        except socket.gaierror as error:
-            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
-        except OSError as error:
-            raise urllib3.exceptions.NewConnectionError(self, "no address") from error
-        failure = OSError("no address")
-        for family, kind, protocol, _, address in addresses:
-            try:
-                return self._connected(_Bounded(family, kind, protocol), address)
-            except OSError as error:
-                failure = error
-        raise urllib3.exceptions.NewConnectionError(self, "no address takes a connection") from failure
-
-    def _connected(self, bounded: _Bounded, address: Any) -> socket.socket:
-        try:
-            for option in self.socket_options or ():
-                bounded.setsockopt(*option)
-            bounded.settimeout(self._seconds())
-            if self.proxy is None:
-                _CALL.judge(address[0])  # the very one that is connected to: its name is not looked up again
-                self.address = address[0]
-            bounded.connect(address)
-        except BaseException:
-            bounded.close()
-            raise
-        return bounded
-
-    def _addresses(self) -> Sequence[tuple[Any, ...]]:
-        """Resolve the server's name. Raises SlowLookUp when that takes too long."""
-        host, look_up, family = self._dns_host.strip("[]"), _CALL.look_up, urllib3.util.connection.allowed_gai_family()
-        seconds = self._seconds()
-        try:
-            return within(seconds, lambda: look_up(host, self.port, family, socket.SOCK_STREAM))
-        except UnicodeError:
-            raise urllib3.exceptions.LocationParseError(host) from None
-        except TimeoutError:
-            raise SlowLookUp from None
-
-    def _seconds(self) -> float:
-        """Return how long a step of connecting may take."""
-        left = _CALL.seconds_left()
-        return min(left, self.timeout) if isinstance(self.timeout, int | float) else left
+    @staticmethod
+    def look_up(*arguments: Any) -> Sequence[tuple[Any, ...]]:
+        """Resolve a name, as socket.getaddrinfo does."""
+        return socket.getaddrinfo(*arguments)
 
     def connect(self) -> None:
-        super().connect()
-        _CALL.is_connected = True
+        """Connect. Raises NotConnected, so that nobody has to guess whether a call was sent."""
+        try:
+            super().connect()
+            return
+        except (OSError, UnicodeError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
+            is_proxy = self.proxy is not None and not self.has_connected_to_proxy
+            failure = explain_connecting(error, self.timeout or 0, is_proxy=is_proxy)
+        raise failure
 
-    def request(self, *arguments: Any, **settings: Any) -> None:
-        if self.sock is not None and self.address:  # it was opened for another call
-            _CALL.judge(self.address)
-        _CALL.is_connected = self.sock is not None  # False: it connects on the way
-        super().request(*arguments, **settings)
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that accepts the connection. Each has an equal share of the time."""
+        seconds = self.timeout or 0
+        end = time.monotonic() + seconds
+        addresses = self._addresses(seconds)
+        failure: Exception = OSError("no address")
+        for position, address in enumerate(addresses):
+            share = (end - time.monotonic()) / (len(addresses) - position)
+            try:
+                if self.proxy is None:
+                    self.reach = judge(address[0], may_be_private=self.may_be_private)
+                connection = create_connection(address, max(share, _SHORTEST), None, self.socket_options)
+            except (OSError, NotConnected) as error:
+                failure = error
+            else:
+                connection.settimeout(seconds)
+                return connection
+        raise failure
+
+    def _addresses(self, seconds: float) -> list[tuple[str, int]]:
+        """Resolve the host's name. Raises SlowLookUp if that takes longer than connecting may."""
+        arguments = (self._dns_host.strip("[]"), self.port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+        try:
+            found = within(seconds, lambda: self.look_up(*arguments))
+        except TimeoutError:
+            raise SlowLookUp from None
+        return [entry[4][:2] for entry in found]
 
 
-class _HttpsConnection(_HttpConnection, urllib3.connection.HTTPSConnection):
-    pass
+def _pool_classes(resolve: LookUp, *, is_open: bool) -> dict[str, type]:
+    """Make the classes of pools whose connections resolve names so. `is_open`: they may go to private addresses."""
+
+    class HttpConnection(_HttpConnection):
+        look_up = staticmethod(resolve)
+        may_be_private = is_open
+
+    class HttpsConnection(HttpConnection, urllib3.connection.HTTPSConnection):
+        pass
+
+    class HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+        ConnectionCls = HttpConnection
+
+    class HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+        ConnectionCls = HttpsConnection
+
+    return {"http": HttpPool, "https": HttpsPool}
 
 
-class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
+class Roots:
+    """The certificates that are trusted, read when they are first needed: to load them is slow. Thread-safe."""
 
-
-class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-_POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
-class Connections(requests.adapters.HTTPAdapter):
-    """At most `each` connections to a server. All https shares one TLS context, because loading roots is slow."""
-
-    def __init__(self, each: int, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._made: ssl.SSLContext | None = None
+        self._context: ssl.SSLContext | None = None
         self._mutex = threading.Lock()
-        super().__init__(pool_connections=_SERVERS, pool_maxsize=each, pool_block=True)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def tls(self) -> ssl.SSLContext:
-        """Return the one context of all connections, made when it is first needed. Raises Unreachable."""
+        """Return the one TLS context of a run. Raises NotConnected."""
         with self._mutex:
-            self._made = self._made or make_tls(self._environ)
-            return self._made
+            if self._context is None:
+                self._context = make_tls(self._environ)
+            return self._context
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """Keeps at most `size` connections to a server. All https connections share one TLS context."""
+
+    def __init__(self, size: int, roots: Roots, look_up: LookUp, *, may_be_private: bool) -> None:
+        self._roots = roots
+        self._pools = _pool_classes(look_up, is_open=may_be_private)
+        super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> Any:
-        """Give every https pool the shared context."""
+        """Give every https pool the shared context, as requests advises."""
         host, tls = super().build_connection_pool_key_attributes(request, True, cert)
         if host["scheme"] == "https":
-            return host, {"ssl_context": self.tls(), "cert_reqs": "CERT_REQUIRED"}
+            tls["ssl_context"] = self._roots.tls()
         return host, tls
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Do nothing: the pool's context already holds the roots and requires a certificate."""
+        """Do nothing: the context has the roots and requires a certificate; here, each connection would load them."""
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Make the pools behind a proxy, once; the certificate of an https proxy is verified like a server's."""
+        """Make the pools behind a proxy. The certificate of an https proxy is verified like a server's."""
         if proxy.lower().startswith("https:"):
-            settings["proxy_ssl_context"] = self.tls()
-        with self._mutex:
-            manager = super().proxy_manager_for(proxy, **settings)
-            if not proxy.lower().startswith("socks"):  # these have pools of their own, which look names up unbounded
-                manager.pool_classes_by_scheme = _POOLS
+            settings["proxy_ssl_context"] = self._roots.tls()
+        manager = super().proxy_manager_for(proxy, **settings)
+        if not proxy.lower().startswith("socks"):  # these have connections of their own
+            manager.pool_classes_by_scheme = self._pools
         return manager
 
 
+class Session(requests.Session):
+    """A session that reads no environment and no netrc, keeps no cookies and follows no redirect."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.headers.clear()
+        self.headers.update(_HEADERS)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return nothing. Even without `allow_redirects`, requests would read the whole response to prepare for it."""
+
+
 def make_tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Make a context with the system's roots, certifi's, and those of REQUESTS_CA_BUNDLE. Raises Unreachable."""
+    """Make a context with the system's roots, those of requests, and a bundle's. Raises NotConnected."""
     context = ssl.create_default_context()
-    context.sslsocket_class = _TlsSocket
     context.hostname_checks_common_name = False  # names stand in subjectAltName alone (RFC 9525), as for urllib3
-    context.load_verify_locations(certifi.where())
+    context.load_verify_locations(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     for name in _CA_VARIABLES:
-        if not (place := environ.get(name)):
-            continue
-        try:
-            context.load_verify_locations(**{"capath" if os.path.isdir(place) else "cafile": place})
-        except (OSError, ValueError) as error:
-            is_missing = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-            reason = os_reason(error) if is_missing else "it holds no certificate in PEM format"
-            what = f"the certificate bundle {place} of {name} cannot be used: {reason}"
-            fix = f"point {name} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it"
-            raise Unreachable(Problem(what, fix), kind="tls") from None
+        place = environ.get(name)
+        if place:
+            _load_bundle(context, name, place)
     return context
+
+
+def _load_bundle(context: ssl.SSLContext, name: str, place: str) -> None:
+    try:
+        if os.path.isdir(place):
+            context.load_verify_locations(capath=place)
+        else:
+            context.load_verify_locations(cafile=place)
+        return
+    except (ssl.SSLError, ValueError):
+        reason = "it holds no certificate in PEM format"
+    except OSError as error:
+        reason = os_reason(error)
+    what = f"the certificate bundle {place} of {name} cannot be used: {reason}"
+    fix = f"point {name} at a PEM file, or at a folder prepared with `openssl rehash`, or unset it"
+    raise NotConnected("tls", what, fix)

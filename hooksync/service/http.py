@@ -13,31 +13,36 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
-from typing import Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
 
 import requests
-import requests.utils
-import urllib3.exceptions
-import urllib3.util
+from requests.utils import should_bypass_proxies
+from urllib3.util import Timeout
 
-from hooksync import __version__
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
 from hooksync.core.record import Record, field, replace
 from hooksync.core.redaction import Redactor
-from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port
-from hooksync.service.connections import Connections, LookUp, Reach, bounded_call
-from hooksync.service.responses import BUSY_STATUSES, TOO_MANY, Flood, Interim, Unreachable, explain
+from hooksync.core.urls import is_loopback, literal_address, shown_server, split_port, split_url
+from hooksync.service.connections import Adapter, LookUp, Reach, Roots, Session, judge
+from hooksync.service.responses import (
+    BUSY_STATUSES,
+    INVALID_PROXY,
+    INVALID_SERVER,
+    NO_SOCKS,
+    TOO_MANY,
+    InterimResponse,
+    NotConnected,
+    ResponseTooLarge,
+    Unreachable,
+    explain,
+)
 
 PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
-USER_AGENT = f"hooksync/{__version__}"
 _CHUNK = 65536  # bytes
 _LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
 _NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before
-_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class Request(Record, frozen=True):
@@ -47,7 +52,7 @@ class Request(Record, frozen=True):
 
     method: str
     base_url: str  # scheme, host and port
-    path: str  # percent-encoded; sent as it is, dot segments included
+    path: str  # percent-encoded
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] | None = None  # what is no bytes is sent in chunks
     answer_limit: int = 1024 * 1024  # bytes of the answer's body
@@ -75,10 +80,7 @@ class Answer(Record, frozen=True):
 
 
 class Transport:
-    """Keeps the connections of a run: one pool for all threads, at most `connections` to a server.
-
-    There is no session of requests: it would read netrc, keep cookies, and work out where a redirect leads.
-    """
+    """Keeps the connections of a run: one pool for all threads, at most `connections` to a server."""
 
     def __init__(
         self,
@@ -86,72 +88,98 @@ class Transport:
         connections: int,
         environ: Mapping[str, str],
         look_up: LookUp = socket.getaddrinfo,
-        connect: float = 10.0,  # seconds for the look-up of a server's name, and for each of its addresses
+        connect: float = 10.0,  # seconds to resolve a server's name and connect to one of its addresses
     ) -> None:
-        self._timeout = timeout
-        self._connect = min(connect, timeout)
-        self._look_up = look_up
-        self._proxies: dict[str, dict[str, str]] = {}
-        self._connections = Connections(connections, environ)
+        self._seconds = timeout
+        self._timeout: Any = Timeout(total=timeout, connect=min(connect, timeout))
+        self._proxies = Proxies(environ)
+        roots = Roots(environ)
+        self._sessions = {
+            may_be_private: Session(Adapter(connections, roots, look_up, may_be_private=may_be_private))
+            for may_be_private in (False, True)
+        }
 
     def close(self) -> None:
         """Close every connection."""
-        self._connections.close()
+        for session in self._sessions.values():
+            session.close()
 
     def send(self, request: Request) -> Answer:
         """Make one call, and follow no redirect: token and secret would go along. Raises AnswerLost, Unreachable."""
-        with bounded_call(self._timeout, request.answer_limit, self._look_up) as call:
-            call.may_be_private = request.may_be_private
-            try:
-                if address := literal_address(split_port(request.base_url.partition("://")[2])[0]):
-                    call.judge(str(address))  # the only thing that can be judged behind a proxy
-                with self._respond(request) as response:
-                    if response.status_code < 200:
-                        raise Interim  # this closes the connection, so that no other call reads the answer that follows
-                    body = b"".join(_read(response, request.answer_limit))
-                    return Answer(response.status_code, body, response.headers.get("Retry-After"), call.reach)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                failure = self._failure(request, error, is_connected=call.is_connected)
-        raise failure  # out here, so that no exception that holds the request is chained to it
-
-    def _respond(self, request: Request) -> requests.Response:
-        """Send a request and wait for the head of its answer."""
-        prepared = requests.Request(
-            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body
-        ).prepare()
-        prepared.url = f"{prepared.url}".removesuffix("/") + request.path  # requests would undo `%2E%2E`
-        timeouts, proxies = (self._connect, self._timeout), self._proxies_for(request.base_url)
-        return self._connections.send(prepared, stream=True, timeout=timeouts, proxies=proxies)
-
-    def _proxies_for(self, base_url: str) -> dict[str, str]:
-        """Find the proxies for a server as requests does; loopback has none. Raises Unreachable for an invalid one."""
-        if base_url not in self._proxies:
-            host = urlsplit(base_url).hostname or ""
-            is_local = is_loopback(f"[{host}]" if ":" in host else host)
-            found = {} if is_local else requests.utils.get_environ_proxies(base_url)
-            proxy = requests.utils.select_proxy(base_url, found)
-            if proxy and not _is_proxy(proxy):
-                what = "the proxy cannot be used: its address is invalid"
-                fix = "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128"
-                raise Unreachable(Problem(what, fix), kind="proxy")
-            self._proxies[base_url] = found
-        return self._proxies[base_url]
-
-    def _failure(self, request: Request, error: Exception, *, is_connected: bool) -> ServiceError:
-        limits = (self._connect, self._timeout, request.answer_limit)
-        kind, what, fix = explain(error, limits, is_connected=is_connected)
+        proxies = self._proxies.of(request.base_url)
+        try:
+            return self._send(request, proxies)
+        except NotConnected as error:
+            kind, what, fix = error.args
+        except requests.exceptions.InvalidURL:
+            kind, what, fix = INVALID_PROXY if proxies else INVALID_SERVER
+        except requests.exceptions.InvalidSchema:
+            kind, what, fix = NO_SOCKS
+        except (requests.RequestException, InterimResponse, ResponseTooLarge, OSError, ValueError) as error:
+            kind, what, fix = explain(error, self._seconds, request.answer_limit)
         failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
-        return failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
+        # out here, so that no exception that holds the request is chained to it
+        raise failure(Problem(f"{request}: {what}", fix), reason=what, kind=kind)
+
+    def _send(self, request: Request, proxies: dict[str, str]) -> Answer:
+        host, _ = split_port(request.base_url.partition("://")[2])
+        address = literal_address(host)
+        if address is not None:  # behind a proxy, nothing else can be judged
+            judge(str(address), may_be_private=request.may_be_private)
+        response = self._sessions[request.may_be_private].request(
+            request.method,
+            request.base_url + request.path,
+            headers=dict(request.headers),
+            data=request.body,
+            proxies=proxies,
+            timeout=self._timeout,
+            allow_redirects=False,
+            stream=True,
+        )
+        with response:
+            if response.status_code < 200:
+                raise InterimResponse  # this closes the connection, on which the final response follows
+            reach: Reach = getattr(response.raw.connection, "reach", "public")
+            body = b"".join(_read(response, request.answer_limit))
+        return Answer(response.status_code, body, response.headers.get("Retry-After"), reach)
 
 
 def _read(response: requests.Response, limit: int) -> Iterator[bytes]:
-    """Read a body, decompressed. Raises Flood when there is more than `limit` bytes."""
+    """Read a body, decompressed. Raises ResponseTooLarge if it has more than `limit` bytes."""
     size = 0
     for chunk in response.iter_content(_CHUNK):
         size += len(chunk)
         if size > limit:
-            raise Flood
+            raise ResponseTooLarge
         yield chunk
+
+
+class Proxies:
+    """The proxies that an environment names, found once for each server. Thread-safe."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._named = {}
+        for name in sorted(environ):  # capitals first: small letters override them, as for requests
+            scheme, separator, rest = name.lower().rpartition("_proxy")
+            if separator and not rest:
+                self._named[scheme] = environ[name]
+        self._found: dict[str, dict[str, str]] = {}  # by server
+        self._mutex = threading.Lock()
+
+    def of(self, base_url: str) -> dict[str, str]:
+        """Return the proxy for a server, by scheme; nothing for loopback and for what NO_PROXY names."""
+        with self._mutex:  # requests changes os.environ for a moment
+            if base_url not in self._found:
+                self._found[base_url] = self._find(base_url)
+            return self._found[base_url]
+
+    def _find(self, base_url: str) -> dict[str, str]:
+        scheme, netloc, _ = split_url(base_url)
+        host, _ = split_port(netloc)
+        proxy = self._named.get(scheme) or self._named.get("all")
+        if not proxy or is_loopback(host) or should_bypass_proxies(base_url, self._named.get("no", "")):
+            return {}
+        return {scheme: proxy}
 
 
 def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
@@ -160,15 +188,6 @@ def proxy_credentials(environ: Mapping[str, str]) -> Iterator[str]:
         if name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             credentials = (url.partition("://")[2] or url).rpartition("@")[0]
             yield from (credentials, *credentials.split(":", 1))
-
-
-def _is_proxy(url: str) -> bool:
-    try:
-        parts = urllib3.util.parse_url(url if "://" in url else f"http://{url}")
-        (parts.host or "").encode("idna")
-    except ValueError:
-        return False
-    return parts.scheme in _PROXY_SCHEMES and bool(parts.host)
 
 
 class RetryPolicy(Record, frozen=True):
@@ -250,43 +269,41 @@ class Caller:
 
     def send(self, request: Request, rule: RetryRule) -> Answer:
         """Make a call until its answer is not busy, or it may not be repeated. Raises AnswerLost, Unreachable."""
-        clock = self.context.clock
-        start = clock.monotonic()
+        peer = f"{self.tenancy} ({shown_server(request.base_url)})"
+        start = self.context.clock.monotonic()
         follows_lost = False
         for repeat in count():
-            last = self._try(request)
-            if not self._may_repeat(last, rule):
-                self._is_out &= not (isinstance(last, Answer) and last.status not in BUSY_STATUSES)
+            try:
+                answer = self.context.send(request, peer, str(request))
+            except ServiceError as error:
+                if not self._may_repeat(error, rule) or not self._wait(repeat, start, rule):
+                    raise
+                follows_lost |= isinstance(error, AnswerLost)
+                continue
+            self._was_reached = True
+            if answer.status not in rule.statuses:
+                self._is_out &= answer.status in BUSY_STATUSES
                 break
-            now = datetime.fromtimestamp(clock.now(), UTC)
-            asked = read_retry_after(last.retry_after, now) if isinstance(last, Answer) else None
-            wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
-            if rule.is_change and (self._is_out or wait is None):
-                self._is_out = True
-                wait = None
-            may_be_done = last.status != TOO_MANY if isinstance(last, Answer) else isinstance(last, AnswerLost)
-            follows_lost |= may_be_done
-            if wait is None or clock.wait(self.context.stop, wait):
+            follows_lost |= answer.status != TOO_MANY
+            if not self._wait(repeat, start, rule, answer.retry_after):
                 break
-        if isinstance(last, ServiceError):
-            raise last
-        return replace(last, follows_lost=follows_lost)
+        return replace(answer, follows_lost=follows_lost)
 
-    def _may_repeat(self, last: Answer | ServiceError, rule: RetryRule) -> bool:
-        if isinstance(last, Answer):
-            return last.status in rule.statuses
-        if last.kind in _NO_WAY:
+    def _may_repeat(self, error: ServiceError, rule: RetryRule) -> bool:
+        if error.kind in _NO_WAY:
             return self._was_reached
-        return rule.repeats_lost and isinstance(last, AnswerLost) and last.kind != "too-large"  # it would be so again
+        return rule.repeats_lost and isinstance(error, AnswerLost) and error.kind != "too-large"  # it would be so again
 
-    def _try(self, request: Request) -> Answer | ServiceError:
-        peer = f"{self.tenancy} ({shown_server(request.base_url)})"
-        try:
-            answer = self.context.send(request, peer, str(request))
-        except ServiceError as error:
-            return error
-        self._was_reached = True
-        return answer
+    def _wait(self, repeat: int, start: float, rule: RetryRule, retry_after: str | None = None) -> bool:
+        """Wait until a call may be made again; False if it may not, or a stop was asked for."""
+        clock = self.context.clock
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        asked = read_retry_after(retry_after, now)
+        wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
+        if rule.is_change and (self._is_out or wait is None):
+            self._is_out = True
+            return False
+        return wait is not None and not clock.wait(self.context.stop, wait)
 
 
 def read_retry_after(header: str | None, now: datetime) -> float | None:

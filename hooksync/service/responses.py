@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 
 import requests.exceptions
-import urllib3.exceptions
 
 from hooksync.core.errors import FailureKind, InvalidDocument, ServiceError
 from hooksync.core.model import NOT_DECLARED, LiveSubscription, Trigger, live_url
@@ -45,6 +45,18 @@ _WRONG_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X50
 _WRONG_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 
 Explanation = tuple[FailureKind, str, str]  # the kind of failure, what happened, how to fix it
+
+INVALID_SERVER: Explanation = ("no-name", "the server's address cannot be used", "check the address in the file")
+INVALID_PROXY: Explanation = (
+    "proxy",
+    "the proxy cannot be used: its address is invalid",
+    "set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.org:3128",
+)
+NO_SOCKS: Explanation = (
+    "proxy",
+    "the proxy cannot be used: SOCKS needs PySocks, which is not installed",
+    "name an http proxy, or install PySocks",
+)
 
 
 class NotUnderstood(Exception):
@@ -181,101 +193,89 @@ class Unreachable(ServiceError):
     """The call was never sent: no name, no connection, no trust."""
 
 
-class Flood(OSError):
-    """More came in than may be read."""
+class NotConnected(Exception):
+    """There is no connection, so nothing of a call was sent."""
 
-    def __init__(self) -> None:
-        super().__init__(errno.EFBIG, "more came in than may be read")  # readers of sockets look at the number
-
-
-class AddressRefused(OSError):
-    """An address is one that a call may not go to: its `args` say what kind of address that is, and how to fix it."""
+    def __init__(self, kind: FailureKind, what: str, fix: str) -> None:
+        super().__init__(kind, what, fix)
 
 
-class SlowLookUp(OSError):
+class ResponseTooLarge(Exception):
+    """The body of a response is larger than its call allows."""
+
+
+class InterimResponse(Exception):
+    """A response (1xx) that announces another one. Only after 100 does Python's http.client wait for the real one."""
+
+
+class SlowLookUp(TimeoutError):
     """A name was not resolved in time."""
 
 
-class Interim(OSError):
-    """An answer that announces another one (1xx). Only after 100 does Python's http.client wait for the real one."""
-
-
-def explain(error: Exception, limits: tuple[float, float, int], *, is_connected: bool) -> Explanation:
-    """Return what an exception means. `limits`: seconds to connect, and of the call; bytes of the answer."""
-    causes, (connect, call, answer_limit) = tuple(_causes(error)), limits
-    if is_connected:
-        return _after_sending(causes, call, answer_limit)
-    return _before_sending(causes, connect)
-
-
-def _after_sending(causes: tuple[BaseException, ...], call: float, answer_limit: int) -> Explanation:
-    for cause in causes:
+def explain(error: Exception, seconds: float, answer_limit: int) -> Explanation:
+    """Return what an exception means after a request was sent. `answer_limit`: bytes."""
+    for cause in _causes(error):
         match cause:
-            case Flood():
+            case ResponseTooLarge():
                 what = f"the answer is larger than {answer_limit} bytes"
                 return "too-large", what, "check the address: this looks like a page or a download"
-            case Interim():
+            case InterimResponse():
                 what = "only an interim answer (1xx) came, and hooksync does not wait for the one after it"
                 return "cut", what, _GATEWAYS
-            case TimeoutError() | urllib3.exceptions.ReadTimeoutError():
-                return "time-out", f"no complete answer within {call:g} s", "try again, or give a longer --timeout"
+            case TimeoutError() | requests.exceptions.Timeout():
+                return "time-out", f"no complete answer within {seconds:g} s", "try again, or give a longer --timeout"
             case ssl.SSLError():
                 return "cut", f"the TLS connection broke{_reason(cause)}", _NETWORK
-            case urllib3.exceptions.DecodeError():
+            case requests.exceptions.ContentDecodingError():
                 return "cut", "the answer's compression is broken", _GATEWAYS
-            case urllib3.exceptions.InvalidHeader():
+            case requests.exceptions.InvalidHeader():
                 return "cut", "the answer's headers are invalid", "check that the server speaks http on this port"
     return "cut", "the connection was cut before the answer was complete", _NETWORK
 
 
-def _before_sending(causes: tuple[BaseException, ...], connect: float) -> Explanation:
-    """Return what an exception means before the server could be asked: of the proxy, if that failed."""
-    if not any(isinstance(each, urllib3.exceptions.ProxyError | requests.exceptions.ProxyError) for each in causes):
-        return _not_connected(causes, connect, "the server")
-    kind, what, fix = _not_connected(causes, connect, "the proxy")
-    if kind == "proxy":
-        return kind, what, fix
-    return "proxy", what, f"{_PROXY}; {fix}" if kind == "tls" or fix == _RESOLVER else _PROXY
+def explain_connecting(error: Exception, seconds: float, *, is_proxy: bool) -> NotConnected:
+    """Return what an exception means before a connection was made. `is_proxy`: to the proxy, not to the server."""
+    refused = _TUNNEL_REFUSED.match(str(error))
+    if refused:
+        needs_password = "; it needs a name and a password" if refused[1] == "407" else ""
+        return NotConnected("proxy", f"the proxy answers {refused[1]}", f"{_PROXY}{needs_password}")
+    if not is_proxy:
+        return NotConnected(*_connecting(error, seconds, "the server"))
+    kind, what, fix = _connecting(error, seconds, "the proxy")
+    helps = kind == "tls" or fix == _RESOLVER
+    return NotConnected("proxy", what, f"{_PROXY}; {fix}" if helps else _PROXY)
 
 
-def _not_connected(causes: tuple[BaseException, ...], connect: float, who: str) -> Explanation:
-    for cause in causes:
-        match cause:
-            case requests.exceptions.InvalidSchema():
-                what = "the proxy cannot be used: SOCKS needs PySocks, which is not installed"
-                return "proxy", what, "name an http proxy, or install PySocks"
-            case OSError() if refused := _TUNNEL_REFUSED.match(str(cause)):
-                wants_password = refused[1] == "407"
-                fix = f"{_PROXY}; it needs a name and a password" if wants_password else _PROXY
-                return "proxy", f"the proxy answers {refused[1]}", fix
-            case ssl.SSLCertVerificationError():
-                what = f"the certificate of {who} is not trusted: {cause.verify_message}"
-                return "tls", what, _fix_for_certificate(cause.verify_code)
-            case AddressRefused(args=(kind, fix)):
-                return "no-route", f"the address is {kind}: no call is made to it", fix
-            case SlowLookUp():
-                return "no-name", f"{who}'s name was not resolved within {connect:g} s", _RESOLVER
-            case urllib3.exceptions.NameResolutionError():
-                return "no-name", f"{who}'s name does not resolve", _NETWORK
-            case ConnectionRefusedError():
-                return "refused", f"{who} refuses connections", "check that it runs, the port, and the proxies"
-            case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
-                return "no-route", f"{who} cannot be reached from this network", _NETWORK
-            case TimeoutError():
-                return "no-connection", f"no connection to {who} within {connect:g} s", _NETWORK
-            case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
-            case ssl.SSLError():
-                what = f"no TLS connection to {who} could be made{_reason(cause)}"
-                return "tls", what, "check that the server speaks https on this port"
-            case urllib3.exceptions.LocationValueError() | requests.exceptions.InvalidURL():
-                return "no-name", f"{who}'s address cannot be used", "check the address in the file"
-    system = next((c for c in causes if isinstance(c, OSError) and c.errno and c.strerror), None)
-    if system is not None and not isinstance(system, ConnectionError):
-        return "cut", f"no connection to {who} could be made: {system.strerror}", _NETWORK
-    if isinstance(causes[0], ValueError):
-        return "bug", f"the call could not be made ({type(causes[0]).__name__})", "report this as a bug"
+def _connecting(error: Exception, seconds: float, who: str) -> Explanation:
+    match error:
+        case ssl.SSLError():
+            return _tls_failure(error, who)
+        case SlowLookUp():
+            return "no-name", f"{who}'s name was not resolved within {seconds:g} s", _RESOLVER
+        case socket.gaierror():
+            return "no-name", f"{who}'s name does not resolve", _NETWORK
+        case UnicodeError():
+            return INVALID_PROXY if who == "the proxy" else INVALID_SERVER
+        case ConnectionRefusedError():
+            return "refused", f"{who} refuses connections", "check that it runs, the port, and the proxies"
+        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+            return "no-route", f"{who} cannot be reached from this network", _NETWORK
+        case TimeoutError():
+            return "no-connection", f"no connection to {who} within {seconds:g} s", _NETWORK
+        case OSError(strerror=str(reason)) if not isinstance(error, ConnectionError):
+            return "cut", f"no connection to {who} could be made: {reason}", _NETWORK
     return "cut", f"the connection to {who} was cut", _NETWORK
+
+
+def _tls_failure(error: ssl.SSLError, who: str) -> Explanation:
+    match error:
+        case ssl.SSLCertVerificationError():
+            what = f"the certificate of {who} is not trusted: {error.verify_message}"
+            return "tls", what, _fix_for_certificate(error.verify_code)
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return "cut", f"no TLS connection to {who} could be made: it was cut", _NETWORK
+    what = f"no TLS connection to {who} could be made{_reason(error)}"
+    return "tls", what, "check that the server speaks https on this port"
 
 
 def _fix_for_certificate(code: int) -> str:
@@ -293,15 +293,7 @@ def _reason(error: ssl.SSLError) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk an exception, what it wraps, and what it was raised from."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [current.__cause__, current.__context__]
-        wrapped = (getattr(current, "reason", None), *current.args)
-        waiting += [each for each in wrapped if isinstance(each, BaseException)]
+    """Walk an exception and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -20,10 +20,9 @@ BREAKS = {
     "redirects": Break(
         "follow a redirect",
         "service/http.py",
-        "                    if response.status_code < 200:\n",
-        "                    if response.headers.get('Location', '').startswith('http'):\n"
-        "                        requests.post(response.headers['Location'], data=request.body)\n"
-        "                    if response.status_code < 200:\n",
+        "            allow_redirects=False,\n",
+        "",
+        also=(("service/connections.py", "    def get_redirect_target(", "    def get_no_redirect_target("),),
     ),
     "tls": Break(
         "take any trusted certificate for that of the host",
@@ -34,18 +33,14 @@ BREAKS = {
     "proxies": Break(
         "ask for this machine through a proxy",
         "service/http.py",
-        "found = {} if is_local else requests",
-        "found = requests",
+        "not proxy or is_loopback(host) or ",
+        "not proxy or ",
     ),
     "netrc": Break(
-        "prepare calls as a session of requests does",
-        "service/http.py",
-        "        prepared = requests.Request(\n"
-        "            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body\n"
-        "        ).prepare()\n",
-        "        prepared = requests.Session().prepare_request(requests.Request(\n"
-        "            request.method, request.base_url, {**_HEADERS, **request.headers}, data=request.body\n"
-        "        ))\n",
+        "let requests read the environment",
+        "service/connections.py",
+        "self.trust_env = False",
+        "self.trust_env = True",
     ),
     "server_names": Break(
         "let user information stand in a URL",
@@ -93,15 +88,14 @@ BREAKS = {
     "bombs": Break(
         "read an answer to its end",
         "service/http.py",
-        "        if size > limit:\n            raise Flood\n",
+        "        if size > limit:\n            raise ResponseTooLarge\n",
         "",
-        also=(("service/connections.py", "        if self.bytes_left < 0:\n            raise Flood\n", ""),),
     ),
     "slow_bodies": Break(
         "wait for as long as there is something to wait for",
         "service/connections.py",
-        "_CALL.deadline = time.monotonic() + seconds",
-        "_CALL.deadline = time.monotonic() + 5 * seconds",
+        "self._end = time.monotonic() + (connection",
+        "self._end = time.monotonic() + 5 * (connection",
     ),
     "broken_answers": Break(
         "take what is no JSON for an empty list",

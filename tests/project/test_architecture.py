@@ -83,8 +83,7 @@ TOUCHING_ATTRIBUTES = {
 ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
     "requests": {"service.connections", "service.http", "service.responses"},
-    "urllib3": {"service.connections", "service.http", "service.responses"},
-    "certifi": {"service.connections"},
+    "urllib3": {"service.connections", "service.http"},
     "filelock": {"~state.local_store"},
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~core.schema"},

@@ -250,16 +250,11 @@ def test_a_name_that_is_not_resolved_in_time_is_told(context: CallContext) -> No
     assert result.detail == "the server's name was not resolved within 0.1 s"
 
 
-def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver(
-    monkeypatch: pytest.MonkeyPatch, context: CallContext
-) -> None:
+def test_a_proxy_that_cannot_be_used_is_told_from_the_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("NO_PROXY", "")
-    monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-    result = challenge(url("http://receiver.invalid/hook"), KEY, context)
+    with Watched(environ={"HTTP_PROXY": f"http://127.0.0.1:{port}"}) as context:
+        result = challenge(url("http://receiver.invalid/hook"), KEY, context)
     assert (result.kind, result.state) == ("proxy", "unreachable")
 
 
