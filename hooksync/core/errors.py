@@ -101,7 +101,7 @@ class SecretError(HooksyncError):
     """A secret or a credential is missing or cannot be used."""
 
 
-NeverSent = Literal["no-name", "refused", "no-route", "proxy", "tls", "bug"]
+NeverSent = Literal["no-name", "refused", "no-route", "proxy", "tls"]
 MaybeSent = Literal["no-connection", "time-out", "too-large", "cut"]
 FailureKind = NeverSent | MaybeSent  # what kept a call from being answered
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import requests
 import requests.adapters
@@ -136,13 +136,9 @@ class _HttpConnection(urllib3.connection.HTTPConnection):
     """A connection to an address that its calls may go to."""
 
     response_class = _Response
-    may_be_private = True  # whether its calls may go to a private address
+    look_up: ClassVar[LookUp]
+    may_be_private: ClassVar[bool]  # whether its calls may go to a private address
     reach: Reach = "public"  # of its address; unknown behind a proxy
-
-    @staticmethod
-    def look_up(*arguments: Any) -> Sequence[tuple[Any, ...]]:
-        """Resolve a name, as socket.getaddrinfo does."""
-        return socket.getaddrinfo(*arguments)
 
     def connect(self) -> None:
         """Connect. Raises NotConnected, so that nobody has to guess whether a call was sent."""
@@ -224,6 +220,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, size: int, roots: Roots, look_up: LookUp, *, may_be_private: bool) -> None:
         self._roots = roots
         self._pools = _pool_classes(look_up, is_open=may_be_private)
+        self._mutex = threading.Lock()
         super().__init__(pool_connections=_SERVERS, pool_maxsize=size, pool_block=True)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
@@ -243,10 +240,11 @@ class Adapter(requests.adapters.HTTPAdapter):
         """Make the pools behind a proxy. The certificate of an https proxy is verified like a server's."""
         if proxy.lower().startswith("https:"):
             settings["proxy_ssl_context"] = self._roots.tls()
-        manager = super().proxy_manager_for(proxy, **settings)
-        if not proxy.lower().startswith("socks"):  # these have connections of their own
-            manager.pool_classes_by_scheme = self._pools
-        return manager
+        with self._mutex:
+            manager = super().proxy_manager_for(proxy, **settings)
+            if not proxy.lower().startswith("socks"):  # these have connections of their own
+                manager.pool_classes_by_scheme = self._pools
+            return manager
 
 
 class Session(requests.Session):

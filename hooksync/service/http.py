@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 import requests
 from requests.utils import should_bypass_proxies
+from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
@@ -115,7 +116,7 @@ class Transport:
             kind, what, fix = INVALID_PROXY if proxies else INVALID_SERVER
         except requests.exceptions.InvalidSchema:
             kind, what, fix = NO_SOCKS
-        except (requests.RequestException, InterimResponse, ResponseTooLarge, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, InterimResponse, ResponseTooLarge, OSError, ValueError) as error:
             kind, what, fix = explain(error, self._seconds, request.answer_limit)
         failure = AnswerLost if kind in get_args(MaybeSent) else Unreachable
         # out here, so that no exception that holds the request is chained to it

@@ -567,8 +567,11 @@ def test_a_proxy_that_refuses_a_tunnel_says_with_which_status(make: Make, serve:
     assert TOKEN not in proxy.requests[0].decode()
 
 
-def test_https_through_a_proxy_is_encrypted_to_the_server(make: Make, serve: Serve, tmp_path: Path) -> None:
-    certificate = make_certificate(tmp_path, "example.invalid")
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_https_through_a_proxy_is_encrypted_to_the_server(
+    make: Make, serve: Serve, tmp_path: Path, has_tls: bool
+) -> None:
+    certificate = make_certificate(tmp_path, "0.0.0.0")  # this machine, but it does not look like loopback
     server = serve(saying(OK), certificate.server)
 
     def tunnel(wire: Wire, connection: socket.socket, _: bytes) -> None:
@@ -579,9 +582,11 @@ def test_https_through_a_proxy_is_encrypted_to_the_server(make: Make, serve: Ser
             _copy(connection, onward)
             back.join()
 
-    proxy = serve(tunnel)
-    transport = make(environ={"HTTPS_PROXY": proxy.url, "REQUESTS_CA_BUNDLE": str(certificate.pem)})
-    assert transport.send(get("https://example.invalid")).status == 200
+    proxy = serve(tunnel, certificate.server if has_tls else None)
+    transport = make(
+        environ={"HTTPS_PROXY": proxy.url.replace("127.0.0.1", "0.0.0.0"), "REQUESTS_CA_BUNDLE": str(certificate.pem)}
+    )
+    assert transport.send(get(f"https://0.0.0.0:{server.port}")).status == 200
     assert server.header("Preservica-Access-Token") == TOKEN
     assert TOKEN not in proxy.requests[0].decode()
     transport.close()
