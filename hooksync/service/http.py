@@ -10,15 +10,13 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import count
 from typing import Any, Literal, get_args
 
 import requests
 from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
+from urllib3.util import Retry, Timeout
 
 from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import AnswerLost, MaybeSent, Problem, ServiceError
@@ -42,7 +40,6 @@ from hooksync.service.responses import (
 PrivateReceivers = Literal["challenged", "quoted", "refused"]  # challenged: but what they answer is not quoted
 
 _CHUNK = 65536  # bytes
-_LONGEST_NUMBER = 9  # digits; a longer Retry-After is longer than any wait
 _NO_WAY = ("no-name", "no-route", "refused")  # kinds that pass where there was a way before
 
 
@@ -298,8 +295,7 @@ class Caller:
     def _wait(self, repeat: int, start: float, rule: RetryRule, retry_after: str | None = None) -> bool:
         """Wait until a call may be made again; False if it may not, or a stop was asked for."""
         clock = self.context.clock
-        now = datetime.fromtimestamp(clock.now(), UTC)
-        asked = read_retry_after(retry_after, now)
+        asked = read_retry_after(retry_after)
         wait = self.context.policy.wait(repeat, clock.monotonic() - start, asked)
         if rule.is_change and (self._is_out or wait is None):
             self._is_out = True
@@ -307,17 +303,9 @@ class Caller:
         return wait is not None and not clock.wait(self.context.stop, wait)
 
 
-def read_retry_after(header: str | None, now: datetime) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date; None where it is missing or cannot be read."""
-    if header is None:
-        return None
-    header = header.strip()
-    if header.isdecimal() and header.isascii():
-        return float(header) if len(header) <= _LONGEST_NUMBER else float("inf")
+def read_retry_after(header: str | None) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date; None if it is missing or cannot be read."""
     try:
-        moment = parsedate_to_datetime(header)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - now).total_seconds())
-    except (ValueError, TypeError, LookupError, OverflowError):  # odd dates break the parser in all these ways
+        return float(Retry().parse_retry_after(header or ""))
+    except (HTTPError, ValueError, TypeError, LookupError, OverflowError):  # odd dates break it in all these ways
         return None

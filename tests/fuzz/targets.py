@@ -200,7 +200,7 @@ def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
 
 def read_header(data: bytes) -> frozenset[str]:
     """A Retry-After header, as the HTTP library gives it."""
-    seconds = read_retry_after(data.decode("latin-1"), NOW)
+    seconds = read_retry_after(data.decode("latin-1"))
     if seconds is None:
         return frozenset({"none"})
     demand(type(seconds) is float and seconds >= 0, "a wait that is none", seconds)
