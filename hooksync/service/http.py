@@ -50,7 +50,7 @@ class Request(Record, frozen=True):
 
     method: str
     base_url: str  # scheme, host and port
-    path: str  # percent-encoded
+    path: str  # as requests takes it: it encodes what has to be, and resolves dot segments
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] | None = None  # what is no bytes is sent in chunks
     answer_limit: int = 1024 * 1024  # bytes of the answer's body

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Literal, NoReturn, get_args
-from urllib.parse import quote
 
 from hooksync.core.errors import FailureKind, MaybeSent, NeverSent, ServiceError
 from hooksync.core.model import HookUrl, Secret
@@ -32,7 +31,6 @@ ProbeTarget = tuple[HookUrl, Secret]
 
 _LARGEST_ANSWER = 64 * 1024  # bytes
 _CODE_BYTES = 16  # random bytes in a code; written as hex
-_AS_IT_IS = "!#$%&'()*+,/:;=?@[]~"  # in a path and a query; other characters are percent-encoded
 _UNREACHED = frozenset({"no-name", "no-route", "no-connection"})  # kinds that hold for every receiver of the server
 _QUOTED = frozenset({"status", "not-json"})  # kinds where the receiver's own words help
 _NOT_QUOTED = (
@@ -150,10 +148,10 @@ def post(
 ) -> Answer | ProbeResult:
     """Call a receiver once, at a private address only where that is allowed. `what`: the call; `code`: a challenge."""
     scheme, netloc, tail = split_url(url.full.partition("#")[0])
-    path = quote(tail if tail.startswith("/") else f"/{tail}", _AS_IT_IS)
+    path = tail if tail.startswith("/") else f"/{tail}"
     if code:
-        _, question_mark, query = path.partition("?")
-        path += f"{'&' if query else '' if question_mark else '?'}challengeCode={code}"
+        separator = "&" if "?" in path else "?"
+        path += f"{separator}challengeCode={code}"
     is_open = context.private_receivers != "refused"
     request = Request("POST", f"{scheme}://{netloc}", path, headers or {}, body, _LARGEST_ANSWER, is_open)
     return probe_once(request, context, "receiver", f"POST {url.shown} {what}")
