@@ -35,7 +35,9 @@ class Preservica:
     def tenant(self) -> str | None:
         """The tenant that the log-in led to, fit to be shown; None where the service did not name it."""
         told = self._session.tenant
-        return told if told == self._tenancy.tenant else self._redactor.quote(told or "") or None
+        if told is None or told == self._tenancy.tenant:
+            return told
+        return self._redactor.quote(told) or None
 
     def log_in(self) -> None:
         """Log in, unless that is done. Every other call does so by itself; by this one `check` knows what failed."""
@@ -68,8 +70,11 @@ class Preservica:
         if not self._redactor.holds(" ".join(others)):
             return tuple(live)
         cleaned = {shown: self._redactor.clean(shown) for shown in others}
-        urls = [HookUrl(cleaned.get(one.url.shown, one.url.shown), one.url.full) for one in live]
-        return tuple(replace(one, url=url) for one, url in zip(live, urls, strict=True))
+        found: list[LiveSubscription] = []
+        for one in live:
+            shown = cleaned.get(one.url.shown, one.url.shown)
+            found.append(replace(one, url=HookUrl(shown, one.url.full)))
+        return tuple(found)
 
     def subscribe(self, declared: DeclaredSubscription, secret: Secret) -> str | None:
         """Make a subscription; returns its id, if told. Raises AnswerLost where it may be made, Rejected where not."""
