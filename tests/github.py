@@ -312,7 +312,8 @@ class GitHub:
                 "runs", id=run.number, path=run.path, event=run.github["event_name"], conclusion=conclusion,
                 head_sha=looked_up("event.pull_request.head.sha", run.github) or run.github["sha"],
                 head_branch=looked_up("event.pull_request.head.ref", run.github) or run.github["ref_name"],
-                head_repository={"full_name": REPOSITORY}, run_started_at=PRESENT,
+                head_repository=looked_up("event.pull_request.head.repo", run.github) or {"full_name": REPOSITORY},
+                run_started_at=PRESENT,
             )  # fmt: skip
         return run
 

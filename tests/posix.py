@@ -60,7 +60,6 @@ NAMES = {  # of modules that are there on Windows, too
     "time": "tzset",
 }
 NAMES_OF = {module: set(names.split()) for module, names in NAMES.items()}
-GUARDS = ("os.name", "sys.platform", "hasattr(")  # in the condition around such a name
 
 
 def missing_on_windows(error: Exception) -> str | None:

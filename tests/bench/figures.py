@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,6 @@ class Found:
     figures: Sequence[Figure]
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)  # by what was run
     facts: Mapping[str, object] = field(default_factory=dict)  # whatever else was counted
-
-
-def median(values: Sequence[float]) -> float:
-    """Give the middle one, or the mean of the two in the middle. Raises ValueError where there is none."""
-    if not values:
-        raise ValueError("nothing was measured")
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> float:

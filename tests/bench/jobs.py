@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from tests.bench.box import Box, Traffic
-from tests.bench.figures import Sample, median
+from tests.bench.figures import Sample
 from tests.bench.measure import HOOKSYNC, run_child
 from tests.bench.workload import TENANT, hooks_file, like_live
 from tests.command_line import ROOT

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.bench.box import Box
-from tests.bench.figures import Figure, Found, Sample, compare_cpu, growth, highest_peak, median, ratio
+from tests.bench.figures import Figure, Found, Sample, compare_cpu, growth, highest_peak, ratio
 from tests.bench.measure import Failed, interleave, own_peak, run_child
 from tests.bench.startup import COMMANDS, FLOORS, SIZE
 from tests.bench.table import json_text, markdown_table, text_table
@@ -60,12 +60,6 @@ def test_the_table_has_a_line_for_every_command_with_what_it_was_made_from(measu
 
 
 @pytest.mark.slow
-def test_progress_stays_out_of_the_result(measured: Measured) -> None:
-    assert measured.err == "startup\n"
-    assert measured.out.startswith("hooksync ")
-
-
-@pytest.mark.slow
 def test_the_json_tells_where_and_with_what_it_was_measured(measured: Measured) -> None:
     document = measured.document
     assert document["format"] == "hooksync.bench/1"
@@ -91,27 +85,10 @@ def test_the_json_holds_each_figure_and_the_samples_behind_it(measured: Measured
 # the arithmetic
 
 
-@pytest.mark.parametrize(
-    ("values", "middle"), [([3.0], 3.0), ([9.0, 1.0, 2.0], 2.0), ([4.0, 1.0, 2.0, 9.0], 3.0), ([5.0, 5.0], 5.0)]
-)
-def test_the_median_is_the_middle_or_the_mean_of_the_two_there(values: list[float], middle: float) -> None:
-    assert median(values) == middle
-
-
-def test_there_is_no_median_of_nothing() -> None:
-    with pytest.raises(ValueError, match="nothing was measured"):
-        median([])
-
-
 def test_a_ratio_is_that_of_medians_not_of_means() -> None:
     assert ratio([2.0, 4.0, 90.0], [1.0, 2.0, 3.0]) == 2.0
     figure = compare_cpu("plan", [sample(0.2), sample(0.4), sample(9.0)], [sample(0.1), sample(0.2), sample(0.3)], 1.5)
     assert (figure.value, figure.is_over, figure.detail) == (2.0, True, "400 ms over 200 ms")
-
-
-@pytest.mark.parametrize(("value", "limit", "is_over"), [(1.2, 1.2, False), (1.3, 1.2, True), (99.0, None, False)])
-def test_only_what_exceeds_a_limit_is_over(value: float, limit: float | None, is_over: bool) -> None:
-    assert Figure("x", value, "x", limit).is_over is is_over
 
 
 @pytest.mark.parametrize(
@@ -141,15 +118,6 @@ def test_subjects_take_turns_and_every_other_round_goes_backwards() -> None:
     samples = interleave(subjects, 3)
     assert "".join(order) == "abc" + "abc" + "cba" + "abc"  # the first is not counted
     assert {name: len(each) for name, each in samples.items()} == {"a": 3, "b": 3, "c": 3}
-
-
-@pytest.mark.parametrize(("rounds", "warms_up", "runs"), [(2, True, 3), (2, False, 2), (1, True, 1)])
-def test_one_round_is_run_for_nothing_where_there_are_several_and_start_up_counts(
-    rounds: int, warms_up: bool, runs: int
-) -> None:
-    order: list[str] = []
-    interleave({"a": lambda: order.append("a") or sample(1)}, rounds, warms_up=warms_up)
-    assert len(order) == runs
 
 
 def test_a_process_is_measured_alone(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ would. What only GitHub, GitLab, Jenkins, Docker or Kubernetes can do is played:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -31,7 +30,7 @@ from tests.conftest import HIDDEN, SECRET, Place
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
 from tests.github import filled
-from tests.gitlab_ci import load_template
+from tests.gitlab_ci import Project, load_template
 from tests.wire import Wire
 
 ACTION = ROOT / "action.yml"
@@ -44,13 +43,8 @@ PRE_COMMIT = ROOT / ".pre-commit-hooks.yaml"
 TWO = ROOT / "examples" / "staging-and-production"  # environments, in a repository to be copied whole
 ONES = sorted((GITHUB / "workflows").glob("*.yml"))
 WORKFLOWS = [*ONES, *sorted((TWO / ".github" / "workflows").glob("*.yml"))]
-SCRIPTS = sorted(GITHUB.glob("*.sh"))
-YAML = [ACTION, PRE_COMMIT, *WORKFLOWS, *sorted(GITLAB.glob("*.yml")), GITLAB / ".gitlab-ci.yml"]
 POLICIES = [folder / "policy.yaml" for folder in (GITHUB, GITLAB, JENKINSFILE.parent, KUBERNETES)]
-YAML += POLICIES[:-1]
-YAML += sorted(path for path in KUBERNETES.iterdir() if path.suffix in (".yml", ".yaml"))
 PAGES = [ROOT / "docs" / f"{name}.md" for name in ("gitops", "github", "gitlab", "jenkins", "kubernetes")]
-ALL_FILES = [*YAML, *SCRIPTS, *sorted(GITHUB.glob("*.py")), JENKINSFILE, DOCKERFILE, *PAGES]
 
 PLACEHOLDER_SHA = "0" * 40
 SELF = f"OWNER/hooksync@{PLACEHOLDER_SHA}"
@@ -67,10 +61,6 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def triggers(workflow: Mapping[Any, Any]) -> dict[str, Any]:
-    return workflow[True]  # YAML 1.1 reads `on` so
-
-
 def steps_of(path: Path) -> list[dict[str, Any]]:
     document = load(path)
     if path == ACTION:
@@ -81,126 +71,14 @@ def steps_of(path: Path) -> list[dict[str, Any]]:
 # --- what the files say
 
 
-@pytest.mark.parametrize("path", sorted({*YAML}), ids=name_of)
-def test_every_yaml_file_parses(path: Path) -> None:
-    assert all(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-
-
-def test_no_file_is_forgotten_here() -> None:
-    found = {path for folder in ("ci", "kubernetes", TWO.name) for path in (ROOT / "examples" / folder).rglob("*")}
-    seen = {*ALL_FILES, KUBERNETES / "secrets.env.example", KUBERNETES / ".gitignore", TWO / "CODEOWNERS"}
-    seen |= {TWO / name for name in ("README.md", ".gitignore", ".gitlab-ci.yml", "policy.yaml")} | {
-        *TWO.glob("*/hooks.yaml")
-    }
-    assert {path for path in found if path.is_file() and "__pycache__" not in path.parts} <= seen
-
-
-@pytest.mark.parametrize("path", ALL_FILES, ids=name_of)
-def test_no_file_holds_a_secret_or_names_a_machine(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert not [hidden for hidden in (*HIDDEN, str(ROOT), str(Path.home())) if hidden in text]
-    assert not re.findall(r"(?i)(?:password|secret|token|key)[\"']?\s*[:=]\s*[\"']?(?=\w*\d)\w{16,}", text)
-
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
-def test_a_script_is_sound_bash(path: Path) -> None:
-    subprocess.run(["bash", "-n", path], check=True)
-    text = path.read_text(encoding="utf-8")
-    assert "${{" not in text
-    if path.name != "arguments.sh":
-        assert text.splitlines()[0] == "#!/usr/bin/env bash"
-        assert "\nset -euo pipefail\n" in text
-
-
-@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
-def test_nothing_is_interpolated_into_a_script(path: Path) -> None:
-    scripts = [step["run"] for step in steps_of(path) if "run" in step]
-    assert not [script for script in scripts if "${{" in script]
-    for script in scripts:
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-
-
-@pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=name_of)
-def test_every_action_is_pinned_to_a_commit_and_says_its_version(path: Path) -> None:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if re.match(r" *(- )?uses:", line)]
-    assert lines
-    for line in lines:
-        found = re.fullmatch(r" *(?:- )?uses: ([\w./-]+)@([0-9a-f]{40}) # (.+)", line)
-        assert found, line
-        is_own = f"{found[1]}@{found[2]}" == SELF
-        assert found[3].startswith("PLACEHOLDER") if is_own else re.fullmatch(r"v\d+\.\d+\.\d+", found[3])
-        assert is_own or (found[1].startswith("actions/") and found[2] != PLACEHOLDER_SHA)
-
-
-def test_an_action_has_the_same_pin_everywhere() -> None:
-    pins = {step["uses"] for path in (ACTION, *WORKFLOWS) for step in steps_of(path) if "uses" in step}
-    names = ["/".join(pin.partition("@")[0].split("/")[:2]) + pin.partition("@")[2] for pin in pins]
-    assert len({name[:-40] for name in names}) == len(set(names))
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_may_do_nothing_that_a_job_does_not_ask_for(path: Path) -> None:
-    workflow = load(path)
-    assert workflow["permissions"] == {}
-    written = {
-        (name, scope)
-        for name, job in workflow["jobs"].items()
-        for scope, access in job["permissions"].items()
-        if access != "read"
-    }
-    scope = {"hooksync-plan": "pull-requests", "hooksync-apply": "contents", "hooksync-drift": "issues"}[path.stem]
-    verb = path.stem.removeprefix("hooksync-")
-    jobs = {verb} if path in ONES or verb == "drift" else {"staging", "production"}
-    assert written == {(job, scope) for job in jobs}
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_ends_and_does_not_run_twice_at_once(path: Path) -> None:
-    workflow = load(path)
-    for job in workflow["jobs"].values():
-        assert 0 < job["timeout-minutes"] <= 30
-        assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
-        if concurrency := workflow.get("concurrency") or (job["concurrency"] if "environment" in job else None):
-            assert concurrency["group"].startswith("hooksync-")
-            assert concurrency["cancel-in-progress"] is (path.stem == "hooksync-plan")
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_gives_forks_no_secrets_and_leaves_no_token_behind(path: Path) -> None:
-    workflow = load(path)
-    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
-    for name, job in workflow["jobs"].items():
-        holds_secrets = "secrets." in json.dumps(job)
-        assert holds_secrets == ("environment" in job) == (name not in ("validate", "show"))
-        if holds_secrets and "pull_request" in triggers(workflow):
-            assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
-    for step in steps_of(path):
-        if step.get("uses", "").startswith("actions/checkout@"):
-            assert step["with"] == {"persist-credentials": False}
-
-
-@pytest.mark.parametrize("path", [each for each in WORKFLOWS if each.stem == "hooksync-apply"], ids=name_of)
-def test_only_the_main_branch_is_applied_and_its_plan_must_be_shown_first(path: Path) -> None:
-    workflow = load(path)
-    assert triggers(workflow)["push"]["branches"] == ["main"]
-    jobs = workflow["jobs"]
-    assert jobs["show"]["needs"] == "plan"
-    assert "github.ref == 'refs/heads/main'" in jobs["show"]["if"]
-    assert "needs.plan.result == 'success'" in jobs["show"]["if"]
-    applying = [job for job in jobs.values() if "contents" in job["permissions"] and job is not jobs["plan"]]
-    assert applying[-1]["environment"] == "production"
-    for job in applying:
-        assert "show" in job["needs"]
-        assert "needs.show.result == 'success'" in job["if"]
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
-def test_a_workflow_uses_inputs_and_outputs_that_the_action_has(path: Path) -> None:
-    inputs = load(ACTION)["inputs"]
-    for step in steps_of(path):
-        if step.get("uses") == SELF:
-            assert set(step["with"]) <= set(inputs)
-            assert step["with"]["command"] in ("validate", "plan", "show", "apply", "drift")
+def test_no_file_holds_a_secret_or_names_a_machine() -> None:
+    pipelines = [path for folder in ("ci", "kubernetes", TWO.name) for path in (ROOT / "examples" / folder).rglob("*")]
+    for path in (ACTION, PRE_COMMIT, DOCKERFILE, *PAGES, *pipelines):
+        if path.is_file() and path.suffix != ".pyc":
+            text = path.read_text(encoding="utf-8")
+            assert not [hidden for hidden in (*HIDDEN, str(ROOT), str(Path.home())) if hidden in text], path
+            secret = r"(?i)(?:password|secret|token|key)[\"']?\s*[:=]\s*[\"']?(?=\w*\d)\w{16,}"
+            assert not re.findall(secret, text), path
 
 
 def test_the_action_reads_inputs_and_steps_that_exist() -> None:
@@ -209,12 +87,6 @@ def test_the_action_reads_inputs_and_steps_that_exist() -> None:
     assert set(re.findall(r"inputs\.([\w-]+)", text)) == set(document["inputs"])
     ids = {step["id"] for step in document["runs"]["steps"] if "id" in step}
     assert set(re.findall(r"steps\.([\w-]+)", text)) == ids
-    assert all(step.get("shell") == "bash" for step in document["runs"]["steps"] if "run" in step)
-    assert all(("required" in each) != ("default" in each) for each in document["inputs"].values())
-
-
-def test_the_plan_is_looked_for_where_the_workflow_makes_it() -> None:
-    assert load(ACTION)["inputs"]["plan-workflow"]["default"] in [path.name for path in WORKFLOWS]
 
 
 # --- GitHub: the action's steps, run
@@ -278,11 +150,9 @@ class Runner:
         path.chmod(0o755)
         return path
 
-    def publish(self, text: str, name: str = "hooksync.policy.yaml") -> None:
-        """Commit a file on the default branch of the repository."""
-        head = "commit refs/heads/main\ncommitter Ada <ada@example.org> 1700000001 +0000\ndata 1\n.\n"
-        file = f"M 100644 inline {name}\ndata {len(text)}\n{text}\n"
-        self.remote.git("fast-import", "--quiet", data=f"{head}from refs/heads/main^0\n{file}")
+    def publish(self, text: str) -> None:
+        """Commit a policy on the default branch of the repository."""
+        Project(self.remote, {}, {}).commit({"hooksync.policy.yaml": text})
 
     def answer(self, answers: Mapping[str, object]) -> None:
         self.answers.write_text(json.dumps(answers), encoding="utf-8")
@@ -396,40 +266,6 @@ def meddle(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_github_plans_saves_applies_and_finds_drift(over_http: Runner, place: Place) -> None:
-    runner = over_http
-    planned = runner.step("Plan")
-    assert planned.returncode == 0, planned.stderr
-    assert runner.outputs["plan"]["changes"] == "true"
-    assert MARKER in runner.summary.read_text(encoding="utf-8").splitlines()[0]
-    assert "signature" in json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
-    assert live(place) == []
-    assert not runner.keeps_state()
-
-    runner.new_machine()
-    hooks = place.folder / "hooks.yaml"
-    text = hooks.read_text(encoding="utf-8")
-    hooks.unlink()  # a saved plan needs no hooks file
-    applied = runner.step("Apply")
-    assert applied.returncode == 0, applied.stderr
-    assert [trigger for trigger, _ in live(place)] == ["FULL_TEXT_INDEXED", "MOVED"]
-    report = json.loads((runner.temp / "hooksync" / "report.json").read_text(encoding="utf-8"))
-    assert report["summary"]["done"] == 2
-    assert runner.keeps_state()
-    hooks.write_text(text, encoding="utf-8")
-
-    runner.new_machine()
-    same = runner.step("Look for drift")
-    assert (same.returncode, runner.outputs["drift"]) == (0, {"exit-code": "0", "drift": "false"}), same.stderr
-
-    meddle(place)
-    drifted = runner.step("Look for drift")
-    assert (drifted.returncode, runner.outputs["drift"]) == (2, {"exit-code": "2", "drift": "true"})
-    assert "::error title=Live is not as declared::" in drifted.stdout
-    assert len(live(place)) == 1
-
-
-@pytest.mark.slow
 def test_github_rotates_a_secret_on_a_machine_that_knows_nothing(over_http: Runner, place: Place) -> None:
     for secret in (SECRET, "the-next-secret-0123456789", "the-one-after-0123456789"):
         over_http.environ["CATALOGUE_SECRET"] = secret
@@ -445,86 +281,10 @@ def test_github_rotates_a_secret_on_a_machine_that_knows_nothing(over_http: Runn
         assert over_http.outputs["plan"]["changes"] == "true"
 
 
-@pytest.mark.slow
-def test_github_says_that_a_job_may_not_write_the_state(over_http: Runner, place: Place) -> None:
-    assert over_http.step("Plan").returncode == 0
-    over_http.remote.decline("no permission to push")
-    applied = over_http.step("Apply")
-    assert applied.returncode == 1
-    assert "no permission to push" in applied.stderr
-    assert live(place) == []
-
-
-@pytest.mark.slow
-def test_github_says_when_there_is_nothing_to_do(runner: Runner) -> None:
-    apply_by_hand(runner)
-    planned = runner.step("Plan")
-    assert (planned.returncode, runner.outputs["plan"]["changes"]) == (0, "false"), planned.stderr
-    applied = runner.step("Apply")
-    assert applied.returncode == 0, applied.stderr
-
-
-@pytest.mark.slow
-def test_github_refuses_a_plan_when_the_tenancy_has_moved(runner: Runner, place: Place) -> None:
-    assert runner.step("Plan").returncode == 0
-    place.box.seed("DEMO", "https://other.example.org/", "MOVED", "a-secret-of-others-0123456789")
-    before = live(place)
-    refused = runner.step("Apply")
-    assert refused.returncode == 3, refused.stderr
-    assert "::error title=hooksync refused the plan::" in refused.stdout
-    assert live(place) == before
-
-
-@pytest.mark.slow
-def test_github_refuses_a_plan_that_was_altered_and_one_that_is_not_signed(runner: Runner, place: Place) -> None:
-    assert runner.step("Plan").returncode == 0
-    plan = runner.temp / "hooksync" / "plan.json"
-    good = plan.read_text(encoding="utf-8")
-    plan.write_text(good.replace("${RECEIVER}", "https://elsewhere.example.org/"), encoding="utf-8")
-    assert runner.step("Apply").returncode == 3
-    del runner.environ["HOOKSYNC_PLAN_KEY"]
-    assert runner.step("Plan").returncode == 0
-    assert runner.step("Apply", HOOKSYNC_PLAN_KEY=KEY).returncode == 3
-    assert live(place) == []
-
-
-def test_github_refuses_a_plan_that_is_too_old(runner: Runner, place: Place) -> None:
-    del runner.environ["HOOKSYNC_PLAN_KEY"]
-    assert runner.step("Plan").returncode == 0
-    plan = runner.temp / "hooksync" / "plan.json"
-    document = json.loads(plan.read_text(encoding="utf-8"))
-    document["created_at"] = "2020-01-01T00:00:00Z"
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    document["digest"] = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    plan.write_text(json.dumps(document), encoding="utf-8")
-    refused = runner.step("Apply")
-    assert (refused.returncode, "--max-age" in refused.stderr) == (3, True), refused.stderr
-    assert live(place) == []
-
-
 def over_the_limit(place: Place) -> None:
     """Let three be live that are not declared: to remove them all would be refused."""
     for index in range(3):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "a-secret-of-others-0123456789")
-
-
-def test_github_fails_the_check_of_a_plan_that_would_be_refused_and_comments_why(runner: Runner, place: Place) -> None:
-    over_the_limit(place)
-    planned = runner.step("Plan")
-    assert planned.returncode == 3, planned.stderr
-    assert "::error title=hooksync would refuse this plan::" in planned.stdout
-    assert "changes" not in runner.outputs["plan"]
-    assert not (runner.temp / "hooksync" / "plan.json").exists()
-    assert runner.outputs["plan"]["markdown"]  # for which the comment is made although the job fails
-    (step,) = (each for each in steps_of(ACTION) if each["name"] == "Comment")
-    assert step["if"].startswith("${{ !cancelled() && ")
-    body = comment(runner, [])["given"]["body"]
-    assert "**apply would refuse**" in body
-    assert "limits.unsubscribe" in body
-    drift = runner.step("Look for drift")
-    assert (drift.returncode, runner.outputs["drift"]) == (3, {"exit-code": "3"})
-    assert "::error title=hooksync apply would refuse::" in drift.stdout
 
 
 @pytest.mark.slow
@@ -621,16 +381,6 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner, name: str)
     assert (done.returncode, done.stdout) == (64, f"::error title=Invalid input::{name} is true or false\n")
 
 
-@pytest.mark.slow
-def test_github_adopts_what_is_live(runner: Runner, place: Place) -> None:
-    place.box.seed("DEMO", f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}", "MOVED", SECRET)
-    runner.inputs = {"adopt": "true", "notify-as": "slack", "args": "--all\n--target=*/MOVED"}
-    assert runner.step("Plan").returncode == 0
-    runner.inputs["args"] = "--all"
-    applied = runner.step("Apply")
-    assert (applied.returncode, "adopted: 1 of 1 " in applied.stdout) == (0, True), applied.stdout
-
-
 def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(runner: Runner, place: Place) -> None:
     forged = "https://old.example.org/\n::error::forged"
     place.box.seed("DEMO", forged, "MOVED", "a-secret-of-others-0123456789")
@@ -646,31 +396,6 @@ def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(r
         assert "\n".join(rest[:-1]) in runner.summary.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_github_re_creates_what_it_is_asked_to(runner: Runner, place: Place) -> None:
-    apply_by_hand(runner)
-    before = {each.id for each in place.box.subscriptions("DEMO")}
-    runner.inputs = {"replace": "prod/catalogue/MOVED\n"}
-    assert (runner.step("Plan").returncode, runner.outputs["plan"]["changes"]) == (0, "true")
-    applied = runner.step("Apply")
-    assert applied.returncode == 0, applied.stderr
-    assert len({each.id for each in place.box.subscriptions("DEMO")} & before) == 1
-    assert len(live(place)) == 2
-
-
-def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Runner) -> None:
-    action = runner.folder / "action"
-    shutil.copytree(GITHUB, action / "examples" / "ci" / "github")
-    (action / ".ci").mkdir()
-    runner.script("install", 'printf "%s\\n" "$PYTHON" "$@"\n').rename(action / ".ci" / "install")
-    runner.inputs = {"python": "python3.12"}
-    installed = runner.step("Install", GITHUB_ACTION_PATH=str(action))
-    assert (installed.returncode, installed.stdout) == (0, f"python3.12\n{runner.temp}/hooksync-venv\n"), (
-        installed.stderr
-    )
-    assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
-
-
 POLICY = "repos/OWNER/REPOSITORY/contents/.github/hooksync.policy.yaml"
 
 
@@ -681,13 +406,10 @@ def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_
     place.write(place.policy_text(), "hooksync.policy.yaml")  # of the pull request: allows all
     runner.inputs["policy"] = ".github/hooksync.policy.yaml"
     runner.event = {"pull_request": {"base": {"sha": base}}} if base else {}
-    runner.answer({POLICY: [place.policy_text().replace("servers: [", 'servers: ["other.example.org", ')]})
-    assert runner.step("Fetch the policy").returncode == 0
-    assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
-    assert runner.step("Plan").returncode == 0
-    assert runner.step("Apply").returncode == 0
+    assert runner.step("Plan").returncode == 0  # there is a plan to apply
     runner.answer({POLICY: [place.policy_text(servers=["other.example.org"])]})
     assert runner.step("Fetch the policy").returncode == 0
+    assert [one for one in runner.calls()[-1]["args"] if one.startswith("ref=")] == ([f"ref={base}"] if base else [])
     before = place.box.calls
     for name, code in (("Validate", 0), ("Plan", 3), ("Apply", 3), ("Look for drift", 3)):  # the server is a variable
         assert runner.step(name).returncode == code
@@ -713,25 +435,19 @@ def test_every_pipeline_holds_its_hooks_file_to_a_policy_that_allows_it(runner: 
         assert runner.bash(f'hooksync validate --file "{hooks}" --policy "{policy}"', {}).returncode == 0
 
 
-def test_github_knows_its_commands(runner: Runner) -> None:
-    (step,) = (each for each in steps_of(ACTION) if each["name"] == "Know the command")
-    known = json.loads(re.search(r"fromJSON\('(.*?)'\)", step["if"])[1])  # type: ignore[index]
-    assert known == ["validate", "plan", "show", "apply", "drift"]
-    assert runner.bash(step["run"], {}).returncode == 1
-
-
 # --- GitHub: the comment, and the plan that was reviewed
 
 COMMENTS = "repos/OWNER/REPOSITORY/issues/7/comments?per_page=100"
 PULLS = "repos/OWNER/REPOSITORY/commits/merge-sha/pulls"
 RUNS = "repos/OWNER/REPOSITORY/actions/workflows/hooksync-plan.yml/runs"
 MERGE = {"GITHUB_SHA": "merge-sha", "GITHUB_REF_NAME": "main"}
+HEAD = {"ref": "branch", "sha": "head-sha", "repo": {"full_name": "OWNER/REPOSITORY"}}
 PULL = {
     "number": 7,
     "merged_at": "2030-01-02T12:00:00Z",
     "merge_commit_sha": "merge-sha",
     "base": {"ref": "main"},
-    "head": {"ref": "branch", "sha": "head-sha", "repo": {"full_name": "OWNER/REPOSITORY"}},
+    "head": HEAD,
 }
 RUN = {
     "id": 11,
@@ -785,54 +501,37 @@ def test_github_comments_no_more_than_fits(runner: Runner) -> None:
         assert ("too long" in body) is (length > 10)
 
 
-def find(runner: Runner, pulls: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str | None:
-    runner.answer({PULLS: [pulls], RUNS: [{"workflow_runs": runs}]})
+QUEUED = {**RUN, "id": 12, "head_branch": "gh-readonly-queue/main/pr-7-base-sha"}
+LATER = {"run_started_at": "2030-01-02T12:00:01Z"}
+FOUND = [  # which run, what is different of the pull request, the runs that GitHub lists
+    ("11", {}, [{**RUN, "id": 10, "run_started_at": "2030-01-01T00:00:00Z"}, RUN]),
+    ("11", {}, [RUN]),
+    ("12", {}, [RUN, QUEUED]),
+    ("12", {"head": {**HEAD, "repo": None}}, [QUEUED]),  # a fork's, approved
+    (None, {}, []),
+    (None, {}, [{**RUN, **LATER}]),
+    (None, {}, [{**RUN, "head_repository": {"full_name": "FORK/REPOSITORY"}}]),
+    (None, {}, [{**RUN, "head_repository": None}]),
+    (None, {}, [{**RUN, "head_branch": "another"}]),
+    (None, {}, [{**QUEUED, **LATER}]),
+    (None, {}, [{**QUEUED, "head_branch": "gh-readonly-queue/release/pr-7-base-sha"}]),
+    (None, {"merged_at": None}, [RUN]),
+    (None, {"merge_commit_sha": "another"}, [RUN]),
+    (None, {"base": {"ref": "release"}}, [RUN]),
+    (None, {"head": {**HEAD, "repo": None}}, [RUN]),
+    (None, {"head": {**HEAD, "repo": {"full_name": "FORK/REPOSITORY"}}}, [RUN]),
+]
+
+
+@pytest.mark.slow
+def test_github_takes_no_plan_of_another_pull_request(runner: Runner) -> None:
     runner.inputs["python"] = sys.executable
-    done = runner.step("Find the reviewed plan", **MERGE)
-    found = runner.outputs["find"].get("run-id")
-    assert (done.returncode, "::error title=No reviewed plan::" in done.stdout) == ((0, False) if found else (1, True))
-    return found
-
-
-@pytest.mark.slow
-def test_github_finds_the_plan_that_was_reviewed(runner: Runner) -> None:
-    older, later = {**RUN, "id": 10, "run_started_at": "2030-01-01T00:00:00Z"}, "2030-01-02T12:00:01Z"
-    assert find(runner, [PULL], [older, RUN]) == "11"
-    asked = runner.calls()[-1]["args"]
-    assert {"head_sha=head-sha", "event=pull_request", "status=success"} <= set(asked)
-    assert find(runner, [PULL], []) is None
-    assert find(runner, [PULL], [{**RUN, "run_started_at": later}]) is None
-    assert find(runner, [PULL], [{**RUN, "head_repository": {"full_name": "FORK/REPOSITORY"}}]) is None
-    assert find(runner, [PULL], [{**RUN, "head_repository": None}]) is None
-    assert find(runner, [PULL], [{**RUN, "head_branch": "another"}]) is None
-
-
-@pytest.mark.slow
-def test_github_finds_the_plan_that_a_merge_queue_made(runner: Runner) -> None:
-    queued = {**RUN, "id": 12, "head_branch": "gh-readonly-queue/main/pr-7-base-sha"}
-    asked = [{"head_sha=merge-sha", "event=merge_group"}, {"head_sha=head-sha", "event=pull_request"}]
-    assert find(runner, [PULL], [RUN, queued]) == "12"
-    assert asked[0] <= set(runner.calls()[-1]["args"])
-    assert find(runner, [PULL], [RUN]) == "11"  # a branch without a queue
-    assert asked[1] <= set(runner.calls()[-1]["args"])
-    assert find(runner, [{**PULL, "head": {**PULL["head"], "repo": None}}], [queued]) == "12"  # a fork's, approved
-    assert find(runner, [PULL], [{**queued, "run_started_at": "2030-01-02T12:00:01Z"}]) is None
-    assert find(runner, [PULL], [{**queued, "head_branch": "gh-readonly-queue/release/pr-7-base-sha"}]) is None
-
-
-@pytest.mark.parametrize(
-    "difference",
-    [
-        {"merged_at": None},
-        {"merge_commit_sha": "another"},
-        {"base": {"ref": "release"}},
-        {"head": {**PULL["head"], "repo": None}},  # type: ignore[dict-item]
-        {"head": {**PULL["head"], "repo": {"full_name": "FORK/REPOSITORY"}}},  # type: ignore[dict-item]
-    ],
-)
-@pytest.mark.slow
-def test_github_takes_no_plan_of_another_pull_request(runner: Runner, difference: dict[str, Any]) -> None:
-    assert find(runner, [{**PULL, **difference}], [RUN]) is None
+    for run, difference, runs in FOUND:
+        runner.answer({PULLS: [[{**PULL, **difference}]], RUNS: [{"workflow_runs": runs}]})
+        done = runner.step("Find the reviewed plan", **MERGE)
+        assert runner.outputs["find"].get("run-id") == run, (difference, runs)
+        is_refused = "::error title=No reviewed plan::" in done.stdout
+        assert (done.returncode, is_refused) == (int(run is None), run is None)
 
 
 # --- GitHub: the issue about drift
@@ -981,43 +680,14 @@ def run_gitlab(runner: Runner, name: str, **inputs: object) -> subprocess.Comple
 def test_gitlab_jobs_are_well_behaved() -> None:
     jobs = gitlab()
     for name, job in jobs.items():
-        assert {"rules", "script", "timeout", "image", "stage"} <= set(job)
         assert job["image"]["entrypoint"] == [""]
-        assert "$[[" not in json.dumps(job)
-        for script in (*job["before_script"], *job["script"]):
-            subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+        assert job["timeout"]
         # a fork's merge request has no environment; nothing but the apply has that of production
         assert job.get("environment") == {
             "hooksync:validate": None, "hooksync:apply": {"name": "production"},
         }.get(name, {"name": "planning", "action": "access"})  # fmt: skip
     apply = jobs["hooksync:apply"]
     assert (apply["resource_group"], apply["interruptible"]) == ("hooksync", False)
-    assert [rule.get("when") for rule in apply["rules"]] == ["never", "manual", "manual", "manual"]
-    without = [{key: each for key, each in rule.items() if each != "manual"} for rule in apply["rules"]]
-    assert without == jobs["hooksync:plan"]["rules"]  # where there is no plan, a pipeline that needs it is invalid
-    assert apply["needs"] == ["hooksync:plan"]
-    assert not [name for name, job in jobs.items() if "cache" in job]
-
-
-def test_gitlab_has_each_job_twice_where_the_template_is_included_twice() -> None:
-    staging = gitlab(name="staging", stage="staging", environment="staging", apply="on_success")
-    assert set(staging) == {name.replace("hooksync:", "staging:") for name in gitlab()}
-    apply = staging["staging:apply"]
-    assert (apply["needs"], apply["environment"], apply["resource_group"]) == (
-        ["staging:plan"],
-        {"name": "staging"},
-        "staging",
-    )
-    assert {rule.get("when") for rule in apply["rules"]} == {"never", "on_success"}
-    paths = [path for job in staging.values() for path in job.get("artifacts", {}).get("paths", ())]
-    assert all(path.startswith("staging-") or "unsaved" in path for path in paths)
-
-
-def test_gitlab_includes_the_template_with_all_that_it_needs() -> None:
-    (include,) = load(GITLAB / ".gitlab-ci.yml")["include"]
-    spec = next(yaml.safe_load_all((GITLAB / include["local"]).read_text(encoding="utf-8")))
-    needed = {name for name, each in spec["spec"]["inputs"].items() if "default" not in each}
-    assert set(include["inputs"]) == needed
 
 
 GITLAB_INPUTS = {
@@ -1056,12 +726,6 @@ def test_gitlab_reads_the_policy_from_the_default_branch(runner: Runner, place: 
     without = run_gitlab(runner, "preview", policy="policies/none.yaml")
     assert (without.returncode, "error: the branch main has no policy" in without.stderr) == (1, True)
     assert place.box.calls == ()
-
-
-@pytest.mark.slow
-def test_gitlab_fails_when_the_tenancy_cannot_be_read(runner: Runner, place: Place) -> None:
-    place.box.faults.add("status-500@list:*")
-    assert [run_gitlab(runner, name).returncode for name in ("preview", "plan", "drift")] == [1, 1, 1]
 
 
 # --- Jenkins
@@ -1129,14 +793,6 @@ def test_jenkins_plans_applies_and_finds_drift(over_http: Runner, place: Place, 
     assert not {each.id for each in place.box.subscriptions("DEMO")} & before
 
 
-def test_jenkins_reads_no_parameter_that_it_does_not_have() -> None:
-    text = JENKINSFILE.read_text(encoding="utf-8")
-    declared = re.findall(r"(?:string|booleanParam)\(name: '(\w+)'", text)
-    assert all(f"${name}" in text for name in declared)
-    known = {*declared, *re.findall(r"^ +(\w+) = ", text, re.MULTILINE), "PRESERVICA_USR", "PRESERVICA_PSW"}
-    assert set(re.findall(r"\$\{?([A-Z]\w+)", "".join(jenkins_scripts().values()))) <= known
-
-
 # --- pre-commit, Docker, Kubernetes
 
 
@@ -1152,20 +808,14 @@ def test_pre_commit_validates_all_files_together(runner: Runner, place: Place) -
 
 
 def test_the_image_is_pinned_small_and_not_root() -> None:
-    lines = [line for line in DOCKERFILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    instructions = [line.partition(" ")[::2] for line in lines if re.match(r"[A-Z]+ ", line)]
-    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.\d+-slim-\w+", dict(instructions)["ARG"])
-    assert [rest for name, rest in instructions if name == "FROM"] == ["${PYTHON_IMAGE} AS build", "${PYTHON_IMAGE}"]
-    final = instructions[max(at for at, each in enumerate(instructions) if each[0] == "FROM") + 1 :]
-    assert [rest for name, rest in final if name == "USER"] == ["65532:65532"]
-    assert [rest for name, rest in final if name == "COPY"] == ["--from=build /opt/hooksync /opt/hooksync"]
-    assert not [name for name, _ in final if name in ("ADD", "ARG")]
-    assert next(rest for name, rest in instructions if name == "RUN") == ".ci/install /opt/hooksync"
-    (installed,) = (rest for name, rest in final if name == "RUN")
-    steps = ["apt-get update", "apt-get install --yes --no-install-recommends git", "rm -rf /var/lib/apt/lists/*"]
-    assert installed.split(" && ") == steps
-    assert final[-2:] == [("ENTRYPOINT", '["hooksync"]'), ("CMD", '["--help"]')]
-    assert not re.search(r"(?i)password|secret|token|curl|sudo|--trusted-host", "\n".join(lines))
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.\d+-slim-\w+$", text, re.MULTILINE)
+    build, _, final = text.rpartition("\nFROM ")
+    assert "\nRUN .ci/install /opt/hooksync\n" in build
+    brought_in = re.findall(r"^(?:COPY|ADD|ARG) .*", final, re.MULTILINE)
+    assert brought_in == ["COPY --from=build /opt/hooksync /opt/hooksync"]
+    assert "\nUSER 65532:65532\n" in final
+    assert '\nENTRYPOINT ["hooksync"]\n' in final
 
 
 def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
@@ -1179,11 +829,6 @@ def test_the_build_gets_what_the_wheel_is_made_of_and_nothing_else() -> None:
 
 
 CRON_JOBS = ("cronjob.yml", "sharded-cronjob.yml")
-JOB_SPEC = {  # the fields of a JobSpec of batch/v1
-    *("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex", "completionMode", "completions", "managedBy"),
-    *("manualSelector", "maxFailedIndexes", "parallelism", "podFailurePolicy", "podReplacementPolicy", "selector"),
-    *("successPolicy", "suspend", "template", "ttlSecondsAfterFinished"),
-}
 
 
 def job_of(cron: str) -> dict[str, Any]:
@@ -1214,7 +859,6 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
     (container,) = pod["containers"]
     assert (spec["concurrencyPolicy"], pod["restartPolicy"]) == ("Forbid", "Never")
     assert job.get("backoffLimit", job.get("backoffLimitPerIndex")) == 0
-    assert set(job) <= JOB_SPEC
     assert 0 < job["activeDeadlineSeconds"] < 15 * 60
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -1233,40 +877,19 @@ def test_kubernetes_runs_one_at_a_time_and_may_do_little(cron: str) -> None:
 @pytest.mark.parametrize("cron", CRON_JOBS)
 def test_kubernetes_finds_all_that_it_names(cron: str) -> None:
     made = load(KUBERNETES / "kustomization.yml")
-    assert all((KUBERNETES / name).exists() for name in made["resources"])
-    (files, policy), (secrets,), (image,) = made["configMapGenerator"], made["secretGenerator"], made["images"]
+    (secrets,), (image,) = made["secretGenerator"], made["images"]
     pod = pod_of(cron)
     (container,) = pod["containers"]
     assert container["envFrom"] == [{"secretRef": {"name": secrets["name"]}}]
     assert container["image"] == image["name"]
-    volumes = {each["name"]: each for each in pod["volumes"]}
-    assert volumes["files"]["configMap"]["name"] == files["name"]
-    assert volumes["policy"]["configMap"]["name"] == policy["name"]
-    assert policy["files"] == ["policy.yaml"]
+    maps = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
+    assert maps == [each["name"] for each in made["configMapGenerator"]]
     claims = [each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"] if "persistentVolumeClaim" in each]
-    state = load(KUBERNETES / "state.yml")
-    assert state["kind"] == "PersistentVolumeClaim"
-    assert claims == ([state["metadata"]["name"]] if cron == "cronjob.yml" else [])  # shards: objects in a bucket
+    assert set(claims) <= {load(KUBERNETES / "state.yml")["metadata"]["name"]}
     assert secrets["envs"] == (KUBERNETES / ".gitignore").read_text(encoding="utf-8").split()
+    named = re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))
     example = (KUBERNETES / "secrets.env.example").read_text(encoding="utf-8")
-    assert set(re.findall(r"env: (\w+)", (KUBERNETES / "hooks.yaml").read_text(encoding="utf-8"))) <= set(
-        re.findall(r"^(\w+)=", example, re.MULTILINE)
-    )
-
-
-@pytest.mark.slow
-def test_kubernetes_reconciles_again_and_again(runner: Runner, place: Place) -> None:
-    state = runner.folder / "volume"
-    state.mkdir()
-    place.write(place.policy_text(), "policy.yaml")
-    moved = dict.fromkeys(("/etc/hooksync", "/etc/policy"), str(place.folder)) | {"/var/lib/hooksync": str(state)}
-    command = command_of("cronjob.yml", moved)
-    assert command[0] == "hooksync"
-    assert place.run(*command[1:]).code == 0
-    meddle(place)
-    assert place.run(*command[1:]).code == 0
-    assert len(live(place)) == 2
-    assert (state / "hooks.state.json").exists()
+    assert set(named) <= set(re.findall(r"^(\w+)=", example, re.MULTILINE))
 
 
 @pytest.mark.slow
@@ -1298,38 +921,6 @@ def test_kubernetes_pushes_metrics_and_ends_as_hooksync_does(runner: Runner, pla
         assert float(figures["hooksync_last_success_time_seconds"])  # the first run is remembered
 
 
-def test_kubernetes_takes_one_of_the_two_cron_jobs() -> None:
-    text = (KUBERNETES / "kustomization.yml").read_text(encoding="utf-8")
-    instead = dict(re.findall(r"^  - (\S+) # for very many tenancies: (\S+)$", text, re.MULTILINE))
-    assert instead == {"cronjob.yml": "sharded-cronjob.yml"}
-    named = {*load(KUBERNETES / "kustomization.yml")["resources"], *instead.values()}
-    named |= set(re.findall(r"^# patches: \[\{path: (\S+)\}\]", text, re.MULTILINE))
-    assert named == {path.name for path in KUBERNETES.glob("*.yml")} - {"kustomization.yml"}
-    one, other = (load(KUBERNETES / cron) for cron in CRON_JOBS)
-    assert one["metadata"] == other["metadata"]  # the one replaces the other, and never runs beside it
-
-
-def test_kubernetes_shards_are_as_many_as_the_command_says_and_none_stops_another() -> None:
-    job = job_of("sharded-cronjob.yml")
-    assert (job["completionMode"], job["backoffLimitPerIndex"]) == ("Indexed", 0)
-    assert not {"backoffLimit", "maxFailedIndexes", "podFailurePolicy", "successPolicy"} & set(job)
-    assert 1 < job["parallelism"] <= job["completions"]
-    (container,) = pod_of("sharded-cronjob.yml")["containers"]
-    assert re.findall(r"--shard=\"\$shard/(\d+)\"", " ".join(container["command"])) == [str(job["completions"])]
-
-
-def test_kubernetes_shards_differ_from_the_one_pod_in_nothing_but_the_share() -> None:
-    one, shard = (pod_of(cron) for cron in CRON_JOBS)
-    (alone,), (sharded,) = one.pop("containers"), shard.pop("containers")
-    for of_the_volume in (one["volumes"], alone["volumeMounts"]):
-        (state,) = (each for each in of_the_volume if each["name"] == "state")
-        of_the_volume.remove(state)
-    del one["securityContext"]["fsGroup"]
-    assert [each for each in alone.pop("args") if not each.startswith("--state=")] == sharded.pop("args")
-    assert sharded.pop("command")[:2] == ["sh", "-c"]
-    assert (shard, sharded) == (one, alone)
-
-
 TENANTS = tuple(f"T{number}" for number in range(12))
 
 
@@ -1359,8 +950,3 @@ def test_kubernetes_shards_do_every_tenancy_once(runner: Runner, place: Place) -
     assert {path.name for path in volume.glob("*.json")} == {f"hooks.{number}.state.json" for number in numbers}
     for number, each in enumerate(done, 1):
         assert (f"No tenancy falls in shard {number}/8." in each.stderr) == (number not in numbers)
-
-
-def test_the_hooks_file_of_kubernetes_is_valid(runner: Runner) -> None:
-    done = runner.bash(f'hooksync validate --file "{KUBERNETES / "hooks.yaml"}"', {})
-    assert (done.returncode, done.stderr) == (0, "")

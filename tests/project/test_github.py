@@ -1,8 +1,7 @@
-"""The example of two environments on GitHub: its workflows run as they stand, from the pull request to production."""
+"""The examples on GitHub: their workflows run as they stand, from the pull request to production."""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import textwrap
@@ -13,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
+from tests.conftest import HOOKS, Place
 from tests.git_servers import Remote, missing_program
 from tests.github import GitHub, WorkflowRun
+from tests.gitlab_ci import Project
 
 EXAMPLE = ROOT / "examples" / "staging-and-production"
+SINGLE = ROOT / "examples" / "ci" / "github"
 TENANTS = {"staging": "ARCHIVE_TEST", "production": "ARCHIVE"}
 SERVERS = {"staging": "preview.preservica.com", "production": "eu.preservica.com"}
 RECEIVERS = {"staging": "staging.example.net", "production": "archive.example.net"}
@@ -293,17 +294,59 @@ def test_the_policy_of_main_holds_and_not_that_of_the_change(archive: Archive) -
 
 def test_the_readme_names_what_the_workflows_have() -> None:
     text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
-    workflows = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((EXAMPLE / ".github").rglob("*.yml"))]
-    jobs = [job for each in workflows for job in each["jobs"].values()]
-    environments = {job["environment"] for job in jobs if "environment" in job and "${{" not in job["environment"]}
-    assert environments == {*TENANTS, *(f"planning-{each}" for each in TENANTS)}
-    secrets = {*re.findall(r"secrets\.(\w+)", json.dumps(workflows))}
-    names = {each["name"] for each in workflows}
-    checks = {job["name"] for job in workflows[-1]["jobs"].values()}
-    for name in (*environments, *secrets, *checks):
-        assert f"`{name}`" in text
-    assert all(f"**{name}**" in text for name in names)
-    (shown,) = {job["name"] for job in jobs if job["name"].startswith("show")}
-    assert f"`{shown}`" in text
-    days = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"]["max-age"]["default"]
-    assert days.replace("d", " days") in text
+    workflows = "".join(path.read_text("utf-8") for path in (EXAMPLE / ".github").rglob("*.yml"))
+    named = {
+        *re.findall(r"secrets\.(\w+)", workflows),
+        *re.findall(r"environment: ([\w-]+)(?: #.*)?$", workflows, re.M),
+    }
+    assert named >= {*TENANTS, "HOOK_SECRET"}
+    assert not [name for name in named if f"`{name}`" not in text]
+
+
+# --- one environment
+
+
+@pytest.fixture
+def single(tmp_path: Path, place: Place) -> GitHub:
+    """The example of one environment, in a repository whose pull request has declared the hooks."""
+    if lack := missing_program():
+        pytest.skip(lack)
+    github = GitHub(tmp_path, Remote(tmp_path))
+    held = {name: place.environ[name] for name in ("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "CATALOGUE_SECRET")}
+    held["HOOKSYNC_PLAN_KEY"] = KEY
+    github.environments = {"planning": held, "production": held}
+    github.reviewed = {"production"}
+    files = {f".github/workflows/{path.name}": path.read_text("utf-8") for path in SINGLE.glob("workflows/*.yml")}
+    project = Project(github.remote, {}, {})
+    project.commit({**files, ".github/hooksync.policy.yaml": place.policy_text(), "hooks.yaml": "version: 1\n"})
+    hooks = re.sub(r"\$\{(\w+)\}", lambda found: place.environ[found[1]], HOOKS)
+    project.commit({"hooks.yaml": hooks}, "change")
+    return github
+
+
+@pytest.mark.slow
+def test_one_environment_gets_the_plan_that_was_reviewed(single: GitHub, place: Place) -> None:
+    pull = single.propose("change")
+
+    def planned(repository: str) -> WorkflowRun:
+        head = {**pull["head"], "repo": {"full_name": repository}}
+        event = {"number": pull["number"], "head": head, "base": pull["base"]}
+        merged = f"refs/pull/{pull['number']}/merge"
+        return single.start("hooksync-plan.yml", "pull_request", head["sha"], merged, pull_request=event)
+
+    assert planned("FORK/REPOSITORY").results == {"validate": "success", "plan": "skipped"}
+    run = planned("OWNER/REPOSITORY")
+    assert run.results == {"validate": "success", "plan": "success"}, logs(run)
+
+    sha = pull["head"]["sha"]
+    single.merge(pull, sha)
+    elsewhere = single.start("hooksync-apply.yml", "push", sha, "refs/heads/other")
+    assert set(elsewhere.results.values()) == {"skipped"}
+    run = single.start("hooksync-apply.yml", "push", sha)
+    assert run.results == {"plan": "skipped", "show": "success", "apply": "waiting"}, logs(run)
+    assert not place.box.subscriptions("DEMO")
+    single.go_on(run, "production")
+    assert run.results["apply"] == "success", logs(run)
+    assert len(place.box.subscriptions("DEMO")) == 2
+    assert single.remote.log("hooksync-state")
+    assert single.start("hooksync-drift.yml", "schedule", sha).results == {"drift": "success"}

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hooksync.cli.arguments import Help, read_arguments
 from tests.command_line import ROOT
@@ -28,16 +27,3 @@ def test_a_template_warns_of_secrets_and_names_only_commands_and_files_that_ther
             continue
     for name in re.findall(r"\b[A-Z]+\.md\b|\.ci/\w+", text):
         assert (ROOT / name).exists()
-
-
-def test_a_report_of_a_bug_asks_for_the_version_and_the_plan() -> None:
-    form = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / "bug.yml").read_text(encoding="utf-8"))
-    asked = {each["id"]: each for each in form["body"] if "id" in each}
-    assert "`hooksync version --format json`" in asked["version"]["attributes"]["description"]
-    assert asked["version"]["validations"] == {"required": True}
-    assert "`hooksync plan`" in asked["output"]["attributes"]["description"]
-
-
-def test_the_lint_checks_every_form() -> None:
-    (named,) = re.findall(r"^check github-issue-forms \S+/\{(.*)\}\.yml$", (ROOT / ".ci" / "lint").read_text(), re.M)
-    assert named.split(",") == [path.stem for path in FORMS]
