@@ -129,6 +129,8 @@ GH = """\
 import json, os, subprocess, sys, urllib.parse
 args, world = sys.argv[2:], os.environ["GH_WORLD"]
 given = json.load(sys.stdin) if "--input" in args else None
+several = "--paginate" in args  # pages of one each
+assert os.environ["GH_TOKEN"]
 known = json.load(open(world))
 allowed, fields, rest, method = json.loads(os.environ["GH_PERMISSIONS"]), {}, [], "GET"
 while args:
@@ -185,7 +187,8 @@ match [method, *path.split("/")]:
         answer.update(given)
 assert answer is not None, (method, path)
 json.dump(known, open(world, "w"))
-json.dump(answer, sys.stdout)
+pages = [[each] for each in answer] if several and answer else [answer]
+print(*map(json.dumps, pages))
 """
 
 
@@ -224,8 +227,8 @@ class GitHub:
         self.reviewed: set[str] = set()  # environments that wait for somebody
         self.artifacts: dict[tuple[int, str], dict[str, bytes]] = {}  # by run and name
         self.runs: list[WorkflowRun] = []
-        self._world = folder / "github.json"
-        self._world.write_text(json.dumps({"issues": [], "pulls": [], "runs": []}), encoding="utf-8")
+        self.world = folder / "github.json"
+        self.world.write_text(json.dumps({"issues": [], "pulls": [], "runs": []}), encoding="utf-8")
         self._action = folder / "action"
         shutil.copytree(ROOT / "examples" / "ci" / "github", self._action / "examples" / "ci" / "github")
         (self._action / ".ci").mkdir()
@@ -248,13 +251,13 @@ class GitHub:
     @property
     def known(self) -> dict[str, list[dict[str, Any]]]:
         """What GitHub's API tells."""
-        return json.loads(self._world.read_text(encoding="utf-8"))
+        return json.loads(self.world.read_text(encoding="utf-8"))
 
     def add(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Have a pull request, a run or an issue."""
         known = self.known
         known[kind].append(fields)
-        self._world.write_text(json.dumps(known), encoding="utf-8")
+        self.world.write_text(json.dumps(known), encoding="utf-8")
         return fields
 
     @property
@@ -444,7 +447,7 @@ class _Runner:
                 f"GITHUB_{name.upper()}": str(github[name])
                 for name in ("sha", "ref", "ref_name", "run_id", "repository")
             },
-            "GH_WORLD": str(self.hub._world),
+            "GH_WORLD": str(self.hub.world),
             "GH_GIT": str(self.hub.remote.path),
             "GH_EVENT": github["event_name"],
             "GH_PERMISSIONS": json.dumps(self.job["permissions"]),
