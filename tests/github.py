@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,9 @@ _STATUS = re.compile(r"\b(?:always|cancelled|success|failure)\(\)")
 
 
 def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> Any:
-    """Evaluate an expression. `fails`: whether an earlier step or a job that is needed failed."""
-    tokens = [(match.lastgroup, match[match.lastgroup or 0]) for match in _TOKEN.finditer(text)]
-    assert "".join(value for _, value in tokens) == re.sub(r"\s+(?=(?:[^']*'[^']*')*[^']*$)", "", text), text
-    functions: dict[str, Callable[..., Any]] = {
+    """Evaluate an expression, as Python. `fails`: whether an earlier step or a job that is needed failed."""
+    names = {
+        "look": lambda path: looked_up(path, contexts),
         "always": lambda: True,
         "cancelled": lambda: False,
         "success": lambda: not fails,
@@ -45,64 +44,28 @@ def evaluate(text: str, contexts: Mapping[str, Any], *, fails: bool = False) -> 
         "contains": lambda where, what: what in where,
         "fromJSON": json.loads,
         "format": lambda form, *values: form.format(*values),
+        **{word: json.loads(word) for word in ("true", "false", "null")},
     }
 
-    def take(value: str) -> bool:
-        return bool(tokens and tokens[0] == ("op", value) and tokens.pop(0))
+    def translated(found: re.Match[str]) -> str:
+        token = found[found.lastgroup or 0]
+        if found.lastgroup == "text":
+            return repr(token[1:-1].replace("''", "'"))
+        if found.lastgroup == "op":
+            return {"&&": " and ", "||": " or ", "!": " not "}.get(token, token)
+        return token if token in names else f"look({token!r})"
 
-    def either() -> Any:
-        found = both()
-        while take("||"):
-            other = both()
-            found = found or other
-        return found
-
-    def both() -> Any:
-        found = comparison()
-        while take("&&"):
-            other = comparison()
-            found = other if found else found
-        return found
-
-    def comparison() -> Any:
-        found = one()
-        for sign, is_equal in (("==", True), ("!=", False)):
-            if take(sign):
-                return (shown(found).lower() == shown(one()).lower()) is is_equal
-        return found
-
-    def one() -> Any:
-        if take("!"):
-            return not one()
-        if take("("):
-            found = either()
-            assert take(")"), text
-            return found
-        kind, value = tokens.pop(0)
-        if kind == "text":
-            return value[1:-1].replace("''", "'")
-        if take("("):
-            arguments = []
-            while not take(")"):
-                arguments.append(either())
-                take(",")
-            return functions[value](*arguments)
-        if value in ("true", "false", "null"):
-            return json.loads(value)
-        return looked_up(value, contexts)
-
-    found = either()
-    assert not tokens, text
-    return found
+    assert not _TOKEN.sub("", text).strip(), text
+    return eval(_TOKEN.sub(translated, text), {"__builtins__": {}}, names)
 
 
 def looked_up(path: str, contexts: Mapping[str, Any]) -> Any:
-    """Follow a path such as `needs.plan.result`; what is not there is null, as on GitHub, but for a context."""
+    """Follow a path such as `needs.plan.result`; what is not there is empty, as on GitHub, but for a context."""
     first, *rest = path.split(".")
     found = contexts[first]
     for name in rest:
         found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+    return "" if found is None else found
 
 
 def shown(value: Any) -> str:

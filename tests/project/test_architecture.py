@@ -139,7 +139,6 @@ def modules() -> dict[str, ast.Module]:
 
 MODULES = modules()
 CLIENT_NAMES = [name for name in MODULES if not name.startswith("sandbox")]
-SANDBOX_NAMES = [name for name in MODULES if name.startswith("sandbox")]
 PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
@@ -293,25 +292,8 @@ def test_only_the_modules_that_sign_or_send_reveal_a_secret() -> None:
     assert revealing == REVEALING
 
 
-@pytest.mark.parametrize("name", SANDBOX_NAMES)
-def test_the_sandbox_shares_the_handshake_of_receivers_with_the_client_and_nothing_else(name: str) -> None:
-    ours = [each for each in imports(MODULES[name]) if each.target.split(".")[0] == "hooksync"]
-    shared = {each for each in ours if not each.target.startswith("hooksync.sandbox")}
-    assert all(each.target == "hooksync.receiver" or each[:2] == ("hooksync", ("receiver",)) for each in shared)
-
-
 def test_the_public_receiver_may_be_copied_for_it_imports_pythons_own_modules_alone() -> None:
     assert not [each for each in imports(MODULES["receiver"]) if each.target.split(".")[0] not in ALWAYS_THERE]
-
-
-@pytest.mark.parametrize("name", SANDBOX_NAMES)
-def test_the_sandbox_needs_no_library(name: str) -> None:
-    assert not list(foreign_imports(name))
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_says_what_it_is_for(name: str) -> None:
-    assert ast.get_docstring(MODULES[name])
 
 
 def test_the_page_of_the_architecture_names_modules_and_functions_that_are_there() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import yaml
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import PASSWORD, ROOT
-from tests.conftest import HIDDEN, HOOKS, Place
+from tests.conftest import HIDDEN, Place
 from tests.git_servers import Remote, missing_program, served
 from tests.gitlab_ci import Project
 from tests.wire import Wire
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.timeout(400)  # a pipeline is many processes
 GITLAB = ROOT / "examples" / "ci" / "gitlab"
 EXAMPLE = ROOT / "examples" / "staging-and-production"
 TEMPLATE = (GITLAB / "hooksync.yml").read_text(encoding="utf-8")
-STATE = "hooksync-state"
 PROGRAMS = {
     "hooksync": f'exec "{sys.executable}" -m hooksync "$@"',
     # gitlab-ci-local copies files by it: all of them for containers, of which there are none, and artifacts
@@ -54,10 +52,9 @@ def project(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield project
 
 
-def set_up(project: Project, place: Place, **inputs: str) -> None:
+def set_up(project: Project, place: Place) -> None:
     """Commit the example of one environment."""
     pipeline = (GITLAB / ".gitlab-ci.yml").read_text(encoding="utf-8")
-    pipeline += "".join(f"      {name}: {value}\n" for name, value in inputs.items())
     project.commit({".gitlab-ci.yml": pipeline, "hooksync.yml": TEMPLATE, "hooksync.policy.yaml": place.policy_text()})
 
 
@@ -68,43 +65,6 @@ def live(place: Place, tenant: str = "DEMO") -> list[str]:
 def meddle(place: Place, tenant: str = "DEMO") -> None:
     """Change the tenancy behind hooksync's back."""
     place.box.remove(tenant, place.box.subscriptions(tenant)[0].id)
-
-
-@pytest.mark.slow
-def test_a_change_goes_from_its_review_to_the_tenancy(project: Project, place: Place, watcher: Wire) -> None:
-    project.variables = {**project.variables, "NOTIFY_URL": {"planning": watcher.url, "production": watcher.url}}
-    set_up(project, place, **{"notify-as": "json"})
-    project.commit({"hooks.yaml": HOOKS}, "change")
-    review = project.pipeline("merge_request_event", "change")
-    assert review.jobs == {"hooksync:validate": "PASS", "hooksync:preview": "PASS"}, review.output
-    assert "2 to subscribe" in review.log("hooksync:preview")
-    assert "2 to subscribe" in review.artifact("hooksync-plan.txt")
-
-    project.merge("change")
-    merged = project.pipeline("push")
-    assert merged.jobs == {"hooksync:plan": "PASS"}, merged.output
-    assert "2 to subscribe" in merged.log("hooksync:plan")
-    assert "2 to subscribe" in merged.artifact("hooksync-plan.html")
-    assert live(place) == []
-    assert merged.start("hooksync:apply") == {"hooksync:apply": "PASS"}, merged.output
-    assert "Verified: live matches declared." in merged.log("hooksync:apply")
-    assert json.loads(merged.artifact("hooksync-report.json"))["summary"]["done"] == 2
-    assert live(place) == ["FULL_TEXT_INDEXED", "MOVED"]
-    assert project.remote.log(STATE)
-
-    assert project.pipeline("schedule").jobs == {"hooksync:drift": "PASS"}
-    meddle(place)
-    drift = project.pipeline("schedule")
-    assert drift.jobs == {"hooksync:drift": "FAIL"}
-    assert "1 to subscribe" in drift.log("hooksync:drift")
-
-    again = project.pipeline("web")  # nothing changed in the repository
-    meddle(place)
-    assert again.start("hooksync:apply") == {"hooksync:apply": "FAIL"}, again.output
-    assert "Applied: nothing" in again.log("hooksync:apply")
-    assert "has changed since the plan was made" in again.log("hooksync:apply")
-    assert live(place) == []
-    assert [body["event"] for body in watcher.documents] == ["applied", "drift", "refused"]
 
 
 @pytest.mark.slow
