@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from tests.command_line import ROOT
-from tests.git_servers import Remote
+from tests.git_servers import PASSWORD, Remote
 
 REPOSITORY = "OWNER/REPOSITORY"
 BOT = "github-actions[bot]"
@@ -253,7 +253,7 @@ class GitHub:
         """Start the workflow that the commit has, and run it until it ends or waits for an approval."""
         github = {
             "event_name": event, "sha": sha, "ref": ref, "ref_name": ref.split("/", 2)[2], "repository": REPOSITORY,
-            "actor": "ada", "run_id": len(self.runs) + 1, "event": payload, "token": "made-up-token",
+            "actor": "ada", "run_id": len(self.runs) + 1, "event": payload, "token": PASSWORD,
         }  # fmt: skip
         run = WorkflowRun(len(self.runs) + 1, name, github, dict(inputs))
         self.runs.append(run)
@@ -351,7 +351,8 @@ class _Runner:
                 git = self.hub.remote.git
                 git("init", "--quiet", at=self.hub.workspace)
                 git("remote", "add", "origin", self.hub.remote.url, at=self.hub.workspace)
-                git("fetch", "--quiet", "--depth=1", self.hub.remote.url, self.of.github["sha"], at=self.hub.workspace)
+                commit = (str(self.hub.remote.path), self.of.github["sha"])
+                git("fetch", "--quiet", "--depth=1", *commit, at=self.hub.workspace)
                 git("checkout", "--quiet", "FETCH_HEAD", at=self.hub.workspace)
                 return True, {}
             case "actions/upload-artifact":

@@ -18,7 +18,7 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 from tests.conftest import HOOKS, Place
-from tests.git_servers import Remote, missing_program
+from tests.git_servers import Remote, missing_program, served
 from tests.github import GitHub, WorkflowRun
 from tests.gitlab_ci import Project
 
@@ -307,8 +307,8 @@ def test_the_readme_names_what_the_workflows_have() -> None:
 
 
 @pytest.fixture
-def single(tmp_path: Path, place: Place) -> GitHub:
-    """The example of one environment, in a repository whose pull request has declared the hooks."""
+def single(tmp_path: Path, place: Place) -> Iterator[GitHub]:
+    """The example of one environment, in a repository that only the token of a job opens, with a pull request."""
     if lack := missing_program():
         pytest.skip(lack)
     github = GitHub(tmp_path, Remote(tmp_path))
@@ -321,7 +321,9 @@ def single(tmp_path: Path, place: Place) -> GitHub:
     project.commit({**files, ".github/hooksync.policy.yaml": place.policy_text(), "hooks.yaml": "version: 1\n"})
     hooks = re.sub(r"\$\{(\w+)\}", lambda found: place.environ[found[1]], HOOKS)
     project.commit({"hooks.yaml": hooks}, "change")
-    return github
+    with served(github.remote):
+        (tmp_path / "home" / ".gitconfig").unlink()
+        yield github
 
 
 @pytest.mark.slow

@@ -23,6 +23,15 @@ QUICK_START = ROOT / "docs" / "quick-start.md"
 COMPARISON = ROOT / "docs" / "compare.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 SECRET = "a-shared-secret-of-tests"
+NAMED_FILES = r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`"
+OTHER_COMMANDS = r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|uvicorn) (?:.*\\\n)*.*$"
+OTHER_FLAGS = """
+of pip, ruff, .ci/reproducible and .ci/lock: --quiet --editable --check --upgrade
+of aws, az, git and keyring: --secret-id --query --output --vault-name --name --ours --theirs --add
+--global --list-backends
+of our own test tools: --minutes --seed --atheris --only --quick --json --markdown --cell --count
+--number --steps --from --jobs --strict
+"""
 
 FORBIDDEN = re.compile(
     r"\b(simply|easily|obviously|blazing|seamless\w*|robust|powerful|leverage\w*|best-in-class|endpoints?"
@@ -136,53 +145,28 @@ def test_the_comparison_lists_each_source_that_it_names_and_no_other() -> None:
     assert named == set(re.findall(r"\b[okdt]\d+\b", re.sub(r"\(https[^)]*\)", "", sources)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_file_that_a_page_names_exists(page: Path) -> None:
-    named = re.findall(r"`((?:examples|hooksync|schemas|tests|\.ci)/[\w./-]+)`", text_of(page))
+def test_a_file_that_a_page_names_exists() -> None:
+    named = {each for page in PAGES for each in re.findall(NAMED_FILES, text_of(page))}
     assert not [path for path in named if not (ROOT / path).exists()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_has_no_hollow_words_and_no_places_of_one_machine(page: Path) -> None:
-    text = text_of(page)
-    assert not FORBIDDEN.findall(text)
-    assert not [place for place in PLACES.findall(text) if not place.startswith(FAMILIAR_PLACES)]
+def test_a_page_has_no_hollow_words_and_no_places_of_one_machine() -> None:
+    for page in PAGES:
+        text = text_of(page)
+        assert not FORBIDDEN.findall(text), page
+        assert not [place for place in PLACES.findall(text) if not place.startswith(FAMILIAR_PLACES)], page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_block_within_a_list_is_taken_for_a_part_of_it(page: Path) -> None:
+def test_a_block_within_a_list_is_taken_for_a_part_of_it() -> None:
     """A forge reads any indentation, the site four spaces for each level: else its list begins again at 1."""
-    indented = re.findall(r"^( *)```", text_of(page), re.MULTILINE)
-    assert not [spaces for spaces in indented if len(spaces) % 4]
+    for page in PAGES:
+        indented = re.findall(r"^( *)```", text_of(page), re.MULTILINE)
+        assert not [spaces for spaces in indented if len(spaces) % 4], page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_promises_no_flag_that_is_not_there(page: Path) -> None:
+def test_a_page_promises_no_flag_that_is_not_there() -> None:
     known = set(re.findall(r"--[a-z][a-z-]+", "".join(help_of(*chain) for chain in chains(make_parser()))))
-    others = {"--quiet", "--editable", "--check", "--upgrade"}  # of pip, ruff, .ci/reproducible and .ci/lock
-    others |= {"--secret-id", "--query", "--output", "--vault-name", "--name"}  # of aws and az
-    others |= {"--ours", "--theirs", "--add", "--global", "--list-backends"}  # of git and keyring
-    others |= {
-        "--minutes",
-        "--seed",
-        "--atheris",
-        "--only",
-        "--quick",
-        "--json",
-        "--markdown",
-        "--cell",
-        "--count",
-        "--number",
-        "--steps",
-        "--from",
-        "--jobs",
-        "--strict",
-    }  # of our own test tools
-    text = re.sub(
-        r"^(?:\$ )?(?:aws|az|curl|docker|flask|gh|gunicorn|uvicorn) (?:.*\\\n)*.*$",
-        "",
-        text_of(page),
-        flags=re.MULTILINE,
-    )
-    used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))
-    assert used <= known | others
+    for page in PAGES:
+        text = re.sub(OTHER_COMMANDS, "", text_of(page), flags=re.MULTILINE)
+        used = set(re.findall(r"(?<![\w<!-])--[a-z][a-z-]+", text))
+        assert used <= known | {*OTHER_FLAGS.split()}, page

@@ -228,9 +228,6 @@ def test_the_version_is_told_alike_wherever_it_is_told() -> None:
     releases = dict(re.findall(r"(?m)^## \[(\d.*)\] - (.*)$", text_of("CHANGELOG.md")))
     assert cited.get("date-released") == releases.get(cited["version"])
     assert cited["version"] == hooksync.__version__
-    assert (cited["title"], cited["license"]) == (PROJECT["name"], PROJECT["license"])
-    assert cited["authors"] == PROJECT["authors"]
-    assert set(cited["keywords"]) == set(PROJECT["keywords"])
 
 
 # --- what is locked
