@@ -349,6 +349,17 @@ def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(r
         assert "\n".join(rest[:-1]) in runner.summary.read_text(encoding="utf-8")
 
 
+def test_github_installs_what_is_locked_in_the_checkout_of_the_action(runner: Runner) -> None:
+    action = runner.folder / "action"
+    runner.script("install", 'printf "%s\\n" "$PYTHON" "$@"\n').rename(action / ".ci" / "install")
+    runner.inputs = {"python": "python3.12"}
+    installed = runner.step("Install", GITHUB_ACTION_PATH=str(action))
+    assert (installed.returncode, installed.stdout) == (0, f"python3.12\n{runner.temp}/hooksync-venv\n"), (
+        installed.stderr
+    )
+    assert (runner.folder / "path").read_text() == f"{runner.temp}/hooksync-venv/bin\n"
+
+
 @pytest.mark.parametrize("has_base", [True, False])
 def test_github_reads_the_policy_from_the_base_of_a_pull_request_or_the_default_branch(
     runner: Runner, place: Place, has_base: bool
