@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.boxes import Sandbox
 from tests.command_line import PASSWORD, ROOT, USERNAME, hooksync
 
 EXAMPLES = ROOT / "examples"
+REPOSITORY = EXAMPLES / "staging-and-production"  # to be copied whole
 NAMES = ["minimal", "several-tenancies"]
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
@@ -91,17 +91,3 @@ def test_a_vendor_is_left_alone_in_the_example_with_prefixes(box: Sandbox) -> No
         "subscribe": 8, "resubscribe": 0, "unsubscribe": 0, "keep": 0, "leave": 1,
         "secret_unknown": 0,
     }  # fmt: skip
-
-
-REPOSITORY = EXAMPLES / "staging-and-production"  # to be copied whole
-
-
-def test_the_example_of_a_policy_allows_its_hooks_files_and_no_others(tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(REPOSITORY, tmp_path / "copy"))
-    command = ["validate", "-f", "staging", "-f", "production", "--policy", "policy.yaml"]
-    allowed = hooksync(command, {}, copy)
-    assert (allowed.code, allowed.err) == (0, "")
-    hooks = copy / "production" / "hooks.yaml"
-    hooks.write_text(hooks.read_text(encoding="utf-8").replace("https://archive.", "https://evil."), encoding="utf-8")
-    refused = hooksync(command, {}, copy)
-    assert (refused.code, "evil.example.net" in refused.err) == (1, True)

@@ -125,6 +125,11 @@ def test_a_job_ends(path: Path) -> None:
     assert not [name for name, job in jobs_of(path).items() if not 0 < job["timeout-minutes"] <= 30]
 
 
+def test_only_a_plan_is_cancelled_by_a_newer_one() -> None:
+    cancelled = {path.name for path in WORKFLOWS if "cancel-in-progress: true" in path.read_text("utf-8")}
+    assert cancelled == {"hooksync-plan.yml"}
+
+
 def test_our_own_ci_knows_no_secret() -> None:
     assert "secrets." not in CI.read_text(encoding="utf-8")
     assert not [job for job in jobs_of(CI).values() if "permissions" in job]
