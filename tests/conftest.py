@@ -68,11 +68,6 @@ tenancies:
 """
 
 
-def impatient(hooks: str) -> str:
-    """Say of each tenancy of a hooks file that its list never lags, so that nothing is waited for."""
-    return hooks.replace("    subscriptions:", "    consistency_wait: 0\n    subscriptions:")
-
-
 @dataclass
 class Place:
     """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds them."""
@@ -140,6 +135,7 @@ def make_environ(**more: str) -> dict[str, str]:
         "PRESERVICA_PASSWORD": PASSWORD,
         "CATALOGUE_SECRET": SECRET,
         "FN_KEY": URL_KEY,
+        "HOOKSYNC_LIST_WAIT": "0",  # these lists never lag
         **more,
     }
 

@@ -66,7 +66,6 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "prune": True,
         "unknown_secret": "warn",
         "location": HERE,
-        "consistency_wait": 0.0,  # the list of a fake does not lag, unless it is told to
     }
     return Tenancy(subscriptions=subscriptions, **(defaults | settings))  # type: ignore[arg-type]
 

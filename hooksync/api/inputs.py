@@ -15,6 +15,7 @@ from hooksync.config.files import read_sources
 from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
+from hooksync.core.clock import seconds_set
 from hooksync.core.errors import Problem, Refused, counted, some_of
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
@@ -34,6 +35,8 @@ from hooksync.state.store import StateStore, inspect, is_harmless, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.api.saved_plan import SavedPlan
+
+LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
@@ -101,6 +104,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     An apply holds the run lock of the state all the while. Raises Refused where another run holds it.
     """
     options, world = declared.options, declared.world
+    list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
         found = inspect(store, declared.saved.state_mark if declared.saved else None) if store else Inspected(None)
@@ -116,6 +120,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
             parallelism=options.parallelism,
             check_lock=store.check if store else lambda: None,
             private=declared.private_receivers,
+            list_wait=list_wait,
         ) as run:
             planner = Planner(
                 declared.diff_options,

@@ -6,10 +6,12 @@ So that a test can let hours pass in no time, and a simulation can replay them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import TypeVar
+
+from hooksync.core.errors import Problem, UsageError
 
 T = TypeVar("T")
 
@@ -41,6 +43,16 @@ class Clock:
 
 
 SYSTEM_CLOCK = Clock()
+
+
+def seconds_set(environ: Mapping[str, str], name: str, usual: int, least: int, most: int) -> float:
+    """Return the whole seconds that a variable is set to; `usual` if it is empty or not set. Raises UsageError."""
+    text = environ.get(name) or str(usual)
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not is_number or not least <= int(text) <= most:
+        what = f"{name} is not a whole number of seconds from {least} to {most}"
+        raise UsageError(Problem(what, f"unset it, or set {usual}"))
+    return float(text)
 
 
 def rfc3339(seconds: float) -> str:

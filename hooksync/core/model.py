@@ -252,7 +252,6 @@ class PlainSettings(Record, frozen=True, kw_only=True):
     probe: Probe = "auto"
     prune: bool = True  # False: nothing undeclared is unsubscribed
     unknown_secret: UnknownSecret = "warn"  # what becomes of a live one whose secret may not be the declared one
-    consistency_wait: float = 30  # seconds that the list may lag behind the answers before it is believed
 
 
 class Server(Record, frozen=True):

@@ -45,6 +45,7 @@ class Execution(Record, frozen=True):
     options: DiffOptions  # those that the plan was made with
     clock: Clock = SYSTEM_CLOCK
     advance: Callable[[], None] = lambda: None  # called after each POST or DELETE
+    list_wait: float = 0.0  # seconds that the list may lag behind the answers before it is believed
     runners: list[StepRunner] = field(default_factory=list)  # of the steps that need a call; made here
 
     def __post_init__(self) -> None:
@@ -193,7 +194,7 @@ class Execution(Record, frozen=True):
         """
         several, live = list(runners), self._list()
         self._learn(several, live)
-        backoff = Backoff(self.plan.tenancy.consistency_wait, self.clock, self.pool.stop)
+        backoff = Backoff(self.list_wait, self.clock, self.pool.stop)
         while not is_settled(live) and backoff.wait():
             try:
                 live = self._list()

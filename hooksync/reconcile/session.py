@@ -59,10 +59,12 @@ def open_run(
     parallelism: int,
     check_lock: Callable[[], None] = lambda: None,
     private: PrivateReceivers = "challenged",
+    list_wait: float = 0.0,
 ) -> Iterator[Run]:
     """Open the connections and threads of a run; all are closed at its end.
 
-    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run; `check_lock`: raises LockLost.
+    `timeout`: seconds a call may take; `parallelism`: calls in flight in the whole run; `check_lock`: raises LockLost;
+    `list_wait`: seconds, as `Run` has it.
     """
     clock, redactor = world.clock, world.output.redactor
     make_network = world.network or partial(Transport, environ=world.environ)
@@ -79,7 +81,9 @@ def open_run(
     clients = {each.name: Preservica(each, context, secrets.find, used) for each in tenancies}
     try:
         with (world.pool or WorkerPool)(parallelism, world.stop) as pool:
-            yield Run(tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock)
+            yield Run(
+                tuple(tenancies), parallelism, clients, secrets, pool, context, world.begun, check_lock, list_wait
+            )
     finally:
         transport.close()
 
@@ -95,6 +99,7 @@ class Run(Record, frozen=True):
     context: CallContext  # for calls that no client makes: to receivers
     begun: Event  # set before the first change
     check_lock: Callable[[], None]  # raises LockLost; asked before each change
+    list_wait: float  # seconds that a list may lag behind the answers before it is believed
     unforeseen: list[Exception] = field(default_factory=list)  # what ended it: no code is made for that, or LockLost
 
     def read(self, advance: Advance, is_behind: IsBehind = lambda *_: False) -> tuple[Fetched, ...]:
@@ -121,7 +126,7 @@ class Run(Record, frozen=True):
         client = self.clients[tenancy.name]
         try:
             live = client.list_subscriptions()
-            backoff = Backoff(tenancy.consistency_wait, self.context.clock, self.context.stop)
+            backoff = Backoff(self.list_wait, self.context.clock, self.context.stop)
             while is_behind(tenancy.name, live) and backoff.wait():
                 live = client.list_subscriptions()
             return FetchedTenancy(self.located(tenancy), live)
@@ -266,7 +271,7 @@ class Executor(Record, frozen=True):
         def carry_out(plan: TenancyPlan) -> TenancyOutcome:
             secrets = run.secrets.find_all(declared.secret for declared in plan.to_be_made)
             client, clock = _Guarded(run.clients[plan.tenancy.name], run), run.context.clock
-            execution = Execution(plan, client, secrets, run.pool, self.options, clock, advance)
+            execution = Execution(plan, client, secrets, run.pool, self.options, clock, advance, run.list_wait)
             try:
                 outcome = execution.run()
                 settled(outcome)

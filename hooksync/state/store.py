@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock, rfc3339
+from hooksync.core.clock import SYSTEM_CLOCK, Clock, rfc3339, seconds_set
 from hooksync.core.errors import FileError, Interrupted, InvalidDocument, Problem, Refused, UsageError
 from hooksync.core.output import Output, escaped
 from hooksync.core.record import Record, convert, field, replace
@@ -99,7 +99,8 @@ def open_store(
     if vault := _find_vault(where, environ, file):
         from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
 
-        store = RemoteStore(vault, clock, output.message, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=_expiry(environ))
+        expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
+        store = RemoteStore(vault, clock, output.message, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=expiry)
     store.integrity = find_integrity(environ, output)
     return store
 
@@ -124,14 +125,6 @@ def _stem(file: str) -> str:
     if file == "-" or os.path.isdir(file):
         return os.path.join("" if file == "-" else file, "hooks")
     return os.path.splitext(file)[0]
-
-
-def _expiry(environ: Mapping[str, str]) -> float:
-    """Return the seconds for which a run lock holds without being renewed."""
-    text = environ.get(EXPIRY_VARIABLE) or "60"
-    if not text.isdecimal() or not 2 <= int(text) <= 3600:
-        raise UsageError(Problem(f"{EXPIRY_VARIABLE} is not a number of seconds from 2 to 3600", "unset it, or set 60"))
-    return float(text)
 
 
 def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:

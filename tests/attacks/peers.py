@@ -49,7 +49,6 @@ tenancies:
   prod:
     server: ${BOX}
     tenant: DEMO
-    consistency_wait: 0
     probe: require
     subscriptions:
       catalogue:

@@ -20,7 +20,7 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place, impatient
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place
 from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
 from tests.terminals import Terminal
@@ -295,7 +295,6 @@ def test_a_passing_fault_is_overcome(place: Place, fault: str) -> None:
     "fault", ["commit-cut@subscribe", "commit-502@subscribe", "cut@subscribe", "half-body@subscribe"]
 )
 def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str) -> None:
-    place.write(impatient(HOOKS))
     place.box.faults.add(fault)
     run = place.run("apply", "--yes")
     assert run.code == 0, run.err
@@ -410,6 +409,16 @@ def test_wrong_usage_exits_with_64_and_says_where_help_is(
     assert (run.code, run.out) == (64, "")
     assert needle in run.err
     assert "--help" in run.err
+
+
+@pytest.mark.parametrize("seconds", ["901", "-1", "0.5", "30s", "\u00b2", "9" * 5000])
+def test_a_wrong_time_to_wait_for_the_list_is_wrong_usage(place: Place, seconds: str) -> None:
+    place.environ["HOOKSYNC_LIST_WAIT"] = seconds
+    run = place.run("plan")
+    assert (run.code, run.out, place.box.calls) == (64, "", ())
+    assert run.err == (
+        "error: HOOKSYNC_LIST_WAIT is not a whole number of seconds from 0 to 900\n  fix: unset it, or set 30\n"
+    )
 
 
 def test_of_a_mistyped_flag_the_value_is_not_repeated(place: Place) -> None:

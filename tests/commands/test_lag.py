@@ -86,6 +86,7 @@ class Desk:
     clock: JumpingClock
     secret: str = SECRET
     stop: Event = field(default_factory=Event)
+    environ: dict[str, str] = field(default_factory=dict)  # besides what the file needs
 
     @property
     def state(self) -> Path:
@@ -128,7 +129,7 @@ class Desk:
         kind = plan_apply.ApplyOptions if verb == plan_apply.apply else plan_apply.PlanOptions
         options = kind((str(self.folder / "hooks.yaml"),), format="json", parallelism=1, **flags)
         terminal = MemoryTerminal(after_call=after_call)
-        environ = {**LOG_IN, "HOOK_SECRET": self.secret, "BOX": self.box.url}
+        environ = {**LOG_IN, "HOOK_SECRET": self.secret, "BOX": self.box.url, **self.environ}
         world = World(environ, io.BytesIO(), terminal, self.stop, RetryPolicy(), self.clock)
         try:
             code = int(verb(options, world))
@@ -168,6 +169,17 @@ On = Callable[..., Any]
 
 
 # What was made and is not listed yet
+
+
+@pytest.mark.parametrize(("seconds", "lag", "is_listed"), [("0", 5.0, False), ("900", LONG_LAG, True), ("", 5.0, True)])
+def test_a_variable_sets_how_long_an_apply_waits_for_the_list(
+    on: On, seconds: str, lag: float, *, is_listed: bool
+) -> None:
+    with on(additions=lag) as desk:
+        desk.environ["HOOKSYNC_LIST_WAIT"] = seconds
+        made = desk.apply()
+        assert made.code == 0, made.text
+        assert ("not listed yet" not in made.text) == is_listed
 
 
 @pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])

@@ -368,7 +368,7 @@ def test_an_altered_plan_is_refused(place: Place) -> None:
 
 @settings(max_examples=50)
 @given(
-    one=tenancies(consistency_wait=0),
+    one=tenancies(),
     there=lists_of_live(),
     is_targeted=st.booleans(),
     states=st.data(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import HOOKS, SECRET, Place, impatient
+from tests.conftest import HOOKS, SECRET, Place
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 BOTH = HOOKS
@@ -235,7 +235,7 @@ def test_a_move_out_of_what_is_owned_leaves_the_old_place_alone(made_one: Place)
 
 
 def test_what_a_failed_removal_left_is_removed_as_replaced(made_one: Place) -> None:
-    one = impatient(moved(ONE))
+    one = moved(ONE)
     made_one.write(one)
     made_one.box.faults.add("status-500@unsubscribe")
     run = made_one.run("apply", "--yes")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, impatient
+from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 ONE = HOOKS.replace("triggers: [INDEXED, MOVED]", "trigger: MOVED")
@@ -119,7 +119,6 @@ def test_plan_asks_receivers_only_when_told_to(made: Place) -> None:
 
 def test_a_failing_removal_is_finished_by_the_next_run_which_keeps_the_newer(made: Place) -> None:
     rotate(made)
-    made.write(impatient(ONE))
     [old] = made.box.subscriptions("DEMO")
     made.box.faults.add("status-500@unsubscribe")
     run = made.run("apply", "--yes")

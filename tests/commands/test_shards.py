@@ -38,7 +38,7 @@ from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import ROOT
-from tests.conftest import SECRET, Place, Run, impatient, make_environ
+from tests.conftest import SECRET, Place, Run, make_environ
 from tests.makers import HERE
 
 NAMES = [f"archive-{number:02}" for number in range(32)]
@@ -544,7 +544,6 @@ def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_mea
     assert [run.code for run in others] == [0] * (SHARDS - 1)
     assert fleet.state["intents"] == intents
 
-    place.write(impatient((place.folder / "hooks.yaml").read_text()))
     assert place.run("apply", "--yes", "--shard", killed).code == 0
     fleet.assert_as_declared()
     fleet.assert_state_is_whole()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.boxes import Sandbox
-from tests.conftest import SECRET, Place, impatient
+from tests.conftest import SECRET, Place
 
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
 NAMES = ("search", "viewer", "website")  # the first two were there before hooksync
@@ -122,7 +122,6 @@ def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_ru
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(mixed: Place, done: int) -> None:
     rotate(mixed)
-    mixed.write(impatient(hooks(*NAMES)))
     mixed.box.faults.add(f"slow-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
     with mixed.popen("apply", "--yes", "--parallelism", "1") as process:
         while [call.name for call in mixed.box.calls].count("subscribe") < 2 + done:  # one of them made the first

@@ -68,7 +68,6 @@ def test_what_is_left_out_has_its_default() -> None:
         probe="auto",
         prune=True,
         unknown_secret="warn",
-        consistency_wait=30,
     )
 
 
@@ -90,7 +89,6 @@ tenancies:
     probe: never
     prune: false
     unknown_secret: refuse
-    consistency_wait: 900
     subscriptions: {}
 """
     ).tenancies
@@ -100,7 +98,7 @@ tenancies:
     assert settings.owns == {"https://h/api", "https://h/b"}
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
-    assert (settings.prune, settings.unknown_secret, settings.consistency_wait) == (False, "refuse", 900)
+    assert (settings.prune, settings.unknown_secret) == (False, "refuse")
 
 
 def settings_of(line: str) -> Settings:

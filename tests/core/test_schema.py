@@ -83,7 +83,6 @@ tenancies = mapping(
         "probe": st.sampled_from(["auto", "require", "never"]),
         "prune": st.booleans(),
         "unknown_secret": st.sampled_from(["warn", "refuse", "replace"]),
-        "consistency_wait": st.integers(0, 900),
         "subscriptions": st.dictionaries(names, with_triggers({"url": texts}), max_size=3),
     },
 )

@@ -120,15 +120,6 @@ def test_what_describes_a_subscription_is_told_by_the_apply_of_a_saved_plan_too(
     }
 
 
-def test_a_saved_plan_keeps_how_long_to_wait_for_the_list(place: Place) -> None:
-    place.write(HOOKS.replace("    subscriptions:", "    consistency_wait: 7\n    subscriptions:"))
-    save(place)
-    (place.folder / "hooks.yaml").unlink()
-    run = place.run("apply", "plan.json", "--format", "json")
-    assert_valid(run.out, "report")
-    assert run.json["tenancies"][0]["consistency_wait"] == 7
-
-
 def test_a_plan_applied_twice_is_stale_the_second_time(place: Place) -> None:
     save(place)
     assert place.run("apply", "plan.json").code == 0
@@ -565,7 +556,7 @@ def a_plan() -> dict[str, Any]:
         "live_digest": "sha256:" + "0" * 64, "live": live, "owns": "all", "limit": {"percent": 50, "number": None},
         "replacement": "create-first", "probe": "auto", "steps": steps, "error": None, "place": "hooks.yaml:3:5",
         "live_count": 4, "declared_count": 3, "summary": dict.fromkeys((*actions, "secret_unknown"), 1),
-        "prune": True, "unknown_secret": "warn", "consistency_wait": 30,
+        "prune": True, "unknown_secret": "warn",
     }  # fmt: skip
     return {
         "format": "hooksync.plan/1", "created_at": "2026-05-31T00:00:00Z", "state": None, "tenancies": [tenancy],

@@ -95,7 +95,7 @@ _PLAN = {
         "live": [{"id": n * 32, "url": "https://h/?a=***", "trigger": "MOVED", "include_identifiers": n == "1" or None}
                  for n in "123"],
         "live_digest": _SHA, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
-        "replacement": "create-first", "probe": "auto", "prune": True, "unknown_secret": "warn", "consistency_wait": 30,
+        "replacement": "create-first", "probe": "auto", "prune": True, "unknown_secret": "warn",
         "steps": [
             _STEP, {**_NEW, "trigger": "FULL_TEXT_INDEXED"},
             {**_STEP, "action": "unsubscribe", "id": "2" * 32, "reasons": ["duplicate"]},

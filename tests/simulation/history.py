@@ -85,7 +85,7 @@ class History:
     live: int = 1  # in each, at the beginning, not made by hooksync
     lag_additions: float = 0.0  # seconds
     lag_removals: float = 0.0  # seconds
-    consistency_wait: int = 30  # seconds
+    list_wait: int = 30  # seconds that an apply waits for a list
     remove_first: bool = False
     probes: bool = False
     replaces_unknown: bool = False  # `unknown_secret: replace`
@@ -167,7 +167,7 @@ def make_history(seed: int) -> History:
         live=chance.randrange(3),
         lag_additions=lags[0],
         lag_removals=lags[1],
-        consistency_wait=chance.choice([0, 5, 30, 30, 30, 120]),
+        list_wait=chance.choice([0, 5, 30, 30, 30, 120]),
         remove_first=chance.random() < 0.15,
         probes=chance.random() < 0.2,
         replaces_unknown=chance.random() < 0.15,
@@ -179,7 +179,7 @@ def make_history(seed: int) -> History:
 
 def _may_settle_soon(history: History) -> bool:
     """Whether nothing makes hooksync wait a quarter of an hour until it knows: no lie, no other hand, no long lag."""
-    if max(history.lag_additions, history.lag_removals) >= history.consistency_wait:
+    if max(history.lag_additions, history.lag_removals) >= history.list_wait:
         return False
     mishaps = [mishap for step in history.steps for mishap in _mishaps(step)]
     actors = (*history.steps, *(mishap.act for mishap in mishaps))

@@ -137,7 +137,6 @@ class Hooks:
                 "replacement": "remove-first" if self.history.remove_first else "create-first",
                 "probe": "auto" if self.history.probes else "never",
                 "unknown_secret": "replace" if self.history.replaces_unknown else "warn",
-                "consistency_wait": self.history.consistency_wait,
                 "subscriptions": {hook.name: self._fields(hook) for hook in hooks},
             }
             lines.append(f"  {TENANTS[number].lower()}: {json.dumps(settings)}")
@@ -158,6 +157,7 @@ class Hooks:
         return {
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": PASSWORD,
+            "HOOKSYNC_LIST_WAIT": str(self.history.list_wait),
             **{reference: self.value(reference) for reference in REFERENCES if reference not in self.unset},
         }
 

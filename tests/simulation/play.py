@@ -367,7 +367,7 @@ class Play:
         self.hooks.unset.clear()
         self.service.pass_time(self.history.rest)
         lag = max(self.history.lag_additions, self.history.lag_removals)
-        if lag >= self.history.consistency_wait:  # one apply cannot see what it has done: the next one goes on
+        if lag >= self.history.list_wait:  # one apply cannot see what it has done: the next one goes on
             self.say("settling before the list is through")
             self.command(Command("apply"), "settling before the list is through")
             self.service.pass_time(lag + 1)

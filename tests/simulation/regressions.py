@@ -54,7 +54,7 @@ REGRESSIONS = (
         (Command("apply"), Edit("move", 1, 5, 1), Command("apply", mishaps=(Mishap("status", "any", 2, 400),))),
         declared=1,
         lag_removals=20.0,
-        consistency_wait=0,
+        list_wait=0,
     ),
     # a second DELETE took the last one away, after the one that was to stay had gone from the list
     History(
@@ -129,7 +129,7 @@ REGRESSIONS = (
         declared=1,
         live=0,
         lag_removals=300.0,
-        consistency_wait=5,
+        list_wait=5,
         is_remote=True,
     ),
     # the run lock beside a state that was edited by hand could not be given back: unforeseen

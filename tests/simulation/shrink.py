@@ -72,7 +72,7 @@ def _simpler(history: History) -> Iterator[History]:
         "live": lambda it: max(0, it.live - 1),
         "lag_additions": lambda _: 0.0,
         "lag_removals": lambda _: 0.0,
-        "consistency_wait": lambda _: 30,
+        "list_wait": lambda _: 30,
         "remove_first": lambda _: False,
         "probes": lambda _: False,
         "replaces_unknown": lambda _: False,

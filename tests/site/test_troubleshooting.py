@@ -184,7 +184,6 @@ def made_by_hand(setting: str) -> Provocation:
 
 
 def a_list_that_lags(place: Place) -> Run:
-    place.write(HOOKS.replace("    tenant: DEMO\n", "    tenant: DEMO\n    consistency_wait: 0\n"))
     with Sandbox(SandboxOptions(list_lag_additions=600)) as box:
         place.environ["BOX"] = box.url
         return place.run("apply", "--yes")

@@ -36,7 +36,6 @@ tenancies:
   prod:
     server: ${{BOX}}
     tenant: DEMO
-    consistency_wait: 5
     subscriptions:
       catalogue:
         url: ${{RECEIVER}}?code=${{FN_KEY}}
@@ -73,6 +72,7 @@ class Runners:
             RECEIVER=self.receiver.url("catalogue"),
             HOOKSYNC_STATE=self.backend.where,
             HOOKSYNC_LOCK_EXPIRY=str(EXPIRY),
+            HOOKSYNC_LIST_WAIT="5",
             CI="true",
             PYTHONPATH=str(ROOT),
             XDG_CACHE_HOME=str(folder / "cache"),

@@ -29,8 +29,7 @@ from tests.memory_terminal import MemoryTerminal
 SIX = "".join(
     f"      n{n}: {{url: '${{RECEIVER}}?n={n}', trigger: MOVED, secret: {{env: CATALOGUE_SECRET}}}}\n" for n in range(6)
 )
-HEAD = HOOKS.partition("    subscriptions:")[0] + "    consistency_wait: 0\n    subscriptions:\n"  # the list never lags
-MANY = HEAD + SIX
+MANY = HOOKS.partition("      catalogue:")[0] + SIX
 
 Fails = Callable[[str, str], Exception | None]  # takes the call, and "before" or "after"
 
