@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hooksync.sandbox import receiver, server
-from hooksync.sandbox.faults import call_name
+from hooksync.sandbox import faults, receiver, server
+from hooksync.sandbox.faults import Fault, call_name, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, Log, Request
 from hooksync.sandbox.tenancies import SandboxOptions
+from tests import sandbox_faults
+from tests.sandbox_faults import Half, OddRules, send_half
 
 
 @dataclass(slots=True, eq=False)
@@ -28,8 +30,24 @@ class Call:
     status: int | None = None  # of the answer; None: not answered yet, or cut instead
 
 
+class Faults(list[Fault]):
+    """The faults that are still to happen."""
+
+    def add(self, spec: str) -> None:
+        """Let one more happen."""
+        self.append(read_fault(spec, sandbox_faults.KINDS))
+
+    def end(self) -> None:
+        """Let nothing go wrong any more."""
+        self.clear()
+
+
 class Sandbox(server.Sandbox):
-    """The sandbox, with what came in so far."""
+    """The sandbox, with more faults and traits, and with what came in so far."""
+
+    kinds = sandbox_faults.KINDS
+    make_rules = OddRules
+    faults: Faults
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.connections = 0  # accepted so far
@@ -38,13 +56,20 @@ class Sandbox(server.Sandbox):
         self._calls: list[Call] = []
         self._numbers: dict[Any, int] = {}  # of connections
         super().__init__(options)
-        self._answer, self.respond = self.respond, self._keep  # nobody knows its port yet
+        self.faults = Faults(self.faults)
+        self._pass_on, self.respond = self.respond, self._keep  # nobody knows its port yet
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """Every request so far, in the order of arrival."""
         with self.lock:
             return tuple(self._calls)
+
+    def misbehave(self, fault: Fault, request: Request) -> Answer | None:
+        """Let a fault happen to a call."""
+        if fault.kind in faults.KINDS:
+            return super().misbehave(fault, request)
+        return sandbox_faults.misbehave(self, fault, request)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Count a connection, which socketserver calls a request."""
@@ -60,7 +85,7 @@ class Sandbox(server.Sandbox):
 
     def _keep(self, connection: Connection, request: Request) -> None:
         if request.path.startswith(server.FIRE_PATH):
-            self._answer(connection, request)
+            self._pass_on(connection, request)
             return
         number = self._numbers[connection.connection]
         call = Call(call_name(request), request.method, request.path, number, time.monotonic())
@@ -68,7 +93,7 @@ class Sandbox(server.Sandbox):
             self._calls.append(call)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
-        self._answer(_Ending(self, call, connection), request)
+        self._pass_on(_Ending(self, call, connection), request)
 
 
 class _Ending:
@@ -83,9 +108,12 @@ class _Ending:
     def connection(self) -> socket.socket:
         return self._inner.connection
 
-    def send(self, answer: Answer, *, half: bool = False) -> None:
+    def send(self, answer: Answer) -> None:
         self._box.end(self._call, answer.status)
-        self._inner.send(answer, half=half)
+        if isinstance(answer, Half):
+            send_half(self._inner, answer)
+        else:
+            self._inner.send(answer)
 
     def cut(self) -> None:
         self._box.end(self._call, None)

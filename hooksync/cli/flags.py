@@ -791,7 +791,7 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--data", metavar="PATH", help="keep the subscriptions in this file, secrets too")
     service.add_argument(
         "--latency",
-        type=float,
+        type=number_between(float, 0, 86_400_000),
         default=0.0,
         metavar="MS",
         help="milliseconds that each call takes",
@@ -814,14 +814,14 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     )
     service.add_argument(
         "--list-lag",
-        type=float,
+        type=number_between(float, 0, 86_400),
         default=0.0,
         metavar="S",
         help="let the list lag behind by so many seconds, see below",
     )
     service.add_argument(
         "--events-every",
-        type=float,
+        type=number_between(float, 0, 86_400),
         default=0.0,
         metavar="S",
         help="send an event for each subscribed trigger every S seconds",
@@ -876,7 +876,7 @@ def _add_sandbox_account(account: Group) -> None:
     )
     account.add_argument(
         "--token-seconds",
-        type=float,
+        type=number_between(float, 0, 86_400),
         default=900.0,
         metavar="S",
         help="lifetime of a token (default: 900)",

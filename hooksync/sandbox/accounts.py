@@ -39,7 +39,6 @@ class Account:
     tenants: tuple[str, ...] = (TENANT,)  # a log-in that names none goes to the first
     roles: tuple[str, ...] = (ROLE,)
     totp_seed: str | None = field(default=None, repr=False)  # base32; with one, a log-in needs a second factor
-    needs_totp_setup: bool = False  # a second factor is required, but none was set up
 
     def __post_init__(self) -> None:
         if not self.tenants:
@@ -61,14 +60,10 @@ class Session:
 class Accounts:
     """The accounts of the service and the tokens that it gave out. Thread-safe."""
 
-    def __init__(
-        self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float], *, takes_codes_once: bool
-    ) -> None:
+    def __init__(self, accounts: tuple[Account, ...], token_seconds: float, clock: Callable[[], float]) -> None:
         self._accounts = accounts
         self._token_seconds = token_seconds
         self._clock = clock  # seconds since 1970
-        self._takes_codes_once = takes_codes_once
-        self._used_codes: set[tuple[str, str]] = set()  # with the account's name
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}  # by token
         self._pending: dict[str, tuple[Account, str]] = {}  # by continuation token; with the tenant
@@ -78,8 +73,6 @@ class Accounts:
         account, tenant = self._find(form)
         if not hmac.compare_digest(account.password.encode(), form.get("password", "").encode()):
             raise Refusal(401, _BAD)
-        if account.needs_totp_setup:
-            raise Refusal(401, "needs.2fa.setup", tenant=tenant)
         if account.totp_seed is not None:
             continuation = str(uuid.uuid4())
             with self._lock:
@@ -101,11 +94,7 @@ class Accounts:
             near = range(period - _OTP_DRIFT, period + _OTP_DRIFT + 1)
             if form.get("twoFactorToken") not in {one_time_code(account.totp_seed or "", counter) for counter in near}:
                 raise Refusal(401, "the two-factor code is wrong")
-            used = (account.username, form["twoFactorToken"])
             del self._pending[continuation]
-            if self._takes_codes_once and used in self._used_codes:
-                raise Refusal(401, "the two-factor code was used before")
-            self._used_codes.add(used)
         return self._open(account, tenant)
 
     def session(self, token: str) -> Session:
@@ -118,11 +107,6 @@ class Accounts:
         if session is None:
             raise Refusal(401, "the access token is unknown or expired")
         return session
-
-    def drop(self, token: str) -> None:
-        """Let a token expire now."""
-        with self._lock:
-            self._sessions.pop(token, None)
 
     def _find(self, form: dict[str, str]) -> tuple[Account, str]:
         named = form.get("tenant")

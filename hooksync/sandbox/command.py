@@ -20,10 +20,11 @@ from queue import SimpleQueue
 from urllib.parse import quote, urlsplit
 
 from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, USERNAME, Account
+from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import Log
 from hooksync.sandbox.receiver import Receiver, WebhookSender
 from hooksync.sandbox.server import FIRE_PATH, Sandbox
-from hooksync.sandbox.tenancies import SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions, Trait
 
 Values = Mapping[str, tuple[str, str | None]]  # by a variable's name; and the variable that it was taken from
 
@@ -37,6 +38,7 @@ _HOOKS = "sandbox-hooks.yaml"  # what a second terminal calls it
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_DELIVERY = 600  # seconds that an event may take with all its receivers
 _LOOK = 0.2  # seconds
+_REPEATS = (1.0, 4.0, 16.0)  # seconds before each repetition of an event, with the trait for it
 _DONE, _FAILED, _WRONG_USAGE = 0, 1, 64
 
 
@@ -123,6 +125,11 @@ def log_line(entry: Mapping[str, object], *, as_json: bool) -> str:
 
 def read_options(args: SandboxFlags) -> SandboxOptions:
     """Read how the sandbox is to behave. Raises ValueError for what is invalid."""
+    for spec in args.faults:
+        read_fault(spec)
+    for name in args.traits:
+        if name not in set(Trait):
+            raise ValueError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
     password_env = _password_env(args)
     account = Account(
         username=_env(args.username_env) if args.username_env else USERNAME,
@@ -143,6 +150,7 @@ def read_options(args: SandboxFlags) -> SandboxOptions:
         list_lag_additions=args.list_lag,
         list_lag_removals=args.list_lag,
         events_every=args.events_every,
+        repeats=_REPEATS if Trait.REPEAT_EVENTS in args.traits else (),
     )
 
 

@@ -78,13 +78,6 @@ def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Ans
     return Answer(status, json.dumps(document).encode(), headers=headers)
 
 
-def html_answer(status: int) -> Answer:
-    """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
-    title = f"{status} {responses.get(status, 'Unknown')}"
-    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-    return Answer(status, page.encode(), "text/html")
-
-
 # answers a request through `Connection.send`, or cuts the connection
 Respond = Callable[["Connection", Request], None]
 
@@ -200,8 +193,8 @@ class Connection(StreamRequestHandler):
             self.server.limit(self.connection, math.inf)
             self.server.respond(self, request)
 
-    def send(self, answer: Answer, *, half: bool = False) -> None:
-        """Send an answer; or half of its body (of one without a body only "HTTP/1.1"), and cut the connection."""
+    def send(self, answer: Answer) -> None:
+        """Send an answer."""
         body = b""
         lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Unknown')}"]
         if answer.status not in (204, 304):  # these have no body (RFC 9110)
@@ -211,10 +204,6 @@ class Connection(StreamRequestHandler):
         if self.close_connection:
             lines.append("Connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
-        if half:
-            self.close_connection = True
-            head = head if body else b"HTTP/1.1"
-            body = body[: len(body) // 2]
         self.server.limit(self.connection, self.server.seconds)
         self.wfile.write(head + body)
 

@@ -9,27 +9,31 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 from urllib.parse import unquote
 
-from hooksync.sandbox.faults import KINDS, FaultScript, Misbehaviour, call_name, read_fault
+from hooksync.sandbox.faults import KINDS, Fault, call_name, next_fault, read_fault
 from hooksync.sandbox.http_server import Answer, Connection, LoopbackServer, Request, json_answer
 from hooksync.sandbox.receiver import TAKEN, WebhookSender, event_body, sample_events
-from hooksync.sandbox.tenancies import SHORT_TRIGGERS, TOKEN_HEADER, Rules, SandboxOptions, Subscription, Trait
+from hooksync.sandbox.tenancies import SHORT_TRIGGERS, Rules, SandboxOptions, Subscription
 
 FIRE_PATH = "/sandbox/fire/"  # before a trigger
-_GOES_RIGHT = Misbehaviour(carries_out=1)
+_CHALLENGE_TIMEOUT = 5.0  # seconds
 
 
 class Sandbox(LoopbackServer):
     """A service that runs from construction to `close`, or as a context. Raises `SandboxError` if it cannot start."""
 
+    kinds: ClassVar[Mapping[str, str]] = KINDS  # of faults, as `faults.KINDS`
+    make_rules: ClassVar[type[Rules]] = Rules
+
     def __init__(self, options: SandboxOptions | None = None) -> None:
         options = options or SandboxOptions()
-        self.faults = FaultScript(map(read_fault, options.faults))
+        self.faults = [read_fault(spec, self.kinds) for spec in options.faults]
         self._options = options
         self._tenants = dict.fromkeys(tenant for account in options.accounts for tenant in account.tenants)
-        self._sender = WebhookSender(options.challenge_timeout)
-        self._rules = Rules(options, self._challenge)
+        self._sender = WebhookSender(_CHALLENGE_TIMEOUT)
+        self.rules = self.make_rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
         self._happening = threading.Thread(target=self._keep_firing, args=(options.events_every,), name="events")
@@ -43,18 +47,18 @@ class Sandbox(LoopbackServer):
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
-        return self._rules.tenancies.held_by(tenant)
+        return self.rules.tenancies.held_by(tenant)
 
     def seed(
         self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True, *, lags: bool = False
     ) -> str:
         """Add a subscription without a challenge; return its id. `trigger`: as on the wire; `lags`: as after a call."""
         made = Subscription(url, trigger, secret, include_identifiers)
-        return self._rules.tenancies.add(tenant, made, by_hand=not lags).id
+        return self.rules.tenancies.add(tenant, made, by_hand=not lags).id
 
     def remove(self, tenant: str, subscription_id: str) -> None:
         """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
-        self._rules.tenancies.remove(tenant, subscription_id, by_hand=True)
+        self.rules.tenancies.remove(tenant, subscription_id, by_hand=True)
 
     def fire(self, trigger: str, events: Sequence[Mapping[str, object]] | None = None) -> dict[str, int | str]:
         """Send what happens, or a sample, to all subscriptions for a trigger (as on the wire), one by one.
@@ -62,12 +66,12 @@ class Sandbox(LoopbackServer):
         Returns by their ids what came back, as `WebhookSender.deliver`.
         """
         events = sample_events(trigger) if events is None else events
-        held = [(tenant, each) for tenant in self._tenants for each in self._rules.tenancies.held_by(tenant)]
+        held = [(tenant, each) for tenant in self._tenants for each in self.rules.tenancies.held_by(tenant)]
         return {each.id: self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger}
 
     def _keep_firing(self, seconds: float) -> None:
         while seconds and not self.stopping.wait(seconds):
-            for trigger in self._rules.triggers:
+            for trigger in self.rules.triggers:
                 self.fire(trigger)
 
     def _answer_fire(self, request: Request) -> Answer:
@@ -81,8 +85,8 @@ class Sandbox(LoopbackServer):
         except (ValueError, TypeError, AttributeError, RecursionError):
             return json_answer(400, {"message": "an event is a JSON object, with a trigger and a list of events"})
         trigger = SHORT_TRIGGERS.get(trigger, trigger)
-        if trigger not in self._rules.triggers:
-            return json_answer(400, {"message": f"the trigger is not one of {', '.join(self._rules.triggers)}"})
+        if trigger not in self.rules.triggers:
+            return json_answer(400, {"message": f"the trigger is not one of {', '.join(self.rules.triggers)}"})
         sent = self.fire(trigger, events)
         lines = [f"{trigger} {name[:8]} -> {result}" for name, result in sent.items()]
         message = "\n".join(lines or [f"nobody subscribes to {trigger}: run hooksync apply first"])
@@ -90,9 +94,9 @@ class Sandbox(LoopbackServer):
         return json_answer(200 if is_taken else 502, {"message": message})
 
     def _deliver(self, tenant: str, subscription: Subscription, events: Sequence[Mapping[str, object]]) -> int | str:
-        body, what = event_body(tenant, subscription, events), f"{subscription.trigger} {subscription.id[:8]}"
-        repeats = self._options.repeats if Trait.REPEAT_EVENTS in self._options.traits else ()
-        for pause in (*repeats, None):
+        body = event_body(tenant, subscription, events)
+        what = f"{subscription.trigger} {subscription.id[:8]}"
+        for pause in (*self._options.repeats, None):
             result = self._sender.deliver(subscription, body)
             self._options.log({"kind": "event", "what": what, "url": subscription.url, "result": result})
             if result in TAKEN or pause is None or self.stopping.wait(pause):
@@ -110,25 +114,36 @@ class Sandbox(LoopbackServer):
             connection.send(self._answer_fire(request))
             return
         arrived = time.monotonic()
-        fault = self.faults.next(call_name(request))
-        course = KINDS[fault.kind](fault.number, request) if fault else _GOES_RIGHT
-        answer = self._run_through(course, request)
+        answer = self._answer(request)
         told = {"result": answer.status if answer else "cut", "seconds": round(time.monotonic() - arrived, 3)}
         self._options.log({"kind": "call", "what": f"{request.method} {request.path}", **told})
         if answer is None:
             connection.cut()
         else:
-            connection.send(answer, half=course.is_halved)
+            connection.send(answer)
 
-    def _run_through(self, course: Misbehaviour, request: Request) -> Answer | None:
-        """Carry out a request, or misbehave; None if the connection is to be cut."""
-        if course.drops_token:
-            self._rules.accounts.drop(request.headers.get(TOKEN_HEADER, ""))
-        if self.stopping.wait(self._options.latency + course.waits_before):
+    def _answer(self, request: Request) -> Answer | None:
+        if self.stopping.wait(self._options.latency):
             return None
-        answer = None
-        for _ in range(course.carries_out):
-            answer = self._rules.answer(request, course.lie)
-        if self.stopping.wait(course.waits_after) or course.is_cut:
-            return None
-        return course.answer or answer
+        with self.lock:
+            fault = next_fault(self.faults, call_name(request))
+        return self.misbehave(fault, request) if fault else self.rules.answer(request)
+
+    def misbehave(self, fault: Fault, request: Request) -> Answer | None:
+        """Let a fault happen to a call. None: the connection is to be cut."""
+        match fault.kind:
+            case "status":
+                return status_answer(fault.number)
+            case "retry-after":
+                return status_answer(429, ("Retry-After", f"{fault.number:g}"))
+            case "slow":
+                answer = self.rules.answer(request)
+                return None if self.stopping.wait(fault.number) else answer
+            case "commit-cut":
+                self.rules.answer(request)
+        return None
+
+
+def status_answer(status: float, *headers: tuple[str, str]) -> Answer:
+    """Answer with a status that a fault asks for."""
+    return json_answer(int(status), {"message": f"the sandbox answers {status:g}"}, *headers)

@@ -19,13 +19,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts, Session
-from hooksync.sandbox.faults import LONGEST, Lie, call_name, read_fault
+from hooksync.sandbox.accounts import WEBHOOK_ROLES, Account, Accounts
+from hooksync.sandbox.faults import call_name
 from hooksync.sandbox.http_server import Answer, Log, Refusal, Request, SandboxError, json_answer
 
 # Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType; the names on the wire.
@@ -41,7 +41,6 @@ _VERSION_XML = (
 )
 
 _FORMAT = "hooksync.sandbox/1"  # of the data file
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _FLAGS = {True: True, False: False, "true": True, "false": False}
 
 
@@ -50,13 +49,8 @@ class Trait(StrEnum):
 
     REFUSE_DUPLICATES = "refuse-duplicates"  # with 409
     ANSWER_WITHOUT_ID = "answer-without-id"
-    MINIMAL_LIST = "minimal-list"  # id, url, triggerType
-    STRING_FLAGS = "string-flags"  # "true" and "false"
-    NORMALISE_URLS = "normalise-urls"
-    NUMBER_IDS = "number-ids"  # in the list and in answers; a path holds the number's text
-    TOTP_ONCE = "totp-once"  # a code of an account
     NO_CHALLENGE = "no-challenge"
-    REPEAT_EVENTS = "repeat-events"  # those that were not answered with 2xx
+    REPEAT_EVENTS = "repeat-events"  # `SandboxOptions.repeats` has when
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
-    """How a sandbox behaves. Raises `SandboxError` for an unknown fault or trait, or a time out of range."""
+    """How a sandbox behaves."""
 
     accounts: tuple[Account, ...] = (Account(),)
     traits: Collection[str] = ()  # names in `Trait`
@@ -89,7 +83,6 @@ class SandboxOptions:
     latency: float = 0.0  # seconds that each call takes at least
     token_seconds: float = 900.0  # that a token is valid
     extra_triggers: Sequence[str] = ()  # as on the wire; taken besides `TRIGGERS`
-    challenge_timeout: float = 5.0  # seconds
     port: int = 0  # 0: any that is free
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex  # for each subscription that is kept
     data: Path | None = None  # the file that keeps the subscriptions; None: in memory
@@ -97,18 +90,8 @@ class SandboxOptions:
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
     events_every: float = 0.0  # seconds after which every trigger happens once more; 0: none does by itself
-    repeats: tuple[float, ...] = (1.0, 4.0, 16.0)  # seconds before each repeated event, with the trait for it
+    repeats: tuple[float, ...] = ()  # seconds before each repetition of an event that was not answered with 2xx
     log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
-
-    def __post_init__(self) -> None:
-        for name in self.traits:
-            if name not in set(Trait):
-                raise SandboxError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
-        for spec in self.faults:
-            read_fault(spec)
-        for name in (each.name for each in fields(self) if each.type == "float"):
-            if not 0 <= getattr(self, name) <= LONGEST:
-                raise SandboxError(f"{name} is not between 0 and {LONGEST} seconds")
 
 
 Holdings = Mapping[str, tuple[Subscription, ...]]  # by tenant
@@ -141,21 +124,23 @@ class Tenancies:
 
     def add(self, tenant: str, subscription: Subscription, *, by_hand: bool = False) -> Subscription:
         """Keep a subscription; returns it with its id. Raises `Refusal` for a duplicate, if a trait says so."""
-        traits, lag = self._options.traits, self._options.list_lag_additions
-        url = normalised(subscription.url) if Trait.NORMALISE_URLS in traits else subscription.url
+        url = subscription.url
+        trigger = subscription.trigger
+        is_refused = Trait.REFUSE_DUPLICATES in self._options.traits and not by_hand
         with self._lock:
-            others = self.held_by(tenant) if Trait.REFUSE_DUPLICATES in traits and not by_hand else ()
-            if any((each.url, each.trigger) == (url, subscription.trigger) for each in others):
-                raise Refusal(409, f"there is already a subscription for {url} and {subscription.trigger}")
-            made = replace(subscription, url=url, id=self.new_id())
-            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, self._after(lag, by_hand))
+            if is_refused and any(each.url == url and each.trigger == trigger for each in self.held_by(tenant)):
+                raise Refusal(409, f"there is already a subscription for {url} and {trigger}")
+            made = replace(subscription, id=self._options.new_id())
+            listed_from = self._after(self._options.list_lag_additions, by_hand)
+            self._kept.setdefault(tenant, {})[made.id] = _Kept(made, listed_from)
             self._saved()
         return made
 
     def remove(self, tenant: str, subscription_id: str, *, by_hand: bool = False) -> None:
         """Remove a subscription; by hand, the list shows it at once. Raises `Refusal` for an id it does not have."""
         with self._lock:
-            all_kept, now = self._kept.get(tenant, {}), self._options.clock()
+            all_kept = self._kept.get(tenant, {})
+            now = self._options.clock()
             kept = all_kept.get(subscription_id)
             if kept is None or kept.listed_until < math.inf:
                 raise Refusal(404, f"there is no subscription {subscription_id}")
@@ -166,23 +151,6 @@ class Tenancies:
     def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
         return self._options.clock() + seconds if seconds and not by_hand else -math.inf
-
-    def describe(self, subscription: Subscription) -> dict[str, object]:
-        """Return a subscription as the list shows it: never with its secret."""
-        document: dict[str, object] = {
-            "id": int(subscription.id) if Trait.NUMBER_IDS in self._options.traits else subscription.id,
-            "url": subscription.url,
-            "triggerType": subscription.trigger,
-        }
-        if Trait.MINIMAL_LIST not in self._options.traits:
-            flag = subscription.include_identifiers
-            document["includeIdentifiers"] = str(flag).lower() if Trait.STRING_FLAGS in self._options.traits else flag
-        return document
-
-    def new_id(self) -> str:
-        """Make an id for a subscription that is kept."""
-        made = self._options.new_id()
-        return str(int(made, 16) % 2**53) if Trait.NUMBER_IDS in self._options.traits else made
 
     def _saved(self) -> None:
         """Write the data file, under the lock, so that the newest data is written last."""
@@ -197,35 +165,39 @@ class Rules:
     """
 
     def __init__(self, options: SandboxOptions, challenge: Callable[[str, str], str | None]) -> None:
-        once = Trait.TOTP_ONCE in options.traits
-        self.accounts = Accounts(options.accounts, options.token_seconds, options.clock, takes_codes_once=once)
+        self.accounts = Accounts(options.accounts, options.token_seconds, options.clock)
         self.tenancies = Tenancies(options)
         self.triggers = (*TRIGGERS, *options.extra_triggers)
         self._traits = options.traits
         self._challenge = challenge
 
-    def answer(self, request: Request, lie: Lie | None = None) -> Answer:
-        """Carry out a request, or refuse it; or lie about a new subscription."""
+    def answer(self, request: Request) -> Answer:
+        """Carry out a request, or refuse it."""
         try:
-            return self._carry_out(request, lie)
+            return self._carry_out(request)
         except Refusal as refusal:
             return refusal.answer
         except SandboxError as error:  # the data could not be saved
             return json_answer(500, {"message": str(error)})
 
-    def _carry_out(self, request: Request, lie: Lie | None) -> Answer:
-        name, token = call_name(request), request.headers.get(TOKEN_HEADER, "")
-        log_ins: dict[str, Callable[[dict[str, str]], dict[str, object]]] = {
-            "login": self.accounts.log_in,
-            "complete-2fa": self.accounts.complete_second_factor,
+    def describe(self, subscription: Subscription) -> dict[str, object]:
+        """Return a subscription as the list shows it: never with its secret."""
+        return {
+            "id": subscription.id,
+            "url": subscription.url,
+            "triggerType": subscription.trigger,
+            "includeIdentifiers": subscription.include_identifiers,
         }
-        if log_in := log_ins.get(name):
-            return json_answer(200, log_in(request.form()))
+
+    def _carry_out(self, request: Request) -> Answer:
+        name = call_name(request)
+        if name == "login":
+            return json_answer(200, self.accounts.log_in(request.form()))
+        if name == "complete-2fa":
+            return json_answer(200, self.accounts.complete_second_factor(request.form()))
         if name == "unknown":
             raise Refusal(404, f"there is no {request.method} {request.path}")
-        return self._carry_out_for(self.accounts.session(token), name, request, lie)
-
-    def _carry_out_for(self, session: Session, name: str, request: Request, lie: Lie | None) -> Answer:
+        session = self.accounts.session(request.headers.get(TOKEN_HEADER, ""))
         if name == "version":
             return Answer(200, _VERSION_XML.encode(), "application/xml")
         if name == "details":
@@ -234,25 +206,20 @@ class Rules:
             raise Refusal(403, f"the account needs one of the roles {', '.join(sorted(WEBHOOK_ROLES))}")
         if name == "list":
             listed = self.tenancies.listed_for(session.tenant)
-            return json_answer(200, [self.tenancies.describe(subscription) for subscription in listed])
+            return json_answer(200, [self.describe(subscription) for subscription in listed])
         if name == "subscribe":
-            return self._subscribe(session.tenant, request.body, lie)
+            return self._subscribe(session.tenant, request.body)
         self.tenancies.remove(session.tenant, request.path.rpartition("/")[2])
         return Answer(204)
 
-    def _subscribe(self, tenant: str, body: bytes, lie: Lie | None) -> Answer:
+    def _subscribe(self, tenant: str, body: bytes) -> Answer:
         wanted = read_subscription(body, self.triggers)
         if Trait.NO_CHALLENGE not in self._traits:
             reason = self._challenge(wanted.url, wanted.secret)
             if reason is not None:
                 raise Refusal(400, f"the receiver at {wanted.url} failed the challenge: {reason}")
-        held = self.tenancies.held_by(tenant) if lie else ()
-        is_kept = lie in (None, "kept-same-id")
-        made = self.tenancies.add(tenant, wanted) if is_kept else replace(wanted, id=self.tenancies.new_id())
-        if held and lie != "false-id":
-            made = replace(made, id=held[-1].id)
-        document = self.tenancies.describe(made)
-        if lie is None and Trait.ANSWER_WITHOUT_ID in self._traits:
+        document = self.describe(self.tenancies.add(tenant, wanted))
+        if Trait.ANSWER_WITHOUT_ID in self._traits:
             del document["id"]
         return json_answer(200, document)
 
@@ -278,17 +245,10 @@ def read_subscription(body: bytes, triggers: Iterable[str]) -> Subscription:
     return Subscription(url, trigger, secret, _FLAGS[flag])
 
 
-def normalised(url: str) -> str:
-    """Normalise a URL: host in lower case, no default port, `/` for an empty path."""
-    parts = urlsplit(url)
-    netloc = parts.netloc.lower().removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
-    return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
-
-
 def _is_receiver_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
     except ValueError:
         return False
 

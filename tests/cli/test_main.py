@@ -301,7 +301,7 @@ def test_a_lost_answer_leaves_neither_gap_nor_duplicate(place: Place, fault: str
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-@pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape", "redirect", "status-418", "big"])
+@pytest.mark.parametrize("fault", ["empty-body", "not-json", "wrong-shape", "redirect-302", "status-418", "big"])
 def test_an_answer_that_is_no_list_is_an_error_and_never_an_empty_list(place: Place, fault: str) -> None:
     place.run("apply", "--yes")
     place.box.faults.add(f"{fault}@list:*")
@@ -584,7 +584,7 @@ def test_a_signal_lets_calls_end_and_the_report_says_what_was_done(
         for n in range(40)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)
-    place.box.faults.add("slow-0.3@subscribe:*")
+    place.box.faults.add("stall-0.3@subscribe:*")
     with place.popen("apply", "--yes", "--format", "json", "-v", "--parallelism", "2") as process:
         assert process.stderr is not None
         while "POST /api/webhook/subscriptions -> 200" not in process.stderr.readline():

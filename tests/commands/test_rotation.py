@@ -266,7 +266,7 @@ def assert_known_once_adopted(place: Place, number: int) -> None:
         assert place.run("apply", "--adopt", "--yes").code == 0
 
 
-@pytest.mark.parametrize("fault", ["slow-30@unsubscribe", "commit-slow-30@subscribe"])
+@pytest.mark.parametrize("fault", ["stall-30@unsubscribe", "slow-30@subscribe"])
 @pytest.mark.slow
 def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_newer(made: Place, fault: str) -> None:
     rotate(made)
@@ -289,7 +289,7 @@ def test_a_run_killed_between_the_calls_is_finished_by_the_next_which_keeps_the_
 @pytest.mark.slow
 def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -> None:
     place.write(ONE)
-    place.box.faults.add("slow-30@list:1:1")  # the verification
+    place.box.faults.add("stall-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 4:
             assert process.poll() is None
@@ -302,7 +302,7 @@ def test_a_run_killed_after_its_last_call_is_settled_by_the_next(place: Place) -
 
 @pytest.mark.slow
 def test_a_targeted_run_leaves_what_a_killed_run_left_of_others(place: Place) -> None:
-    place.box.faults.add("slow-30@list:1:1")  # the verification
+    place.box.faults.add("stall-30@list:1:1")  # the verification
     with place.popen("apply", "--yes") as process:
         while len(place.box.calls) < 5:
             assert process.poll() is None
@@ -349,7 +349,7 @@ def test_an_interrupted_run_settles_the_state(place: Place) -> None:
         for n in range(20)
     )
     place.write(HOOKS.split("      catalogue:")[0] + lines)
-    place.box.faults.add("slow-0.3@subscribe:*")
+    place.box.faults.add("stall-0.3@subscribe:*")
     with place.popen("apply", "--yes", "-v", "--parallelism", "2") as process:
         assert process.stderr is not None
         while "POST /api/webhook/subscriptions -> 200" not in process.stderr.readline():

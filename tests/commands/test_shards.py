@@ -529,7 +529,7 @@ def wait_for_subscription(fleet: Fleet, process: subprocess.Popen[str]) -> None:
 @pytest.mark.slow
 def test_a_shard_that_was_killed_finds_its_work_in_a_state_that_others_wrote_meanwhile(fleet: Fleet) -> None:
     place = fleet.place
-    place.box.faults.add("commit-slow-60@subscribe")  # made, and killed before it is told so
+    place.box.faults.add("slow-60@subscribe")  # made, and killed before it is told so
     killed = f"1/{SHARDS}"
     with place.popen("apply", "--yes", "--parallelism", "1", "--shard", killed) as process:
         wait_for_subscription(fleet, process)

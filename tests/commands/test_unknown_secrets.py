@@ -122,7 +122,7 @@ def test_one_tenancy_shows_that_a_secret_has_changed_for_all_tenancies_of_the_ru
 @pytest.mark.parametrize("done", [1, 2])
 def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_run(mixed: Place, done: int) -> None:
     rotate(mixed)
-    mixed.box.faults.add(f"slow-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
+    mixed.box.faults.add(f"stall-3600@subscribe:1:{done}")  # it never comes to the call that is under way then
     with mixed.popen("apply", "--yes", "--parallelism", "1") as process:
         while [call.name for call in mixed.box.calls].count("subscribe") < 2 + done:  # one of them made the first
             assert process.poll() is None

@@ -407,7 +407,7 @@ def test_nothing_is_saved_of_what_could_not_be_read(place: Place) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_plan_saves_nothing(place: Place) -> None:
-    place.box.faults.add("slow-3@list")
+    place.box.faults.add("stall-3@list")
     with place.popen("plan", "--out", "plan.json") as process:
         while not place.box.calls or place.box.calls[-1].name != "list":
             assert process.poll() is None
@@ -806,7 +806,7 @@ def test_the_report_of_a_refusal_is_written(place: Place) -> None:
 
 @pytest.mark.slow
 def test_the_report_of_an_interrupted_run_is_written(place: Place) -> None:
-    place.box.faults.add("slow-2@subscribe:*")
+    place.box.faults.add("stall-2@subscribe:*")
     save(place)
     flags = ("--parallelism", "1", "--report", "report.json")
     with place.popen("apply", "plan.json", *flags) as process:

@@ -77,11 +77,11 @@ def test_it_logs_in_with_a_second_factor(start: Start, hooks: Hooks) -> None:
 
 
 def test_it_is_told_that_a_second_factor_is_missing_or_not_set_up(start: Start, hooks: Hooks) -> None:
-    box = start(accounts=(Account(totp_seed=SEED), Account("new@example.org", needs_totp_setup=True)))
+    box = start(accounts=(Account(totp_seed=SEED),), faults=("needs-2fa-setup@login:1:1",))
     with pytest.raises(RuntimeError, match="2FA twoFactorToken required"):
         hooks(box)
     with pytest.raises(RuntimeError, match="2FA is activated but not yet set up"):
-        hooks(box, username="new@example.org")
+        hooks(box)
 
 
 def test_it_is_refused_with_a_wrong_password(start: Start, hooks: Hooks) -> None:

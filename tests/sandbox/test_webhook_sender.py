@@ -267,13 +267,13 @@ Failing = Callable[[int], tuple[str, list[bytes]]]
 
 
 @pytest.mark.parametrize(
-    ("trait", "fails", "sent", "status"),
-    [("repeat-events", 2, 3, 204), ("repeat-events", 9, 4, 500), ("repeat-events", 0, 1, 204), (None, 2, 1, 500)],
+    ("repeats", "fails", "sent", "status"),
+    [((0.0, 0.0, 0.0), 2, 3, 204), ((0.0, 0.0, 0.0), 9, 4, 500), ((0.0,), 0, 1, 204), ((), 2, 1, 500)],
 )
 def test_event_that_is_not_taken_comes_again_where_that_is_chosen(
-    start: Callable[..., Sandbox], failing: Failing, trait: str | None, fails: int, sent: int, status: int
+    start: Callable[..., Sandbox], failing: Failing, repeats: tuple[float, ...], fails: int, sent: int, status: int
 ) -> None:
-    box = start(traits=frozenset({trait} - {None}), repeats=(0.0, 0.0, 0.0))
+    box = start(traits=frozenset(), repeats=repeats)
     url, bodies = failing(fails)
     box.seed("DEMO", url, "MOVED", SECRET)
     [result] = box.fire("MOVED", [EVENT]).values()
@@ -284,7 +284,7 @@ def test_close_ends_the_wait_for_a_repeated_event(
     start: Callable[..., Sandbox], failing: Failing, stack: ExitStack
 ) -> None:
     failed = threading.Event()
-    box = start(traits=frozenset({"repeat-events"}), repeats=(3600.0,), log=lambda entry: failed.set())
+    box = start(repeats=(3600.0,), log=lambda entry: failed.set())
     box.seed("DEMO", failing(1)[0], "MOVED", SECRET)
     with ThreadPoolExecutor(1) as pool:
         deliveries = pool.submit(box.fire, "MOVED", [EVENT])

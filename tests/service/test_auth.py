@@ -300,7 +300,7 @@ def test_without_a_second_factor_pyotp_is_not_needed(
 
 
 def test_a_second_factor_that_is_not_set_up_cannot_be_done_from_here(clients: Clients, start: Start) -> None:
-    box = start(needs_totp_setup=True)
+    box = start("needs-2fa-setup@login:*")
     client = clients.client(box.url)
     for _ in range(2):
         error = failure_of(client.list_subscriptions)

@@ -240,7 +240,7 @@ def test_a_call_that_takes_too_long_is_repeated(stack: ExitStack, start: Start) 
     transport = Transport(0.2, 1, {})
     stack.callback(transport.close)
     clients = Clients(transport)
-    box = start("slow-30@list")
+    box = start("stall-30@list")
     assert clients.client(box.url).list_subscriptions() == ()
     assert clients.results == ["200", "no complete answer within 0.2 s", "200"]
 
@@ -445,7 +445,7 @@ def test_a_list_that_is_too_large_is_fetched_only_once(clients: Clients, serve: 
     assert len(wire.requests) == 2
 
 
-@pytest.mark.parametrize("fault", ["redirect", "redirect-307"])
+@pytest.mark.parametrize("fault", ["redirect-302", "redirect-307"])
 def test_a_redirect_of_a_list_is_an_error_that_says_so(clients: Clients, start: Start, fault: str) -> None:
     box = start(f"{fault}@list")
     assert "redirects are not followed" in str(failure_of(clients.client(box.url).list_subscriptions))

@@ -26,6 +26,7 @@ from hooksync.service.receivers import READY, ProbeResult, probe_all, signs_even
 from hooksync.service.worker_pool import WorkerPool
 from tests.boxes import Receiver
 from tests.conftest import SECRET, URL_KEY
+from tests.sandbox_faults import send_half
 from tests.shipped_receiver import shipped_receiver
 
 KEY = Secret(SECRET)
@@ -77,7 +78,8 @@ def server(respond: Respond) -> Iterator[str]:
 
 
 def sends(answer: Answer, *, half: bool = False) -> Respond:
-    return lambda connection, _: connection.send(answer, half=half)
+    send = send_half if half else Connection.send
+    return lambda connection, _: send(connection, answer)
 
 
 def raw(*pieces: bytes) -> Respond:

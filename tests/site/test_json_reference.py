@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hooksync.sandbox.accounts import Account
-from hooksync.sandbox.server import Sandbox, SandboxOptions
+from hooksync.sandbox.tenancies import SandboxOptions
 from tests.backends import find_program
+from tests.boxes import Sandbox
 from tests.command_line import LOG_IN, PASSWORD, USERNAME, hooksync
 from tests.project.test_docs import with_numbered_ids
 from tests.project.test_readme import blocks

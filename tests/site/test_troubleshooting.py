@@ -286,7 +286,7 @@ MESSAGES: dict[str, Provocation] = {
     "the certificate of … is not trusted: …": a_certificate_that_nobody_knows,
     "the proxy answers …": answered("HTTPS_PROXY", answer(b"", "407 Proxy Authentication Required"), BOX=SOMEWHERE),
     "the account asks for a second factor, and … is not set": logged_in_as(Account(totp_seed=SEED)),
-    "the account needs a second factor, and none is set up": logged_in_as(Account(needs_totp_setup=True)),
+    "the account needs a second factor, and none is set up": with_faults("check", "needs-2fa-setup@login:*"),
     "… is not a base32 seed": logged_in_as(Account(totp_seed=SEED), PRESERVICA_2FA_TOKEN=NOT_A_SEED),
     # asking the receivers
     "the receiver at … is not ready: …": nobody_listens("RECEIVER", "apply --yes"),

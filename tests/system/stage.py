@@ -30,7 +30,7 @@ from hooksync.core.model import Secret, SubscriptionKey, Trigger
 from hooksync.reconcile.context import World
 from hooksync.sandbox import http_server
 from hooksync.sandbox.faults import call_name
-from hooksync.sandbox.tenancies import SandboxOptions, Subscription, normalised
+from hooksync.sandbox.tenancies import SandboxOptions, Subscription
 from hooksync.service.http import Answer, Request, RetryPolicy, Transport
 from hooksync.state.fingerprints import Key, Salt, declared_digest, fingerprint, stretch
 from hooksync.state.format import read_state, state_text
@@ -39,6 +39,7 @@ from tests.boxes import Call, Sandbox
 from tests.command_line import LOG_IN, PASSWORD
 from tests.laws import Declared, Held, Moment, Remembered, Run, Wanted
 from tests.memory_terminal import MemoryTerminal
+from tests.sandbox_faults import normalised
 
 if TYPE_CHECKING:
     from hooksync.service.http import CallRecord

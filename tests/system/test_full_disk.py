@@ -36,7 +36,7 @@ resource = pytest.importorskip("resource")
 ONE = HOOKS.replace("[INDEXED, MOVED]", "[INDEXED]")
 FULL = "/dev/full"  # only ever written to by redirection
 NEEDS_FULL = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no device that is always full")
-SLOW = pytest.mark.parametrize("options", [SandboxOptions(faults=("slow-0.5@subscribe:*",))], indirect=True)
+SLOW = pytest.mark.parametrize("options", [SandboxOptions(faults=("stall-0.5@subscribe:*",))], indirect=True)
 
 # Runs hooksync where no file may grow beyond so many bytes: `limited.py BYTES ARGUMENT...`
 _LIMITED = """

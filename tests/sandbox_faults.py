@@ -1,0 +1,193 @@
+"""What else may go wrong with a call of the sandbox's service, and how else that service may be; for tests alone.
+
+`misbehave` lets a fault happen. `OddRules` are the service's rules with more traits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from http.client import responses
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from hooksync.sandbox import faults
+from hooksync.sandbox.faults import Fault, call_name
+from hooksync.sandbox.http_server import Answer, Connection, Request, json_answer
+from hooksync.sandbox.server import status_answer
+from hooksync.sandbox.tenancies import TOKEN_HEADER, Rules, SandboxOptions, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.boxes import Sandbox
+
+KINDS = {  # as `faults.KINDS`
+    **faults.KINDS,
+    "gateway": "-N",  # this status, with a gateway's HTML page
+    "retry-after-date": "-S",  # 429
+    "busy": "-S",  # 503, with Retry-After
+    "stall": "-S",  # waits, then does it
+    "commit": "-N",  # does it, then answers as a failing gateway
+    "half-body": "",  # does it, then sends half of the answer
+    "doubled": "",  # does it twice, as where a proxy repeats a call; answers as the second time
+    "lie-id": "",  # see `lie`
+    "same-id": "",
+    "commit-same-id": "",
+    "expired-token": "",  # 401, and the token is good for nothing from now on
+    "needs-2fa-setup": "",
+    "empty-body": "",
+    "not-json": "",
+    "wrong-shape": "",
+    "redirect": "-N",
+    "echo": "",  # quotes the call with its secrets: a client must not show such an answer unredacted
+    "big": "",
+}
+ODD_TRAITS = ("minimal-list", "string-flags", "normalise-urls", "number-ids", "totp-once")
+BIG = 10_000_000  # bytes
+PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Half(Answer):
+    """An answer of which half is sent, although its whole length is announced."""
+
+
+def send_half(connection: Connection, answer: Answer) -> None:
+    """Send an answer without the second half of its body, or of one without a body only "HTTP/1.1"; and end."""
+    stream, connection.wfile = connection.wfile, io.BytesIO()
+    connection.send(answer)
+    head, end, body = connection.wfile.getvalue().partition(b"\r\n\r\n")
+    connection.wfile = stream
+    connection.close_connection = True
+    stream.write(head + end + body[: len(body) // 2] if body else b"HTTP/1.1")
+
+
+class OddRules(Rules):
+    """The rules of a service that is odd as `ODD_TRAITS` say."""
+
+    def __init__(self, options: SandboxOptions, challenge: Callable[[str, str], str | None]) -> None:
+        self.is_odd = frozenset(options.traits)
+        self.expired: set[str] = set()  # tokens
+        self.used_codes: set[tuple[str, str]] = set()  # with the account's name
+        if "number-ids" in self.is_odd:
+            new_id = options.new_id
+            options = replace(options, new_id=lambda: str(int(new_id(), 16) % 2**53))
+        super().__init__(options, challenge)
+
+    def answer(self, request: Request) -> Answer:
+        """Carry out a request, or refuse it."""
+        name = call_name(request)
+        is_log_in = name in ("login", "complete-2fa")
+        if not is_log_in and request.headers.get(TOKEN_HEADER) in self.expired:
+            return json_answer(401, {"message": "the access token is expired"})
+        if name == "subscribe" and "normalise-urls" in self.is_odd:
+            request = with_normal_url(request)
+        answer = super().answer(request)
+        if name == "complete-2fa" and answer.status == 200 and "totp-once" in self.is_odd:
+            form = request.form()
+            used = (form["username"], form["twoFactorToken"])
+            if used in self.used_codes:
+                return json_answer(401, {"message": "the two-factor code was used before"})
+            self.used_codes.add(used)
+        return answer
+
+    def describe(self, subscription: Subscription) -> dict[str, object]:
+        """Return a subscription as the list shows it."""
+        document = super().describe(subscription)
+        if "number-ids" in self.is_odd:
+            document["id"] = int(subscription.id)
+        if "string-flags" in self.is_odd:
+            document["includeIdentifiers"] = str(subscription.include_identifiers).lower()
+        if "minimal-list" in self.is_odd:
+            del document["includeIdentifiers"]
+        return document
+
+
+def with_normal_url(request: Request) -> Request:
+    """Let a request ask for a subscription of the URL as the service spells it."""
+    try:
+        document = json.loads(request.body)
+        document["url"] = normalised(document["url"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return request  # it is refused
+    return replace(request, body=json.dumps(document).encode())
+
+
+def normalised(url: str) -> str:
+    """Normalise a URL: host in lower case, no default port, `/` for an empty path."""
+    parts = urlsplit(url)
+    netloc = parts.netloc.lower().removesuffix(f":{PORTS[parts.scheme]}")
+    return parts._replace(netloc=netloc, path=parts.path or "/").geturl()
+
+
+def lie(kind: str, rules: Rules, request: Request) -> Answer:
+    """Answer a subscribe with a wrong id.
+
+    lie-id: that of nothing, and nothing is kept; same-id: that of the newest one, and nothing is kept; commit-same-id:
+    likewise, but the new one is kept, under an id of its own.
+    """
+    answer = rules.answer(request)
+    if answer.status != 200:
+        return answer
+    tenant = rules.accounts.session(request.headers[TOKEN_HEADER]).tenant
+    *others, made = rules.tenancies.held_by(tenant)
+    if kind != "commit-same-id":
+        rules.tenancies.remove(tenant, made.id, by_hand=True)
+    if others and kind != "lie-id":
+        made = replace(made, id=others[-1].id)
+    return json_answer(200, rules.describe(made))
+
+
+def misbehave(box: Sandbox, fault: Fault, request: Request) -> Answer | None:
+    """Let a fault that is not in `faults.KINDS` happen to a call; None: the connection is to be cut."""
+    rules, number = box.rules, fault.number
+    match fault.kind:
+        case "gateway":
+            return html_answer(number)
+        case "retry-after-date":
+            return status_answer(429, ("Retry-After", formatdate(time.time() + number, usegmt=True)))
+        case "busy":
+            return status_answer(503, ("Retry-After", f"{number:g}"))
+        case "stall":
+            return None if box.stopping.wait(number) else rules.answer(request)
+        case "commit":
+            rules.answer(request)
+            return html_answer(number)
+        case "half-body":
+            answer = rules.answer(request)
+            return Half(answer.status, answer.body, answer.content_type)
+        case "doubled":
+            rules.answer(request)
+            return rules.answer(request)
+        case "lie-id" | "same-id" | "commit-same-id":
+            return lie(fault.kind, rules, request)
+        case "expired-token":
+            assert isinstance(rules, OddRules)
+            rules.expired.add(request.headers[TOKEN_HEADER])
+            return status_answer(401)
+        case "redirect":
+            return status_answer(number, ("Location", "/elsewhere"))
+        case "echo":
+            message = f"cannot take {request.body.decode('utf-8', 'replace')}"
+            return json_answer(400, {"message": message, "headers": dict(request.headers)})
+    return FIXED[fault.kind]
+
+
+def html_answer(status: float) -> Answer:
+    """Answer as a gateway in front of the service does: with an HTML page, not JSON."""
+    title = f"{status:g} {responses.get(int(status), 'Unknown')}"
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+    return Answer(int(status), page.encode(), "text/html")
+
+
+FIXED: dict[str, Answer] = {
+    "needs-2fa-setup": json_answer(401, {"message": "needs.2fa.setup", "tenant": "DEMO"}),
+    "empty-body": Answer(200),
+    "not-json": Answer(200, b"all is well, but this is not JSON"),
+    "wrong-shape": json_answer(200, {"content": []}),
+    "big": Answer(200, b'["' + b"x" * BIG + b'"]'),
+}
