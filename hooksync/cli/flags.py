@@ -790,13 +790,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     _add_port(service, "the port of the service (default: any free port)")
     service.add_argument("--data", metavar="PATH", help="keep the subscriptions in this file, secrets too")
     service.add_argument(
-        "--latency",
-        type=number_between(float, 0, 86_400_000),
-        default=0.0,
-        metavar="MS",
-        help="milliseconds that each call takes",
-    )
-    service.add_argument(
         "--fault",
         dest="faults",
         action="append",
@@ -818,13 +811,6 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="S",
         help="let the list lag behind by so many seconds, see below",
-    )
-    service.add_argument(
-        "--events-every",
-        type=number_between(float, 0, 86_400),
-        default=0.0,
-        metavar="S",
-        help="send an event for each subscribed trigger every S seconds",
     )
     service.add_argument(
         "--extra-trigger",
@@ -853,16 +839,6 @@ def _add_sandbox_account(account: Group) -> None:
         help="a tenant of the account; may be repeated (default: DEMO)",
     )
     account.add_argument(
-        "--username-env",
-        metavar="ENV",
-        help="the variable with the name of the account (default: archivist@example.org)",
-    )
-    account.add_argument(
-        "--password-env",
-        metavar="ENV",
-        help="the variable with its password (default: SANDBOX_PASSWORD)",
-    )
-    account.add_argument(
         "--totp-env",
         metavar="ENV",
         help="the variable with a base32 seed: require a second factor",
@@ -873,13 +849,6 @@ def _add_sandbox_account(account: Group) -> None:
         default=[],
         metavar="ROLE",
         help="a role of the account; may be repeated (default: ROLE_SDB_MANAGER_USER)",
-    )
-    account.add_argument(
-        "--token-seconds",
-        type=number_between(float, 0, 86_400),
-        default=900.0,
-        metavar="S",
-        help="lifetime of a token (default: 900)",
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import quote, urlsplit
 
-from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, USERNAME, Account
+from hooksync.sandbox.accounts import PASSWORD, ROLE, TENANT, Account
 from hooksync.sandbox.faults import read_fault
 from hooksync.sandbox.http_server import Log
 from hooksync.sandbox.receiver import Receiver, WebhookSender
@@ -48,19 +48,14 @@ class SandboxFlags:
 
     port: int
     data: str | None  # path of a file that keeps the subscriptions
-    latency: float  # milliseconds
     faults: Sequence[str]
     traits: Sequence[str]
     list_lag: float  # seconds
-    events_every: float  # seconds
     extra_triggers: Sequence[str]
     json_log: bool
     tenant: Sequence[str]
-    username_env: str | None
-    password_env: str | None
     totp_env: str | None
     role: Sequence[str]
-    token_seconds: float
     receiver: Sequence[str]  # NAME=ENV,...
     receiver_port: int
     write_hooks: str | None  # path
@@ -130,10 +125,8 @@ def read_options(args: SandboxFlags) -> SandboxOptions:
     for name in args.traits:
         if name not in set(Trait):
             raise ValueError(f'unknown trait "{name}"; known: {", ".join(Trait)}')
-    password_env = _password_env(args)
     account = Account(
-        username=_env(args.username_env) if args.username_env else USERNAME,
-        password=_env(password_env) if password_env else PASSWORD,
+        password=os.environ.get(_PASSWORD_ENV) or PASSWORD,
         tenants=tuple(args.tenant or [TENANT]),
         roles=tuple(args.role or [ROLE]),
         totp_seed=_env(args.totp_env) if args.totp_env else None,
@@ -142,14 +135,11 @@ def read_options(args: SandboxFlags) -> SandboxOptions:
         accounts=(account,),
         traits=args.traits,
         faults=args.faults,
-        latency=args.latency / 1000,
-        token_seconds=args.token_seconds,
         extra_triggers=args.extra_triggers,
         port=args.port,
         data=Path(args.data) if args.data else None,
         list_lag_additions=args.list_lag,
         list_lag_removals=args.list_lag,
-        events_every=args.events_every,
         repeats=_REPEATS if Trait.REPEAT_EVENTS in args.traits else (),
     )
 
@@ -176,11 +166,6 @@ def fire(args: SandboxFireFlags, event: bytes, say: Callable[[str], None], log: 
     return _FAILED
 
 
-def _password_env(args: SandboxFlags) -> str | None:
-    """Name the variable that holds the password; None: the default password counts."""
-    return args.password_env or (_PASSWORD_ENV if os.environ.get(_PASSWORD_ENV) else None)
-
-
 def _read_receiver(written: str) -> tuple[str, Values]:
     """Read `NAME=ENV,...` or `NAME` into a name and the secrets."""
     found = _RECEIVER.fullmatch(written)
@@ -200,14 +185,17 @@ def _env(name: str) -> str:
 
 def _values(args: SandboxFlags, url: str, account: Account, secrets: Mapping[str, Values]) -> Values:
     """Return what the variables of a second terminal must be."""
-    return {
+    found: dict[str, tuple[str, str | None]] = {
         "PRESERVICA_SERVER": (url, None),
         "PRESERVICA_TENANT": (account.tenants[0], None),
-        "PRESERVICA_USERNAME": (account.username, args.username_env),
-        "PRESERVICA_PASSWORD": (account.password, _password_env(args)),
-        **({"PRESERVICA_2FA_TOKEN": (account.totp_seed, args.totp_env)} if account.totp_seed else {}),
-        **{name: value for values in secrets.values() for name, value in values.items()},
+        "PRESERVICA_USERNAME": (account.username, None),
+        "PRESERVICA_PASSWORD": (account.password, None if account.password == PASSWORD else _PASSWORD_ENV),
     }
+    if account.totp_seed:
+        found["PRESERVICA_2FA_TOKEN"] = (account.totp_seed, args.totp_env)
+    for values in secrets.values():
+        found.update(values)
+    return found
 
 
 def _hooks_file(secrets: Mapping[str, Values], url: Callable[[str], str]) -> str:

@@ -35,7 +35,6 @@ _BROKEN = (
 
 _WIDTH = 80  # columns
 _INDENT = "    "  # before commands and their output, to tell them from the tour's own words
-_COLOURED = ("plan", "apply")  # the commands that take --color
 _USERS_OWN = ("PRESERVICA_", "HOOKSYNC_")  # beginnings of variables that are about the user's own tenancies
 
 
@@ -91,9 +90,8 @@ class Tour:
 
     def _run(self, arguments: Sequence[str]) -> tuple[str, int]:
         """Run hooksync to its end; returns its output and its exit code."""
-        colour = ("--color", "always") if self.is_coloured and arguments[0] in _COLOURED else ()
         done = subprocess.run(  # noqa: S603  our own program
-            [sys.executable, "-m", "hooksync", *arguments, *colour],
+            [sys.executable, "-m", "hooksync", *arguments],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -130,7 +128,7 @@ def run_demo(announce: Callable[[str], None], catch_signals: CatchSignals, *, is
     except Stopped:
         return 128 + (tour.signal or 0)
     except (OSError, SandboxError) as error:
-        announce(textwrap.fill(_BROKEN.format(error), _WIDTH - 1, break_long_words=False, break_on_hyphens=False))
+        announce(_BROKEN.format(error))
         return 1
     announce(farewell.rstrip("\n"))
     return 0
@@ -165,6 +163,7 @@ def _stage(tour: Tour, template: str) -> Iterator[None]:
         }
         tour.folder = Path(folder)
         tour.environ = clean_environ() | {
+            "FORCE_COLOR": "1" if tour.is_coloured else "0",
             "SANDBOX": box.url,
             "PRESERVICA_USERNAME": USERNAME,
             "PRESERVICA_PASSWORD": password,

@@ -6,7 +6,6 @@ Use it as a context, `with Sandbox(SandboxOptions(latency=0.02)) as box`, and po
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -36,25 +35,20 @@ class Sandbox(LoopbackServer):
         self.rules = self.make_rules(options, self._challenge)
         super().__init__(options.port, self._respond)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._happening = threading.Thread(target=self._keep_firing, args=(options.events_every,), name="events")
-        self._happening.start()
 
     def close(self) -> None:
         """Cut every connection and wait for every thread. Raises the unexpected errors of its handlers."""
         self._sender.close()
         super().close()
-        self._happening.join()
 
     def subscriptions(self, tenant: str) -> tuple[Subscription, ...]:
         """Return the subscriptions of a tenant, oldest first, as they are, whatever its list shows."""
         return self.rules.tenancies.held_by(tenant)
 
-    def seed(
-        self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True, *, lags: bool = False
-    ) -> str:
-        """Add a subscription without a challenge; return its id. `trigger`: as on the wire; `lags`: as after a call."""
+    def seed(self, tenant: str, url: str, trigger: str, secret: str, include_identifiers: bool = True) -> str:
+        """Add a subscription by hand, without a challenge; return its id. `trigger`: as on the wire."""
         made = Subscription(url, trigger, secret, include_identifiers)
-        return self.rules.tenancies.add(tenant, made, by_hand=not lags).id
+        return self.rules.tenancies.add(tenant, made, by_hand=True).id
 
     def remove(self, tenant: str, subscription_id: str) -> None:
         """Remove a subscription by hand. Raises `Refusal` for an unknown id."""
@@ -68,11 +62,6 @@ class Sandbox(LoopbackServer):
         events = sample_events(trigger) if events is None else events
         held = [(tenant, each) for tenant in self._tenants for each in self.rules.tenancies.held_by(tenant)]
         return {each.id: self._deliver(tenant, each, events) for tenant, each in held if each.trigger == trigger}
-
-    def _keep_firing(self, seconds: float) -> None:
-        while seconds and not self.stopping.wait(seconds):
-            for trigger in self.rules.triggers:
-                self.fire(trigger)
 
     def _answer_fire(self, request: Request) -> Answer:
         """Let happen what is asked for, in JSON: no page of another site can post that."""

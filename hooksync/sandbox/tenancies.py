@@ -89,7 +89,6 @@ class SandboxOptions:
     list_lag_additions: float = 0.0  # seconds after which the list shows what was made
     list_lag_removals: float = 0.0  # seconds for which the list shows what was removed
     clock: Callable[[], float] = time.time  # seconds since 1970, by which tokens end and the list lags
-    events_every: float = 0.0  # seconds after which every trigger happens once more; 0: none does by itself
     repeats: tuple[float, ...] = ()  # seconds before each repetition of an event that was not answered with 2xx
     log: Log = lambda entry: None  # takes each call, challenge and event; URLs as they are, but no secrets
 
@@ -150,7 +149,7 @@ class Tenancies:
 
     def _after(self, seconds: float, by_hand: bool) -> float:
         """Return the moment from which a list shows a change that is made now."""
-        return self._options.clock() + seconds if seconds and not by_hand else -math.inf
+        return -math.inf if by_hand else self._options.clock() + seconds
 
     def _saved(self) -> None:
         """Write the data file, under the lock, so that the newest data is written last."""

@@ -419,7 +419,7 @@ def test_what_a_person_makes_while_an_answer_is_lost_is_never_called_the_same(on
 
         def by_hand(record: CallRecord) -> None:
             if is_subscribe(record) and PERSONS_SECRET not in desk.live_secrets:
-                desk.box.seed(TENANT, URL, "MOVED", PERSONS_SECRET, lags=True)
+                desk.box.rules.tenancies.add(TENANT, Subscription(URL, "MOVED", PERSONS_SECRET))
 
         desk.apply(by_hand)
         assert PERSONS_SECRET in desk.live_secrets

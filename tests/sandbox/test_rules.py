@@ -169,11 +169,6 @@ def test_seed_that_is_not_base32_is_refused_at_once() -> None:
         Account(totp_seed="0189")
 
 
-def test_account_without_a_tenant_is_refused() -> None:
-    with pytest.raises(SandboxError, match="has no tenant"):
-        Account(tenants=())
-
-
 def test_token_ends_after_its_time(service: Service) -> None:
     service.now += 899
     assert service.call("GET", "/api/webhook/subscriptions").status == 200
