@@ -28,10 +28,11 @@ from hooksync.reconcile.plan import Planned
 from hooksync.reconcile.planner import Fetched, Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
+from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.format import Inspected
 from hooksync.state.model import State
-from hooksync.state.store import StateStore, inspect, is_harmless, state_place
+from hooksync.state.store import inspect, is_harmless, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
     from hooksync.api.saved_plan import SavedPlan

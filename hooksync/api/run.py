@@ -33,8 +33,8 @@ from hooksync.output.view import TenancyView as TenancyResult
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
 from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
+from hooksync.state.contract import LockLost
 from hooksync.state.format import Mark, mark_of
-from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:
     from pathlib import Path

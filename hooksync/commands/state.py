@@ -15,10 +15,11 @@ from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
 from hooksync.output.state_json import entry_fields, state_json
 from hooksync.reconcile.context import World, find_store, hold_run_lock
+from hooksync.state.contract import MOST_BYTES, Changed, StateStore
 from hooksync.state.format import STATE_FORMAT, Inspected, read_state
-from hooksync.state.local_store import LocalStore
+from hooksync.state.local import LocalStore
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import MOST_BYTES, Changed, StateStore, state_place, update, written_text
+from hooksync.state.store import state_place, update, written_text
 
 _ADDRESS = re.compile(r"([\w-]+)/[\w-]+/(\w+)", re.ASCII)
 _NOTES = {  # what is special about an entry or an intent, by its field

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hooksync.core.clock import rfc3339
 from hooksync.core.record import fields_of
 from hooksync.output.json_text import to_text
+from hooksync.state.contract import Holder
 from hooksync.state.format import STATE_FORMAT
 from hooksync.state.model import Intent, State, StateEntry
-from hooksync.state.store import Holder
 
 LIST_FORMAT = "hooksync.state-list/1"
 

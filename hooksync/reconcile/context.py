@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from hooksync.core.errors import Problem
     from hooksync.service.http import CallRecord, RetryPolicy, Transport
     from hooksync.service.worker_pool import WorkerPool
+    from hooksync.state.contract import StateStore
     from hooksync.state.fingerprints import Key, Wanted
-    from hooksync.state.store import StateStore
 
 Ci = Literal["github", "gitlab", "jenkins"]
 
@@ -84,7 +84,8 @@ def find_store(place: str | None, file: str, world: World) -> StateStore | None:
 
 def hold_run_lock(store: StateStore, timeout: float | None, world: World) -> AbstractContextManager[None]:
     """Hold the run lock of a state. `timeout`: seconds; None: wait where somebody is there to wait."""
-    from hooksync.state.store import Holder, run_lock  # only here: `validate` has no state
+    from hooksync.state.contract import Holder  # only here: `validate` has no state
+    from hooksync.state.store import run_lock  # only here: `validate` has no state
 
     origin = find_origin(world.environ)
     if timeout is None:

@@ -14,9 +14,10 @@ from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import replace
 from hooksync.reconcile.plan import Keep, Making, Outcome, Resubscribe, TenancyOutcome, TenancyPlan, Unsubscribe
 from hooksync.reconcile.planner import Planner
+from hooksync.state.contract import LockLost, StateStore
 from hooksync.state.fingerprints import Key, Salt, declared_digest, intent_fingerprint
 from hooksync.state.model import NO_STATE, Intent, Removed, Settlement, State, StateEntry, entry_for
-from hooksync.state.store import LockLost, StateStore, kept_aside, update
+from hooksync.state.store import kept_aside, update
 
 
 class Journal:

@@ -37,8 +37,8 @@ from hooksync.service.client import Preservica
 from hooksync.service.http import CallContext, PrivateReceivers, RetryPolicy, Transport, proxy_credentials
 from hooksync.service.receivers import ProbeResult, ProbeTarget, probe_all
 from hooksync.service.worker_pool import WorkerPool
+from hooksync.state.contract import LockLost
 from hooksync.state.history import FetchedTenancy
-from hooksync.state.store import LockLost
 
 if TYPE_CHECKING:  # `plan` challenges receivers and carries nothing out
     from hooksync.reconcile.journal import Journal

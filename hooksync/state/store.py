@@ -7,82 +7,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from hooksync.core.clock import SYSTEM_CLOCK, Clock, rfc3339, seconds_set
-from hooksync.core.errors import FileError, Interrupted, InvalidDocument, Problem, Refused, UsageError
+from hooksync.core.clock import SYSTEM_CLOCK, Clock, seconds_set
+from hooksync.core.errors import FileError, Interrupted, Problem, Refused, UsageError
 from hooksync.core.output import Output, escaped
-from hooksync.core.record import Record, convert, field, replace
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
-from hooksync.core.signing import parse_json
+from hooksync.state.contract import MOST_BYTES, Backend, Busy, Changed, Holder, StateStore, too_large
 from hooksync.state.fingerprints import SALT_BYTES
 from hooksync.state.format import Inspected, Integrity, Mark, find_integrity, state_text
+from hooksync.state.local import LocalStore
 from hooksync.state.model import LARGEST_RUN, State
-
-if TYPE_CHECKING:
-    from hooksync.state.local_store import LocalStore
-    from hooksync.state.remote_store import RemoteStore, Vault
-
-StateStore: TypeAlias = "LocalStore | RemoteStore"  # of one state: a file; a branch, or an object in a bucket
-
-MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
 
 EXPIRY_VARIABLE = "HOOKSYNC_LOCK_EXPIRY"
 
 _SUFFIX = ".state.json"
 _CLOUDS = ("s3://", "az://", "gs://")
 _WAIT_FIX = "wait for it to end and run this again, or let this wait with --lock-timeout SECONDS"
-_POLL = 0.2  # seconds between two tries to get the run lock
 _MOST_WRITES = 1000  # tries; each that fails means that another run has written
-
-
-class Holder(Record, frozen=True):
-    """Who holds the run lock, as far as that is known."""
-
-    user: str | None
-    host: str | None
-    ci_run: str | None  # URL
-    since: int = 0  # seconds since 1970
-    process: int = field(default_factory=os.getpid)
-    id: str = field(default_factory=lambda: os.urandom(8).hex())
-
-    def __str__(self) -> str:
-        """Say who, where, in which run of a CI, and since when."""
-        when = rfc3339(self.since)
-        where = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'} (process {self.process})"
-        return printable(f"{where}{f' in {self.ci_run}' if self.ci_run else ''} since {when}")
-
-
-H = TypeVar("H", bound=Holder)
-
-
-def read_holder(kind: type[H], text: str | bytes) -> H | None:
-    """Read who holds the run lock; None where that is not known, or it is not as we write it."""
-    with suppress(ValueError, OverflowError, InvalidDocument):
-        holder = convert(parse_json(text if isinstance(text, str) else text.decode()), kind)
-        return holder if str(holder) else None  # one that cannot be shown is not known
-    return None
-
-
-class Busy(Exception):
-    """Another run holds the run lock."""
-
-    def __init__(self, holder: Holder | None, advice: str, *, pause: float = _POLL, patience: float = 0.0) -> None:
-        super().__init__(holder)
-        self.holder = holder  # None: not known
-        self.advice = advice  # what to do if no such run is left
-        self.pause = pause  # seconds before the next try
-        self.patience = patience  # seconds after which it is known to be dead, if it is
-
-
-class Changed(Exception):
-    """The state is not what was read any more: another run has written it. Read it again, and change that."""
-
-
-class LockLost(FileError):
-    """The run lock is not held any more: nothing may be changed."""
 
 
 def open_store(
@@ -93,27 +37,27 @@ def open_store(
     `file`: the first hooks file, a folder of them, or "-"; `output`: what it writes through. Nothing is reached yet.
     Raises UsageError for a name that is wrong in itself, FileError for a key that is too short.
     """
-    from hooksync.state.local_store import LocalStore  # here, as it needs this module
-
     store: StateStore = LocalStore(where)
-    if vault := _find_vault(where, environ, file):
-        from hooksync.state.remote_store import RemoteStore  # only here, as its vaults: most runs have a file
+    backend = _find_backend(where, environ, file)
+    if backend is not None:
+        from hooksync.state.remote import RemoteStore  # only here: most runs have a file
 
         expiry = seconds_set(environ, EXPIRY_VARIABLE, 60, 2, 3600)
-        store = RemoteStore(vault, clock, output.message, f"{_stem(file)}.unsaved{_SUFFIX}", expiry=expiry)
+        aside = f"{_stem(file)}.unsaved{_SUFFIX}"
+        store = RemoteStore(backend, clock, output.message, aside, expiry=expiry)
     store.integrity = find_integrity(environ, output)
     return store
 
 
-def _find_vault(where: str, environ: Mapping[str, str], file: str) -> Vault | None:
+def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend | None:
     if where.startswith("git:"):
-        from hooksync.state.git_vault import GitVault
+        from hooksync.state.git import GitBackend
 
-        return GitVault(where, os.path.dirname(_stem(file)) or ".", environ)
+        return GitBackend(where, os.path.dirname(_stem(file)) or ".", environ)
     if where.startswith(_CLOUDS):
-        from hooksync.state.cloud_vault import CloudVault
+        from hooksync.state.cloud import CloudBackend
 
-        return CloudVault(where, environ)
+        return CloudBackend(where, environ)
     if "://" in where:
         fix = "write git:BRANCH, s3://BUCKET/KEY, az://CONTAINER/KEY, gs://BUCKET/KEY, or a path"
         raise UsageError(Problem(f"no state can be kept at {printable(where.partition('://')[0])}://", fix))
@@ -156,30 +100,32 @@ def run_lock(
 
     `timeout`: seconds to wait for another run, of which `tell` is told. Raises Refused after that, Interrupted.
     """
-    end, waits = None, timeout
+    end = None
+    waits = timeout
     with ExitStack() as held:
         while True:
             try:
                 held.enter_context(store.hold(replace(holder, since=int(clock.now()))))
                 break
-            except Busy as busy:
-                now = clock.monotonic()
-                who = f"another run of hooksync works with {store.where}"
-                if busy.holder:
-                    who += f": {busy.holder}"
-                if end is None:
-                    waits = max(timeout, round(busy.patience, 1))
-                    end = now + waits
-                    if waits:
-                        why = ", to see whether it still renews its lock" if waits > timeout else ""
-                        tell(printable(f"waiting for up to {waits:g} seconds{why}: {who}"))
-                elif end <= now:
-                    who += f" (waited for {waits:g} seconds)"
-                if end <= now:
-                    raise Refused(Problem(who, f"{_WAIT_FIX}; {busy.advice}")) from None
-                pause = min(busy.pause, end - now)
-            if clock.wait(stop, pause):
-                raise Interrupted(Problem("interrupted while another run was waited for", "run it again"))
+            except Busy as error:
+                busy = error
+            who = f"another run of hooksync works with {store.where}"
+            if busy.holder:
+                who += f": {busy.holder}"
+            now = clock.monotonic()
+            if end is None:
+                waits = max(timeout, round(busy.patience, 1))
+                end = now + waits
+                if waits:
+                    why = ", to see whether it still renews its lock" if waits > timeout else ""
+                    tell(printable(f"waiting for up to {waits:g} seconds{why}: {who}"))
+            elif end <= now:
+                who += f" (waited for {waits:g} seconds)"
+            if end <= now:
+                raise Refused(Problem(who, f"{_WAIT_FIX}; {busy.advice}"))
+            if clock.wait(stop, min(busy.pause, end - now)):
+                what = "interrupted while another run was waited for"
+                raise Interrupted(Problem(what, "run it again"))
         yield
 
 
@@ -204,17 +150,21 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
     for _ in range(_MOST_WRITES):
         text, version = store.read()
         before = integrity.inspect(text, store.where).trusted(writes=True)
-        before = before or State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
+        if before is None:
+            before = State(last_run=0, url_salt=os.urandom(SALT_BYTES).hex())
         after = change(before)
-        if text is None and after == before:
-            return after
-        after = replace(after, serial=max(before.serial, after.serial))
-        if text is not None and after == before and _as_written(after, integrity) == text.replace("\r\n", "\n"):
-            return after  # not even the layout or the signature would be another one
-        after = replace(after, serial=after.serial + 1)
-        with suppress(Changed):
+        serial = max(before.serial, after.serial)
+        after = replace(after, serial=serial)
+        if after == before:
+            unchanged = text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)
+            if unchanged:
+                return after  # the layout and the signature would be the same, too
+        after = replace(after, serial=serial + 1)
+        try:
             store.write(written_text(after, integrity, store.where), version)
-            return after
+        except Changed:
+            continue
+        return after
     raise FileError(Problem(f"the state {store.where} changes all the time", "see what writes it, and run this again"))
 
 
@@ -248,15 +198,3 @@ def written_text(state: State, integrity: Integrity, where: str) -> str:
 
 def _as_written(state: State, integrity: Integrity) -> str:
     return escaped(state_text(state, integrity.key), "json")
-
-
-def no_such_run(where: str, identifier: str) -> Refused:
-    """Say that the run lock of a state is not held under this id."""
-    what = f"no run {identifier} holds the run lock of {where}"
-    return Refused(Problem(what, "`hooksync state show` names the run that holds it, if one does"))
-
-
-def too_large(path: str) -> Problem:
-    """Say that a state has more bytes than hooksync reads or writes."""
-    what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"
-    return Problem(what, "split the tenancies over several hooks files, each with its own state")

@@ -44,11 +44,11 @@ CONFIGS = {
 GET = """
 import os, sys, tracemalloc
 from hooksync.core.errors import FileError
-from hooksync.state.git_vault import GitVault
+from hooksync.state.git import GitBackend
 
 tracemalloc.start()
 try:
-    GitVault(*sys.argv[1:3], os.environ).get()
+    GitBackend(*sys.argv[1:3], os.environ).get()
 except FileError as error:
     print(error)
 print(tracemalloc.get_traced_memory()[1] // 1024**2)

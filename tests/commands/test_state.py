@@ -18,20 +18,20 @@ from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.record import replace
 from hooksync.reconcile.context import World
+from hooksync.state.contract import Holder
 from hooksync.state.format import read_state, state_text
-from hooksync.state.git_vault import GitVault
-from hooksync.state.local_store import LocalStore
+from hooksync.state.git import GitBackend
+from hooksync.state.local import LocalStore
 from hooksync.state.model import State
-from hooksync.state.remote_store import RemoteStore
-from hooksync.state.store import Holder
+from hooksync.state.remote import RemoteStore
 from tests.clocks import JumpingClock
 from tests.command_line import Run, hooksync
 from tests.conftest import HOOKS, Place
 from tests.git_servers import BRANCH, Remote, missing_program
+from tests.memory_backend import MemoryBackend
 from tests.memory_terminal import MemoryTerminal
 from tests.state_makers import KEY, SALT, URL_SALT, entry, intent, state
 from tests.terminals import Terminal
-from tests.vaults import MemoryVault
 
 NOW = 1_800_000_000
 TIME = "2027-01-15T08:00:00Z"
@@ -474,19 +474,19 @@ class Asked(MemoryTerminal):
         return self.answer
 
 
-def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> MemoryVault:
+def take_away(identifier: str, terminal: Any, stop: Event, *, yes: bool = False) -> MemoryBackend:
     """Unlock a state far away, whose run lock somebody holds."""
-    vault, clock = MemoryVault(), JumpingClock(NOW)
+    backend, clock = MemoryBackend(), JumpingClock(NOW)
 
     def find(where: str) -> RemoteStore:
-        return RemoteStore(vault, clock, terminal.message, "aside")
+        return RemoteStore(backend, clock, terminal.message, "aside")
 
     options = UnlockOptions(("-",), state="memory", id=identifier, is_confirmed=yes)
     world = World({}, io.BytesIO(), terminal, stop, stores=find, clock=clock)
     with find("memory").hold(HOLDER):
         assert unlock(options, world) == 0
-        assert vault.content.lock is None
-    return vault
+        assert backend.content.lock is None
+    return backend
 
 
 @pytest.mark.parametrize("yes", [True, False])
@@ -534,7 +534,7 @@ def test_all_of_it_works_on_a_branch(tmp_path: Path) -> None:
     assert run("move", "prod/alert/MOVED", "prod/x/MOVED").code == 0
     assert run("forget", "prod/x/*", "--yes").code == 0
     assert f"state         {where}\nstate format  hooksync.state/1\nserial        10\n" in run("show").out
-    others = RemoteStore(GitVault(where, str(folder.path), remote.environ), SYSTEM_CLOCK, print, "aside")
+    others = RemoteStore(GitBackend(where, str(folder.path), remote.environ), SYSTEM_CLOCK, print, "aside")
     with others.hold(HOLDER):
         assert f"run lock      0123456789abcdef: {WHO}\n" in run("show").out
         assert run("forget", "test/*", "--yes").code == 3

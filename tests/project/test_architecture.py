@@ -44,9 +44,10 @@ TOUCHES = {
     "reconcile.journal": "os",  # random salts
     "state": "",
     "state.fingerprints": "os",  # the number of processors
-    "state.git_vault": "os",
-    "state.local_store": "os",
-    "state.store": "os",  # a random id, the process
+    "state.git": "os",
+    "state.local": "os",
+    "state.contract": "os",  # a random id, the process
+    "state.store": "os",
     "service": "",
     "service.connections": "os socket time",
     "service.events": "random",  # no two events are alike
@@ -84,7 +85,7 @@ ALWAYS_THERE = {"__future__"} | sys.stdlib_module_names
 LIBRARIES = {  # each library lives in these modules alone; with a ~, only inside a function, for it costs start-up
     "requests": {"service.connections", "service.http", "service.responses"},
     "urllib3": {"service.connections", "service.http"},
-    "filelock": {"~state.local_store"},
+    "filelock": {"~state.local"},
     "yaml": {"config.yaml_loader"},
     "jsonschema": {"~core.schema"},
     "deepdiff": {"~reconcile.diff"},
@@ -92,7 +93,7 @@ LIBRARIES = {  # each library lives in these modules alone; with a ~, only insid
     "pyotp": {"~service.auth"},
     "dotenv": {"~config.secret_sources"},
     "keyring": {"~config.secret_sources"},
-    "obstore": {"~state.cloud_vault"},
+    "obstore": {"~state.cloud"},
     "msgspec": {"output.json_text", "core.record", "core.schema"},
 }
 WRITING = {  # all else goes through core.output; each of these writes words of our own, or what it made up itself

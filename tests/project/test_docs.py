@@ -23,8 +23,8 @@ import pytest
 from hooksync.cli.arguments import Help, read_arguments
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder
+from hooksync.state.contract import Holder
+from hooksync.state.local import LocalStore
 from tests.boxes import Receiver, Sandbox
 from tests.command_line import LOG_IN, PASSWORD, ROOT, Run, hooksync
 from tests.receivers.conftest import Server

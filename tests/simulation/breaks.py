@@ -157,7 +157,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "take the lock of another run for one's own",
-        "state/remote_store.py",
+        "state/remote.py",
         "        if self._lock and (lock is None or lock.id != self._lock.id):",
         "        if False:",
         begin=400,

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hooksync.state.contract import Busy, Changed, Content, Holder
 from hooksync.state.format import Integrity
-from hooksync.state.remote_store import Content
-from hooksync.state.store import Busy, Changed, Holder
 from tests.simulation.world import Process
 
 
@@ -18,7 +17,7 @@ class Disk:
 
     texts: dict[str, str] = field(default_factory=dict)
     held: dict[str, Holder] = field(default_factory=dict)
-    locks: dict[str, str] = field(default_factory=dict)  # of vaults
+    locks: dict[str, str] = field(default_factory=dict)  # of backends
     writes: int = 0
 
     def put(self, name: str, text: str | None) -> None:
@@ -30,7 +29,7 @@ class Disk:
             self.texts[name] = text
 
     def put_content(self, name: str, content: Content) -> None:
-        """Write what a vault holds."""
+        """Write what a backend holds."""
         self.put(name, content.state)
         if content.lock is None:
             self.locks.pop(name, None)
@@ -39,8 +38,8 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class FarVault:
-    """One state and its run lock, as one process reaches them: hooksync's `Vault`."""
+class FarBackend:
+    """One state and its run lock, as one process reaches them: hooksync's `Backend`."""
 
     disk: Disk
     process: Process

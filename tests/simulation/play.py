@@ -23,12 +23,12 @@ from hooksync.core.model import TRIGGER_NAMES, Secret
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
+from hooksync.state.contract import StateStore
 from hooksync.state.format import read_state
 from hooksync.state.model import State
-from hooksync.state.remote_store import RemoteStore
-from hooksync.state.store import StateStore
+from hooksync.state.remote import RemoteStore
 from tests.laws import IDLE, LAWS, SETTLED, Declared, Remembered, Run, broken_by
-from tests.simulation.disk import Disk, FarVault, Store
+from tests.simulation.disk import Disk, FarBackend, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
 from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
 from tests.simulation.world import Killed, Pool, Process, Service, cheap_key
@@ -272,8 +272,8 @@ class Play:
     def _store(self, name: str, process: Process) -> StateStore:
         if not self.history.is_remote:
             return Store(self.disk, process, name)
-        vault, aside = FarVault(self.disk, process, name), str(self.folder / "aside.json")
-        return RemoteStore(vault, process, process.message, aside, has_thread=False)
+        backend, aside = FarBackend(self.disk, process, name), str(self.folder / "aside.json")
+        return RemoteStore(backend, process, process.message, aside, has_thread=False)
 
     def _run(self, process: Process, verb: str, code: int | None, crash: str, declared: tuple[Declared, ...]) -> Run:
         return Run(

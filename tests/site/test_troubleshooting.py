@@ -13,8 +13,8 @@ import pytest
 from hooksync.core.errors import ExitCode
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder
+from hooksync.state.contract import Holder
+from hooksync.state.local import LocalStore
 from tests.boxes import Sandbox
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import KEY, NEW_SECRET, alter, save

@@ -8,8 +8,9 @@ import pytest
 
 from hooksync.core.errors import FileError
 from hooksync.core.output import Output
+from hooksync.state.contract import Changed, StateStore
 from hooksync.state.format import state_text
-from hooksync.state.store import Changed, StateStore, open_store
+from hooksync.state.store import open_store
 from tests.backends import BACKENDS, Backend
 from tests.state_makers import entry, state
 

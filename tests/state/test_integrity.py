@@ -23,7 +23,7 @@ from hooksync.state.format import (
     read_state,
     state_text,
 )
-from hooksync.state.local_store import LocalStore
+from hooksync.state.local import LocalStore
 from hooksync.state.model import State
 from hooksync.state.store import inspect, load, open_store, update
 from tests.state_makers import SALT, entry, state, states

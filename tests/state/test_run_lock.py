@@ -17,10 +17,11 @@ import pytest
 from hooksync.core.errors import FileError, Interrupted, Refused
 from hooksync.core.output import Output
 from hooksync.core.record import replace
+from hooksync.state.contract import Busy, Changed, Holder
 from hooksync.state.format import Integrity, state_text
-from hooksync.state.local_store import LocalStore
+from hooksync.state.local import LocalStore
 from hooksync.state.model import Settlement, State
-from hooksync.state.store import Busy, Changed, Holder, load, run_lock, update
+from hooksync.state.store import load, run_lock, update
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
@@ -33,8 +34,8 @@ WORDS = f"archivist on host-7 (process 4711) in {RUN} since 2027-01-15T08:00:00Z
 # Holds the run lock of PATH until it is killed, or a line comes.
 HOLD = """
 import sys
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder
+from hooksync.state.local import LocalStore
+from hooksync.state.contract import Holder
 
 with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None)):
     print("held", flush=True)

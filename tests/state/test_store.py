@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from hooksync.core.errors import FileError
 from hooksync.core.record import replace
 from hooksync.core.redaction import printable
+from hooksync.state.contract import MOST_BYTES
 from hooksync.state.format import state_text
-from hooksync.state.local_store import PATIENCE, LocalStore
+from hooksync.state.local import PATIENCE, LocalStore
 from hooksync.state.model import LARGEST_RUN, Settlement, State, StateEntry
-from hooksync.state.store import MOST_BYTES, state_place
 from hooksync.state.store import load as load_store
+from hooksync.state.store import state_place
 from hooksync.state.store import update as update_store
 from tests.command_line import ROOT
 from tests.state_makers import SALT, entry, state
@@ -34,7 +35,7 @@ WRITTEN = replace(WHOLE, serial=1)
 WRITER = """
 import sys
 from hooksync.state.model import Settlement
-from hooksync.state.local_store import LocalStore
+from hooksync.state.local import LocalStore
 from hooksync.state.store import update
 from tests.state_makers import SALT, entry
 
@@ -274,8 +275,9 @@ def test_a_folder_that_may_not_be_written_to_is_said(path: str) -> None:
 import os, sys
 import filelock
 from hooksync.core.errors import FileError
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder, update
+from hooksync.state.local import LocalStore
+from hooksync.state.contract import Holder
+from hooksync.state.store import update
 
 os.chdir(os.path.dirname(sys.argv[1]))
 os.chmod(".", 0o555)
@@ -302,7 +304,7 @@ def test_a_full_disk_leaves_the_old_state_and_nothing_else(path: str) -> None:
 import resource, sys
 from hooksync.core.errors import FileError
 from hooksync.state.model import Settlement
-from hooksync.state.local_store import LocalStore
+from hooksync.state.local import LocalStore
 from hooksync.state.store import update
 from tests.state_makers import SALT, entry
 
@@ -323,8 +325,8 @@ except FileError as error:
 def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
     holder = """
 import sys
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder
+from hooksync.state.local import LocalStore
+from hooksync.state.contract import Holder
 
 with LocalStore(sys.argv[1]).hold(Holder("archivist", "host-7", None, 1_800_000_000)):
     print("held", flush=True)

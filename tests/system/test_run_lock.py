@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from hooksync.sandbox.tenancies import SandboxOptions
-from hooksync.state.local_store import LocalStore
-from hooksync.state.store import Holder
+from hooksync.state.contract import Holder
+from hooksync.state.local import LocalStore
 from tests.boxes import Receiver, Sandbox
 from tests.conftest import HOOKS, SECRET, Place, make_environ
 from tests.lanes import sampled

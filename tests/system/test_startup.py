@@ -42,7 +42,7 @@ BROUGHT = {  # what a library may bring along, by its version and by what else i
     "filelock": {"asyncio", "dataclasses"},  # before 4.2
     "shtab": {"importlib.metadata"},
 }
-REMOTE = {"hooksync.state.remote_store", "hooksync.state.git_vault", "hooksync.state.cloud_vault", "obstore"}
+REMOTE = {"hooksync.state.remote", "hooksync.state.git", "hooksync.state.cloud", "obstore"}
 WATCHED = OURS.union({"dataclasses", "hooksync.sandbox.server"}, REMOTE, *BROUGHT.values())
 
 

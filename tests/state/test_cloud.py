@@ -16,11 +16,12 @@ import pytest
 
 from hooksync.core.clock import SYSTEM_CLOCK
 from hooksync.core.errors import ExitCode, FileError, Refused, UsageError
-from hooksync.state.cloud_vault import CloudVault
+from hooksync.state.cloud import CloudBackend
+from hooksync.state.contract import Changed, Content, Holder
 from hooksync.state.format import state_text
 from hooksync.state.model import Settlement, State
-from hooksync.state.remote_store import Content, RemoteStore
-from hooksync.state.store import Changed, Holder, load, run_lock, update
+from hooksync.state.remote import RemoteStore
+from hooksync.state.store import load, run_lock, update
 from tests.backends import CONTAINER, READER_KEY, Backend
 from tests.command_line import run_python
 from tests.conftest import Place
@@ -56,21 +57,21 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Surround:
 
 
 @pytest.fixture
-def vault(backend: Backend, environ: Surround) -> CloudVault:
-    return CloudVault(backend.where, environ(backend.environ))
+def cloud(backend: Backend, environ: Surround) -> CloudBackend:
+    return CloudBackend(backend.where, environ(backend.environ))
 
 
-def put_raw(vault: CloudVault, data: bytes) -> None:
+def put_raw(cloud: CloudBackend, data: bytes) -> None:
     """Overwrite the object, as somebody else might."""
-    vault._call("written", lambda obstore: obstore.put(vault._store, vault._key, data))
+    cloud._call("written", lambda obstore: obstore.put(cloud._store, cloud._key, data))
 
 
-def get_raw(vault: CloudVault) -> bytes:
-    return bytes(vault._call("read", lambda obstore: bytes(obstore.get(vault._store, vault._key).bytes())))
+def get_raw(cloud: CloudBackend) -> bytes:
+    return bytes(cloud._call("read", lambda obstore: bytes(obstore.get(cloud._store, cloud._key).bytes())))
 
 
-def store(vault: CloudVault, tmp_path: Path) -> RemoteStore:
-    return RemoteStore(vault, SYSTEM_CLOCK, lambda text: None, str(tmp_path / "aside.json"))
+def store(cloud: CloudBackend, tmp_path: Path) -> RemoteStore:
+    return RemoteStore(cloud, SYSTEM_CLOCK, lambda text: None, str(tmp_path / "aside.json"))
 
 
 def closed_port() -> int:
@@ -111,20 +112,20 @@ def refused(do: Callable[[], object]) -> str:
 @pytest.mark.parametrize("scheme", ["s3", "az", "gs"])
 def test_a_name_of_no_object_is_a_usage_error(scheme: str, name: str) -> None:
     with pytest.raises(UsageError, match=f"{scheme}://(BUCKET|CONTAINER)/KEY"):
-        CloudVault(f"{scheme}://{name}", {})
+        CloudBackend(f"{scheme}://{name}", {})
 
 
 @pytest.mark.parametrize("name", ["museum/key", "my.museum-1/folder/hooks.state.json", "m/ä b", "m/..."])
 def test_a_name_of_an_object_is_taken(name: str) -> None:
-    assert CloudVault(f"s3://{name}", {}).where == f"s3://{name}"
+    assert CloudBackend(f"s3://{name}", {}).where == f"s3://{name}"
 
 
 def test_without_obstore_its_extra_is_named() -> None:
     code = (
         "import sys; sys.modules['obstore'] = None\n"
-        "from hooksync.state.cloud_vault import CloudVault\n"
+        "from hooksync.state.cloud import CloudBackend\n"
         "from hooksync.core.errors import FileError\n"
-        "try: CloudVault('s3://museum/key', {}).get()\n"
+        "try: CloudBackend('s3://museum/key', {}).get()\n"
         "except FileError as error: print(error)"
     )
     done = run_python(["-c", code], {})
@@ -149,7 +150,7 @@ def test_without_obstore_its_extra_is_named() -> None:
 )
 def test_a_wrong_setting_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
     given = {name: value for name, value in {**KEYS, **variables}.items() if value}
-    assert said in refused(CloudVault(where, environ(given)).get)
+    assert said in refused(CloudBackend(where, environ(given)).get)
 
 
 @pytest.mark.slow
@@ -172,8 +173,8 @@ def test_a_wrong_setting_is_told(where: str, variables: dict[str, str], said: st
 )
 def test_what_cannot_be_reached_is_told(where: str, variables: dict[str, str], said: str, environ: Surround) -> None:
     port = str(closed_port())
-    vault = CloudVault(where, environ({name: value.replace("PORT", port) for name, value in variables.items()}))
-    assert said in refused(vault.get)
+    cloud = CloudBackend(where, environ({name: value.replace("PORT", port) for name, value in variables.items()}))
+    assert said in refused(cloud.get)
 
 
 def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround) -> None:
@@ -186,13 +187,13 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
         return True
 
     with Wire(respond) as wire:
-        vault = CloudVault("gs://museum/key", environ({"GOOGLE_BASE_URL": wire.url, "GOOGLE_BEARER_TOKEN": "t0ken"}))
-        found = vault.get()
+        cloud = CloudBackend("gs://museum/key", environ({"GOOGLE_BASE_URL": wire.url, "GOOGLE_BEARER_TOKEN": "t0ken"}))
+        found = cloud.get()
         assert found
         assert wire.header("Authorization") == "Bearer t0ken"
-        vault.put(Content(OTHER), found[1], "")
+        cloud.put(Content(OTHER), found[1], "")
         assert wire.header("x-goog-if-generation-match") == "1700000000000001"
-        vault.put(Content(OTHER), None, "")
+        cloud.put(Content(OTHER), None, "")
         assert wire.header("x-goog-if-generation-match") == "0"
 
 
@@ -212,7 +213,7 @@ def test_a_write_at_google_names_the_generation_that_was_read(environ: Surround)
 )
 def test_an_answer_that_cannot_be_used_is_told(data: bytes, said: str, environ: Surround) -> None:
     with Wire(saying(data)) as wire:
-        assert said in refused(CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get)
+        assert said in refused(CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url})).get)
 
 
 def test_a_proxy_of_the_environment_is_used(environ: Surround, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,21 +222,21 @@ def test_a_proxy_of_the_environment_is_used(environ: Surround, monkeypatch: pyte
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
         endpoint = {"AWS_ENDPOINT_URL": "http://s3.invalid", "AWS_ALLOW_HTTP": "true"}
-        assert CloudVault("s3://museum/key", environ({**KEYS, **endpoint})).get() is None
+        assert CloudBackend("s3://museum/key", environ({**KEYS, **endpoint})).get() is None
         assert wire.request_lines == ["GET http://s3.invalid/museum/key HTTP/1.1"]
 
 
 def test_a_switch_that_turns_conditions_off_is_refused(environ: Surround) -> None:
     off = {"AWS_CONDITIONAL_PUT": "disabled", "AWS_METADATA_ENDPOINT": f"http://127.0.0.1:{closed_port()}"}
-    vault = CloudVault("s3://museum/key", environ({**KEYS, **off}))
-    assert "written: a setting is missing or wrong" in refused(lambda: vault.put(Content(TEXT), '{"e_tag": "1"}', ""))
+    cloud = CloudBackend("s3://museum/key", environ({**KEYS, **off}))
+    assert "written: a setting is missing or wrong" in refused(lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', ""))
 
 
 @pytest.mark.slow
 def test_a_certificate_of_an_unknown_authority_is_told(tmp_path: Path, environ: Surround) -> None:
     with Wire(saying(b""), make_certificate(tmp_path, "127.0.0.1").server) as wire:
-        vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        assert "is not trusted\n  fix: name the file of its authority in SSL_CERT_FILE" in refused(vault.get)
+        cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
+        assert "is not trusted\n  fix: name the file of its authority in SSL_CERT_FILE" in refused(cloud.get)
 
 
 def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ: Surround) -> None:
@@ -249,8 +250,8 @@ def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ
         return False
 
     with Wire(respond) as wire:
-        vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
-        assert "is larger than 64 MiB" in refused(vault.get)
+        cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
+        assert "is larger than 64 MiB" in refused(cloud.get)
 
 
 # --- on real servers
@@ -263,52 +264,52 @@ def test_an_object_without_end_is_cut_off_whatever_size_its_server_tells(environ
     [Content(), Content(TEXT), Content(None, LOCK), Content(TEXT, LOCK)],
     ids=["none", "state", "lock", "both"],
 )
-def test_what_is_put_is_got(content: Content, vault: CloudVault) -> None:
-    assert vault.get() is None
-    version = vault.put(content, None, "")
-    assert vault.get() == (content, version)
-    next_version = vault.put(Content(OTHER), version, "")
-    assert vault.get() == (Content(OTHER), next_version)
+def test_what_is_put_is_got(content: Content, cloud: CloudBackend) -> None:
+    assert cloud.get() is None
+    version = cloud.put(content, None, "")
+    assert cloud.get() == (content, version)
+    next_version = cloud.put(Content(OTHER), version, "")
+    assert cloud.get() == (Content(OTHER), next_version)
     assert next_version != version
 
 
 @pytest.mark.slow
 @on_servers
-def test_without_a_run_lock_the_object_is_the_state_itself(vault: CloudVault) -> None:
-    version = vault.put(Content(TEXT, LOCK), None, "")
-    assert json.loads(get_raw(vault))["format"] == "hooksync.held/1"
-    vault.put(Content(TEXT), version, "")
-    assert get_raw(vault).decode() == TEXT
+def test_without_a_run_lock_the_object_is_the_state_itself(cloud: CloudBackend) -> None:
+    version = cloud.put(Content(TEXT, LOCK), None, "")
+    assert json.loads(get_raw(cloud))["format"] == "hooksync.held/1"
+    cloud.put(Content(TEXT), version, "")
+    assert get_raw(cloud).decode() == TEXT
 
 
 @pytest.mark.slow
 @on_servers
-def test_nothing_is_written_over_what_was_not_read(vault: CloudVault) -> None:
-    first = vault.put(Content(TEXT), None, "")
+def test_nothing_is_written_over_what_was_not_read(cloud: CloudBackend) -> None:
+    first = cloud.put(Content(TEXT), None, "")
     with pytest.raises(Changed):
-        vault.put(Content(OTHER), None, "")
-    second = vault.put(Content(TEXT, LOCK), first, "")
+        cloud.put(Content(OTHER), None, "")
+    second = cloud.put(Content(TEXT, LOCK), first, "")
     with pytest.raises(Changed):
-        vault.put(Content(OTHER), first, "")
-    assert vault.get() == (Content(TEXT, LOCK), second)
+        cloud.put(Content(OTHER), first, "")
+    assert cloud.get() == (Content(TEXT, LOCK), second)
 
 
 @pytest.mark.slow
 @on_servers
-def test_an_object_that_is_gone_is_not_made_again_by_an_update(vault: CloudVault) -> None:
-    version = vault.put(Content(TEXT), None, "")
-    vault._call("deleted", lambda obstore: obstore.delete(vault._store, vault._key))
+def test_an_object_that_is_gone_is_not_made_again_by_an_update(cloud: CloudBackend) -> None:
+    version = cloud.put(Content(TEXT), None, "")
+    cloud._call("deleted", lambda obstore: obstore.delete(cloud._store, cloud._key))
     with pytest.raises(Changed):
-        vault.put(Content(OTHER), version, "")
-    assert vault.get() is None
+        cloud.put(Content(OTHER), version, "")
+    assert cloud.get() is None
 
 
 @pytest.mark.slow
 @on_servers
-def test_of_many_that_create_it_one_wins(backend: Backend, vault: CloudVault) -> None:
+def test_of_many_that_create_it_one_wins(backend: Backend, cloud: CloudBackend) -> None:
     def create(number: int) -> bool:
         try:
-            CloudVault(backend.where, os.environ).put(Content(TEXT, str(number)), None, "")
+            CloudBackend(backend.where, os.environ).put(Content(TEXT, str(number)), None, "")
         except Changed:
             return False
         return True
@@ -319,16 +320,16 @@ def test_of_many_that_create_it_one_wins(backend: Backend, vault: CloudVault) ->
 
 @pytest.mark.slow
 @on_servers
-def test_of_two_writers_nothing_is_lost(backend: Backend, vault: CloudVault, tmp_path: Path) -> None:
+def test_of_two_writers_nothing_is_lost(backend: Backend, cloud: CloudBackend, tmp_path: Path) -> None:
     def write(tenancy: str) -> None:
-        ours = store(CloudVault(backend.where, os.environ), tmp_path)
+        ours = store(CloudBackend(backend.where, os.environ), tmp_path)
         for number in range(10):
             settlement = Settlement(tenancy, 1, (entry(tenancy, str(number)),))
             update(ours, partial(State.settled, settlements=[settlement], salts=[SALT]))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, ["one", "two"]))
-    found = load(store(vault, tmp_path))
+    found = load(store(cloud, tmp_path))
     assert found
     assert len(found.entries) == 20
 
@@ -337,17 +338,17 @@ def test_of_two_writers_nothing_is_lost(backend: Backend, vault: CloudVault, tmp
 @on_servers
 @pytest.mark.parametrize("what", ["lose", "double", "drop"])
 def test_a_write_that_fails_on_the_way_is_made_once(
-    what: What, backend: Backend, vault: CloudVault, tmp_path: Path
+    what: What, backend: Backend, cloud: CloudBackend, tmp_path: Path
 ) -> None:
     assert backend.network
-    ours = store(vault, tmp_path)
+    ours = store(cloud, tmp_path)
     fault = backend.network.add(what, "^PUT ")
     with run_lock(ours, HOLDER, 0, clock=SYSTEM_CLOCK, stop=Event(), tell=lambda text: None):
         assert fault.happened.is_set()
         backend.network.add(what, "^PUT ")
         ours.write(TEXT, None)
         ours.check()
-    assert get_raw(vault).decode() == TEXT
+    assert get_raw(cloud).decode() == TEXT
 
 
 @pytest.mark.slow
@@ -368,18 +369,18 @@ def test_a_write_that_fails_on_the_way_is_made_once(
     ids=lambda data: f"{len(data)} bytes",
 )
 def test_what_is_no_whole_state_is_an_error_and_not_the_lack_of_one(
-    data: bytes, vault: CloudVault, tmp_path: Path
+    data: bytes, cloud: CloudBackend, tmp_path: Path
 ) -> None:
-    vault.get()
-    put_raw(vault, data)
-    refused(lambda: load(store(vault, tmp_path)))
-    assert get_raw(vault) == data
+    cloud.get()
+    put_raw(cloud, data)
+    refused(lambda: load(store(cloud, tmp_path)))
+    assert get_raw(cloud) == data
 
 
 @pytest.mark.slow
 @on_servers
-def test_a_missing_bucket_is_told(backend: Backend, vault: CloudVault) -> None:
-    other = CloudVault(backend.where.replace(CONTAINER, "missing"), os.environ)
+def test_a_missing_bucket_is_told(backend: Backend, cloud: CloudBackend) -> None:
+    other = CloudBackend(backend.where.replace(CONTAINER, "missing"), os.environ)
     for do in (other.get, lambda: other.put(Content(TEXT), None, "")):
         assert "missing\n  fix: create the " in refused(do)
 
@@ -388,29 +389,29 @@ def test_a_missing_bucket_is_told(backend: Backend, vault: CloudVault) -> None:
 @on_servers
 def test_wrong_credentials_are_told(backend: Backend, environ: Surround) -> None:
     wrong = {"AWS_SECRET_ACCESS_KEY": "d3Jvbmc=", "AZURE_STORAGE_ACCOUNT_KEY": "d3Jvbmc="}
-    vault = CloudVault(backend.where, environ({**backend.environ, **wrong}))
-    for do in (vault.get, lambda: vault.put(Content(TEXT), '{"e_tag": "1"}', "")):
+    cloud = CloudBackend(backend.where, environ({**backend.environ, **wrong}))
+    for do in (cloud.get, lambda: cloud.put(Content(TEXT), '{"e_tag": "1"}', "")):
         assert "access is denied (HTTP 403 " in refused(do)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["s3"], indirect=True)
 def test_who_may_only_read_is_told_so_by_the_first_write(backend: Backend, environ: Surround) -> None:
-    vault = CloudVault(backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY}))
-    assert vault.get() is None
-    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(lambda: vault.put(Content(TEXT), None, ""))
+    cloud = CloudBackend(backend.where, environ({**backend.environ, "AWS_ACCESS_KEY_ID": READER_KEY}))
+    assert cloud.get() is None
+    assert "written: access is denied (HTTP 403 AccessDenied)" in refused(lambda: cloud.put(Content(TEXT), None, ""))
 
 
 @pytest.mark.slow
 @on_servers
-def test_a_cut_network_is_told(backend: Backend, vault: CloudVault) -> None:
+def test_a_cut_network_is_told(backend: Backend, cloud: CloudBackend) -> None:
     assert backend.network
-    version = vault.put(Content(TEXT), None, "")
+    version = cloud.put(Content(TEXT), None, "")
     backend.network.cut()
-    assert "cannot be read: the connection was cut" in refused(vault.get)
-    assert "cannot be written: the connection was cut" in refused(lambda: vault.put(Content(OTHER), version, ""))
+    assert "cannot be read: the connection was cut" in refused(cloud.get)
+    assert "cannot be written: the connection was cut" in refused(lambda: cloud.put(Content(OTHER), version, ""))
     backend.network.restore()
-    assert vault.get() == (Content(TEXT), version)
+    assert cloud.get() == (Content(TEXT), version)
 
 
 @pytest.mark.slow
@@ -440,8 +441,8 @@ def test_a_server_that_ignores_conditions_is_refused_and_never_used(
         return True
 
     with Wire(respond) as wire:
-        vault = CloudVault("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
+        cloud = CloudBackend("s3://museum/key", environ({**KEYS, "AWS_ENDPOINT_URL": wire.url}))
         with pytest.raises(Refused, match="ignores the conditions of a write"):
-            vault.put(Content(TEXT), None, "")
+            cloud.put(Content(TEXT), None, "")
         assert len(kept) == 1
-        assert "does not hold a whole state" in refused(vault.get)
+        assert "does not hold a whole state" in refused(cloud.get)

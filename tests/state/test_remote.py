@@ -13,13 +13,14 @@ import pytest
 
 from hooksync.core.errors import FileError, Refused
 from hooksync.core.record import replace
+from hooksync.state.contract import Busy, Content, Holder, LockLost
 from hooksync.state.format import state_text
 from hooksync.state.model import Settlement, State
-from hooksync.state.remote_store import EXPIRY, Content, RemoteStore
-from hooksync.state.store import Busy, Holder, LockLost, kept_aside, load, run_lock, update
+from hooksync.state.remote import EXPIRY, RemoteStore
+from hooksync.state.store import kept_aside, load, run_lock, update
 from tests.clocks import JumpingClock
+from tests.memory_backend import MemoryBackend
 from tests.state_makers import SALT, entry, state
-from tests.vaults import MemoryVault
 
 ARCHIVIST = Holder("archivist", "host-7", "https://ci.example.org/7", 0, 4711, "a" * 16)
 OTHER = Holder("other", "host-8", None, 0, 4712, "b" * 16)
@@ -43,10 +44,10 @@ def _no_killed_run_is_left() -> Iterator[None]:
 
 
 def open_one(
-    vault: MemoryVault, clock: JumpingClock | None = None, told: list[str] | None = None, aside: str = "aside.json"
+    backend: MemoryBackend, clock: JumpingClock | None = None, told: list[str] | None = None, aside: str = "aside.json"
 ) -> RemoteStore:
     tell = (told if told is not None else []).append
-    return RemoteStore(vault, clock or JumpingClock(), tell, aside, has_thread=False)
+    return RemoteStore(backend, clock or JumpingClock(), tell, aside, has_thread=False)
 
 
 def hold(store: RemoteStore, holder: Holder) -> None:
@@ -64,8 +65,8 @@ def add(store: RemoteStore, identifier: str) -> State:
     return update(store, lambda now: now.settled([adding(identifier)], [SALT]))
 
 
-def ids(vault: MemoryVault) -> set[str]:
-    text = vault.content.state
+def ids(backend: MemoryBackend) -> set[str]:
+    text = backend.content.state
     return {each["id"] for each in json.loads(text)["entries"]} if text else set()
 
 
@@ -80,85 +81,85 @@ def take(store: RemoteStore, holder: Holder, clock: JumpingClock, timeout: float
 
 
 def test_a_run_takes_the_lock_writes_and_gives_it_back_in_five_calls() -> None:
-    vault = MemoryVault()
-    store = open_one(vault)
+    backend = MemoryBackend()
+    store = open_one(backend)
     with store.hold(ARCHIVIST):
         assert load(store) is None
         add(store, "1")
         add(store, "2")
-        assert ids(vault) == {"1", "2"}
-        assert vault.content.lock
-    assert vault.content.lock is None
-    assert vault.calls == 5
-    assert [message.partition(" by ")[0] for message in vault.messages] == [
+        assert ids(backend) == {"1", "2"}
+        assert backend.content.lock
+    assert backend.content.lock is None
+    assert backend.calls == 5
+    assert [message.partition(" by ")[0] for message in backend.messages] == [
         "run lock taken", "state written", "state written", "run lock released",
     ]  # fmt: skip
-    assert all("https://ci.example.org/7" in message for message in vault.messages)
+    assert all("https://ci.example.org/7" in message for message in backend.messages)
 
 
 def test_reading_takes_one_call_and_no_lock() -> None:
-    vault = MemoryVault(found=(Content(TEXT, "somebody's"), "1"))
-    assert load(open_one(vault)) == state(entry())
-    assert vault.calls == 1
+    backend = MemoryBackend(found=(Content(TEXT, "somebody's"), "1"))
+    assert load(open_one(backend)) == state(entry())
+    assert backend.calls == 1
 
 
 def test_without_the_lock_a_write_is_still_over_what_was_read() -> None:
-    vault = MemoryVault()
-    first, second = open_one(vault), open_one(vault)
+    backend = MemoryBackend()
+    first, second = open_one(backend), open_one(backend)
     add(first, "1")
     first.read()
     add(second, "2")
     add(first, "3")
-    assert ids(vault) == {"1", "2", "3"}
+    assert ids(backend) == {"1", "2", "3"}
 
 
 # --- another run
 
 
 def test_another_run_is_refused_and_told_who_holds_the_lock() -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    with open_one(vault, clock).hold(ARCHIVIST):
+    backend, clock = MemoryBackend(), JumpingClock()
+    with open_one(backend, clock).hold(ARCHIVIST):
         with pytest.raises(Refused, match=r"archivist on host-7 .process 4711. in https://ci.example.org/7") as caught:
-            take(open_one(vault, clock), OTHER, clock)
+            take(open_one(backend, clock), OTHER, clock)
         assert f"hooksync state unlock {ARCHIVIST.id}" in str(caught.value)
         clock.advance(EXPIRY / 2)  # it could not be renewed for a while
         with pytest.raises(Refused):
-            take(open_one(vault, clock), OTHER, clock, timeout=EXPIRY / 3)
+            take(open_one(backend, clock), OTHER, clock, timeout=EXPIRY / 3)
 
 
 def test_whoever_is_faster_has_it() -> None:
-    vault = MemoryVault()
-    faster, slower = open_one(vault), open_one(vault)
-    vault.before_put = lambda: _once(vault, lambda: hold(faster, OTHER))
+    backend = MemoryBackend()
+    faster, slower = open_one(backend), open_one(backend)
+    backend.before_put = lambda: _once(backend, lambda: hold(faster, OTHER))
     with pytest.raises(Busy) as caught:
         hold(slower, ARCHIVIST)
     assert caught.value.holder
     assert caught.value.holder.id == OTHER.id
 
 
-def _once(vault: MemoryVault, act: object) -> None:
-    vault.before_put = lambda: None
+def _once(backend: MemoryBackend, act: object) -> None:
+    backend.before_put = lambda: None
     assert callable(act)
     act()
 
 
 def test_the_lock_of_a_run_that_was_killed_is_taken_over_when_it_was_seen_unchanged() -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    hold(open_one(vault, clock), ARCHIVIST)
+    backend, clock = MemoryBackend(), JumpingClock()
+    hold(open_one(backend, clock), ARCHIVIST)
     clock.advance(2 * EXPIRY)  # a night goes by
     begin, told = clock.now(), Told()
-    assert "to see whether it still renews its lock" in "\n".join(take(open_one(vault, clock, told), OTHER, clock))
+    assert "to see whether it still renews its lock" in "\n".join(take(open_one(backend, clock, told), OTHER, clock))
     assert EXPIRY <= clock.now() - begin <= EXPIRY + 10
     assert "archivist on host-7" in told.text
     assert "taken over" in told.text
-    assert vault.content.lock is None
+    assert backend.content.lock is None
 
 
 @pytest.mark.parametrize("wrong", [-86_400, -2 * EXPIRY, 2 * EXPIRY, 86_400])
 def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) -> None:
-    vault, time, theirs = MemoryVault(), JumpingClock(), JumpingClock()
+    backend, time, theirs = MemoryBackend(), JumpingClock(), JumpingClock()
     theirs.advance(wrong)
-    alive = open_one(vault, theirs)
+    alive = open_one(backend, theirs)
 
     class Waiting(JumpingClock):
         def wait(self, stop: threading.Event, seconds: float) -> bool:
@@ -169,7 +170,7 @@ def test_a_run_whose_clock_is_wrong_keeps_its_lock_while_it_lives(wrong: float) 
     with alive.hold(ARCHIVIST):
         clock = Waiting(time.now())
         with pytest.raises(Refused):
-            take(open_one(vault, clock), OTHER, clock, timeout=3 * EXPIRY)
+            take(open_one(backend, clock), OTHER, clock, timeout=3 * EXPIRY)
         alive.check()
         add(alive, "1")
 
@@ -179,25 +180,25 @@ WITHOUT_END = json.dumps({"user": None, "host": None, "ci_run": None, "renewed":
 
 @pytest.mark.parametrize("words", ["{}", "", "[" * 8192, "NaN", '{"expiry": 1e999}', WITHOUT_END])
 def test_a_lock_that_cannot_be_read_is_waited_for_like_any(words: str) -> None:
-    vault, clock = MemoryVault(found=(Content(TEXT, words), "1")), JumpingClock()
-    assert "another run of hooksync works with memory" in take(open_one(vault, clock), OTHER, clock)[0]
-    assert vault.content == Content(TEXT)
+    backend, clock = MemoryBackend(found=(Content(TEXT, words), "1")), JumpingClock()
+    assert "another run of hooksync works with memory" in take(open_one(backend, clock), OTHER, clock)[0]
+    assert backend.content == Content(TEXT)
 
 
 def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
-    vault, renewed = MemoryVault(), Event()
+    backend, renewed = MemoryBackend(), Event()
 
     class Clock(JumpingClock):
         def wait(self, stop: threading.Event, seconds: float) -> bool:
-            if len(vault.messages) > 3:
+            if len(backend.messages) > 3:
                 renewed.set()
                 return stop.wait()
             return super().wait(stop, seconds)
 
-    store = RemoteStore(vault, Clock(), print, "aside.json")
+    store = RemoteStore(backend, Clock(), print, "aside.json")
     with store.hold(ARCHIVIST):
         assert renewed.wait(30)
-    assert [message.partition(" by ")[0] for message in vault.messages[:3]] == ["run lock taken"] + 2 * [
+    assert [message.partition(" by ")[0] for message in backend.messages[:3]] == ["run lock taken"] + 2 * [
         "run lock renewed"
     ]
 
@@ -205,13 +206,13 @@ def test_a_thread_renews_the_lock_while_nothing_else_happens() -> None:
 # --- a lost lock
 
 
-def lose(vault: MemoryVault, clock: JumpingClock) -> RemoteStore:
+def lose(backend: MemoryBackend, clock: JumpingClock) -> RemoteStore:
     """Let a run be paused past its expiry, and another take its lock over."""
-    paused = open_one(vault, clock)
+    paused = open_one(backend, clock)
     hold(paused, ARCHIVIST)
     add(paused, "1")
     clock.advance(2 * EXPIRY)
-    other = open_one(vault, clock)
+    other = open_one(backend, clock)
     with pytest.raises(Busy):
         hold(other, OTHER)
     clock.advance(EXPIRY)
@@ -220,63 +221,63 @@ def lose(vault: MemoryVault, clock: JumpingClock) -> RemoteStore:
 
 
 def test_a_run_that_was_paused_too_long_changes_nothing_more() -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    paused = lose(vault, clock)
-    before = vault.found
+    backend, clock = MemoryBackend(), JumpingClock()
+    paused = lose(backend, clock)
+    before = backend.found
     for _ in range(2):
         with pytest.raises(LockLost, match="is lost, it was taken over by other on host-8"):
             paused.check()
     with pytest.raises(LockLost):
         add(paused, "2")
-    assert vault.found == before
+    assert backend.found == before
 
 
 def test_a_run_that_lost_its_lock_writes_nothing_even_if_it_does_not_look_before() -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    paused = lose(vault, clock)
-    before = vault.found
+    backend, clock = MemoryBackend(), JumpingClock()
+    paused = lose(backend, clock)
+    before = backend.found
     with pytest.raises(LockLost):
         add(paused, "2")
-    assert vault.found == before
+    assert backend.found == before
 
 
 def test_a_run_that_lost_its_lock_leaves_that_of_the_other_alone() -> None:
-    vault, clock, told = MemoryVault(), JumpingClock(), Told()
-    store = open_one(vault, clock, told)
+    backend, clock, told = MemoryBackend(), JumpingClock(), Told()
+    store = open_one(backend, clock, told)
     with store.hold(ARCHIVIST):
-        assert vault.found
-        vault.found = Content(TEXT, "another's"), "77"
+        assert backend.found
+        backend.found = Content(TEXT, "another's"), "77"
         clock.advance(EXPIRY)
-    assert vault.found == (Content(TEXT, "another's"), "77")
+    assert backend.found == (Content(TEXT, "another's"), "77")
     assert told == []
 
 
 def test_a_lock_that_cannot_be_renewed_counts_as_lost_before_it_expires() -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    store = open_one(vault, clock)
+    backend, clock = MemoryBackend(), JumpingClock()
+    store = open_one(backend, clock)
     hold(store, ARCHIVIST)
-    vault.is_cut = True
+    backend.is_cut = True
     clock.advance(EXPIRY / 2)
     store.check()
     clock.advance(EXPIRY / 2)
     with pytest.raises(LockLost, match="cannot be renewed, and may be another run's by now: memory is unreachable"):
         store.check()
-    vault.is_cut = False
+    backend.is_cut = False
     store.check()  # nobody has taken it meanwhile
 
 
 def test_it_is_taken_away_by_its_id_and_by_no_other() -> None:
-    vault = MemoryVault()
-    store = open_one(vault)
+    backend = MemoryBackend()
+    store = open_one(backend)
     hold(store, ARCHIVIST)
     for wrong in ("", "b" * 16):
         with pytest.raises(Refused, match=r"no run .* holds the run lock"):
-            open_one(vault).unlock(wrong)
-    assert open_one(vault).unlock(ARCHIVIST.id).user == "archivist"
+            open_one(backend).unlock(wrong)
+    assert open_one(backend).unlock(ARCHIVIST.id).user == "archivist"
     with pytest.raises(LockLost, match="taken away"):
         add(store, "1")
     with pytest.raises(Refused):
-        open_one(vault).unlock(ARCHIVIST.id)
+        open_one(backend).unlock(ARCHIVIST.id)
 
 
 # --- a network that fails
@@ -285,36 +286,36 @@ def test_it_is_taken_away_by_its_id_and_by_no_other() -> None:
 @pytest.mark.parametrize("fault", ["before", "after", "doubled"])
 @pytest.mark.parametrize("call", range(4))
 def test_one_write_that_fails_is_made_up_for(fault: str, call: int) -> None:
-    vault = MemoryVault(faults=[""] * call + [fault])
-    store = open_one(vault)
+    backend = MemoryBackend(faults=[""] * call + [fault])
+    store = open_one(backend)
     try:
         with store.hold(ARCHIVIST):
             add(store, "1")
             add(store, "2")
     except FileError:
         assert (fault, call) == ("before", 0)  # the lock was not taken: nothing has begun
-        assert vault.found is None
+        assert backend.found is None
         return
-    assert ids(vault) == {"1", "2"}
-    assert vault.content.lock is None
+    assert ids(backend) == {"1", "2"}
+    assert backend.content.lock is None
 
 
-def test_a_vault_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> None:
-    vault = MemoryVault()
-    store = open_one(vault)
+def test_a_backend_that_is_written_elsewhere_than_it_is_read_is_told_and_not_tried_for_ever() -> None:
+    backend = MemoryBackend()
+    store = open_one(backend)
     with store.hold(ARCHIVIST):
-        vault.faults = ["stale"] * 1000
+        backend.faults = ["stale"] * 1000
         with pytest.raises(FileError, match="is refused as if somebody had changed it"):
             add(store, "1")
-        vault.faults.clear()
+        backend.faults.clear()
 
 
 def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> None:
-    vault, told, aside = MemoryVault(), Told(), tmp_path / "my hooks.unsaved.state.json"
-    store = open_one(vault, None, told, str(aside))
+    backend, told, aside = MemoryBackend(), Told(), tmp_path / "my hooks.unsaved.state.json"
+    store = open_one(backend, None, told, str(aside))
     with store.hold(ARCHIVIST):
         begun = add(store, "1")
-        vault.is_cut = True
+        backend.is_cut = True
 
         def change(now: State) -> State:
             return now.settled([adding("2")], [SALT])
@@ -327,21 +328,21 @@ def test_what_cannot_be_written_at_last_is_kept_in_a_file(tmp_path: Path) -> Non
     assert aside.stat().st_mode & 0o777 == 0o600
     assert {each["id"] for each in json.loads(aside.read_text())["entries"]} == {"1", "2"}
     assert "cannot be released: memory is unreachable" in told.text
-    assert ids(vault) == {each.id for each in begun.entries}
+    assert ids(backend) == {each.id for each in begun.entries}
 
 
 @pytest.mark.parametrize("then", ["write", "renew", "give back"])
 def test_a_state_that_is_edited_by_hand_meanwhile_is_kept(then: str) -> None:
-    vault, clock = MemoryVault(), JumpingClock()
-    store = open_one(vault, clock)
+    backend, clock = MemoryBackend(), JumpingClock()
+    store = open_one(backend, clock)
     with store.hold(ARCHIVIST):
         add(store, "1")
         edited = state(entry("prod", "1"), entry("test", "7"))
-        vault.found = replace(vault.content, state=state_text(edited)), "77"
+        backend.found = replace(backend.content, state=state_text(edited)), "77"
         if then == "renew":
             clock.advance(EXPIRY)
             store.check()
         if then == "write":
             add(store, "2")
-    assert ids(vault) == {"1", "7"} | ({"2"} if then == "write" else set())
-    assert vault.content.lock is None
+    assert ids(backend) == {"1", "7"} | ({"2"} if then == "write" else set())
+    assert backend.content.lock is None

@@ -1,4 +1,4 @@
-"""A vault in memory, whose network fails as a test says."""
+"""A backend in memory, whose network fails as a test says."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hooksync.core.errors import FileError, Problem
-from hooksync.state.remote_store import Content
-from hooksync.state.store import Changed
+from hooksync.state.contract import Changed, Content
 
 CUT = FileError(Problem("memory is unreachable", "check the network"))
 
 
 @dataclass(slots=True)
-class MemoryVault:
+class MemoryBackend:
     """One content. `faults`: what happens to the next calls, "" for nothing."""
 
     where: str = "memory"

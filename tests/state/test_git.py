@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from hooksync.core.errors import FileError, UsageError
-from hooksync.state.git_vault import GitVault
-from hooksync.state.remote_store import Content
-from hooksync.state.store import Changed
+from hooksync.state.contract import Changed, Content
+from hooksync.state.git import GitBackend
 from tests.command_line import ROOT
 from tests.git_servers import BRANCH, PASSWORD, USER, Remote, log_in, missing_program, served
 
@@ -35,11 +34,11 @@ TWO = Content('{"two": "é"}\n', '{"id": "a"}')
 # Writes a state as a run does that takes Ctrl-C for a wish to end.
 WRITE = """
 import os, signal, sys
-from hooksync.state.git_vault import GitVault
-from hooksync.state.remote_store import Content
+from hooksync.state.git import GitBackend
+from hooksync.state.contract import Content
 
 signal.signal(signal.SIGINT, lambda *_: None)
-GitVault(*sys.argv[1:], os.environ).put(Content("{}"), None, "x")
+GitBackend(*sys.argv[1:], os.environ).put(Content("{}"), None, "x")
 """
 
 
@@ -60,8 +59,8 @@ def remote(request: pytest.FixtureRequest, by_path: Remote) -> Iterator[Remote]:
         yield by_path
 
 
-def open_at(folder: Path, remote: Remote, where: str = WHERE, **environ: str) -> GitVault:
-    return GitVault(where, str(folder), remote.environ | environ)
+def open_at(folder: Path, remote: Remote, where: str = WHERE, **environ: str) -> GitBackend:
+    return GitBackend(where, str(folder), remote.environ | environ)
 
 
 def all_files(folder: Path) -> dict[str, bytes]:
@@ -70,9 +69,9 @@ def all_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def refusal(vault: GitVault) -> str:
+def refusal(backend: GitBackend) -> str:
     with pytest.raises(FileError) as caught:
-        vault.get()
+        backend.get()
     assert PASSWORD not in str(caught.value)
     return str(caught.value)
 
@@ -81,23 +80,23 @@ def refusal(vault: GitVault) -> str:
 
 
 def test_what_is_written_is_read_by_another_clone(remote: Remote) -> None:
-    vault = open_at(remote.clone("one"), remote)
-    assert vault.get() is None
-    first = vault.put(ONE, None, "state written by Ada")
-    assert vault.get() == (ONE, first)
+    backend = open_at(remote.clone("one"), remote)
+    assert backend.get() is None
+    first = backend.put(ONE, None, "state written by Ada")
+    assert backend.get() == (ONE, first)
     other = open_at(remote.clone("two"), remote)
     assert other.get() == (ONE, first)
     second = other.put(TWO, first, "run lock taken by Ada")
-    assert vault.get() == (TWO, second)
-    third = vault.put(Content(), second, "emptied")
+    assert backend.get() == (TWO, second)
+    third = backend.put(Content(), second, "emptied")
     assert other.get() == (Content(), third)
     assert remote.log() == ["hooksync: state written by Ada", "hooksync: run lock taken by Ada", "hooksync: emptied"]
     assert remote.git("log", "-1", "--format=%an <%ae>", BRANCH) == "Ada <ada@example.org>"
 
 
 def test_each_write_is_one_commit_with_the_files_that_there_are(remote: Remote) -> None:
-    vault = open_at(remote.clone("one"), remote)
-    version = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    backend = open_at(remote.clone("one"), remote)
+    version = backend.put(TWO, backend.put(ONE, None, "x"), "y")
     assert remote.head() == version
     assert remote.git("ls-tree", "-r", "--name-only", BRANCH).split() == ["hooks.state.json", "run-lock.json"]
     assert remote.git("ls-tree", "-r", "--name-only", f"{BRANCH}~1") == "hooks.state.json"
@@ -127,12 +126,12 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
     clones = [remote.clone(f"clone-{number}") for number in range(3)]
 
     def write(number: int) -> None:
-        vault, done = open_at(clones[number], remote), 0
+        backend, done = open_at(clones[number], remote), 0
         while done < 4:
-            found = vault.get()
+            found = backend.get()
             lines = (found[0].state or "") if found else ""
             try:
-                vault.put(Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line")
+                backend.put(Content(f"{lines}{number}.{done}\n"), found[1] if found else None, "a line")
                 done += 1
             except Changed:
                 pass
@@ -145,37 +144,37 @@ def test_writers_side_by_side_lose_nothing(remote: Remote) -> None:
 
 
 def test_a_push_that_meets_another_one_is_tried_again(by_path: Remote) -> None:
-    vault = open_at(by_path.clone("one"), by_path)
-    version = vault.put(ONE, None, "x")
+    backend = open_at(by_path.clone("one"), by_path)
+    version = backend.put(ONE, None, "x")
     lock = by_path.path / "refs" / "heads" / f"{BRANCH}.lock"  # another push is at work
     lock.touch()
     with pytest.raises(FileError, match=r"failed to update ref; cannot lock ref .*File exists"):
-        vault.put(TWO, version, "y")
-    assert vault.get() == (ONE, version)
+        backend.put(TWO, version, "y")
+    assert backend.get() == (ONE, version)
     by_path.hook("test -e seen && rm -f " + str(lock) + "\ntouch seen")  # which ends while ours is tried again
-    version = vault.put(TWO, version, "y")
-    assert vault.get() == (TWO, version)
+    version = backend.put(TWO, version, "y")
+    assert backend.get() == (TWO, version)
 
 
 def test_a_rewritten_branch_is_read_anew(remote: Remote) -> None:
-    vault = open_at(remote.clone("one"), remote)
-    old = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    backend = open_at(remote.clone("one"), remote)
+    old = backend.put(TWO, backend.put(ONE, None, "x"), "y")
     remote.git("update-ref", f"refs/heads/{BRANCH}", f"{old}~1")
     with pytest.raises(Changed):
-        vault.put(ONE, old, "z")
-    found = vault.get()
+        backend.put(ONE, old, "z")
+    found = backend.get()
     assert found == (ONE, remote.head())
-    vault.put(TWO, found[1], "again")
-    assert vault.get() == (TWO, remote.head())
+    backend.put(TWO, found[1], "again")
+    assert backend.get() == (TWO, remote.head())
 
 
 def test_a_deleted_branch_is_as_none(remote: Remote) -> None:
-    vault = open_at(remote.clone("one"), remote)
-    old = vault.put(ONE, None, "x")
+    backend = open_at(remote.clone("one"), remote)
+    old = backend.put(ONE, None, "x")
     remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
-    assert vault.get() is None
+    assert backend.get() is None
     with pytest.raises(Changed):
-        vault.put(TWO, old, "y")
+        backend.put(TWO, old, "y")
 
 
 def test_a_branch_whose_name_only_ends_alike_is_another(by_path: Remote) -> None:
@@ -202,8 +201,8 @@ def test_a_clone_gets_objects_and_otherwise_stays_to_the_byte_as_it_was(
     over_http.git("add", "new.yaml", at=clone)
     over_http.git("config", "gc.auto", "1", at=clone)
     before = all_files(clone)
-    vault = open_at(clone, over_http)
-    version = vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    backend = open_at(clone, over_http)
+    version = backend.put(TWO, backend.put(ONE, None, "x"), "y")
     other = open_at(over_http.clone("other"), over_http)
     version = other.put(ONE, version, "z")
     assert open_at(clone, over_http).get() == (ONE, version)
@@ -248,8 +247,8 @@ def test_settings_of_the_clone_that_change_what_git_does_change_nothing_here(ove
     for name in ("pre-push", "reference-transaction"):
         (clone / "hooks" / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         (clone / "hooks" / name).chmod(0o755)
-    vault = open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs))
-    version = vault.put(ONE, None, "x")
+    backend = open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs))
+    version = backend.put(ONE, None, "x")
     assert open_at(clone, over_http, GIT_CONFIG_GLOBAL=str(theirs)).get() == (ONE, version)
     assert over_http.git("for-each-ref", "--format=%(refname)").split() == [f"refs/heads/{BRANCH}", "refs/heads/main"]
 
@@ -267,7 +266,7 @@ def test_it_works_in_a_worktree_a_submodule_and_a_folder_below(by_path: Remote) 
 
 
 def test_it_works_as_a_hook_of_another_repository(by_path: Remote) -> None:
-    vault = open_at(
+    backend = open_at(
         by_path.clone("one"),
         by_path,
         GIT_DIR=str(by_path.folder / "nowhere"),
@@ -276,7 +275,7 @@ def test_it_works_as_a_hook_of_another_repository(by_path: Remote) -> None:
         GIT_PREFIX="x/",
         GIT_QUARANTINE_PATH="/nowhere",
     )
-    vault.put(ONE, None, "x")
+    backend.put(ONE, None, "x")
 
 
 def test_a_remote_at_a_relative_path_is_found(by_path: Remote) -> None:
@@ -344,8 +343,8 @@ def test_where_git_knows_no_author_there_is_one(by_path: Remote) -> None:
     without = {name: value for name, value in by_path.environ.items() if "AUTHOR" not in name and "COMMIT" not in name}
     config = Path(by_path.environ["HOME"]) / ".gitconfig"
     config.write_text("[user]\n\tuseConfigOnly = true\n", encoding="utf-8")
-    vault = GitVault(WHERE, str(clone), without)
-    vault.put(TWO, vault.put(ONE, None, "x"), "y")
+    backend = GitBackend(WHERE, str(clone), without)
+    backend.put(TWO, backend.put(ONE, None, "x"), "y")
     assert by_path.git("log", "-1", "--format=%an <%ae> %cn", BRANCH) == "hooksync <hooksync@localhost> hooksync"
 
 
@@ -402,7 +401,7 @@ def test_a_git_that_is_ended_removes_its_locks(by_path: Remote) -> None:
     by_path.git("config", "remote.origin.url", f"file://{by_path.path}", at=clone)
     config = Path(by_path.environ["HOME"]) / ".gitconfig"  # upload-pack believes no other file
     by_path.git("config", "--file", str(config), "uploadpack.packObjectsHook", "sleep 600; #")
-    assert "no answer within 2 seconds" in refusal(GitVault(WHERE, str(clone), by_path.environ, patience=2))
+    assert "no answer within 2 seconds" in refusal(GitBackend(WHERE, str(clone), by_path.environ, patience=2))
     assert not list(clone.rglob("*.lock"))
 
 
@@ -438,7 +437,7 @@ def test_a_name_that_no_branch_can_have_is_wrong_usage(branch: str) -> None:
     command = ["git", "check-ref-format", "--branch", branch]
     assert subprocess.run(command, cwd="/", capture_output=True, check=False).returncode
     with pytest.raises(UsageError, match="git:hooksync-state"):
-        GitVault(f"git:{branch}", ".", {})
+        GitBackend(f"git:{branch}", ".", {})
 
 
 @pytest.mark.parametrize("branch", ["a", "hooks/state", "a@b", "é", "x.lockx", "a-", "a{", "HEADS", "@a"])
@@ -449,10 +448,10 @@ def test_any_other_name_is_allowed(by_path: Remote, branch: str) -> None:
 
 def test_a_branch_with_other_files_is_no_state(remote: Remote) -> None:
     clone = remote.clone("one")
-    vault = open_at(clone, remote, "git:main")
-    assert "holds other files, such as hooks.yaml" in refusal(vault)
+    backend = open_at(clone, remote, "git:main")
+    assert "holds other files, such as hooks.yaml" in refusal(backend)
     with pytest.raises(Changed):
-        vault.put(ONE, None, "x")
+        backend.put(ONE, None, "x")
     assert len(remote.log("main")) == 2
 
 
@@ -482,13 +481,13 @@ def test_a_state_that_is_no_text_is_one_clear_error(by_path: Remote) -> None:
 
 
 def test_a_protected_branch_is_told_in_the_words_of_the_server(remote: Remote) -> None:
-    vault = open_at(remote.clone("one"), remote)
-    version = vault.put(ONE, None, "x")
+    backend = open_at(remote.clone("one"), remote)
+    version = backend.put(ONE, None, "x")
     remote.decline()
     with pytest.raises(FileError) as caught:
-        vault.put(TWO, version, "y")
+        backend.put(TWO, version, "y")
     assert "pre-receive hook declined; GL-HOOK-ERR: no pushing here" in str(caught.value)
-    assert vault.get() == (ONE, version)
+    assert backend.get() == (ONE, version)
 
 
 def test_a_wrong_password_is_one_clear_error(over_http: Remote) -> None:
@@ -516,12 +515,12 @@ def test_a_wrong_password_is_one_clear_error(over_http: Remote) -> None:
 def test_an_unreachable_remote_is_one_clear_error(by_path: Remote, url: str, words: str) -> None:
     clone = by_path.clone("one")
     by_path.git("config", "remote.origin.url", url, at=clone)
-    vault = open_at(clone, by_path)
-    told = refusal(vault)
+    backend = open_at(clone, by_path)
+    told = refusal(backend)
     assert words in told
     assert "fix: see that `git ls-remote` works there" in told
     with pytest.raises(FileError, match="git push") as caught:
-        vault.put(ONE, None, "x")
+        backend.put(ONE, None, "x")
     assert "s3cret" not in f"{told}{caught.value}"
 
 
@@ -557,7 +556,7 @@ def test_a_git_that_does_not_end_is_ended_with_its_children(by_path: Remote) -> 
     clone = by_path.clone("one")
     note = by_path.folder / "note"
     by_path.git("config", "remote.origin.uploadpack", f"echo $$ > {note}; exec sleep 600; #", at=clone)
-    assert "no answer within 1 seconds" in refusal(GitVault(WHERE, str(clone), by_path.environ, patience=1))
+    assert "no answer within 1 seconds" in refusal(GitBackend(WHERE, str(clone), by_path.environ, patience=1))
     with suppress(ProcessLookupError):
         child = os.pidfd_open(int(note.read_text(encoding="utf-8")))
         assert select.select([child], [], [], 30)[0]  # readable once it has ended

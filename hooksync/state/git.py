@@ -15,8 +15,7 @@ from typing import NamedTuple
 from hooksync.core.errors import FileError, Problem, UsageError, os_reason
 from hooksync.core.git import FAILURES, Git, find_git
 from hooksync.core.redaction import Redactor, printable
-from hooksync.state.remote_store import Content
-from hooksync.state.store import MOST_BYTES, Changed
+from hooksync.state.contract import MOST_BYTES, Changed, Content
 
 _STATE, _LOCK = "hooks.state.json", "run-lock.json"
 _MOST = {_STATE: MOST_BYTES, _LOCK: 8192}  # bytes of each file that the branch may hold
@@ -59,7 +58,7 @@ class _Remote(NamedTuple):
     depth: tuple[str, ...]  # a shallow clone fetches the last commit only
 
 
-class GitVault:
+class GitBackend:
     """A branch that holds one content; each write is a commit."""
 
     def __init__(self, where: str, folder: str, environ: Mapping[str, str], patience: float = 60.0) -> None:

@@ -9,20 +9,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
-from typing import TYPE_CHECKING, TypeAlias
 
 from hooksync.core.clock import Backoff, Clock
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.record import Record, asdict, replace
+from hooksync.core.record import asdict, replace
 from hooksync.core.redaction import printable
+from hooksync.state.contract import Backend, Busy, Changed, Content, Holder, LockLost, no_such_run, read_holder
 from hooksync.state.format import Integrity
-from hooksync.state.store import Busy, Changed, Holder, LockLost, no_such_run, read_holder
-
-if TYPE_CHECKING:
-    from hooksync.state.cloud_vault import CloudVault
-    from hooksync.state.git_vault import GitVault
-
-Vault: TypeAlias = "GitVault | CloudVault"  # keeps one content, and replaces it as a whole if it has a known version
 
 EXPIRY = 60.0  # seconds that a run lock holds without being renewed
 
@@ -32,18 +25,7 @@ _LONGEST_POLL = 2.0  # seconds between two tries to get the run lock
 _PATIENCE = 10.0  # seconds in which a write is tried again
 _MOST_RACES = 100  # lost to others in taking the lock
 _LOST_FIX = "run apply again: it waits for the other run, and finds by its intents in the state what this one has made"
-
-
-class Content(Record, frozen=True):
-    """What a vault holds, always as a whole."""
-
-    HIDDEN = ("state",)
-
-    state: str | None = None  # text of the state; None: there is none yet
-    lock: str | None = None  # JSON about who holds the run lock; None: nobody does
-
-
-_EMPTY: tuple[Content, str | None] = (Content(), None)  # what a vault holds in which nothing was put yet
+_EMPTY: tuple[Content, str | None] = (Content(), None)  # what a backend holds in which nothing was put yet
 
 
 class RunLock(Holder, frozen=True):
@@ -60,14 +42,14 @@ class RunLock(Holder, frozen=True):
 
 
 class RemoteStore:
-    """A state in a vault. A lock that is not renewed for some time expires; renewing needs a thread, or the next call.
+    """A state in a backend, with a lock that expires if it is not renewed: by a thread, or the next call.
 
     No clock of another machine is trusted: a lock has expired if it was seen unchanged for as long as it holds.
     """
 
     def __init__(
         self,
-        vault: Vault,
+        backend: Backend,
         clock: Clock,
         tell: Callable[[str], None],
         aside: str,
@@ -76,15 +58,15 @@ class RemoteStore:
         has_thread: bool = True,
     ) -> None:
         """`aside`: path of a file for what cannot be written; `has_thread`: else only `check` renews the lock."""
-        self.where = vault.where
+        self.where = backend.where
         self.integrity = Integrity()
         self.aside: str | None = aside
-        self._vault = vault
+        self._backend = backend
         self._clock = clock
         self._tell = tell
         self._expiry = expiry
         self._has_thread = has_thread
-        self._known = _EMPTY  # what the vault held when it was last asked or written
+        self._known = _EMPTY  # what the backend held when it was last asked or written
         self._lock: RunLock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
         self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
@@ -95,7 +77,7 @@ class RemoteStore:
         """Return text and version, or None twice; without a call while this run holds the lock. Raises FileError."""
         with self._mutex:
             if self._lock is None:
-                self._known = self._vault.get() or _EMPTY
+                self._known = self._backend.get() or _EMPTY
             content, version = self._known
             return content.state, None if content.state is None else version
 
@@ -146,17 +128,17 @@ class RemoteStore:
     def unlock(self, identifier: str) -> Holder:
         """Take the run lock of this id away from its holder. Raises Refused where no such run holds it."""
         while True:
-            content, version = self._vault.get() or _EMPTY
+            content, version = self._backend.get() or _EMPTY
             lock = _lock_of(content)
             if lock is None or lock.id != identifier:
                 raise no_such_run(self.where, identifier)
             with suppress(Changed):
-                self._vault.put(replace(content, lock=None), version, f"run lock taken away from {lock}")
+                self._backend.put(replace(content, lock=None), version, f"run lock taken away from {lock}")
                 return lock
 
     def _take(self, holder: Holder) -> None:
         for _ in range(_MOST_RACES):
-            self._known = self._vault.get() or _EMPTY
+            self._known = self._backend.get() or _EMPTY
             content = self._known[0]
             if content.lock is not None:
                 self._check_expired(content.lock)
@@ -247,7 +229,7 @@ class RemoteStore:
                 raise failure
 
     def _check_ours(self) -> None:
-        """Raise LockLost unless what the vault holds now has the lock of this run."""
+        """Raise LockLost unless what the backend holds now has the lock of this run."""
         lock = _lock_of(self._known[0])
         if self._lock and (lock is None or lock.id != self._lock.id):
             taken = f"taken over by {lock}" if lock else "taken away"
@@ -257,10 +239,10 @@ class RemoteStore:
     def _write(self, content: Content, message: str) -> None:
         """Write over what is known. Where no answer tells whether it is written, look. Raises Changed or FileError."""
         try:
-            self._known = content, self._vault.put(content, self._known[1], message)
+            self._known = content, self._backend.put(content, self._known[1], message)
         except (Changed, FileError) as error:
             try:
-                found = self._vault.get() or _EMPTY
+                found = self._backend.get() or _EMPTY
             except FileError:
                 raise error from None
             former, self._known = self._known, found

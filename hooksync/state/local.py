@@ -12,8 +12,8 @@ from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
 from hooksync.core.record import asdict
+from hooksync.state.contract import MOST_BYTES, Busy, Changed, Holder, no_such_run, read_holder, too_large
 from hooksync.state.format import Integrity
-from hooksync.state.store import MOST_BYTES, Busy, Changed, Holder, no_such_run, read_holder, too_large
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -21,8 +21,7 @@ from hooksync.core.record import Record
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 from hooksync.core.urls import is_plain_http
-from hooksync.state.remote_store import Content
-from hooksync.state.store import MOST_BYTES, Changed, too_large
+from hooksync.state.contract import MOST_BYTES, Changed, Content, too_large
 
 _HELD = "hooksync.held/1"  # what an object holds while there is a run lock; without one it is the state itself
 _MOST_OF_AN_OBJECT = 2 * MOST_BYTES + 65536  # bytes; a state within JSON has its quotes and line ends escaped
@@ -90,7 +89,7 @@ _CLOUDS = {
 }
 
 
-class CloudVault:
+class CloudBackend:
     """An object that holds one content."""
 
     def __init__(self, where: str, environ: Mapping[str, str]) -> None:

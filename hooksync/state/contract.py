@@ -1,0 +1,131 @@
+"""What the parts of this package agree on: a store of a state, its run lock, and the backend of a remote one.
+
+Names only: no I/O, and no import of a store or a backend.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, suppress
+from typing import Protocol, TypeVar
+
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
+from hooksync.core.record import Record, convert, field
+from hooksync.core.redaction import printable
+from hooksync.core.signing import parse_json
+from hooksync.state.format import Integrity
+
+MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
+
+_POLL = 0.2  # seconds between two tries to get the run lock
+
+
+class Holder(Record, frozen=True):
+    """Who holds the run lock, as far as that is known."""
+
+    user: str | None
+    host: str | None
+    ci_run: str | None  # URL
+    since: int = 0  # seconds since 1970
+    process: int = field(default_factory=os.getpid)
+    id: str = field(default_factory=lambda: os.urandom(8).hex())
+
+    def __str__(self) -> str:
+        """Name who, where, in which run of a CI, and since when."""
+        who = f"{self.user or 'somebody'} on {self.host or 'an unknown machine'}"
+        where = f" in {self.ci_run}" if self.ci_run else ""
+        return printable(f"{who} (process {self.process}){where} since {rfc3339(self.since)}")
+
+
+H = TypeVar("H", bound=Holder)
+
+
+def read_holder(kind: type[H], text: str | bytes) -> H | None:
+    """Read who holds the run lock; None if that is not known, or not in hooksync's format."""
+    with suppress(ValueError, OverflowError, InvalidDocument):
+        holder = convert(parse_json(text if isinstance(text, str) else text.decode()), kind)
+        return holder if str(holder) else None  # one that cannot be shown is not known
+    return None
+
+
+class Content(Record, frozen=True):
+    """What a backend holds, always as a whole."""
+
+    HIDDEN = ("state",)
+
+    state: str | None = None  # text of the state; None: there is none yet
+    lock: str | None = None  # JSON about who holds the run lock; None: nobody does
+
+
+class Busy(Exception):
+    """Another run holds the run lock."""
+
+    def __init__(self, holder: Holder | None, advice: str, *, pause: float = _POLL, patience: float = 0.0) -> None:
+        super().__init__(holder)
+        self.holder = holder  # None: not known
+        self.advice = advice  # what to do if no such run is left
+        self.pause = pause  # seconds before the next try
+        self.patience = patience  # seconds after which it is known to be dead, if it is
+
+
+class Changed(Exception):
+    """The state is no longer what was read: another run has written it. Read it again, and change that."""
+
+
+class LockLost(FileError):
+    """The run lock was lost: its former holder may change nothing."""
+
+
+class Backend(Protocol):
+    """Keeps one content on another machine, and replaces it as a whole if it has a known version."""
+
+    where: str  # as --state names it
+
+    def get(self) -> tuple[Content, str] | None:
+        """Fetch the content and its version; None if there is none. Raises FileError."""
+
+    def put(self, content: Content, version: str | None, message: str) -> str:
+        """Write over this version (None: there is none yet), and return the new version.
+
+        `message`: why, if the backend has a place for it. Raises Changed if the backend has a
+        different version; FileError if nothing, or nothing for sure, is written.
+        """
+
+
+class StateStore(Protocol):
+    """Reads and changes one state, wherever it is, and holds its run lock."""
+
+    where: str  # as --state names it
+    integrity: Integrity
+    aside: str | None  # path of a file for what cannot be written
+
+    def read(self) -> tuple[str | None, str | None]:
+        """Return the text and its version; None, None if there is no state. Raises FileError."""
+
+    def write(self, text: str, version: str | None) -> None:
+        """Replace the text of this version. Raises Changed or FileError; then it is as it was."""
+
+    def hold(self, holder: Holder) -> AbstractContextManager[None]:
+        """Hold the run lock, or raise Busy at once. Raises FileError if it cannot be reached."""
+
+    def check(self) -> None:
+        """Raise LockLost if another run may hold the run lock by now."""
+
+    def holder(self) -> Holder | None:
+        """Return who holds the run lock; None if nobody does, or it is not known."""
+
+    def unlock(self, identifier: str) -> Holder:
+        """Take the run lock of this id away from its holder, and return that. Raises Refused."""
+
+
+def no_such_run(where: str, identifier: str) -> Refused:
+    """Return the refusal to unlock a state whose run lock is not held under this id."""
+    what = f"no run {identifier} holds the run lock of {where}"
+    return Refused(Problem(what, "`hooksync state show` names the run that holds it, if one does"))
+
+
+def too_large(path: str) -> Problem:
+    """Return the problem that a state has more bytes than hooksync reads or writes."""
+    what = f"the state {path} is larger than {MOST_BYTES // 1024**2} MiB"
+    return Problem(what, "split the tenancies over several hooks files, each with its own state")
