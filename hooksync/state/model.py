@@ -103,7 +103,15 @@ class Settlement(Record, frozen=True):
         """Return an intent of the tenancy as it stays; None: its outcome is known, and it goes."""
         if intent.run != self.run or intent.address in self.open_addresses:
             return intent
-        return replace(intent, at=0) if intent.address in self.not_made else None  # no list is waited for
+        if intent.address in self.not_made:
+            return replace(intent, at=0)  # no list is waited for
+        return None
+
+    def forgets(self, removed: Removed) -> bool:
+        """Whether the tenancy no longer needs a removal: it is long past, or its id was made again."""
+        if self.at and not is_recent(removed.at, self.at):
+            return True
+        return any(entry.id == removed.id for entry in self.made)
 
 
 class State(Record, frozen=True, dict=True):
@@ -179,18 +187,33 @@ class State(Record, frozen=True, dict=True):
 
     def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> State:
         """End a run in its tenancies; what others and other runs left stays. `salts`: those that new entries name."""
-        ends = {settlement.tenancy: settlement for settlement in settlements}
+        ends = {end.tenancy: end for end in settlements}
         entries = {(entry.tenancy, entry.id): entry for entry in self.entries}
-        removed = {(each.tenancy, each.id): each for each in self.removed if not _is_over(each, ends.get(each.tenancy))}
+        removed = {}
+        for each in self.removed:
+            own_end = ends.get(each.tenancy)
+            if own_end is None or not own_end.forgets(each):
+                removed[each.tenancy, each.id] = each
         for end in ends.values():
             for identifier in end.gone:
                 entries.pop((end.tenancy, identifier), None)
-            entries.update(((entry.tenancy, entry.id), entry) for entry in end.made)
-            removed.update(((each.tenancy, each.id), each) for each in end.removed)
-        over = {_place(intent) for end in ends.values() for intent in end.finished}
-        intents = (it for it in self.intents if _place(it) not in over)
-        left = (ends[it.tenancy].left_of(it) if it.tenancy in ends else it for it in intents)
-        return replace(self, removed=tuple(removed.values()))._with(entries.values(), filter(None, left), salts)
+            for entry in end.made:
+                entries[entry.tenancy, entry.id] = entry
+            for each in end.removed:
+                removed[each.tenancy, each.id] = each
+        state = replace(self, removed=tuple(removed.values()))
+        return state._with(entries.values(), self._open_intents(ends), salts)
+
+    def _open_intents(self, ends: Mapping[str, Settlement]) -> list[Intent]:
+        """Return the intents that stay after runs ended so, by tenancy."""
+        finished = {_place(intent) for end in ends.values() for intent in end.finished}
+        stay = []
+        for intent in self.intents:
+            end = ends.get(intent.tenancy)
+            left = end.left_of(intent) if end else intent
+            if left and _place(intent) not in finished:
+                stay.append(left)
+        return stay
 
     def knowing(self, entry: StateEntry, salt: Salt) -> State:
         """Take in what has become known of one live subscription. `salt`: of its fingerprint."""
@@ -209,19 +232,16 @@ class State(Record, frozen=True, dict=True):
 
     def _with(self, entries: Iterable[StateEntry], intents: Iterable[Intent], salts: Iterable[Salt]) -> State:
         """Change the contents, and drop the salts that nothing names any more. Raises KeyError for a missing salt."""
-        records = (tuple(entries), tuple(intents))
+        entries = tuple(entries)
+        intents = tuple(intents)
         known = {salt.id: salt for salt in (*salts, *self.salts)}
-        used = {each.salt for several in records for each in several}
-        last_run = max(self.last_run, *(each.run for several in records for each in several), 0)  # it may be a new file
+        used = set()
+        last_run = self.last_run
+        for each in (*entries, *intents):
+            used.add(each.salt)
+            last_run = max(last_run, each.run)  # it may be a new file
         kept = tuple(known[name] for name in used)
-        return replace(self, last_run=last_run, salts=kept, entries=records[0], intents=records[1])
-
-
-def _is_over(removed: Removed, end: Settlement | None) -> bool:
-    """Whether what was removed need not be remembered any more: that is long ago, or its id was made again."""
-    if end is None:
-        return False
-    return bool(end.at and not is_recent(removed.at, end.at)) or any(entry.id == removed.id for entry in end.made)
+        return replace(self, last_run=last_run, salts=kept, entries=entries, intents=intents)
 
 
 def _place(intent: Intent) -> tuple[str, str, int]:
