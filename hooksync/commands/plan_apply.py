@@ -19,7 +19,6 @@ from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
 from hooksync.config.files import read_plan
-from hooksync.config.secret_sources import SecretSources
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
 from hooksync.core.model import Secret, SecretRef
@@ -246,7 +245,7 @@ def show_problems(result: RunView, world: World, *, refused: str, told: set[Prob
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:
     """Find where notices go, before there is one: that it is not known is said in a run that goes well, too."""
     try:
-        return SecretSources(world.environ, world.stop).find(options.notify) if options.notify else None
+        return world.secrets.find(options.notify) if options.notify else None
     except SecretError as error:
         for problem in error.problems:
             world.terminal.warn(replace(problem, what=f"nobody can be notified: {problem.what}"))

@@ -22,7 +22,7 @@ from hooksync.config import declarations
 from hooksync.config.files import read_event
 from hooksync.config.references import reference_problems
 from hooksync.config.resolve import resolve_subscriptions
-from hooksync.config.secret_sources import SecretSources, generate_secret
+from hooksync.config.secret_sources import generate_secret
 from hooksync.core.errors import ExitCode, FileError, Problem, Refused, SecretError, UsageError, some_of
 from hooksync.core.model import DeclaredSubscription, HookUrl, Location, Secret, SecretRef, Trigger
 from hooksync.core.record import Record, asdict, replace
@@ -103,15 +103,14 @@ def find_secrets(options: SecretOptions, world: World) -> KnownSecrets:
         for tenancy in chosen:
             for entry in tenancy.subscriptions:
                 declared.setdefault(entry.secret, []).append(f"{tenancy.name}/{entry.name}")
-    cache = SecretSources(world.environ, world.stop)
-    given = cache.find_all(options.secrets)
-    found, missing = cache.look_up(declared)
+    given = world.secrets.find_all(options.secrets)
+    found, missing = world.secrets.look_up(declared)
     for problem in missing.values():
         world.terminal.warn(problem)
     if not (given or found):
         raise SecretError(Problem("no secret is known", "declare a subscription, or give --secret env:NAME"))
     accepted = tuple(given or found)
-    world.output.redactor.learn(cache.values())
+    world.output.redactor.learn(world.secrets.values())
     return KnownSecrets(accepted, {**given, **found}, declared, chosen)
 
 

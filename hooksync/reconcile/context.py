@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
@@ -12,6 +13,7 @@ from hooksync.core.output import Form, Output
 from hooksync.core.record import Record, field
 
 if TYPE_CHECKING:
+    from hooksync.config.secret_sources import SecretSources
     from hooksync.core.errors import Problem
     from hooksync.service.http import CallRecord, RetryPolicy, Transport
     from hooksync.service.worker_pool import WorkerPool
@@ -52,7 +54,7 @@ class Terminal(Protocol):
         """Show the progress of so many calls; the function that it gives is called after each."""
 
 
-class World(Record, frozen=True):
+class World(Record, frozen=True, dict=True):
     """What a command can reach outside the process."""
 
     HIDDEN = ("environ",)
@@ -71,6 +73,13 @@ class World(Record, frozen=True):
     output: Output = field(default_factory=Output)  # the exit of all text; has the one redactor of the run
     origins: Mapping[str, str] = field(default_factory=dict)  # by the names of variables: the files that set them
     stretch: Callable[[Wanted], Key] | None = None  # makes a key of a secret and a salt; None: scrypt
+
+    @cached_property
+    def secrets(self) -> SecretSources:
+        """The one that finds all secrets of a run, each once."""
+        from hooksync.config.secret_sources import SecretSources  # only here: `validate` needs none
+
+        return SecretSources(self.environ, self.stop)
 
 
 def find_store(place: str | None, file: str, world: World) -> StateStore | None:

@@ -71,7 +71,7 @@ def open_run(
     transport = make_network(timeout, parallelism)
     policy, watch = world.patience or RetryPolicy(), world.terminal.watch
     context = CallContext(transport, redactor, world.stop, watch, policy, clock, private)
-    secrets = SecretSources(world.environ, world.stop)
+    secrets = world.secrets
     refs = [one.secret for tenancy in tenancies for one in tenancy.subscriptions]
     for tenancy in tenancies:
         refs += (tenancy.credentials.username, tenancy.credentials.totp)

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import hooksync
 from hooksync.core.schema import check_document
 from tests.conftest import HOOKS, SECRET, Place, Run
 from tests.documents.test_saved_plan import save
@@ -67,6 +68,14 @@ def test_a_program_that_gives_a_credential_needs_the_same(place: Place) -> None:
     assert login["detail"] == "username env:PRESERVICA_USERNAME, password command:sh login"
     exported = place.run("export", "--allow-commands")
     assert "password: {command: [sh, login]}" in exported.out
+
+
+def test_a_program_runs_once_for_a_plan_and_its_apply(commanded: Place) -> None:
+    commanded.write(HOOKS.replace("{env: CATALOGUE_SECRET}", NAMED.replace("runs", f"{commanded.folder}/runs")))
+    path = commanded.folder / "hooks.yaml"
+    declared = hooksync.load(path, environ=commanded.environ, allows_commands=True)
+    assert hooksync.apply(hooksync.plan(declared)).exit_code == 0
+    assert runs(commanded) == 1
 
 
 def test_a_program_runs_once_in_a_run_for_all_that_need_its_secret(commanded: Place) -> None:
