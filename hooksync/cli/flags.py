@@ -14,8 +14,8 @@ from functools import partial
 
 from hooksync.config.declarations import read_shard
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import SecretRef
-from hooksync.core.schema import SCHEMA_KINDS
+from hooksync.core.model import SECRET_KINDS, SecretRef
+from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,16 +65,16 @@ def number_between(kind: type[float], least: float, most: float) -> Callable[[st
 def reference(flag: str, text: str) -> SecretRef:
     """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
     kind, _, name = text.partition(":")
-    if kind in ("command", "keyring"):
-        fix = f"give {flag} env:NAME or {flag} file:PATH; only a hooks file can name a program or a keyring"
+    if kind in SECRET_KINDS and kind not in ("env", "file"):
+        fix = f"give {flag} env:NAME or {flag} file:PATH; only a hooks file can name other places"
         raise UsageError(Problem(f"{flag} takes no {kind}", fix))
-    if kind not in ("env", "file") or not name:
+    if not is_reference({kind: name}):
         fix = "name its place, never the secret itself"
         raise UsageError(Problem(f"{flag} is neither env:NAME nor file:PATH", fix))
     if kind == "env" and name.upper().startswith("HOOKSYNC_"):
         fix = f"name a different variable with {flag}"
         raise UsageError(Problem(f"the variable {name} is for hooksync itself", fix))
-    return SecretRef("env" if kind == "env" else "file", name)
+    return SecretRef(kind, name)
 
 
 # What several commands share.

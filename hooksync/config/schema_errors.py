@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 
 from hooksync.config.yaml_loader import QUOTABLE_KEY, Mark, Timestamp, YamlList, YamlMap
 from hooksync.core.errors import Problem
-from hooksync.core.model import Location, PlainFields
+from hooksync.core.model import SECRET_KINDS, Location, PlainFields
 from hooksync.core.schema import Violation, find_errors, rule
 
 MOST_ERRORS = 1000  # in one file; nobody would read more
@@ -32,7 +32,8 @@ Path = tuple[str | int, ...]
 Words = tuple[str, str]  # what, fix
 
 _NAME = re.compile("[A-Za-z0-9_-]{1,128}")  # what else stands where a name should may be anything
-_REFERENCE = "{env: NAME}, {file: PATH}, {command: [PROGRAM, ARGUMENT]} or {keyring: {service: NAME, username: NAME}}"
+*_KINDS, _LAST_KIND = (kind.example for kind in SECRET_KINDS.values())
+_REFERENCE = f"{', '.join(_KINDS)} or {_LAST_KIND}"
 
 _EMPTY = ("{label} is empty", "")
 _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); the fix may be the name of an example
@@ -43,7 +44,6 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); t
     ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
     ("maxProperties", ""): ("{label} names more than one place", "keep one of them"),
     ("minProperties", "a reference"): ("{label} names no place", ""),
-    ("required", "keyring"): ("{label} needs service and username", ""),
     ("type", "trigger"): ("trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"),
     ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
     **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
@@ -193,6 +193,8 @@ def word_refusal(refusal: Refusal) -> Words:
     if refusal.is_private and refusal.keyword == "minProperties":
         where = "a reference"
     words = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""))
+    if refusal.is_private and refusal.keyword == "required":
+        words = ("{label} needs " + " and ".join(refusal.schema["required"]), "")
     if words is None:
         return usual
     example = _examples().get(words[1])

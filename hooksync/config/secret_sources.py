@@ -112,8 +112,13 @@ class SecretSources:
 
     def _read(self, ref: SecretRef) -> str:
         """Read a secret where it is. Raises SecretError."""
-        read = {"env": self._from_environment, "command": self._from_command, "keyring": self._from_keyring}
-        value = read.get(ref.kind, _from_file)(ref)
+        read = {
+            "env": self._from_environment,
+            "file": _from_file,
+            "command": self._from_command,
+            "keyring": self._from_keyring,
+        }
+        value = read[ref.kind](ref)
         if any("\ud800" <= character <= "\udfff" for character in value):  # what stands for other bytes
             raise _unusable(ref, "is not UTF-8 text", "write the secret as printable ASCII")
         return value

@@ -28,6 +28,21 @@ TRIGGER_NAMES = {
     "INGEST_FAILED": "INGEST_FAILED",
     "CHANGE_ASSET_VISIBILITY": "CHANGE_ASSET_VISIBILITY",
 }
+
+
+class SecretKind(NamedTuple):
+    """How hooks files write one kind of reference to a secret."""
+
+    example: str
+    fields: tuple[str, ...] = ()  # of a mapping, whose values are the reference's parts
+
+
+SECRET_KINDS: Mapping[str, SecretKind] = {
+    "env": SecretKind("{env: NAME}"),
+    "file": SecretKind("{file: PATH}"),
+    "command": SecretKind("{command: [PROGRAM, ARGUMENT]}"),
+    "keyring": SecretKind("{keyring: {service: NAME, username: NAME}}", ("service", "username")),
+}
 NOT_DECLARED: Mapping[str, str] = MappingProxyType({})  # no URLs
 _ONE_WORD = re.compile("[!#-~]+")
 _SHORT_NAMES = {wire: short for short, wire in TRIGGER_NAMES.items()}
@@ -89,7 +104,7 @@ class SecretRef(Record, frozen=True):
 
     HIDDEN = ("base",)
 
-    kind: Literal["env", "file", "command", "keyring"]
+    kind: str  # of SECRET_KINDS
     name: str  # the variable's name, the path as written, or the parts as they may be shown
     location: Location | None = None  # None: the default of a field that was left out
     base: str = ""  # folder that a relative path starts at
@@ -114,13 +129,19 @@ class SecretRef(Record, frozen=True):
     ) -> SecretRef:
         """Read a reference as hooks files and plans write it, which fits their schemas."""
         ((kind, value),) = written.items()
-        parts = (value["service"], value["username"]) if kind == "keyring" else tuple(value) * (kind == "command")
-        return cls(kind, " ".join(parts) if parts else value, where, base if kind == "file" else "", noun, parts)
+        parts: tuple[str, ...] = ()
+        if isinstance(value, Mapping):
+            parts = tuple(value[name] for name in SECRET_KINDS[kind].fields)
+        elif not isinstance(value, str):
+            parts = tuple(value)
+        name = " ".join(parts) if parts else value
+        return cls(kind, name, where, base if kind == "file" else "", noun, parts)
 
     def written(self) -> dict[str, object]:
         """Write it as hooks files and plans do."""
-        if self.kind == "keyring":
-            return {"keyring": dict(zip(("service", "username"), self.parts, strict=True))}
+        fields = SECRET_KINDS[self.kind].fields
+        if fields:
+            return {self.kind: dict(zip(fields, self.parts, strict=True))}
         return {self.kind: list(self.parts) or self.name}
 
 

@@ -1,5 +1,8 @@
 """The JSON Schemas that hooksync ships, a check compiled from each, and what is wrong with what does not fit.
 
+The schemas are the source of truth of every format: no check repeats what a schema can express. Types in Python only
+hold data that fit. Where a secret may be found is defined once, in the schema of hooks files; others refer to it.
+
 They are compiled to functions, a microsecond a field, that tell whether data fit; only the keywords that they use are
 supported, any other one is an error when one is compiled. Two differences from jsonschema are wanted: 1.0 is not an
 integer, and true is not 1.
@@ -34,13 +37,24 @@ SCHEMA_KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+# what stands in other schemas for the definition of where a secret is found
+_REFERENCE = '{"$ref": "urn:hooksync:schema:hooks:1#/$defs/reference"}'
 _LONGEST_QUOTE = 80  # characters
 _MOST_ERRORS = 100  # of a document, that are looked at
 _PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,40}")
 
 
 def schema_text(kind: SchemaKind) -> str:
-    """Return a packaged JSON Schema as text. Raises FileError where the installation lacks it."""
+    """Return a packaged JSON Schema as text that refers to no other. Raises FileError if the installation lacks it."""
+    text = _packaged_text(kind)
+    if _REFERENCE not in text:
+        return text
+    shared = msgspec.json.decode(_packaged_text("hooks"))["$defs"]["reference"]
+    shared_text = msgspec.json.format(msgspec.json.encode(shared), indent=2).decode()
+    return text.replace(_REFERENCE, shared_text.replace("\n", "\n    "))
+
+
+def _packaged_text(kind: SchemaKind) -> str:
     name = f"{kind}.schema.json"
     wheel, checkout = os.path.join(_PACKAGE, "schemas"), os.path.join(os.path.dirname(_PACKAGE), "schemas")
     for folder in (wheel, checkout):
@@ -60,6 +74,11 @@ def read_schema(kind: SchemaKind) -> Mapping[str, Any]:
 def schema_check(kind: SchemaKind) -> Check:
     """Return the function that tells what fits a packaged schema. Raises FileError where there is none."""
     return compile_schema(read_schema(kind))
+
+
+def is_reference(written: object) -> bool:
+    """Whether this says where a secret is found, as hooks files write it."""
+    return compile_schema(read_schema("hooks")["$defs"]["reference"])(written)
 
 
 def check_document(kind: SchemaKind, document: object) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import LiveSubscription, Tenancy
 from hooksync.core.record import replace
+from hooksync.core.schema import read_schema
 from hooksync.output.json_text import digest
 from hooksync.output.list_json import list_json
 from hooksync.output.listing import coverage_table, list_table
@@ -47,7 +48,7 @@ def listing(place: Place, *flags: str) -> dict[str, Any]:
 
 def checked(text: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(text)
-    schema = json.loads((ROOT / "schemas" / "list.schema.json").read_text(encoding="utf-8"))
+    schema = read_schema("list")
     jsonschema.Draft202012Validator(schema).validate(document)
     assert document["digest"] == digest({name: value for name, value in document.items() if name != "digest"})
     return document

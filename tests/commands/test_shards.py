@@ -34,10 +34,10 @@ from hooksync.config.document import read_document
 from hooksync.config.files import Source
 from hooksync.config.resolve import same_tenancy_problems
 from hooksync.core.errors import UsageError
+from hooksync.core.schema import SchemaKind, read_schema
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Receiver, Sandbox
-from tests.command_line import ROOT
 from tests.conftest import SECRET, Place, Run, make_environ
 from tests.makers import HERE
 
@@ -195,10 +195,10 @@ def test_the_json_of_an_empty_shard_is_whole(place: Place, command: str) -> None
         assert_fits(run.json, "plan" if command == "plan" else "report")
 
 
-def assert_fits(document: Any, kind: str) -> None:
+def assert_fits(document: Any, kind: SchemaKind) -> None:
     import jsonschema
 
-    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    schema = read_schema(kind)
     jsonschema.Draft202012Validator(schema).validate(document)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hooksync.config.schema_errors import find_schema_errors
 from hooksync.config.yaml_loader import Timestamp, YamlList, YamlMap
 from hooksync.core.errors import InvalidDocument
+from hooksync.core.model import SECRET_KINDS
 from hooksync.core.schema import (
     SCHEMA_KINDS,
     SchemaKind,
@@ -23,8 +24,10 @@ from hooksync.core.schema import (
     schema_check,
     schema_text,
 )
+from tests.command_line import ROOT
 
 SCHEMA = read_schema("hooks")
+SCHEMAS = ROOT / "schemas"
 
 
 def fits_hooks(document: object) -> bool:
@@ -356,6 +359,16 @@ def test_defaults_may_hold_every_field_of_a_subscription_but_url() -> None:
     fields = dict(subscription["additionalProperties"]["properties"])
     del fields["url"]
     assert SCHEMA["properties"]["defaults"]["properties"] == fields
+
+
+def test_every_kind_of_secret_is_in_the_schemas() -> None:
+    assert SCHEMA["$defs"]["reference"]["properties"].keys() == SECRET_KINDS.keys()
+    assert read_schema("policy")["properties"]["secret_kinds"]["items"]["enum"] == list(SECRET_KINDS)
+
+
+def test_where_a_secret_may_be_found_is_defined_in_one_file() -> None:
+    files = [path.name for path in SCHEMAS.glob("*.json") if '"service"' in path.read_text(encoding="utf-8")]
+    assert files == ["hooks.schema.json"]
 
 
 def test_a_printed_schema_refers_to_nothing_outside_of_itself() -> None:

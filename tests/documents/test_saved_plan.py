@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from hooksync.api.saved_plan import read_saved_plan
 from hooksync.core.errors import HooksyncError, Problem, Refused
+from hooksync.core.schema import SchemaKind, read_schema
 from hooksync.core.signing import PlanKey, plan_key
 from hooksync.output.json_text import digest
 from hooksync.output.plan_json import signature_of
 from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.command_line import ROOT
 from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, Run
 
 KEY = "a-key-that-signs-plans-0123456789"
@@ -72,8 +72,8 @@ def refused_without_a_call(place: Place, *flags: str) -> Run:
     return run
 
 
-def assert_valid(text: str, kind: str) -> None:
-    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+def assert_valid(text: str, kind: SchemaKind) -> None:
+    schema = read_schema(kind)
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     document = json.loads(text)
     jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
@@ -616,7 +616,7 @@ LINE = "must be one line of text"
         (put("tenancies", 0, "allow_http", 1), f"{ONE}: allow_http must be true or false"),
         (put("tenancies", 0, "credentials", "totp", {}), f"{ONE}.credentials: totp is not as it must be (Where"),
         (put("tenancies", 0, "credentials", "totp", "env", "A-B"),
-         f"{ONE}.credentials.totp: env must be the name of an environment variable"),
+         f"{ONE}.credentials.totp: env is not the name of an environment variable"),
         (put("tenancies", 0, "credentials", "totp", "file", "a"), f"{ONE}.credentials: totp is not as it must be"),
         (put("tenancies", 0, "live_digest", "sha256:"), f"{ONE}: live_digest must be sha256: and 64 digits"),
         (put("tenancies", 0, "place", "hooks.yaml"), f"{ONE}: place must be a place: file:line:column"),

@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooksync.core.record import replace
+from hooksync.core.schema import SchemaKind, read_schema
 from hooksync.output.json_text import digest, encode, encode_line
 from hooksync.output.plan_json import plan_json
 from hooksync.output.view import RunView, view_of_plan
@@ -78,8 +79,8 @@ def seed(box: Sandbox) -> None:
     box.seed("DEMO", f"https://vendor.example/hook?key={LIVE_KEY}", "MOVED", SECRET)
 
 
-def assert_valid(document: dict[str, Any], kind: str) -> None:
-    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+def assert_valid(document: dict[str, Any], kind: SchemaKind) -> None:
+    schema = read_schema(kind)
     checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
     jsonschema.Draft202012Validator(schema, format_checker=checker).validate(document)
     rest = {name: value for name, value in document.items() if name != "digest"}
@@ -129,8 +130,8 @@ def outcomes(document: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["hooks", "plan", "report", "list"])
-def test_each_schema_is_a_schema_and_explains_every_field(kind: str) -> None:
-    schema = json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+def test_each_schema_is_a_schema_and_explains_every_field(kind: SchemaKind) -> None:
+    schema = read_schema(kind)
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"] == f"urn:hooksync:schema:{kind}:1"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from hooksync.core.schema import SchemaKind, schema_text
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 Schema = dict[str, Any]
@@ -13,7 +15,7 @@ Schema = dict[str, Any]
 
 @cache
 def read_schema(kind: str) -> Schema:
-    schema: Schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    schema: Schema = json.loads(schema_text(cast(SchemaKind, kind)))
     return schema
 
 
