@@ -74,7 +74,7 @@ class Declared(Record, frozen=True):
     def state(self) -> str | None:
         """What names the place of the state; None: without one."""
         options = self.options
-        return state_place(options.files, options.state, disabled=not options.uses_state)
+        return state_place(options.files, options.state) if options.uses_state else None
 
 
 class Session(Record, frozen=True):
@@ -212,7 +212,7 @@ def read_saved(data: bytes, path: str, max_age: timedelta | None, world: World) 
 def _state_of(saved: SavedPlan, options: RunOptions, *, is_signed: bool) -> str | None:
     """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
     place = options.state or saved.view.state
-    usual = state_place(options.files, options.state, disabled=False)
+    usual = state_place(options.files, options.state)
     if place is None or is_signed or place == usual or is_harmless(place):
         return place
     from shlex import quote  # only here

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 
-from hooksync.config.declarations import read_shard
+from hooksync.config.declarations import is_own, read_shard
 from hooksync.core.errors import Problem, UsageError
 from hooksync.core.model import SECRET_KINDS, SecretRef
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
@@ -71,7 +71,7 @@ def reference(flag: str, text: str) -> SecretRef:
     if not is_reference({kind: name}):
         fix = "name its place, never the secret itself"
         raise UsageError(Problem(f"{flag} is neither env:NAME nor file:PATH", fix))
-    if kind == "env" and name.upper().startswith("HOOKSYNC_"):
+    if kind == "env" and is_own(name):
         fix = f"name a different variable with {flag}"
         raise UsageError(Problem(f"the variable {name} is for hooksync itself", fix))
     return SecretRef(kind, name)

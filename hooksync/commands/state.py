@@ -195,7 +195,7 @@ def forget(options: ForgetOptions, world: World) -> ExitCode:
 
 def find_state(files: Sequence[str], named: str | None, world: World) -> StateStore:
     """Find what keeps the state. `named`: where it is; None: beside the first file."""
-    place = state_place(files, named, disabled=False)
+    place = state_place(files, named)
     store = find_store(place, files[0], world)
     if store is None:
         what = "a hooks file on standard input has no state beside it"
@@ -242,7 +242,9 @@ def _replaced(text: str | None, store: StateStore, *, is_forced: bool) -> Inspec
 
 def _check_push(given: State, found: Inspected, where: str) -> None:
     """Raise Refused for an older or another state than what is there, FileError where a signature would be lost."""
-    before = found.trusted(reads=False, writes=True)
+    if found.against_writing:
+        raise FileError(*found.against_writing)
+    before = found.state
     if before is None or (given.url_salt == before.url_salt and given.serial >= before.serial):
         return
     what = f"the state to push is older than {where}: its serial is {given.serial}, and {before.serial} there"

@@ -6,12 +6,12 @@ known, and nowhere else. Messages name variables and never quote what they hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hooksync.config import declarations
 from hooksync.config.declarations import SubscriptionDeclaration, TenancyDeclaration, Written, set_fix, unset_problem
 from hooksync.core.errors import FileError, Problem
-from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, Server, Tenancy
+from hooksync.core.model import DeclaredSubscription, HookUrl, PlainSettings, SecretRef, Server, Tenancy
 from hooksync.core.record import fields_of, replace
 from hooksync.core.template import MissingVariableError, parse_template
 from hooksync.core.urls import is_plain_http, server_url
@@ -24,40 +24,53 @@ def resolve(
     environ: Environment,
     whole: Sequence[TenancyDeclaration] = (),
     *,
-    needs_login: bool | None = None,
+    needs_login: bool = False,
 ) -> tuple[tuple[Tenancy, ...], tuple[Problem, ...]]:
     """Fill in what the environment says. Returns the tenancies and new warnings, in the order of the entries.
 
-    `whole`: what the entries are a shard of, for names of the same tenancy. `needs_login`: for a run; True: which is
-    none where it could log in nowhere. Raises FileError with every problem, and for a run with all variables not set.
+    `whole`: what the entries are a shard of, for names of the same tenancy. `needs_login`: an error if no tenancy has a
+    log-in. Raises FileError with every problem, and with all variables that are not set.
     """
-    fillings = [_Filling(entry, environ) for entry in entries]
-    tenancies = [filling.tenancy() for filling in fillings]
     problems = [*same_tenancy_problems(whole, environ)]
-    problems += [problem for filling in fillings for problem in filling.problems]
-    known = [(entry, made) for entry, made in zip(entries, tenancies, strict=True) if made]
+    warnings = []
+    known = []
+    for entry in entries:
+        filling = _Filling(entry, environ)
+        made = filling.tenancy()
+        if made:
+            known.append((entry, made))
+        problems += filling.problems
+        warnings += filling.warnings
     places = ((entry, made.server.base_url, made.tenant) for entry, made in known)
     problems += declarations.duplicate_tenancy_problems(places)
-    unset = [] if needs_login is None else [_unset(entry, environ) for entry in entries]
-    if problems or (needs_login and unset and all(of_login for of_login, _ in unset)):
-        problems += (problem for several in unset for one in several for problem in one)
+    has_login = not entries or any(not _unset(entry, _log_in(entry), environ) for entry in entries)
+    if problems or (needs_login and not has_login):
+        for entry in entries:
+            problems += _unset(entry, [*_log_in(entry), *_secrets(entry)], environ)
         raise FileError(*sorted(dict.fromkeys(problems), key=lambda problem: problem.where or ("", 0, 0)))
-    warnings = [warning for filling in fillings for warning in filling.warnings]
     return tuple(made for _, made in known), tuple(dict.fromkeys(warnings))
 
 
-def _unset(entry: TenancyDeclaration, environ: Environment) -> list[list[Problem]]:
-    """Name the variables that are not set: of the log-in, and of secrets and a seed that is declared."""
+def _log_in(entry: TenancyDeclaration) -> list[SecretRef]:
     login = entry.settings.credentials
-    others = [*([login.totp] if login.totp.location else []), *(one.secret for one in entry.subscriptions)]
-    return [
-        [
-            replace(problem, where=problem.where or entry.location)
-            for ref in dict.fromkeys(refs)
-            if ref.kind == "env" and (problem := unset_problem(ref, environ))
-        ]
-        for refs in ([login.username, login.password], others)
-    ]
+    return [login.username, login.password]
+
+
+def _secrets(entry: TenancyDeclaration) -> list[SecretRef]:
+    """List the secrets, and a seed that is declared."""
+    seed = entry.settings.credentials.totp
+    seeds = [seed] if seed.location else []
+    return seeds + [one.secret for one in entry.subscriptions]
+
+
+def _unset(entry: TenancyDeclaration, refs: Iterable[SecretRef], environ: Environment) -> list[Problem]:
+    """Name the variables among these references that are not set."""
+    problems = []
+    for ref in dict.fromkeys(refs):
+        problem = unset_problem(ref, environ) if ref.kind == "env" else None
+        if problem:
+            problems.append(replace(problem, where=problem.where or entry.location))
+    return problems
 
 
 def resolve_subscriptions(entry: TenancyDeclaration, environ: Environment) -> tuple[DeclaredSubscription, ...]:

@@ -40,12 +40,12 @@ _NETWORK = {
     "Interrupted": _CUT,
     "Unknown": f"{_CUT}, or its answer is not HTTP",
 }
-_SIGNS = (  # in a text of obstore's: status, kind of a failed connection, kind of another error, URL
-    re.compile(r"status code: (\d{3})"),
-    re.compile(r"HttpError \{\s*kind: (\w+)"),
-    re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})"),
-    re.compile(r"Error performing \w+ (\S+)"),
-)
+# in a text of obstore's
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_FAILED_CONNECTION = re.compile(r"HttpError \{\s*kind: (\w+)")
+_OTHER_ERROR = re.compile(r"(?:source|inner): (?!RetryError|Http\b|Status\b)([A-Z]\w{0,60})")
+_URL = re.compile(r"Error performing \w+ (\S+)")
 
 
 class _Cloud(Record, frozen=True):
@@ -195,8 +195,7 @@ class CloudBackend:
         from obstore import exceptions
 
         text = str(error)
-        found = re.search(r"<Code>(\w{1,60})</Code>", text)
-        code = found[1] if found else ""
+        code = _first(_CODE, text)
         if code in _NO_BUCKET:
             fix = f"create the {self._cloud.bucket}, or correct its name in --state"
             raise FileError(self._problem(what, f"there is no {self._cloud.bucket} {self._bucket}", fix)) from None
@@ -209,8 +208,13 @@ class CloudBackend:
     def _reason(self, text: str, code: str) -> tuple[str, str]:
         """Say why obstore failed, and how to fix it."""
         cloud = self._cloud
-        status, kind, variant, url = (found[1] if (found := each.search(text)) else "" for each in _SIGNS)
-        words = f"HTTP {status} {code}".strip() if status else _NETWORK.get(kind, kind or variant or "unknown")
+        status = _first(_STATUS, text)
+        kind = _first(_FAILED_CONNECTION, text)
+        variant = _first(_OTHER_ERROR, text)
+        url = _first(_URL, text)
+        words = _NETWORK.get(kind, kind or variant or "unknown")
+        if status:
+            words = f"HTTP {status} {code}".strip()
         if url and not unquote(url.partition("?")[0]).endswith((f"/{self._key}", "REDACTED")):
             return f"no credentials could be fetched ({words})", f"set {cloud.credentials}"
         if status in ("401", "403"):
@@ -239,6 +243,12 @@ class CloudBackend:
 
     def _problem(self, what: str, reason: str, fix: str) -> Problem:
         return Problem(f"the state {self.where} cannot be {what}: {reason}", fix)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    """Return what a pattern finds first; "" if it finds nothing."""
+    found = pattern.search(text)
+    return found[1] if found else ""
 
 
 def _version(meta: Mapping[str, Any]) -> str:

@@ -41,10 +41,10 @@ class Holder(Record, frozen=True):
 H = TypeVar("H", bound=Holder)
 
 
-def read_holder(kind: type[H], text: str | bytes) -> H | None:
+def read_holder(kind: type[H], text: str) -> H | None:
     """Read who holds the run lock; None if that is not known, or not in hooksync's format."""
     with suppress(ValueError, OverflowError, InvalidDocument):
-        holder = convert(parse_json(text if isinstance(text, str) else text.decode()), kind)
+        holder = convert(parse_json(text), kind)
         return holder if str(holder) else None  # one that cannot be shown is not known
     return None
 

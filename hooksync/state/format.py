@@ -65,8 +65,11 @@ def signature_of(state: State, key: PlanKey) -> str:
 
 def state_text(state: State, key: PlanKey | None = None) -> str:
     """Write a state, signed where there is a key; the same state always gives the same text, of which it is made."""
-    fields = {"format": STATE_FORMAT, **to_builtins(state), **({"signature": signature_of(state, key)} if key else {})}
-    return "{\n" + ",\n".join(f'  "{name}": {_written(fields[name])}' for name in sorted(fields)) + "\n}\n"
+    fields = {"format": STATE_FORMAT, **to_builtins(state)}
+    if key:
+        fields["signature"] = signature_of(state, key)
+    lines = (f'  "{name}": {_written(fields[name])}' for name in sorted(fields))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _written(value: object) -> str:
@@ -108,7 +111,7 @@ def _raise_unparsed(text: str, path: str, error: json.JSONDecodeError) -> NoRetu
 
 def _check_whole(state: State) -> None:
     """Check what a schema cannot: each record is there once, and names a salt that exists and a run that has begun."""
-    _check_once("salts", ((salt.id,) for salt in state.salts))
+    _check_once("salts", state.salts, "id")
     salts = state.salts_by_id()
     records: tuple[StateEntry | Intent, ...] = (*state.entries, *state.intents)
     for each in records:
@@ -116,14 +119,16 @@ def _check_whole(state: State) -> None:
             raise InvalidDocument(f"the salt of {quoted(each.address)} is missing: {quoted(each.salt)}")
         if each.run > state.last_run:
             raise InvalidDocument(f"{quoted(each.address)} is of run {each.run}, and last_run is {state.last_run}")
-    _check_once("entries", ((entry.tenancy, entry.id) for entry in state.entries))
-    _check_once("removed", ((each.tenancy, each.id) for each in state.removed))
-    _check_once("intents", ((intent.tenancy, intent.address, str(intent.run)) for intent in state.intents))
+    _check_once("entries", state.entries, "tenancy", "id")
+    _check_once("removed", state.removed, "tenancy", "id")
+    _check_once("intents", state.intents, "tenancy", "address", "run")
 
 
-def _check_once(kind: str, keys: Iterable[tuple[str, ...]]) -> None:
-    seen: set[tuple[str, ...]] = set()
-    for key in keys:
+def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
+    """Refuse two records that have the same fields of these names."""
+    seen = set()
+    for each in records:
+        key = tuple(str(getattr(each, name)) for name in names)
         if key in seen:
             raise InvalidDocument(f"two {kind} for {' '.join(map(quoted, key))}")
         seen.add(key)
@@ -149,9 +154,12 @@ class Inspected(Record, frozen=True):
     warnings: tuple[Problem, ...] = ()
     against_writing: tuple[Problem, ...] = ()  # why no run may replace it
 
-    def trusted(self, *, reads: bool = True, writes: bool = False) -> State | None:
-        """Return the state. Raises FileError where no run may go by it, or replace it."""
-        if problems := (*(self.errors if reads else ()), *(self.against_writing if writes else ())):
+    def trusted(self, *, writes: bool = False) -> State | None:
+        """Return the state. Raises FileError if no run may go by it, or `writes` and no run may replace it."""
+        problems = self.errors
+        if writes:
+            problems += self.against_writing
+        if problems:
             raise FileError(*problems)
         return self.state
 

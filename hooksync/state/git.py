@@ -91,13 +91,7 @@ class GitBackend:
         Raises Changed where the branch has another version; FileError where nothing, or nothing for sure, is written.
         """
         remote = self._remote
-        entries = ""
-        for name, text in ((_STATE, content.state), (_LOCK, content.lock)):
-            if text is not None:
-                blob = self._word("hash-object", "-w", "--stdin", data=text)
-                entries += f"100644 blob {blob}\t{name}\n"
-        tree = self._word("mktree", data=entries)
-        commit = self._commit(tree, version, f"hooksync: {printable(message)}")
+        commit = self._commit(content, version, f"hooksync: {printable(message)}")
         settings = [f"remote.{remote.name}.mirror=false"]
         lease = f"--force-with-lease={self._ref}:{version or ''}"
         arguments = (*_PUSH, lease, remote.address, f"{commit}:{self._ref}")
@@ -117,7 +111,14 @@ class GitBackend:
             raise self._error("push", told or f"exit code {code}")
         return commit
 
-    def _commit(self, tree: str, parent: str | None, message: str) -> str:
+    def _commit(self, content: Content, parent: str | None, message: str) -> str:
+        """Write a commit of a content into the repository, and return its id."""
+        entries = ""
+        for name, text in ((_STATE, content.state), (_LOCK, content.lock)):
+            if text is not None:
+                blob = self._word("hash-object", "-w", "--stdin", data=text)
+                entries += f"100644 blob {blob}\t{name}\n"
+        tree = self._word("mktree", data=entries)
         arguments = ["commit-tree", tree, "-m", message]
         if parent:
             arguments += ["-p", parent]

@@ -141,7 +141,7 @@ class LocalStore:
     def _holder(self) -> Holder | None:
         """Read who holds the run lock; None where that is not known."""
         with suppress(OSError, ValueError):
-            return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS))
+            return read_holder(Holder, read_file(f"{self._beside}.json", _MOST_WORDS).decode())
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
+from operator import attrgetter
 
 from hooksync.core.model import DeclaredSubscription, SecretRef
 from hooksync.core.record import Record, force_setattr, replace
@@ -114,6 +115,16 @@ class Settlement(Record, frozen=True):
         return any(entry.id == removed.id for entry in self.made)
 
 
+_live_key = attrgetter("tenancy", "id")
+_intent_key = attrgetter("tenancy", "address", "run")
+_ORDER = {
+    "salts": attrgetter("id"),
+    "entries": attrgetter("tenancy", "address", "id"),
+    "intents": _intent_key,
+    "removed": _live_key,
+}
+
+
 class State(Record, frozen=True, dict=True):
     """Everything that hooksync remembers, always in the same order."""
 
@@ -128,11 +139,9 @@ class State(Record, frozen=True, dict=True):
     serial: int = 0  # one higher with each write that changes anything
 
     def __post_init__(self) -> None:
-        put = force_setattr  # the class is frozen otherwise
-        put(self, "salts", tuple(sorted(self.salts, key=lambda salt: salt.id)))
-        put(self, "entries", tuple(sorted(self.entries, key=lambda entry: (entry.tenancy, entry.address, entry.id))))
-        put(self, "intents", tuple(sorted(self.intents, key=_place)))
-        put(self, "removed", tuple(sorted(self.removed, key=lambda each: (each.tenancy, each.id))))
+        for name, key in _ORDER.items():
+            records = tuple(sorted(getattr(self, name), key=key))
+            force_setattr(self, name, records)  # the class is frozen otherwise
 
     @cached_property
     def _by_tenancy(self) -> Mapping[str, Mapping[str, StateEntry]]:
@@ -188,36 +197,36 @@ class State(Record, frozen=True, dict=True):
     def settled(self, settlements: Iterable[Settlement], salts: Iterable[Salt]) -> State:
         """End a run in its tenancies; what others and other runs left stays. `salts`: those that new entries name."""
         ends = {end.tenancy: end for end in settlements}
-        entries = {(entry.tenancy, entry.id): entry for entry in self.entries}
+        entries = {_live_key(entry): entry for entry in self.entries}
         removed = {}
         for each in self.removed:
             own_end = ends.get(each.tenancy)
             if own_end is None or not own_end.forgets(each):
-                removed[each.tenancy, each.id] = each
+                removed[_live_key(each)] = each
         for end in ends.values():
             for identifier in end.gone:
                 entries.pop((end.tenancy, identifier), None)
             for entry in end.made:
-                entries[entry.tenancy, entry.id] = entry
+                entries[_live_key(entry)] = entry
             for each in end.removed:
-                removed[each.tenancy, each.id] = each
+                removed[_live_key(each)] = each
         state = replace(self, removed=tuple(removed.values()))
         return state._with(entries.values(), self._open_intents(ends), salts)
 
     def _open_intents(self, ends: Mapping[str, Settlement]) -> list[Intent]:
         """Return the intents that stay after runs ended so, by tenancy."""
-        finished = {_place(intent) for end in ends.values() for intent in end.finished}
+        finished = {_intent_key(intent) for end in ends.values() for intent in end.finished}
         stay = []
         for intent in self.intents:
             end = ends.get(intent.tenancy)
             left = end.left_of(intent) if end else intent
-            if left and _place(intent) not in finished:
+            if left and _intent_key(intent) not in finished:
                 stay.append(left)
         return stay
 
     def knowing(self, entry: StateEntry, salt: Salt) -> State:
         """Take in what has become known of one live subscription. `salt`: of its fingerprint."""
-        others = (each for each in self.entries if (each.tenancy, each.id) != (entry.tenancy, entry.id))
+        others = (each for each in self.entries if _live_key(each) != _live_key(entry))
         return self._with((*others, entry), self.intents, (salt,))
 
     def moving(self, old: str, new: str) -> State:
@@ -242,10 +251,6 @@ class State(Record, frozen=True, dict=True):
             last_run = max(last_run, each.run)  # it may be a new file
         kept = tuple(known[name] for name in used)
         return replace(self, last_run=last_run, salts=kept, entries=entries, intents=intents)
-
-
-def _place(intent: Intent) -> tuple[str, str, int]:
-    return intent.tenancy, intent.address, intent.run
 
 
 NO_STATE = State(0, "")  # what is remembered where there is none

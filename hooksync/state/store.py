@@ -71,13 +71,11 @@ def _stem(file: str) -> str:
     return os.path.splitext(file)[0]
 
 
-def state_place(file_arguments: Sequence[str], flag: str | None, disabled: bool) -> str | None:
+def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
     """Return where a run's state is: as the flag says, else beside the first hooks file, or in its directory.
 
-    None: the run keeps no state. For standard input there is no default.
+    None: standard input has no default.
     """
-    if disabled:
-        return None
     first = file_arguments[0] if file_arguments else "-"
     if flag is not None or first == "-":
         return flag

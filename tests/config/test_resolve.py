@@ -26,6 +26,7 @@ tenancies:
         owner: Archive team
       fixed: {url: https://fn.example.net/api/$$, trigger: MOVED}
 """
+SECRETS = dict.fromkeys(("PRESERVICA_USERNAME", "PRESERVICA_PASSWORD", "HOOK_SECRET", "S"), "set")
 ENVIRON = {"HOST": "fn.example.net", "FN_KEY": "k-123456"}
 
 
@@ -42,7 +43,7 @@ def resolved(text: str = FILE, environ: Mapping[str, str] = ENVIRON) -> tuple[Te
 def said_of(text: str, environ: Mapping[str, str]) -> list[str]:
     """Give problems as `line:column: what`, sure that they quote no value of the environment."""
     with pytest.raises(FileError) as caught:
-        resolve(entries_of(text), environ)
+        resolve(entries_of(text), SECRETS | environ)
     assert all(problem.fix for problem in caught.value.problems)
     for value in environ.values():
         assert len(value) < 6 or value not in str(caught.value)

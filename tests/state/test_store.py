@@ -113,14 +113,13 @@ def problem_of(path: str) -> str:
     ],
 )
 def test_the_state_lies_beside_the_first_hooks_file(files: Sequence[str], flag: str | None, found: str | None) -> None:
-    assert state_place(files, flag, False) == found
-    assert state_place(files, flag, True) is None
+    assert state_place(files, flag) == found
 
 
 def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "hooks.d"
     folder.mkdir()
-    assert state_place([str(folder)], None, False) == str(folder / "hooks.state.json")
+    assert state_place([str(folder)], None) == str(folder / "hooks.state.json")
 
 
 # --- reading and writing
