@@ -118,17 +118,20 @@ def tenancy_problems(tenancy: TenancyDeclaration) -> Iterator[Problem]:
     settings = tenancy.settings
     server = settings.server
     problems = []
-    if server and (text := server.template.literal) is not None:
+    if server and server.template.literal is not None:
+        text = server.template.literal
         problems.append(server_problem(text, "the server", server.location, allow_http=settings.allow_http))
-    for url in (entry.url for entry in tenancy.subscriptions):
-        if (text := url.template.literal) is not None:
-            problems.append(url_problem(text, "the URL", url.location, settings.owns))
+    identities: list[tuple[SubscriptionDeclaration, Hashable]] = []
+    for entry in tenancy.subscriptions:
+        url = entry.url.template
+        if url.literal is None:
+            # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
+            identities.append((entry, (url.text,)))
+        else:
+            problems.append(url_problem(url.literal, "the URL", entry.url.location, settings.owns))
+            identities.append((entry, normal_url(url.literal)))
     yield from filter(None, problems)
-    templates = ((entry, entry.url.template) for entry in tenancy.subscriptions)
-    # a tuple, so that no literal text equals one with references; hashing a Template again and again is slow
-    yield from duplicate_subscription_problems(
-        (entry, (url.text,) if url.literal is None else normal_url(url.literal)) for entry, url in templates
-    )
+    yield from duplicate_subscription_problems(identities)
 
 
 def reference_problem(ref: model.SecretRef, state: str, fix: str) -> Problem:

@@ -36,14 +36,14 @@ def read_document(sources: Sequence[Source], judge: Judge = lambda _: ()) -> Doc
     files = [FileReader(source) for source in sources]
     extra = [name for file in files for name in cast(list[str], file.data.get("extra_triggers", []))]
     catalog = TriggerCatalog(extra, knows_all=any(() in file.incomplete for file in files))
-    parts = [part for file in files for part in file.read(catalog)]
-    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)  # in the order in which they first appear
-    for part in parts:
-        spread[part.name].append(part)
+    parts: list[TenancyPart] = []
     problems: list[Problem] = []
-    tenancies = tuple(_merged(of_one, problems) for of_one in spread.values())
-    problems += (problem for file in files for problem in file.problems)
-    problems += (problem for tenancy in tenancies for problem in declarations.tenancy_problems(tenancy))
+    for file in files:
+        parts += file.read(catalog)
+        problems += file.problems
+    tenancies = _merged(parts, problems)
+    for tenancy in tenancies:
+        problems += declarations.tenancy_problems(tenancy)
     problems += reference_problems(tenancies)
     if all(file.is_whole for file in files):  # otherwise, what is missing may stand in the part that could not be read
         problems += _run_problems(sources, parts, tenancies)
@@ -84,7 +84,15 @@ def _in_order(problems: Sequence[Problem], sources: Sequence[Source]) -> list[Pr
     return sorted(places, key=lambda each: (order.get(places[each].file, 0), places[each]))
 
 
-def _merged(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
+def _merged(parts: Iterable[TenancyPart], problems: list[Problem]) -> tuple[TenancyDeclaration, ...]:
+    """Put the parts of each tenancy together, in the order in which tenancies first appear."""
+    spread: defaultdict[str, list[TenancyPart]] = defaultdict(list)
+    for part in parts:
+        spread[part.name].append(part)
+    return tuple(_merged_one(of_one, problems) for of_one in spread.values())
+
+
+def _merged_one(parts: list[TenancyPart], problems: list[Problem]) -> TenancyDeclaration:
     """Put the parts of a tenancy together, and note what stands in two of them."""
     main = parts[0]
     settings: Settings | None = None

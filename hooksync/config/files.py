@@ -93,12 +93,13 @@ def default_file() -> str:
 def read_plan(path: str) -> bytes:
     """Read the file of a saved plan. Raises FileError."""
     fix = "name a file that `hooksync plan --out` wrote; a hooks file goes with --file"
-    return _read_named(path, f"the plan {path}", (MOST_PLAN_BYTES, "plan fewer tenancies at once with --tenancy"), fix)
+    large_fix = "plan fewer tenancies at once with --tenancy"
+    return _read_named(path, f"the plan {path}", MOST_PLAN_BYTES, fix, large_fix)
 
 
 def read_settings(path: str, kind: str, fix: str) -> bytes:
     """Read a small file that the command line names. Raises FileError."""
-    return _read_named(path, f"the {kind} {path}", (MOST_SETTINGS_BYTES, fix), fix)
+    return _read_named(path, f"the {kind} {path}", MOST_SETTINGS_BYTES, fix, fix)
 
 
 def others_may_read(path: str) -> bool:
@@ -115,10 +116,10 @@ def read_event(path: str, stdin: BinaryIO) -> tuple[bytes, dict[str, str]]:
     fix = "name a file that holds the body of an event as it was sent, or - for standard input"
     if path == "-":
         return _limited(stdin.read(MOST_EVENT_BYTES + 1), STDIN, MOST_EVENT_BYTES, fix), {}
-    body = _read_named(path, f"the event {path}", (MOST_EVENT_BYTES, fix), fix)
+    body = _read_named(path, f"the event {path}", MOST_EVENT_BYTES, fix, fix)
     if not os.path.lexists(path + HEADERS):
         return body, {}
-    data = _read_named(path + HEADERS, f"the file {path}{HEADERS}", (MOST_EVENT_BYTES, fix), fix)
+    data = _read_named(path + HEADERS, f"the file {path}{HEADERS}", MOST_EVENT_BYTES, fix, fix)
     lines = (line.partition(":") for line in data.decode("latin-1").splitlines())
     return body, {name.strip().lower(): value.strip() for name, _, value in lines}
 
@@ -177,10 +178,10 @@ def _read_source(path: str, stdin: BinaryIO) -> Source:
     return Source(path, os.path.dirname(path), _limited(data, path, MOST_BYTES, fix))
 
 
-def _read_named(path: str, name: str, most: tuple[int, str], fix: str) -> bytes:
-    """Read a file. `most`: bytes, and what to do about more."""
+def _read_named(path: str, name: str, most: int, fix: str, large_fix: str) -> bytes:
+    """Read a file. `most`: bytes; `large_fix`: what to do about more."""
     try:
-        return _limited(read_file(path, most[0], takes_pipes=True), name, *most)
+        return _limited(read_file(path, most, takes_pipes=True), name, most, large_fix)
     except (OSError, ValueError) as error:  # ValueError: a null character in a path
         raise FileError(Problem(f"{name} cannot be read: {os_reason(error)}", fix)) from error
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from functools import partial
 from io import StringIO
 from threading import Event, Lock
@@ -93,9 +92,7 @@ class SecretSources:
 
         A username from a variable is left out: it is a place, and often a word that texts need.
         """
-        for ref in dict.fromkeys(refs):
-            with suppress(SecretError):
-                self.find(ref)
+        self.look_up(refs)
         with self._lock:
             found = [(ref, each) for ref, each in self._found.items() if isinstance(each, Secret)]
         return [each.reveal() for ref, each in found if (ref.noun, ref.kind) != ("username", "env")]
@@ -237,16 +234,26 @@ def gather(
     its variables; None: none. Returns the environment, the files by the names of variables, and warnings.
     Raises FileError.
     """
-    layers = [(path, _variables_in(path)) for path in reversed([*env_files])]
-    known = {*environ}.union(*(found for _, found in layers))
-    if credentials or (credentials == "" and known.isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE)):
-        path = credentials or CREDENTIALS_FILE
-        layers.append((path, _credentials_in(path)))
     # no copy of the environment, which on Windows minds no case
-    values = Environ(cast(dict[str, str], environ), *(found for _, found in layers)) if layers else environ
-    origins = {name: path for path, found in reversed(layers) for name in found if name not in environ}
-    what = "may be read by every user of this machine"
-    open_to_all = [Problem(f"{each} {what}", f"chmod 600 {each}") for each in env_files if others_may_read(each)]
+    values = Environ(cast(dict[str, str], environ))
+    origins: dict[str, str] = {}
+    open_to_all = []
+
+    def add(path: str, found: dict[str, str]) -> None:
+        for name in found:
+            if name not in values:
+                origins[name] = path
+        values.maps.append(found)
+
+    for path in reversed([*env_files]):
+        add(path, _variables_in(path))
+        if others_may_read(path):
+            what = f"{path} may be read by every user of this machine"
+            open_to_all.append(Problem(what, f"chmod 600 {path}"))
+    if credentials == "" and values.keys().isdisjoint(_PYPRESERVICA.values()) and is_there(CREDENTIALS_FILE):
+        credentials = CREDENTIALS_FILE
+    if credentials:
+        add(credentials, _credentials_in(credentials))
     return values, origins, open_to_all
 
 

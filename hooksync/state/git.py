@@ -26,17 +26,29 @@ _BRANCH = re.compile(
 )
 # no reference, tag or submodule is fetched or pushed along; a partial clone's filter would leave the state out
 _FETCH = (
-    *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--no-prune", "--no-filter"),
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--refmap=",
+    "--no-prune",
+    "--no-filter",
     "--no-recurse-submodules",
 )
 _PUSH = (
-    *("push", "--quiet", "--porcelain", "--no-verify", "--no-signed", "--no-follow-tags"),
+    "push",
+    "--quiet",
+    "--porcelain",
+    "--no-verify",
+    "--no-signed",
+    "--no-follow-tags",
     "--no-recurse-submodules",
 )
 _IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "hooksync"), ("EMAIL", "hooksync@localhost"))
+    "GIT_AUTHOR_NAME": "hooksync",
+    "GIT_AUTHOR_EMAIL": "hooksync@localhost",
+    "GIT_COMMITTER_NAME": "hooksync",
+    "GIT_COMMITTER_EMAIL": "hooksync@localhost",
 }
 
 _REJECTED = re.compile(r"^!\t[^\t\n]*\t\[([^]\n]*)\] \((.*)\)$", re.MULTILINE)

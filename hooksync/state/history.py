@@ -53,14 +53,13 @@ class History(Record, frozen=True):
     def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool]]) -> History:
         """Add what this run has made, by the new ids. The flag: only the list told of it, and its secret is unknown."""
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
-        new = {  # nobody derives a key of them: `states` tells of the secret
-            identifier: entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found)
-            for identifier, (declared, is_found) in made.items()
-        }
-        states: dict[str, SecretState] = {
-            identifier: "unknown" if is_found else "same" for identifier, (_, is_found) in made.items()
-        }
-        return replace(self, made={**self.made, **new}, states={**self.states, **states})
+        known = {**self.made}
+        states = {**self.states}
+        for identifier, (declared, is_found) in made.items():
+            # nobody derives a key of it: `states` tells of the secret
+            known[identifier] = entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found)
+            states[identifier] = "unknown" if is_found else "same"
+        return replace(self, made=known, states=states)
 
 
 NOTHING = History()
@@ -149,6 +148,11 @@ def recall(state: State, one: FetchedTenancy, not_set: frozenset[SecretRef], now
                     unfinished.add(subscription.id)
                 else:
                     made[subscription.id] = intent
-    left, gone = frozenset(unfinished), _removed_lately(state, tenancy, now)
-    kept = one.still_listed
-    return History(made, state.url_salt, not_set=not_set, unfinished=left, removed=gone, still_listed=kept)
+    return History(
+        made,
+        state.url_salt,
+        not_set=not_set,
+        unfinished=frozenset(unfinished),
+        removed=_removed_lately(state, tenancy, now),
+        still_listed=one.still_listed,
+    )

@@ -170,8 +170,10 @@ def kept_aside(store: StateStore, change: Callable[[State], State], error: FileE
     """Keep in a file what could not be written to a state whose run lock is held, and return the error that says so."""
     from shlex import quote  # only here
 
-    before = load(store) if store.aside else None
-    if not store.aside or before is None:
+    if not store.aside:
+        return error
+    before = load(store)
+    if before is None:
         return error
     after = change(before)
     store.integrity.output.write_file(store.aside, written_text(after, store.integrity, store.aside))

@@ -84,7 +84,6 @@ def test_a_signature_of_another_key_or_none_is_an_error_that_says_how_to_sign(st
                 use(store)
             assert "`hooksync state push FILE`" in str(caught.value)
         assert inspect(store).state == WHOLE  # to be looked at
-        assert inspect(store).trusted(reads=False) == WHOLE
 
 
 def test_without_the_key_a_signed_state_is_read_and_never_written(store: LocalStore) -> None:
