@@ -119,17 +119,20 @@ class TriggerCatalog:
         self._knows_all = knows_all
         usual = (*model.TRIGGER_NAMES, *model.TRIGGER_NAMES.values())
         more = sorted(set(extra).difference(usual))
-        self._names, self._shown = dict.fromkeys((*usual, *more)), (*model.TRIGGER_NAMES, *more)
+        self._triggers = {name: model.Trigger.named(name) for name in (*usual, *more)}
+        self._shown = (*model.TRIGGER_NAMES, *more)
 
     def find(self, name: str) -> model.Trigger | None:
         """Return the trigger of that name, if there is one."""
-        return model.Trigger.named(name) if self._knows_all or name in self._names else None
+        if self._knows_all:
+            return model.Trigger.named(name)
+        return self._triggers.get(name)
 
     def advice(self, name: str) -> str:
         """Advise on an unknown name: what may have been meant, and which names are known."""
         import difflib  # a large module, needed for mistakes alone
 
-        guesses = difflib.get_close_matches(name.upper(), islice(self._names, _MOST_ADVISED), n=1)
+        guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
         shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
         known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
@@ -156,7 +159,6 @@ class FileReader:
         self._file = source.name
         self._folder = source.folder
         self._catalog = TriggerCatalog()
-        self._known: dict[tuple[object, ...], tuple[model.Trigger, ...]] = {}  # lists of triggers that were fine before
         self._open(source.data)
 
     def _open(self, content: bytes) -> None:
@@ -269,22 +271,18 @@ class FileReader:
             return None
         written = fields[key]
         names = cast(list[str], written) if isinstance(written, YamlList) else [cast(str, written)]
-        if known := self._known.get(tuple(names)):
-            return known
-        noted = len(self.problems)
         found: dict[model.Trigger, str] = {}
         for index, name in enumerate(names):
             trigger = self._catalog.find(name)
-            where = self._at(written.item_mark(index) if isinstance(written, YamlList) else fields.value_mark(key))
-            if trigger is None:
-                self._note(f'unknown trigger "{name}"', self._catalog.advice(name), where)
-            elif trigger in found:
-                same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
-                self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", where)
-            else:
+            if trigger and trigger not in found:
                 found[trigger] = name
-        if len(self.problems) == noted:
-            self._known[tuple(names)] = tuple(found)
+                continue
+            mark = written.item_mark(index) if isinstance(written, YamlList) else fields.value_mark(key)
+            if trigger is None:
+                self._note(f'unknown trigger "{name}"', self._catalog.advice(name), self._at(mark))
+                continue
+            same = "" if found[trigger] == name else f' ("{found[trigger]}" is the same)'
+            self._note(f'trigger "{name}" is listed twice{same}', "keep one of the two", self._at(mark))
         return tuple(found)
 
     def _at(self, mark: Mark) -> model.Location:

@@ -43,7 +43,6 @@ _WORDS: Mapping[tuple[str, str], Words] = {  # by keyword and field ("": any); t
     ("anyOf", ""): ("tenancies is missing", "tenancies"),
     ("not", ""): ("{label} has both trigger and triggers", "keep one of the two"),
     ("maxProperties", ""): ("{label} names more than one place", "keep one of them"),
-    ("minProperties", "a reference"): ("{label} names no place", ""),
     ("type", "trigger"): ("trigger takes one name", "write `triggers: [INDEXED, MOVED]` for several"),
     ("type", "triggers"): ("triggers takes a list", "write `trigger: INDEXED` for a single one"),
     **dict.fromkeys((("minLength", ""), ("minItems", ""), ("minProperties", "")), _EMPTY),
@@ -190,8 +189,6 @@ def word_refusal(refusal: Refusal) -> Words:
     if refusal.keyword == "enum" and isinstance(refusal.instance, bool) and not refusal.is_private:
         return f"{usual[0]}, but YAML reads this as {_reading(refusal)}", usual[1]
     where = refusal.field if refusal.path else "the top level"
-    if refusal.is_private and refusal.keyword == "minProperties":
-        where = "a reference"
     words = _WORDS.get((refusal.keyword, where)) or _WORDS.get((refusal.keyword, ""))
     if refusal.is_private and refusal.keyword == "required":
         words = ("{label} needs " + " and ".join(refusal.schema["required"]), "")

@@ -50,8 +50,8 @@ def schema_text(kind: SchemaKind) -> str:
     if _REFERENCE not in text:
         return text
     shared = msgspec.json.decode(_packaged_text("hooks"))["$defs"]["reference"]
-    shared_text = msgspec.json.format(msgspec.json.encode(shared), indent=2).decode()
-    return text.replace(_REFERENCE, shared_text.replace("\n", "\n    "))
+    whole = text.replace(_REFERENCE, msgspec.json.encode(shared).decode())
+    return msgspec.json.format(whole, indent=2) + "\n"
 
 
 def _packaged_text(kind: SchemaKind) -> str:

@@ -5,20 +5,19 @@ Names only: no I/O, and no import of a store or a backend.
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol, TypeVar
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import FileError, InvalidDocument, Problem, Refused
-from hooksync.core.record import Record, convert, field
+from hooksync.core.record import Record, asdict, convert, field
 from hooksync.core.redaction import printable
 from hooksync.core.signing import parse_json
 from hooksync.state.format import Integrity
 
 MOST_BYTES = 64 * 1024 * 1024  # of a state; 10,000 subscriptions take 4 MiB
-
-_POLL = 0.2  # seconds between two tries to get the run lock
 
 
 class Holder(Record, frozen=True):
@@ -30,6 +29,11 @@ class Holder(Record, frozen=True):
     since: int = 0  # seconds since 1970
     process: int = field(default_factory=os.getpid)
     id: str = field(default_factory=lambda: os.urandom(8).hex())
+
+    @property
+    def text(self) -> str:
+        """Write it as JSON, for `read_holder`."""
+        return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:
         """Name who, where, in which run of a CI, and since when."""
@@ -61,7 +65,7 @@ class Content(Record, frozen=True):
 class Busy(Exception):
     """Another run holds the run lock."""
 
-    def __init__(self, holder: Holder | None, advice: str, *, pause: float = _POLL, patience: float = 0.0) -> None:
+    def __init__(self, holder: Holder | None, advice: str, *, pause: float = 0.2, patience: float = 0.0) -> None:
         super().__init__(holder)
         self.holder = holder  # None: not known
         self.advice = advice  # what to do if no such run is left

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 from hooksync.core.errors import FileError, Problem, Refused, os_reason
 from hooksync.core.output import delete_drafts
 from hooksync.core.reading import read_file
-from hooksync.core.record import asdict
 from hooksync.state.contract import MOST_BYTES, Busy, Changed, Holder, no_such_run, read_holder, too_large
 from hooksync.state.format import Integrity
 
@@ -76,7 +74,7 @@ class LocalStore:
         try:
             self._is_held = True
             with suppress(FileError):  # a full disk: the lock holds all the same, and the first writing says so
-                self.integrity.output.write_file(words, json.dumps(asdict(holder)))
+                self.integrity.output.write_file(words, holder.text)
             delete_drafts(os.path.realpath(self.where))
             yield
         finally:

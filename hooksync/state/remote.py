@@ -5,7 +5,6 @@ They are one content with one version. So a run whose lock was taken away, or ex
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, RLock, Thread
@@ -34,11 +33,6 @@ class RunLock(Holder, frozen=True):
     renewed: int = 0  # by the holder's clock, seconds since 1970
     expiry: float = EXPIRY  # seconds that it holds without being renewed
     count: int = 0  # of renewals, so that no two texts are the same
-
-    @property
-    def text(self) -> str:
-        """Write it."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 class RemoteStore:
@@ -70,7 +64,7 @@ class RemoteStore:
         self._lock: RunLock | None = None  # held by this run
         self._lost: Problem | None = None  # why it is not held any more
         self._renewed_at = (0.0, 0.0)  # monotonic, and time of day
-        self._seen: tuple[str, float] | None = None  # the lock of another run, and since when it is unchanged
+        self._seen: tuple[str | None, float] = (None, 0.0)  # the lock of another run, and since when it is unchanged
         self._mutex = RLock()
 
     def read(self) -> tuple[str | None, str | None]:
@@ -154,8 +148,9 @@ class RemoteStore:
 
     def _check_expired(self, text: str) -> None:
         """Raise Busy unless the lock of another run was seen unchanged for as long as it holds."""
-        lock, now = read_holder(RunLock, text), self._clock.monotonic()
-        if self._seen is None or self._seen[0] != text:
+        lock = read_holder(RunLock, text)
+        now = self._clock.monotonic()
+        if self._seen[0] != text:
             self._seen = text, now
         expiry = min(max(_LEAST_EXPIRY, lock.expiry), _MOST_EXPIRY) if lock else EXPIRY
         left = self._seen[1] + expiry - now

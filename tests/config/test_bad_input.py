@@ -202,7 +202,7 @@ MISTAKES = [
     ("{env: HOOK_SECRET}", "yes", "14:17", "a secret is never written into the file"),
     ("{env: HOOK_SECRET}", "", "14:16", "secret is empty"),
     ("{env: HOOK_SECRET}", f"[{LITERAL}]", "14:17", "secret must be a mapping"),
-    ("{env: HOOK_SECRET}", "{}", "14:17", "names no place"),
+    ("{env: HOOK_SECRET}", "{}", "14:17", "secret is empty"),
     ("{env: HOOK_SECRET}", "{command: op read x}", "14:27", "secret.command must be a list"),
     ("{env: HOOK_SECRET}", "{command: []}", "14:27", "secret.command is empty"),
     ("{env: HOOK_SECRET}", "{command: [op, 5]}", "14:32", "an item of secret.command must be text"),

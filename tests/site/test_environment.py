@@ -25,6 +25,7 @@ OTHERS = {  # constants of that shape that are no variables, or are set for othe
     *("ROLE_SDB_ADMIN_USER", "ROLE_SDB_CONFIG_MANAGER_USER", "ROLE_SDB_MANAGER_USER"),
     *("CERT_REQUIRED", "O_BINARY", "O_NONBLOCK"),
     *("ALERTS_SECRET", "CATALOGUE_SECRET"),  # of the demo's hooks file
+    *("GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME"),
     *("GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "LC_ALL", "PYTHONIOENCODING", "PYTHONPATH"),
 }
 
