@@ -76,13 +76,16 @@ class FetchedTenancy(Record, frozen=True):
 def bridge(state: State, one: FetchedTenancy, now: float) -> FetchedTenancy:
     """Return what is live: what was listed, with what that does not show yet, and without what it still shows."""
     tenancy = one.tenancy
-    gone, unlisted = _removed_lately(state, tenancy.name, now), _unlisted(state, tenancy.name, now)
-    if not (gone or unlisted):
-        return one
+    gone = _removed_lately(state, tenancy.name, now)
+    unlisted = _unlisted(state, tenancy.name, now)
     listed = {each.id for each in one.live}
-    made_for = {declared_digest(state.url_salt, each.key): each for each in (tenancy.subscriptions if unlisted else ())}
     live = [each for each in one.live if each.id not in gone]
-    live += (_as_made(each, made_for.get(each.declared)) for each in unlisted if each.id not in gone | listed)
+    made_for = {}
+    if unlisted:
+        made_for = {declared_digest(state.url_salt, each.key): each for each in tenancy.subscriptions}
+    for entry in unlisted:
+        if entry.id not in gone | listed:
+            live.append(_as_made(entry, made_for.get(entry.declared)))
     return FetchedTenancy(tenancy, tuple(live), tuple(sorted(gone & listed)))
 
 
