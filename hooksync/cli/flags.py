@@ -14,7 +14,7 @@ from functools import partial
 
 from hooksync.config.declarations import is_own, read_shard
 from hooksync.core.errors import Problem, UsageError
-from hooksync.core.model import SECRET_KINDS, SecretRef
+from hooksync.core.model import SecretRef
 from hooksync.core.schema import SCHEMA_KINDS, is_reference
 
 TYPE_CHECKING = False
@@ -65,11 +65,8 @@ def number_between(kind: type[float], least: float, most: float) -> Callable[[st
 def reference(flag: str, text: str) -> SecretRef:
     """Read where a secret is found. Raises UsageError, which does not quote what may be the secret itself."""
     kind, _, name = text.partition(":")
-    if kind in SECRET_KINDS and kind not in ("env", "file"):
-        fix = f"give {flag} env:NAME or {flag} file:PATH; only a hooks file can name other places"
-        raise UsageError(Problem(f"{flag} takes no {kind}", fix))
-    if not is_reference({kind: name}):
-        fix = "name its place, never the secret itself"
+    if not is_reference({kind: name}):  # of the kinds that are written as one text
+        fix = "name its place, never the secret itself; only a hooks file can name a different kind of place"
         raise UsageError(Problem(f"{flag} is neither env:NAME nor file:PATH", fix))
     if kind == "env" and is_own(name):
         fix = f"name a different variable with {flag}"

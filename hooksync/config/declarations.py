@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hooksync.core import model
-from hooksync.core.errors import Problem, UsageError
+from hooksync.core.errors import Problem, UsageError, some_of
 from hooksync.core.record import Record, fields_of, replace
 from hooksync.core.template import Template
 from hooksync.core.urls import is_plain_http, normal_url, owns_url, server_fault, server_url, url_fault
@@ -238,7 +238,7 @@ def refuse_unmatched(flag: str, globs: Iterable[str], candidates: Sequence[str],
     """Raise UsageError for globs that match none of the candidates. `flag`: that they came with."""
     from hooksync.core.redaction import printable  # only here: the addresses of a state may be anything
 
-    some = printable(", ".join(candidates[:3])) + (", ..." if len(candidates) > 3 else "")
+    some = printable(some_of(candidates, 3))
     fix = f"choose among {some}" if some else f"there is no {noun} to choose"
     if unmatched := [glob for glob in globs if not any(fnmatchcase(each, glob) for each in candidates)]:
         raise UsageError(*(Problem(f'{flag} "{glob}" matches no {noun}', fix) for glob in unmatched))

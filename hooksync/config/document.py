@@ -17,7 +17,7 @@ from hooksync.config.files import Source
 from hooksync.config.references import reference_problems
 from hooksync.config.yaml_loader import Mark, YamlList, YamlMap, parser_warning, read_yaml
 from hooksync.core import model
-from hooksync.core.errors import FileError, Problem
+from hooksync.core.errors import FileError, Problem, some_of
 from hooksync.core.record import Record, given_fields
 from hooksync.core.schema import read_schema, schema_check
 from hooksync.core.template import parse_template
@@ -133,8 +133,7 @@ class TriggerCatalog:
         import difflib  # a large module, needed for mistakes alone
 
         guesses = difflib.get_close_matches(name.upper(), islice(self._triggers, _MOST_ADVISED), n=1)
-        shown = (*self._shown[:_MOST_ADVISED], *(["..."] if len(self._shown) > _MOST_ADVISED else []))
-        known = f"known: {', '.join(shown)}; newer ones go under extra_triggers"
+        known = f"known: {some_of(self._shown, _MOST_ADVISED)}; newer ones go under extra_triggers"
         return f"did you mean {guesses[0]}? ({known})" if guesses else known
 
 

@@ -66,8 +66,10 @@ def _find_backend(where: str, environ: Mapping[str, str], file: str) -> Backend 
 
 def _stem(file: str) -> str:
     """Return the path that what lies beside a hooks file begins with. `file`: a folder of them, too; or "-"."""
-    if file == "-" or os.path.isdir(file):
-        return os.path.join("" if file == "-" else file, "hooks")
+    if file == "-":
+        return "hooks"
+    if os.path.isdir(file):
+        return os.path.join(file, "hooks")
     return os.path.splitext(file)[0]
 
 
@@ -153,10 +155,8 @@ def update(store: StateStore, change: Callable[[State], State]) -> State:
         after = change(before)
         serial = max(before.serial, after.serial)
         after = replace(after, serial=serial)
-        if after == before:
-            unchanged = text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)
-            if unchanged:
-                return after  # the layout and the signature would be the same, too
+        if after == before and (text is None or text.replace("\r\n", "\n") == _as_written(after, integrity)):
+            return after  # the layout and the signature would be the same, too
         after = replace(after, serial=serial + 1)
         try:
             store.write(written_text(after, integrity, store.where), version)

@@ -47,7 +47,7 @@ WHOLE = replace(state(MADE, FOUND, UNLISTED, MEANT), serial=7)
 SETTLED = replace(WHOLE, intents=())
 ANOTHER = replace(SETTLED, url_salt="78" * 16)
 
-ADDRESSES = "prod/alert/MOVED, prod/catalogue/MOVED, prod/website/MOVED, ..."
+ADDRESSES = "prod/alert/MOVED, prod/catalogue/MOVED, prod/website/MOVED and 1 more"
 EVERY_ACTION = [
     ("show",),
     ("pull",),
