@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from hooksync.sandbox.tenancies import SandboxOptions
@@ -31,10 +31,6 @@ __all__ = ["backend", "browser", "servers"]  # fixtures of everybody
 settings.register_profile("hooksync", settings.default, deadline=None)
 settings.load_profile("hooksync")
 settings.register_profile("fast lane", deadline=None, max_examples=20)
-# for mutants, of which only whether they are caught is asked: the same examples each time, and none made smaller
-settings.register_profile(
-    "mutants", deadline=None, database=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
-)
 
 LONG_FILES = (  # of which each test makes all that it needs, or shares it with other workers
     "attacks/test_attacks.py",

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure, and write tables to standard output."""
+"""`python -m tests.bench`: measure, and write the table of docs/internals/performance.md to standard output."""
 
 from __future__ import annotations
 
@@ -7,89 +7,140 @@ import os
 import platform
 import sys
 import tempfile
-import time
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
-from tests.bench import network, peers, scale, startup, tenancies
-from tests.bench.figures import Found
-from tests.bench.measure import Failed, Ground, run_child
-from tests.bench.table import json_text, markdown_table, text_table
+from hooksync import __version__
+from tests.bench.measure import HOOKSYNC, Figure, Sample, compare_cpu, growth, interleave, median_cpu, run
+from tests.bench.workload import TENANT, start_box, write_hooks, write_list
 
-BENCHMARKS = {
-    "startup": startup.measure,
-    "scale": scale.measure,
-    "network": network.measure,
-    "tenancies": tenancies.measure,
-    "peer": peers.measure,
+LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff")
+
+# start-up: a command | its floor | the limit, as a multiple
+SMALL = 3  # subscriptions
+COMMANDS = {
+    "--version": ("pass", 1.6),
+    "validate": ("import yaml, jsonschema", 0.55),
+    "plan --no-state": ("import yaml, jsonschema, requests", 0.75),
 }
-LIBRARIES = ("PyYAML", "jsonschema", "requests", "urllib3", "deepdiff", "filelock", "pyPreservica")
+
+# a plan of n declared against n live: flags | the limits of the size judged, as a multiple and in MiB
+LARGE = 10_000
+WAYS = {
+    "text": ("--no-state", 2.5, 75),
+    "as JSON": ("--no-state --format json", 3.0, 90),
+    "saved": ("--no-state --out plan.json", 3.0, 90),
+    "with a state": ("--state the.state.json", 4.0, 120),
+}
+LEAST = "the least work"
+LINEAR = 1.1  # the exponent that still passes for linear
+
+# an apply over a network
+COUNT, LATENCY, IN_FLIGHT = 600, 0.05, 16
+OTHER_CALLS = 3  # log in, list, and the verification
 
 
 def main() -> int:
-    """Measure what is asked for. Exits with 0 whatever was found, and with 1 where it could not be measured."""
-    arguments = _read_arguments()
-    before = os.getloadavg()
-    start = time.monotonic()
-    try:
-        found = [_measure(name, is_quick=arguments.quick) for name in arguments.only or BENCHMARKS]
-    except Failed as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    circumstances = {
-        **_circumstances(),
-        "load": {"before": before, "after": os.getloadavg()},
-        "seconds": round(time.monotonic() - start, 1),
-        "is_quick": arguments.quick,
-    }
-    write = markdown_table if arguments.markdown else text_table
-    sys.stdout.write(write(circumstances, found))
-    if arguments.json:
-        arguments.json.write_text(json_text(circumstances, found), encoding="utf-8")
+    """Exits with 0 if everything could be measured, whatever was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: to try the benchmarks")
+    is_quick = parser.parse_args().quick
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    sys.stdout.write(
+        f"hooksync {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores; {libraries}\n\n"
+        "| what | measured | limit | made from |\n|---|---|---|---|\n"
+    )
+    for measure in (_start_up, _plans, _apply):
+        with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
+            for figure in measure(Path(folder), is_quick):
+                sys.stdout.write(f"{figure}\n")
+                sys.stdout.flush()
     return 0
 
 
-def _read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes and few repeats: to try the benchmarks")
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="measure this; may be repeated")
-    parser.add_argument("--markdown", action="store_true", help="write Markdown instead of text")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every figure and sample to a file, too")
-    return parser.parse_args()
+def _start_up(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare commands on a small file with what Python needs to import their libraries."""
+    write_hooks(folder / "hooks.yaml", SMALL, differs=False)
+    subjects: dict[str, Callable[[], Sample]] = {}
+    with start_box(SMALL) as box:
+        environ = _environ(box.url)
+        for command, (floor, _) in COMMANDS.items():
+            subjects[command] = partial(run, (*HOOKSYNC, *command.split()), folder, environ)
+            subjects[floor] = partial(run, (sys.executable, "-c", floor), folder, environ)
+        samples = interleave(subjects, 1 if is_quick else 21)
+    for command, (floor, limit) in COMMANDS.items():
+        yield compare_cpu(f"`hooksync {command}`", samples[command], samples[floor], limit, f"`{floor}`")
 
 
-def _measure(name: str, *, is_quick: bool) -> Found:
-    with tempfile.TemporaryDirectory(prefix="hooksync-bench-") as folder:
-        ground = Ground(Path(folder), is_quick, _say)
-        ground.say(name)
-        try:
-            run_child([sys.executable, "-c", "import hooksync"], ground.folder)
-        except Failed:
-            raise Failed("hooksync is not installed for this Python; see the README for how") from None
-        return BENCHMARKS[name](ground)
+def _plans(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare plans in which 3 of 100 differ with the least work, and three sizes with each other."""
+    rounds = {LARGE // 10: 9, LARGE: 5, LARGE * 10: 2}
+    if is_quick:
+        rounds = {10: 1, 100: 1, 1_000: 1}
+    small, judged, large = rounds
+    costs: dict[str, dict[int, float]] = {"text": {}, "with a state": {}}
+    for size, repeats in rounds.items():
+        samples = _plan(folder, size, repeats, WAYS if size == judged else costs)
+        for way, by_size in costs.items():
+            by_size[size] = median_cpu(samples[way])
+        if size != judged:
+            continue
+        for way, (_, limit, memory) in WAYS.items():
+            name = f"`plan` of {size:,} declared, {size:,} live, {way}"
+            yield compare_cpu(name, samples[way], samples[LEAST], limit, LEAST)
+            peak = max(sample.peak for sample in samples[way])
+            yield Figure("the same: memory", peak, "MiB", memory)
+    for way, by_size in costs.items():
+        name = f"growth of `plan` from {small:,} to {large:,}, {way}"
+        yield Figure(name, growth(by_size), "", LINEAR, "the exponent; 1 is linear")
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+def _plan(folder: Path, size: int, repeats: int, ways: Iterable[str]) -> dict[str, list[Sample]]:
+    write_hooks(folder / "same.yaml", size, differs=False)
+    write_hooks(folder / "hooks.yaml", size, differs=True)
+    write_list(folder / "list.json", size)
+    (folder / "the.state.json").unlink(missing_ok=True)
+    with start_box(size) as box:
+        environ = _environ(box.url)
+        adopt = (*HOOKSYNC, "apply", "--adopt", "--no-probe", "-f", "same.yaml", "--state", "the.state.json")
+        run(adopt, folder, environ)
+        least = (sys.executable, "-m", "tests.bench.least", "hooks.yaml", "list.json")
+        subjects: dict[str, Callable[[], Sample]] = {LEAST: partial(run, least, folder, environ)}
+        for way in ways:
+            flags = WAYS[way][0].split()
+            subjects[way] = partial(run, (*HOOKSYNC, "plan", *flags), folder, environ)
+        return interleave(subjects, repeats)
 
 
-def _circumstances() -> dict[str, object]:
-    from hooksync import __version__
+def _apply(folder: Path, is_quick: bool) -> Iterator[Figure]:
+    """Compare how long `apply` subscribes with n x latency / in flight."""
+    count = 160 if is_quick else COUNT
+    write_hooks(folder / "hooks.yaml", count, differs=False)
+    spans = []
+    outside = []
+    for _ in range(1 if is_quick else 3):
+        (folder / "hooks.state.json").unlink(missing_ok=True)
+        with start_box(0, LATENCY) as box:
+            command = (*HOOKSYNC, "apply", "--yes", "--parallelism", str(IN_FLIGHT))
+            sample = run(command, folder, _environ(box.url))
+            arrived = [call.arrived for call in box.calls if call.name == "subscribe"]
+            span = max(arrived) - min(arrived) + LATENCY
+            spans.append(span)
+            outside.append(sample.wall - span)
+    least = count * LATENCY / IN_FLIGHT
+    name = f"`apply` of {count} at {LATENCY * 1000:.0f} ms, {IN_FLIGHT} in flight"
+    detail = f"{median(spans):.2f} s over {least:.2f} s; {sample.cpu:.2f} s CPU"
+    yield Figure(name, median(spans) / least, "x", 1.15, detail)
+    yield Figure("the same, outside of the calls", median(outside), "s", 1.5, "by the clock")
+    yield Figure("the same: calls", len(box.calls), "calls", count + OTHER_CALLS, f"n + {OTHER_CALLS}")
+    yield Figure("the same: connections", box.connections, "connections", 20)
 
-    return {
-        "hooksync": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "libraries": {name: _version(name) for name in LIBRARIES},
-    }
 
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def _environ(url: str) -> dict[str, str]:
+    return {"BOX": url, "PRESERVICA_SERVER": url, "PRESERVICA_TENANT": TENANT}
 
 
 if __name__ == "__main__":

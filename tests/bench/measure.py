@@ -1,108 +1,108 @@
-"""Runs whole processes and measures them, in turn: A B C, C B A, A B C."""
+"""Runs whole processes in turn, and compares what they took."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from statistics import median
 
-from tests.bench.figures import Sample
-from tests.command_line import LOG_IN
+from tests.bench.workload import SECRET
+from tests.command_line import LOG_IN, ROOT
 
-if TYPE_CHECKING:
-    import resource
-
-T = TypeVar("T")
-
-SECRET = "a-shared-secret-of-the-benchmarks"
 HOOKSYNC = (sys.executable, "-m", "hooksync")
-
-_LONGEST = 300.0  # seconds that a process may take
-_KEPT = ("PATH", "TMPDIR", "LANG", "SYSTEMROOT")  # of our environment: what a process needs to start
-_TO_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
+LAUNCH = str(Path(__file__).with_name("launch.py"))
+KEPT = ("PATH", "TMPDIR", "LANG")  # of our environment: what a process needs to start
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a benchmark stands on."""
+class Sample:
+    """What one process took."""
 
-    folder: Path  # for its files; empty at first
-    is_quick: bool  # small sizes and few repeats
-    say: Callable[[str], None]  # for progress
-
-    def choose(self, full: int, quick: int) -> int:
-        """Choose a size, or a number of repeats."""
-        return quick if self.is_quick else full
+    cpu: float  # seconds, user and system, its own children included
+    wall: float  # seconds
+    peak: float  # MiB
 
 
-class Failed(Exception):
-    """A process did not end as it should, so what it took means nothing."""
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the result."""
+
+    name: str
+    value: float
+    unit: str  # "x" for a ratio; or what is counted
+    limit: float | None = None  # in the same unit
+    detail: str = ""  # what the figure was made from
+
+    def __str__(self) -> str:
+        measured = self._number(self.value)
+        limit = ""
+        if self.limit is not None:
+            limit = self._number(self.limit)
+            if self.value > self.limit:
+                measured = f"**{measured}**"
+        return f"| {self.name} | {measured} | {limit} | {self.detail} |"
+
+    def _number(self, value: float) -> str:
+        digits = f"{value:,.0f}" if self.unit in ("MiB", "calls", "connections") else f"{value:.2f}"
+        return f"{digits} {self.unit}".rstrip()
 
 
-def run_child(arguments: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> Sample:
-    """Run a process to its end and measure it. Raises Failed unless it exits with 0."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    environ = {**kept, **LOG_IN, "HOOK_SECRET": SECRET, **(environ or {})}
-    with tempfile.TemporaryFile() as out:
-        start = time.monotonic()
-        process = subprocess.Popen(arguments, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        usage = _wait(process)
-        wall = time.monotonic() - start
-        if process.returncode != 0:
-            raise Failed(f"{' '.join(arguments)} ended with {process.returncode}: {_last_words(out)}")
-    return Sample(usage.ru_utime + usage.ru_stime, wall, _peak(usage))
+def run(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Sample:
+    """Run a process to its end and measure it. Ends the benchmark unless the process exits with 0."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    environ = {**kept, **LOG_IN, "HOOK_SECRET": SECRET, "PYTHONPATH": str(ROOT), **environ}
+    command = [sys.executable, LAUNCH, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+    return Sample(**json.loads(done.stdout))
 
 
-def interleave(subjects: Mapping[str, Callable[[], T]], rounds: int, *, warms_up: bool = True) -> dict[str, list[T]]:
-    """Run all subjects in each round, every other round backwards, so that what disturbs one disturbs all alike.
+def interleave(subjects: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:
+    """Run all subjects in each round, every other round backwards, so that noise meets all alike.
 
-    Before several rounds comes one that is not counted: it compiles what is not compiled, and fills the caches.
+    If there are several rounds, a round that does not count comes first and fills the caches.
     """
-    if rounds > 1 and warms_up:
-        for run in subjects.values():
-            run()
-    samples: dict[str, list[T]] = {name: [] for name in subjects}
+    samples: dict[str, list[Sample]] = {name: [] for name in subjects}
+    if rounds > 1:
+        for subject in subjects.values():
+            subject()
     for number in range(rounds):
         for name in list(subjects)[:: -1 if number % 2 else 1]:
             samples[name].append(subjects[name]())
     return samples
 
 
-def own_peak() -> float:
-    """Give the peak memory of this process, in MiB."""
-    import resource  # POSIX alone has it
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _TO_BYTES / 1024**2
+def median_cpu(samples: Sequence[Sample]) -> float:
+    """Return the median of the CPU seconds."""
+    return median(sample.cpu for sample in samples)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
-    """Wait for the end of a process, and give what it used. One that does not end is killed."""
-    watchdog = threading.Timer(_LONGEST, process.kill)
-    watchdog.start()
-    try:
-        _, status, usage = os.wait4(process.pid, 0)
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        watchdog.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage
+def compare_cpu(
+    name: str, measured: Sequence[Sample], base: Sequence[Sample], limit: float | None, base_name: str
+) -> Figure:
+    """Divide the medians of the CPU of two kinds of process."""
+    dividend = median_cpu(measured)
+    divisor = median_cpu(base)
+    detail = f"{dividend * 1000:.0f} ms over {divisor * 1000:.0f} ms, {base_name}"
+    return Figure(name, dividend / divisor, "x", limit, detail)
 
 
-def _peak(usage: resource.struct_rusage) -> float | None:
-    """Give the peak memory of a process, in MiB; None where it may be ours: a new process begins as a copy of us."""
-    peak = usage.ru_maxrss * _TO_BYTES / 1024**2
-    return peak if peak > own_peak() else None
+def growth(costs: Mapping[int, float]) -> float:
+    """Return the exponent by which the cost of one more entry grows, from the costs of three sizes.
 
-
-def _last_words(out: BinaryIO) -> str:
-    out.seek(0)
-    return out.read().decode("utf-8", "replace")[-500:].strip()
+    1 is linear, 2 quadratic. Steps are compared, not sizes, so that what every run pays alike does not count.
+    The result is NaN if noise hides a step.
+    """
+    small, middle, large = costs
+    former = (costs[middle] - costs[small]) / (middle - small)
+    latter = (costs[large] - costs[middle]) / (large - middle)
+    if former <= 0 or latter <= 0:
+        return math.nan
+    return 1 + math.log(latter / former) / math.log(large / middle)

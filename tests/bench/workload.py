@@ -1,53 +1,69 @@
-"""What is declared and what is live in a benchmark: made-up subscriptions, known by their numbers. Pure."""
+"""What is declared and what is live in a benchmark: made-up subscriptions, known by their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+from pathlib import Path
 
-TRIGGER = "INDEXED"
-WIRE_TRIGGER = "FULL_TEXT_INDEXED"
+from hooksync.sandbox.tenancies import SandboxOptions
+from tests.boxes import Sandbox
+
 TENANT = "DEMO"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One declared subscription."""
-
-    number: int
-    include_identifiers: bool = True
+SECRET = "a-shared-secret-of-the-benchmarks"
+HEAD = f"""\
+version: 1
+tenancies:
+  demo:
+    server: ${{BOX}}
+    tenant: {TENANT}
+    probe: never
+    subscriptions:
+"""
+ENTRY = """\
+      hook-{number:06d}:
+        url: {url}
+        trigger: INDEXED
+        secret: {{env: HOOK_SECRET}}
+        include_identifiers: {flag}
+"""
 
 
 def url_of(number: int) -> str:
-    """Give the URL of a subscription."""
+    """Return the URL of a subscription."""
     return f"https://fn.example.net/api/hook/{number:06d}"
 
 
-def like_live(count: int) -> Iterator[Entry]:
-    """Declare what is live: the numbers from 0 on."""
-    return map(Entry, range(count))
+def write_hooks(path: Path, count: int, *, differs: bool) -> None:
+    """Declare so many subscriptions.
+
+    `differs`: of each 100, one has a different flag, one is new, and one that is live is not declared.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        file.write(HEAD)
+        for number in range(count):
+            place = number % 100 if differs else None
+            declared = count + number if place == 20 else number
+            flag = "false" if place == 10 else "true"
+            file.write(ENTRY.format(number=declared, url=url_of(declared), flag=flag))
 
 
-def unlike_live(count: int) -> Iterator[Entry]:
-    """Declare as many, of which 3 in 100 differ from what is live: another flag, one that is new, one that is gone."""
+def start_box(count: int, latency: float = 0.0) -> Sandbox:
+    """Start a sandbox in which the first so many subscriptions are live. `latency`: seconds of each call."""
+    box = Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}), latency=latency))
     for number in range(count):
-        match number % 100:
-            case 10:
-                yield Entry(number, include_identifiers=False)
-            case 20:
-                yield Entry(count + number)  # and so the live one of this number is not declared
-            case _:
-                yield Entry(number)
+        box.seed(TENANT, url_of(number), "FULL_TEXT_INDEXED", SECRET)
+    return box
 
 
-def hooks_file(tenancies: Iterable[tuple[str, Iterable[Entry]]]) -> Iterator[str]:
-    """Write a hooks file, line by line, for tenancies by the names of their tenants; the server is `${BOX}`."""
-    yield "version: 1\ntenancies:\n"
-    for tenant, entries in tenancies:
-        yield f"  {tenant.lower()}:\n    server: ${{BOX}}\n    tenant: {tenant}\n    probe: never\n    subscriptions:\n"
-        for entry in entries:
-            yield f"      hook-{entry.number:06d}:\n"
-            yield f"        url: {url_of(entry.number)}\n        trigger: {TRIGGER}\n"
-            yield "        secret: {env: HOOK_SECRET}\n"
-            if not entry.include_identifiers:
-                yield "        include_identifiers: false\n"
+def write_list(path: Path, count: int) -> None:
+    """Write the list of a sandbox as it sends it."""
+    held = [
+        {
+            "id": f"{number:032x}",
+            "url": url_of(number),
+            "triggerType": "FULL_TEXT_INDEXED",
+            "includeIdentifiers": True,
+        }
+        for number in range(count)
+    ]
+    path.write_text(json.dumps(held), encoding="utf-8")
