@@ -11,7 +11,6 @@ from hooksync.core.errors import AnswerLost, HooksyncError, Problem, Rejected, S
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, Secret
 
 LIE = "a success answer, and nothing done"
-SAME = "a success answer with the id of an old one"
 
 
 def rejected(status: int) -> Rejected:
@@ -27,7 +26,7 @@ class FakeService:
     """Holds subscriptions.
 
     A script says of each call: None, do it; an error, fail; ("after", error), do it and fail; LIE, do nothing and
-    answer with success; SAME, where there is one for the URL and trigger, answer with its id and make none.
+    answer with success.
     """
 
     live: dict[str, LiveSubscription] = field(default_factory=dict)
@@ -57,12 +56,11 @@ class FakeService:
             self.calls.append(f"subscribe {declared.url.shown}")
             if self._takes(LIE, self.on_subscribe):
                 return f"lie-{len(self.calls)}" if self.tells_ids else None
-            is_upsert = self._takes(SAME, self.on_subscribe) or self.is_upsert
             after = self._script(self.on_subscribe)
             same = [s for s in self.live.values() if s.key == declared.key]
             if same and self.refuses_duplicates:
                 raise rejected(409)
-            if same and is_upsert:
+            if same and self.is_upsert:
                 return same[0].id
             identifier = f"new-{len(self.calls)}"
             self.live[identifier] = LiveSubscription(

@@ -33,7 +33,7 @@ from tests.stretching import stretch_cheaply
 if TYPE_CHECKING:
     from hooksync.service.http import CallRecord
 
-SECRET, NEW_SECRET = "s3cret-of-the-catalogue-0123456789", "n3w-secret-of-the-catalogue-0123456"
+SECRET = "s3cret-of-the-catalogue-0123456789"
 PERSONS_SECRET = "a-secret-that-somebody-chose-by-hand"
 URL = "https://hooks.example.org/catalogue"
 TENANT = "DEMO"
@@ -213,19 +213,6 @@ def test_a_plan_never_waits(on: On, lag: float) -> None:
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("fault", ["commit-cut", "commit-502", "half-body"])
-def test_a_lost_answer_is_not_doubled(on: On, lag: float, fault: str) -> None:
-    with on(additions=lag) as desk:
-        desk.box.faults.add(f"{fault}@subscribe:*")
-        made = desk.apply()
-        assert made.code == 0, made.text
-        assert desk.posts() == len(desk.live) == 2
-        again = desk.apply()
-        assert (again.code, len(desk.live)) == (0, 2), again.text
-        assert again.secrets == ["unknown", "unknown"]
-
-
-@pytest.mark.parametrize("lag", LAGS)
 def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_adopted(on: On, lag: float) -> None:
     with on("answer-without-id", additions=lag) as desk:
         made = desk.apply()
@@ -236,44 +223,6 @@ def test_an_answer_without_an_id_in_a_list_that_lags_is_found_and_unknown_until_
         assert adopted.code == 0, adopted.text
         assert desk.plan().secrets == ["same", "same"]
         assert len(desk.live) == 2
-
-
-@pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
-def test_a_rotation_between_two_runs_ends_with_the_new_secret_alone(on: On, lag: float) -> None:
-    with on(additions=lag) as desk:
-        desk.apply()
-        desk.secret = NEW_SECRET
-        desk.apply()
-        desk.clock.advance(lag)
-        last = desk.apply()
-        assert last.code == 0, last.text
-        assert desk.live_secrets == [NEW_SECRET, NEW_SECRET]
-        assert desk.plan().secrets == ["same", "same"]
-        assert desk.posts() == 4
-
-
-@pytest.mark.parametrize("lag", LAGS)
-def test_a_run_that_was_killed_is_waited_for_and_not_repeated(on: On, lag: float) -> None:
-    with on(additions=lag) as desk:
-        desk.write(ONE)
-        desk.killed_apply()
-        assert len(desk.live) == 1
-        run = desk.apply()
-        assert run.code == 0, run.text
-        assert desk.posts() == len(desk.live) == 1
-        assert desk.plan().secrets == ["unknown"]
-        desk.apply(adopts=True)
-        assert desk.plan().secrets == ["same"]
-
-
-def test_a_rotation_after_a_run_that_was_killed_replaces_what_it_made(on: On) -> None:
-    with on(additions=5.0) as desk:
-        desk.write(ONE)
-        desk.killed_apply()
-        desk.secret = NEW_SECRET
-        run = desk.apply()
-        assert run.code == 0, run.text
-        assert desk.live_secrets == [NEW_SECRET]
 
 
 # What was removed and is still listed
@@ -292,119 +241,6 @@ def test_a_removal_that_lags_is_done_and_the_next_run_takes_it_for_gone(on: On, 
         assert again.code == 0, again.text
         assert not [call for call in desk.box.calls[before:] if call.name == "unsubscribe"]
         assert desk.live == ()
-
-
-@pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
-def test_a_rotation_in_a_list_that_lags_with_removals_leaves_the_new_one_alone(on: On, lag: float) -> None:
-    with on(removals=lag) as desk:
-        desk.apply()
-        desk.secret = NEW_SECRET
-        rotated = desk.apply()
-        assert rotated.code == 0, rotated.text
-        assert desk.live_secrets == [NEW_SECRET, NEW_SECRET]
-        again = desk.apply()
-        assert (again.code, again.secrets) == (0, ["same", "same"]), again.text
-        assert desk.posts() == 4
-
-
-@pytest.mark.parametrize("lag", [*LAGS, LONG_LAG])
-def test_one_that_somebody_removes_is_made_again_though_it_was_ours(on: On, lag: float) -> None:
-    with on(additions=lag) as desk:
-        desk.write(ONE)
-        desk.apply()
-        desk.clock.advance(lag)
-        desk.apply()  # a list has shown it
-        desk.box.remove(TENANT, desk.live[0].id)
-        run = desk.apply()
-        assert run.code == 0, run.text
-        assert len(desk.live) == 1
-
-
-# Flags
-
-
-def test_a_flag_that_the_list_does_not_tell_is_compared_with_what_was_sent(on: On) -> None:
-    with on("minimal-list") as desk:
-        desk.write(ONE)
-        desk.apply()
-        desk.write(ONE.replace("trigger: MOVED", "trigger: MOVED, include_identifiers: false"))
-        run = desk.apply()
-        assert run.code == 0, run.text
-        assert [one.include_identifiers for one in desk.live] == [False]
-        assert [step["action"] for step in desk.plan().steps] == ["keep"]
-
-
-# Services that refuse a second one
-
-
-@pytest.mark.parametrize("lag", [0.0, *LAGS])
-def test_a_conflict_after_a_post_that_was_repeated_on_the_way_is_settled_by_the_list(on: On, lag: float) -> None:
-    with on("refuse-duplicates", additions=lag) as desk:
-        desk.write(ONE)
-        desk.box.faults.add("doubled@subscribe")
-        run = desk.apply()
-        assert run.code == 0, run.text
-        assert [step["outcome"] for step in run.steps] == ["done"]
-        assert len(desk.live) == 1
-        assert desk.plan().secrets == ["unknown"]
-
-
-@pytest.mark.parametrize("removals", [0.0, 5.0])
-def test_duplicates_where_a_second_one_is_refused_leave_one_with_the_new_secret(on: On, removals: float) -> None:
-    with on("refuse-duplicates", removals=removals) as desk:
-        desk.write(ONE)
-        desk.apply()
-        desk.box.seed(TENANT, URL, "MOVED", SECRET)
-        desk.secret = NEW_SECRET
-        desk.apply()
-        last = desk.apply()
-        assert last.code == 0, last.text
-        assert desk.live_secrets == [NEW_SECRET]
-        assert desk.plan().secrets == ["same"]
-
-
-# Answers that are not true
-
-
-@pytest.mark.parametrize(
-    ("fault", "lag"),
-    [
-        ("lie-id", 0.0),
-        ("same-id", 0.0),
-        ("lie-id", 5.0),
-        ("same-id", 5.0),
-    ],
-)
-def test_an_id_of_nothing_new_never_lets_the_old_one_go(on: On, fault: str, lag: float) -> None:
-    with on(additions=lag) as desk:
-        desk.apply()
-        desk.secret = NEW_SECRET
-        desk.box.faults.add(f"{fault}@subscribe:1:1")
-        run = desk.apply()
-        assert run.code != 0, run.text
-        assert sorted(one.trigger for one in desk.live) == ["FULL_TEXT_INDEXED", "MOVED"]
-        assert desk.live_secrets.count(SECRET) == 1
-        desk.apply()
-        assert sorted({one.trigger for one in desk.live}) == ["FULL_TEXT_INDEXED", "MOVED"]
-        desk.clock.advance(BRIDGED + 60)
-        last = desk.apply()
-        assert last.code == 0, last.text
-        assert desk.live_secrets == [NEW_SECRET, NEW_SECRET]
-        assert desk.plan().secrets == ["same", "same"]
-
-
-def test_one_id_for_two_that_are_both_there_settles(on: On) -> None:
-    with on() as desk:
-        desk.apply()
-        desk.secret = NEW_SECRET
-        desk.box.faults.add("commit-same-id@subscribe:1:1")
-        desk.apply()
-        assert {one.trigger for one in desk.live} == {"FULL_TEXT_INDEXED", "MOVED"}
-        desk.apply(adopts=True)
-        desk.clock.advance(BRIDGED + 60)
-        last = desk.apply()
-        assert last.code == 0, last.text
-        assert desk.live_secrets == [NEW_SECRET, NEW_SECRET]
 
 
 # Somebody else's work
