@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from random import Random
 from typing import TypeVar
 
 import pytest
@@ -110,15 +109,6 @@ def test_a_reference_that_looks_like_a_salts_id_finds_its_own() -> None:
     assert one.salts_for([SecretRef("file", "a")], lambda size: b"m" * size)[SecretRef("file", "a")] != salt
 
 
-def test_a_salt_that_nothing_names_any_more_is_dropped() -> None:
-    one = state(entry(), entry(identifier="2" * 32, salt=OTHER_SALT), salts=(SALT, OTHER_SALT))
-    assert one.settled([Settlement("prod", 1, gone=frozenset({"1" * 32}))], []).salts == (OTHER_SALT,)
-
-
-def test_a_salt_that_only_an_intent_names_stays() -> None:
-    assert state(intent()).settled([Settlement("test", 2)], []).salts == (SALT,)
-
-
 def test_an_entry_without_its_salt_never_gets_into_a_state() -> None:
     with pytest.raises(KeyError):
         state().settled([Settlement("prod", 1, (entry(salt=OTHER_SALT),))], [])
@@ -131,22 +121,6 @@ def test_a_salt_that_another_run_dropped_comes_back_with_the_entries_that_name_i
 
 
 # --- runs
-
-
-def test_each_run_has_a_number_of_its_own_and_marks_its_intents_with_it() -> None:
-    first = State(0, URL_SALT).with_intents([intent(run=0), intent("test", run=0)], [SALT])
-    second = first.with_intents([intent(run=0)], [SALT])
-    assert (first.last_run, second.last_run) == (1, 2)
-    assert [each.run for each in second.intents_of("prod")] == [1, 2]
-    assert [each.run for each in second.intents_of("test")] == [1]
-
-
-def test_what_came_of_a_run_replaces_its_intents_and_what_is_open_stays() -> None:
-    begun = state(intent(name="made"), intent(name="open"), intent(name="failed"))
-    end = Settlement("prod", 1, (entry(),), open_addresses=frozenset({"prod/open/MOVED"}))
-    ended = begun.settled([end], [SALT])
-    assert ended.entries == (entry(),)
-    assert [each.address for each in ended.intents] == ["prod/open/MOVED"]
 
 
 def test_intents_of_another_run_stay_unless_this_one_has_looked_after_them() -> None:
@@ -166,27 +140,6 @@ def test_an_intent_that_is_named_twice_is_one() -> None:
     assert len(state().with_intents([intent(), intent()], [SALT]).intents) == 1
 
 
-def test_an_entry_is_written_over_by_the_newer_one_of_its_id() -> None:
-    newer = entry(run=2, key=OTHER_KEY)
-    assert state(entry(), last_run=2).settled([Settlement("prod", 2, (newer,))], [SALT]).entries == (newer,)
-
-
-def test_what_is_not_live_any_more_is_gone_and_nothing_is_where_nobody_looked() -> None:
-    one = state(entry(), entry(identifier="2" * 32), entry("test", "3" * 32))
-    assert one.gone("prod", ["2" * 32, "9" * 32], NOW) == {"1" * 32}
-    assert one.gone("prod", iter(()), NOW) == {"1" * 32, "2" * 32}
-    assert one.gone("prod", None, NOW) == frozenset()
-    assert one.gone("elsewhere", [], NOW) == frozenset()
-
-
-def test_what_another_run_made_since_the_state_was_read_is_not_gone() -> None:
-    before = state(entry(identifier="1" * 32))
-    live_when_listed = ["5" * 32]
-    meanwhile = before.settled([Settlement("prod", 1, (entry(identifier="2" * 32),))], [SALT])
-    after = meanwhile.settled([Settlement("prod", 2, gone=before.gone("prod", live_when_listed, NOW))], [SALT])
-    assert [each.id for each in after.entries] == ["2" * 32]
-
-
 NOW = 1_800_000_000
 
 
@@ -197,25 +150,8 @@ def test_a_list_may_lag_for_a_quarter_of_an_hour_and_no_wrong_clock_makes_it_lon
     assert is_recent(NOW - ago, NOW) is is_so
 
 
-def test_what_no_list_has_shown_yet_is_not_gone_while_it_is_recent() -> None:
-    one = state(replace(entry(), unlisted_since=NOW), entry(identifier="2" * 32))
-    assert one.gone("prod", [], NOW + RECENT - 1) == {"2" * 32}
-    assert one.gone("prod", [], NOW + RECENT) == {"1" * 32, "2" * 32}
-    assert one.gone("prod", ["1" * 32], NOW + RECENT) == {"2" * 32}
-
-
 def removed_of(one: State, tenancy: str) -> tuple[Removed, ...]:
     return tuple(each for each in one.removed if each.tenancy == tenancy)
-
-
-def test_what_was_removed_is_remembered_by_its_tenancy_with_the_newest_time() -> None:
-    one = state(removed(at=NOW), removed("test", at=NOW))
-    newer = (removed(at=NOW + 1), removed(identifier="0" * 32, at=NOW + 1))
-    after = one.settled([Settlement("prod", 1, removed=newer, at=NOW + 2)], [])
-    assert removed_of(after, "prod") == newer[::-1]
-    assert removed_of(after, "test") == (removed("test", at=NOW),)
-    assert after.with_intents([intent()], [SALT]).removed == after.removed
-    assert removed_of(after, "elsewhere") == ()
 
 
 def test_what_was_removed_long_ago_is_forgotten_once_its_tenancy_is_settled() -> None:
@@ -224,14 +160,6 @@ def test_what_was_removed_long_ago_is_forgotten_once_its_tenancy_is_settled() ->
     assert one.settled([Settlement("prod", 1, at=NOW + RECENT - 1)], []).removed == old
     assert one.settled([Settlement("prod", 1, at=NOW + RECENT)], []).removed == (old[1],)
     assert one.settled([Settlement("prod", 1)], []).removed == old
-
-
-def test_an_id_that_is_made_again_was_not_removed_unless_by_the_same_run() -> None:
-    one = state(removed(at=NOW), removed("test", at=NOW))
-    again = Settlement("prod", 1, (entry(),), at=NOW)
-    assert one.settled([again], [SALT]).removed == (removed("test", at=NOW),)
-    both = replace(again, removed=(Removed("prod", "1" * 32, NOW + 1),))
-    assert removed_of(one.settled([both], [SALT]), "prod") == (Removed("prod", "1" * 32, NOW + 1),)
 
 
 @given(states(), TENANCIES, st.booleans())
@@ -248,39 +176,6 @@ def test_settling_one_tenancy_leaves_all_others_as_they_are(one: State, tenancy:
         assert removed_of(after, other) == removed_of(one, other)
     kept = set() if knows else set(one.entries_of(tenancy))
     assert set(after.entries_of(tenancy)) == kept | {"1" * 32}
-
-
-@given(st.permutations("AABB"))
-def test_two_runs_that_cross_lose_nothing_whatever_the_order(order: list[str]) -> None:
-    state, numbers = State(0, URL_SALT), dict[str, int]()
-    for name in order:
-        salt = SALT if name == "A" else OTHER_SALT
-        if name not in numbers:  # it begins, and the second time it ends
-            state = state.with_intents([intent(name=name, run=0, salt=salt)], [salt])
-            numbers[name] = state.last_run
-        else:
-            made = entry(identifier=name, run=numbers[name], salt=salt)
-            state = state.settled([Settlement("prod", numbers[name], (made,))], [salt])
-    assert set(state.entries_of("prod")) == {"A", "B"}
-    assert set(state.salts) == {SALT, OTHER_SALT}
-    assert state.intents == ()
-
-
-@given(states(), st.randoms(use_true_random=False))
-def test_the_order_that_records_come_in_says_nothing(one: State, random: Random) -> None:
-    def mixed(records: tuple[T, ...]) -> tuple[T, ...]:
-        return tuple(random.sample(records, len(records)))
-
-    assert (
-        replace(
-            one,
-            salts=mixed(one.salts),
-            entries=mixed(one.entries),
-            intents=mixed(one.intents),
-            removed=mixed(one.removed),
-        )
-        == one
-    )
 
 
 def test_a_salts_id_names_its_reference_and_itself() -> None:
