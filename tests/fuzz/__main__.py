@@ -1,75 +1,60 @@
-"""The command: gives each target its share of the time, in a process of its own, and tells what was found."""
+"""The command: gives each target its share of the time, in a process of its own, and reports what was found."""
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.fuzz.child import Job, Window, work, work_guided, write
+from tests.command_line import ROOT
+from tests.fuzz.child import LATEST, write
 
 SHARES = {"yaml": 5, "answers": 1, "receiver": 1, "state": 1, "plan": 1, "header": 1}
 MOST_DEATHS = 20  # of children over one target; each is a find
-
-_LEAST = 1.0  # seconds that are worth another child
+LEAST = 1.0  # seconds that are worth one more child
 
 
 def main() -> int:
-    options = _options()
-    folder = Path(options.finds or tempfile.mkdtemp(prefix="hooksync-finds-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    targets = options.targets or list(SHARES)
-    for target in targets:
-        seconds = options.minutes * 60 * SHARES[target] / sum(SHARES[each] for each in targets)
-        start = time.monotonic()
-        inputs = _fuzz(Job(target, str(options.seed), seconds, folder), is_guided=options.atheris)
-        _say(f"{target:10}{inputs:>10} inputs in {(time.monotonic() - start) / 60:.1f} minutes")
-    finds = sorted(folder.glob("*.txt"))
-    for find in finds:
-        _say(f"{find.with_suffix('')}: {find.read_text(encoding='utf-8').strip()}")
-    _say(f"{len(finds)} finds in {folder}")
-    return 1 if finds else 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _options() -> argparse.Namespace:
+    """Exits with 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(SHARES)}; all, if none is named")
-    parser.add_argument("--minutes", type=float, default=1.0, metavar="N", help="for all of them together (default 1)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the dice (default 1)")
-    parser.add_argument("--finds", metavar="FOLDER", help="where finds are kept (default: a new temporary folder)")
-    parser.add_argument("--atheris", action="store_true", help="guided by coverage; needs `pip install atheris`")
+    parser.add_argument("--minutes", type=float, default=1.0, metavar="N", help="for all of them (default 1)")
+    parser.add_argument("--seed", default="1", metavar="S", help="of the random numbers (default 1)")
+    parser.add_argument("--finds", metavar="FOLDER", help="where finds are kept (default: a temporary folder)")
     options = parser.parse_args()
     if unknown := set(options.targets) - set(SHARES):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
-    return options
+    folder = Path(options.finds or tempfile.mkdtemp(prefix="hooksync-finds-")).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = options.targets or list(SHARES)
+    for target in targets:
+        share = SHARES[target] / sum(SHARES[each] for each in targets)
+        _fuzz(target, options.seed, options.minutes * 60 * share, folder)
+    finds = sorted(folder.glob("*.txt"))
+    for find in finds:
+        sys.stdout.write(f"{find.with_suffix('')}: {find.read_text(encoding='utf-8')}")
+    sys.stdout.write(f"{len(finds)} finds in {folder}\n")
+    return 1 if finds else 0
 
 
-def _fuzz(job: Job, *, is_guided: bool) -> int:
-    """Run children over one target until its time is over; one that dies leaves a find. Returns the inputs tried."""
-    context = multiprocessing.get_context("spawn")
-    window = Window()
-    end = time.monotonic() + job.seconds
-    deaths = 0
-    while (left := end - time.monotonic()) >= _LEAST and deaths < MOST_DEATHS:
-        part = Job(job.target, f"{job.seed}/{job.target}/{deaths}", left, job.folder)
-        child = context.Process(target=work_guided if is_guided else work, args=(part, window))
-        child.start()
-        child.join()
-        if child.exitcode == 1:
+def _fuzz(target: str, seed: str, seconds: float, folder: Path) -> None:
+    """Run children over one target until its time is over. A child that dies leaves a find."""
+    end = time.monotonic() + seconds
+    for number in range(MOST_DEATHS):
+        left = end - time.monotonic()
+        if number and left < LEAST:
+            return
+        command = [sys.executable, "-m", "tests.fuzz.child", target, f"{seed}/{number}", str(left), str(folder)]
+        code = subprocess.call(command, cwd=ROOT)
+        if code == 0:
+            return
+        if code == 1:
             raise SystemExit("the fuzzer itself failed: see above")
-        if child.exitcode:
-            deaths += 1
-            what = f"the process ended with {child.exitcode} (negative: the signal)"
-            write(job.folder / f"{job.target}-death-{deaths}", window.data, what)
-    return window.inputs
+        what = f"the process ended with {code} (negative: the signal)"
+        write(folder / f"{target}-death-{number}", (folder / LATEST).read_bytes(), what)
 
 
 if __name__ == "__main__":

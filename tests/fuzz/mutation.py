@@ -29,77 +29,41 @@ class Mutator:
     def __init__(self, dice: Random, words: Sequence[bytes]) -> None:
         self._dice = dice
         self._words = words
-        self._ways: tuple[Callable[[bytes, bytes], bytes], ...] = (
-            self._flip, self._drop, self._insert, self._insert, self._replace, self._splice, self._repeat, self._move,
-            self._lines, self._lines, self._encode, self._tree, self._tree,
-        )  # fmt: skip
-        self._gentle = (self._tree, self._tree, self._tree, self._replace)  # what they give is mostly well-formed
+        ways = (self._put, self._put, self._put, self._replace, self._repeat, self._encode, self._tree, self._tree)
+        gentle = (self._tree, self._tree, self._tree, self._replace)  # what they give is mostly well-formed
+        self._ways: tuple[tuple[Callable[[bytes, bytes], bytes], ...], ...] = (ways, gentle)
 
     def mutate(self, pool: Sequence[bytes]) -> bytes:
         """Make an input of one or two from the pool."""
         data = self._dice.choice(pool)
-        ways = self._dice.choice((self._ways, self._gentle))
+        ways = self._dice.choice(self._ways)
         for _ in range(self._dice.randint(1, _MOST_CHANGES)):
             data = self._dice.choice(ways)(data, self._dice.choice(pool))[:LONGEST]
         return data
 
-    def _span(self, data: bytes, longest: int = 16) -> tuple[int, int]:
+    def _span(self, data: bytes, longest: int) -> tuple[int, int]:
         start = self._dice.randint(0, len(data))
         return start, min(len(data), start + self._dice.randint(0, longest))
 
-    def _flip(self, data: bytes, _: bytes) -> bytes:
-        start, _end = self._span(data)
-        return data[:start] + bytes([self._dice.randrange(256)]) + data[start + 1 :]
+    def _put(self, data: bytes, other: bytes) -> bytes:
+        """Put a byte, a word, a part of a different input, or nothing in the place of a few bytes or of many."""
+        start, end = self._span(data, self._dice.choice((0, 1, 16, len(data))))
+        begin, stop = self._span(other, len(other))
+        byte = bytes([self._dice.randrange(256)])
+        return data[:start] + self._dice.choice((byte, self._word(), other[begin:stop], b"")) + data[end:]
 
-    def _drop(self, data: bytes, _: bytes) -> bytes:
-        start, end = self._span(data, self._dice.choice((1, 16, len(data))))
-        return data[:start] + data[end:]
-
-    def _insert(self, data: bytes, _: bytes) -> bytes:
-        start, _end = self._span(data)
-        return data[:start] + self._dice.choice(self._words) + data[start:]
+    def _word(self) -> bytes:
+        return self._dice.choice(self._words)
 
     def _replace(self, data: bytes, _: bytes) -> bytes:
-        """Put a word in the place of each of another, or of one."""
-        old, new = self._dice.choice(self._words), self._dice.choice(self._words)
-        return data.replace(old, new, self._dice.choice((1, 2, -1)))
-
-    def _splice(self, data: bytes, other: bytes) -> bytes:
-        start, _end = self._span(data)
-        begin, end = self._span(other, len(other))
-        return data[:start] + other[begin:end] + data[self._dice.choice((start, len(data))) :]
+        """Put a word in the place of each of a different word, or of one."""
+        return data.replace(self._word(), self._word(), self._dice.choice((1, 2, -1)))
 
     def _repeat(self, data: bytes, _: bytes) -> bytes:
         """Write a word, or a part of the input, many times: depth, length, floods."""
         start, end = self._span(data, 64)
-        part = self._dice.choice((data[start:end], self._dice.choice(self._words), b"".join(self._some_words())))
+        part = self._dice.choice((data[start:end], self._word(), self._word() + self._word()))
         return data[:start] + part * self._dice.choice((2, 101, self._dice.randrange(1200), 30_000)) + data[end:]
-
-    def _some_words(self) -> list[bytes]:
-        return self._dice.choices(self._words, k=self._dice.randint(1, 4))
-
-    def _move(self, data: bytes, _: bytes) -> bytes:
-        start, end = self._span(data, 64)
-        rest = data[:start] + data[end:]
-        to, _end = self._span(rest)
-        return rest[:to] + data[start:end] + rest[to:]
-
-    def _lines(self, data: bytes, other: bytes) -> bytes:
-        """Drop, double, indent, or bring in a line."""
-        lines = data.split(b"\n")
-        at = self._dice.randrange(len(lines))
-        match self._dice.randrange(5):
-            case 0:
-                del lines[at]
-            case 1:
-                lines.insert(self._dice.randrange(len(lines)), lines[at])
-            case 2:
-                lines[at] = b" " * self._dice.randint(1, 4) + lines[at]
-            case 3:
-                lines[at] = lines[at].strip()
-            case _:
-                lines.insert(at, self._dice.choice(other.split(b"\n")))
-        return b"\n".join(lines)
 
     def _encode(self, data: bytes, _: bytes) -> bytes:
         if self._dice.random() < 0.7:  # what is encoded otherwise is refused at once

@@ -18,8 +18,6 @@ from tests.fuzz.targets import TARGETS
 SLOWEST = 5.0  # seconds of processor time that an input of up to 64 KiB may take
 
 _LARGEST_POOL = 3000
-_MOST_CUTS = 1000  # tries to make a find smaller
-_LONGEST_CUTTING = 20.0  # seconds for them
 
 
 @dataclass(frozen=True)
@@ -89,22 +87,3 @@ def _told(error: Exception) -> tuple[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).parent.name == "hooksync"] or frames
     return f"{type(error).__name__} in {Path(ours[-1].filename).name}, {ours[-1].name}", str(error)[:300]
-
-
-def smaller(find: Find, before: Callable[[bytes], None] = lambda _: None) -> Find:
-    """Cut from a find what it does not need."""
-    data, tries, size = find.data, 0, max(1, len(find.data) // 2)
-    end = time.process_time() + _LONGEST_CUTTING
-    while size and tries < _MOST_CUTS and time.process_time() < end:
-        at = 0
-        while at < len(data) and tries < _MOST_CUTS and time.process_time() < end:
-            tries += 1
-            cut = data[:at] + data[at + size :]
-            before(cut)
-            found, _ = try_input(find.target, cut)
-            if found and found.name == find.name:
-                data = cut
-            else:
-                at += size
-        size //= 2
-    return Find(find.target, data, find.what, find.example)

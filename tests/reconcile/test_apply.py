@@ -233,6 +233,12 @@ ENDS = {  # a service | replacement | the result, what went wrong, and the fix
         ("half-done", "the old one was removed, and the new one could not be made: -> 400: no"),
         "this subscription is missing now: look, then run apply again",
     ),
+    "the new one is refused": (
+        FakeService.holding([OLD], on_subscribe=deque([rejected(400)])),
+        "create-first",
+        ("failed", "-> 400: no"),
+        "look",
+    ),
     "the old one is not removed": (
         FakeService.holding([OLD], on_unsubscribe=deque([rejected(500)])),
         "create-first",
@@ -291,6 +297,18 @@ def test_what_is_not_done_says_what_is_wrong_and_the_fix(
     outcome = carry_out(tenancy(declared(), replacement=replacement), service)
     assert results(outcome) == [end[0]]
     assert said(outcome) == [(end[1], fix)]
+
+
+def test_a_create_that_broke_and_was_made_all_the_same_is_known_by_the_verification() -> None:
+    outcome = carry_out(tenancy(declared()), FakeService(on_subscribe=deque([("after", rejected(500))])))
+    assert results(outcome) == ["done"]
+    assert outcome.outcomes[0].new_id == "new-1"
+
+
+def test_a_removal_that_broke_and_was_done_all_the_same_is_known_by_the_list() -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([("after", rejected(500))]))
+    outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
+    assert (results(outcome), said(outcome)) == (["done"], [("", "")])
 
 
 @pytest.mark.parametrize("error", [rejected(400), unreachable()])

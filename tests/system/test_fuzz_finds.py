@@ -11,7 +11,7 @@ import pytest
 from tests.command_line import ROOT
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
-from tests.fuzz.trial import Fuzzer, smaller, try_input
+from tests.fuzz.trial import Fuzzer, try_input
 
 # what a short run must come to, so that it is known to reach the end of each reader, and inputs for about a second
 REACHED = {
@@ -35,28 +35,13 @@ def test_some_broken_inputs_break_nothing(target: str) -> None:
     assert reached <= fuzzer.said
 
 
-def test_the_same_seed_does_the_same_again() -> None:
-    runs = []
-    for _ in range(2):
-        shown: list[bytes] = []
-        fuzzer = Fuzzer("header", "1", shown.append)
-        for _ in range(100):
-            fuzzer.step()
-        runs.append(shown)
-    assert runs[0] == runs[1]
-
-
-def test_a_find_is_told_by_its_kind_and_cut_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_find_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     def brittle(data: bytes) -> frozenset[str]:
-        if b"Mar" in data and b"2026" in data:
-            raise IndexError(data)
-        return frozenset({"fine"})
+        raise IndexError(data)
 
     monkeypatch.setitem(TARGETS, "header", brittle)
     fuzzer = Fuzzer("header", "1")
     assert [find.what for find in fuzzer.finds.values()] == ["IndexError in test_fuzz_finds.py, brittle"]
-    (find,) = fuzzer.finds.values()
-    assert smaller(find).data == b"Mar2026"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command needs signals and limits of POSIX")
