@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,13 +127,6 @@ def test_the_state_of_a_directory_lies_in_it_whatever_its_name(tmp_path: Path) -
 def test_there_is_no_state_where_there_is_no_file(path: str) -> None:
     assert load(path) is None
     assert left_in(path) == []
-
-
-def test_what_was_written_is_read(path: str) -> None:
-    assert update(path, put_whole) == WRITTEN
-    assert load(path) == WRITTEN
-    assert Path(path).read_text(encoding="utf-8") == state_text(WRITTEN)
-    assert left_in(path) == ["hooks.state.json"]
 
 
 def test_a_change_is_made_to_what_is_there_now_and_not_to_what_was_read_before(path: str) -> None:
@@ -296,31 +288,6 @@ with store.hold(Holder("me", "here", None)):
     assert left_in(path) == []
 
 
-def test_a_full_disk_leaves_the_old_state_and_nothing_else(path: str) -> None:
-    pytest.importorskip("resource")
-    update(path, put_whole)
-    code = """
-import resource, sys
-from hooksync.core.errors import FileError
-from hooksync.state.model import Settlement
-from hooksync.state.local import LocalStore
-from hooksync.state.store import update
-from tests.state_makers import SALT, entry
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-many = tuple(entry("prod", str(number)) for number in range(1000))
-try:
-    update(LocalStore(sys.argv[1]), lambda state: state.settled([Settlement("prod", 1, many)], [SALT]))
-except FileError as error:
-    print(error)
-"""
-    with python(code, path) as process:
-        said, _ = process.communicate()
-    assert f"{path} cannot be written: file too large" in said
-    assert load(path) == WRITTEN
-    assert left_in(path) == ["hooks.state.json"]
-
-
 def test_whoever_waits_too_long_is_told_who_is_in_the_way(path: str) -> None:
     holder = """
 import sys
@@ -358,18 +325,6 @@ def test_two_processes_that_write_at_once_lose_nothing(path: str) -> None:
     for tenancy in tenancies:
         assert set(found.entries_of(tenancy)) == set(map(str, range(how_many)))
     assert left_in(path) == ["hooks.state.json"]
-
-
-def test_threads_that_write_at_once_lose_nothing(path: str) -> None:
-    def write(number: int) -> None:
-        made = entry("prod", str(number))
-        update(path, lambda now: now.settled([add(made)], [SALT]), 60)
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write, range(40)))
-    found = load(path)
-    assert found is not None
-    assert len(found.entries) == 40
 
 
 @settings(max_examples=8, deadline=None)
