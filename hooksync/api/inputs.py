@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from hooksync.api.options import FileOptions, RunOptions
+from hooksync.api.options import FileOptions, RunOptions, with_selection
 from hooksync.config import declarations
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
@@ -16,26 +15,25 @@ from hooksync.config.references import command_problems
 from hooksync.config.resolve import resolve, url_environment_values
 from hooksync.config.secret_sources import CREDENTIALS_FILE
 from hooksync.core.clock import seconds_set
-from hooksync.core.errors import Problem, Refused, counted, some_of
+from hooksync.core.errors import Problem, Refused, UsageError, counted, some_of
 from hooksync.core.model import Tenancy
 from hooksync.core.output import is_there
 from hooksync.core.record import Record, replace
 from hooksync.core.redaction import printable
-from hooksync.core.signing import KEY_VARIABLE, plan_key
 from hooksync.reconcile.context import World, find_store, hold_run_lock
 from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import Planned
-from hooksync.reconcile.planner import Fetched, Planner
+from hooksync.reconcile.planner import Planner
 from hooksync.reconcile.session import Run, open_run
 from hooksync.service.http import PrivateReceivers
 from hooksync.state.contract import StateStore
 from hooksync.state.fingerprints import KeyRing, stretch
 from hooksync.state.format import Inspected
 from hooksync.state.model import State
-from hooksync.state.store import inspect, is_harmless, state_place
+from hooksync.state.store import inspect, state_place
 
 if TYPE_CHECKING:  # `plan` starts without the modules that only `apply` needs
-    from hooksync.api.saved_plan import SavedPlan
+    from hooksync.api.promise import Promise
 
 LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
@@ -47,9 +45,9 @@ _UNDECLARED_FIX = (
 
 
 class Declared(Record, frozen=True):
-    """What hooks files and the environment say, or a saved plan; and how it is to be planned and applied."""
+    """What hooks files and the environment say; and how it is to be planned and applied."""
 
-    HIDDEN = ("world", "saved")
+    HIDDEN = ("world", "promise")
 
     tenancies: tuple[Tenancy, ...]
     warnings: tuple[Problem, ...]
@@ -57,12 +55,12 @@ class Declared(Record, frozen=True):
     world: World
     names: frozenset[str] | None = None  # of all tenancies of the files, chosen or not; None: not known
     private_receivers: PrivateReceivers = "challenged"
-    saved: SavedPlan | None = None  # is carried out as it is, instead of a new plan
+    promise: Promise | None = None  # what the plan must be the same as
 
     @property
     def is_targeted(self) -> bool:
         """Whether only some of what the files declare is looked at."""
-        return self.saved.options.is_targeted if self.saved else bool(self.options.targets)
+        return bool(self.options.targets)
 
     @property
     def diff_options(self) -> DiffOptions:
@@ -83,19 +81,15 @@ class Session(Record, frozen=True):
     run: Run
     planner: Planner
     declared: Declared
-    warnings: tuple[Problem, ...]  # of the files, and of a state that went back
+    warnings: tuple[Problem, ...]  # of the files and the state
     store: StateStore | None
     undeclared: tuple[Problem, ...] = ()  # tenancies that the state knows and no file declares
 
-    def fetch(self, *, waits: bool) -> tuple[Fetched, ...]:
-        """Read the tenancies. `waits`: for a list that lags behind what the state knows; what it lacks is added."""
+    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
+        """Read the tenancies and plan them. `waits`: for a list that lags behind what the state knows."""
         with self.declared.world.terminal.progress("reading", len(self.run.tenancies)) as advance:
             fetched = self.run.read(advance, self.planner.is_behind) if waits else self.run.read(advance)
-        return self.planner.bridge(fetched)
-
-    def plan(self, *, waits: bool = False) -> tuple[Planned, ...]:
-        """Read the tenancies and plan them."""
-        return self.planner.plan(self.fetch(waits=waits))
+        return self.planner.plan(self.planner.bridge(fetched))
 
 
 @contextmanager
@@ -108,12 +102,12 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
     list_wait = seconds_set(world.environ, LIST_WAIT_VARIABLE, 30, 0, 900)
     store = find_store(declared.state, options.files[0], world)
     with hold_run_lock(store, options.lock_timeout, world) if store and is_apply else nullcontext():
-        found = inspect(store, declared.saved.state_mark if declared.saved else None) if store else Inspected(None)
+        found = inspect(store) if store else Inspected(None)
         found.trusted(writes=is_apply)
         aside = store.aside if store and store.aside and is_there(store.aside) else None
         what = f"{aside} holds the state that an earlier run could not write"
         unsaved = [Problem(what, _UNSAVED_FIX)] if aside else []
-        warnings = (*declared.warnings, *unsaved, *found.warnings)
+        warnings = (*declared.warnings, *unsaved)
         with open_run(
             declared.tenancies,
             world,
@@ -172,54 +166,25 @@ def prepare(options: RunOptions, world: World, *, needs_login: bool = True) -> D
 
 
 def prepare_saved(data: bytes, options: RunOptions, world: World) -> Declared:
-    """Read a saved plan; the environment is filled in by the rules of hooks files.
+    """Read a saved plan, and the files and environment that it is to be made of again.
 
     Raises Refused or FileError, before any call, if it cannot be trusted. `data`: as it was saved.
     """
-    from hooksync.api.replay import elsewhere  # only here: for what was saved
+    from hooksync.api.promise import PLAN_ANEW  # only here, as below: for what was saved
+    from hooksync.api.saved_plan import open_saved_plan
 
-    key = plan_key(world.environ.get(KEY_VARIABLE))
-    saved, too_old = read_saved(data, options.saved_plan or "the plan", options.max_age, world)
+    path = options.saved_plan or "the plan"
+    saved, too_old = open_saved_plan(data, path, options.max_age, world)
     if too_old:
         raise Refused(too_old)
-    entries = [one.entry for one in saved.tenancies]
-    private = hold_to_policy(options, entries, world)
-    tenancies, more = resolve(entries, world.environ)
-    if others := tuple(elsewhere(saved, tenancies, key)):
-        raise Refused(*others)
-    state = _state_of(saved, options, is_signed=key is not None) if options.uses_state else None
-    as_saved = replace(
-        options,
-        is_confirmed=True,
-        prunes=saved.options.prune,
-        replace=(),
-        allows_mass_unsubscribe=options.allows_mass_unsubscribe or saved.options.allow_mass_unsubscribe,
-        state=state,
-        uses_state=state is not None,
-    )
-    return Declared(tenancies, (*saved.warnings, *more), as_saved, world, None, private, saved)
-
-
-def read_saved(data: bytes, path: str, max_age: timedelta | None, world: World) -> tuple[SavedPlan, Problem | None]:
-    """Read a saved plan; with the reason why it is too old, if it is. `path`: for messages."""
-    from hooksync.api.saved_plan import age_problem, read_saved_plan  # only here: for what was saved
-
-    world.output.public.append(data)
-    saved = read_saved_plan(data, path, plan_key(world.environ.get(KEY_VARIABLE)))
-    return saved, age_problem(saved, path, max_age, datetime.fromtimestamp(world.clock.now(), UTC))
-
-
-def _state_of(saved: SavedPlan, options: RunOptions, *, is_signed: bool) -> str | None:
-    """Find the state of a saved plan. Raises Refused where a plan that is not signed would have it created anywhere."""
-    place = options.state or saved.view.state
-    usual = state_place(options.files, options.state)
-    if place is None or is_signed or place == usual or is_harmless(place):
-        return place
-    from shlex import quote  # only here
-
-    what = f"the plan is not signed, and its state is not a *.state.json file in this folder or below: {place}"
-    fix = f"if that is the right place, give --state {quote(place)}; or sign plans: set {KEY_VARIABLE}"
-    raise Refused(Problem(what, fix))
+    try:
+        options = with_selection(options, saved.selection)
+        declared = prepare(replace(options, is_confirmed=True), world)
+    except UsageError as error:  # what the plan selects is no longer declared
+        found = [Problem(f"{path} is stale: {each.what}", PLAN_ANEW) for each in error.problems]
+        raise Refused(*found) from None
+    warnings = (*saved.warnings, *declared.warnings)
+    return replace(declared, warnings=warnings, promise=saved.promise)
 
 
 def read_files(options: FileOptions, world: World) -> declarations.Document:

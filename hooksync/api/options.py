@@ -5,10 +5,11 @@ The commands add their own options to these; a field's name is the `dest` of its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hooksync.core.record import Record
+from hooksync.core.record import Record, replace
 
 if TYPE_CHECKING:
     from hooksync.config.declarations import Shard
@@ -41,5 +42,33 @@ class RunOptions(FileOptions, frozen=True):
     probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
     adopts: bool = False  # record the declared secrets of kept subscriptions that the state lacks
     is_confirmed: bool = False  # apply without a prompt
-    saved_plan: str | None = None  # path of a plan to apply instead of making one
+    saved_plan: str | None = None  # path of a plan that the new one must be the same as
     max_age: timedelta | None = None  # of the saved plan
+
+
+def selection_of(options: RunOptions) -> dict[str, object]:
+    """Write what a plan was made of, as flags: it is not given again when the plan is applied."""
+    return {
+        "tenancy": options.tenancies,
+        "target": options.targets,
+        "replace": options.replace,
+        "shard": str(options.shard) if options.shard else None,
+        "prune": options.prunes,
+        "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
+    }
+
+
+def with_selection(options: RunOptions, given: Mapping[str, Any]) -> RunOptions:
+    """Select again what `selection_of` has written. Raises UsageError for a wrong shard."""
+    from hooksync.config.declarations import read_shard  # only here: for what was saved
+
+    shard = given.get("shard")
+    return replace(
+        options,
+        tenancies=tuple(given.get("tenancy", ())),
+        targets=tuple(given.get("target", ())),
+        replace=tuple(given.get("replace", ())),
+        shard=read_shard(shard) if shard else None,
+        prunes=given.get("prune", True),
+        allows_mass_unsubscribe=given.get("allow_mass_unsubscribe", False) or options.allows_mass_unsubscribe,
+    )

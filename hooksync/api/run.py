@@ -16,8 +16,8 @@ from secrets import token_hex
 from threading import Event
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from hooksync.api.inputs import Declared, Session, open_session, prepare, prepare_saved
-from hooksync.api.options import RunOptions
+from hooksync.api.inputs import Declared, Session, open_session, prepare
+from hooksync.api.options import RunOptions, selection_of
 from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, HooksyncError, Problem, UsageError
 from hooksync.core.output import Output
@@ -31,15 +31,13 @@ from hooksync.output.view import RunView, view_of_plan, view_of_step
 from hooksync.output.view import StepView as Step
 from hooksync.output.view import TenancyView as TenancyResult
 from hooksync.reconcile.context import World, find_origin
-from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, UnreadTenancy, not_attempted
+from hooksync.reconcile.plan import Planned, TenancyOutcome, TenancyPlan, not_attempted
 from hooksync.reconcile.session import ExecutionResult, Executor, ask_receivers
 from hooksync.state.contract import LockLost
-from hooksync.state.format import Mark, mark_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hooksync.api.saved_plan import SavedPlan
     from hooksync.core.output import Form
     from hooksync.service.http import CallRecord
 
@@ -152,10 +150,9 @@ class Result(Record, frozen=True, kw_only=True):
 
 
 class Plan(Result, frozen=True, kw_only=True):
-    """What has to be done. `apply` carries out exactly this, or refuses it."""
+    """What has to be done. `apply` plans again, and carries out exactly this or refuses it."""
 
     id: str
-    made_with: Mark | None  # of the state; None: there was none
 
     @property
     def exit_code(self) -> ExitCode:
@@ -182,7 +179,8 @@ class Plan(Result, frozen=True, kw_only=True):
         environ = declared.world.environ
         commit = find_commit(declared.options.files[0], environ)
         key = plan_key(environ.get(KEY_VARIABLE)) if is_signed else None
-        text = plan_json(self.view, declared.diff_options, self.id, key, commit=commit, state=self.made_with)
+        selection = selection_of(declared.options)
+        text = plan_json(self.view, selection, self.id, key, commit=commit)
         return self._output.safe(self._output.checked(text, "the plan"), "json")
 
 
@@ -313,14 +311,16 @@ def apply(
     confirm: Callable[[Plan], bool] = lambda plan: True,
     on_step: Callable[[Step], object] = lambda step: None,
 ) -> Report:
-    """Plan and carry it out, or carry out exactly a plan that was made before, and verify. Raises HooksyncError.
+    """Plan, carry it out and verify. Raises HooksyncError.
 
+    Of a plan that was made before, everything is refused if the steps are no longer the same.
     `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`: is given each step
     with its outcome once its tenancy is done with, on any thread.
     """
     if isinstance(what, Plan):
-        before = what.declared
-        what = prepare_saved(what.to_json().encode(), before.options, before.world)
+        from hooksync.api.promise import promise_of  # only here, as in _execute
+
+        what = replace(what.declared, promise=promise_of(what.view, what.id))
     if what.options.adopts and not what.state:
         raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
 
@@ -329,23 +329,8 @@ def apply(
             on_step(view_of_step(each.step, each))
 
     with open_session(what, is_apply=True) as session:
-        planned = _replay(session, what.saved) if what.saved else session.plan(waits=True)
-        executed = _execute(planned, session, confirm, settled)
+        executed = _execute(session.plan(waits=True), session, confirm, settled)
     return _report(session, executed)
-
-
-def _replay(session: Session, saved: SavedPlan) -> tuple[Planned, ...]:
-    """Make each tenancy's plan again from what is live now."""
-    from hooksync.api.replay import rebuild  # only here: for what was saved
-
-    fetched = session.fetch(waits=True)
-    histories = session.planner.recall(fetched)
-    return tuple(
-        now
-        if isinstance(now, UnreadTenancy)
-        else rebuild(then, now, histories[now.tenancy.name], session.planner.reasons_against)
-        for then, now in zip(saved.tenancies, fetched, strict=True)
-    )
 
 
 def _execute(
@@ -367,23 +352,34 @@ def _execute(
     if is_ready and not options.is_confirmed and not terminal.can_ask():
         fix = "give --yes if the plan is what you want"
         unconfirmed = Problem("not confirmed: there is no terminal to ask on", fix)
-        prepared = ExecutionResult(planned, unconfirmed=unconfirmed)
+        prepared = ExecutionResult(planned, against_all=(unconfirmed,))
+    elif stale := _stale(session, planned):
+        prepared = ExecutionResult(planned, against_all=stale)
     else:
         prepared = executor.prepare(planned)
     shown = _plan(session, prepared)
     if not confirm(shown) and any(one.is_ready for one in shown.tenancies):
-        prepared = replace(prepared, unconfirmed=Problem("not confirmed", 'answer "yes", or give --yes'))
-    return prepared if prepared.unconfirmed else executor.execute(prepared, settled)
+        unconfirmed = Problem("not confirmed", 'answer "yes", or give --yes')
+        prepared = replace(prepared, against_all=(*prepared.against_all, unconfirmed))
+    return prepared if prepared.against_all else executor.execute(prepared, settled)
+
+
+def _stale(session: Session, planned: tuple[Planned, ...]) -> tuple[Problem, ...]:
+    """Compare with the plan that was made before, if there is one."""
+    promise = session.declared.promise
+    if promise is None:
+        return ()
+    from hooksync.api.promise import differences  # only here: for what was shown before
+
+    return tuple(differences(promise, _view(session, ExecutionResult(planned), {})))
 
 
 def _plan(session: Session, prepared: ExecutionResult) -> Plan:
-    state = session.planner.state
     return Plan(
         view=_view(session, prepared, {}),
         declared=session.declared,
         is_interrupted=session.declared.world.stop.is_set(),
         id=token_hex(16),
-        made_with=mark_of(state) if state else None,
     )
 
 
@@ -423,12 +419,12 @@ def _view(session: Session, executed: ExecutionResult, outcomes: Mapping[str, Te
     return RunView(
         tuple(tenancies),
         rfc3339(declared.world.clock.now()),
-        printable(options.saved_plan or ", ".join(options.files)),
+        printable(", ".join(options.files)),
         tuple(warnings),
         planner.place,
         adopts=options.adopts,
         not_adopted=executed.adoption.problems,
-        unconfirmed=executed.unconfirmed,
+        against_all=executed.against_all,
         is_state_missing=planner.place is not None and planner.state is None,
         is_targeted=declared.is_targeted,
         undeclared=session.undeclared,

@@ -104,7 +104,7 @@ def _file_by_default(given: Mapping[str, Any], environ: Mapping[str, str]) -> st
         return named
     if given["command"] == "state" or given.get("is_from_live") is False:
         return DEFAULT_FILES[0]
-    if any(given.get(name) for name in ("saved_plan", "server", "tenant", "secrets")):
+    if any(given.get(name) for name in ("server", "tenant", "secrets")):
         return DEFAULT_FILES[0]
     reads_files = "files" in given or given.get("words")
     return default_file() if reads_files else DEFAULT_FILES[0]

@@ -96,12 +96,13 @@ hooksync apply plan.json --max-age 24h""",
         "hooksync.commands.plan_apply:apply",
         "ApplyOptions",
         """\
-Plan, prompt, and apply the plan; or apply a saved plan: without a prompt, on
-any machine, without the hooks file. A saved plan is refused (exit 3) if it
-was altered, if the live subscriptions have changed since, or if a server,
-a tenant or a URL is not what it was when the plan was made. With
-HOOKSYNC_PLAN_KEY set (16 bytes or more) it must be signed with that key, and be
-no older than 24 hours or --max-age.""",
+Plan, prompt, and apply the plan; or apply a saved plan without a prompt. A
+saved plan needs the hooks files and variables that it was made with, and
+contains the flags that select (--tenancy, --target, --replace). hooksync
+plans again, and refuses all of it (exit 3) if the steps are no longer the
+same, or if the file was altered. With HOOKSYNC_PLAN_KEY set (16 bytes or more)
+the plan must be signed with that key, and be no older than 24 hours or
+--max-age.""",
         flags.check_apply,
     ),
     Command(
@@ -109,7 +110,7 @@ no older than 24 hours or --max-age.""",
         "show a saved plan, as `plan` showed it",
         "hooksync show plan.json --format markdown",
         flags.add_show,
-        "hooksync.commands.plan_apply:show",
+        "hooksync.commands.show:show",
         "ShowOptions",
         """\
 Show a saved plan, as `hooksync plan` showed it when it was made, and whether

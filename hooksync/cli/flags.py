@@ -438,8 +438,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--out",
         metavar="PLAN",
-        help="save the plan, unless apply would refuse it; `apply PLAN` carries out exactly this; "
-        "signed if HOOKSYNC_PLAN_KEY is set",
+        help="save the plan, unless apply would refuse it; `apply PLAN` does exactly this, or "
+        "refuses it; signed if HOOKSYNC_PLAN_KEY is set",
     )
     _add_detailed_exitcode(output)
     _add_all(output)
@@ -452,7 +452,7 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         "saved_plan",
         nargs="?",
         metavar="PLAN",
-        help="a file that `plan --out` saved: carry it out without a prompt",
+        help="a file that `plan --out` saved: apply without a prompt, if the plan is still the same",
     )
     _add_planning(parser)
     output = parser.add_argument_group(OUTPUT)
@@ -484,7 +484,7 @@ def check_apply(arguments: argparse.Namespace) -> None:
     """Refuse flags that choose what a saved plan has chosen already."""
     if arguments.saved_plan is not None:
         fix = "give such flags to `hooksync plan --out`; see `hooksync apply --help`"
-        _refuse_choosing(arguments, "a saved plan", fix)
+        _refuse_choosing(arguments, "a saved plan", fix, allowed="--file")
     elif arguments.max_age is not None:
         raise UsageError(Problem("--max-age needs a saved plan", "see `hooksync apply --help`"))
 
@@ -912,7 +912,7 @@ def check_completion(arguments: argparse.Namespace) -> None:
         raise UsageError(Problem(what, "see `hooksync completion --help`"))
 
 
-def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str) -> None:
+def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str, *, allowed: str = "") -> None:
     """Raise UsageError for flags that select from hooks files, next to what is selected already."""
     given: Mapping[str, object] = vars(arguments)
     choosing = {
@@ -924,6 +924,6 @@ def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str) ->
         "--replace": given.get("replace"),
         "--no-prune": not given.get("prunes", True),
     }
-    names = [name for name, value in choosing.items() if value]
+    names = [name for name, value in choosing.items() if value and name != allowed]
     if names:
         raise UsageError(Problem(f"{', '.join(names)} cannot be combined with {with_what}", fix))

@@ -1,4 +1,4 @@
-"""The commands `plan`, `show PLAN`, `apply` and `apply PLAN`: each shows what the function of its name comes to.
+"""The commands `plan`, `apply` and `apply PLAN`: each shows what the function of its name comes to.
 
 Prints nothing and ends nothing: results go to the terminal it is given; each command returns an exit code.
 """
@@ -9,24 +9,22 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, TypeVar
 
 from hooksync.api import run as library
-from hooksync.api.inputs import Declared, prepare, prepare_saved, read_saved
+from hooksync.api.inputs import prepare, prepare_saved
 from hooksync.api.options import RunOptions
 from hooksync.api.run import Plan, Report, Result
 from hooksync.commands.options import Format
+from hooksync.commands.problems import show_problems
 from hooksync.config.files import read_plan
-from hooksync.core.clock import rfc3339
 from hooksync.core.errors import ExitCode, FileError, HooksyncError, Problem, SecretError, unforeseen, unforeseen_text
 from hooksync.core.model import Secret, SecretRef
 from hooksync.core.reading import read_file
-from hooksync.core.record import Record, replace
+from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.output.text import adopted_line, plain, question
-from hooksync.output.view import RunView
 from hooksync.reconcile.context import World, find_origin
 from hooksync.reconcile.session import open_run
 
@@ -67,16 +65,6 @@ class ApplyOptions(WatchedOptions, frozen=True):
 
     format: Format = "text"
     report: str | None = None  # path to write the report at
-
-
-class ShowOptions(Record, frozen=True):
-    """The flags of `show`."""
-
-    path: str
-    format: Format = "text"
-    shows_kept: bool = False
-    has_detailed_exit_code: bool = False
-    max_age: timedelta | None = None
 
 
 Watched = TypeVar("Watched", bound=WatchedOptions)
@@ -141,25 +129,9 @@ def _plan_exit_code(made: Plan, *, is_detailed: bool) -> ExitCode:
     return made.exit_code
 
 
-def show(options: ShowOptions, world: World) -> ExitCode:
-    """Show a saved plan as `plan` showed it, and say whether `apply` would take it by its age. Needs no environment."""
-    data = read_plan(options.path)
-    saved, too_old = read_saved(data, options.path, options.max_age, world)
-    declared = Declared((), (), RunOptions(()), world)
-    made = Plan(view=saved.view, declared=declared, is_interrupted=False, id=saved.id, made_with=saved.state_mark)
-    _show(made, data.decode("utf-8-sig"), options, world)
-    view = replace(saved.view, warnings=(*saved.warnings, *saved.view.warnings))
-    show_problems(view, world, refused="apply would refuse")
-    end = saved.created_at + options.max_age if options.max_age is not None else saved.expires_at
-    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
-    verdict = f"apply refuses it: {too_old}" if too_old else f"apply accepts it{until}, if nothing has changed since"
-    world.terminal.message(f"{printable(options.path)} was made at {saved.view.created_at}; {verdict}")
-    return _plan_exit_code(made, is_detailed=options.has_detailed_exit_code)
-
-
 @_watched
 def apply(options: ApplyOptions, world: World) -> tuple[ExitCode, Report]:
-    """Plan, ask, carry it out and verify; or carry out a saved plan, without asking."""
+    """Plan, ask, carry it out and verify; a saved plan without asking, if it is still the same."""
     if options.saved_plan is None:
         declared = prepare(options, world)
     else:
@@ -201,7 +173,7 @@ def _end(done: Report, options: ApplyOptions, world: World, told: set[Problem]) 
     return ExitCode.PARTLY_APPLIED if done.has_changed else ExitCode.ERROR
 
 
-def _show(result: Result, document: str, options: PlanOptions | ApplyOptions | ShowOptions, world: World) -> None:
+def _show(result: Result, document: str, options: PlanOptions | ApplyOptions, world: World) -> None:
     """Show a result. `document`: as JSON."""
     if options.format == "json":
         world.terminal.result(document, "json")
@@ -225,21 +197,6 @@ def _is_out(write: Callable[[], None], world: World) -> bool:
             world.terminal.message(f"error: {problem}")
         return False
     return True
-
-
-def show_problems(result: RunView, world: World, *, refused: str, told: set[Problem] | None = None) -> None:
-    """Show warnings, refusals and errors, each with its fix. `told`: what was shown before; is added to."""
-    known = set() if told is None else told
-    found = [("", each) for each in result.all_warnings]
-    found += [(refused, each) for each in result.refusals] + [("error", each) for each in result.error_problems]
-    for what, problem in found:
-        if problem in known:
-            continue
-        if what:
-            world.terminal.message(f"{what}: {problem}")
-        else:
-            world.terminal.warn(problem)
-    known.update(problem for _, problem in found)
 
 
 def _notice_url(options: WatchedOptions, world: World) -> Secret | None:

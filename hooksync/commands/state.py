@@ -121,7 +121,7 @@ def push(options: PushOptions, world: World) -> ExitCode:
         text, version = store.read()
         found = _replaced(text, store, is_forced=options.is_forced)
         serial = found.state.serial if found.state else 0
-        if replace(given, serial=serial) == found.state and not (found.errors or found.warnings):
+        if replace(given, serial=serial) == found.state and not found.errors:
             world.terminal.result(f"nothing to do: {printable(store.where)} holds the same, with serial {serial}\n")
             return ExitCode.DONE
         if not options.is_forced:
@@ -215,7 +215,7 @@ def _read(store: StateStore) -> str:
 def _inspected(text: str, store: StateStore, world: World) -> State:
     """Read a state that is only looked at, and warn of what speaks against it. Raises FileError."""
     found = store.integrity.inspect(text, store.where)
-    for problem in (*found.errors, *found.warnings):
+    for problem in found.errors:
         world.terminal.warn(problem)
     return cast("State", found.state)  # there is a text
 

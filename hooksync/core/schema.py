@@ -191,8 +191,6 @@ class _Compiler:
             case "if":
                 condition, then = self.compile(argument), self.compile(schema["then"])
                 return lambda value: not condition(value) or then(value)
-            case "allOf":
-                return _all_of([self.compile(each) for each in argument])
             case "anyOf":
                 checks = [self.compile(each) for each in argument]
                 return lambda value: any(check(value) for check in checks)

@@ -6,7 +6,7 @@ from hooksync.core.model import LiveSubscription
 from hooksync.core.record import asdict
 from hooksync.output.json_text import Lines, Sections, encode_line, sealed
 from hooksync.output.listing import coverage, list_counts, listed
-from hooksync.output.run_json import document_fields, error_text, live_row, step_fields
+from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView
 
 LIST_FORMAT = "hooksync.list/1"
@@ -22,7 +22,7 @@ def list_json(view: RunView) -> str:
             name=one.tenancy.name,
             server=one.tenancy.server.shown,
             tenant=one.tenancy.tenant,
-            declared_count=len(one.tenancy.subscriptions),
+            declared_count=one.declared_count,
             subscriptions=Lines(encode_line(_listed(*pair)) for pair in listed(one)),
             error=None if one.error is None else error_text(one.error),
         )
@@ -35,4 +35,11 @@ def list_json(view: RunView) -> str:
 
 def _listed(live: LiveSubscription, step: StepView) -> dict[str, object]:
     fields = step_fields(step)
-    return {**{name: fields[name] for name in _ABOUT}, **live_row(live)}
+    row = {name: fields[name] for name in _ABOUT}
+    row["id"] = live.id
+    row["url"] = live.url.shown
+    row["trigger"] = live.trigger.wire
+    row["include_identifiers"] = live.include_identifiers
+    if not live.is_listed:
+        row["listed"] = False
+    return row

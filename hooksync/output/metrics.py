@@ -56,7 +56,7 @@ def _figures(one: TenancyView) -> Iterator[tuple[str, dict[str, str], object]]:
     if live is not None:
         yield "hooksync_unknown_secrets", labels, one.secret_unknown
         yield "hooksync_live_subscriptions", labels, len(live)
-    yield "hooksync_declared_subscriptions", labels, len(one.tenancy.subscriptions)
+    yield "hooksync_declared_subscriptions", labels, one.declared_count
     yield "hooksync_tenancy_unreadable", labels, int(bool(one.error))
     yield "hooksync_tenancy_refused", labels, int(bool(one.refusals))
 

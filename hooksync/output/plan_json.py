@@ -1,7 +1,7 @@
 """A plan as JSON text, and what seals it: digests and its signature. Pure.
 
-No value of the environment goes into a digest, except whole URLs into the digests that bind, which have a key. A
-signature prevents those who can write a plan's file from redirecting events.
+No value of the environment goes into a digest, except whole URLs into digests that have a key or
+a random salt.
 """
 
 from __future__ import annotations
@@ -12,34 +12,31 @@ from datetime import datetime, timedelta
 
 from hooksync.core.clock import rfc3339
 from hooksync.core.model import DeclaredSubscription
-from hooksync.core.record import to_builtins
 from hooksync.core.signing import PlanKey
 from hooksync.output.json_text import Lines, Sections, encode_line, json_parts, sealed
 from hooksync.output.run_json import counted_steps, document_fields, step_fields, tenancy_fields
 from hooksync.output.view import RunView, TenancyView
-from hooksync.reconcile.diff import DiffOptions
 from hooksync.reconcile.plan import ACTIONS
-from hooksync.state.format import Mark
 
 PLAN_FORMAT = "hooksync.plan/1"
-SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise: a signed plan is not good for ever
+SIGNED_FOR = timedelta(hours=24)  # unless --max-age says otherwise
 
-_DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else under this key is never one of a plan
-_URL_DOMAIN = b"hooksync.plan/1 url\n"  # nor is one a digest of a URL
+_DOMAIN = b"hooksync.plan/1 signature\n"  # a signature of anything else is never one of a plan
+_URL_DOMAIN = b"hooksync.plan/1 url\n"  # likewise, a digest of a URL
 
 
 def plan_json(
     view: RunView,
-    options: DiffOptions,
+    selection: Mapping[str, object],
     plan_id: str,
     key: PlanKey | None = None,
     *,
     commit: str | None = None,
-    state: Mark | None = None,
 ) -> str:
-    """Write a plan; signed, where there is a key.
+    """Write a plan; signed, if there is a key.
 
-    `plan_id`: 32 hexadecimal digits, random; `commit`: of the hooks file's repository; `state`: None: there was none.
+    `selection`: by the names of flags; `plan_id`: 32 hexadecimal digits, random; `commit`: of the
+    hooks file's repository.
     """
     end = datetime.fromisoformat(view.created_at) + SIGNED_FOR
     document = document_fields(
@@ -48,8 +45,7 @@ def plan_json(
         id=plan_id,
         commit=commit,
         expires_at=rfc3339(end.timestamp()) if key else None,
-        options=to_builtins(options),
-        state_serial=to_builtins(state),
+        selection=selection,
         tenancies=Lines(_tenancy(tenancy, plan_id, key) for tenancy in view.tenancies),
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
@@ -59,28 +55,37 @@ def plan_json(
 
 
 def _tenancy(view: TenancyView, plan_id: str, key: PlanKey | None) -> Sections:
-    """Write a tenancy with what the environment made of server, tenant and URLs: leads it elsewhere, it is refused."""
-    one = view.tenancy
-    urls = {each.address: url_digest(each, plan_id, key) for each in one.subscriptions}
     return tenancy_fields(
         view,
-        binding=encode_line({"server": one.server.base_url, "tenant": one.tenant, "urls": urls}),
-        steps=Lines(encode_line(step_fields(step)) for step in view.steps),
+        steps=Lines(map(encode_line, plan_steps(view, plan_id, key))),
         summary=counted_steps(view, view.counts(), ACTIONS),
     )
 
 
+def plan_steps(view: TenancyView, plan_id: str, key: PlanKey | None) -> list[dict[str, object]]:
+    """Write the steps of a plan; what is to be made with the digest of its whole URL."""
+    declared = {one.address: one for one in view.tenancy.subscriptions}
+    rows = []
+    for step in view.steps:
+        row = step_fields(step)
+        if step.action in ("subscribe", "resubscribe") and step.address:
+            row["url_digest"] = url_digest(declared[step.address], plan_id, key)
+        rows.append(row)
+    return rows
+
+
 def signature_of(document: Mapping[str, object], key: PlanKey) -> str:
     """Sign all of a document but its digest and its signature."""
-    rest = {name: value for name, value in document.items() if name not in ("digest", "signature")}
+    rest = {name: each for name, each in document.items() if name not in ("digest", "signature")}
     return key.sign(_DOMAIN, json_parts(Sections(rest)))
 
 
 def url_digest(declared: DeclaredSubscription, plan_id: str, key: PlanKey | None) -> str:
-    """Return what binds a plan to the URL of a declared subscription and does not tell the URL.
+    """Return a digest that tells the URL of a declared subscription from others, and not the URL.
 
-    Made under the plan key; where there is none, under the plan's id, which is random: nobody can prepare for it.
+    Made under the plan key; without one, under the plan's id, which is random.
     """
-    bound = "\n".join((plan_id, declared.address, declared.url.full)).encode("utf-8", "surrogatepass")
-    made = hmac.digest(key.value if key else bytes.fromhex(plan_id), _URL_DOMAIN + bound, "sha256")
-    return f"hmac-sha256:{made.hex()}"
+    text = "\n".join((plan_id, declared.address, declared.url.full))
+    made_under = key.value if key else bytes.fromhex(plan_id)
+    bound = _URL_DOMAIN + text.encode("utf-8", "surrogatepass")
+    return f"hmac-sha256:{hmac.digest(made_under, bound, 'sha256').hex()}"

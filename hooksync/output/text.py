@@ -135,7 +135,7 @@ def name_width(steps: Iterable[StepView]) -> int:
 def counts_of(view: TenancyView) -> str:
     """Count the live and the declared subscriptions."""
     live = "not read" if view.live is None else f"{len(view.live)} live"
-    return f"{live}, {len(view.tenancy.subscriptions)} declared"
+    return f"{live}, {view.declared_count} declared"
 
 
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
@@ -158,9 +158,9 @@ def _fields(step: StepView) -> Iterator[tuple[str, str | None]]:
     yield "url", step.url
     yield "replaces_url", step.replaces_url
     if step.action == "subscribe":
-        yield "include_identifiers", _yes_no(step.include_identifiers)
+        yield "include_identifiers", yes_no(step.include_identifiers)
     for change in step.changes:
-        yield change.field, f"{_yes_no(change.live)} -> {_yes_no(change.declared)}"
+        yield change.field, f"{yes_no(change.live)} -> {yes_no(change.declared)}"
     if step.action == "resubscribe" and (step.replaces_url is not None or not step.changes):
         yield "reason", ", ".join(step.reasons)
     if step.secret is not None:
@@ -185,7 +185,8 @@ def _short_id(step: StepView, view: TenancyView) -> str:
     return printable((step.id or "")[: view.id_length])
 
 
-def _yes_no(value: bool | None) -> str:
+def yes_no(value: bool | None) -> str:
+    """Write a flag."""
     return {True: "true", False: "false", None: "not reported"}[value]
 
 

@@ -97,6 +97,7 @@ class TenancyView(Record, _Counted, frozen=True):
     tenancy: Tenancy
     steps: tuple[StepView, ...]
     live: tuple[LiveSubscription, ...] | None  # None: could not be read
+    declared_count: int
     error: HooksyncError | None = None
     refusals: tuple[Problem, ...] = ()
     outcome: planned.TenancyOutcome | None = None  # None in a plan
@@ -129,7 +130,7 @@ class RunView(Record, _Counted, frozen=True):
     not_adopted: tuple[Problem, ...] = ()  # why not all that is unknown may be adopted; of a saved plan, all refusals
     is_state_missing: bool = False  # whether there was no state at that path when the run began
     is_targeted: bool = False  # whether only some of what is declared was looked at, by --target
-    unconfirmed: Problem | None = None  # why it was not confirmed
+    against_all: tuple[Problem, ...] = ()  # why nothing of it is carried out
     state_error: FileError | None = None  # why the state could not be written
 
     @property
@@ -141,7 +142,7 @@ class RunView(Record, _Counted, frozen=True):
     def refusals(self) -> tuple[Problem, ...]:
         """All reasons why something is not carried out."""
         refused = tuple(problem for tenancy in self.tenancies for problem in tenancy.refusals)
-        return (*refused, *self.not_adopted, *([self.unconfirmed] if self.unconfirmed else []))
+        return (*refused, *self.not_adopted, *self.against_all)
 
     @property
     def all_warnings(self) -> tuple[Problem, ...]:
@@ -209,7 +210,7 @@ def view_of_plan(
 ) -> TenancyView:
     """View one tenancy's plan, with what became of it, or the error that prevented it. `adopted`: addresses."""
     if isinstance(plan, planned.UnreadTenancy):
-        return TenancyView(plan.tenancy, (), None, plan.error)
+        return TenancyView(plan.tenancy, (), None, len(plan.tenancy.subscriptions), plan.error)
     results = outcome.outcomes if outcome else [None] * len(plan.steps)
     steps = [view_of_step(step, result, plan.answers) for step, result in zip(plan.steps, results, strict=True)]
     for number, each in enumerate(steps if adopted else ()):
@@ -219,6 +220,7 @@ def view_of_plan(
         plan.tenancy,
         tuple(steps),
         plan.live,
+        len(plan.tenancy.subscriptions),
         plan.error,
         plan.refusals,
         outcome,

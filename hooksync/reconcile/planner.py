@@ -55,16 +55,16 @@ class Planner(Record, frozen=True):
 
     def plan(self, fetched: Sequence[Fetched]) -> tuple[Planned, ...]:
         """Plan every tenancy that could be read."""
-        histories, plans = self.recall(fetched), list[Planned]()
+        histories, plans = self._recall(fetched), list[Planned]()
         for one in fetched:
             if isinstance(one, FetchedTenancy):
                 plan = make_plan(one.tenancy, one.live, self.options, histories[one.tenancy.name])
-                plans.append(replace(plan, refusals=self.reasons_against(plan)))
+                plans.append(replace(plan, refusals=self._reasons_against(plan)))
             else:
                 plans.append(one)
         return tuple(plans)
 
-    def recall(self, fetched: Sequence[Fetched]) -> dict[str, History]:
+    def _recall(self, fetched: Sequence[Fetched]) -> dict[str, History]:
         """Gather what the state and this run's secrets say of each tenancy that could be read, by its name."""
         read = {one.tenancy.name: one for one in fetched if isinstance(one, FetchedTenancy)}
         _, problems = self.secrets.look_up(each.secret for one in read.values() for each in one.tenancy.subscriptions)
@@ -82,7 +82,7 @@ class Planner(Record, frozen=True):
             histories[name] = replace(histories[name], states=states[name], siblings=siblings)
         return histories
 
-    def reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
+    def _reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
         unsafe: tuple[Problem, ...] = ()
         if not self.options.allow_mass_unsubscribe:

@@ -190,7 +190,7 @@ class ExecutionResult(Record, frozen=True):
     planned: tuple[Planned, ...]
     warnings: tuple[Problem, ...] = ()  # of secrets
     adoption: Adoption = Adoption()
-    unconfirmed: Problem | None = None  # why it was not confirmed
+    against_all: tuple[Problem, ...] = ()  # why nothing is carried out
     outcomes: Mapping[str, TenancyOutcome] = field(default_factory=dict)  # by the tenancy's name
     state_error: FileError | None = None
     unforeseen: tuple[Exception, ...] = ()  # what ended the run as an interrupt does

@@ -7,7 +7,6 @@ state is signed if the run has a key.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +32,6 @@ _NEWER = re.compile(r"hooksync\.state/([2-9]|[1-9][0-9]{1,20})")
 
 _BY_HAND = "`hooksync state pull > FILE`, then `hooksync state push FILE`"
 _SIGN_FIX = f"look at it with `hooksync state show`; if it is right, sign it: {_BY_HAND}"
-_PLAN_FIX = "restore the state that the plan was made with, or create a new plan"
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -134,24 +132,11 @@ def _check_once(kind: str, records: Iterable[Record], *names: str) -> None:
         seen.add(key)
 
 
-class Mark(Record, frozen=True):
-    """Which version of which state."""
-
-    lineage: str  # a digest, for the lineage itself is a key
-    serial: int
-
-
-def mark_of(state: State) -> Mark:
-    """Return what tells a state, and its version, from others."""
-    return Mark(hashlib.sha256(f"hooksync.state/1 lineage\n{state.url_salt}".encode()).hexdigest(), state.serial)
-
-
 class Inspected(Record, frozen=True):
     """A state that was read, and what speaks against it."""
 
     state: State | None
     errors: tuple[Problem, ...] = ()  # why no run may go by it
-    warnings: tuple[Problem, ...] = ()
     against_writing: tuple[Problem, ...] = ()  # why no run may replace it
 
     def trusted(self, *, writes: bool = False) -> State | None:
@@ -170,18 +155,14 @@ class Integrity(Record, frozen=True):
     key: PlanKey | None = None
     output: Output = field(default_factory=Output)  # writes it, and knows what no state may hold
 
-    def inspect(self, text: str | None, where: str, planned: Mark | None = None) -> Inspected:
-        """Read a state. Raises FileError if it cannot be read.
-
-        `text`: None if there is none; `planned`: of the state that a saved plan was made with.
-        """
+    def inspect(self, text: str | None, where: str) -> Inspected:
+        """Read a state. `text`: None if there is none. Raises FileError if it cannot be read."""
         state, signature = read_signed(text, where) if text is not None else (None, None)
-        doubts = tuple(_doubts(state, where, planned))
         if self.key:
-            return Inspected(state, (*self._faults(state, signature, where), *doubts))
+            return Inspected(state, tuple(self._faults(state, signature, where)))
         what = f"the state {where} is signed, and would lose its signature: {KEY_VARIABLE} is not set"
         lost = Problem(what, f"set {KEY_VARIABLE} to the key that it was signed with")
-        return Inspected(state, (), doubts, (lost,) if signature else ())
+        return Inspected(state, (), (lost,) if signature else ())
 
     def _faults(self, state: State | None, signature: str | None, where: str) -> Iterator[Problem]:
         if state and signature is None:
@@ -189,19 +170,6 @@ class Integrity(Record, frozen=True):
         elif state and self.key and not is_same(signature, signature_of(state, self.key)):
             what = f"the signature of the state {where} does not fit {KEY_VARIABLE}"
             yield Problem(f"{what}: somebody changed it, or it was signed with another key", _SIGN_FIX)
-
-
-def _doubts(state: State | None, where: str, planned: Mark | None) -> Iterator[Problem]:
-    """Report a state that is older than the one of a saved plan, or not a version of it."""
-    if planned is None:
-        return
-    if state is None:
-        yield Problem(f"there is no state {where} any more, and the plan was made with one", _PLAN_FIX)
-    elif mark_of(state).lineage != planned.lineage:
-        yield Problem(f"the state {where} is not the one that the plan was made with", _PLAN_FIX)
-    elif state.serial < planned.serial:
-        older = f"the state {where} (serial {state.serial}) is older"
-        yield Problem(f"{older} than the one this plan was made with ({planned.serial})", _PLAN_FIX)
 
 
 def find_integrity(environ: Mapping[str, str], output: Output) -> Integrity:

@@ -17,7 +17,7 @@ from hooksync.core.record import replace
 from hooksync.core.redaction import printable
 from hooksync.state.contract import MOST_BYTES, Backend, Busy, Changed, Holder, StateStore, too_large
 from hooksync.state.fingerprints import SALT_BYTES
-from hooksync.state.format import Inspected, Integrity, Mark, find_integrity, state_text
+from hooksync.state.format import Inspected, Integrity, find_integrity, state_text
 from hooksync.state.local import LocalStore
 from hooksync.state.model import LARGEST_RUN, State
 
@@ -84,14 +84,6 @@ def state_place(file_arguments: Sequence[str], flag: str | None) -> str | None:
     return f"{_stem(first)}{_SUFFIX}"
 
 
-def is_harmless(where: str) -> bool:
-    """Whether any plan may have a state created there: by the name of a default one, in the current folder or below."""
-    if where.startswith("git:") or "://" in where or not where.endswith(_SUFFIX):
-        return False
-    here = os.path.join(os.path.realpath(os.curdir), "")
-    return os.path.join(os.path.realpath(os.path.dirname(where)), "").startswith(here)
-
-
 @contextmanager
 def run_lock(
     store: StateStore, holder: Holder, timeout: float, *, clock: Clock, stop: Event, tell: Callable[[str], None]
@@ -129,10 +121,10 @@ def run_lock(
         yield
 
 
-def inspect(store: StateStore, planned: Mark | None = None) -> Inspected:
-    """Read the state as it is now, and what speaks against it. `planned`: of a saved plan. Raises FileError."""
+def inspect(store: StateStore) -> Inspected:
+    """Read the state as it is now, and what speaks against it. Raises FileError."""
     text, _ = store.read()
-    return store.integrity.inspect(text, store.where, planned)
+    return store.integrity.inspect(text, store.where)
 
 
 def load(store: StateStore) -> State | None:

@@ -13,7 +13,6 @@ import pytest
 
 from tests.command_line import PASSWORD
 from tests.conftest import HOOKS, SECRET, URL_KEY, Place
-from tests.documents.test_saved_plan import alter, save
 from tests.lanes import covering
 from tests.wire import Wire, answer, saying
 
@@ -212,17 +211,6 @@ def test_a_saved_plan_is_held_to_the_policy_of_the_machine_that_applies_it(
     assert (run.code, "which the policy does not allow" in run.err) == (3, True)
     assert place.box.calls == before
     assert place.receiver.answers["catalogue", "challenge"] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "source"), [("password", {"file": "/proc/self/environ"}), ("username", {"env": "HOOKSYNC_PLAN_KEY"})]
-)
-def test_a_saved_plan_names_nothing_that_a_hooks_file_may_not(name: str, source: dict[str, str], place: Place) -> None:
-    alter(save(place), lambda it: it["tenancies"][0]["credentials"].update({name: source}))
-    before = place.box.calls
-    run = place.run_process("apply", "plan.json")
-    assert (run.code, SYSTEM in run.err or OWN in run.err) == (1, True)
-    assert place.box.calls == before
 
 
 def test_what_a_policy_allows_is_done(place: Place) -> None:

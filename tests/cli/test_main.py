@@ -350,7 +350,8 @@ def test_hooks_yaml_and_hooks_yml_together_are_refused_until_one_is_named(place:
         assert (run.code, run.out) == (1, "")
         assert run.err.startswith("error: both hooks.yaml and hooks.yml are here, and neither is named\n  fix: ")
     assert place.run("plan", "-f", "hooks.yml", "--out", "plan.json").code == 0
-    assert place.run("apply", "plan.json").code == 0
+    assert place.run("apply", "plan.json").code == 1
+    assert place.run("apply", "plan.json", "-f", "hooks.yml").code == 0
     assert place.run("export", "--server", place.box.url).code == 0
     place.environ["HOOKSYNC_FILE"] = "hooks.yaml"
     assert place.run("plan").code == 0

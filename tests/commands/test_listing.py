@@ -387,7 +387,7 @@ def test_any_plan_is_shown_as_it_was_printed(
         view_of_plan(replace(plan, refusals=several)), warnings=several, undeclared=several[:1], state="s",
         is_targeted=is_targeted, is_state_missing=states.draw(st.booleans()),
     )  # fmt: skip
-    data = plan_json(printed, DiffOptions(is_targeted=is_targeted), "0" * 32).encode()
+    data = plan_json(printed, {"target": ["*"] * is_targeted}, "0" * 32).encode()
     read = read_saved_plan(data, "plan.json", None).view
     assert plan_lines(read, shows_kept=shows_kept) == plan_lines(printed, shows_kept=shows_kept)
     assert plan_markdown(read, shows_kept=shows_kept) == plan_markdown(printed, shows_kept=shows_kept)

@@ -131,7 +131,7 @@ def test_an_interrupt_ends_a_run_that_waits_for_a_program(commanded: Place) -> N
 def test_the_command_line_names_no_program_and_no_keyring(place: Place, kind: str) -> None:
     run = place.run("fire", "--url", "http://127.0.0.1:1/", "--secret", kind, "--allow-commands")
     assert run.code == 64
-    assert "give --secret env:NAME or --secret file:PATH" in run.err
+    assert "name its place, never the secret itself" in run.err
 
 
 def test_a_keyring_gives_a_secret_and_a_policy_bounds_its_services(place: Place) -> None:

@@ -313,7 +313,7 @@ def test_the_saved_plan_of_an_empty_shard_does_nothing(place: Place) -> None:
     assert place.run("plan", "--shard", EMPTY, "--out", "plan.json").code == 0
     before = len(place.box.calls)
     run = place.run("apply", "plan.json", "--format", "json", "--report", "report.json")
-    assert (run.code, run.err) == (0, "")
+    assert (run.code, run.err) == (0, f"No tenancy falls in shard {EMPTY}.\n")
     assert json.loads((place.folder / "report.json").read_text(encoding="utf-8")) == run.json
     assert run.json["tenancies"] == []
     assert len(place.box.calls) == before == 0

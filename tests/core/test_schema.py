@@ -270,7 +270,6 @@ SMALL: list[dict[str, Any]] = [
     {"propertyNames": {"pattern": "^a"}},
     {"not": {"required": ["a"]}},
     {"if": {"type": "string"}, "then": {"const": "a"}},
-    {"allOf": [{"minLength": 1}, {"maxLength": 1}, {"required": ["a"]}]},
     {"anyOf": [{"type": "string"}, {"required": ["a"]}, {"type": "array"}]},
     {"$ref": "#/$defs/letter", "minLength": 1, "$defs": {"letter": {"type": "string", "maxLength": 1}}},
     {"$ref": "#/$defs/tree", "$defs": {"tree": {"type": ["null", "array"], "items": {"$ref": "#/$defs/tree"}}}},

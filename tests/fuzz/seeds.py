@@ -76,26 +76,18 @@ _STEP = {
     "place": "hooks.yaml:9:7", "replaces_url": None, "description": "of a catalogue", "owner": None,
 }  # fmt: skip
 _NEW = {**_STEP, "action": "subscribe", "id": None, "address": "prod/new/INDEXED", "name": "new"}
-_SHA = f"sha256:{'0' * 64}"
+_NEW["url_digest"] = f"hmac-sha256:{'0' * 64}"
 _SUMMARY = {"subscribe": 1, "resubscribe": 0, "unsubscribe": 1, "keep": 1, "leave": 1, "secret_unknown": 0}
-_URLS = dict.fromkeys(("prod/new/INDEXED", _STEP["address"]), f"hmac-sha256:{'0' * 64}")
 _PLAN = {
     "format": "hooksync.plan/1", "created_at": "2026-06-01T00:00:00Z", "hooksync_version": "1", "state": None,
     "id": "0" * 32, "commit": None, "expires_at": None,
-    "summary": _SUMMARY, "refusals": [], "warnings": ["doubtful (fix: look)"], "undeclared": [], "state_serial": None,
+    "summary": _SUMMARY, "refusals": [], "warnings": ["doubtful (fix: look)"], "undeclared": [],
     "sources": "hooks.yaml", "state_missing": False,
-    "options": {"prune": True, "replace": [], "targeted": False, "allow_mass_unsubscribe": False},
+    "selection": {"tenancy": [], "target": ["*"], "replace": [], "shard": "1/2", "prune": True},
     "tenancies": [{
-        "name": "prod", "server": "eu.preservica.com", "tenant": "BRAMA", "allow_http": False,
-        "server_declared": "${HOST:-eu.preservica.com}", "tenant_declared": "BRAMA",
-        "binding": {"server": "https://eu.preservica.com", "tenant": "BRAMA", "urls": _URLS},
-        "place": "hooks.yaml:4:3", "owns": "all", "limit": {"percent": 50, "number": None}, "error": None,
-        "credentials":
-        {"username": {"env": "U"}, "password": {"env": "P"}, "totp": {"file": "t"}},
-        "live": [{"id": n * 32, "url": "https://h/?a=***", "trigger": "MOVED", "include_identifiers": n == "1" or None}
-                 for n in "123"],
-        "live_digest": _SHA, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
-        "replacement": "create-first", "probe": "auto", "prune": True, "unknown_secret": "warn",
+        "name": "prod", "server": "eu.preservica.com", "tenant": "BRAMA", "place": "hooks.yaml:4:3",
+        "error": None, "live_count": 3, "declared_count": 2, "summary": _SUMMARY,
+        "replacement": "create-first", "probe": "auto", "unknown_secret": "warn",
         "steps": [
             _STEP, {**_NEW, "trigger": "FULL_TEXT_INDEXED"},
             {**_STEP, "action": "unsubscribe", "id": "2" * 32, "reasons": ["duplicate"]},

@@ -12,27 +12,25 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
-from hooksync.api.replay import elsewhere, rebuild
-from hooksync.api.saved_plan import SavedTenancy, age_problem, read_saved_plan
+from hooksync.api.promise import differences
+from hooksync.api.saved_plan import age_problem, read_saved_plan
 from hooksync.config.declarations import TenancyDeclaration
 from hooksync.config.document import read_document
 from hooksync.config.files import read_sources
 from hooksync.config.resolve import resolve
 from hooksync.config.yaml_loader import has_fast_parser, read_yaml
 from hooksync.core.errors import FileError, Refused
-from hooksync.core.model import Tenancy
 from hooksync.core.record import replace
 from hooksync.core.signing import PlanKey
 from hooksync.output.json_text import digest
 from hooksync.output.plan_json import signature_of
 from hooksync.output.text import plan_lines
+from hooksync.output.view import RunView
 from hooksync.receiver import sign_challenge
-from hooksync.reconcile.plan import TenancyPlan, unsafe_reasons
 from hooksync.service import responses as answers
 from hooksync.service.http import read_retry_after
 from hooksync.service.receivers import judge_answer, signed_in_disguise
 from hooksync.state.format import Inspected, Integrity, read_state, state_text
-from hooksync.state.history import NOTHING, FetchedTenancy
 from tests.fuzz.checks import LITERAL, check_problems, demand, outline, yaml_lines
 
 Target = Callable[[bytes], frozenset[str]]
@@ -170,23 +168,9 @@ def _plan(text: bytes, key: PlanKey | None, max_age: timedelta | None) -> frozen
             demand(problem.what.isprintable(), "a message cannot be shown", problem)
         return frozenset(outline(problem.what) for problem in error.problems)
     demand("".join(text for _, text in plan_lines(saved.view)).isprintable(), "a plan cannot be shown")
-    try:
-        tenancies, _ = resolve([each.entry for each in saved.tenancies], ENVIRON)
-    except FileError as error:
-        return frozenset(outline(problem.what) for problem in error.problems)
-    for problem in elsewhere(saved, tenancies, key):
-        demand(LITERAL not in str(problem), "a message repeats a secret", problem)
+    for problem in differences(saved.promise, RunView((), saved.view.created_at, "hooks.yaml")):
         demand(problem.what.isprintable(), "a message cannot be shown", problem)
-    for each, tenancy in zip(saved.tenancies, tenancies, strict=True):
-        _rebuilt(each, tenancy)
     return frozenset({"a plan"})
-
-
-def _rebuilt(saved: SavedTenancy, tenancy: Tenancy) -> None:
-    """Demand that a plan that was let through can be made again, whether what was live still is or not."""
-    for found in (tuple(saved.live.values()), ()):
-        planned = rebuild(saved, FetchedTenancy(tenancy, found), NOTHING, unsafe_reasons)
-        demand(isinstance(planned, TenancyPlan), "a plan that is none")
 
 
 def read_header(data: bytes) -> frozenset[str]:

@@ -235,7 +235,7 @@ def test_a_stale_plan_is_refused_and_goes_no_further_until_a_new_one_is_made_by_
     run = archive.pushed()
     assert (run.results["staging"], run.results["production"]) == ("failure", "skipped"), logs(run)
     assert "::error title=hooksync refused the plan::" in run.jobs["staging"].log
-    assert "has changed since the plan was made" in run.jobs["staging"].log
+    assert "the plan does not show what would be done now" in run.jobs["staging"].log
     assert (archive.live("staging"), archive.live("production")) == (ALL[1:], ALL)
 
     again = archive.by_hand(environment="production")

@@ -11,7 +11,6 @@ from hooksync.core.errors import Problem, ServiceError
 from hooksync.core.model import HookUrl, SecretRef, Server, Tenancy, Trigger
 from hooksync.core.record import replace
 from hooksync.output.markdown import plan_markdown
-from hooksync.output.run_json import live_digest
 from hooksync.output.text import plain, plan_lines, question, report_lines
 from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
@@ -182,13 +181,6 @@ def test_a_report_says_what_still_differs() -> None:
         report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged", differences=plan.steps[:1]))  # type: ignore[attr-defined]
     )
     assert text.endswith("Not as declared: prod: 1 to subscribe still to do\n+   ingest-alert  INGEST_FAILED\n")
-
-
-def test_the_live_digest_minds_no_order_and_holds_no_key() -> None:
-    one, two = live("1", "https://a.example/?k=KEY1"), live("2", "https://b.example/")
-    assert live_digest([one, two]) == live_digest([two, one])
-    assert live_digest([one]) == live_digest([live("1", "https://a.example/?k=KEY2")])
-    assert live_digest([one]) != live_digest([live("3", "https://a.example/?k=KEY1")])
 
 
 def with_strangers(number: int) -> RunView:

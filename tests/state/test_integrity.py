@@ -16,9 +16,7 @@ from hooksync.core.signing import PlanKey
 from hooksync.state.format import (
     Inspected,
     Integrity,
-    Mark,
     find_integrity,
-    mark_of,
     read_signed,
     read_state,
     state_text,
@@ -49,7 +47,7 @@ def add(name: str) -> Callable[[State], State]:
 
 
 def said(found: Inspected) -> list[str]:
-    return [problem.what for problem in (*found.errors, *found.warnings, *found.against_writing)]
+    return [problem.what for problem in (*found.errors, *found.against_writing)]
 
 
 # --- the signature
@@ -105,33 +103,6 @@ def test_a_signed_state_changes_its_signature_with_each_write_and_with_nothing_e
 
 def add_once(name: str) -> Callable[[State], State]:
     return lambda now: now if now.entries_of(name) else add(name)(now)
-
-
-# --- what a saved plan says
-
-
-@pytest.mark.parametrize(
-    ("planned", "what"),
-    [
-        (None, None),
-        (mark_of(WHOLE), None),
-        (replace(mark_of(WHOLE), serial=3), None),
-        (replace(mark_of(WHOLE), serial=9), "(serial 7) is older than the one this plan was made with (9)"),
-        (Mark("0" * 64, 3), "is not the one that the plan was made with"),
-    ],
-)
-def test_a_state_is_held_against_that_of_a_saved_plan(planned: Mark | None, what: str | None) -> None:
-    for key in (None, KEY):
-        found = Integrity(key).inspect(state_text(WHOLE, key), WHERE, planned)
-        problems, others = (found.errors, found.warnings) if key else (found.warnings, found.errors)
-        assert [what in problem.what for problem in problems if what] == [True] * bool(what)
-        assert (len(problems), others) == (bool(what), ())
-
-
-def test_a_state_that_is_gone_is_told_to_whoever_applies_a_plan_made_with_it() -> None:
-    assert said(Integrity().inspect(None, WHERE)) == []
-    [what] = said(Integrity(KEY).inspect(None, WHERE, mark_of(WHOLE)))
-    assert what == f"there is no state {WHERE} any more, and the plan was made with one"
 
 
 @pytest.mark.parametrize("where", ["hooks.state.json", "git:hooksync-state", "s3://museum-hooks/hooks.state.json"])

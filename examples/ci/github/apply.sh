@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Carry out exactly the saved plan. hooksync refuses it (exit 3) where the tenancy has moved since, or where a variable
-# leads to another server, tenant or URL than in the job that planned.
+# Carry out exactly the saved plan: hooksync plans again, from the commit that is checked out, and refuses the plan (exit 3)
+# if the steps differ. The plan holds what it selects; only the hooks files are named again.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=arguments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/arguments.sh"
 
 markdown=$FOLDER/apply.md status=0
-hooksync apply "$FOLDER/plan.json" "${adopt[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
+hooksync apply "$FOLDER/plan.json" "${selection[@]}" "${adopt[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --max-age "$MAX_AGE" --report "$FOLDER/report.json" --format markdown >"$markdown" || status=$?
 
 show "$markdown"

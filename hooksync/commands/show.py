@@ -1,0 +1,72 @@
+"""The command `show`: a saved plan as `plan` showed it, from its file alone.
+
+It needs no network, no hooks file and no environment, and loads nothing that plans or applies.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hooksync.api.saved_plan import open_saved_plan
+from hooksync.commands.options import Format
+from hooksync.commands.problems import show_problems
+from hooksync.config.files import read_plan
+from hooksync.core.clock import rfc3339
+from hooksync.core.errors import ExitCode
+from hooksync.core.record import Record, replace
+from hooksync.core.redaction import printable
+from hooksync.output.text import plan_lines
+
+if TYPE_CHECKING:
+    from hooksync.output.view import RunView
+    from hooksync.reconcile.context import World
+
+
+class ShowOptions(Record, frozen=True):
+    """The flags of `show`."""
+
+    path: str
+    format: Format = "text"
+    shows_kept: bool = False
+    has_detailed_exit_code: bool = False
+    max_age: timedelta | None = None
+
+
+def show(options: ShowOptions, world: World) -> ExitCode:
+    """Show a saved plan, and report whether `apply` would accept it by its age."""
+    data = read_plan(options.path)
+    saved, too_old = open_saved_plan(data, options.path, options.max_age, world)
+    view = saved.view
+    if options.format == "json":
+        world.terminal.result(data.decode("utf-8-sig"), "json")
+    elif options.format == "text":
+        world.terminal.show(plan_lines(view, shows_kept=options.shows_kept))
+    else:
+        world.terminal.result(_page(view, options), "markdown")
+    all_warnings = (*saved.warnings, *view.warnings)
+    show_problems(replace(view, warnings=all_warnings), world, refused="apply would refuse")
+    end = saved.expires_at
+    if options.max_age is not None:
+        end = saved.created_at + options.max_age
+    until = f" until {rfc3339(end.timestamp())}" if end else ", however old it is"
+    verdict = f"apply accepts it{until}, if nothing has changed since"
+    if too_old:
+        verdict = f"apply refuses it: {too_old}"
+    made = f"{printable(options.path)} was made at {view.created_at}"
+    world.terminal.message(f"{made}; {verdict}")
+    if view.is_refused:
+        return ExitCode.REFUSED
+    if options.has_detailed_exit_code and view.has_changes:
+        return ExitCode.CHANGES_PENDING
+    return ExitCode.DONE
+
+
+def _page(view: RunView, options: ShowOptions) -> str:
+    if options.format == "html":
+        from hooksync.output.html import plan_html  # only here, as below: text needs neither
+
+        return plan_html(view)
+    from hooksync.output.markdown import plan_markdown
+
+    return plan_markdown(view, shows_kept=options.shows_kept)
