@@ -64,6 +64,11 @@ tenancies:
 """
 
 
+def owning(hooks: str, owns: str = "all") -> str:
+    """Say of each tenancy of a hooks file what hooksync may remove."""
+    return hooks.replace("    subscriptions:", f"    owns: {owns}\n    subscriptions:")
+
+
 @dataclass
 class Place:
     """A folder with a hooks file, a sandbox and a receiver for it, and the environment that binds them."""

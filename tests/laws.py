@@ -74,14 +74,14 @@ class Declared:
     name: str
     tenant: str
     wanted: tuple[Wanted, ...]
-    owns: frozenset[str] | None = None  # None: all
-    prunes: bool = True  # as the file and the flags of the run have it
+    owns: str | frozenset[str] = "all"  # or "made", "none", or prefixes
+    is_targeted: bool = False  # by --target: undeclared ones are left alone
     removes_first: bool = False  # `replacement: remove-first`
     may_conflict: bool = False  # the service refuses a second one
     tells_flags: bool = True  # the list tells the flag
 
-    def is_own(self, one: Held) -> bool:
-        return one.tenant == self.tenant and owns_url(self.owns, one.url)
+    def find(self, place: Place) -> Wanted | None:
+        return next((one for one in self.wanted if one.place == place), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,9 @@ class Run:
     intents: frozenset[str] = frozenset()  # addresses, in the state after it
     misled: frozenset[str] = frozenset()  # ids of which --adopt, or an answer of the service, told what is not so
     gone: frozenset[str] = frozenset()  # ids whose removal was answered to hooksync, as its state knows
+    made: Mapping[str, int] = field(default_factory=dict)  # ids that runs of hooksync made, numbered in their order
+    # addresses of ids that a killed run may have made, as the state before this run has it
+    meant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def after(self) -> tuple[Held, ...]:
@@ -166,6 +169,20 @@ class Run:
         lists = [it for it in self.moments if it.by == self.name and it.tenant == tenant and it.shown is not None]
         return lists[-1] if lists else None
 
+    def owns(self, declared: Declared, one: Held) -> bool:
+        """Whether hooksync is to remove one that no file declares."""
+        if one.tenant != declared.tenant:
+            return False
+        if isinstance(declared.owns, frozenset):
+            return owns_url(declared.owns, one.url)
+        entries = {it.id for it in (*self.remembered, *(self.remembers or ()))}
+        return declared.owns == "all" or (declared.owns == "made" and one.id in entries)
+
+    def is_left(self, one: Held) -> bool:
+        """Whether the run says that it leaves a duplicate that it does not own."""
+        steps = [step for each in self.told for step in each["steps"] if step["id"] == one.id]
+        return any(step["action"] == "leave" and step["address"] for step in steps)
+
     def is_told(self, what: str) -> bool:
         """Whether a warning or the detail of a step says something of an address, or of a live id."""
         steps = [step for one in self.told for step in one["steps"] if what in (step["address"], step["id"])]
@@ -176,16 +193,35 @@ class Run:
 Law = Callable[[Run], Iterator[str]]
 
 
-def nothing_outside_owns_changes(run: Run) -> Iterator[str]:
-    """Whatever lies outside `owns`, hooksync neither makes nor removes it."""
+def nothing_unowned_is_removed(run: Run) -> Iterator[str]:
+    """Nothing that is not owned is removed, except what a resubscribe replaces."""
     tenants = {one.tenant: one for one in run.tenancies}
-    for moment, made, gone in run.changes():
-        if moment.by == SOMEBODY_ELSE:
+    for moment, _, gone in run.changes():
+        if moment.by != run.name:
             continue
-        for one in made | gone:
+        for one in gone:
             declared = tenants.get(one.tenant)
-            if declared and not declared.is_own(one):
-                yield f"{moment.call} of {moment.by} changed {one.place} of {one.tenant}, which is not owned"
+            if declared is None or run.owns(declared, one):
+                continue
+            if declared.owns == "made" and one.id in run.meant.keys() | run.made.keys():
+                continue
+            if not _is_replaced(run, declared, one, moment):
+                yield f"{moment.call} removed {one.place} of {one.tenant} ({one.id}), which is not owned"
+
+
+def _is_replaced(run: Run, declared: Declared, one: Held, moment: Moment) -> bool:
+    """Whether a declared one takes its place: made later, or, with `remove-first`, about to be made."""
+    addresses = {it.address for it in run.remembered if it.id == one.id and it.tenancy == declared.name}
+    addresses |= {run.meant[one.id]} if one.id in run.meant else set()
+    for want in declared.wanted:
+        if want.place != one.place and want.address not in addresses:
+            continue
+        age = run.made.get(one.id, -1)
+        others = [it for it in moment.held if it.place == want.place]
+        is_first = declared.removes_first or declared.may_conflict
+        if is_first or any(run.made.get(it.id, -1) > age for it in others):
+            return True
+    return False
 
 
 def exit_code_report_and_truth_agree(run: Run) -> Iterator[str]:
@@ -335,14 +371,15 @@ def one_apply_at_a_time(run: Run) -> Iterator[str]:
 
 def one_apply_settles_all(run: Run) -> Iterator[str]:
     """Once nothing goes wrong any more, one apply leaves what is declared, and says so."""
-    if run.code != ExitCode.DONE:
+    if run.code != _code_of_nothing(run):
         yield f"it exits {run.code}: {_amiss(run)}"
     for declared in run.tenancies:
-        states = {step["address"]: (step["secret"] or {}).get("state") for step in run.steps(declared.name)}
-        actions = {step["address"]: step["action"] for step in run.steps(declared.name)}
-        there = [one for one in run.after if declared.is_own(one)]
+        steps = [step for step in run.steps(declared.name) if step["action"] not in ("unsubscribe", "leave")]
+        states = {step["address"]: (step["secret"] or {}).get("state") for step in steps}
+        actions = {step["address"]: step["action"] for step in steps}
+        there = [one for one in run.after if one.tenant == declared.tenant]
         for want in declared.wanted:
-            found = [one for one in there if one.place == want.place]
+            found = [one for one in there if one.place == want.place and not run.is_left(one)]
             if not found and not _is_awaited(run, declared, want.address):
                 yield f"{want.address} is missing"
             for one in found:
@@ -351,16 +388,22 @@ def one_apply_settles_all(run: Run) -> Iterator[str]:
                     yield f"{want.address} has a wrong secret, and is not told as unknown"
                 if one.flag != want.flag and _is_flag_known(run, declared, one):
                     yield f"{want.address} has the wrong flag"
-        if declared.prunes:
-            places = {want.place for want in declared.wanted}
-            yield from (f"{one.place} is there and not declared" for one in there if one.place not in places)
+        for one in there:
+            is_to_go = not declared.is_targeted and run.owns(declared, one)
+            if is_to_go and declared.find(one.place) is None:
+                yield f"{one.place} is there and not declared"
 
 
 def nothing_is_there_twice(run: Run) -> Iterator[str]:
-    """Once things have settled, no identity is there twice."""
+    """Once things have settled, no identity is there twice, but for what is not owned and reported."""
     for declared in run.tenancies:
         places = {want.place for want in declared.wanted}
-        count = Counter(one.place for one in run.after if declared.is_own(one) and one.place in places)
+        count = Counter(
+            one.place
+            for one in run.after
+            if one.tenant == declared.tenant and one.place in places
+            if run.owns(declared, one) or not run.is_left(one)
+        )
         yield from (f"{place} is there {number} times" for place, number in count.items() if number > 1)
 
 
@@ -372,22 +415,33 @@ def the_state_knows_what_is_there(run: Run) -> Iterator[str]:
     for declared in run.tenancies:
         wanted = {one.place: one.address for one in declared.wanted}
         for one in run.after:
-            if declared.is_own(one) and one.place in wanted and addresses.get(one.id) not in (None, wanted[one.place]):
+            if (
+                one.tenant == declared.tenant
+                and one.place in wanted
+                and not run.is_left(one)
+                and addresses.get(one.id) not in (None, wanted[one.place])
+            ):
                 yield f"the state has {addresses.get(one.id)} for {one.place}, not {wanted[one.place]}"
     if run.intents:
         yield f"the state still intends to make {sorted(run.intents)}"
 
 
 def a_second_run_does_nothing(run: Run) -> Iterator[str]:
-    """A run without news changes nothing, finds nothing to do, and exits 0."""
+    """A run without news changes nothing, finds nothing to do, and exits 0; a plan that leaves duplicates exits 2."""
     calls = [moment.call for moment in run.moments if moment.by == run.name and moment.call in CHANGING]
-    if calls or run.code != ExitCode.DONE or _active(run):
+    if calls or run.code != _code_of_nothing(run) or _active(run):
         steps = ", ".join(f"{step['action']} {step['address'] or step['id']}" for step in _active(run))
         yield f"it exits {run.code} after {len(calls)} changing calls, with {steps or 'no'} steps"
 
 
+def _code_of_nothing(run: Run) -> ExitCode:
+    """Return the exit code of a run that has nothing to do."""
+    is_left = any(run.is_left(one) for one in run.after)
+    return ExitCode.CHANGES_PENDING if is_left and run.verb == "plan" else ExitCode.DONE
+
+
 LAWS: tuple[Law, ...] = (  # of any run
-    nothing_outside_owns_changes,
+    nothing_unowned_is_removed,
     exit_code_report_and_truth_agree,
     green_means_known,
     served_stays_served,
@@ -555,7 +609,8 @@ def _missing(run: Run, declared: Declared, want: Wanted, last: Moment) -> Iterat
     """Say what a green run does not know, or does not tell, of a declared one. `last`: when it last looked."""
     steps = [step for step in run.steps(declared.name) if step["address"] == want.address]
     is_unknown = any(step["secret"] and step["secret"]["state"] in ("unknown", "not-set") for step in steps)
-    held = [one for one in last.held if declared.is_own(one) and one.place == want.place]
+    held = [one for one in last.held if one.tenant == declared.tenant and one.place == want.place]
+    held = [one for one in held if not run.is_left(one)] or held
     stale = [one for one in last.shown or () if one.place == want.place and one not in last.held]
     if not held and not run.is_told(want.address) and not [one for one in stale if one.id not in run.gone]:
         yield f"green, and {want.address} is missing"
@@ -580,8 +635,9 @@ def _is_awaited(run: Run, declared: Declared, address: str) -> bool:
 def _too_many(run: Run, declared: Declared, last: Moment) -> Iterator[str]:
     """Name what is there and shown although it is not declared, and nothing is said of it."""
     places = {one.place for one in declared.wanted}
-    for one in last.held if declared.prunes else ():
-        if declared.is_own(one) and one.place not in places and one in (last.shown or ()) and not run.is_told(one.id):
+    for one in last.held if not declared.is_targeted else ():
+        is_silent = one in (last.shown or ()) and not run.is_told(one.id)
+        if one.place not in places and is_silent and run.owns(declared, one):
             yield f"green, and {one.place} is there, not declared"
 
 

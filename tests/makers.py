@@ -59,11 +59,10 @@ def tenancy(*subscriptions: DeclaredSubscription, **settings: object) -> Tenancy
         "tenant_declared": "BRAMA",
         "allow_http": False,
         "credentials": CredentialRefs(*refs),
-        "owns": None,
+        "owns": "all",
         "limit": UnsubscribeLimit(percent=50),
         "replacement": "create-first",
         "probe": "auto",
-        "prune": True,
         "unknown_secret": "warn",
         "location": HERE,
     }
@@ -86,7 +85,9 @@ URLS = st.sampled_from(
 TRIGGERS = st.sampled_from([MOVED, INDEXED, Trigger("ENTITY_DELETED")])
 OWNS = st.sampled_from(
     [
-        None,
+        "made",
+        "all",
+        "none",
         frozenset(["https://hooks.example.org/a"]),
         frozenset(["https://vendor.example", "https://hooks.example.org"]),
     ]
@@ -105,13 +106,13 @@ def lists_of_live(draw: st.DrawFn, most: int = 12) -> tuple[LiveSubscription, ..
 
 @st.composite
 def tenancies(draw: st.DrawFn, **settings: object) -> Tenancy:
-    """A tenancy as a checked file gives it: no identity twice, every URL within what it owns."""
+    """A tenancy as a checked file gives it: no identity twice, every URL under a prefix if it has any."""
     from hooksync.core.urls import owns_url
 
     owns = draw(OWNS)
     wanted: dict[object, DeclaredSubscription] = {}
     for index in range(draw(st.integers(0, 8))):
         one = declared(draw(URLS), draw(TRIGGERS), name=f"hook-{index}", include_identifiers=draw(st.booleans()))
-        if owns_url(owns, one.url.full):
+        if isinstance(owns, str) or owns_url(owns, one.url.full):
             wanted.setdefault(one.key, one)
     return tenancy(*wanted.values(), **({"owns": owns} | settings))

@@ -39,7 +39,8 @@ LIST_WAIT_VARIABLE = "HOOKSYNC_LIST_WAIT"
 
 _UNSAVED_FIX = "push it with `hooksync state push`, which refuses it if it is too old; then delete it"
 _UNDECLARED_FIX = (
-    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and apply; "
+    "name its file with --file as well; or, to remove them, declare it with `subscriptions: {}` and "
+    "`limits: {unsubscribe: 100%}`, and apply; "
     "or, if it was renamed or is no longer managed, `hooksync state forget 'TENANCY/*'`"
 )
 
@@ -65,8 +66,7 @@ class Declared(Record, frozen=True):
     @property
     def diff_options(self) -> DiffOptions:
         """What is said about the comparison."""
-        options = self.options
-        return DiffOptions(options.prunes, options.replace, self.is_targeted, options.allows_mass_unsubscribe)
+        return DiffOptions(self.options.replace, self.is_targeted)
 
     @property
     def state(self) -> str | None:
@@ -125,7 +125,7 @@ def open_session(declared: Declared, *, is_apply: bool) -> Iterator[Session]:
                 adopts=options.adopts,
                 place=declared.state,
                 clock=world.clock,
-                trusts_state=bool(store and store.integrity.key),
+                is_proof=not options.policy or bool(store and store.integrity.key),
             )
             yield Session(run, planner, declared, warnings, store, _undeclared(found.state, declared.names))
 

@@ -37,8 +37,6 @@ class RunOptions(FileOptions, frozen=True):
     uses_state: bool = True
     lock_timeout: float | None = None  # seconds to wait for the run lock; None: as is usual here
     replace: tuple[str, ...] = ()  # globs of addresses
-    prunes: bool = True
-    allows_mass_unsubscribe: bool = False
     probes: bool | None = None  # challenge receivers; None: only apply does, as each tenancy says
     adopts: bool = False  # record the declared secrets of kept subscriptions that the state lacks
     is_confirmed: bool = False  # apply without a prompt
@@ -53,8 +51,6 @@ def selection_of(options: RunOptions) -> dict[str, object]:
         "target": options.targets,
         "replace": options.replace,
         "shard": str(options.shard) if options.shard else None,
-        "prune": options.prunes,
-        "allow_mass_unsubscribe": options.allows_mass_unsubscribe,
     }
 
 
@@ -69,6 +65,4 @@ def with_selection(options: RunOptions, given: Mapping[str, Any]) -> RunOptions:
         targets=tuple(given.get("target", ())),
         replace=tuple(given.get("replace", ())),
         shard=read_shard(shard) if shard else None,
-        prunes=given.get("prune", True),
-        allows_mass_unsubscribe=given.get("allow_mass_unsubscribe", False) or options.allows_mass_unsubscribe,
     )

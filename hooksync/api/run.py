@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hooksync.core.output import Form
+    from hooksync.reconcile.journal import Journal
     from hooksync.service.http import CallRecord
 
 __all__ = [
@@ -69,8 +70,6 @@ class Settings(TypedDict, total=False):
     timeout: float  # seconds
     parallelism: int
     replace: Names
-    prunes: bool  # --no-prune
-    allows_mass_unsubscribe: bool
     allows_commands: bool
     adopts: bool
     probes: bool | None
@@ -317,25 +316,29 @@ def apply(
     `confirm`: is shown the plan, with what stands against it, and says whether to begin; `on_step`: is given each step
     with its outcome once its tenancy is done with, on any thread.
     """
+    from hooksync.reconcile.journal import Journal  # only here: a plan has none
+
     if isinstance(what, Plan):
         from hooksync.api.promise import promise_of  # only here, as in _execute
 
         what = replace(what.declared, promise=promise_of(what.view, what.id))
-    if what.options.adopts and not what.state:
-        raise UsageError(Problem("--adopt needs a state to write to", "give --state PATH, without --no-state"))
 
     def settled(outcome: TenancyOutcome) -> None:
         for each in outcome.outcomes:
             on_step(view_of_step(each.step, each))
 
     with open_session(what, is_apply=True) as session:
-        executed = _execute(session.plan(waits=True), session, confirm, settled)
+        if session.store is None:
+            raise UsageError(Problem("apply needs a state", "leave out uses_state=False"))
+        journal = Journal(session.store, session.planner)
+        executed = _execute(session.plan(waits=True), session, journal, confirm, settled)
     return _report(session, executed)
 
 
 def _execute(
     planned: tuple[Planned, ...],
     session: Session,
+    journal: Journal,
     confirm: Callable[[Plan], bool],
     settled: Callable[[TenancyOutcome], None],
 ) -> ExecutionResult:
@@ -343,10 +346,7 @@ def _execute(
 
     Where nobody can be asked, no receiver is challenged.
     """
-    from hooksync.reconcile.journal import Journal  # only here: a plan has none
-
     options, terminal = session.declared.options, session.declared.world.terminal
-    journal = Journal(session.store, session.planner) if session.store else None
     executor = Executor(session.run, session.planner.options, journal, terminal, options.probes, options.adopts)
     is_ready = any(isinstance(one, TenancyPlan) and one.is_ready for one in planned)
     if is_ready and not options.is_confirmed and not terminal.can_ask():

@@ -359,18 +359,6 @@ def _add_planning_rest(parser: argparse.ArgumentParser) -> Group:
     _add_allow_commands(more)
     _add_shard(more)
     more.add_argument(
-        "--no-prune",
-        dest="prunes",
-        action="store_false",
-        help="keep undeclared subscriptions",
-    )
-    more.add_argument(
-        "--allow-mass-unsubscribe",
-        dest="allows_mass_unsubscribe",
-        action="store_true",
-        help="ignore limits.unsubscribe of the file",
-    )
-    more.add_argument(
         "--notify",
         type=partial(reference, "--notify"),
         metavar="REF",
@@ -470,7 +458,6 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
         "refuse an older saved plan, e.g. 30m, 24h or 7d (default: 24h for a signed one)",
     )
     more = _add_planning_rest(parser)
-    _add_no_state(more)
     _add_lock_timeout(more)
     more.add_argument(
         "--adopt",
@@ -922,7 +909,6 @@ def _refuse_choosing(arguments: argparse.Namespace, with_what: str, fix: str, *,
         "--shard": given.get("shard"),
         "--target": given.get("targets"),
         "--replace": given.get("replace"),
-        "--no-prune": not given.get("prunes", True),
     }
     names = [name for name, value in choosing.items() if value and name != allowed]
     if names:

@@ -40,11 +40,13 @@ _HEAD = """\
 #
 # Written by `hooksync export`: the webhook subscriptions that were live.
 # It holds no secrets, no query values of URLs and no keys in their paths, only names of variables.
+# Which of these are yours? Delete the others: hooksync leaves alone what it neither made nor adopted.
 # To use it: save it as hooks.yaml, set the variables that were listed with it, then
 #   hooksync plan             says "No changes."
 #   hooksync check            asks the receivers whether they hold these secrets
 #   hooksync apply --adopt    records that these secrets are in use
 """
+_OWNS_COMMENT = "  # what hooksync may remove if no file declares it: made (by it), all, none, or URL prefixes"
 _NOWHERE = Location("the command line", 1, 1)  # of flags, and of variables; only a policy is told so
 
 
@@ -236,8 +238,9 @@ def _comment(text: str) -> str:
 def _tenancy_lines(one: ExportedTenancy) -> Iterator[str]:
     yield f"  {scalar(one.tenancy.name)}:"
     yield from (f"    {name}: {_flow(value)}" for name, value in _settings(one.tenancy).items())
-    if one.not_owned:
-        yield f"    # left out, because they are outside `owns`: {one.not_owned}"
+    yield f"    owns: {_flow(one.tenancy.owns)}{_OWNS_COMMENT}"
+    if one.not_covered:
+        yield f"    # left out, because they are outside the prefixes of `owns`: {one.not_covered}"
     for left_out in one.left_out:
         yield f"    {_comment(f'left out: {left_out}')}"
     yield "    subscriptions:" if one.entries else "    subscriptions: {}"
@@ -252,9 +255,9 @@ def _settings(tenancy: Tenancy) -> dict[str, object]:
     """Give what differs from what holds where a file is silent."""
     fields: dict[str, Any] = {"server": tenancy.server.declared, "tenant": tenancy.tenant_declared or None}
     fields |= _unusual(tenancy, PlainSettings())
+    fields.pop("owns", None)  # always written
     if limit := fields.pop("limit", None):
-        percent = None if limit.percent is None else f"{limit.percent:.12f}".rstrip("0").rstrip(".") + "%"
-        fields["limits"] = {"unsubscribe": percent or limit.number}
+        fields["limits"] = {"unsubscribe": limit.number if limit.percent is None else str(limit)}
     if login := fields.get("credentials"):
         fields["credentials"] = _unusual(login, CredentialRefs())
     return {name: value for name, value in fields.items() if value is not None}

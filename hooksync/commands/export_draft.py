@@ -92,14 +92,16 @@ _Group = tuple[str, bool | None, str]  # identity of the URL, the flag, the decl
 
 
 class ExportedTenancy:
-    """What is live in a tenancy, and owned, as a file declares it. What is declared already keeps its references."""
+    """What is live in a tenancy as a file declares it. What is declared already keeps its references."""
 
     def __init__(
         self, tenancy: Tenancy, live: Sequence[LiveSubscription], variables: Names, redactor: Redactor
     ) -> None:
-        owned = [one for one in live if owns_url(tenancy.owns, one.url.full)]
+        covered = list(live)
+        if isinstance(tenancy.owns, frozenset):  # a file may declare nothing else
+            covered = [one for one in live if owns_url(tenancy.owns, one.url.full)]
         self.tenancy = tenancy
-        self.not_owned = len(live) - len(owned)
+        self.not_covered = len(live) - len(covered)
         self.left_out: list[str] = []  # what no file can declare, with the reason
         self.needs: list[Need] = []
         self.warnings: list[Problem] = []
@@ -112,7 +114,7 @@ class ExportedTenancy:
         self._groups: dict[_Group, list[LiveSubscription]] = {}
         self._made: dict[str, tuple[str, SecretRef]] = {}  # URL and secret of a receiver, by the URL's identity
         by_key: defaultdict[SubscriptionKey, list[LiveSubscription]] = defaultdict(list)
-        for one in sorted(owned, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)):
+        for one in sorted(covered, key=lambda one: (_BEST_FLAG.index(one.include_identifiers), one.url.full)):
             by_key[one.key].append(one)
         for key in sorted(by_key):  # the order in which the service lists them means nothing
             self._add(by_key[key])
@@ -124,12 +126,14 @@ class ExportedTenancy:
         if fault := _fault(live):
             self.left_out.append(f"{shown(live)}: {fault}")
             what = f"{self.tenancy.name}: {shown(live)} is left out: {fault}"
-            fix = "apply would unsubscribe it, because it is not declared: replace it, or narrow `owns` first"
+            fix = "with `owns: all`, apply would remove it, because no file declares it"
             self.warnings.append(Problem(what, fix))
             return
         if len(candidates) > 1:
             what = f"{self.tenancy.name}: {shown(live)} is live {len(candidates)} times, and in the file once"
-            self.warnings.append(Problem(what, "apply unsubscribes the duplicates"))
+            self.warnings.append(
+                Problem(what, "apply removes duplicates only if `owns` covers them; `--replace ADDRESS` replaces all")
+            )
         anchor = self._anchor(live)
         group = live.url.identity, live.include_identifiers, anchor.name if anchor else ""
         self._groups.setdefault(group, []).append(live)

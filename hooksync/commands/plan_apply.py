@@ -124,7 +124,7 @@ def plan(options: PlanOptions, world: World) -> tuple[ExitCode, Plan]:
 
 def _plan_exit_code(made: Plan, *, is_detailed: bool) -> ExitCode:
     """Return the exit code of a plan. `is_detailed`: changes have a code of their own."""
-    if is_detailed and made.exit_code == ExitCode.DONE and made.has_changes:
+    if is_detailed and made.exit_code == ExitCode.DONE and made.view.has_drift:
         return ExitCode.CHANGES_PENDING
     return made.exit_code
 

@@ -202,7 +202,8 @@ class FileReader:
     def _settings(self, fields: YamlMap) -> Settings:
         """Read the settings of a tenancy. What is left out gets its default."""
         given = given_fields(model.PlainSettings, fields)
-        given["owns"] = self._owns(fields)
+        if isinstance(prefixes := given.get("owns"), YamlList):
+            given["owns"] = self._owns(prefixes)
         if "credentials" in fields:
             login = cast(YamlMap, fields["credentials"])
             refs = given_fields(model.CredentialRefs, login)
@@ -216,15 +217,15 @@ class FileReader:
                 given["limit"] = model.UnsubscribeLimit(number=number)
         return Settings(server=self._text(fields, "server"), tenant=self._text(fields, "tenant"), **given)
 
-    def _owns(self, fields: YamlMap) -> frozenset[str] | None:
-        prefixes = fields.get("owns", "all")
-        if not isinstance(prefixes, YamlList):
-            return None
-        faults = {index: fault for index, each in enumerate(prefixes) if (fault := prefix_fault(cast(str, each)))}
-        for index, fault in faults.items():
-            fix = "write a URL such as https://fn.example.net/api"
-            self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
-        return None if faults else frozenset(cast(list[str], prefixes))  # else each URL is outside
+    def _owns(self, prefixes: YamlList) -> model.Owns | frozenset[str]:
+        noted = len(self.problems)
+        for index, prefix in enumerate(prefixes):
+            if fault := prefix_fault(cast(str, prefix)):
+                fix = "write a URL such as https://fn.example.net/api"
+                self._note(f"this prefix {fault}", fix, self._at(prefixes.item_mark(index)))
+        if len(self.problems) > noted:
+            return "all"  # with prefixes, each URL could be outside
+        return frozenset(cast(list[str], prefixes))
 
     def _subscription(self, subscriptions: YamlMap, name: str, tenancy: str) -> SubscriptionDeclaration | None:
         fields = cast(YamlMap, subscriptions[name])

@@ -24,7 +24,7 @@ from hooksync.core.schema import Violation, find_errors, rule
 MOST_ERRORS = 1000  # in one file; nobody would read more
 
 # nothing else depends on these fields
-_INDEPENDENT = {"version", "limits", "replacement", "probe", "prune", "unknown_secret"}
+_INDEPENDENT = {"version", "limits", "replacement", "probe", "unknown_secret"}
 _INDEPENDENT |= set(PlainFields.__struct_fields__)
 _CONTAINERS = ((), ("tenancies",), ("subscriptions",))  # the fields of paths that lead to mappings by name
 

@@ -18,6 +18,7 @@ from hooksync.core.urls import masked_url, normal_url, shown_server
 Replacement = Literal["create-first", "remove-first"]
 Probe = Literal["auto", "require", "never"]
 UnknownSecret = Literal["warn", "refuse", "replace"]
+Owns = Literal["made", "all", "none"]
 SecretState = Literal["same", "changed", "unknown", "not-set"]
 
 # pyPreservica's name -> the name on the wire. Source: pyPreservica 4.2.2, webHooksAPI.py, TriggerType.
@@ -267,11 +268,11 @@ class PlainSettings(Record, frozen=True, kw_only=True):
 
     allow_http: bool = False
     credentials: CredentialRefs = CredentialRefs()
-    owns: frozenset[str] | None = None  # None: all; else URL prefixes
+    # which undeclared live subscriptions hooksync may remove; a set: those under these prefixes
+    owns: Owns | frozenset[str] = "made"
     limit: UnsubscribeLimit = UnsubscribeLimit(percent=50)
     replacement: Replacement = "create-first"
     probe: Probe = "auto"
-    prune: bool = True  # False: nothing undeclared is unsubscribed
     unknown_secret: UnknownSecret = "warn"  # what becomes of a live one whose secret may not be the declared one
 
 

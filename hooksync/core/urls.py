@@ -207,53 +207,24 @@ def is_respelling(one: str, other: str) -> bool:
     return first == second
 
 
-def owns_url(prefixes: frozenset[str] | None, url: str) -> bool:
-    """Whether a URL is under one of the prefixes; None owns all.
+def owns_url(prefixes: frozenset[str], url: str) -> bool:
+    """Whether a URL is under one of the prefixes.
 
     Whole path segments count: `https://h/api` owns `/api`, `/api/x` and `/api?x`, not `/apix`. URLs that servers read
     in different ways are owned by no prefix (user information, a backslash) or by whole hosts only (dot segments).
     """
-    if prefixes is None:
-        return True
     scheme, netloc, tail = split_url(normal_url(url))
     if "@" in netloc or "\\" in url:
         return False
     path = re.split("[?#]", tail, maxsplit=1)[0]
     if _has_dot_segments(path):
         path = "/"
-    branch = _tree(prefixes)
-    for segment in f"{scheme}://{netloc}{path}".split("/"):
-        if _BELOW in branch:
-            return True
-        if segment not in branch:
-            return False
-        branch = branch[segment]
-        if _HERE in branch:
+    here = f"{scheme}://{netloc}{path}"
+    for prefix in prefixes:
+        start = normal_url(prefix)
+        if here == start or here.startswith(f"{start.removesuffix('/')}/"):
             return True
     return False
-
-
-# prefixes by their segments, so that a URL is compared with all of them at once
-_Tree = dict[str, "_Tree"]
-
-# what a branch contains if a prefix ends there; neither is a segment of a path
-_HERE = "?"  # the prefix owns what is here and below
-_BELOW = "/"  # the prefix ends with a slash: it owns only what is below
-
-
-@lru_cache(maxsize=64)  # fast for a frozenset of any size, which works its hash out once
-def _tree(prefixes: frozenset[str]) -> _Tree:
-    tree: _Tree = {}
-    for prefix in prefixes:
-        *folders, last = normal_url(prefix).split("/")
-        branch = tree
-        for segment in folders:
-            branch = branch.setdefault(segment, {})
-        if last:
-            branch.setdefault(last, {})[_HERE] = {}
-        else:
-            branch[_BELOW] = {}
-    return tree
 
 
 def _has_dot_segments(path: str) -> bool:

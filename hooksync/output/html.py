@@ -54,8 +54,8 @@ def _list(title: str, items: Iterable[str], is_open: str = "") -> str:
 def _section(view: TenancyView) -> str:
     """Write a tenancy; what nothing is done about is folded."""
     width = name_width(view.steps)
-    todo = (_step(step, view, width) for step in view.steps if step.is_change)
-    idle = "\n".join(_step(step, view, width) for step in view.steps if not step.is_change)
+    todo = (_step(step, view, width) for step in view.steps if step.is_drift)
+    idle = "\n".join(_step(step, view, width) for step in view.steps if not step.is_drift)
     rest = f"<details class=rest><summary>unchanged, or left alone</summary>{idle}</details>" if idle else ""
     title = _text(f"{view.tenancy.name}, {view.tenancy.where}: {counts_of(view)}")
     return "\n".join(

@@ -10,7 +10,7 @@ from hooksync.output.run_json import document_fields, error_text, step_fields
 from hooksync.output.view import RunView, StepView
 
 LIST_FORMAT = "hooksync.list/1"
-_ABOUT = ("action", "address", "name", "reasons", "description", "owner", "secret")  # of a step
+_ABOUT = ("action", "address", "name", "reasons", "origin", "description", "owner", "secret")  # of a step
 
 
 def list_json(view: RunView) -> str:

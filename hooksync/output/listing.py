@@ -66,7 +66,7 @@ def coverage(view: RunView) -> list[Covered]:
         several = steps.get((name, trigger), [])
         live = tuple(step.name for step in several if step.name and step.action in ("keep", "resubscribe"))
         missing = tuple(step.name for step in several if step.name and step.action == "subscribe")
-        covered.append(Covered(name, trigger, live, missing, sum(step.name is None for step in several)))
+        covered.append(Covered(name, trigger, live, missing, sum(step.address is None for step in several)))
     return covered
 
 
@@ -94,14 +94,15 @@ def list_table(view: RunView) -> tuple[Sequence[Row], str]:
 
 def _rows(view: TenancyView) -> Iterator[Row]:
     for one, step in listed(view):
-        reasons = ", ".join(step.reasons)
+        why = step.origin if step.address is None else ", ".join(step.reasons)
+        declared = step.address or (f"was {step.name}" if step.name else "")
         yield (
             view.tenancy.name,
             one.id,
             one.trigger.shown,
             _IDENTIFIERS[one.include_identifiers],
             step.secret_state.replace("-", " ") if step.secret else "",
-            f"{step.address} ({reasons})" if step.address and reasons else step.address or reasons,
+            f"{declared} ({why})" if declared and why else declared or why or "",
             one.url.shown,
             step.owner or "",
             step.description or "",

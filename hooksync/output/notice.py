@@ -42,15 +42,17 @@ class Ending(Record, frozen=True):
         """What there is to tell; None: nothing."""
         if self.code not in SUCCESSES:
             return _EVENTS.get(self.code, "failed")
-        if not (self.view and self.view.has_changes):
+        if self.view is None:
             return None
-        return "drift" if self.command == "plan" else "applied"
+        if self.command == "plan":
+            return "drift" if self.view.has_drift else None
+        return "applied" if self.view.has_changes else None
 
     def notice(self) -> dict[str, Any]:
         """Write it as `hooksync.notice/1`."""
         view = self.view
         problems = [*self.problems, *((*view.error_problems, *view.refusals, *failures(view)) if view else ())]
-        concerned = [one for one in view.tenancies if one.has_changes or one.error or one.refusals] if view else []
+        concerned = [one for one in view.tenancies if one.has_drift or one.error or one.refusals] if view else []
         summary = applied_summary if self.command == "apply" and view and view.has_changes else plan_summary
         return {
             "format": NOTICE_FORMAT,

@@ -63,6 +63,7 @@ def step_fields(step: StepView) -> dict[str, object]:
         "include_identifiers": step.include_identifiers,
         "listed": not step.is_awaited,
         "name": step.name,
+        "origin": step.origin,
         "owner": step.owner,
         "place": str(step.place) if step.place else None,
         "reasons": step.reasons,

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from hooksync.core.errors import Problem, counted, some_of
 from hooksync.core.redaction import printable
 from hooksync.output.view import RunView, StepView, TenancyView
-from hooksync.reconcile.plan import Action, Adoption, Result
+from hooksync.reconcile.plan import NOT_MADE, Action, Adoption, Result
 
 Style = Literal["", "green", "yellow", "red", "dim"]
 Line: TypeAlias = tuple[Style, str]
@@ -26,7 +26,6 @@ _STYLES: dict[Action, Style] = {
 _LABEL = 21  # columns that a field's name takes
 _NARROWEST_NAME = 20  # columns
 _WIDEST_NAME = 1_000  # likewise
-_MOST_LEFT_ALONE = 5  # of a tenancy that are shown one by one
 
 
 def plain(lines: Iterable[Line]) -> str:
@@ -116,15 +115,23 @@ def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
 
 
 def _shown_steps(view: TenancyView, *, shows_kept: bool) -> tuple[list[StepView], list[Line]]:
-    """Leave out the kept ones, and count those left alone where they are many, unless all are asked for."""
+    """Leave out the kept ones, and count those left alone, unless all are asked for."""
     if shows_kept:
         return list(view.steps), []
-    reasons = Counter(", ".join(step.reasons) for step in view.steps if step.action == "leave")
-    if reasons.total() <= _MOST_LEFT_ALONE:
-        return [step for step in view.steps if step.action != "keep"], []
-    numbers = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
-    line = printable(f".   {reasons.total()} left alone: {numbers} (--all shows each)")
-    return [step for step in view.steps if step.is_change], [("dim", line)]
+    shown = []
+    reasons = Counter[str]()
+    for step in view.steps:
+        if step.is_drift:
+            shown.append(step)
+        elif step.action == "leave":
+            reasons.update(step.reasons)
+    lines: list[Line] = []
+    for reason, number in sorted(reasons.items()):
+        text = f".   {number} {reason}, left alone"
+        if reason == NOT_MADE:
+            text += f"; `owns: all` would remove {'it' if number == 1 else 'them'}"
+        lines.append(("dim", printable(text)))
+    return shown, lines
 
 
 def name_width(steps: Iterable[StepView]) -> int:
@@ -140,7 +147,7 @@ def counts_of(view: TenancyView) -> str:
 
 def step_lines(step: StepView, view: TenancyView, width: int) -> Iterator[Line]:
     """Write a step: its symbol in the first column, then its fields and what became of it. `width`: of the name."""
-    remark = _short_id(step, view)
+    remark = _remark(step, view)
     if step.action == "resubscribe":
         remark = f"replaces {remark}, {_ORDERS[view.tenancy.replacement][1]}"
     first = f"{_symbol(step, view):<4}{name_of(step):<{width}}{printable(step.trigger.shown):<14} {remark}"
@@ -176,13 +183,15 @@ def _symbol(step: StepView, view: TenancyView) -> str:
 
 def name_of(step: StepView) -> str:
     """Return the subscription's name, or the reason for the step where it has none."""
-    if step.name is not None:
-        return f"{step.name} ({', '.join(step.reasons)})" if step.action == "unsubscribe" else step.name
-    return ", ".join(step.reasons)
+    return step.name or ", ".join(step.reasons)
 
 
-def _short_id(step: StepView, view: TenancyView) -> str:
-    return printable((step.id or "")[: view.id_length])
+def _remark(step: StepView, view: TenancyView) -> str:
+    """Return the start of the id; of an undeclared subscription, also who made it, and the reason if it has a name."""
+    remark = printable((step.id or "")[: view.id_length])
+    if step.origin and step.name:
+        return f"{remark}   {', '.join(step.reasons)} ({step.origin})"
+    return f"{remark}   {step.origin}" if step.action == "unsubscribe" else remark
 
 
 def yes_no(value: bool | None) -> str:
@@ -194,6 +203,8 @@ def plan_summary(view: RunView) -> str:
     """Sum up a plan."""
     counts = view.counts()
     left = f", {counts['leave']} left alone" if counts["leave"] else ""
+    if view.left_duplicates and not view.has_changes and not view.errors:
+        return f"No changes to make; not as declared: {counted(len(view.left_duplicates), 'duplicate')} left alone."
     if not view.has_changes and not view.errors:
         number = len(view.tenancies)
         subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
@@ -234,10 +245,13 @@ def verification(view: RunView) -> Iterator[Line]:
         if why:
             yield "", f"Not verified: {one.tenancy.name}: {why}"
         elif counts := Counter(step.action for step in one.differences):
-            still = ", ".join(f"{number} to {action}" for action, number in counts.items())
-            yield "", f"Not as declared: {one.tenancy.name}: {still} still to do"
+            left = counts.pop("leave", 0)
+            still = [f"{number} to {action}" for action, number in counts.items()]
+            what = [f"{', '.join(still)} still to do"] if still else []
+            what += [f"{counted(left, 'duplicate')} left alone"] if left else []
+            yield "", f"Not as declared: {one.tenancy.name}: {'; '.join(what)}"
             for step in one.differences:
-                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_short_id(step, one)}"
+                rest = f"{name_of(step)}  {printable(step.trigger.shown)}  {_remark(step, one)}"
                 yield _STYLES[step.action], f"{_symbol(step, one):<4}{rest}".rstrip()
 
 
@@ -246,6 +260,8 @@ def _what_matches(view: RunView, tenancies: Sequence[TenancyView]) -> str:
     unknown, unlisted = sum(one.secret_unknown for one in tenancies), sum(one.unlisted for one in tenancies)
     what = "the targeted subscriptions match declared" if view.is_targeted else "live matches declared"
     what += f", except the secrets of {unknown}" if unknown else ""
+    duplicates = sum(len(one.left_duplicates) for one in tenancies)
+    what += f", except {counted(duplicates, 'duplicate')}" if duplicates else ""
     return what + (f", except {unlisted} that the list does not show yet" if unlisted else "")
 
 

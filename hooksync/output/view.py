@@ -23,13 +23,14 @@ class StepView(Record, frozen=True):
 
     action: planned.Action
     address: str | None  # of the declared subscription; None if nothing is declared
-    name: str | None
+    name: str | None  # of the declared one; else of the one as which hooksync made it
     url: str  # safe to show
     trigger: Trigger
     id: str | None  # of the live subscription
     include_identifiers: bool | None  # declared, or live if nothing is declared
     replaces_url: str | None = None  # the old one of a receiver that has moved; safe to show
     reasons: tuple[str, ...] = ()
+    origin: planned.Origin | None = None  # of an undeclared one, or of a duplicate
     changes: tuple[planned.Change, ...] = ()
     secret: SecretRef | None = None
     secret_state: SecretState = "unknown"
@@ -44,6 +45,11 @@ class StepView(Record, frozen=True):
     def is_change(self) -> bool:
         """Whether something is to be done: it is neither kept nor left alone."""
         return self.action not in ("keep", "leave")
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether live is not as declared: something is to be done, or a duplicate is left alone."""
+        return self.is_change or (self.action == "leave" and self.address is not None)
 
     @property
     def has_unknown_secret(self) -> bool:
@@ -71,6 +77,16 @@ class _Counted:
     def has_changes(self) -> bool:
         """Whether something has to be done."""
         return any(step.is_change for step in self.steps)
+
+    @property
+    def left_duplicates(self) -> list[StepView]:
+        """The duplicates that hooksync does not own."""
+        return [step for step in self.steps if step.is_drift and not step.is_change]
+
+    @property
+    def has_drift(self) -> bool:
+        """Whether live is not as declared."""
+        return any(step.is_drift for step in self.steps)
 
     def counts(self) -> Counter[str]:
         """Count the steps of each action."""
@@ -153,7 +169,13 @@ class RunView(Record, _Counted, frozen=True):
             for step in tenancy.steps
             for warning in (step.outcome.warnings if step.outcome else ())
         )
-        made = (*self.undeclared, *self._unknown_warning(), *self._behind_warnings(), *otherwise)
+        made = (
+            *self.undeclared,
+            *self._unknown_warning(),
+            *self._duplicate_warnings(),
+            *self._behind_warnings(),
+            *otherwise,
+        )
         return tuple(dict.fromkeys((*self.warnings, *made)))  # those of a saved plan hold all that it made
 
     def _unknown_warning(self) -> Iterator[Problem]:
@@ -164,8 +186,14 @@ class RunView(Record, _Counted, frozen=True):
             number = len(found)
             of = "secret of 1 kept subscription is" if number == 1 else f"secrets of {number} kept subscriptions are"
             what = f"the {of} unknown, so a rotation is not seen: {some_of(found)}"
-            state = "" if self.state else "keep a state (leave out --no-state); with it, "
-            yield Problem(what, f"{state}{planned.ADOPT_FIX}")
+            yield Problem(what, planned.ADOPT_FIX)
+
+    def _duplicate_warnings(self) -> Iterator[Problem]:
+        """Name the subscriptions that are live more than once, if hooksync does not own the others."""
+        for step in self.left_duplicates:
+            what = f"{step.address} is live twice: the receiver gets each event twice"
+            fix = f"remove {step.id} in Preservica, or replace both with `--replace {step.address}`"
+            yield Problem(f"{what}, and hooksync does not own {step.id} ({step.origin})", fix)
 
     def _behind_warnings(self) -> Iterator[Problem]:
         """Name what counts as live, or as gone, by the answers of a run a short time ago, and not by the list."""
@@ -245,10 +273,21 @@ def view_of_step(
     live = None if isinstance(step, planned.Subscribe) else step.live
     is_awaited = bool(live and not live.is_listed)
     if isinstance(step, planned.Unsubscribe | planned.Leave):
-        old, of = step.live, step.duplicate_of if isinstance(step, planned.Unsubscribe) else None
-        address, name = (of.address, of.name) if of else (None, None)
-        shown = (step.action, address, name, old.url.shown, old.trigger, old.id, old.include_identifiers)
-        return StepView(*shown, reasons=(step.reason,), is_awaited=is_awaited, outcome=outcome)
+        old = step.live
+        former = step.was.split("/")[1] if step.was else None
+        return StepView(
+            step.action,
+            step.duplicate_of.address if step.duplicate_of else None,
+            step.duplicate_of.name if step.duplicate_of else former,
+            old.url.shown,
+            old.trigger,
+            old.id,
+            old.include_identifiers,
+            reasons=(step.reason,),
+            origin="made by hooksync" if step.was else planned.NOT_MADE,
+            is_awaited=is_awaited,
+            outcome=outcome,
+        )
     one, identifier = step.declared, live.id if live else None
     fields = (step.action, one.address, one.name, one.url.shown, one.trigger, identifier, one.include_identifiers)
     view = StepView(

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 from hooksync.core.clock import SYSTEM_CLOCK, Backoff, Clock
 from hooksync.core.errors import HooksyncError, Problem, ServiceError, some_of
-from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey, Trigger
+from hooksync.core.model import LiveSubscription, Secret, SecretRef, SubscriptionKey
 from hooksync.core.record import Record, field, replace
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import (
@@ -32,7 +31,6 @@ from hooksync.reconcile.step_runner import NEXT_RUN, UNCONFIRMED, Creation, Remo
 from hooksync.service.worker_pool import WorkerPool
 
 Live = tuple[LiveSubscription, ...]
-OTHERS_WAIT = 3.0  # seconds in which another run that removes what this one keeps is through with it
 
 
 class Execution(Record, frozen=True):
@@ -144,8 +142,6 @@ class Execution(Record, frozen=True):
             return len(shown) == len(kept) and not any(runner.needs_confirmation for runner in waiting)
 
         try:
-            if self._is_contested(kept):
-                self.clock.wait(self.pool.stop, OTHERS_WAIT)
             live = self._look(waiting, is_shown)
             ids = {each.id for each in live}
             shown = _places(live, kept.items()) | {one for one in stays.keys() - kept.keys() if stays[one] in ids}
@@ -174,18 +170,6 @@ class Execution(Record, frozen=True):
         """Return the ids of what is kept or was made, by address; None where it is not made."""
         kept = {step.declared.address: step.live.id for step in self.plan.steps if isinstance(step, Keep)}
         return {**kept, **{one.declared.address: one.new_id for one in self._makers()}}
-
-    def _is_contested(self, kept: Mapping[StepRunner, str]) -> bool:
-        """Whether a duplicate may be another hooksync's, which may be removing the one that this run keeps.
-
-        Both see the same ids: the one that keeps the lesser id goes ahead, the other one looks again after a while.
-        """
-        made = self.plan.history.made
-        strangers = {each.id for each in self.plan.live}.difference(made)
-        return any(
-            stays not in strangers and runner.live_id in strangers and runner.live_id < stays
-            for runner, stays in kept.items()
-        )
 
     def _look(self, runners: Iterable[StepRunner], is_settled: Callable[[Live], bool]) -> Live:
         """List, and let runners learn from it; again, with growing pauses, until all is settled or the wait is over.
@@ -227,27 +211,15 @@ class Execution(Record, frozen=True):
     def _hold_back(self) -> None:
         """Let no removal run ahead of what might replace it.
 
-        What stood in the place of a declared one stays while that one is missing, or is to be replaced and not yet is.
-        What is not declared stays while one of its trigger is missing, unless the state says that it was another one's.
+        A duplicate stays until the subscription of its place is made; an undeclared one until all that is declared is.
         """
-        if self.pool.stop.is_set():
-            return
-        missing = [runner.declared for runner in self._makers() if runner.leaves_a_gap]
-        unmade = {one.declared.address for one in self._makers() if one.creation is not Creation.MADE}
-        addresses = {one.address for one in missing}
-        of_trigger: defaultdict[Trigger, list[str]] = defaultdict(list)
-        for one in missing:
-            of_trigger[one.trigger].append(one.address)
-        for runner in self.runners if unmade else ():
+        unmade = [one.declared.address for one in self._makers() if one.creation is not Creation.MADE]
+        for runner in self.runners if unmade and not self.pool.stop.is_set() else ():
             if not (isinstance(runner.step, Unsubscribe) and runner.needs_removal):
                 continue
-            live, place = runner.step.live, runner.step.duplicate_of
-            made = self.plan.history.made.get(live.id)
-            if place:
-                awaited = [place.address] if place.address in unmade else []
-            else:
-                awaited = [] if made and made.address not in addresses else of_trigger[live.trigger]
-            if awaited:
+            place = runner.step.duplicate_of
+            awaited = [place.address] if place else unmade
+            if awaited[0] in unmade:
                 what = f"held back: {some_of(awaited, 1)} may not have been made, and may replace this one"
                 runner.hold(what, "fix that, then run apply again")
 
@@ -255,28 +227,12 @@ class Execution(Record, frozen=True):
         """List once more and compare: what became of each step, and which steps would still be needed."""
         try:
             live = self._look(self.runners, lambda _: not any(runner.is_behind for runner in self.runners))
-            live = self._remove_again(live)
         except HooksyncError as error:
             return TenancyOutcome(self.plan, self._outcomes(), not_verified=error.summary)
         for runner in self.runners:
             runner.explain_half("only the verification found the new one")
         left = self._left(live)
         return TenancyOutcome(self.plan, self._outcomes(left), self._differences(left), last_live=live)
-
-    def _remove_again(self, live: Live) -> Live:
-        """Remove once more what a list still shows, unless its place would be empty then. Returns the newest list."""
-        again = [one for one in self.runners if one.is_still_listed]
-        again = [one for one in again if one.is_listed or isinstance(one.step, Unsubscribe)]
-        stays = self._stays() if again else {}
-        shown = _places(live, ((one, stays.get(place)) for one in again if (place := _place_of(one))))
-        again = [one for one in again if _place_of(one) is None or one in shown]
-        if not again or self.pool.stop.is_set():
-            return live
-        self._remove(again)
-        with suppress(HooksyncError):
-            live = self._list()
-            self._learn(self.runners, live)
-        return live
 
     def _left(self, live: Live) -> TenancyPlan:
         """Plan once more, going by the list and, where it lags behind, by the answers."""
@@ -287,23 +243,31 @@ class Execution(Record, frozen=True):
             *(_as_answered(runner) for runner in made.values() if runner.is_unlisted),
             *(each for each in self.plan.live if not each.is_listed and each.id not in seen | gone),
         ]
+        before = [each.id for each in self.plan.live]
         history = self.plan.history.after(
-            {identifier: (runner.declared, runner.is_found) for identifier, runner in made.items()}
+            {new: (one.declared, one.is_found, (one.live_id or "", *before)) for new, one in made.items()}
         )
         there = [*(each for each in live if each.id not in gone), *unlisted]
         return make_plan(self.plan.tenancy, there, replace(self.options, replace=()), history)
 
     def _differences(self, left: TenancyPlan) -> tuple[Step, ...]:
-        """Return the steps that would still be needed."""
+        """Return the steps that would still be needed, and duplicates that appeared meanwhile and are not owned."""
         held = {one.live_id for one in self.runners if one.is_held and isinstance(one.step, Unsubscribe)}
         accepted = {one.declared.address for one in self._makers() if one.creation is Creation.ACCEPTED}
-        return tuple(
-            replace(step, reason=f"{step.reason}, held back")
-            if isinstance(step, Unsubscribe) and step.live.id in held  # this run left it on purpose
-            else step
-            for step in left.steps
-            if not is_idle(step) and not (isinstance(step, Subscribe) and step.declared.address in accepted)
-        )
+        known = {each.id for each in self.plan.live}
+        found: list[Step] = []
+        for step in left.steps:
+            match step:
+                case Keep():
+                    continue
+                case Leave(live, duplicate_of=place) if place is None or live.id in known:
+                    continue
+                case Subscribe(declared) if declared.address in accepted:
+                    continue
+                case Unsubscribe(live, reason) if live.id in held:  # this run left it on purpose
+                    step = replace(step, reason=f"{reason}, held back")
+            found.append(step)
+        return tuple(found)
 
     def _side_by_side(self, do: Callable[[StepRunner], object], runners: Iterable[StepRunner]) -> None:
         def execute(runner: StepRunner) -> None:

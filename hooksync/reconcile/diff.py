@@ -1,13 +1,13 @@
 """Compare declared and live subscriptions and decide one step for each. The heart, and pure: no I/O, no clock.
 
 First they are paired, in dictionaries: by identity; where the service has changed the spelling of a URL, and where a
-receiver has moved, by what the state remembers. Then each pair is judged. Nothing outside what the tenancy owns is ever
-touched.
+receiver has moved, by what the state remembers. Then each pair is judged. What is not owned is never removed, unless a
+declared subscription replaces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,8 @@ Pairs = list[tuple[DeclaredSubscription, list[LiveSubscription]]]  # the one to 
 class DiffOptions(Record, frozen=True, rename={"is_targeted": "targeted"}):
     """What the command line says about the comparison; and a saved plan to the run that carries it out."""
 
-    prune: bool = True  # False: nothing is unsubscribed but duplicates and replaced ones
     replace: tuple[str, ...] = ()  # globs of addresses to resubscribe even if nothing differs
     is_targeted: bool = False  # True: only some of the declared are looked at, so undeclared ones are left alone
-    allow_mass_unsubscribe: bool = False
 
 
 def make_plan(
@@ -37,12 +35,14 @@ def make_plan(
     """Decide what happens to each declared and each live subscription: exactly one step for each."""
     pairs = pair(tenancy, live, history, is_targeted=options.is_targeted)
     paired = {one.id for _, found in pairs for one in found}
-    steps = [_step_without_declaration(one, tenancy, options) for one in live if one.id not in paired]
+    steps: list[planned.Step] = []
+    for one in live:
+        if one.id not in paired:
+            steps.append(_step_without_declaration(one, tenancy, options, history))
     for declared, found in pairs:
         steps.append(_step_for(declared, found, tenancy, options, history))
-        for one in found[1:]:  # a duplicate, or what a move that was cut short has left
-            reason = "url changed" if is_moved(declared, one, history) else "duplicate"
-            steps.append(planned.Unsubscribe(one, reason, duplicate_of=declared))
+        if len(found) > 1:
+            steps += _duplicate_steps(declared, found, tenancy, options, history)
     return planned.TenancyPlan(tenancy, tuple(live), tuple(sorted(steps, key=planned.step_order)), history)
 
 
@@ -60,9 +60,12 @@ def pair(tenancy: Tenancy, live: Sequence[LiveSubscription], history: History, *
     others: list[LiveSubscription] = []
     for one in live:
         pairs.get(one.key, others).append(one)
-    known = [one for one in others if one.id in history.made and owns_url(tenancy.owns, one.url.full)]
+    known = [one for one in others if one.id in history.made]
+    if not history.is_proof:  # what moves will be removed
+        known = [one for one in known if is_owned(tenancy, one, history)]
     made_for = {declared_digest(history.url_salt, each.key): each for each in tenancy.subscriptions} if known else {}
     addresses = {declared.address: declared for declared in tenancy.subscriptions} if known else {}
+
     for one in known:
         made = history.made[one.id]
         declared, moved = made_for.get(made.declared), addresses.get(made.address)
@@ -181,14 +184,54 @@ def _secret_reasons(live: LiveSubscription, state: SecretState, tenancy: Tenancy
         yield planned.SECRET_UNKNOWN
 
 
-def _step_without_declaration(live: LiveSubscription, tenancy: Tenancy, options: DiffOptions) -> planned.Step:
+def is_owned(tenancy: Tenancy, live: LiveSubscription, history: History) -> bool:
+    """Whether hooksync may remove a subscription that no file declares."""
+    return not _why_left(tenancy, live, history)
+
+
+def _why_left(tenancy: Tenancy, live: LiveSubscription, history: History) -> str:
+    """Say why hooksync does not own a live subscription; empty if it does."""
+    match tenancy.owns:
+        case "all":
+            return ""
+        case "none":
+            return "kept by `owns: none`"
+        case "made":
+            if live.id not in history.made:
+                return planned.NOT_MADE
+            return "" if history.is_proof else planned.UNPROVEN
+        case prefixes:
+            return "" if owns_url(prefixes, live.url.full) else "outside the prefixes of `owns`"
+
+
+def _duplicate_steps(
+    declared: DeclaredSubscription,
+    found: Sequence[LiveSubscription],
+    tenancy: Tenancy,
+    options: DiffOptions,
+    history: History,
+) -> Iterator[planned.Step]:
+    """Decide about the further live subscriptions of a place: those go that are owned or replaced.
+
+    An earlier run may have replaced one and not removed it. --replace asks for the whole place to be replaced.
+    """
+    made = history.made.get(found[0].id)
+    replaced = made.seen[:1] if made else ()
+    is_requested = address_matches(declared.address, options.replace)
+    for live in found[1:]:
+        was = history.address_of(live)
+        if is_requested or live.id in replaced or is_owned(tenancy, live, history):
+            reason = "url changed" if is_moved(declared, live, history) else "duplicate"
+            yield planned.Unsubscribe(live, reason, declared, was)
+        else:
+            yield planned.Leave(live, "duplicate", declared, was)
+
+
+def _step_without_declaration(
+    live: LiveSubscription, tenancy: Tenancy, options: DiffOptions, history: History
+) -> planned.Step:
     """Decide about a live subscription that no declared one is paired with."""
-    if not owns_url(tenancy.owns, live.url.full):
-        return planned.Leave(live, "not ours")
-    if options.is_targeted:
-        return planned.Leave(live, "not targeted")
-    if not options.prune:
-        return planned.Leave(live, "not declared, kept by --no-prune")
-    if not tenancy.prune:
-        return planned.Leave(live, "not declared, kept by prune: false")
-    return planned.Unsubscribe(live, "not declared")
+    was = history.address_of(live)
+    if why := "not targeted" if options.is_targeted else _why_left(tenancy, live, history):
+        return planned.Leave(live, why, was=was)
+    return planned.Unsubscribe(live, "no longer declared" if was else "not declared", was=was)

@@ -7,6 +7,7 @@ Touches the disk through `state.store`.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from hooksync.core.errors import FileError
@@ -74,9 +75,7 @@ class Journal:
         self._planner.ring.derive((self._planner.secrets.find(ref), self._salts[ref]) for ref in new)
 
     def _intents(self, plan: TenancyPlan, state: State) -> Iterator[Intent]:
-        seen: dict[object, list[str]] = {}
-        for live in plan.live:
-            seen.setdefault(live.key, []).append(live.id)
+        seen = _seen_before(plan)
         for declared in plan.to_be_made:
             yield Intent(
                 tenancy=declared.tenancy,
@@ -85,7 +84,7 @@ class Journal:
                 salt=self._salts[declared.secret].id,
                 fingerprint=intent_fingerprint(self._key(declared), declared.tenancy, declared.address),
                 declared=declared_digest(state.url_salt, declared.key),
-                seen=tuple(seen.get(declared.key, ())),
+                seen=seen[declared.address],
                 include_identifiers=declared.include_identifiers,
                 at=int(self._planner.clock.now()),
             )
@@ -99,9 +98,10 @@ class Journal:
             seen = one.history.made[step.live.id].seen
             made.append(replace(self._entry(step.declared, step.live.id, state, is_found=True), seen=seen))
         made += (self._entry(step.declared, step.live.id, state) for step in self._adopted(one))
+        seen_before = _seen_before(one)
         for done, declared, identifier in _made(outcome, ids):
             since = now if done.is_unlisted else 0
-            seen = tuple(each.id for each in one.live if each.key == declared.key) if done.is_found else ()
+            seen = () if done.is_removed and not done.is_found else seen_before[declared.address]
             entry = self._entry(declared, identifier, state, is_found=done.is_found)
             made.append(replace(entry, unlisted_since=since, seen=seen))
         gone = (done.step for done in outcome.outcomes if done.is_removed)
@@ -140,6 +140,19 @@ class Journal:
         return self._planner.ring.key(secret, self._salts[declared.secret])
 
 
+def _seen_before(plan: TenancyPlan) -> dict[str, tuple[str, ...]]:
+    """Return what is live before something is made, by its address: what it replaces, and others of its identity."""
+    ids = defaultdict[object, list[str]](list)
+    for live in plan.live:
+        ids[live.key].append(live.id)
+    seen = {}
+    for step in plan.steps:
+        if isinstance(step, Making):
+            replaced = [step.live.id] if isinstance(step, Resubscribe) else []
+            seen[step.declared.address] = tuple(dict.fromkeys(replaced + ids[step.declared.key]))
+    return seen
+
+
 def _made(outcome: TenancyOutcome, ids: frozenset[str] | None) -> Iterator[tuple[Outcome, DeclaredSubscription, str]]:
     """Give what was made and is there; or is, by an answer, although the list does not show it yet."""
     for one in outcome.outcomes:
@@ -164,8 +177,7 @@ def _known_better(one: TenancyPlan, ids: frozenset[str] | None, state: State) ->
     for entry in state.entries_of(one.tenancy.name).values():
         address = addresses.get(entry.id, entry.address)
         since = 0 if ids and entry.id in ids else entry.unlisted_since
-        seen = entry.seen if ids is None else tuple(each for each in entry.seen if each in ids)
-        better = replace(entry, address=address, unlisted_since=since, seen=seen)
+        better = replace(entry, address=address, unlisted_since=since)
         if better != entry:
             yield better
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 from hooksync.core.errors import HooksyncError, Problem, SecretError, some_of
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretState, SubscriptionKey, Tenancy
 from hooksync.core.record import Record
-from hooksync.core.signing import KEY_VARIABLE
-from hooksync.core.urls import owns_url
 from hooksync.state.history import NOTHING, History
 
 if TYPE_CHECKING:
@@ -28,7 +26,14 @@ ADOPT_FIX = (
     "`hooksync apply --adopt` asks the receivers and records the declared secrets; "
     "`--replace ADDRESS` re-creates a subscription"
 )
+_LIMIT_FIX = (
+    "check what `owns` covers, and the subscriptions of the file; if all of this is to be removed, write "
+    "`limits: {unsubscribe: 100%}`"
+)
 AMBIGUOUS = "it is unclear which of several hooksync made"
+Origin = Literal["made by hooksync", "not made by hooksync"]  # by the state
+NOT_MADE: Origin = "not made by hooksync"
+UNPROVEN = "made by hooksync according to an unsigned state, which proves nothing under a policy"
 ASKED_FOR = "asked for by --replace"  # the reason for a resubscribe
 SECRET_UNKNOWN = "secret unknown"  # likewise, under `unknown_secret: replace`
 
@@ -62,21 +67,16 @@ class Resubscribe(Record, frozen=True):
     secret_state: SecretState = "unknown"
     is_move: bool = False  # the live one has the URL that was declared before
 
-    @property
-    def is_by_state(self) -> bool:
-        """Whether the state alone asks for it: neither what the service lists, nor the command line or the file."""
-        is_listed = self.is_move or (bool(self.changes) and self.live.include_identifiers is not None)
-        return not is_listed and not {ASKED_FOR, SECRET_UNKNOWN}.intersection(self.reasons)
-
 
 class Unsubscribe(Record, frozen=True):
-    """Live, ours and not wanted: it is removed."""
+    """Live, owned and not wanted: it is removed."""
 
     action: ClassVar[Action] = "unsubscribe"
 
     live: LiveSubscription
     reason: str
-    duplicate_of: DeclaredSubscription | None = None  # set where another live one fills this declared one's place
+    duplicate_of: DeclaredSubscription | None = None  # set if a different live one fills its place
+    was: str | None = None  # its address in the state; None: hooksync neither made nor adopted it
 
 
 class Keep(Record, frozen=True):
@@ -90,12 +90,14 @@ class Keep(Record, frozen=True):
 
 
 class Leave(Record, frozen=True):
-    """Live and not ours to touch."""
+    """Live, and neither declared nor to be removed; or a duplicate that is not owned."""
 
     action: ClassVar[Action] = "leave"
 
     live: LiveSubscription
     reason: str
+    duplicate_of: DeclaredSubscription | None = None  # as of `Unsubscribe`: then it is drift
+    was: str | None = None  # likewise
 
 
 Making: TypeAlias = Subscribe | Resubscribe  # what makes a subscription
@@ -233,51 +235,34 @@ def not_attempted(plan: TenancyPlan) -> TenancyOutcome:
     return TenancyOutcome(plan, outcomes)
 
 
-def unsafe_reasons(plan: TenancyPlan, *, trusts_state: bool = True) -> tuple[Problem, ...]:
-    """List why a plan removes too much to be carried out without --allow-mass-unsubscribe.
+def unsafe_reasons(plan: TenancyPlan, owned: int) -> tuple[Problem, ...]:
+    """List why a plan removes too much to be carried out. `owned`: how many live ones hooksync may remove.
 
-    Duplicates and replaced ones do not count as removed; but what is removed first, and asked for by nothing but a
-    state that anybody may have written, does.
+    Only undeclared subscriptions count: neither duplicates nor replaced ones.
     """
-    tenancy, problems = plan.tenancy, []
-    owned = sum(owns_url(tenancy.owns, subscription.url.full) for subscription in plan.live)
-
-    def forbid(what: str, fix: str = "check the file; if this is meant, give --allow-mass-unsubscribe") -> None:
-        problems.append(Problem(f"{tenancy.name}: would {what}", fix, tenancy.location))
-
-    limit = f"more than limits.unsubscribe allows ({tenancy.limit})"
+    tenancy = plan.tenancy
+    limit = tenancy.limit
     removed = sum(isinstance(step, Unsubscribe) and step.duplicate_of is None for step in plan.steps)
-    removes_first = tenancy.replacement == "remove-first" and not trusts_state
-    again = sum(isinstance(step, Resubscribe) and step.is_by_state for step in plan.steps) if removes_first else 0
-    if _is_over_limit(plan, removed, owned):
-        forbid(f"unsubscribe {removed} of the {owned} it owns, {limit}")
-    elif again and _is_over_limit(plan, removed + again, owned):
-        others = f", and unsubscribe {removed}" if removed else ""
-        fix = "check that the secrets have changed, then give --allow-mass-unsubscribe; or sign the state: set"
-        what = f"remove and re-create {again} of {owned} because an unsigned state says so{others}: {limit}"
-        forbid(what, f"{fix} {KEY_VARIABLE}")
-    if removed and not tenancy.subscriptions and removed == owned and tenancy.limit.percent != 100:
-        forbid(f"unsubscribe all it owns ({removed}), since none is declared")
-    return tuple(problems)
+    if limit.percent == 100 or not removed:
+        return ()
+    if limit.number is not None:
+        is_too_much = removed > limit.number
+    else:
+        percent = limit.percent or 0
+        is_too_much = removed * 100 >= owned * percent and (removed >= 2 or percent == 0)
+    whats = []
+    if is_too_much:
+        whats.append(f"unsubscribe {removed} of the {owned} it owns: limits.unsubscribe is {limit}")
+    if removed == owned and not tenancy.subscriptions:
+        whats.append(f"unsubscribe all it owns ({removed}), since none is declared")
+    return tuple(Problem(f"{tenancy.name}: would {what}", _LIMIT_FIX, tenancy.location) for what in whats)
 
 
-def secret_reasons(plan: TenancyPlan, *, adopts: bool = False, has_state: bool = True) -> tuple[Problem, ...]:
-    """List why a plan may not leave secrets unknown (`adopts`: judged later), or replace what has one in every run."""
+def secret_reasons(plan: TenancyPlan, *, adopts: bool = False) -> tuple[Problem, ...]:
+    """List why a plan may not leave secrets unknown. `adopts`: judged later."""
     tenancy = plan.tenancy
     if tenancy.unknown_secret == "refuse" and not adopts and plan.to_be_adopted:
         found = some_of([declared.address for declared in plan.to_be_adopted])
         what = f"{tenancy.name}: the secrets of {found} are unknown, and unknown_secret is refuse"
         return (Problem(what, ADOPT_FIX, tenancy.location),)
-    if has_state or not any(isinstance(step, Resubscribe) and SECRET_UNKNOWN in step.reasons for step in plan.steps):
-        return ()
-    what = f"{tenancy.name}: without a state, unknown_secret: replace would re-create every subscription in every run"
-    return (Problem(what, "keep a state (leave out --no-state), or write unknown_secret: warn", tenancy.location),)
-
-
-def _is_over_limit(plan: TenancyPlan, removed: int, owned: int) -> bool:
-    """Compare with the limit. A single removal is within any share but 0%: it may be all of one, or half of two."""
-    limit = plan.tenancy.limit
-    if limit.number is not None:
-        return removed > limit.number
-    percent = limit.percent or 0.0
-    return removed * 100 > owned * percent and (removed >= 2 or percent == 0)
+    return ()

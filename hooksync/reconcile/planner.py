@@ -15,7 +15,7 @@ from hooksync.core.clock import SYSTEM_CLOCK, Clock
 from hooksync.core.errors import FileError, Problem
 from hooksync.core.model import DeclaredSubscription, LiveSubscription, SecretRef, SecretState, Tenancy
 from hooksync.core.record import Record, replace
-from hooksync.reconcile.diff import DiffOptions, make_plan, pair
+from hooksync.reconcile.diff import DiffOptions, is_owned, make_plan, pair
 from hooksync.reconcile.plan import Planned, TenancyPlan, UnreadTenancy, secret_reasons, unsafe_reasons
 from hooksync.state.fingerprints import KeyRing, Wanted
 from hooksync.state.history import FetchedTenancy, History, bridge, is_behind, recall
@@ -38,7 +38,7 @@ class Planner(Record, frozen=True):
     adopts: bool = False  # this run finds out what secrets are unknown: it is refused later, if it is
     place: str | None = ""  # of the state, for messages; None: none is kept
     clock: Clock = SYSTEM_CLOCK
-    trusts_state: bool = False  # it is signed with the key of this run
+    is_proof: bool = True  # False: anybody could have written the state
 
     @property
     def _known(self) -> State:
@@ -79,15 +79,13 @@ class Planner(Record, frozen=True):
                 for declared, live in (self._pairs(one, histories[name]) if changed else ())
                 if live.id not in states[name] and declared.secret in changed
             }
-            histories[name] = replace(histories[name], states=states[name], siblings=siblings)
+            histories[name] = replace(histories[name], states=states[name], siblings=siblings, is_proof=self.is_proof)
         return histories
 
     def _reasons_against(self, plan: TenancyPlan) -> tuple[Problem, ...]:
         """List why a plan may not be carried out: it removes too much, or leaves secrets unknown."""
-        unsafe: tuple[Problem, ...] = ()
-        if not self.options.allow_mass_unsubscribe:
-            unsafe = unsafe_reasons(plan, trusts_state=self.trusts_state)
-        return unsafe + secret_reasons(plan, adopts=self.adopts, has_state=self.place is not None)
+        owned = sum(is_owned(plan.tenancy, live, plan.history) for live in plan.live)
+        return unsafe_reasons(plan, owned) + secret_reasons(plan, adopts=self.adopts)
 
     def _secret_states(
         self, read: Sequence[tuple[FetchedTenancy, History]]

@@ -201,10 +201,10 @@ class Executor(Record, frozen=True):
 
     run: Run
     options: DiffOptions  # those that the plans were made with
-    journal: Journal | None  # None: this run keeps no state
+    journal: Journal
     terminal: Terminal
     probes: bool | None  # None: as each tenancy says
-    adopts: bool  # what is kept with an unknown secret; only with a journal
+    adopts: bool  # what is kept with an unknown secret
 
     def prepare(self, planned: Sequence[Planned]) -> ExecutionResult:
         """Look up the secrets and challenge the receivers of what is ready to be done. Changes nothing."""
@@ -238,17 +238,14 @@ class Executor(Record, frozen=True):
         plans, result = _accepted(prepared.planned), prepared
         ready = [plan for plan in plans if plan.is_ready and plan.tenancy.name not in prepared.adoption.stopped]
         try:
-            if self.journal and ready:
-                self.journal.begin(ready)
             if ready:
+                self.journal.begin(ready)
                 self.run.begun.set()
             calls = sum((not is_idle(step)) + isinstance(step, Resubscribe) for plan in ready for step in plan.steps)
             with self.terminal.progress("applying", calls) as advance:
                 made = self._apply(ready, advance, settled)
             outcomes = {name: _hinted(outcome) for name, outcome in made.items()}
             result = replace(prepared, outcomes=outcomes, unforeseen=tuple(self.run.unforeseen))
-            if self.journal is None:
-                return result
             done = [*outcomes.values()]
             for plan in plans:
                 if plan.is_empty:  # what was listed when it was made counts

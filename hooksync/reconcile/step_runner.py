@@ -135,13 +135,6 @@ class StepRunner:
         return self.needs_removal and isinstance(self.step, Resubscribe) and not self.is_listed
 
     @property
-    def leaves_a_gap(self) -> bool:
-        """Whether the declared one may be missing: neither the new one nor the old one is known to be there."""
-        is_kept = isinstance(self.step, Resubscribe) and self.removal in (Removal.UNTRIED, Removal.REFUSED)
-        is_made = self.creation is Creation.MADE and not (self.was_listed and not self.is_listed)
-        return not (is_made or is_kept)
-
-    @property
     def leaves_the_old_one(self) -> bool:
         """Whether an old one is to be replaced and is not gone."""
         return isinstance(self.step, Resubscribe) and self.removal is not Removal.GONE

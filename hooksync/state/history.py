@@ -28,6 +28,12 @@ class History(Record, frozen=True):
     unfinished: frozenset[str] = frozenset()  # live ids that an earlier run was to replace, and did not
     removed: frozenset[str] = frozenset()  # ids that were removed a short time ago, and may still be listed
     still_listed: tuple[str, ...] = ()  # those of them that the list showed for this plan
+    is_proof: bool = True  # False: anybody could have written the state, so it proves no ownership
+
+    def address_of(self, live: LiveSubscription) -> str | None:
+        """Return the address under which hooksync made or adopted a subscription, if it did."""
+        made = self.made.get(live.id)
+        return made.address if made else None
 
     def run_of(self, live: LiveSubscription) -> int:
         """Return the number of the run that made a subscription; 0 where that is not known."""
@@ -50,14 +56,18 @@ class History(Record, frozen=True):
             return "not-set"
         return self.states.get(live.id, "unknown") if live else "unknown"
 
-    def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool]]) -> History:
-        """Add what this run has made, by the new ids. The flag: only the list told of it, and its secret is unknown."""
+    def after(self, made: Mapping[str, tuple[DeclaredSubscription, bool, tuple[str, ...]]]) -> History:
+        """Add what this run has made, by the new ids.
+
+        `made`: with whether only the list told of it, so that its secret is unknown; and what was seen before.
+        """
         this_run = 1 + max((each.run for each in self.made.values()), default=0)
         known = {**self.made}
         states = {**self.states}
-        for identifier, (declared, is_found) in made.items():
+        for identifier, (declared, is_found, seen) in made.items():
             # nobody derives a key of it: `states` tells of the secret
-            known[identifier] = entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found)
+            entry = entry_for(declared, identifier, this_run, self.url_salt, is_found=is_found, seen=seen)
+            known[identifier] = entry
             states[identifier] = "unknown" if is_found else "same"
         return replace(self, made=known, states=states)
 

@@ -144,5 +144,5 @@ class LocalStore:
 
 
 def _unusable(path: str, what: str, error: Exception) -> Problem:
-    fix = "check the path and its permissions; name another path with --state, or work without a state with --no-state"
+    fix = "check the path and its permissions; name another path with --state"
     return Problem(f"the state {path} cannot be {what}: {os_reason(error)}", fix)

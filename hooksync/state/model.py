@@ -37,7 +37,9 @@ class _Made(Record, frozen=True):
     salt: str  # id of the Salt
     fingerprint: str  # of the secret, bound to what is known of the subscription
     declared: str  # `declared_digest` of what is made
-    seen: tuple[str, ...] = ()  # live ids of that identity before it was made; of an entry: if only a list told of it
+    # live ids before it was made: the one that it replaces, then others of its identity; of an entry: if only a list
+    # told of it, or if what it replaces may still be there
+    seen: tuple[str, ...] = ()
     include_identifiers: bool = True  # as it is sent
 
 
@@ -58,10 +60,12 @@ class StateEntry(_Made, frozen=True, kw_only=True, rename={"is_found": "found"})
         return replace(self, salt=salt.id, fingerprint=mark)
 
 
-def entry_for(one: DeclaredSubscription, identifier: str, run: int, url_salt: str, *, is_found: bool) -> StateEntry:
+def entry_for(
+    one: DeclaredSubscription, identifier: str, run: int, url_salt: str, *, is_found: bool, seen: tuple[str, ...] = ()
+) -> StateEntry:
     """Return an entry of a live subscription that is as declared, without a fingerprint of its secret."""
     digest, flag = declared_digest(url_salt, one.key), one.include_identifiers
-    return StateEntry(one.tenancy, one.address, run, "", "", digest, (), flag, id=identifier, is_found=is_found)
+    return StateEntry(one.tenancy, one.address, run, "", "", digest, seen, flag, id=identifier, is_found=is_found)
 
 
 class Intent(_Made, frozen=True):

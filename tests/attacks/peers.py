@@ -50,6 +50,7 @@ tenancies:
     server: ${BOX}
     tenant: DEMO
     probe: require
+    owns: all
     subscriptions:
       catalogue:
         url: ${RECEIVER}?code=${FN_KEY}
@@ -509,7 +510,7 @@ def call_in(request: bytes) -> str:
 
 
 _OF_SERVICES = ("log-in", "list", "subscribe", "unsubscribe")
-_APPLY = ("apply", "--yes", "--no-state")  # the state costs memory and time of its own
+_APPLY = ("apply", "--yes")
 _COMMANDS = {
     "log-in": ("plan", "--no-state"),
     "list": ("plan", "--no-state"),

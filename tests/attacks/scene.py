@@ -36,7 +36,7 @@ from tests.conftest import make_environ
 from tests.wire import Respond, Wire, answer, saying
 
 PLAN = ("plan", "--no-state", "--all")
-APPLY = ("apply", "--yes", "--no-state", "--allow-mass-unsubscribe")
+APPLY = ("apply", "--yes")
 FORMATS = {"text": (), "JSON": ("--format", "json"), "Markdown": ("--format", "markdown")}
 POLICY = """\
 version: 1

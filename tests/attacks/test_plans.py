@@ -48,7 +48,7 @@ def test_the_hooks_files_that_a_plan_names_are_never_opened(place: Place) -> Non
 @pytest.mark.parametrize(
     "selection",
     [
-        {"tenancy": ["*"], "prune": True, "allow_mass_unsubscribe": True},
+        {"tenancy": ["*"]},
         {"replace": ["*"]},
         {"target": ["*/MOVED"]},
         {"shard": "2/2"},
@@ -101,7 +101,7 @@ def test_words_of_a_plan_are_no_commands_of_a_runner(place: Place, name: str, ru
 
 @pytest.mark.parametrize(
     ("field", "signs"),
-    covering(product(("url", "server", "id", "state", "allow_mass_unsubscribe"), (True, False))),
+    covering(product(("url", "server", "id", "state", "shard"), (True, False))),
 )
 def test_a_key_that_is_there_twice_is_refused_whichever_the_seal_covers(place: Place, field: str, signs: bool) -> None:
     if signs:

@@ -26,7 +26,7 @@ CODES = {
     "SIGTERM": ExitCode.TERMINATED,
     "SIGHUP": ExitCode.TERMINATED,
 }
-APPLY = ("apply", "--yes", "--no-probe", "--no-state", "--format", "json", "-v")
+APPLY = ("apply", "--yes", "--no-probe", "--format", "json", "-v")
 
 
 @pytest.mark.parametrize(("call", "name", "times"), covering(product(CALLS, CODES, (1, 2)), every=4))

@@ -16,7 +16,7 @@ from hooksync.core.signing import PlanKey
 from hooksync.output.plan_json import signature_of as signature_of_plan
 from hooksync.reconcile.planner import FEW_SALTS, MOST_SALTS
 from hooksync.state.format import read_state, signature_of, state_text
-from tests.conftest import HOOKS, SECRET, Place, Run
+from tests.conftest import HOOKS, SECRET, Place
 from tests.lanes import sampled
 
 KEY = "a-key-that-signs-plans-and-states"
@@ -66,73 +66,18 @@ def each_entry(**fields: Any) -> Change:
 
 ALL_CHANGED = each_entry(fingerprint="0" * 64)
 
-# --- what is removed first on the word of a state
+# --- what is owned on the word of a state
 
 
-def refused_to_re_create(run: Run, number: int) -> None:
-    assert run.code == 3, run.err
-    assert f"prod: would remove and re-create {number} of 4 because an unsigned state says so" in run.err
-    assert "more than limits.unsubscribe allows (" in run.err
-    assert "--allow-mass-unsubscribe; or sign the state: set HOOKSYNC_PLAN_KEY" in run.err
-
-
-def test_who_writes_a_state_has_no_more_removed_first_than_the_limit_allows(place: Place) -> None:
-    made(place, REMOVE_FIRST)
-    before = changing_calls(place)
-    forge(place, ALL_CHANGED)
-    refused_to_re_create(place.run("plan", "--out", "plan.json"), 4)
-    assert not (place.folder / "plan.json").exists()
-    refused_to_re_create(place.run("apply", "--yes"), 4)
-    assert changing_calls(place) == before
-    assert place.run("apply", "--yes", "--allow-mass-unsubscribe").code == 0
-    assert changing_calls(place) == before + 8
-
-
-def test_what_is_removed_first_counts_together_with_what_is_unsubscribed(place: Place) -> None:
-    made(place, REMOVE_FIRST)
-    place.write(REMOVE_FIRST.replace("INGEST_FAILED, SECURITY_CHANGED", "INGEST_FAILED"))
-    forge(place, lambda it: [entry.update(fingerprint="0" * 64) for entry in it["entries"][:3]])
-    run = place.run("plan")
-    refused_to_re_create(run, 3)
-    assert "says so, and unsubscribe 1: more than limits.unsubscribe allows (50%)" in run.err
-
-
-def test_within_the_limit_the_word_of_a_state_is_followed(place: Place) -> None:
-    made(place, REMOVE_FIRST)
-    forge(place, lambda it: [entry.update(fingerprint="0" * 64) for entry in it["entries"][:2]])
-    assert place.run("plan").code == 0
-
-
-def test_under_a_limit_of_none_not_even_one_is_removed_first_on_the_word_of_a_state(place: Place) -> None:
-    made(place, REMOVE_FIRST.replace("    replacement:", "    limits: {unsubscribe: 0}\n    replacement:"))
-    forge(place, lambda it: it["entries"][0].update(fingerprint="0" * 64))
-    refused_to_re_create(place.run("plan"), 1)
-
-
-FREE: dict[str, tuple[Callable[[Place], object], tuple[str, ...]]] = {
-    "the new one first": (lambda place: place.write(FOUR), ()),
-    "asked for": (lambda place: None, ("--replace", "*")),
-    "a flag that the service tells": (
-        lambda place: place.write(REMOVE_FIRST + "        include_identifiers: false\n"),
-        (),
-    ),
-    "allowed by the file": (
-        lambda place: place.write(
-            REMOVE_FIRST.replace("    replacement:", "    limits: {unsubscribe: 100%}\n    replacement:")
-        ),
-        (),
-    ),
-}
-
-
-@pytest.mark.parametrize("how", FREE)
-def test_what_more_than_the_state_asks_for_is_replaced_as_before(place: Place, how: str) -> None:
-    made(place, REMOVE_FIRST)
-    change, flags = FREE[how]
-    change(place)
-    forge(place, ALL_CHANGED)
-    run = place.run("plan", *flags)
-    assert (run.code, "4 to resubscribe" in run.out) == (0, True), run.err
+def test_under_a_policy_a_forged_state_removes_no_subscription_of_others(place: Place) -> None:
+    made(place, FOUR)
+    vendor = place.box.seed("DEMO", "https://vendor.example/x", "MOVED", SECRET)
+    forge(place, lambda it: it["entries"].append(it["entries"][0] | {"id": vendor}))
+    assert "made by hooksync" in place.run("plan").out
+    (place.folder / "policy.yaml").write_text(place.policy_text())
+    place.environ["HOOKSYNC_POLICY"] = "policy.yaml"
+    assert place.run("apply", "--yes").code == 0
+    assert vendor in {one.id for one in place.box.subscriptions("DEMO")}
 
 
 def test_a_rotation_that_a_signed_state_tells_is_carried_out_as_before(place: Place) -> None:

@@ -108,7 +108,7 @@ _BY_VALIDATE_ALONE = {"many keys", "many anchors"}  # they take seconds
 COMMANDS = {
     "validate": ("validate",),
     "plan": ("plan", "--no-state"),
-    "apply": ("apply", "--yes", "--no-state"),
+    "apply": ("apply", "--yes"),
     "check": ("check",),
     "export": ("export", "-f", "hooks.yaml"),
 }

@@ -60,7 +60,7 @@ tenancies:
 """
 CASES = [
     ("hooksync pl", {"plan"}),
-    ("hooksync plan --no-p", {"--no-prune", "--no-probe"}),
+    ("hooksync plan --no-p", {"--no-probe"}),
     ("hooksync plan --format ", {"text", "json", "markdown", "html"}),
     ("hooksync plan --tenancy plan --format j", {"json"}),
     ("hooksync validate --format ", {"text", "json"}),

@@ -20,7 +20,7 @@ from hooksync.sandbox.tenancies import SandboxOptions
 from tests.boxes import Sandbox
 from tests.clocks import JumpingClock
 from tests.command_line import ROOT
-from tests.conftest import HOOKS, SECRET, URL_KEY, Place
+from tests.conftest import HOOKS, SECRET, URL_KEY, Place, owning
 from tests.lanes import sampled
 from tests.shipped_receiver import shipped_receiver
 from tests.terminals import Terminal
@@ -74,7 +74,7 @@ def test_a_change_of_the_flag_is_replaced_and_what_is_not_declared_is_removed(pl
     plan = place.run("plan")
     assert "+/- catalogue" in plan.out
     assert "include_identifiers  true -> false" in plan.out
-    assert "-   not declared" in plan.out
+    assert "no longer declared (made by hooksync)\n" in plan.out
     assert "${RECEIVER}?code=${FN_KEY}" in plan.out, "the file explains the URL of what it declares no more"
     assert place.run("apply", "--yes").code == 0
     [left] = place.box.subscriptions("DEMO")
@@ -208,6 +208,7 @@ def seeded(place: Place, number: int) -> None:
 
 def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place) -> None:
     seeded(place, 3)
+    place.write(owning(HOOKS))
     plan = place.run("plan")
     assert plan.code == 3
     assert "apply would refuse: hooks.yaml:3:3: prod: would unsubscribe 3 of the 3 it owns" in plan.err
@@ -215,16 +216,24 @@ def test_a_plan_that_removes_too_much_is_shown_and_apply_refuses_it(place: Place
     assert run.code == 3
     assert len(run.json["refusals"]) == 1
     assert len(place.box.subscriptions("DEMO")) == 3
-    assert place.run("apply", "--yes", "--allow-mass-unsubscribe").code == 0
+    place.write(owning(HOOKS).replace("owns: all", "owns: all\n    limits: {unsubscribe: 100%}"))
+    assert place.run("apply", "--yes").code == 0
     assert len(place.box.subscriptions("DEMO")) == 2
 
 
-def test_no_prune_leaves_what_is_not_declared(place: Place) -> None:
+def test_what_hooksync_did_not_make_is_left_unless_owns_says_otherwise(place: Place) -> None:
     seeded(place, 3)
-    run = place.run("apply", "--yes", "--no-prune")
+    run = place.run("apply", "--yes")
     assert run.code == 0
-    assert ".   not declared, kept by --no-prune" in run.out
+    assert ".   3 not made by hooksync, left alone; `owns: all` would remove them\n" in run.out
     assert len(place.box.subscriptions("DEMO")) == 5
+
+
+@pytest.mark.parametrize("flag", ["--no-prune", "--allow-mass-unsubscribe", "--no-state"])
+def test_a_flag_that_apply_no_longer_has_is_wrong_usage(place: Place, flag: str) -> None:
+    run = place.run("apply", "--yes", flag)
+    assert run.code == 64
+    assert place.box.calls == ()
 
 
 def test_a_target_leaves_all_else_alone(place: Place) -> None:
@@ -243,7 +252,7 @@ def test_a_vendor_s_many_subscriptions_are_one_line_of_a_plan(place: Place) -> N
     owns = f"    owns: ['{place.receiver.url('catalogue')}']\n"
     place.write(HOOKS.replace("    subscriptions:", f"{owns}    subscriptions:"))
     plan = place.run("plan")
-    assert "\n.   40 left alone: 40 not ours (--all shows each)\n" in plan.out
+    assert "\n.   40 outside the prefixes of `owns`, left alone\n" in plan.out
     assert "vendor.example" not in plan.out
     assert place.run("plan", "--all").out.count("https://vendor.example/") == 40
     assert len(place.run("plan", "--format", "json").json["tenancies"][0]["steps"]) == 42

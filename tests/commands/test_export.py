@@ -243,7 +243,7 @@ def test_what_cannot_be_declared_is_a_comment_and_a_warning(url: str, trigger: s
     assert yaml.safe_load(text)["tenancies"]["prod"]["subscriptions"] == {}
     [comment] = [line for line in text.splitlines() if "left out" in line]
     assert comment.endswith(reason)
-    assert "apply would unsubscribe it" in made.warnings[0].fix
+    assert "with `owns: all`, apply would remove it" in made.warnings[0].fix
     for shown in (text, str(made.warnings)):
         assert "p4ss" not in shown
         assert "w0rd" not in shown
@@ -275,14 +275,14 @@ def test_what_is_declared_keeps_its_name_its_text_and_its_references() -> None:
     assert [need.variable for need in made.needs] == ["OTHER_EXAMPLE_CAT_SECRET"]
 
 
-def test_only_what_is_owned_is_exported() -> None:
+def test_only_what_is_under_the_prefixes_is_exported() -> None:
     text = exported(
         live(url="https://a.example/x"), live("2" * 32, "https://b.example"), owns=frozenset(["https://a.example"])
     )
     held = yaml.safe_load(text)["tenancies"]["prod"]
     assert list(held["subscriptions"]) == ["a-example-x"]
     assert held["owns"] == ["https://a.example"]
-    assert "they are outside `owns`: 1" in text
+    assert "they are outside the prefixes of `owns`: 1" in text
 
 
 @given(st.text(max_size=20))

@@ -9,7 +9,7 @@ import pytest
 
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
-from tests.conftest import HOOKS, Place
+from tests.conftest import HOOKS, Place, owning
 from tests.terminals import Terminal
 
 OTHER_SECRET = "another-secret-0123456789"
@@ -18,6 +18,7 @@ NOT_SAVED = "not saved: plan.json was not written, because "
 
 def over_the_limit(place: Place) -> None:
     """Let three be live that are not declared."""
+    place.write(owning(HOOKS))
     for index in range(3):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "old-secret-0123456789")
 
@@ -35,14 +36,16 @@ def test_plan_exits_with_3_and_saves_nothing_where_apply_would_refuse(place: Pla
     assert plan.err.endswith(NOT_SAVED + "apply would refuse it\n")
     assert not saved(place).exists()
     assert place.run("apply", "--yes").code == 3
-    allowed = place.run("plan", "--out", "plan.json", "--allow-mass-unsubscribe", *flags)
+    place.write(owning(HOOKS).replace("owns: all", "owns: all\n    limits: {unsubscribe: 100%}"))
+    allowed = place.run("plan", "--out", "plan.json", *flags)
     assert allowed.code == (2 if "--detailed-exitcode" in flags else 0)
     assert saved(place).exists()
 
 
 def test_plan_exits_with_3_where_unknown_secrets_are_refused(place: Place) -> None:
     place.write(HOOKS.replace("    subscriptions:", "    unknown_secret: refuse\n    subscriptions:"))
-    assert place.run("apply", "--yes", "--no-state").code == 0
+    assert place.run("apply", "--yes").code == 0
+    (place.folder / "hooks.state.json").unlink()
     plan = place.run("plan", "--detailed-exitcode", "--out", "plan.json")
     assert plan.code == 3
     assert plan.err.endswith(NOT_SAVED + "apply would refuse it\n")
@@ -187,10 +190,15 @@ def test_an_apply_with_changes_tells_of_undeclared_tenancies_once(deserted: Plac
 
 @pytest.mark.parametrize("options", [TWO_TENANTS], indirect=True)
 def test_the_advice_removes_what_an_undeclared_tenancy_left(deserted: Place) -> None:
-    deserted.write(MUSEUM.partition("      mirror")[0].replace("subscriptions:", "subscriptions: {}"), "museum.yaml")
+    deserted.write(
+        MUSEUM.partition("      mirror")[0].replace(
+            "subscriptions:", "limits: {unsubscribe: 100%}\n    subscriptions: {}"
+        ),
+        "museum.yaml",
+    )
     files = ("-f", "hooks.yaml", "-f", "museum.yaml")
     assert UNDECLARED not in deserted.run("plan", *files).err
-    assert deserted.run("apply", "--yes", "--allow-mass-unsubscribe", *files).code == 0
+    assert deserted.run("apply", "--yes", *files).code == 0
     assert deserted.box.subscriptions("MUSEUM") == ()
     assert "which no file declares" not in deserted.run("plan").err
 

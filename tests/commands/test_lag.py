@@ -233,11 +233,11 @@ def test_a_removal_that_lags_is_done_and_the_next_run_takes_it_for_gone(on: On, 
     with on(removals=lag) as desk:
         desk.apply()
         desk.write(NONE)
-        removed = desk.apply(allows_mass_unsubscribe=True)
+        removed = desk.apply()
         assert removed.code == 0, removed.text
         assert [step["outcome"] for step in removed.steps] == ["done", "done"]
         before = len(desk.box.calls)
-        again = desk.apply(allows_mass_unsubscribe=True)
+        again = desk.apply()
         assert again.code == 0, again.text
         assert not [call for call in desk.box.calls[before:] if call.name == "unsubscribe"]
         assert desk.live == ()

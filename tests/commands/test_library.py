@@ -76,7 +76,7 @@ def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
     assert "prod: the plan does not show what would be done now: " in stale.refusals[0].what
     place.write(OTHER)
     shown: list[hooksync.Plan] = []
-    one = hooksync.plan(load(place, allows_mass_unsubscribe=True))
+    one = hooksync.plan(load(place))
     refused = hooksync.apply(one, confirm=lambda plan: bool(shown.append(plan)))
     assert (refused.exit_code, len(refused.view.against_all), live(place)) == (3, 1, 2)
     assert shown[0].summary == one.summary == {"unsubscribe": 1, "keep": 1}
@@ -85,7 +85,6 @@ def test_a_plan_is_carried_out_exactly_or_refused(place: Place) -> None:
 def test_a_plan_holds_to_the_settings_that_it_was_made_with(place: Place) -> None:
     assert hooksync.apply(load(place)).exit_code == 0
     place.write(OTHER)
-    assert hooksync.plan(load(place, prunes=False)).summary == {"keep": 1, "leave": 1}
     assert hooksync.plan(load(place, targets="*/INDEXED", tenancies=["prod"])).summary == {"keep": 1, "leave": 1}
     assert hooksync.plan(load(place, uses_state=False)).secret_unknown == 1
 
@@ -114,6 +113,12 @@ def test_what_is_wrong_is_raised_with_each_problem(
 def test_a_setting_that_there_is_not_is_an_error_of_the_program(place: Place) -> None:
     with pytest.raises(TypeError, match="prune"):
         load(place, prune=False)
+
+
+def test_an_apply_without_a_state_is_an_error_and_changes_nothing(place: Place) -> None:
+    with pytest.raises(hooksync.HooksyncError, match="apply needs a state"):
+        hooksync.apply(load(place, uses_state=False))
+    assert live(place) == 0
 
 
 def test_a_tenancy_that_cannot_be_read_is_in_the_plan(place: Place) -> None:

@@ -147,7 +147,6 @@ def test_without_a_state_nothing_is_changed_and_it_is_said(made: Place) -> None:
     stateless = made.run("plan", "--no-state")
     assert "1 unchanged (1 with an unknown secret)" in stateless.out
     assert said in stateless.err
-    assert "fix: keep a state (leave out --no-state)" in stateless.err
 
 
 def test_adopt_records_what_is_kept_without_a_call_that_changes(made: Place) -> None:
@@ -173,12 +172,6 @@ def test_adopt_warns_of_a_secret_that_is_not_set_and_adopts_nothing(made: Place)
     assert not (made.folder / "hooks.state.json").exists()
 
 
-def test_adopt_without_a_state_is_wrong_usage(made: Place) -> None:
-    run = made.run("apply", "--adopt", "--no-state")
-    assert run.code == 64
-    assert "--adopt needs a state to write to" in run.err
-
-
 def test_what_is_kept_tells_the_state_of_its_secret_when_all_is_shown(made: Place) -> None:
     assert "      secret               same (env:CATALOGUE_SECRET)\n" in made.run("plan", "--all").out
     (made.folder / "hooks.state.json").unlink()
@@ -201,9 +194,10 @@ def test_a_secret_that_is_not_set_leaves_a_kept_one_alone_with_a_warning(made: P
     assert made.run("apply").code == 0
 
 
-def test_replace_works_without_a_state(made: Place) -> None:
+def test_replace_works_after_the_state_was_lost(made: Place) -> None:
     rotate(made)
-    assert made.run("apply", "--yes", "--no-state", "--replace", "*").code == 0
+    (made.folder / "hooks.state.json").unlink()
+    assert made.run("apply", "--yes", "--replace", "*").code == 0
     assert [one.secret for one in made.box.subscriptions("DEMO")] == [NEW_SECRET]
 
 

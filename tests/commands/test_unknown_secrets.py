@@ -28,7 +28,7 @@ def settle_in(place: Place, *, settings: str = "") -> None:
     for name in NAMES[:2]:
         place.box.seed("DEMO", f"{place.environ['RECEIVER']}?for={name}", TRIGGERS[name], SECRET)
     place.write(hooks(*NAMES, settings=settings))
-    place.run("apply", "--yes", "--allow-mass-unsubscribe")
+    place.run("apply", "--yes")
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_rotation_that_is_killed_between_the_others_is_finished_by_the_next_ru
     assert mixed.run("plan").out == f"No changes. 1 tenancy matches hooks.yaml; {found}.\n"
 
 
-# unknown_secret and prune
+# unknown_secret and owns
 
 
 def test_unknown_secrets_are_refused_where_the_file_says_so(place: Place) -> None:
@@ -172,29 +172,20 @@ def test_unknown_secrets_are_replaced_where_the_file_says_so(place: Place) -> No
     assert place.run("plan", "--detailed-exitcode").code == 0
 
 
-def test_replacing_unknown_secrets_in_every_run_is_refused(place: Place) -> None:
-    settle_in(place)
-    place.write(hooks(*NAMES, settings="    unknown_secret: replace\n"))
-    run = place.run("apply", "--yes", "--no-state")
-    assert run.code == 3
-    assert "without a state, unknown_secret: replace would re-create every subscription in every run" in run.err
-
-
 @pytest.mark.parametrize("flags", [(), ("--out", "plan.json")])
-def test_a_tenancy_can_keep_what_is_not_declared(place: Place, flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("owns", "reason"), [("made", "not made by hooksync"), ("none", "kept by `owns: none`")])
+def test_a_tenancy_can_keep_what_is_not_declared(place: Place, owns: str, reason: str, flags: tuple[str, ...]) -> None:
     settle_in(place)
-    place.write(hooks("website", settings="    prune: false\n    limits: {unsubscribe: 0}\n"))
+    place.write(hooks("website", settings=f"    owns: {owns}\n    limits: {{unsubscribe: 0}}\n"))
     found = place.run("plan", "--format", "json", *flags).json["tenancies"][0]["steps"]
-    assert [step["reasons"] for step in found if step["action"] == "leave"] == [
-        ["not declared, kept by prune: false"],
-        ["not declared, kept by prune: false"],
-    ]
+    left = [(step["reasons"], step["origin"]) for step in found if step["action"] == "leave"]
+    assert left == [([reason], "not made by hooksync")] * 2
     assert place.run("apply", *(flags[1:] or ("--yes",))).code == 0
     assert len(place.box.subscriptions("DEMO")) == 3
 
 
 def test_a_reviewed_limit_of_a_hundred_per_cent_empties_a_tenancy(mixed: Place) -> None:
-    mixed.write(hooks(settings="    limits: {unsubscribe: 100%}\n"))
+    mixed.write(hooks(settings="    owns: all\n    limits: {unsubscribe: 100%}\n"))
     assert mixed.run("apply", "--yes").code == 0
     assert mixed.box.subscriptions("DEMO") == ()
 

@@ -132,7 +132,7 @@ MISTAKES = [
     ("tenant: BRAMA", f"credentials: {{x-note: {LITERAL}}}", "7:19", "unknown key under credentials"),
     ("tenant: BRAMA", "credentials: {username: }", "7:29", "credentials.username is empty"),
     # owns and limits
-    ("owns: [https://fn.example.net]", "owns: some", "8:11", 'must be "all" or a list'),
+    ("owns: [https://fn.example.net]", "owns: some", "8:11", "must be made, all, none or a list"),
     ("owns: [https://fn.example.net]", "owns: []", "8:11", "owns is empty"),
     ("owns: [https://fn.example.net]", "owns: [5]", "8:12", "an item of owns must be text"),
     ("owns: [https://fn.example.net]", "owns: [https://h, fn.example.net]", "8:23", "neither http nor https"),

@@ -62,13 +62,19 @@ def test_what_is_left_out_has_its_default() -> None:
         tenant=None,
         allow_http=False,
         credentials=CredentialRefs(),
-        owns=None,
+        owns="made",
         limit=UnsubscribeLimit(percent=50),
         replacement="create-first",
         probe="auto",
-        prune=True,
         unknown_secret="warn",
     )
+
+
+@pytest.mark.parametrize("owns", ["made", "all", "none"])
+def test_owns_is_one_of_three_words_or_prefixes(owns: str) -> None:
+    text = f"version: 1\ntenancies: {{a: {{server: h, owns: {owns}, subscriptions: {{}}}}}}\n"
+    (tenancy,) = read(text).tenancies
+    assert tenancy.settings.owns == owns
 
 
 def test_all_settings_are_read() -> None:
@@ -87,7 +93,6 @@ tenancies:
     limits: {unsubscribe: 12.5%}
     replacement: remove-first
     probe: never
-    prune: false
     unknown_secret: refuse
     subscriptions: {}
 """
@@ -98,7 +103,7 @@ tenancies:
     assert settings.owns == {"https://h/api", "https://h/b"}
     assert settings.limit == UnsubscribeLimit(percent=12.5)
     assert (settings.replacement, settings.probe) == ("remove-first", "never")
-    assert (settings.prune, settings.unknown_secret) == (False, "refuse")
+    assert settings.unknown_secret == "refuse"
 
 
 def settings_of(line: str) -> Settings:

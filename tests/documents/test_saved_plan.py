@@ -25,7 +25,7 @@ from hooksync.reconcile.context import find_origin
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import ROOT, run_python
-from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, Run
+from tests.conftest import HIDDEN, HOOKS, SECRET, URL_KEY, Place, Run, owning
 
 KEY = "a-key-that-signs-plans-0123456789"
 NEW_SECRET = "n3w-secret-of-the-catalogue-0123456"
@@ -265,11 +265,11 @@ def test_a_plan_holds_what_it_selects(place: Place) -> None:
     save(place, "--target", "*/MOVED", "--tenancy", "prod")
     assert place.run("apply", "plan.json").code == 0
     assert len(place.box.subscriptions("DEMO")) == 2
-    save(place, "--no-prune")
+    save(place)
     assert place.run("apply", "plan.json").code == 0
     assert len(place.box.subscriptions("DEMO")) == 3
     before = {one.id for one in place.box.subscriptions("DEMO")}
-    save(place, "--replace", "*/INDEXED", "--no-prune")
+    save(place, "--replace", "*/INDEXED")
     assert place.run("apply", "plan.json").code == 0
     assert len(before - {one.id for one in place.box.subscriptions("DEMO")}) == 1
 
@@ -280,7 +280,6 @@ def test_a_plan_holds_what_it_selects(place: Place) -> None:
         ("plan.json", "--tenancy", "prod"),
         ("plan.json", "--target", "*"),
         ("plan.json", "--replace", "*"),
-        ("plan.json", "--no-prune"),
         ("plan.json", "other.json"),
         ("--max-age", "1h"),
         ("plan.json", "--max-age", "soon"),
@@ -305,7 +304,7 @@ TWO = HOOKS + HOOKS.partition("tenancies:\n")[2].replace("prod:", "other:").repl
 
 @pytest.mark.parametrize("options", [BOTH], indirect=True)
 def test_one_tenancy_that_differs_refuses_the_whole_plan(place: Place) -> None:
-    place.write(TWO)
+    place.write(owning(TWO))
     save(place)
     place.box.seed("OTHER", GONE, "MOVED", SECRET)
     run = place.run("apply", "plan.json", "--format", "json")

@@ -25,7 +25,7 @@ import yaml
 from hooksync.sandbox.accounts import Account
 from hooksync.sandbox.tenancies import SandboxOptions
 from tests.command_line import ROOT
-from tests.conftest import HIDDEN, Place
+from tests.conftest import HIDDEN, HOOKS, Place, owning
 from tests.git_servers import PASSWORD as GIT_PASSWORD
 from tests.git_servers import Remote, missing_program, served
 from tests.github import BOT, GitHub, filled
@@ -239,6 +239,7 @@ def meddle(place: Place) -> None:
 
 def over_the_limit(place: Place) -> None:
     """Let three be live that are not declared: to remove them all would be refused."""
+    place.write(owning(HOOKS))
     for index in range(3):
         place.box.seed("DEMO", f"https://old.example.org/{index}", "MOVED", "a-secret-of-others-0123456789")
 
@@ -275,25 +276,24 @@ def test_github_validates_without_secrets_and_shows_problems_at_their_lines(runn
 def test_github_takes_several_files_and_odd_names(runner: Runner, place: Place) -> None:
     (place.folder / "hooks.yaml").rename(place.folder / "-a $(touch gone) file.yaml")
     place.write("version: 1\ntenancies:\n  spare: {server: one.example.org, subscriptions: {}}\n", "b.yaml")
-    runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod", "state": "none"}
+    runner.inputs = {"files": "-a $(touch gone) file.yaml\nb.yaml\n", "tenancy": "prod"}
     planned = runner.step("Plan")
     assert planned.returncode == 0, planned.stderr
     assert not (place.folder / "gone").exists()
     document = json.loads((runner.temp / "hooksync" / "plan.json").read_text(encoding="utf-8"))
-    assert ([each["name"] for each in document["tenancies"]], document["state"]) == (["prod"], None)
+    assert [each["name"] for each in document["tenancies"]] == ["prod"]
 
 
 ODD = "--timeout=5 $(touch gone)"  # one argument
 GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or another
     (
         {
-            "shard": "2/3", "tenancy": "a-*\n\nb", "replace": "a/b/*", "no-prune": "true",
-            "allow-mass-unsubscribe": "true", "adopt": "true", "probe": "true", "state": "s3://BUCKET/KEY",
+            "shard": "2/3", "tenancy": "a-*\n\nb", "replace": "a/b/*",
+            "adopt": "true", "probe": "true", "state": "s3://BUCKET/KEY",
             "max-age": "2h", "args": f"{ODD}\n\n--all",
         },
         {
             "--tenancy=a-* --tenancy=b --shard=2/3": "Validate, Plan, Look for drift",
-            "--no-prune --allow-mass-unsubscribe": "Plan, Look for drift",
             "--replace=a/b/*": "Plan",
             "--adopt": "Apply",
             "--probe --state=s3://BUCKET/KEY": "Plan, Look for drift, Apply",
@@ -302,8 +302,8 @@ GIVEN = [  # inputs of the action, and what hooksync gets of them in one step or
         },
     ),
     (
-        {"no-prune": "false", "allow-mass-unsubscribe": "", "adopt": "false", "probe": "false", "state": "none"},
-        {"--no-probe --no-state": "Plan, Look for drift, Apply"},
+        {"adopt": "false", "probe": "false", "state": ""},
+        {"--no-probe": "Plan, Look for drift, Apply"},
     ),
 ]  # fmt: skip
 
@@ -327,8 +327,8 @@ def test_github_hands_an_input_to_the_steps_that_it_is_for(
     assert not [*runner.folder.rglob("gone"), *runner.place.folder.rglob("gone")]
 
 
-@pytest.mark.parametrize("name", ["no-prune", "allow-mass-unsubscribe", "probe"])
-def test_github_takes_true_and_false_and_nothing_else(runner: Runner, name: str) -> None:
+def test_github_takes_true_and_false_and_nothing_else(runner: Runner) -> None:
+    name = "probe"
     runner.inputs = {name: "yes"}
     done = runner.step("Plan")
     assert (done.returncode, done.stdout) == (64, f"::error title=Invalid input::{name} is true or false\n")
@@ -337,7 +337,7 @@ def test_github_takes_true_and_false_and_nothing_else(runner: Runner, name: str)
 def test_github_shows_in_the_log_what_is_in_the_summary_and_obeys_nobody_there(runner: Runner, place: Place) -> None:
     forged = "https://old.example.org/\n::error::forged"
     place.box.seed("DEMO", forged, "MOVED", "a-secret-of-others-0123456789")
-    runner.inputs = {"no-prune": "true"}
+    runner.inputs = {}
     assert runner.step("Plan").returncode == 0
     outcome = runner.step("Apply")
     drift = runner.step("Look for drift")
@@ -629,25 +629,25 @@ def test_gitlab_jobs_are_well_behaved() -> None:
 
 
 GITLAB_INPUTS = {
-    "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false", "state": "none",
-    "no-prune": "true", "allow-mass-unsubscribe": "true", "adopt": "true",
+    "tenancy": "archive-*\n$(touch gone)", "replace": "a/b/*", "shard": "2/8", "probe": "false",
+    "adopt": "true",
     "notify-as": "slack", "args": "--all\n--target=`touch gone` a",
 }  # fmt: skip
 
 
 def test_gitlab_inputs_become_arguments_that_nothing_evaluates(runner: Runner, place: Place) -> None:
     runner.script("hooksync", 'printf \'%s\\n\' "$@" "state=$HOOKSYNC_STATE"\n')
-    shared, told = ["--no-probe", "--allow-mass-unsubscribe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
+    shared, told = ["--no-probe"], ["--notify=env:NOTIFY_URL", "--notify-as=slack"]
     asked = run_gitlab(runner, "preview", **GITLAB_INPUTS).stdout.splitlines()
     assert asked == [
-        *("plan", "--no-state", *shared, "--no-prune", "--shard=2/8", "--tenancy=archive-*"),
-        *("--tenancy=$(touch gone)", "--replace=a/b/*", "--all", "--target=`touch gone` a", "state="),
+        *("plan", *shared, "--shard=2/8", "--tenancy=archive-*"),
+        *("--tenancy=$(touch gone)", "--replace=a/b/*", "--all", "--target=`touch gone` a", f"state={STATE}"),
     ]
     assert run_gitlab(runner, "drift", **GITLAB_INPUTS).stdout.splitlines() == [
-        *asked[:-1], *told, "--detailed-exitcode", "state=",
+        *asked[:-1], *told, "--detailed-exitcode", asked[-1],
     ]  # fmt: skip
     applied = run_gitlab(runner, "apply", **GITLAB_INPUTS).stdout.splitlines()
-    assert applied[:8] == ["apply", "hooksync-plan.json", "--no-state", *shared, *told, "--adopt"]
+    assert applied[:6] == ["apply", "hooksync-plan.json", *shared, *told, "--adopt"]
     assert run_gitlab(runner, "preview").stdout.splitlines() == ["plan", f"state={STATE}"]
     assert not (place.folder / "gone").exists()
 

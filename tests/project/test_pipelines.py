@@ -35,11 +35,14 @@ def test_the_plans_on_the_page_are_real(tmp_path: Path) -> None:
     with Sandbox(SandboxOptions(traits=frozenset({"no-challenge"}))) as box:
         assert without_ids(run_guide(box, tmp_path, "plan").out) == without_ids(first)
         assert run_guide(box, tmp_path, "apply", "--yes", "--no-probe").code == 0  # there is no such receiver
+        (tmp_path / "hooks.yaml").write_text(file.replace("/preservica", "/new"))
+        steps = without_ids(run_guide(box, tmp_path, "plan").out)
+        (tmp_path / "hooks.yaml").write_text(file)
+        [moved_one] = (one for one in box.subscriptions("DEMO") if one.trigger == "MOVED")
+        box.remove("DEMO", moved_one.id)
         box.seed("DEMO", "https://catalogue.example.net/test", "MOVED", SECRET)
         plan = run_guide(box, tmp_path, "plan", "--detailed-exitcode")
         assert (plan.code, without_ids(plan.out)) == (2, without_ids(drift))
-        (tmp_path / "hooks.yaml").write_text(file.replace("/preservica", "/new"))
-        steps = without_ids(run_guide(box, tmp_path, "plan").out)
     assert without_ids(moved) in steps
     assert without_ids(moved).replace("INDEXED", "MOVED  ") in steps
 

@@ -106,8 +106,8 @@ def test_a_failed_step_does_not_stop_the_others() -> None:
     there = live("gone", "https://hooks.example.org/x", INDEXED)
     service = FakeService.holding([there], on_subscribe=deque([rejected(400)]))
     outcome = carry_out(tenancy(*wanted), service)
-    assert sorted(results(outcome)) == ["done"] * 6 + ["failed"]
-    assert "gone" not in service.live
+    assert sorted(results(outcome)) == ["done"] * 5 + ["failed", "not-attempted"]
+    assert "gone" in service.live
 
 
 def held_back(address: str) -> tuple[str, str]:
@@ -116,7 +116,7 @@ def held_back(address: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("answers", [[rejected(400)], [rejected(500)], [lost(), lost()]])
-def test_a_removal_waits_for_what_could_not_be_made_of_its_trigger(answers: list[object]) -> None:
+def test_a_removal_waits_for_what_could_not_be_made(answers: list[object]) -> None:
     there = live("there", "https://hooks.example.org/x")
     service = FakeService.holding([there], on_subscribe=deque(answers))
     outcome = carry_out(tenancy(declared()), service)
@@ -133,12 +133,12 @@ def test_a_removal_that_waits_names_one_and_counts_the_others() -> None:
     assert said(carry_out(tenancy(*wanted), service))[-1] == held_back("prod/n0/MOVED and 2 more")
 
 
-def test_a_removal_does_not_wait_for_a_replacement_whose_old_one_is_there() -> None:
+def test_an_undeclared_one_stays_while_a_replacement_could_not_be_made() -> None:
     there = live("x", "https://hooks.example.org/x")
     service = FakeService.holding([OLD, there], on_subscribe=deque([rejected(400)]))
     outcome = carry_out(tenancy(declared()), service)
-    assert results(outcome) == ["failed", "done"]
-    assert list(service.live) == ["old"]
+    assert results(outcome) == ["failed", "not-attempted"]
+    assert list(service.live) == ["old", "x"]
 
 
 def test_a_duplicate_stays_while_what_it_duplicates_is_missing() -> None:
@@ -200,12 +200,12 @@ def test_a_refusal_that_changed_nothing_is_said_to_have_changed_nothing() -> Non
 # --- a success answer, and nothing done
 
 
-def test_a_removed_one_that_is_still_listed_is_removed_once_more() -> None:
-    service = FakeService.holding([GONE], on_unsubscribe=deque([LIE]))
-    outcome = carry_out(tenancy(), service)
-    assert service.calls == ["unsubscribe x", "list", "unsubscribe x", "list"]
+def test_a_removed_one_that_is_still_listed_is_done_and_said_to_be_listed() -> None:
+    outcome = carry_out(tenancy(), FakeService.holding([GONE], on_unsubscribe=deque([LIE])))
     assert (results(outcome), said(outcome)) == (["done"], [("", "")])
-    assert outcome.is_as_declared
+    [one] = outcome.outcomes
+    assert (one.warnings, one.is_removed) == ((STILL_LISTED,), True)
+    assert outcome.differences == ()
 
 
 @pytest.mark.parametrize("second", [rejected(403), lost()])
@@ -309,6 +309,14 @@ def test_a_removal_that_broke_and_was_done_all_the_same_is_known_by_the_list() -
     service = FakeService.holding([OLD], on_unsubscribe=deque([("after", rejected(500))]))
     outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
     assert (results(outcome), said(outcome)) == (["done"], [("", "")])
+
+
+def test_an_old_one_that_is_still_listed_is_left_to_the_next_apply() -> None:
+    service = FakeService.holding([OLD], on_unsubscribe=deque([LIE]), on_subscribe=deque([lost()]))
+    outcome = carry_out(tenancy(declared(), replacement="remove-first"), service)
+    [warning] = outcome.outcomes[0].warnings
+    assert "it is still listed" in warning.what
+    assert sorted(service.live) == sorted(["old", str(outcome.outcomes[0].new_id)])
 
 
 @pytest.mark.parametrize("error", [rejected(400), unreachable()])

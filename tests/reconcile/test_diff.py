@@ -31,7 +31,6 @@ from tests.makers import INDEXED, MOVED, SECRET, declared, lists_of_live, live, 
 
 OPTIONS = st.builds(
     DiffOptions,
-    prune=st.booleans(),
     replace=st.sampled_from([(), ("*",), ("prod/hook-1/*",)]),
     is_targeted=st.booleans(),
 )
@@ -92,20 +91,33 @@ def test_a_plan_after_an_apply_is_empty(wanted: Tenancy, there: tuple[LiveSubscr
     assert make_plan(wanted, after(plan), PLAIN).is_empty
 
 
-@given(tenancies(), lists_of_live(), OPTIONS)
-def test_nothing_outside_what_is_owned_is_touched(
-    wanted: Tenancy, there: tuple[LiveSubscription, ...], options: DiffOptions
+@given(tenancies(), lists_of_live(), OPTIONS, st.sets(st.integers(0, 11)), st.booleans())
+def test_nothing_that_is_not_owned_is_removed_but_what_is_replaced(
+    wanted: Tenancy,
+    there: tuple[LiveSubscription, ...],
+    options: DiffOptions,
+    known: set[int],
+    is_proof: bool,
 ) -> None:
-    for step in make_plan(wanted, there, options).steps:
-        if isinstance(step, Unsubscribe | Resubscribe):
-            assert owns_url(wanted.owns, step.live.url.full)
+    made = {one.id: (1, declared(one.url.full, one.trigger)) for one in there if int(one.id, 16) in known}
+    plan = make_plan(wanted, there, options, replace(remembering(**made), is_proof=is_proof))
+    for step in plan.steps:
+        if not isinstance(step, Unsubscribe):
+            continue
+        if step.duplicate_of and address_matches(step.duplicate_of.address, options.replace):
+            continue
+        owns = wanted.owns
+        if isinstance(owns, frozenset):
+            assert owns_url(owns, step.live.url.full)
+        else:
+            assert owns == "all" or (owns == "made" and step.live.id in made and is_proof)
 
 
-@given(tenancies(), lists_of_live(), st.booleans())
-def test_without_pruning_only_duplicates_and_replaced_ones_go(
-    wanted: Tenancy, there: tuple[LiveSubscription, ...], is_targeted: bool
+@given(tenancies(), lists_of_live())
+def test_with_targets_only_duplicates_and_replaced_ones_go(
+    wanted: Tenancy, there: tuple[LiveSubscription, ...]
 ) -> None:
-    plan = make_plan(wanted, there, DiffOptions(prune=False, is_targeted=is_targeted))
+    plan = make_plan(wanted, there, DiffOptions(is_targeted=True))
     assert all(step.duplicate_of for step in plan.steps if isinstance(step, Unsubscribe))
 
 
@@ -227,34 +239,83 @@ def test_of_duplicates_that_are_all_wrong_the_first_is_replaced_and_the_others_g
     ]
 
 
+OURS = frozenset(["https://hooks.example.org"])
+THEIRS = frozenset(["https://vendor.example"])
+OUTSIDE = "outside the prefixes of `owns`"
+UNSIGNED = "made by hooksync according to an unsigned state, which proves nothing under a policy"
+
+
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("owns", "origin", "reason"),
     [
-        (DiffOptions(), "not declared"),
-        (DiffOptions(prune=False), "not declared, kept by --no-prune"),
-        (DiffOptions(is_targeted=True), "not targeted"),
+        ("made", "made", "-no longer declared"),
+        ("made", "theirs", "not made by hooksync"),
+        ("made", "unproven", UNSIGNED),
+        ("all", "made", "-no longer declared"),
+        ("all", "theirs", "-not declared"),
+        ("all", "unproven", "-no longer declared"),
+        ("none", "made", "kept by `owns: none`"),
+        ("none", "theirs", "kept by `owns: none`"),
+        (OURS, "made", "-no longer declared"),
+        (OURS, "theirs", "-not declared"),
+        (THEIRS, "made", OUTSIDE),
+        (THEIRS, "theirs", OUTSIDE),
     ],
 )
-def test_what_happens_to_an_undeclared_one_has_a_reason(options: DiffOptions, reason: str) -> None:
-    step = only_step(make_plan(tenancy(), (live(trigger=Trigger("NEWER_THAN_US")),), options))
+def test_owns_decides_which_undeclared_ones_go(owns: str | frozenset[str], origin: str, reason: str) -> None:
+    """`reason`: of the step; with a hyphen before it, the step removes the subscription."""
+    history = History()
+    if origin != "theirs":
+        history = replace(remembering(it=(1, declared())), is_proof=origin == "made")
+    there = live("it", trigger=Trigger("NEWER_THAN_US"))
+    step = only_step(make_plan(tenancy(owns=owns), (there,), PLAIN, history))
     assert isinstance(step, Unsubscribe | Leave)
-    assert step.reason == reason
-    assert is_idle(step) == (reason != "not declared")
+    assert ("" if is_idle(step) else "-") + step.reason == reason
+    assert step.was == (None if origin == "theirs" else declared().address)
 
 
-def test_a_tenancy_that_is_not_pruned_keeps_its_undeclared_ones_but_no_duplicates() -> None:
-    owner = tenancy(declared(), prune=False)
-    plan = make_plan(owner, (live("1"), live("2"), live("3", "https://vendor.example/x")), DiffOptions())
-    [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
-    [left] = [step for step in plan.steps if isinstance(step, Leave)]
-    assert (removed.reason, left.live.id, left.reason) == ("duplicate", "3", "not declared, kept by prune: false")
+def test_with_targets_an_undeclared_one_is_left_alone() -> None:
+    step = only_step(make_plan(tenancy(), (live(),), DiffOptions(is_targeted=True)))
+    assert step == Leave(live(), "not targeted")
 
 
-def test_a_longer_host_is_not_ours() -> None:
-    owner = tenancy(owns=frozenset(["https://hooks.example.org"]))
+@pytest.mark.parametrize(("owns", "is_removed"), [("made", True), ("all", True), ("none", False), (THEIRS, False)])
+def test_a_duplicate_goes_only_if_it_is_owned(owns: str | frozenset[str], is_removed: bool) -> None:
+    wanted, there = declared(), (live("older"), live("newer"))
+    history = remembering(older=(1, wanted), newer=(2, wanted))
+    [other, kept] = make_plan(tenancy(wanted, owns=owns), there, PLAIN, history).steps[:: 1 if is_removed else -1]
+    assert kept == Keep(wanted, there[1])
+    kind = Unsubscribe if is_removed else Leave
+    assert other == kind(there[0], "duplicate", wanted, wanted.address)
+
+
+def test_a_duplicate_that_somebody_else_made_is_left_until_replace_asks_for_it() -> None:
+    wanted, there = declared(), (live("theirs"), live("ours"))
+    owner, history = tenancy(wanted, owns="made"), remembering(ours=(1, wanted))
+    assert make_plan(owner, there, PLAIN, history).steps == (
+        Keep(wanted, there[1]),
+        Leave(there[0], "duplicate", wanted),
+    )
+    steps = make_plan(owner, there, DiffOptions(replace=(wanted.address,)), history).steps
+    assert [(step.action, step.live.id) for step in steps if not isinstance(step, Subscribe)] == [
+        ("resubscribe", "ours"),
+        ("unsubscribe", "theirs"),
+    ]
+
+
+def test_under_a_policy_an_unsigned_state_moves_no_subscription_away() -> None:
+    wanted, there = declared(), live("old", "https://old.example/a")
+    history = replace(remembering(old=(1, elsewhere(wanted))), is_proof=False)
+    plan = make_plan(tenancy(wanted, owns="made"), (there,), PLAIN, history)
+    assert plan.steps == (Subscribe(wanted), Leave(there, UNSIGNED, was=wanted.address))
+    [step] = make_plan(tenancy(wanted, owns="all"), (there,), PLAIN, history).steps
+    assert isinstance(step, Resubscribe)
+
+
+def test_a_longer_host_is_under_no_prefix() -> None:
+    owner = tenancy(owns=OURS)
     step = only_step(make_plan(owner, (live(url="https://hooks.example.org.evil.example/a"),), PLAIN))
-    assert isinstance(step, Leave)
-    assert step.reason == "not ours"
+    assert step == Leave(step.live, OUTSIDE)
 
 
 def test_a_glob_of_addresses_minds_letter_case() -> None:
@@ -290,9 +351,9 @@ def test_a_url_that_the_service_respells_is_known_by_the_state() -> None:
 
 def test_a_url_that_the_service_respells_to_another_owners_is_left_to_them() -> None:
     wanted, there = declared("https://hooks.example.org/a"), live("respelled", "https://hooks.example.com/a")
-    owner = tenancy(wanted, owns=frozenset(["https://hooks.example.org"]))
+    owner = tenancy(wanted, owns=OURS)
     plan = make_plan(owner, (there,), PLAIN, remembering(respelled=(1, wanted)))
-    assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
+    assert plan.steps == (Subscribe(wanted), Leave(there, OUTSIDE, was=wanted.address))
 
 
 def test_of_duplicates_the_newest_that_the_state_knows_stays() -> None:
@@ -309,7 +370,7 @@ def test_a_forged_state_makes_no_declared_one_pass_for_another() -> None:
     plan = make_plan(tenancy(one, two), there, PLAIN, forged)
     assert [step.live.id for step in plan.steps if isinstance(step, Keep)] == ["a", "b"]
     [removed] = [step for step in plan.steps if isinstance(step, Unsubscribe)]
-    assert (removed.live.id, removed.reason, removed.duplicate_of) == ("x", "not declared", None)
+    assert (removed.live.id, removed.reason, removed.duplicate_of) == ("x", "no longer declared", None)
 
 
 @given(tenancies(), lists_of_live(), st.lists(st.integers(0, 11)), st.randoms(use_true_random=False))
@@ -354,12 +415,11 @@ def test_without_a_state_a_move_is_a_subscribe_and_an_unsubscribe() -> None:
     assert make_plan(tenancy(wanted), (there,), PLAIN).steps == (Subscribe(wanted), Unsubscribe(there, "not declared"))
 
 
-@pytest.mark.parametrize("prunes", [True, False])
-def test_what_a_move_has_left_is_removed_as_replaced_and_never_counted(prunes: bool) -> None:
+def test_what_a_move_has_left_is_removed_as_replaced_and_never_counted() -> None:
     wanted, there = declared(), (live("old", "https://old.example/a"), live("new"))
     history = remembering(old=(1, elsewhere(wanted)), new=(2, wanted))
-    plan = make_plan(tenancy(wanted), there, DiffOptions(prune=prunes), history)
-    assert plan.steps == (Unsubscribe(there[0], "url changed", duplicate_of=wanted), Keep(wanted, there[1]))
+    plan = make_plan(tenancy(wanted, owns="made"), there, PLAIN, history)
+    assert plan.steps == (Unsubscribe(there[0], "url changed", wanted, wanted.address), Keep(wanted, there[1]))
 
 
 def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> None:
@@ -372,23 +432,25 @@ def test_of_two_old_places_the_newer_is_replaced_and_the_other_is_removed() -> N
     ]
 
 
-def test_a_move_out_of_what_is_owned_leaves_the_old_one_alone() -> None:
+@pytest.mark.parametrize("owns", ["none", OURS])
+def test_a_move_replaces_the_old_one_whatever_is_owned(owns: str | frozenset[str]) -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
-    owner = tenancy(wanted, owns=frozenset(["https://hooks.example.org"]))
-    plan = make_plan(owner, (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
-    assert plan.steps == (Subscribe(wanted), Leave(there, "not ours"))
+    plan = make_plan(tenancy(wanted, owns=owns), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
+    step = only_step(plan)
+    assert isinstance(step, Resubscribe)
+    assert (step.live, step.is_move) == (there, True)
 
 
 def test_a_live_one_of_another_trigger_is_not_the_old_place_of_a_move() -> None:
     wanted, there = declared(), live("old", "https://old.example/a", INDEXED)
     plan = make_plan(tenancy(wanted), (there,), PLAIN, remembering(old=(1, elsewhere(wanted))))
-    assert plan.steps == (Subscribe(wanted), Unsubscribe(there, "not declared"))
+    assert plan.steps == (Subscribe(wanted), Unsubscribe(there, "no longer declared", was=wanted.address))
 
 
 def test_with_targets_a_move_takes_nothing_away_as_the_old_url_may_be_another_ones_by_now() -> None:
     wanted, there = declared(), live("old", "https://old.example/a")
     plan = make_plan(tenancy(wanted), (there,), DiffOptions(is_targeted=True), remembering(old=(1, elsewhere(wanted))))
-    assert plan.steps == (Subscribe(wanted), Leave(there, "not targeted"))
+    assert plan.steps == (Subscribe(wanted), Leave(there, "not targeted", was=wanted.address))
 
 
 def test_two_that_swap_their_urls_are_both_kept() -> None:

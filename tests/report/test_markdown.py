@@ -32,7 +32,7 @@ Plan: 1 to subscribe, 1 to resubscribe, 1 to unsubscribe; 0 unchanged, 1 left al
 **apply would refuse**
 
 - <code>prod&#58; would unsubscribe too much</code>
-  fix: <code>give --allow-mass-unsubscribe</code>
+  fix: <code>check the file</code>
 
 **warnings**
 
@@ -50,10 +50,9 @@ Plan: 1 to subscribe, 1 to resubscribe, 1 to unsubscribe; 0 unchanged, 1 left al
       url                  https://ours.example/a
       include_identifiers  false -> true
       secret               env:HOOK_SECRET
--   not declared        MOVED          22222222
+-   not declared        MOVED          22222222   not made by hooksync
       url                  https://ours.example/old?key=***
-.   not ours            MOVED          33333333
-      url                  https://vendor.example/x
+.   1 outside the prefixes of `owns`, left alone
 ```
 """
 FAILED = """\
@@ -132,7 +131,7 @@ def assert_well_formed(text: str) -> list[str]:
 
 
 def test_a_plan_to_the_letter() -> None:
-    refusal = Problem("prod: would unsubscribe too much", "give --allow-mass-unsubscribe")
+    refusal = Problem("prod: would unsubscribe too much", "check the file")
     doubt = Problem("`x` is doubtful", "fix it", tenancy().location)
     assert plan_markdown(view(view_of_plan(replace(the_plan(), refusals=(refusal,))), warnings=(doubt,))) == PLAN
     assert_well_formed(PLAN)

@@ -16,6 +16,7 @@ from hooksync.output.view import RunView, view_of_plan
 from hooksync.reconcile.diff import DiffOptions, make_plan
 from hooksync.reconcile.plan import Outcome, TenancyOutcome, UnreadTenancy
 from hooksync.state.history import History
+from hooksync.state.model import entry_for
 from tests.makers import INDEXED, MOVED, declared, live, tenancy
 
 
@@ -38,8 +39,13 @@ def a_plan(**settings: object) -> tuple[Tenancy, object]:
         live("aaaaaaaa" + "0" * 24, "https://ours.example/same", MOVED),
         live("bbbbbbbb" + "0" * 24, "https://ours.example/same", MOVED),
     )
-    owner = tenancy(alert, catalogue, same, owns=frozenset(["https://ours.example"]), **settings)
-    return owner, make_plan(owner, there, DiffOptions())
+    owner = tenancy(alert, catalogue, same, **({"owns": "made"} | settings))
+    search = declared("https://ours.example/old?key=KEY", name="search")
+    made = {
+        there[index].id: entry_for(one, there[index].id, 9 - index, "", is_found=False)
+        for index, one in ((1, search), (3, same), (4, same))
+    }
+    return owner, make_plan(owner, there, DiffOptions(), History(made=made))
 
 
 KNOWN = History(states={"1" * 32: "same", "f" * 32: "same"})
@@ -60,12 +66,11 @@ prod   eu.preservica.com / BRAMA   5 live, 3 declared
       url                  https://ours.example/api?code=${FN_KEY}
       include_identifiers  false -> true
       secret               file:/run/secrets/catalogue
--   not declared        MOVED          77aa01c2
+-   search              MOVED          77aa01c2   no longer declared (made by hooksync)
       url                  https://ours.example/old?key=***
--   same (duplicate)    MOVED          bbbbbbbb
+-   same                MOVED          bbbbbbbb   duplicate (made by hooksync)
       url                  https://ours.example/same
-.   not ours            MOVED          5b20c9e1
-      url                  https://vendor.example/x
+.   1 not made by hooksync, left alone; `owns: all` would remove it
 
 Plan: 1 to subscribe, 1 to resubscribe, 2 to unsubscribe; 1 unchanged (1 with an unknown secret), 1 left alone.
 """
@@ -80,7 +85,7 @@ def test_what_is_kept_is_shown_when_asked_for() -> None:
     _, plan = a_plan()
     text = plain(plan_lines(view(view_of_plan(plan)), shows_kept=True))  # type: ignore[arg-type]
     assert (
-        "=   same                MOVED          aaaaaaaa\n      url                  https://ours.example/same\n"
+        "=   same                  MOVED          aaaaaaaa\n      url                  https://ours.example/same\n"
         in text
     )
 
@@ -135,8 +140,8 @@ def test_colour_goes_by_the_step_and_changes_no_letter() -> None:
     assert re.sub("\x1b\\[[0-9;]*m", "", text) == PLAN
     assert "\x1b[32m+   ingest-alert" in text
     assert "\x1b[33m+/- catalogue" in text
-    assert "\x1b[31m-   not declared" in text
-    assert "\x1b[2m.   not ours" in text
+    assert "\x1b[31m-   search" in text
+    assert "\x1b[2m.   1 not made by hooksync" in text
     assert text.count("\x1b[0m") == 5  # of five steps, and nothing else
 
 
@@ -186,30 +191,45 @@ def test_a_report_says_what_still_differs() -> None:
 def with_strangers(number: int) -> RunView:
     """View a plan of a tenancy in which so many subscriptions are left alone."""
     strangers = tuple(live(f"{index:032x}", f"https://vendor.example/{index}") for index in range(number))
-    owner = tenancy(declared("https://ours.example/a"), owns=frozenset(["https://ours.example"]))
+    owner = tenancy(declared("https://ours.example/a"), owns="made")
     return view(
         view_of_plan(make_plan(owner, (*strangers, live("f" * 32, "https://ours.example/a")), DiffOptions(), KNOWN))
     )
 
 
-def test_a_few_that_are_left_alone_are_shown_one_by_one() -> None:
-    text = plain(plan_lines(with_strangers(5)))
-    assert text.count("\n.   not ours") == 5
-
-
-def test_many_that_are_left_alone_are_one_line_with_their_number() -> None:
+def test_what_is_left_alone_is_one_line_with_its_number() -> None:
     text = plain(plan_lines(with_strangers(6)))
     assert text == (
         "prod   eu.preservica.com / BRAMA   7 live, 1 declared\n\n"
-        ".   6 left alone: 6 not ours (--all shows each)\n\n"
+        ".   6 not made by hooksync, left alone; `owns: all` would remove them\n\n"
         "No changes. 1 tenancy matches hooks.yaml.\n"
     )
-    assert plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not ours") == 6
+    assert plain(plan_lines(with_strangers(6), shows_kept=True)).count("\n.   not made by hooksync") == 6
+
+
+def test_a_duplicate_that_is_not_owned_is_drift_and_named() -> None:
+    owner = tenancy(declared(), owns="made")
+    there = (live("1" * 32), live("2" * 32))
+    history = replace(KNOWN, made={"1" * 32: entry_for(declared(), "1" * 32, 1, "", is_found=False)})
+    shown = view(view_of_plan(make_plan(owner, there, DiffOptions(), history)))
+    assert plain(plan_lines(shown)) == (
+        "prod   eu.preservica.com / BRAMA   2 live, 1 declared\n\n"
+        ".   catalogue           MOVED          22222222   duplicate (not made by hooksync)\n"
+        "      url                  https://hooks.example.org/a\n\n"
+        "No changes to make; not as declared: 1 duplicate left alone.\n"
+    )
+    [warning] = shown.all_warnings
+    assert warning.what.startswith("prod/catalogue/MOVED is live twice")
+    assert "--replace prod/catalogue/MOVED" in warning.fix
+    assert shown.has_drift
+    assert not shown.has_changes
 
 
 def test_many_that_are_left_alone_are_one_line_in_markdown_too() -> None:
-    assert plan_markdown(with_strangers(6)).endswith("```diff\n.   6 left alone: 6 not ours (--all shows each)\n```\n")
-    assert plan_markdown(with_strangers(6), shows_kept=True).count("\n.   not ours") == 6
+    assert plan_markdown(with_strangers(6)).endswith(
+        "```diff\n.   6 not made by hooksync, left alone; `owns: all` would remove them\n```\n"
+    )
+    assert plan_markdown(with_strangers(6), shows_kept=True).count("\n.   not made by hooksync") == 6
 
 
 def test_with_a_target_only_the_targeted_are_said_to_match() -> None:
@@ -259,11 +279,13 @@ def test_tenancies_that_only_the_state_knows_are_told_after_the_summary() -> Non
 )
 def test_a_trigger_with_odd_white_space_cannot_pass_for_columns(name: str, shown: str) -> None:
     made = make_plan(tenancy(), [live("1" * 32, "https://h.example/", Trigger(name))], DiffOptions())
-    assert f"-   not declared        {shown:<14} 11111111\n" in plain(plan_lines(view(view_of_plan(made))))
+    assert f"-   not declared        {shown:<14} 11111111   not made by hooksync\n" in plain(
+        plan_lines(view(view_of_plan(made)))
+    )
 
 
 def test_ids_that_begin_alike_are_shown_as_long_as_it_takes_to_tell_them_apart() -> None:
     there = [live(f"77aa01c200000000{number}", "https://h.example/", Trigger(f"T{number}")) for number in range(3)]
     made = view_of_plan(make_plan(tenancy(), there, DiffOptions()))
-    shown = [line.split()[-1] for line in plain(plan_lines(view(made))).splitlines() if line.startswith("-")]
+    shown = [line.split()[4] for line in plain(plan_lines(view(made))).splitlines() if line.startswith("-")]
     assert shown == [one.id for one in there]

@@ -31,7 +31,7 @@ STORY = (
     "hooks.yaml: valid: 1 tenancy, 3 subscriptions.",
     "2. Plan",
     "$ hooksync plan",
-    "not ours",
+    "outside the prefixes of `owns`, left alone",
     "Plan: 3 to subscribe",
     "3. Apply",
     "$ hooksync apply --yes",

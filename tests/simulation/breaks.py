@@ -32,16 +32,22 @@ class Break(NamedTuple):
 
 BREAKS: tuple[Break, ...] = (
     Break(
-        "forget the bounds of `owns`",
+        "forget what `owns` says",
         "reconcile/diff.py",
-        "    if not owns_url(tenancy.owns, live.url.full):\n        return planned.Leave",
-        "    if False:\n        return planned.Leave",
+        "    match tenancy.owns:\n",
+        '    match "all":\n',
+    ),
+    Break(
+        "remove every duplicate",
+        "reconcile/diff.py",
+        "if is_requested or live.id in replaced or is_owned(tenancy, live, history):",
+        "if True:",
     ),
     Break(
         "remove nothing that is not declared",
         "reconcile/diff.py",
-        '    return planned.Unsubscribe(live, "not declared")',
-        '    return planned.Leave(live, "not declared")',
+        '    return planned.Unsubscribe(live, "no longer declared" if was else "not declared", was=was)',
+        '    return planned.Leave(live, "not declared", was=was)',
     ),
     Break(
         "exit 0 always",

@@ -90,11 +90,13 @@ class History:
     probes: bool = False
     replaces_unknown: bool = False  # `unknown_secret: replace`
     rest: float = 1200.0  # seconds before all is to be settled
+    owns: Literal["made", "all", "none", "prefixes"] = "prefixes"
     is_remote: bool = False  # the state lies far away, and the lock of a killed run stays until it expires
 
 
 TRAITS = ("refuse-duplicates", "answer-without-id", "minimal-list", "string-flags", "normalise-urls", "number-ids")
-FLAGS = ("adopt", "no-prune", "text", "old-checkout", "markdown", "target")
+OWNS: tuple[Literal["made", "all", "none", "prefixes"], ...] = ("made", "made", "all", "none", "prefixes")
+FLAGS = ("adopt", "all", "text", "old-checkout", "markdown", "target")
 EDITS = (
     "add",
     "add",
@@ -172,6 +174,7 @@ def make_history(seed: int) -> History:
         probes=chance.random() < 0.2,
         replaces_unknown=chance.random() < 0.15,
         rest=chance.choice([max(lags) + 1, 1200.0]),
+        owns=random.Random(f"{seed}: what is owned").choice(OWNS),
         is_remote=taste.is_remote,
     )
     return history if _may_settle_soon(history) else replace(history, rest=1200.0)

@@ -132,7 +132,7 @@ class Hooks:
             settings = {
                 "server": SERVER,
                 "tenant": TENANTS[number],
-                "owns": [OWNED],
+                "owns": [OWNED] if self.history.owns == "prefixes" else self.history.owns,
                 "limits": {"unsubscribe": "100%"},
                 "replacement": "remove-first" if self.history.remove_first else "create-first",
                 "probe": "auto" if self.history.probes else "never",
@@ -171,18 +171,17 @@ class Hooks:
 
     def targeted(self) -> tuple[Declared, ...]:
         """Say what that glob matches; nothing else is touched."""
-        one = self.declared(prunes=False)[0]
-        return (replace(one, wanted=tuple(it for it in one.wanted if it.address.endswith(TARGETED))),)
+        one = self.declared()[0]
+        return (replace(one, is_targeted=True, wanted=tuple(it for it in one.wanted if it.address.endswith(TARGETED))),)
 
-    def declared(self, *, prunes: bool = True) -> tuple[Declared, ...]:
+    def declared(self) -> tuple[Declared, ...]:
         """Say what the file declares, as the laws need it."""
         return tuple(
             Declared(
                 name=TENANTS[number].lower(),
                 tenant=TENANTS[number],
                 wanted=tuple(self._wanted(number)),
-                owns=frozenset([OWNED]),
-                prunes=prunes,
+                owns=frozenset([OWNED]) if self.history.owns == "prefixes" else self.history.owns,
                 removes_first=self.history.remove_first,
                 may_conflict="refuse-duplicates" in self.history.traits or "number=409" in repr(self.history.steps),
                 tells_flags="minimal-list" not in self.history.traits,

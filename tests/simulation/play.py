@@ -19,15 +19,16 @@ from typing import Any
 from hooksync.commands import plan_apply
 from hooksync.commands.plan_apply import ApplyOptions, PlanOptions
 from hooksync.core.errors import ExitCode, HooksyncError
-from hooksync.core.model import TRIGGER_NAMES, Secret
+from hooksync.core.model import TRIGGER_NAMES, LiveSubscription, Secret, Trigger, live_url
 from hooksync.reconcile.context import World
 from hooksync.sandbox.tenancies import Subscription
 from hooksync.service.http import RetryPolicy
 from hooksync.state.contract import StateStore
+from hooksync.state.fingerprints import declared_digest
 from hooksync.state.format import read_state
 from hooksync.state.model import State
 from hooksync.state.remote import RemoteStore
-from tests.laws import IDLE, LAWS, SETTLED, Declared, Remembered, Run, broken_by
+from tests.laws import IDLE, LAWS, SETTLED, SOMEBODY_ELSE, Declared, Held, Remembered, Run, broken_by
 from tests.simulation.disk import Disk, FarBackend, Store
 from tests.simulation.history import Command, Edit, History, Person, StateFile, Wait
 from tests.simulation.hooks import FOREIGN, HIDDEN, OWNED, PATHS, TENANTS, TRIGGERS, VALUES, Hooks, secret
@@ -80,6 +81,9 @@ class Play:
         self.users: dict[str, set[str]] = {}  # names of runs, by the state that they had
         self.copies: list[str | None] = []
         self.misled: set[str] = set()
+        self.made: dict[str, int] = {}  # ids that hooksync made, numbered
+        self.noted = 0  # moments of which `made` knows
+        self.last_held: set[Held] = set()
         self.gone: set[str] = set()
         self.broken: list[Broken] = []
         self.figures = Figures(histories=1)
@@ -92,6 +96,7 @@ class Play:
 
     def run(self) -> list[Broken]:
         """Play all steps, then let everything settle; ends at the first step that breaks a law."""
+        self.last_held = set(self.service.held())
         for number, step in enumerate(self.history.steps):
             self.figures.steps += 1
             self.say(f"step {number}: {step}")
@@ -211,8 +216,7 @@ class Play:
             "state": state,
             "parallelism": 1,
             "timeout": 30.0,
-            "prunes": "no-prune" not in flags,
-            "allows_mass_unsubscribe": True,
+            "shows_kept": "all" in flags,
             **more,
         }
         options: PlanOptions | ApplyOptions
@@ -228,14 +232,25 @@ class Play:
             )
             report.unlink(missing_ok=True)
         self.users.setdefault(state, set()).add(process.name)
-        remembered = self.remembered(state)
+        remembered, meant = self.remembered(state), self._meant(state)
         start, before = len(self.service.moments), self.service.held()
         code, crash = self._carry_out(verb, options, process, hooks)
-        declared = hooks.targeted() if targets else hooks.declared(prunes=options.prunes)
+        declared = hooks.targeted() if targets else hooks.declared()
         run = self._run(process, verb, code, crash, declared)
         moments = tuple(self.service.moments[start:])
-        run = _with(run, before=before, moments=moments, remembered=remembered, options=options, play=self, state=state)
+        run = _with(
+            run,
+            before=before,
+            moments=moments,
+            remembered=remembered,
+            meant=meant,
+            options=options,
+            play=self,
+            state=state,
+        )
         self._learn(run, options, state)
+        self._note_made()
+        run = replace(run, made=dict(self.made))
         self._judge(run, process, where, laws)
 
     def _carry_out(
@@ -314,6 +329,29 @@ class Play:
             )
             for entry in state.entries
         )
+
+    def _note_made(self) -> None:
+        """Note what hooksync has made, also within a run that is not over."""
+        for moment in self.service.moments[self.noted :]:
+            held = set(moment.held)
+            for one in held - self.last_held if moment.by != SOMEBODY_ELSE else ():
+                self.made.setdefault(one.id, len(self.made))
+            self.last_held = held
+        self.noted = len(self.service.moments)
+
+    def _meant(self, name: str) -> dict[str, str]:
+        """Return the addresses of ids that a killed run may have made, by the intents of a state."""
+        state = self._state(name)
+        if state is None or not state.intents:
+            return {}
+        meant = {}
+        for one in self.service.held():
+            place = LiveSubscription(one.id, live_url(one.url), Trigger(one.trigger), None).key
+            digest = declared_digest(state.url_salt, place)
+            for intent in state.intents:
+                if intent.declared == digest and one.id not in intent.seen:
+                    meant[one.id] = intent.address
+        return meant
 
     def _state(self, name: str) -> State | None:
         text = self.disk.texts.get(name)

@@ -287,7 +287,7 @@ MESSAGES: dict[str, Provocation] = {
     "it answers …, not 200": answered("RECEIVER", answer(b"", "500 Internal Server Error")),
     "it answers …, a redirect": answered("RECEIVER", answer(b"", "302 Found", "Location: /elsewhere")),
     # plans and applies
-    "would unsubscribe … of the … it owns, more than limits.unsubscribe allows (…)": too_many_removed,
+    "would unsubscribe … of the … it owns: limits.unsubscribe is …": too_many_removed,
     "the secret of 1 kept subscription is unknown": made_by_hand("unknown_secret: warn"),
     "the secrets of … are unknown, and unknown_secret is refuse": made_by_hand("unknown_secret: refuse"),
     "the service accepted it, and it is not listed yet": a_list_that_lags,

@@ -160,7 +160,7 @@ def declared_of(way: Way) -> Declared:
         name=TENANCY,
         tenant=TENANT,
         wanted=tuple(found),
-        owns=(OURS,),
+        owns=frozenset([OURS]),
         removes_first=way.replacement == "remove-first",
         may_conflict=way.refuses_duplicates,
         tells_flags="minimal-list" not in way.traits,

@@ -206,7 +206,7 @@ def test_a_process_substitution_still_is_a_hooks_file_and_a_plan(folder: str, pl
     assert place.run("plan", "--out", "plan.json").code == 0
     for text, arguments in (
         (HOOKS, ["validate", "-f"]),
-        ((place.folder / "plan.json").read_text(), ["apply", "--no-state"]),
+        ((place.folder / "plan.json").read_text(), ["apply"]),
     ):
         reading, writing = os.pipe()
         process = place.popen(*arguments, f"{folder}/{reading}", pass_fds=[reading])
@@ -226,7 +226,7 @@ def test_a_plan_and_a_report_can_go_to_a_stream(stream: str, place: Place) -> No
     assert '"format": "hooksync.plan/1"' in (run.err if stream.endswith("err") else run.out)
 
 
-@pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --no-state --report"])
+@pytest.mark.parametrize("flag", ["plan --out", "plan --metrics", "apply --yes --report"])
 def test_a_link_in_the_place_of_a_plan_or_report_is_replaced_and_never_followed(flag: str, place: Place) -> None:
     (place.folder / "precious").write_text("old")
     (place.folder / "written.json").symlink_to("precious")

@@ -116,7 +116,7 @@ FINDS = {
         b"version: 1\nx-c: &c {trigger: MOVED, secret: {env: A}}\n"
         + f"x-s: &s {{{URLS}}}\nx-o: &o [{PREFIXES}]\ntenancies:\n".encode()
         + b"".join(b"  t%d: {server: h%d, owns: *o, subscriptions: *s}\n" % (n, n) for n in range(6)),
-        {"the URL lies outside `owns` of its tenancy"},
+        {"owns must not have more than ~ items"},
     ),
     "a change from a text, in a saved plan": (  # it ended in a KeyError where the plan is shown
         "plan",

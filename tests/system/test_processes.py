@@ -37,7 +37,7 @@ COMMANDS = [
     "apply",
     "apply --yes",
     "apply --yes --format json --report report.json",
-    "apply --yes --no-state -v --parallelism 1",
+    "apply --yes -v --parallelism 1",
     "apply no-plan.json",
     "check",
     "check --format json",

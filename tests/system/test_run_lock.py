@@ -101,12 +101,11 @@ def test_a_saved_plan_is_refused_too(place: Place) -> None:
     assert place.run("apply", "plan.json").code == 0
 
 
-def test_what_changes_nothing_takes_no_lock_and_no_state_has_none(place: Place) -> None:
+def test_what_changes_nothing_takes_no_lock(place: Place) -> None:
     with state_of(place).hold(HOLDER):
         assert place.run("plan").code == 0
         assert place.run("check").code == 0
         assert place.run("export").code == 0
-        assert place.run(*APPLY, "--no-state").code == 0
     assert not (place.folder / "hooks.state.json").exists()
 
 

@@ -85,7 +85,6 @@ AS_DECLARED = (
 NOT_THERE = (
     Command("plan", "argparse yaml requests"),
     Command("plan --color always", "argparse yaml requests"),
-    Command("apply --yes --no-state", "argparse yaml requests"),
     Command("apply --yes", "argparse yaml requests filelock"),
 )
 ANOTHER_FLAG = (

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the others: turns the action's inputs, which come as variables, into arguments of hooksync, and shows what
-# it prints. FILES, TENANCY, REPLACE and ARGS hold one a line; STATE is git:BRANCH, an object's URL, a path, or "none".
+# it prints. FILES, TENANCY, REPLACE and ARGS hold one a line; STATE is git:BRANCH, an object's URL, or a path.
 # shellcheck disable=SC2016,SC2034 # the helper is for git to expand, the arrays are for those who source this
 
 # Put each line of $2, after the flag $3, into the array named $1. No shell looks at the lines.
@@ -36,21 +36,15 @@ show() {
     cat "$1" >>"$GITHUB_STEP_SUMMARY"
 }
 
-selection=() planning=() replace=() probe=() adopt=() state=() more=()
+selection=() replace=() probe=() adopt=() state=() more=()
 lines selection "${FILES:-}" --file=
 lines selection "${TENANCY:-}" --tenancy=
 lines selection "${SHARD:-}" --shard=
 lines replace "${REPLACE:-}" --replace=
 lines more "${ARGS:-}"
-switch planning no-prune "${NO_PRUNE:-}" --no-prune
-switch planning allow-mass-unsubscribe "${ALLOW_MASS_UNSUBSCRIBE:-}" --allow-mass-unsubscribe
 switch probe probe "${PROBE:-}" --probe --no-probe
 switch adopt adopt "${ADOPT:-}" --adopt
-case ${STATE:-} in
-    "") ;;
-    none) state=(--no-state) ;;
-    *) state=("--state=$STATE") ;;
-esac
+[ -z "${STATE:-}" ] || state=("--state=$STATE")
 
 # For a state on a branch, git gets the token of the job: the checkout need not keep it. And it trusts the checkout,
 # which may not belong to the user of a container.

@@ -8,7 +8,7 @@ set -euo pipefail
 mkdir -p "$FOLDER"
 markdown=$FOLDER/drift.md status=0
 rm -f "$FOLDER/drift.json"
-hooksync plan "${selection[@]}" "${planning[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
+hooksync plan "${selection[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --detailed-exitcode --out "$FOLDER/drift.json" --format markdown >"$markdown" || status=$?
 
 show "$markdown"

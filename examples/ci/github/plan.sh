@@ -7,7 +7,7 @@ set -euo pipefail
 
 mkdir -p "$FOLDER"
 plan=$FOLDER/plan.json markdown=$FOLDER/plan.md status=0
-hooksync plan "${selection[@]}" "${planning[@]}" "${replace[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
+hooksync plan "${selection[@]}" "${replace[@]}" "${probe[@]}" "${state[@]}" "${more[@]}" \
     --detailed-exitcode --out "$plan" --format markdown >"$markdown" || status=$?
 
 show "$markdown"

@@ -1,0 +1,62 @@
+"""Taking over a tenancy in which others have subscriptions, too."""
+
+from __future__ import annotations
+
+import yaml
+
+from tests.conftest import SECRET, Place
+
+VENDORS = ("https://vendor.example/events", "https://vendor.example/moves")
+
+
+def test_taking_over_a_shared_tenancy_removes_nothing_of_the_vendor(place: Place) -> None:
+    (place.folder / "hooks.yaml").unlink()
+    place.environ |= {"PRESERVICA_SERVER": place.box.url, "PRESERVICA_TENANT": "DEMO"}
+    for trigger in ("MOVED", "FULL_TEXT_INDEXED"):
+        place.box.seed("DEMO", place.environ["RECEIVER"], trigger, SECRET)
+    for url in VENDORS:
+        place.box.seed("DEMO", url, "MOVED", "a-secret-of-the-vendor-0123456789")
+    before = place.box.subscriptions("DEMO")
+    assert place.run("init", "--from-live").code == 0
+    path = place.folder / "hooks.yaml"
+    assert "    owns: made" in path.read_text()
+    written = yaml.safe_load(path.read_text())
+    [tenancy] = written["tenancies"].values()
+    ours = {}
+    for name, one in tenancy["subscriptions"].items():
+        if "vendor.example" not in one["url"]:
+            ours[name] = one
+            place.environ[one["secret"]["env"]] = SECRET
+    assert len(ours) < len(tenancy["subscriptions"])
+    tenancy["subscriptions"] = ours
+    path.write_text(yaml.safe_dump(written))
+    run = place.run("apply", "--adopt", "--yes")
+    assert run.code == 0, run.err
+    assert ".   2 not made by hooksync, left alone; `owns: all` would remove them\n" in run.out
+    assert place.box.subscriptions("DEMO") == before
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_duplicate_of_somebody_else_is_drift_until_it_is_replaced(place: Place) -> None:
+    assert place.run("apply", "--yes").code == 0
+    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
+    theirs = place.box.seed("DEMO", url, "MOVED", "a-secret-of-a-colleague-0123456789")
+    plan = place.run("plan", "--detailed-exitcode")
+    assert plan.code == 2
+    assert "duplicate (not made by hooksync)" in plan.out
+    assert place.run("apply", "--yes").code == 0
+    assert theirs in {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("apply", "--yes", "--replace", "prod/catalogue/MOVED").code == 0
+    assert [one.secret for one in place.box.subscriptions("DEMO")] == [SECRET, SECRET]
+    assert place.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_an_interrupted_resubscribe_of_what_others_made_is_finished(place: Place) -> None:
+    url = f"{place.environ['RECEIVER']}?code={place.environ['FN_KEY']}"
+    old = place.box.seed("DEMO", url, "MOVED", SECRET, include_identifiers=False)
+    place.box.faults.add("status-500@unsubscribe")
+    assert place.run("apply", "--yes").code == 4
+    assert old in {one.id for one in place.box.subscriptions("DEMO")}
+    assert place.run("apply", "--yes").code == 0
+    assert len(place.box.subscriptions("DEMO")) == 2
+    assert old not in {one.id for one in place.box.subscriptions("DEMO")}
