@@ -67,11 +67,11 @@ class Size:
 
 # Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never raise it.
 LIMITS: dict[str, float] = {
-    "syntax nodes": 136_012,
-    "nodes per statement": 11.55,
-    "compound statements per 1,000": 14.57,
-    "functions over 250 nodes": 74,
-    "nodes of the largest function": 518,
+    "syntax nodes": 134_311,
+    "nodes per statement": 10.75,
+    "compound statements per 1,000": 9.81,
+    "functions over 250 nodes": 60,
+    "nodes of the largest function": 517,
 }
 
 
