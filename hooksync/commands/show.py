@@ -57,7 +57,7 @@ def show(options: ShowOptions, world: World) -> ExitCode:
     world.terminal.message(f"{made}; {verdict}")
     if view.is_refused:
         return ExitCode.REFUSED
-    if options.has_detailed_exit_code and view.has_changes:
+    if options.has_detailed_exit_code and view.has_drift:
         return ExitCode.CHANGES_PENDING
     return ExitCode.DONE
 

@@ -79,7 +79,7 @@ def applied_summary(view: RunView) -> str:
         parts.insert(1, f"{counts['half-done']} half done")
     was_begun = counts["done"] or counts["half-done"] or counts["failed"]
     what = ", ".join(parts) if was_begun else f"nothing, {counts['not-attempted']} not tried"
-    return f"Applied: {what}; {_unchanged(counts['unchanged'], view)}."
+    return f"Applied: {what}; {_untouched(view)}."
 
 
 def state_lines(view: RunView) -> list[Line]:
@@ -99,11 +99,13 @@ def adopted_line(adopted: Adoption, state: str | None) -> str:
     return line + (f", now recorded with the declared one in {state}{unasked}" if adopted.adopted else "")
 
 
-def _unchanged(number: int, view: RunView) -> str:
-    """Count what stays as it is; of a subscription whose secret is unknown it is not known whether that is right."""
+def _untouched(view: RunView) -> str:
+    """Count what is kept, with what is unknown of it, and what is left alone."""
+    counts = view.counts()
     doubts = [f"{view.secret_unknown} with an unknown secret"] if view.secret_unknown else []
     doubts += [f"{view.unlisted} not listed yet"] if view.unlisted else []
-    return f"{number} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
+    kept = f"{counts['keep']} unchanged" + (f" ({', '.join(doubts)})" if doubts else "")
+    return kept + (f", {counts['leave']} left alone" if counts["leave"] else "")
 
 
 def tenancy_items(view: TenancyView, *, shows_kept: bool) -> list[list[Line]]:
@@ -202,7 +204,6 @@ def yes_no(value: bool | None) -> str:
 def plan_summary(view: RunView) -> str:
     """Sum up a plan."""
     counts = view.counts()
-    left = f", {counts['leave']} left alone" if counts["leave"] else ""
     if view.left_duplicates and not view.has_changes and not view.errors:
         return f"No changes to make; not as declared: {counted(len(view.left_duplicates), 'duplicate')} left alone."
     if not view.has_changes and not view.errors:
@@ -210,13 +211,13 @@ def plan_summary(view: RunView) -> str:
         subject = f"{counted(number, 'tenancy')} {'matches' if number == 1 else 'match'}"
         if view.is_targeted:
             subject = f"The targeted subscriptions of {counted(number, 'tenancy')} match"
-        kept = f"; {_unchanged(counts['keep'], view)}" if view.secret_unknown or view.unlisted else ""
+        kept = f"; {_untouched(view)}" if view.secret_unknown or view.unlisted else ""
         start = "" if view.undeclared else "No changes. "  # else it would speak for what no file declares, too
         return f"{start}{subject} {view.sources}{kept}."
     unread = f"; {counted(len(view.errors), 'tenancy')} not planned" if view.errors else ""
     return (
         f"Plan: {counts['subscribe']} to subscribe, {counts['resubscribe']} to resubscribe, "
-        f"{counts['unsubscribe']} to unsubscribe; {_unchanged(counts['keep'], view)}{left}{unread}."
+        f"{counts['unsubscribe']} to unsubscribe; {_untouched(view)}{unread}."
     )
 
 

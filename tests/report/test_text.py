@@ -157,7 +157,7 @@ def finished(*results: str, **settings: object) -> RunView:
 def test_a_report_sums_up_and_says_that_it_was_verified() -> None:
     text = plain(report_lines(finished("done", "done", "done", "done", "unchanged", "unchanged")))
     assert text == (
-        "Applied: 4 done, 0 failed, 0 not tried; 2 unchanged (1 with an unknown secret).\n"
+        "Applied: 4 done, 0 failed, 0 not tried; 1 unchanged (1 with an unknown secret), 1 left alone.\n"
         "Verified: live matches declared, except the secrets of 1.\n"
     )
 
@@ -175,7 +175,7 @@ def test_a_report_names_what_went_wrong_with_its_fix() -> None:
         "  fix: fix it\n"
         "half done: resubscribe prod/catalogue/INDEXED: it broke\n"
         "  fix: fix it\n"
-        "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 2 unchanged (1 with an unknown secret).\n"
+        "Applied: 1 done, 1 half done, 1 failed, 1 not tried; 1 unchanged (1 with an unknown secret), 1 left alone.\n"
         "Not verified: prod: interrupted\n"
     )
 
