@@ -75,7 +75,7 @@ class Reader:
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("request", self._on_request)
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self._on_failure)
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -84,6 +84,10 @@ class Reader:
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self._home, "data:", "blob:")):
             self.faults.append(f"asked for {request.url}")
+
+    def _on_failure(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # that the next page was opened meanwhile is no fault
+            self.faults.append(f"failed: {request.url}: {request.failure}")
 
     def open(self, address: str, size: tuple[int, int] = DESKTOP, scheme: Any = "light") -> None:
         """Open a page; it must fit the width, and have all its pictures, each with a text in its place."""

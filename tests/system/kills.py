@@ -166,7 +166,7 @@ def _kill(kill: Kill, stage: Stage) -> Run:
     with subprocess.Popen(
         command,
         cwd=folder,
-        env={**make_environ(PYTHONPATH=str(ROOT)), **environ(box.url)},
+        env={**make_environ(PYTHONPATH=str(ROOT), HOOKSYNC_LIST_WAIT="30"), **environ(box.url)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -92,7 +92,6 @@ WITH_A_NAME = {  # {}: a name that holds all secrets
     "apply, text": "apply --yes --no-probe -v",
     "apply, JSON": "apply --yes --no-probe --format json",
     "apply, Markdown": "apply --yes --no-probe --format markdown --report {}.report",
-    "a saved plan that is none": "apply {}.none",
     "notice, JSON": "plan --notify env:WATCHER",
     "notice, Slack": "plan --notify env:WATCHER --notify-as slack",
     "notice, Teams": "plan --notify env:WATCHER --notify-as teams",
