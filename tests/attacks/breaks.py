@@ -104,10 +104,10 @@ BREAKS = {
         "    except InvalidDocument:\n        return []\n",
     ),
     "canaries": Break(
-        "quote what the service answers as it is",
-        "service/client.py",
-        "quoted = self._redactor.quote(answer.text) or",
-        "quoted = answer.text or",
+        "find no value in any text",  # a smaller break is caught by the second of two masks
+        "core/redaction.py",
+        "        return spans\n\n    def holds",
+        "        return []\n\n    def holds",
     ),
     "plans": Break(
         "take any signature",
