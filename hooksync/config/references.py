@@ -36,7 +36,7 @@ class Use(Record, frozen=True):
     role: Role
     where: Location | None
     is_usual: bool = False  # the variable that pyPreservica has for this, e.g. PRESERVICA_PASSWORD
-    ref: SecretRef | None = None  # None: the variable stands in a text
+    ref: SecretRef | None = None  # None if the variable is part of a text
 
 
 def uses_of(tenancy: TenancyDeclaration, environ: Mapping[str, str] | None = None) -> Iterator[Use]:

@@ -68,9 +68,9 @@ class Size:
 # Each limit is the figure of the day it was last lowered. Lower it when the figure falls; never raise it.
 LIMITS: dict[str, float] = {
     "syntax nodes": 134_305,
-    "nodes per statement": 10.75,
+    "nodes per statement": 10.74,
     "compound statements per 1,000": 9.81,
-    "functions over 250 nodes": 60,
+    "functions over 250 nodes": 59,
     "nodes of the largest function": 517,
 }
 
